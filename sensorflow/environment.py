@@ -27,7 +27,9 @@ def folder() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
-        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
+        raise Misuse(
+            "the current folder no longer exists: cd to your project", Code.SETTINGS
+        ) from error
 
 
 class Variables:
@@ -104,5 +106,6 @@ def _secret(variable: str, path: str) -> str:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
         raise Misuse(
-            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
+            f"{variable}: {path}: {error.strerror}; the variable must name a readable file",
+            Code.SETTINGS,
         ) from error

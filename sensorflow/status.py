@@ -44,7 +44,9 @@ class Lasting:
 
     def __str__(self) -> str:
         many = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"{many} retried since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
+        return (
+            f"{many} retried since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
+        )
 
     @property
     def _reason(self) -> str:

@@ -56,8 +56,10 @@ def start(work: Callable[[], None]) -> Handle:
         _thread.start_new_thread(run, ())
     except (RuntimeError, MemoryError) as error:
         if _full() and _given():
-            raise MemoryError("this process has no memory left for a thread") from error
-        raise Transient(Code.HOST, f"the host refuses a thread: {error}") from error
+            raise MemoryError("no memory left to start a thread") from error
+        raise Transient(
+            Code.HOST, f"the operating system refuses to start a thread: {error}"
+        ) from error
     if not begun.wait(PATIENCE):
         raise Transient(Code.HOST, f"a thread has not begun after {PATIENCE:g} s")
     return handle

@@ -41,7 +41,7 @@ def check(
     found = list(dry_run(file, held, chosen, zone, _tolerance(max_rejects), REJECTS))
     if len(found) != 1:
         raise Misuse(
-            f"{file}: is an archive of {len(found):,} files for source {held.name}: check them with "
+            f"{file} is an archive of {len(found):,} files for source {held.name}: check them with "
             f"`sensorflow check`"
         )
     beside = bootstrap.beside(file, held.settings)

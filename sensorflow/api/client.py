@@ -90,7 +90,7 @@ class Client:
         that state is an entry.
         """
         if limit < 1:
-            raise Misuse(f"limit {limit}: give a number from 1 on")
+            raise Misuse(f"limit {limit}: expected a number of at least 1")
         whole = state is None
         views = self._matching(state, source, name, since, rejected, limit, whole)
         chains = self._ledger.chains([v.file_id for v in views]) if whole else {}
@@ -118,7 +118,7 @@ class Client:
         """
         first, last = given.instant(start, "start"), given.instant(end, "end")
         if last < first:
-            raise Misuse(f"end {end!s}: is before start, {start!s}")
+            raise Misuse(f"end {end!s} is before start {start!s}")
         sources = given.several(source, "source")
         for one in sources or ():
             self._require_source(one)
@@ -140,7 +140,7 @@ class Client:
         Warns about files whose rejected rows were removed by retention.
         """
         if file is not None and (source is not None or since is not None):
-            raise Misuse("give a file, or source and since")
+            raise Misuse("give either a file, or source and since")
         views = (
             self._matching(None, source, None, since, True, None)
             if file is None

@@ -60,7 +60,7 @@ def instant(given: Time, name: str) -> datetime:
         raise Misuse(f"{name} {given!r}: give a datetime with a zone, or ISO 8601 with an offset")
     if found.utcoffset() is None:
         raise Misuse(
-            f"{name} {given!s}: has no zone; give one, as in 2026-01-31T12:00Z or "
+            f"{name} {given!s}: the time has no zone; give one, as in 2026-01-31T12:00Z or "
             "datetime(2026, 1, 31, tzinfo=timezone.utc)"
         )
     return found

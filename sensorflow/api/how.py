@@ -62,7 +62,7 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
         raise Misuse(f"zone {zone!r}: {error}") from error
     time = profile.time
     if time is None:
-        raise Misuse(f"zone: the format of the profile {name!r} has no clock without an offset")
+        raise Misuse(f"zone: the format of the profile {name!r} has no times without an offset")
     changed: dict[str, object] = {"zone": Origin(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":
         changed["ambiguous"] = "order"  # as a proposal has it
@@ -74,7 +74,7 @@ def _proposed(file: Path, zone: str | None) -> Profile:
     found = guess(file, zone)
     if found.guess.needs_zone:
         raise Misuse(
-            f"{file}: its times carry no offset: give zone, as in zone='Europe/Berlin', or a profile"
+            f"{file}: its times have no UTC offset: give zone, as in zone='Europe/Berlin', or a profile"
         )
     if found.guess.todo:
         raise Misuse(

@@ -101,7 +101,7 @@ def chosen(path: Path) -> Backup:
         return read(path)
     found = backups(path)
     if not found:
-        raise Misuse(f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote to")
+        raise Misuse(f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote")
     return read(found[-1])
 
 
@@ -119,12 +119,14 @@ def read(path: Path) -> Backup:
         given = json.loads((path / MANIFEST).read_text("utf-8"))
         number = int(given["format"])
     except OSError as error:
-        raise Misuse(f"{path / MANIFEST}: cannot be read: {error.strerror}") from error
+        raise Misuse(f"{path / MANIFEST}: cannot read the file: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise Misuse(f"{path / MANIFEST}: damaged; use another backup") from error
     if number > FORMAT:
         made = str(given.get("version", "a newer version"))
-        raise Misuse(f"{path}: made by sensorflow {made}, which this version cannot read: upgrade")
+        raise Misuse(
+            f"{path}: made by sensorflow {made}, which this version cannot read: upgrade it"
+        )
     try:
         return Backup(path, Manifest(**given))
     except TypeError as error:
@@ -149,7 +151,9 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Misuse(f"another backup is being written to {folder}; wait for it") from None
+            raise Misuse(
+                f"another backup is being written to {folder}; wait for it to finish"
+            ) from None
         yield
 
 
@@ -181,7 +185,7 @@ def sums(path: Path) -> Iterator[tuple[str, str]]:
                 name = re.sub(rb"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), name)
             if any(part in (b"", b".", b"..") for part in name.split(b"/")):
                 raise Misuse(
-                    f"{path / SUMS}: line {number} leads out of the backup; use another backup"
+                    f"{path / SUMS}: line {number} points outside of the backup; use another backup"
                 )
             yield os.fsdecode(name), found[2].decode()
 

@@ -50,7 +50,7 @@ def require_in_data(settings: Settings) -> None:
     folder."""
     if (zone := settings.storage.elsewhere()) is not None:
         raise Misuse(
-            f"{zone} is not in the data folder, and backup and restore know that folder alone: copy the "
+            f"{zone} is not in the data folder, and backup and restore cover only that folder: copy the "
             "database and each store by their own means, the database first"
         )
 
@@ -63,8 +63,8 @@ def require_apart(settings: Settings, target: Path) -> None:
     for name, folder in {"data": settings.data_folder, **folders_}.items():
         if there.is_relative_to(folder.resolve()):
             raise Misuse(
-                f"{target} lies within the folder of {name} ({folder}): give another folder, best on "
-                "another disk"
+                f"{target} lies within the folder of {name} ({folder}): choose another folder, "
+                "preferably on another disk"
             )
 
 
@@ -111,7 +111,7 @@ def _writing(target: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise Misuse(
             f"no backup was made in {target}: {reason}{place}; "
-            "fix that, then run it again: it goes on from here"
+            "fix the cause, then run the command again: it resumes here"
         ) from error
 
 
@@ -132,7 +132,7 @@ class _Making:
     def run(self, now: Frozen) -> Done:
         final = self._target / folders.name_at(now.taken_at)
         if final.exists():
-            raise Misuse(f"{final} is there already: wait a second")
+            raise Misuse(f"{final} already exists: wait a second, then run the command again")
         known, leftovers = folders.backups(self._target), folders.garbage(self._target)
         work = folders.unfinished(self._target, final.name)
         data = self._settings.data_folder

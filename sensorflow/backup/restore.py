@@ -51,7 +51,7 @@ class Restore:
         wanted = self._backup.manifest.bytes
         if free(self._data) < wanted:
             raise Misuse(
-                f"{self._data}: {room(self._data)}; the backup needs {size(wanted)} and more"
+                f"{self._data}: {room(self._data)}; the backup needs at least {size(wanted)}"
             )
 
     def _require_empty(self, store: str) -> None:
@@ -59,8 +59,8 @@ class Restore:
             raise Misuse(f"{self._data / store} is a symbolic link: remove it, then restore")
         if (there := _first(self._data / store)) is not None:
             raise Misuse(
-                f"{self._data} holds data ({there.relative_to(self._data)}), and a restore overwrites "
-                "nothing: move that folder away, or restore into another one with --to FOLDER"
+                f"{self._data} holds data ({there.relative_to(self._data)}), and a restore never "
+                "overwrites data: move that folder away, or restore into another one with --to FOLDER"
             )
 
     @property
@@ -82,12 +82,12 @@ class Restore:
         if own:
             raise Misuse(
                 f"the database of this project ({self._settings.home}) holds files, and a restore "
-                "overwrites nothing: restore into another folder with --to FOLDER, or first remove all "
+                "never overwrites data: restore into another folder with --to FOLDER, or first remove all "
                 "data of this project: sensorflow up --reset"
             )
         raise Misuse(
-            f"the database is not empty (it has {', '.join(tables[:3])}): a restore overwrites "
-            "nothing; create an empty one, or move this one away, and set database_url"
+            f"the database is not empty (it has {', '.join(tables[:3])}): a restore never "
+            "overwrites data; create an empty one, or move this one away, and set database_url"
         )
 
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line, one file a command. Heavy parts are imported by the commands that need them."""
+"""The command line, one file per command. Each command imports its heavy dependencies itself."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sensorflow.errors import Misuse, SensorflowError
 
 app = typer.Typer(
     name="sensorflow",
-    help="Dropped sensor files become database rows, exactly once.",
-    epilog="Exit codes: 0 done, 1 failed or findings, 2 called wrongly. More: docs/reference/commands.md",
+    help="Load sensor files into a database, exactly once.",
+    epilog="Exit codes: 0 success, 1 failure or findings, 2 usage error. See docs/reference/commands.md",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -35,10 +35,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def sensorflow(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Dropped sensor files become database rows, exactly once."""
+    """Load sensor files into a database, exactly once."""
 
 
 PATIENCE = 1.0
@@ -85,7 +85,7 @@ def _run() -> None:
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
     except UnicodeEncodeError as error:
-        print(f"sensorflow: {error.object!a} is not UTF-8: give text that is", file=sys.stderr)  # noqa: T201
+        print(f"sensorflow: the argument {error.object!a} is not valid UTF-8", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except OSError as error:
         from sensorflow.disk import explained
@@ -97,7 +97,7 @@ def _run() -> None:
     except SensorflowError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         if error.code.startswith("I"):
-            print("run `sensorflow doctor` to see what is wrong", file=sys.stderr)  # noqa: T201
+            print("run `sensorflow doctor` to find the cause", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -106,7 +106,7 @@ def _run() -> None:
 
 
 def _misread(error: Any) -> int:
-    """A command line that cannot be read, as one line; a command without anything after it, as its help."""
+    """Print a parsing error as one line, or the help if no arguments were given. Returns 2."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return 2

@@ -1,4 +1,4 @@
-"""sensorflow sniff FILE --add NAME: from a file to a source that reads it."""
+"""sensorflow sniff FILE --add NAME: add a source that reads files like this one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 SAME = 0.01
-"""The part of a file's readings that may be of the same sensor, time and type as another, unasked."""
+"""Share of readings that may repeat another one's sensor, time and type without --accept."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options beside the zone. names: of the files that the source is to take."""
+    """The options except --zone. names: names of the files that the source must accept."""
 
     folder: Path | None = None
     after: str | None = None
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
-    """Raises Misuse where something is in the way, or Exit(1) where the profile would not read the file."""
+    """Add a source and its profile. Raises Misuse if either exists or the profile does not fit the file."""
     from sensorflow import bootstrap
     from sensorflow.cli.sniff import preview, write
     from sensorflow.flow.sniff import Proposal, guess
@@ -48,7 +48,7 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     project.require_free(file, name, with_profile=wanted.out is None)
     after = sources.checked_after(wanted.after) if wanted.after else "archive"
     found = Proposal(called(guess(path, zone).guess, name))
-    line(f"# [profiles.{name}], as sniffed of {shown(path.name)}: see whether it is right.")
+    line(f"# [profiles.{name}], proposed from {shown(path.name)}. Review it.")
     line(found.toml())
     checked = preview(path, found)
     line()
@@ -63,7 +63,7 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
         name if wanted.out is None else project.relative(wanted.out, settings.home),
         {**keys, **({"after": after} if after != "archive" else {})},
         found.toml() if wanted.out is None else None,
-        f"for files such as {shown(path.name)}, as sniffed",
+        f"proposed from {shown(path.name)}",
     )
     if wanted.out is not None:
         write(wanted.out, found.toml())
@@ -76,7 +76,7 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     for text in _by_file_name(path, name, found):
         line(text)
     if included:
-        line(f"include = {included}: such names are not among the default ones")
+        line(f"include = {included}: the default patterns do not match these names")
     for text in steps.after_adding(bootstrap.settings(), name, [path]):
         line(text)
 
@@ -84,20 +84,20 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
 def _require_answers(
     path: Path, name: str, zone: str | None, found: Proposal, accept: bool
 ) -> None:
-    """Raises Misuse, with what to type, where a person has something to say yet."""
+    """Raises Misuse, with the command to run, if the proposal needs a zone or a review."""
     again = ["sensorflow", "sniff", steps.typed(path), "--add", name]
     where = ["--zone", zone] if zone else []
     if found.guess.needs_zone:
         example = command(*again, "--zone", "Europe/Berlin")
         raise Misuse(
-            "nothing was added: the times carry no offset, so say which clock they follow (a name "
-            f"such as Europe/Berlin, an offset such as +01:00, or UTC), as in\n  {example}"
+            "nothing was added: the times have no UTC offset. Give their time zone with --zone (a name "
+            f"such as Europe/Berlin, an offset such as +01:00, or UTC), for example\n  {example}"
         )
     if found.guess.todo and not accept:
         doubts = "\n".join(f"  TODO: {text}" for text in found.guess.todo)
         raise Misuse(
-            f"nothing was added: the proposal is unsure of this:\n{doubts}\n"
-            f"if it is right as it stands:\n  {command(*again, *where, '--accept')}\n"
+            f"nothing was added: the proposal has open questions:\n{doubts}\n"
+            f"if the proposal is correct:\n  {command(*again, *where, '--accept')}\n"
             f"{_by_hand(path, name, zone, 'if not')}"
         )
 
@@ -106,57 +106,57 @@ def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
     where = ["--zone", zone] if zone else []
     sniff = command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
     add = command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
-    return f"{when}, write it to a file, edit that, and add it:\n  {sniff}\n  {add}"
+    return f"{when}, write the profile to a file, edit the file, and add the source:\n  {sniff}\n  {add}"
 
 
 def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
-    """What to say where each file's name, a date or a counter in it and all, is a sensor."""
+    """Returns a note if the sensor is the whole file name and that name contains digits."""
     sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
     stem = path.name.partition(".")[0]
     if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):
         return []
     return [
-        f"note: the sensor is called by the whole name of its file, here {shown(stem)}:",
-        "  a file of another name is another sensor. If all are of one:",
+        f"note: the sensor name is the whole file name, here {shown(stem)}:",
+        "  each file name becomes its own sensor. If all files are from one sensor, set",
         f"  sensor = {{ constant = {json.dumps(name)} }}   in [profiles.{name}]",
     ]
 
 
 def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> None:
-    """Raises Misuse where this very file would go to quarantine."""
+    """Raises Misuse if the proposed profile would send this file to quarantine."""
     from sensorflow.settings import tolerates
 
     if checked.error is not None:
         why = str(checked.error)
     elif not checked.valid:
-        why = "no reading of it would be loaded"
+        why = "it has no valid readings"
     elif not tolerates("10%", checked.rejected, checked.read):
         why = f"{checked.rejected:,} of {checked.read:,} readings are rejected"
     else:
         return
     raise Misuse(
-        f"nothing was added: by this profile the file would not be loaded ({why})\n"
-        f"{_by_hand(path, name, zone, 'the profile needs a change')}"
+        f"nothing was added: with this profile the file would not be loaded ({why})\n"
+        f"{_by_hand(path, name, zone, 'to correct the profile')}"
     )
 
 
 def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked) -> None:
-    """Raises Misuse where sensor, time and type together do not tell readings apart."""
+    """Raises Misuse if too many readings share sensor, time and type."""
     same = checked.valid - checked.duplicates - checked.distinct
     if same <= SAME * checked.valid:
         return
     where = ["--zone", zone] if zone else []
     again = command("sensorflow", "sniff", steps.typed(path), "--add", name, *where, "--accept")
     raise Misuse(
-        f"nothing was added: {same:,} of {checked.valid:,} readings have the sensor, time and type of "
-        "another one, so the proposal may miss what tells sensors or types apart\n"
-        f"if it is right as it stands:\n  {again}\n{_by_hand(path, name, zone, 'if not')}"
+        f"nothing was added: {same:,} of {checked.valid:,} readings repeat the sensor, time and type of "
+        "another reading. The proposal may miss a column that distinguishes sensors or types\n"
+        f"if the proposal is correct:\n  {again}\n{_by_hand(path, name, zone, 'if not')}"
     )
 
 
 def include(names: Sequence[str]) -> list[str]:
-    """The patterns for files called like these; none where the default ones take them all, or whatever is
-    included leaves them out."""
+    """Returns the `include` patterns that match these names, or [] if the default patterns suffice or
+    `exclude` rejects the names."""
     from sensorflow.core.stability import takes
     from sensorflow.settings import FolderSource
 

@@ -1,4 +1,4 @@
-"""Archives and their members, for commands that are of both."""
+"""Archives and their members, as commands show them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ SHOWN = 20
 
 
 def shared(view: FileView, found: dict[int, list[Member]]) -> list[str]:
-    """What is to be said of members that stay although their archive was undone."""
+    """Returns a note about members that stay loaded although their archive was undone."""
     stay = found.get(view.file_id, [])
     names = ", ".join(m.name for m in stay[:5]) + (", …" if len(stay) > 5 else "")
-    return [f"  {len(stay):,} of its files came elsewhere too, and stay: {names}"] if stay else []
+    return (
+        [f"  {len(stay):,} of its files also arrived elsewhere and stay loaded: {names}"]
+        if stay
+        else []
+    )
 
 
 def print_members(ledger: Catalog, view: FileView) -> None:
-    """The files that an archive is."""
+    """Print the members of an archive."""
     members = ledger.members(view.file_id)
     rows = []
     for member in members[:SHOWN]:
@@ -29,6 +33,6 @@ def print_members(ledger: Catalog, view: FileView) -> None:
             )
     line()
     heads = ("id", "file", "version", "state", "read", "loaded")
-    table(f"the archive is {len(members):,} files", heads, rows)
+    table(f"the archive contains {len(members):,} files", heads, rows)
     if len(members) > SHOWN:
         line(f"and {len(members) - SHOWN:,} more: sensorflow files ls --name '{view.name}!*'")

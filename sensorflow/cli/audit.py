@@ -18,39 +18,44 @@ if TYPE_CHECKING:
 
 
 def audit(
-    fast: Annotated[bool, typer.Option("--fast", help="Files and their bytes; no rows.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Check files and bytes, no rows.")] = False,
     checksum: Annotated[
-        bool, typer.Option("--checksum", help="Also every reading, recomputed as stored.")
+        bool, typer.Option("--checksum", help="Also verify the checksum of every stored reading.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also landed originals: hashed, and read again.")
+        bool, typer.Option("--deep", help="Also hash and parse every original again.")
     ] = False,
     subset: Annotated[
-        str, typer.Option(metavar="N/T", help="With --deep: part N of T of the files.")
+        str, typer.Option(metavar="N/T", help="With --deep: check only part N of T of the files.")
     ] = "1/1",
     source: Annotated[
-        str | None, typer.Option(help="Only this source.", autocompletion=complete_source)
+        str | None, typer.Option(help="Audit only this source.", autocompletion=complete_source)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Findings listed; all are counted.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of findings to list.")] = 50,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Say what would mend each finding; change nothing.")
+        bool, typer.Option("--repair", help="Show how to fix each finding. Changes nothing.")
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="With --repair: do it.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="With --repair: apply the fixes.")] = False,
     json: Json = False,
 ) -> None:
-    """Hold ledger, disk and database against each other; say whether every reading is there.
+    """Compare ledger, disk and database, and report every missing or damaged reading.
 
-    Exit code 0: every one is, or, with --apply, all was mended. 1: findings. 2: it could not be finished.
+    Exit codes: 0 if nothing was found or --apply fixed everything, 1 for findings, 2 if the audit could not
+    finish.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.audit import Level
     from sensorflow.flow.audit import audit as run
 
     if sum((fast, checksum, deep)) > 1:
-        raise Misuse("give one of --fast, --checksum and --deep; each looks at more than the last")
+        raise Misuse(
+            "give only one of --fast, --checksum and --deep; each includes the previous one"
+        )
     level = Level.FAST if fast else Level.CHECKSUM if checksum else Level.DEEP if deep else None
     if apply and not repair:
-        raise Misuse("--apply is for --repair; see first what `sensorflow audit --repair` would do")
+        raise Misuse(
+            "--apply requires --repair; run `sensorflow audit --repair` first to review the fixes"
+        )
     part = _subset(subset)
     settings = bootstrap.settings()
     if source is not None:
@@ -90,17 +95,17 @@ def show_steps(steps: list[Step], applied: bool) -> None:
         for s, f in ((step, step.finding) for step in steps)
     ]
     if rows:
-        heads = ("repair", "done" if applied else "can be", "file", "name", "for", "why")
+        heads = ("repair", "done" if applied else "possible", "file", "name", "for", "why")
         table("", heads, rows)
         line()
     able, done = sum(s.able for s in steps), sum(s.done for s in steps)
     if applied:
         line(
-            f"repair: {done:,} of {len(steps):,} done; replays are the fleet's now: audit again after"
+            f"repair: {done:,} of {len(steps):,} done; workers now process the replays: audit again later"
         )
     else:
         line(
-            f"repair: {able:,} of {len(steps):,} can be mended; nothing was changed; --apply does it"
+            f"repair: {able:,} of {len(steps):,} can be fixed; nothing was changed: add --apply to do it"
         )
 
 
@@ -109,7 +114,7 @@ def _answer(step: Step, applied: bool) -> str:
 
 
 def _remedies(report: Report) -> dict[str, list[str]]:
-    """What to do -> the codes that it is for."""
+    """Returns remedy -> codes of the findings that it fixes."""
     codes: dict[str, list[str]] = {}
     for fault in sorted({f.fault for f in report.findings}):
         codes.setdefault(TODO[fault], []).append(fault.split()[0])
@@ -121,7 +126,7 @@ def _subset(text: str) -> Subset:
 
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise Misuse(f"--subset {text}: give a part and how many there are, such as 1/7")
+        raise Misuse(f"--subset {text}: give N/T, part N of T, for example 1/7")
     return Subset(int(part), int(parts))
 
 
@@ -135,13 +140,13 @@ def show(report: Report, limit: int) -> None:
         ]
         table("", heads, rows)
         if len(report.findings) > limit:
-            line(f"and {len(report.findings) - limit:,} more; --limit lists them")
+            line(f"and {len(report.findings) - limit:,} more: raise --limit to list them")
         line()
         for todo, codes in _remedies(report).items():
             line(f"{', '.join(codes)}: {todo}")
         line()
     for text in report.unseen:
-        line(f"not looked at: {text}")
+        line(f"not checked: {text}")
     for text in report.notes:
         line(f"note: {text}")
     for layer, count in sorted(report.expired.items()):

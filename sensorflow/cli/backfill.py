@@ -27,22 +27,25 @@ def backfill(
         list[str], typer.Argument(metavar="FOLDER|PATTERN", help="A folder, or '2024-*/*.csv'.")
     ],
     source: Annotated[
-        str, typer.Option(help="The source whose files they are.", autocompletion=complete_source)
+        str,
+        typer.Option(help="The source that these files belong to.", autocompletion=complete_source),
     ],
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only files modified since: {SINCE}")
+        str | None, typer.Option(metavar="TIME", help=f"Only files modified since TIME: {SINCE}")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only files modified before; as --since.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only files modified before TIME, as --since."),
     ] = None,
     ahead: Annotated[
-        int, typer.Option(min=1, help="Files registered and not finished at most.")
+        int, typer.Option(min=1, help="Maximum number of unfinished files in the pipeline.")
     ] = 200,
-    rate: Annotated[float | None, typer.Option(min=0.01, help="Files a second at most.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.01, help="Maximum files per second.")] = None,
 ) -> None:
-    """Load old files, never keeping a new one waiting. Killed, the same command goes on where it was.
+    """Load old files at lower priority than new ones. Resumable: run the same command again.
 
-    The files stay where they are. Workers must run (`sensorflow up`); names are those below the folder.
+    The files stay in place, and their names are relative to the folder. Workers must be running
+    (`sensorflow up`).
     """
     from sensorflow import bootstrap
     from sensorflow.flow.backfill import Backfill, Window
@@ -61,21 +64,21 @@ def backfill(
     work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
-        asked = " and fits these paths and times" if patterns or since or until else ""
+        asked = " within these paths and times" if patterns or since or until else ""
         raise Misuse(
-            f"no file in {root} that {source} takes{asked}; see include and exclude of the source"
+            f"no file in {root} that {source} takes{asked}; check include and exclude of the source"
         )
     try:
         _run(work, total)
     except KeyboardInterrupt:
-        line(f"stopped after {work.progress.seen:,} of {total:,} files; nothing is lost:")
-        line("what is registered is loaded all the same, the same command goes on with the rest")
+        line(f"stopped after {work.progress.seen:,} of {total:,} files. Nothing is lost:")
+        line("registered files are still loaded; run the same command again for the rest")
         raise typer.Exit(130) from None
     _tell(work.progress)
 
 
 def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
-    """The folder that all paths have in common, and what is wanted below it (nothing: all)."""
+    """Returns the common folder of all paths and the patterns below it; no patterns select every file."""
     fixed = [_fixed(path) for path in paths]
     root = Path(os.path.commonpath([folder for folder, _ in fixed]))
     if not root.is_dir():
@@ -88,7 +91,7 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
 
 
 def _fixed(path: str) -> tuple[str, str]:
-    """(folder, pattern below it) of a folder, a file or a pattern. Raises Misuse for what is not there."""
+    """Returns (folder, pattern below it). Raises Misuse if the folder or file does not exist."""
     whole = os.path.abspath(path)  # noqa: PTH100
     if os.path.isdir(whole):  # noqa: PTH112
         return whole, ""
@@ -106,7 +109,7 @@ def _fixed(path: str) -> tuple[str, str]:
 
 
 def _near(missing: str) -> str:
-    """What is there in place of a missing file or folder, for a message."""
+    """Returns a suggestion for a missing file or folder, or an empty text."""
     above, name = os.path.split(missing)
     if not os.path.isdir(above):  # noqa: PTH112
         return ""
@@ -124,8 +127,8 @@ def _apart(settings: Settings, root: Path) -> None:
         real = folder.resolve()
         if root.resolve().is_relative_to(real) or real.is_relative_to(root.resolve()):
             raise Misuse(
-                f"{root} and the folder of {name} ({folder}) lie within each other: what is dropped "
-                "there is taken by the daemon already"
+                f"{root} overlaps the folder of {name} ({folder}), which the daemon reads: "
+                "give a folder outside of it"
             )
 
 
@@ -140,7 +143,7 @@ def _run(work: Any, total: int) -> None:
         task = bar.add_task("backfill", total=total)
 
         def told(p: Progress) -> None:
-            what = f"{p.waiting:,} with the workers"
+            what = f"{p.waiting:,} in the pipeline"
             bar.update(task, completed=min(p.finished, total), description=what)
 
         work.run(told)
@@ -148,11 +151,11 @@ def _run(work: Any, total: int) -> None:
 
 def _tell(p: Progress) -> None:
     line(
-        f"done: {p.registered:,} files registered and finished, {p.known:,} known already, "
-        f"{p.aliases:,} with bytes of another file"
+        f"done: {p.registered:,} files registered and finished, {p.known:,} already known, "
+        f"{p.aliases:,} identical to another file"
     )
     for name, why in list(p.left_out.items())[:20]:
-        line(f"left out: {name}: {why}")
+        line(f"skipped: {name}: {why}")
     if p.left_out:
-        line(f"{len(p.left_out):,} files were left out; the same command tries them again")
+        line(f"{len(p.left_out):,} files were skipped; run the same command to try them again")
         raise typer.Exit(1)

@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Best on another disk.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder for backups, preferably on another disk.")
+    ],
     keep: Annotated[
-        int | None, typer.Option(min=1, help="So many backups are left; older ones are removed.")
+        int | None, typer.Option(min=1, help="Backups to keep. Older ones are removed.")
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Make none: check that the newest one there is whole.")
+        bool, typer.Option("--verify", help="Only verify the newest backup in DIR.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Copy database, landing zone, lake, quarantine and settings into a new folder in DIR.
 
-    Everything may go on running. What the backup before has too is shared with it, by hard links.
+    The stack may keep running. Files that the previous backup also has are hard-linked to it.
 
-    Exit code 0: it is whole. 1: it was made, and files were missing; with --verify: files are damaged.
-    2: none was made.
+    Exit codes: 0 if the backup is complete, 1 if files were missing or, with --verify, are damaged, 2 if no
+    backup was made.
     """
     if verify:
         raise typer.Exit(check(folder, json))
@@ -71,14 +73,14 @@ def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
     for file in settings.profile_files.values():
         if _outside(file, settings):
             done.notes.append(
-                f"{file} is not in it, for it is not in the project: keep a copy of it"
+                f"{file} is not in the backup because it is outside of the project: copy it yourself"
             )
     _remember(settings, done)
     return done, time.monotonic() - began
 
 
 def tools(url: str, least: int = 0) -> Tools:
-    """The PostgreSQL programs for a server. least: their major version, where the server is older."""
+    """Returns the PostgreSQL client programs for a server. least: their minimum major version."""
     from sensorflow.adapters.postgres import dump
     from sensorflow.embedded import postgres
     from sensorflow.embedded.process import ending_with_us
@@ -90,7 +92,7 @@ def tools(url: str, least: int = 0) -> Tools:
 
 
 def _project(settings: Settings) -> dict[str, Path]:
-    """sensorflow.toml, and the profile files that it names, as far as they lie in the project."""
+    """Returns sensorflow.toml and the profile files inside the project."""
     from sensorflow.settings import FILE_NAME, find
 
     path = find(here())
@@ -105,7 +107,7 @@ def _outside(file: Path, settings: Settings) -> bool:
 
 
 def _remember(settings: Settings, done: Done) -> None:
-    """For `sensorflow doctor`."""
+    """Record the backup for `sensorflow doctor`."""
     from sensorflow.backup.make import LAST
 
     note = {"at": done.backup.manifest.at, "path": str(done.backup.path.absolute())}
@@ -138,10 +140,10 @@ def _show(done: Done, seconds: float) -> None:
     line(f"{path}: {files(manifest.ledger_files)}, {readings(manifest.readings)}")
     line(
         f"{size(tally.bytes)} in {seconds:.1f} s; {tally.shared:,} of {tally.files:,} files are shared "
-        f"with older backups; the database by pg_dump {manifest.dumped_by}"
+        f"with older backups; database dumped with pg_dump {manifest.dumped_by}"
     )
     if done.same_disk:
-        line("note: it is on the same disk as the data, and lost with it: keep one elsewhere too")
+        line("note: the backup is on the same disk as the data: keep a copy on another disk")
     for text in done.notes:
         line(f"note: {text}")
     if done.removed:
@@ -149,7 +151,9 @@ def _show(done: Done, seconds: float) -> None:
     for text in tally.missing[:20]:
         line(f"missing: {text}")
     if tally.missing:
-        line(f"{len(tally.missing):,} missing, and missing in this backup too: `sensorflow audit`")
+        line(
+            f"{len(tally.missing):,} files are missing from data and backup: run `sensorflow audit`"
+        )
     line(f"to restore it: {command('sensorflow', 'restore', path)}")
 
 
@@ -158,7 +162,7 @@ def files(count: int) -> str:
 
 
 def check(path: Path, json: bool) -> int:
-    """Read a whole backup; returns 0, or 1 where files of it are damaged. Raises Misuse."""
+    """Verify a backup. Returns 0, or 1 if files are damaged. Raises Misuse if there is no backup."""
     from sensorflow.backup import folder as folders
 
     found = folders.chosen(path)
@@ -170,9 +174,9 @@ def check(path: Path, json: bool) -> int:
     for text in damaged:
         line(f"damaged: {found.path}/{text}")
     if damaged:
-        line(f"{len(damaged):,} of {found.manifest.files:,} files; use another backup")
+        line(f"{len(damaged):,} of {found.manifest.files:,} files are damaged; use another backup")
     else:
-        line(f"{found.path}: whole, {found.manifest.files:,} files")
+        line(f"{found.path}: intact, {found.manifest.files:,} files")
     return int(bool(damaged))
 
 
@@ -192,7 +196,7 @@ def damages(found: Backup) -> list[str]:
 
 @contextmanager
 def bar(what: str, of: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar, on a terminal alone. of: files or bytes."""
+    """Show a progress bar if stderr is a terminal. of: "files" or "bytes"."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar

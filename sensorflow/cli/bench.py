@@ -20,23 +20,26 @@ def bench(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", "-p", help="A name, or a TOML file. Default: the source's, or a guess."
+            "--profile",
+            "-p",
+            help="Profile name or TOML file. Default: the source's, else a proposal.",
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="The source by whose settings. Default: where it lies.")
+        str | None, typer.Option(help="Use this source's settings. Default: found by folder.")
     ] = None,
     zone: Annotated[
-        str | None, typer.Option(help="For a guess: the zone of times without an offset.")
+        str | None,
+        typer.Option(help="For a proposed profile: time zone of times without an offset."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show where the time of a file goes on this machine, and what could be set otherwise.
+    """Measure how long each stage takes for a file on this machine, and suggest settings.
 
-    Takes it all the way, into a PostgreSQL of its own in a temporary folder that is removed again. Your
-    database, folders and settings are only read. Needs the embedded PostgreSQL or an installed one.
+    Loads the file into a temporary PostgreSQL, which is removed afterwards. Your database, folders and
+    settings are only read. Needs the embedded PostgreSQL or an installed one.
     """
-    memory.frugal()  # as a worker, before Arrow
+    memory.frugal()  # before Arrow is imported, as in a worker
     from sensorflow.bench import bench as measure
     from sensorflow.cli.check import source_of
     from sensorflow.flow.dry_run import profile_for
@@ -48,7 +51,7 @@ def bench(
     if source is not None:
         if source not in settings.sources:
             known = ", ".join(settings.sources) or "none"
-            raise Misuse(f"--source {source}: no such source; there are: {known}")
+            raise Misuse(f"--source {source}: no such source; known sources: {known}")
         rules = settings.sources[source]
     chosen = profile_for(path, profile, zone, settings, rules)
     configure("ERROR")
@@ -76,9 +79,9 @@ def _print(found: Measured) -> None:
     table("", ("  stage", "seconds", "rows", "rows/s"), [(f"  {r[0]}", *r[1:]) for r in rows])
     rounds = f"the median of {found.rounds} rounds, " if found.rounds > 1 else ""
     line(
-        f"  {rounds}PostgreSQL {found.database_share:.0%} of the CPU, peak memory {found.peak_mb:,.0f} MB"
+        f"  {rounds}PostgreSQL {found.database_share:.0%} of CPU time, peak memory {found.peak_mb:,.0f} MB"
     )
     for hint in found.hints:
         line(f"  - {hint}")
     if not found.hints:
-        line("  nothing stands out")
+        line("  no suggestions")

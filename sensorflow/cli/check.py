@@ -24,28 +24,29 @@ def check(
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", "-p", help="A name, or a TOML file. Default: the source's, or a guess."
+            "--profile",
+            "-p",
+            help="Profile name or TOML file. Default: the source's, else a proposal.",
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(
-            help="By this source's settings. Default: the one it lies in, or that has the profile."
-        ),
+        typer.Option(help="Use this source's settings. Default: found by folder or profile."),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option(help="For a guess: the zone of times without an offset.")
+        str | None,
+        typer.Option(help="For a proposed profile: time zone of times without an offset."),
     ] = None,
     max_rejects: Annotated[
-        str | None, typer.Option(help="How many rejects a file may have: 10%, or 5.")
+        str | None, typer.Option(help="Rejects to tolerate per file: 10%, or 5.")
     ] = None,
-    rejects: Annotated[int, typer.Option(min=0, help="How many rejects of a file are shown.")] = 20,
+    rejects: Annotated[int, typer.Option(min=0, help="Rejects to show per file.")] = 20,
     json: Json = False,
 ) -> None:
-    """Read files dry: what would be loaded and what rejected, line by line. Touches nothing.
+    """Dry run: show which readings of files would be loaded and which rejected. Changes nothing.
 
-    Exit status: 0 when every file would be loaded, 1 when one would go to quarantine, 2 when the
-    command cannot be carried out. With --json, one object a line for each file.
+    Exit codes: 0 if every file would be loaded, 1 if a file would go to quarantine, 2 if the command could
+    not run. With --json, prints one object per file and line.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.dry_run import dry_run
@@ -82,13 +83,13 @@ def check(
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Each file, and the folder that was given for it, which stands for the source's."""
+    """Yields each file and, if a folder was given, that folder in place of the source's. Raises Misuse."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
             inner = [p for p in inner if not _is_gate(p)]
             if not inner:
-                raise Misuse(f"{path}: no files in it")
+                raise Misuse(f"{path}: the folder has no files")
             yield from ((file, path) for file in inner)
         elif not path.exists():
             raise Misuse(f"{path}: no such file")
@@ -99,7 +100,7 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _is_gate(path: Path) -> bool:
-    """Whether it is no data, but says something of them."""
+    """Returns whether a file is a gate or manifest instead of data."""
     from sensorflow import bootstrap
 
     beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
@@ -115,7 +116,7 @@ def _gate(path: Path, found: Checked) -> str | None:
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
-    """The settings that hold here, and the source in whose folder the file lies."""
+    """Returns the effective settings and the source that the file's folder belongs to, if any."""
     from sensorflow import bootstrap
 
     found = terms(bootstrap.settings(anywhere=True), path, None, None)
@@ -126,7 +127,7 @@ def _print(found: Checked) -> None:
     by = f", source: {found.source}" if found.source else ""
     line(f"{found.file}  (profile: {found.profile}{by})")
     if found.error is not None:
-        line(f"  refused as a whole: {found.error}")
+        line(f"  the whole file is refused: {found.error}")
         if found.error.remedy:
             line(f"  to do: {found.error.remedy}")
         line()
@@ -170,7 +171,7 @@ def _print(found: Checked) -> None:
 
 def _verdict(found: Checked) -> str:
     if found.refused is None:
-        empty = ": the file holds no rows, which allow_empty takes for valid"
+        empty = ": the file has no rows, and allow_empty = true accepts that"
         return f"would be loaded{'' if found.rows else empty}"
     passed = found.refused.startswith("sources.")
     return f"would {'not be taken in' if passed else 'go to quarantine'}: {found.refused}"

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def next_steps(
     paths: Sequence[Path], named: str | None, zone: str | None, found: Sequence[Checked], bad: bool
 ) -> Iterator[str]:
-    """paths, named, zone: as they were given. bad: whether a file would not be loaded."""
+    """Yields the lines to print. paths, named, zone: the arguments. bad: a file would not be loaded."""
     from sensorflow.cli.check import source_of
     from sensorflow.settings import find
 
     settings, source = source_of(paths[0])
     if passed := [f for f in found if f.refused and f.refused.startswith("sources.")]:
-        yield f"to change: [sources.{passed[0].source}] of sensorflow.toml, or the file's name"
+        yield f"to fix: change [sources.{passed[0].source}] in sensorflow.toml, or the file name"
     elif source is not None and named is None:
         if bad:
             profile = settings.profile_of(source)
@@ -48,7 +48,7 @@ def next_steps(
 
 def _taken_in(settings: Settings) -> Iterator[str]:
     up = steps.is_up(settings)
-    yield "next: nothing, `sensorflow up` takes it in" if up else "next:"
+    yield "next: nothing to do, `sensorflow up` takes the file in" if up else "next:"
     yield from steps.running(settings)
 
 
@@ -59,7 +59,7 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
         yield f"  {steps.drop(paths, settings, folders[name])}"
         if len(paths) == 1 and paths[0].is_file():
             again = command("sensorflow", "replay", paths[0].name)
-            yield f"  {again}   # instead, if its bytes were loaded before: they are not taken twice"
+            yield f"  {again}   # instead, if these bytes were loaded before"
         yield from steps.running(settings)
         return
     if not project:
@@ -69,7 +69,7 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
 
 
 def _name(text: str, settings: Settings) -> str:
-    """A name for a source that is not there yet."""
+    """Returns a source name that is not in use."""
     from sensorflow.profiles.files import plain_name
 
     plain = plain_name(text) or "logger"
@@ -78,7 +78,7 @@ def _name(text: str, settings: Settings) -> str:
 
 
 def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
-    """Of a guess: the command that makes a source of it."""
+    """Yields the command that adds a source with the proposed profile."""
     from sensorflow import bootstrap
     from sensorflow.flow.sniff import guess
     from sensorflow.settings import find
@@ -87,7 +87,7 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     name = _name(file.name.partition(".")[0], bootstrap.settings(anywhere=True))
     unknown = zone is None and guess(file).guess.needs_zone
     where = ["--zone", "Europe/Berlin" if zone is None else zone] if unknown or zone else []
-    yield "next:" + (" (give the zone of its clock in place of Europe/Berlin)" if unknown else "")
+    yield "next:" + (" (replace Europe/Berlin with the time zone of the logger)" if unknown else "")
     if find(here()) is None:
         yield "  sensorflow init"
     yield f"  {command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
@@ -100,7 +100,7 @@ def form_of(named: str, settings: Settings) -> str:
 
 
 def _where(profile: str, settings: Settings) -> str:
-    """In which file a profile stands."""
+    """Returns where a profile is defined, for a message."""
     from sensorflow.profiles.files import is_path
 
     if (file := settings.profile_files.get(profile)) is not None:
@@ -111,11 +111,11 @@ def _where(profile: str, settings: Settings) -> str:
 
 
 def _mend(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
-    """By the causes of what was refused, the most frequent first."""
+    """Yields remedies for the three most frequent causes of rejects."""
     counts = Counter(r.code for each in found if each.error is None for r in each.rejects)
     advice = [(c, row_remedy(c, form)) for c, _ in counts.most_common(3)]
     if advice := [(code, do) for code, do in advice if do]:
-        yield f"to change{f' in {where}' if where else ' in the profile'}:"
+        yield f"to fix{f' in {where}' if where else ' in the profile'}:"
         yield from (f"  {code}: {todo}" for code, todo in advice)
     elif where:
-        yield f"to change: {where}; then run this again"
+        yield f"to fix: change {where}, then run this command again"

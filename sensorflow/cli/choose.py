@@ -1,4 +1,4 @@
-"""Options by which commands choose files, and the note that a list is not all."""
+"""Options that select files, and the note about a truncated list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensorflow.errors import Misuse
 
 
 def complete_source(incomplete: str) -> list[str]:
-    """The sources of the project, for a shell; none where there is no project."""
+    """Returns source names for shell completion, or [] outside of a project."""
     from sensorflow import bootstrap
 
     try:
@@ -33,9 +33,9 @@ Source = Annotated[
 
 
 def cut(shown: int, total: int, json: bool = False) -> None:
-    """Say that a list is not all; with JSON on stderr, where it spoils nothing."""
+    """Print a note if a list is truncated; with JSON to stderr, which keeps stdout valid."""
     if shown < total:
         from sensorflow.cli.show import line
 
-        text = f"{shown:,} of {total:,} shown: --limit {total}"
+        text = f"{shown:,} of {total:,} shown; add --limit {total} to see all"
         print(text, file=sys.stderr) if json else line(text)  # noqa: T201

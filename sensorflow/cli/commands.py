@@ -34,38 +34,32 @@ from sensorflow.cli import (
 from sensorflow.cli.up import up
 
 
-@cache  # once an app
+@cache  # once per app
 def register(app: typer.Typer) -> None:
-    app.command("init", short_help="Write a commented sensorflow.toml and folders.")(init.init)
+    app.command("init", short_help="Create a project: sensorflow.toml and its folders.")(init.init)
     app.command("sniff", short_help="Propose a profile for a file.")(sniff.sniff)
-    app.command("check", short_help="Read files dry: what would be loaded, what not.")(check.check)
-    app.command("bench", short_help="Measure where a file's time goes on this machine.")(
-        bench.bench
-    )
+    app.command("check", short_help="Dry run: show what would be loaded and rejected.")(check.check)
+    app.command("bench", short_help="Measure how long each stage takes for a file.")(bench.bench)
     app.add_typer(profiles.app, name="profiles")
     app.add_typer(sources.app, name="sources")
-    app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up)
-    app.command("status", short_help="Where files stand; how far behind; do rows add up?")(
+    app.command("up", short_help="Run the whole stack; Ctrl-C stops it.")(up)
+    app.command("status", short_help="Show files by state, lag, and the row balance.")(
         status.status
     )
-    app.command("logs", short_help="Show what all processes log, in order of time.")(logs.logs)
-    app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
+    app.command("logs", short_help="Show the logs of all processes, in order of time.")(logs.logs)
+    app.command("audit", short_help="Verify that every reading is accounted for.")(audit.audit)
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
-    app.command("replay", short_help="Take files through again, from their bytes.")(replay.replay)
-    app.command("undo", short_help="Take files' rows out again; replay reverses it.")(replay.undo)
-    app.command("backfill", short_help="Load old files, behind the new ones.")(backfill.backfill)
-    app.command("retention", short_help="How long data is kept; remove what is due.")(
-        retention.retention
-    )
-    app.command("backup", short_help="Copy database, files and settings, while it runs.")(
-        backup.backup
-    )
-    app.command("restore", short_help="Bring a backup back, where nothing is.")(restore.restore)
-    app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
-    app.command("watch", short_help="Run the ingest daemon alone.")(watch.watch)
-    app.command("worker", short_help="Run one worker, autoscaled.")(worker.worker)
+    app.command("replay", short_help="Process files again from their stored bytes.")(replay.replay)
+    app.command("undo", short_help="Remove the rows of files; replay reverses it.")(replay.undo)
+    app.command("backfill", short_help="Load old files at low priority.")(backfill.backfill)
+    app.command("retention", short_help="Show retention; remove expired data.")(retention.retention)
+    app.command("backup", short_help="Back up database, files and settings online.")(backup.backup)
+    app.command("restore", short_help="Restore a backup into an empty project.")(restore.restore)
+    app.command("doctor", short_help="Check the installation; suggest fixes.")(doctor.doctor)
+    app.command("watch", short_help="Run only the ingest daemon.")(watch.watch)
+    app.command("worker", short_help="Run one worker with autoscaled processes.")(worker.worker)
     app.add_typer(service.app, name="service")
     app.add_typer(db.app, name="db")
     app.command("version")(version.version)

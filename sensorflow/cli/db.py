@@ -23,7 +23,7 @@ app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The database's URL; the embedded server is started for as long when it does not run."""
+    """Yields the database URL. Starts the embedded server for the duration if it is not running."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
@@ -44,7 +44,7 @@ def database(settings: Settings) -> Iterator[str]:
 
 @app.command("upgrade")
 def upgrade(
-    revision: Annotated[str, typer.Argument(help="Up to this revision.")] = "head",
+    revision: Annotated[str, typer.Argument(help="Target revision.")] = "head",
 ) -> None:
     """Bring the schema up to date."""
     from sensorflow import bootstrap
@@ -61,14 +61,12 @@ def upgrade(
 
 @app.command("close")
 def close(
-    month: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM", help="This one, as soon as it is over.")
-    ] = None,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Only this month.")] = None,
 ) -> None:
-    """Build the unique index of months that are over (dedupe_index = "deferred").
+    """Seal past months: build their unique index (dedupe_index = "deferred").
 
-    It proves that no reading of them is there twice. Exit code 1: one is, and is named; or a month could
-    not be closed now.
+    The index proves that no reading is stored twice. Exit code 1: duplicates exist, and are listed, or a
+    month could not be sealed now.
     """
     from sensorflow import bootstrap, telemetry
     from sensorflow.adapters.postgres import closing
@@ -76,7 +74,7 @@ def close(
     settings = bootstrap.settings()
     if not settings.deferred:
         raise Misuse(
-            'dedupe_index = "unique": every month has its unique index from the start',
+            'nothing to seal: dedupe_index = "unique" indexes every month at once',
             Code.SETTINGS,
         )
     telemetry.configure(settings.log_level)
@@ -86,13 +84,13 @@ def close(
         if month is not None:
             wanted = [m for m in found if m.name == month]
             if not wanted:
-                raise Misuse(f"--month {month}: there are no readings of such a month")
+                raise Misuse(f"--month {month}: the database has no readings of this month")
         done = []
         for one in closing.close(url, wanted):
             done.append(one)
             _show(one)
     if not wanted:
-        line("nothing to close")
+        line("no month to seal")
     raise typer.Exit(int(any(one.outcome is not closing.Outcome.CLOSED for one in done)))
 
 
@@ -101,37 +99,37 @@ def _show(done: Closing) -> None:
 
     name = done.month.name
     if done.outcome is Outcome.DOUBLED:
-        line(f"{name}: not closed, {done.total:,} readings are there more than once:")
+        line(f"{name}: not sealed, {done.total:,} readings are stored more than once:")
         for row in done.rows:
             line(f"  {shown(str(row))}")
         if done.total > len(done.rows):
             line(f"  and {done.total - len(done.rows):,} more")
-        line("  nothing was removed; `sensorflow audit` says of which files, `replay` mends them")
+        line("  nothing was removed; `sensorflow audit` lists the files, `replay` fixes them")
         return
     said = {
-        Outcome.CLOSED: f"closed in {done.seconds:.1f} s: no reading is there twice",
-        Outcome.LOADING: "not closed: readings of it are being loaded; try again",
-        Outcome.ANOTHER: "not closed: somebody else is closing a month; try again",
-        Outcome.OPEN: 'not closed: it is not over, or the database is not for "deferred"',
+        Outcome.CLOSED: f"sealed in {done.seconds:.1f} s: no reading is stored twice",
+        Outcome.LOADING: "not sealed: workers are loading readings of this month; try again",
+        Outcome.ANOTHER: "not sealed: another process is sealing a month; try again",
+        Outcome.OPEN: 'not sealed: the month is not over, or dedupe_index is not "deferred"',
     }
     line(f"{name}: {said[done.outcome]}")
 
 
 @app.command("current")
 def current() -> None:
-    """Print the schema's revision, and the one that this version wants."""
+    """Print the schema revision of the database and the one that this version needs."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import migrate
 
     with database(bootstrap.settings()) as url:
         found, wanted = migrate.current(url), migrate.head()
     advice = "" if found == wanted else f"; {migrate.advice(found)}"
-    line(f"schema {found or 'empty'}, wanted {wanted}{advice}")
+    line(f"schema {found or 'empty'}, expected {wanted}{advice}")
 
 
 @app.command("url")
 def url() -> None:
-    """Print the database's URL, password included."""
+    """Print the database URL, including the password."""
     from sensorflow import bootstrap
 
     line(bootstrap.database_url(bootstrap.settings()))
@@ -139,7 +137,7 @@ def url() -> None:
 
 @app.command("roles")
 def roles() -> None:
-    """Print the SQL that makes the roles owner, loader and reader, for an administrator to run."""
+    """Print SQL that creates the roles owner, loader and reader. Run it as an administrator."""
     from sensorflow.adapters.postgres import migrate
 
     line(migrate.grants())
@@ -147,7 +145,7 @@ def roles() -> None:
 
 @app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def shell(context: typer.Context) -> None:
-    """Open psql on the database; options such as -c go to psql."""
+    """Open psql on the database. Further options, such as -c, are passed to psql."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres.connect import url_of
     from sensorflow.embedded import postgres
@@ -157,9 +155,11 @@ def shell(context: typer.Context) -> None:
     if psql is None:
         beside = postgres.binaries() / "psql"
         if not beside.exists():
-            raise Misuse("no psql found: `apt-get install postgresql-client`")
+            raise Misuse(
+                "psql not found: install it, for example with `apt-get install postgresql-client`"
+            )
         psql = str(beside)
     os.environ["PGPASSWORD"] = str(found.password or "")
-    # set() would leave the password in, as asterisks that psql takes for one
+    # set() would keep the password as asterisks, which psql would use as the password
     bare = found._replace(drivername="postgresql", password=None)
     os.execv(psql, [psql, bare.render_as_string(), *context.args])

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 ROOM = 1 << 30
 MONTHS = 1200
-"""A hundred years; from there on a query takes a second to plan."""
+"""A hundred years. With more partitions, planning a query takes a second."""
 SKEW = 5.0
 WATCHES = 8192
 
 
 def doctor(
     json: Json = False,
-    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
     only: Annotated[
-        str, typer.Option("--only", help="Nothing but the heartbeats: daemon, workers or beat.")
+        str, typer.Option("--only", help="Check only heartbeats of: daemon, workers or beat.")
     ] = "",
 ) -> None:
-    """Check what runs, settings, folders, database, broker and kernel limits; say what to do.
+    """Check processes, settings, folders, database, broker and kernel limits, and suggest fixes.
 
-    Exits with 0 when nothing fails, with 1 when something does, with 2 when it was called wrongly.
+    Exit codes: 0 if no check fails, 1 if a check fails, 2 for a usage error.
     """
     checks = _alone(only) if only else list(_checks())
     if json:
@@ -52,8 +52,8 @@ def doctor(
 
 
 def _alone(what: str) -> list[Check]:
-    """Of the processes on this host. Where some run in this very container, of these alone: others of the
-    same host name are other containers, or this one before it was started again."""
+    """Check the heartbeats of the processes on this host. If any of them run in this container, check only
+    those: the others belong to other containers, or to this one before a restart."""
     import socket
 
     from sensorflow import bootstrap
@@ -64,7 +64,7 @@ def _alone(what: str) -> list[Check]:
         raise Misuse(f"--only {what}: give one of {', '.join(NAMES)}")
     settings = bootstrap.settings()
     if what == "beat" and not settings.by_celery:
-        return [Check(what, "ok", "none is needed: broker_url is not Celery's")]
+        return [Check(what, "ok", "not needed: the broker is not a Celery broker")]
     ledger = bootstrap.ledger(settings, "doctor")
     try:
         here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
@@ -85,15 +85,19 @@ def _checks() -> Iterator[Check]:
     try:
         settings = bootstrap.settings()
     except Misuse as error:
-        yield Check("settings", "fail", str(error), "mend the file, then run this again")
+        yield Check(
+            "settings", "fail", str(error), "correct the file, then run `sensorflow doctor` again"
+        )
         return
     if path is None:
-        yield Check("settings", "ok", f"from variables, {len(settings.sources)} sources")
+        yield Check(
+            "settings", "ok", f"from environment variables, {len(settings.sources)} sources"
+        )
     else:
         yield Check("settings", "ok", f"{path}, {len(settings.sources)} sources")
     if (told := bootstrap.differs(settings)) is not None:
         yield Check(
-            "running settings", "fail", told, "mend what it names, or restart `sensorflow up`"
+            "running settings", "fail", told, "correct the file, or restart `sensorflow up`"
         )
     yield from _folders(settings)
     yield _room(settings)
@@ -123,12 +127,14 @@ def _room(settings: Settings) -> Check:
         return Check("data folder", "fail", *fault)
     found = f"{folder}, {disk.room(folder)}"
     if disk.free(folder) < ROOM:
-        return Check("data folder", "warn", found, "make room: every file is kept in landing/")
+        return Check(
+            "data folder", "warn", found, "free disk space: landing/ stores a copy of every file"
+        )
     return Check("data folder", "ok", found)
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
-    """The zones that are not in the data folder."""
+    """Check the zones outside of the data folder."""
     from sensorflow import bootstrap
     from sensorflow.folders import data_fault
     from sensorflow.settings.storage import ZONES, shown
@@ -145,12 +151,12 @@ def _stores(settings: Settings) -> Iterator[Check]:
             bootstrap.store(settings, zone).head("none")
             yield Check(zone, "ok", shown(url))
         except SensorflowError as error:
-            todo = f"check storage.{zone}, and that the store lets us in"
+            todo = f"check storage.{zone} and the credentials of the store"
             yield Check(zone, "fail", f"{shown(url)}: {error}", REMEDY.get(error.code, todo))
 
 
 def _backup(settings: Settings) -> Check:
-    """When the last one was made: a hint, for others make backups by other means."""
+    """Report the last backup. Never fails: backups may be made by other means."""
     import json
 
     from sensorflow.backup.make import LAST
@@ -161,7 +167,9 @@ def _backup(settings: Settings) -> Check:
         age = (datetime.now(UTC) - datetime.fromisoformat(last["at"])).total_seconds()
         found = f"{last['path']}, {span(max(age, 0))} old"
     except (OSError, ValueError, KeyError, TypeError):
-        return Check("backup", "ok", "none was made here; see `sensorflow backup --help`")
+        return Check(
+            "backup", "ok", "no backup was made on this host; see `sensorflow backup --help`"
+        )
     return Check("backup", "ok", found)
 
 
@@ -177,20 +185,22 @@ def _guarded(
 
 
 def _remedy(what: str, settings: Settings, error: SensorflowError) -> str:
-    """What to do where a server is away: of an embedded one its disk or its log says why."""
+    """Returns the remedy for an unreachable server, from the disk or the log of an embedded one."""
     from sensorflow import disk
     from sensorflow.embedded import state
     from sensorflow.embedded.process import cause, tail
 
     url = {"database": settings.database_url, "broker": settings.broker_url}.get(what)
     if error.code in REMEDY or url is not None:
-        return REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
+        return REMEDY.get(
+            error.code, f"check {what}_url, that the server is running, and its access rules"
+        )
     place = state.home(settings.data_folder)
     if disk.free(place) < FULL:
-        return f"make room on the disk of {place}: {disk.room(place)}; work resumes by itself"
+        return f"free space on the disk of {place}: {disk.room(place)}; work resumes automatically"
     name = "valkey" if what == "broker" else "postgres"
     log = settings.data_folder / "logs" / f"{name}.log"
-    return f"`sensorflow up` starts it again; its log {log} says: {cause(tail(log)) or 'nothing'}"
+    return f"`sensorflow up` restarts it; last error in {log}: {cause(tail(log)) or 'none'}"
 
 
 def _database(settings: Settings) -> Iterator[Check]:
@@ -205,7 +215,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
     at, wanted = migrate.current(url), migrate.head()
     if at != wanted:
-        yield Check("schema", "fail", f"{at or 'empty'}, wanted {wanted}", migrate.advice(at))
+        yield Check("schema", "fail", f"{at or 'empty'}, expected {wanted}", migrate.advice(at))
     else:
         yield Check("schema", "ok", str(at))
         yield _index(settings, url)
@@ -220,10 +230,12 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield from running.silence(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
-        todo = "set both by NTP; leases go by the database's clock and are safe"
-        yield Check("clock", "warn", f"the database is {skew:+.0f} s from this host", todo)
+        todo = "synchronize both with NTP; leases use the database clock and are safe"
+        yield Check(
+            "clock", "warn", f"the database clock differs from this host by {skew:+.0f} s", todo
+        )
     else:
-        yield Check("clock", "ok", f"the database is {skew:+.1f} s from this host")
+        yield Check("clock", "ok", f"the database clock differs from this host by {skew:+.1f} s")
 
 
 def _index(settings: Settings, url: str) -> Check:
@@ -231,27 +243,29 @@ def _index(settings: Settings, url: str) -> Check:
 
     what, found = "dedupe index", str(settings.dedupe_index)
     if inspect.deferred(url) != settings.deferred:
-        todo = "run `sensorflow db upgrade`, or set dedupe_index as the database has it"
-        return Check(what, "fail", f"the settings say {found}, the database differs", todo)
+        todo = "run `sensorflow db upgrade`, or set dedupe_index to match the database"
+        return Check(
+            what, "fail", f"dedupe_index = {found} in the settings, but the database differs", todo
+        )
     if not settings.deferred:
         return Check(what, "ok", found)
     patience = settings.deferred_close + closing.AGAIN
     months = closing.months(url, patience, patience)
     opened = [m for m in months if not m.closed]
-    found += f", {len(months) - len(opened)} months closed, {len(opened)} open"
+    found += f", {len(months) - len(opened)} months sealed, {len(opened)} open"
     if doubled := [m.name for m in opened if m.doubled_at is not None]:
-        todo = f"`sensorflow db close --month {doubled[0]}` names them"
-        return Check(what, "fail", f"{found}; readings doubled in {', '.join(doubled)}", todo)
+        todo = f"`sensorflow db close --month {doubled[0]}` lists them"
+        return Check(what, "fail", f"{found}; duplicate readings in {', '.join(doubled)}", todo)
     if late := [m.name for m in opened if m.due and not m.busy]:
-        todo = "does beat run? `sensorflow db close` does it now"
-        return Check(what, "warn", f"{found}; over and not closed: {', '.join(late)}", todo)
+        todo = "check that beat is running; `sensorflow db close` seals them now"
+        return Check(what, "warn", f"{found}; past months not sealed: {', '.join(late)}", todo)
     return Check(what, "ok", found)
 
 
 def _months(count: int) -> Iterator[Check]:
     if count > MONTHS:
-        found = f"{count:,} months have a table each: every query over all of them plans for each"
-        todo = "a source can set earliest and latest, to keep out times that cannot be"
+        found = f"{count:,} monthly partitions: queries over all of them are slow to plan"
+        todo = "set earliest and latest of the sources to reject implausible times"
         yield Check("months", "warn", found, todo)
 
 
@@ -259,32 +273,34 @@ def _roles(missing: list[str]) -> Check:
     if not missing:
         return Check("roles", "ok", "owner, loader and reader")
     make = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
-    todo = f"only for users with fewer rights: as an administrator run {make} `sensorflow db roles`"
-    todo += " prints this and the grants: pipe it to psql"
-    return Check("roles", "warn", f"not there, or without rights: {', '.join(missing)}", todo)
+    todo = f"needed only for restricted users: as an administrator run {make} `sensorflow db roles`"
+    todo += " prints this and the grants: pipe its output to psql"
+    return Check("roles", "warn", f"missing, or without grants: {', '.join(missing)}", todo)
 
 
 def _versions(settings: Settings, url: str) -> Iterator[Check]:
-    """What of older versions stays beside newer ones, and what was noticed about them."""
+    """Report readings of older file versions that stay loaded, and remarks about versions."""
     from sensorflow.adapters.postgres import inspect
 
     for name, source in settings.sources.items():
         if source.on_change == "supersede":
-            found = 'on_change = "supersede": a newer version deletes what it does not state again'
+            found = 'on_change = "supersede": a newer version deletes readings that it omits'
             todo = (
-                'on_change = "merge" keeps it, unless every file of this source is always complete'
+                'use on_change = "merge" to keep them, unless every file of this source is complete'
             )
             yield Check(f"source {name}", "ok", found, todo)
     rows = inspect.survivors(url)
     for row in rows:
         low, high = (f"{at:%Y-%m-%d %H:%M}" for at in (row.low, row.high))
         found = f"{readings(row.rows)} of {row.key_text}, version {row.version} and older (spanning"
-        found += f" {low} to {high}), kept beside a newer version"
-        todo = f"right for chunks; else `sensorflow undo '{row.key_text}@1-{row.version}'`, or "
+        found += f" {low} to {high}); a newer version omits them"
+        todo = f"normal for partial files; else `sensorflow undo '{row.key_text}@1-{row.version}'`, or "
         todo += f'on_change = "supersede" for source {row.source}'
         yield Check("versions", "ok", found, todo)
     if rows and rows[0].names > len(rows):
-        found = f"{readings(rows[0].total)} of {rows[0].names:,} names in all kept beside newer versions"
+        found = (
+            f"{readings(rows[0].total)} of {rows[0].names:,} names are omitted by newer versions"
+        )
         yield Check("versions", "ok", found)
     for row in inspect.remarks(url):
         found = f"{row.key_text}, version {row.version}: {row.remarks}"
@@ -306,7 +322,7 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.core.heartbeat import Role
 
     books, taken_in, ledger = None, False, None
-    with suppress(SensorflowError):  # reported above; what needs no ledger is said all the same
+    with suppress(SensorflowError):  # reported above; the other checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
         beats = ledger.heartbeats()
         taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
@@ -317,7 +333,9 @@ def _drops(settings: Settings) -> Iterator[Check]:
 def _kernel(settings: Settings) -> Iterator[Check]:
     with suppress(OSError):
         if Path("/proc/sys/fs/protected_hardlinks").read_text().strip() == "0":
-            found = "whoever may write into a drop folder may link files of others into it"
+            found = (
+                "anyone who can write to a drop folder can hard-link files of other users into it"
+            )
             yield Check("hard links", "warn", found, "sysctl fs.protected_hardlinks=1")
     if not any(not source.polling for source in settings.folders.values()):
         return
@@ -326,7 +344,7 @@ def _kernel(settings: Settings) -> Iterator[Check]:
         watches = int((limits / "max_user_watches").read_text())
         instances = int((limits / "max_user_instances").read_text())
     except (OSError, ValueError):
-        yield Check("inotify", "warn", "not available", "files are found by rescan alone")
+        yield Check("inotify", "warn", "not available", "new files are found only by rescans")
         return
     found = f"{watches:,} watches, {instances:,} instances"
     if watches < WATCHES or instances < 16:

@@ -1,4 +1,4 @@
-"""What lies in the drop folders and does not go on: unreadable, overdue, never finished, not included."""
+"""Files stuck in the drop folders: unreadable, overdue, never finished, or not included."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 UNFINISHED = 3600.0
-"""Seconds after which a file that is still written, by its name, was left behind."""
+"""Seconds after which a file with a temporary name counts as abandoned."""
 LATE = 60.0
-"""Seconds, and four rescans, after which a file should have been taken in."""
+"""Seconds after which a file should have been taken in; at least four rescans."""
 EXAMPLES = 3
 
 
@@ -27,7 +27,7 @@ def checks(
     books: Books | None,
     taken_in: bool,
 ) -> Iterator[Check]:
-    """books: where the ledger can be asked. taken_in: a daemon goes on, which takes in what waits."""
+    """Yields checks. books: None if the ledger is unavailable. taken_in: whether a daemon is running."""
     for backlog in backlogs:
         if backlog.reachable():
             waits = gated.quietly(backlog, books)
@@ -50,24 +50,24 @@ def _told(source: str, found: Left, taken_in: bool) -> Iterator[Check]:
         todo = "half a line is never taken; complete ones are at the next start of the daemon"
         yield Check(what, "warn", shown, todo)
     if found.unreadable:
-        todo = "let the daemon's user read them (chmod), or remove them"
+        todo = "make them readable for the user of the daemon (chmod), or remove them"
         yield Check(what, "fail", f"unreadable: {_shown(found.unreadable)}", todo)
     if found.unfinished:
-        shown = f"not finished for more than {span(UNFINISHED)}: {_shown(found.unfinished)}"
-        yield Check(what, "warn", shown, "look at the sender, or remove what it left behind")
+        shown = f"unfinished for more than {span(UNFINISHED)}: {_shown(found.unfinished)}"
+        yield Check(what, "warn", shown, "check the sender, or remove the files")
     if found.overdue:
         oldest = f", the oldest since {span(found.oldest)}" if found.oldest else ""
-        shown = f"waiting to be taken in for too long: {_shown(found.overdue)}{oldest}"
-        todo = "is a file open for writing all the time? the daemon's log names it"
+        shown = f"waiting too long to be taken in: {_shown(found.overdue)}{oldest}"
+        todo = "if a program keeps a file open for writing, the log of the daemon names it"
         todo = (
-            f"nothing, while they become fewer; {todo}"
+            f"nothing, while their number falls; {todo}"
             if taken_in
-            else f"does the daemon run? {todo}"
+            else f"check that the daemon is running; {todo}"
         )
         yield Check(what, "warn" if taken_in else "fail", shown, todo)
     if not found.whole:
         yield Check(
-            what, "ok", f"of its drop folder the first {found.files:,} files were looked at"
+            what, "ok", f"only the first {found.files:,} files of its drop folder were checked"
         )
 
 

@@ -1,4 +1,4 @@
-"""sensorflow profiles import, --as: the descriptions of tables that others have."""
+"""sensorflow profiles import and --as: table descriptions in standard formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(profile: Profile, kind: str, name: str) -> None:
-    """The document on stdout; what it cannot say on stderr."""
+    """Print the document to stdout, and to stderr what it cannot express."""
     import typer
 
     from sensorflow.core.exchange.exported import exported
@@ -26,23 +26,23 @@ def export(profile: Profile, kind: str, name: str) -> None:
     found = exported(profile, kind, name)
     line(json.dumps(found.document, ensure_ascii=False, indent=2))
     for text in found.unsaid:
-        typer.echo(f"not in the {kind}: {shown(text)}", err=True)
+        typer.echo(f"not expressible in {kind}: {shown(text)}", err=True)
 
 
 def import_(path: Path, table: str | None, zone: str | None, out: Path | None) -> None:
-    """Raises Misuse, naming the file."""
+    """Convert a table description to a profile. Raises Misuse, which names the file."""
     from sensorflow.cli.sniff import write
     from sensorflow.shell import command
 
     if out is not None and out.exists():
-        raise Misuse(f"{out}: is there already; name another file")
+        raise Misuse(f"{out} already exists; choose another file")
     if zone is not None:
         _check(zone)
     found = imported(path, table)
     if zone is not None:
         found = replace(found, guess=found.guess.in_zone(zone, "as told"))
     text = found.toml()
-    line(f"# A profile by {shown(path.name)}: see whether it is right.")
+    line(f"# A profile from {shown(path.name)}. Review it.")
     line(text)
     if out is None:
         line(f"# next: {command('sensorflow', 'profiles', 'import', path, '--out', 'FILE.toml')}")
@@ -60,7 +60,7 @@ def imported(path: Path, table: str | None) -> Imported:
         found = made_of(_document(path), table)
     except Misuse as error:
         raise Misuse(f"{path}: {error.message}", error.code) from error
-    if found.guess.time:  # without a time it is none yet, and says so
+    if found.guess.time:  # without a time the profile is incomplete, and loading it says so
         settled = tomllib.loads(found.guess.in_zone("UTC", "").toml())
         if settled.get("columns"):
             profiles.validated(settled, f"{path}: the profile of it")
@@ -88,9 +88,7 @@ def _document(path: Path) -> object:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         if path.suffix.lower() in (".yaml", ".yml"):
-            raise Misuse("YAML is not read: write the document as JSON") from error
-        what = "a Table Schema, a Data Package or CSVW metadata is expected"
-        hint = (
-            f"not JSON: {error}; {what}. Of a file with data, `sensorflow sniff` proposes a profile"
-        )
+            raise Misuse("YAML is not supported: convert the document to JSON") from error
+        what = "expected a Table Schema, a Data Package or CSVW metadata"
+        hint = f"not JSON: {error}; {what}. for a data file, run `sensorflow sniff`"
         raise Misuse(hint) from error

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 app = typer.Typer(
-    help="Where each file stands; its history; the file of a reading.", no_args_is_help=True
+    help="Show files, their history, and where readings came from.", no_args_is_help=True
 )
 
 
@@ -38,7 +38,7 @@ State_ = Annotated[
 ]
 
 
-@app.command("ls", short_help="List files, newest first, with their account.")
+@app.command("ls", short_help="List files, newest first, with row counts.")
 def ls(
     state: State_ = None,
     source: Source = None,
@@ -47,21 +47,23 @@ def ls(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="PATTERN", help="Only files of such a name: 'roof-*.csv', 'sub/*'."),
+        typer.Option(metavar="PATTERN", help="Only files with such a name: 'roof-*.csv', 'sub/*'."),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many, newest first.")
+        int,
+        typer.Option(
+            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number, newest first."
+        ),
     ] = 50,
     each: Annotated[
-        bool, typer.Option("--each", help="Of files that grow, every growth by itself.")
+        bool, typer.Option("--each", help="List every part of a growing file.")
     ] = False,
     json: Json = False,
 ) -> None:
     """List files, newest first: read = loaded + rejected + duplicates + not loaded.
 
-    Not loaded are good readings that are not in the database, because their file waits, is in
-    quarantine, or was undone or superseded. A file that grows is one line, unless --each or --state is
-    given.
+    "Not loaded" counts valid readings outside of the database, because their file is pending, quarantined,
+    undone or superseded. A growing file is one line, unless --each or --state is given.
     """
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
@@ -83,9 +85,9 @@ def ls(
     if json:
         as_json([record(view, chains.get(view.file_id)) for view in found])
     elif not found and wanted == FileFilter(whole=whole):
-        line("no files yet: put one into a drop folder, or see `sensorflow doctor`")
+        line("no files yet: put a file into a drop folder, or run `sensorflow doctor`")
     elif not found:
-        line("no files fit these options; `sensorflow files ls` lists all")
+        line("no files match these options; `sensorflow files ls` lists all")
     else:
         heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
         rows = [_row(view, chains.get(view.file_id)) for view in found]
@@ -100,7 +102,7 @@ def ls(
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
 ) -> list[Waiting]:
-    """Files that wait for their gates, of such a name."""
+    """Returns the files with such a name that wait for their gates."""
     from sensorflow.core.listing import pattern
     from sensorflow.status import waiting
 
@@ -125,17 +127,17 @@ def _row(view: FileView, chain: ChainView | None) -> list[Any]:
 
 
 def grown(chain: ChainView) -> str:
-    """The states of the growths of a file, in words."""
+    """Returns the states of the parts of a growing file, in words."""
     states = ", ".join(f"{count:,} {state}" for state, count in chain.states.items())
-    return f"{chain.growths:,} growths: {states}"
+    return f"{chain.growths:,} parts: {states}"
 
 
 COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
-"""What the ledger calls some of a file's facts; so does JSON, but for a name, which is as it is shown."""
+"""Field names that differ between a file view and the ledger; JSON uses those of the ledger."""
 
 
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
-    """A file for JSON, its account apart from its other facts."""
+    """Returns a file as JSON data, with its row counts under `rows`."""
     known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
     checksum = None if view.checksum is None else str(view.checksum)
     known |= {"checksum": checksum, "name": view.name}
@@ -156,12 +158,10 @@ def _whole(chain: ChainView) -> dict[str, Any]:
 
 @app.command("show")
 def show(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A file's number, its name, or NAME@VERSION.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File id, name, or NAME@VERSION.")],
     json: Json = False,
 ) -> None:
-    """One file: state, stages with durations, rows, history. Of a name with several versions the newest."""
+    """Show the state, row counts and history of a file. A name selects its newest version."""
     from sensorflow import bootstrap
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
@@ -199,9 +199,9 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
     c = chain.account
     facts(
         {
-            "part of": f"a file that grows, {chain.size:,} bytes and {chain.lines:,} lines so far",
-            "its growths": f"{grown(chain)}; the first is file {chain.root}",
-            "its newest": f"file {chain.newest.file_id}, {chain.newest.state}",
+            "part of": f"a growing file, {chain.size:,} bytes and {chain.lines:,} lines so far",
+            "its parts": f"{grown(chain)}; the first part is file {chain.root}",
+            "newest part": f"file {chain.newest.file_id}, {chain.newest.state}",
             "all read": c.read,
             "all loaded": c.loaded,
             "all rejected": c.rejected,
@@ -210,20 +210,20 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
             "all replaced": c.replaced,
         }
     )
-    line(f"each: sensorflow files ls --each --source {view.source}")
+    line(f"all parts: sensorflow files ls --each --source {view.source}")
 
 
 WHY = {
-    State.PENDING: "the file waits",
-    State.RUNNING: "a worker has the file",
+    State.PENDING: "the file is pending",
+    State.RUNNING: "a worker is processing the file",
     State.QUARANTINED: "the file is in quarantine",
-    State.SUPERSEDED: "a newer version has taken the file's place",
-    State.UNDONE: "they were taken out of the database; `sensorflow replay` brings them back",
+    State.SUPERSEDED: "a newer version replaced the file",
+    State.UNDONE: "they were removed from the database; `sensorflow replay` restores them",
 }
 
 
 def not_loaded(view: FileView) -> str:
-    """How many good readings of a file are not in the database, and why."""
+    """Returns how many valid readings of a file are not in the database, and why."""
     count = view.account.not_loaded
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
@@ -245,7 +245,7 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
             "rejected": c.rejected,
             "duplicates": c.duplicate,
             "not loaded": not_loaded(view),
-            "replaced": f"{c.replaced:,} of the loaded, by newer statements of the same readings",
+            "replaced": f"{c.replaced:,} of the loaded readings, by newer values",
             "missing cells": c.missing,
         }
     )
@@ -264,7 +264,7 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
 
 
 SHOWN = 10
-"""Versions of a name that are shown, the newest first."""
+"""Maximum number of versions to show, newest first."""
 
 
 def _print_versions(view: FileView, versions: list[FileView]) -> None:
@@ -289,7 +289,7 @@ def _span(view: FileView) -> tuple[Any, Any]:
 
 
 def surviving(newest: list[FileView]) -> list[str]:
-    """What is to be said where readings of older versions stay beside a newer one. newest: first."""
+    """Returns a note if readings of older versions stay loaded. newest: all versions, newest first."""
     loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]
     if not older:
@@ -301,11 +301,11 @@ def surviving(newest: list[FileView]) -> list[str]:
     wanted = f"{older[-1].version}-{last.version}" if len(older) > 1 else f"{last.version}"
     stay = (
         f"kept: {readings(total)} of older versions (spanning {low:%Y-%m-%d %H:%M:%S} to "
-        f"{high:%Y-%m-%d %H:%M:%S}) that version {loaded[0].version} does not state again"
+        f"{high:%Y-%m-%d %H:%M:%S}) that version {loaded[0].version} omits"
     )
     out = (
-        f"to remove them: sensorflow undo '{last.name}@{wanted}'; for a source whose files "
-        'always replace the whole older one: on_change = "supersede"'
+        f"to remove them: sensorflow undo '{last.name}@{wanted}'; if the files of this source "
+        'are always complete: on_change = "supersede"'
     )
     return [stay, out]
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def port_for(settings: Settings) -> int:
-    """Raises Misuse where a port that was asked for is taken; another one than the default is reported."""
+    """Returns a free port, and prints a note if it differs from the default. Raises Misuse if a configured
+    port is taken."""
     from sensorflow.embedded.process import free_port, listener
 
     wanted = settings.flower_port
@@ -24,17 +25,17 @@ def port_for(settings: Settings) -> int:
     who = listener(wanted) or "another program"
     if asked_for(settings):
         raise Misuse(
-            f"flower_port = {wanted}: this port is taken by {who}; end that, or set another port "
-            "(0: any that is free)",
+            f"flower_port = {wanted}: this port is in use by {who}; end that program, or set another port "
+            "(0 selects any free port)",
             Code.SETTINGS,
         )
-    line(f"port {wanted} is taken by {who}: Flower is on port {port}")
+    line(f"port {wanted} is in use by {who}; Flower uses port {port}")
     return port
 
 
 def another_port(processes: Sequence[Process], settings: Settings, port: int) -> int:
-    """The port, or where Flower ended because another program has it by now, another one with which it will
-    be started again. One that was asked for stays."""
+    """Returns the port for Flower. If Flower ended because another program took its port, selects another
+    one and sets it in the process. A configured port never changes."""
     from sensorflow.embedded.process import free_port
 
     for process in processes:

@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 def checks(source: str, found: Sequence[Waiting]) -> Iterator[Check]:
-    """For doctor."""
+    """Yields checks for `doctor`."""
     for late in (False, True):
         for is_gate in (False, True):
             some = [w for w in found if (w.is_overdue, w.is_gate) == (late, is_gate)]
@@ -34,25 +34,25 @@ def _check(source: str, some: Sequence[Waiting], late: bool, is_gate: bool) -> C
     if not late:
         return Check(f"source {source}", "ok", f"{count} {whose}: {shown}{oldest}")
     todo = (
-        "ask the sender for what it waits for, or remove the gate"
+        "request the file from its sender, or remove the gate"
         if is_gate
-        else "ask the sender for the gate, or make it if the file is complete; nothing is lost meanwhile"
+        else "request the gate from the sender, or create it if the file is complete; no data is lost"
     )
     return Check(f"source {source}", "warn", f"OVERDUE: {count} {whose}: {shown}{oldest}", todo)
 
 
 def lines(found: Sequence[Waiting]) -> Iterator[str]:
-    """For `files ls`: what is in no ledger yet. The oldest first."""
+    """Yields lines for `files ls`: files that are not in the ledger yet, oldest first."""
     files = sorted((w for w in found if not w.is_gate), key=lambda w: -w.age)
     if files:
         yield f"waiting for their gates, not taken in yet: {len(files):,}"
         yield from (f"  {w}" for w in files[:SHOWN])
     if len(files) > SHOWN:
-        yield "  ...: `sensorflow status --json` has them all"
+        yield "  ... `sensorflow status --json` lists all"
 
 
 def words(found: Sequence[Waiting]) -> Iterator[str]:
-    """For `status`."""
+    """Yields lines for `status`."""
     files = [w for w in found if not w.is_gate]
     late = [w for w in found if w.is_overdue]
     if files:
@@ -68,7 +68,7 @@ def held_keys(found: Sequence[Waiting]) -> set[bytes]:
 
 
 def quietly(backlog: Backlog, books: Books | None) -> list[Waiting]:
-    """What cannot be asked for is reported apart."""
+    """Returns waiting files, or [] if the ledger is unavailable, which is reported elsewhere."""
     with suppress(SensorflowError):
         return backlog.waiting(books)
     return []

@@ -21,28 +21,28 @@ TEMPLATE = """\
 # broker_url   = "redis://:password@host:6379/0"       # or "amqp://user:password@host:5672/vhost"
 
 data = "data"               # landing, bronze, rejects, silver, quarantine, archive, logs
-# rescan = 30               # seconds between full looks at the folders (inotify is faster, when it works)
-# sweep = 15                # seconds between looks for anything forgotten
-# workers = 4               # worker processes at most; they come and go with the load
+# rescan = 30               # seconds between full scans of the folders (inotify finds new files sooner)
+# sweep = 15                # seconds between reconciler runs
+# workers = 4               # maximum worker processes; their number follows the load
 # inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
 # group_small_files = true  # small files share messages and tasks: less CPU, but not each is seen in Flower
-# max_in_flight = 1000      # published and unfinished files at most
+# max_in_flight = 1000      # maximum number of published, unfinished files
 
 [sources.readings]
 path = "drop/readings"      # put files here
 profile = "long"
-after = "archive"           # then they go to data/archive; or "delete", or "keep" them where they are
-on_change = "merge"         # a newer version of a file replaces the readings that it states again,
-                            # everything else stays until you say otherwise; or supersede, keep, reject
-# growing = true            # read files while they grow, for loggers that append; with after = "keep"
-max_rejects = "10%"         # more bad readings than this, and the file is quarantined whole
+after = "archive"           # afterwards: "archive" moves them to data/archive, "delete" or "keep"
+on_change = "merge"         # a newer version of a file replaces the readings it repeats and
+                            # leaves all others; or "supersede", "keep", "reject"
+# growing = true            # read files that a logger appends to; requires after = "keep"
+max_rejects = "10%"         # quarantine a file with more rejected readings than this
 
 # One row is one reading:
 #   time,sensor,type,value,unit
 #   2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC
 [profiles.long]
-format = "csv"              # or "jsonl", "parquet"; gzip of each is recognised by itself
-time = "time"               # ISO 8601 with an offset; others: see the example below
+format = "csv"              # or "jsonl", "parquet"; gzip is detected automatically
+time = "time"               # ISO 8601 with an offset; see below for other formats
 sensor = "sensor"
 type = "type"
 value = "value"
@@ -54,9 +54,9 @@ unit = "unit"
 # [profiles.logger]
 # format = "csv"
 # delimiter = ";"
-# missing = ["-9999", "NaN"]                        # cells that are no reading; empty ones never are
+# missing = ["-9999", "NaN"]                        # cells without a reading, besides empty ones
 # time = { column = "Date", format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin" }
-# sensor = { file_name = '^(\\w+)_' }                # or a column's name, or { constant = "roof" }
+# sensor = { file_name = '^(\\w+)_' }                # or a column name, or { constant = "roof" }
 # [profiles.logger.columns]
 # T1 = { type = "temperature", unit = "degC" }
 # RH = { type = "humidity", unit = "%" }
@@ -64,20 +64,20 @@ unit = "unit"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the new project.")] = Path(),
 ) -> None:
-    """Write a commented sensorflow.toml and its folders."""
+    """Create a project: a commented sensorflow.toml and its folders."""
     written = write(folder)
     shown = f"./{folder}" if str(folder).startswith("-") else str(folder)
     where = "" if folder == Path() else f"cd {quoted(shown)} && "
     line(f"wrote {written} and {written.parent / 'drop/readings'}/")
-    line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
+    line(f"next: {where}sensorflow up, then put a CSV file into drop/readings/, for example")
     line("  time,sensor,type,value,unit")
     line("  2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC")
 
 
 def write(folder: Path) -> Path:
-    """Raises Misuse when there is a settings file already."""
+    """Write the settings file. Raises Misuse if it exists."""
     from sensorflow.disk import explained
     from sensorflow.settings import FILE_NAME
 
@@ -89,9 +89,9 @@ def write(folder: Path) -> Path:
         _write(path)
     except FileExistsError as error:
         if not path.is_file():
-            raise Misuse(f"{error.filename or path} is in the way: rename it") from None
+            raise Misuse(f"{error.filename or path} is not a folder: rename the file") from None
         raise Misuse(
-            f"{path} exists already; edit it, or remove it to start anew. Try: sensorflow up"
+            f"{path} already exists; edit the file, or remove it to start over. Next: sensorflow up"
         ) from None
     except OSError as error:
         raise Misuse(explained(error, path) or f"{path}: {error.strerror}") from error
@@ -104,5 +104,5 @@ def _write(path: Path) -> None:
             stream.write(TEMPLATE)
             stream.flush()
         except OSError:
-            path.unlink()  # half of it would be taken for a project
+            path.unlink()  # a partial file would count as a project
             raise

@@ -1,4 +1,4 @@
-"""Lines of the stack's logs, whoever wrote them: their times, and how they are shown."""
+"""Parse, merge and follow log lines of all processes of the stack."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from sensorflow.embedded.logs import older
 
 _MOST = 1 << 20
-"""Bytes of a line that are kept."""
+"""Maximum number of bytes kept of an incomplete line."""
 SPARE = 50
-"""Lines more than are asked for: one without a time has that of a line before it."""
+"""Extra lines to read: a line without a time takes the time of the line before it."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """at: when; of a line without a time, that of the one before it in its log."""
+    """A log line. at: its time, or the time of the previous line of the same log if it has none."""
 
     at: datetime
     name: str
@@ -35,7 +35,7 @@ _LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "C": "CRITIC
 
 
 def parsed(text: str) -> tuple[datetime | None, str]:
-    """The time of a line, None where it has none, and the line without it.
+    """Returns the time of a line, or None, and the line without it.
 
     >>> print(*parsed("2026-11-28 03:42:41.940 UTC [7] LOG:  shutting down"))
     2026-11-28 03:42:41.940000+00:00 [7] LOG:  shutting down
@@ -45,7 +45,7 @@ def parsed(text: str) -> tuple[datetime | None, str]:
             return _event(text)
         if found := _POSTGRES.match(text):
             at = datetime.fromisoformat(found[1])
-            # its settings name the zone, which is UTC where it is made by us
+            # in the time zone of the server, which is UTC for the embedded one
             return (at.replace(tzinfo=UTC) if found[2] == "UTC" else at.astimezone()), found[3]
         if found := _CELERY.match(text):
             at = datetime.fromisoformat(f"{found[1]}.{found[2]}").astimezone()
@@ -62,7 +62,7 @@ def parsed(text: str) -> tuple[datetime | None, str]:
 
 
 def _event(text: str) -> tuple[datetime | None, str]:
-    """One of our own, as `LEVEL event key=value …`. Raises ValueError."""
+    """Format a JSON log event of sensorflow as `LEVEL event key=value …`. Raises ValueError."""
     given = json.loads(text)
     if not isinstance(given, dict) or "timestamp" not in given or "event" not in given:
         return None, text
@@ -78,20 +78,20 @@ def _short(value: object) -> str:
 
 
 class Tail:
-    """One log with its older files, read on as it grows and is rotated."""
+    """Follows one log file and its rotated predecessors."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
         self._path = path
         self._read = b""
-        """The last bytes that were read: what comes after them is new, also when the head was cut off."""
+        """The last bytes read. They mark the place to continue after a rotation."""
         self._offset = 0
         self._rest = b""
         self._before = _inode(path, ".1")
         self._at = datetime.fromtimestamp(0, UTC)
 
     def all(self, last: int | None, after: datetime | None) -> Iterator[Line]:
-        """Everything that is there, oldest first; or at least the last lines, and all after a time."""
+        """Yields all lines, oldest first, or at least the `last` lines and all lines after a time."""
         begin = after.timestamp() if after else 0.0
         parts = [part for part in older(self._path) if _changed(part) >= begin]
         if last is not None:
@@ -105,12 +105,12 @@ class Tail:
             yield from self._lines(chunk)
 
     def new(self) -> list[Line]:
-        """What was written since."""
+        """Returns the lines written since the last call."""
         before, self._before = self._before, _inode(self._path, ".1")
         try:
             with self._path.open("rb") as stream:
                 cut = stream.seek(0, 2) < self._offset
-                if cut or before != self._before:  # its head is in an older file by now
+                if cut or before != self._before:  # the log was rotated
                     return list(self._lines(self._rotated()))
                 stream.seek(self._offset)
                 chunk = stream.read()
@@ -120,7 +120,7 @@ class Tail:
         return list(self._lines(chunk))
 
     def _rotated(self) -> bytes:
-        """What follows what was read last, wherever that is by now."""
+        """Returns the bytes after the last ones read, from the rotated files too."""
         *parts, found = older(self._path)
         text = _bytes(found)
         self._offset = len(text)
@@ -149,8 +149,8 @@ class Tail:
 def merged(
     tails: Sequence[Tail], last: int | None = None, after: datetime | None = None
 ) -> Iterator[Line]:
-    """What is there of all, in the order of time; lines without one stay behind theirs. last, after: at
-    least so many lines of each, and all that came after."""
+    """Yields the lines of all logs in order of time; a line without a time follows its predecessor. last,
+    after: as in `Tail.all`, for each log."""
     return heapq.merge(*(tail.all(last, after) for tail in tails), key=lambda line: line.at)
 
 
@@ -176,7 +176,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _newest(parts: list[Path], last: int) -> list[Path]:
-    """Those that hold so many lines, the newest at the end."""
+    """Returns the newest files that together hold at least `last` lines, newest last."""
     found: list[Path] = []
     for part in reversed(parts):
         found.insert(0, part)
@@ -187,6 +187,6 @@ def _newest(parts: list[Path], last: int) -> list[Path]:
 
 
 def _cut(text: bytes, last: int) -> bytes:
-    """From so many lines before the end on, and some more."""
+    """Returns at least the last `last` lines."""
     lines = text.split(b"\n")
     return b"\n".join(lines[-(last + SPARE) :])

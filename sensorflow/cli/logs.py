@@ -25,24 +25,26 @@ NAMES = ("daemon", "worker", "beat", "flower", "postgres", "valkey")
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow", "red")
 LINES = 100
 LOOK = 0.3
-"""Seconds between looks for more."""
+"""Seconds between polls of the files."""
 
 
 def logs(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help=f"Of {', '.join(NAMES)}.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help=f"One of {', '.join(NAMES)}.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines.")
+    ] = False,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only what was said since: {times.SINCE}")
+        str | None, typer.Option(metavar="TIME", help=f"Only lines since TIME: {times.SINCE}")
     ] = None,
     lines: Annotated[
         int | None,
-        typer.Option("--lines", "-n", min=0, help=f"The last ones; default: {LINES}."),
+        typer.Option("--lines", "-n", min=0, help=f"Number of lines to show. Default: {LINES}."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="A JSON object each line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """What daemon, workers, beat, Flower and the servers say, together in the order of time."""
+    """Show the logs of daemon, workers, beat, Flower and the servers, in order of time."""
     from sensorflow import bootstrap
     from sensorflow.cli.loglines import Tail, merged
 
@@ -54,8 +56,8 @@ def logs(
     tails = [Tail(folder / f"{name}.log") for name in wanted]
     if not folder.is_dir():
         raise Misuse(
-            f"no logs in {folder}: `sensorflow up` writes them there; what is started by hand logs to its "
-            "own stderr, and services of systemd to the journal, see `sensorflow service status`"
+            f"no logs in {folder}: `sensorflow up` writes them there; processes started by hand log to "
+            "stderr, systemd services to the journal: see `sensorflow service status`"
         )
     show = _Shown(json)
     most = lines if lines is not None else (None if after else LINES)
@@ -86,14 +88,14 @@ def _elsewhere(
     lines: int | None,
     json: bool,
 ) -> None:
-    """Become journalctl where the logs are in the journal; go on where they are in files."""
+    """Replace this process with journalctl if the logs are in the journal; return if they are in files."""
     from sensorflow.embedded import state
     from sensorflow.service.manager import journal, units_of
     from sensorflow.settings import find
 
     running = state.running(settings.data_folder)
     if running is not None and running.logs == "stdout":
-        raise Misuse(f"the stack (pid {running.pid}) was started with --logs stdout: look there")
+        raise Misuse(f"the stack (pid {running.pid}) logs to its own stdout (--logs stdout)")
     path = find(here())
     found = units_of(path.absolute()) if path else None
     if found is None or (running is not None and running.logs == "files"):
@@ -111,11 +113,13 @@ def _elsewhere(
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        raise Misuse(f"the logs are in the journal, and journalctl: {error.strerror}") from error
+        raise Misuse(
+            f"the logs are in the journal, but journalctl cannot run: {error.strerror}"
+        ) from error
 
 
 class _Shown:
-    """Prints lines, the names of processes in colours on a terminal."""
+    """Prints lines, with coloured process names on a terminal."""
 
     def __init__(self, json: bool) -> None:
         self._json = json

@@ -18,19 +18,21 @@ if TYPE_CHECKING:
 
 
 def of_row(
-    sensor: Annotated[str, typer.Argument(metavar="SENSOR", help="sensor_id of the reading.")],
-    kind: Annotated[str, typer.Argument(metavar="TYPE", help="Its reading_type.")],
+    sensor: Annotated[str, typer.Argument(metavar="SENSOR", help="The sensor_id of the reading.")],
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="The reading_type of the reading.")],
     time: Annotated[
         str,
         typer.Argument(
-            metavar="TIME", help="Its ts, as SELECT prints it: '2026-01-31 12:00:00+00'."
+            metavar="TIME",
+            help="The ts of the reading, as SELECT prints it: '2026-01-31 12:00:00+00'.",
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Which file, version and line a reading in the database came from, with the text of that line.
+    """Show which file, version and line a reading came from, with the text of that line.
 
-    The time is exact; where there is nothing, what is near to it is named. Without an offset it is in UTC.
+    TIME must match exactly; if there is no such reading, the nearest ones are listed. A time without an
+    offset is in UTC.
     """
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect
@@ -59,8 +61,8 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     view = ledger.file(row.file_id)
     known = {"time": row.ts, "value": row.value, "unit": row.unit, "quality": row.quality}
     known |= {"file_id": row.file_id, "line": row.line_no}
-    if view is None:  # rows written past sensorflow
-        return {**known, "name": None, "text": None, "why": "the ledger knows no such file"}
+    if view is None:  # rows that another program wrote
+        return {**known, "name": None, "text": None, "why": "the file is not in the ledger"}
     text, why = None, ""
     base = row.line_base if row.growth else None
     try:
@@ -88,10 +90,10 @@ def _print(one: dict[str, Any]) -> None:
             "file": f"{one['name']}, version {one['version']}, of source {one['source']}",
             "id": f"{one['file_id']} (sensorflow files show {one['file_id']})",
             "line": f"{one['line']:,}",
-            "text": one["text"] if one["text"] is not None else f"not there: {one['why']}",
-            "loaded": f"{one['loaded_at']:%Y-%m-%d %H:%M:%S} UTC, by profile {one['profile']}"
+            "text": one["text"] if one["text"] is not None else f"not available: {one['why']}",
+            "loaded": f"{one['loaded_at']:%Y-%m-%d %H:%M:%S} UTC, with profile {one['profile']}"
             if one["loaded_at"]
-            else f"by profile {one['profile']}; the file goes through again now",
+            else f"by profile {one['profile']}; the file is being processed again",
             "landed as": one["landing"],
         }
     else:
@@ -100,7 +102,7 @@ def _print(one: dict[str, Any]) -> None:
 
 
 def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
-    """What to say where there is no such reading: what is near to it."""
+    """Returns the message for a missing reading, with its nearest neighbours."""
     from sensorflow.adapters.postgres import inspect
 
     near = inspect.readings_near(url, at)
@@ -109,10 +111,10 @@ def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
     if ts := here.get((sensor, kind)):
         return f"{said}; the nearest one is at {ts.isoformat()}"
     if kinds := sorted(k for s, k in here if s == sensor):
-        return f"{said}; of {sensor} there is {', '.join(kinds[:10])} within a minute of that"
+        return f"{said}; {sensor} has {', '.join(kinds[:10])} within a minute of that time"
     sensors = sorted({s for s, _ in here})
     if close := nearest(sensor, sensors):
         return f"{said}; did you mean {close!r}?"
     if sensors:
-        return f"{said}; within a minute of that there are {', '.join(sensors[:10])}"
-    return f"{said}, nor of any sensor within a minute of that; is the offset right?"
+        return f"{said}; sensors within a minute of that time: {', '.join(sensors[:10])}"
+    return f"{said}, nor of any sensor within a minute of that time; check the UTC offset"

@@ -14,9 +14,7 @@ from sensorflow.errors import Misuse
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-app = typer.Typer(
-    help="How files are read: the library, and the project's own.", no_args_is_help=True
-)
+app = typer.Typer(help="List, show, import and validate profiles.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -48,10 +46,10 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     kind: Annotated[
         str | None,
-        typer.Option("--as", metavar="KIND", help="As table-schema (Frictionless) or csvw."),
+        typer.Option("--as", metavar="KIND", help="Format: table-schema (Frictionless) or csvw."),
     ] = None,
 ) -> None:
-    """Print a profile as TOML: the project's, or one of the library, to be used or extended."""
+    """Print a profile of the project or the library as TOML."""
     from sensorflow import bootstrap, profiles
 
     settings = bootstrap.settings(anywhere=True)
@@ -72,12 +70,12 @@ def show(
 
 
 def file_shown(file: Path, settings: Settings) -> str:
-    """A file as sensorflow.toml names it."""
+    """Returns a path relative to the project if the file lies within it."""
     return str(file.relative_to(settings.home) if file.is_relative_to(settings.home) else file)
 
 
 def _inline(name: str) -> str:
-    """A profile of sensorflow.toml as it stands there; "" for one of the library that a source uses."""
+    """Returns the text of a profile in sensorflow.toml, or "" if it is not defined there."""
     import tomlkit
 
     from sensorflow.settings import find
@@ -97,18 +95,20 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.json")],
     of: Annotated[
         str | None,
-        typer.Option("--table", metavar="NAME", help="Which one, where it describes several."),
+        typer.Option(
+            "--table", metavar="NAME", help="The table to import, if the file has several."
+        ),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option(help="Of times without an offset: Europe/Berlin, +01:00, UTC.")
+        str | None, typer.Option(help="Zone of times without offset: Europe/Berlin, +01:00, UTC.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile there.")
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile to this file.")
     ] = None,
 ) -> None:
-    """Make a profile of a Frictionless Table Schema or Data Package, or of CSVW metadata.
+    """Convert a Frictionless Table Schema or Data Package, or CSVW metadata, to a profile.
 
-    What the document does not say (sensor, zone) is marked TODO; what it says and a profile cannot, too.
+    TODO marks settings that the document does not define (sensor, zone) or that a profile cannot express.
     """
     from sensorflow.cli import exchange
 
@@ -119,13 +119,13 @@ def import_(
 def validate(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]")] = None,
 ) -> None:
-    """Check profiles: those of TOML files, or all of the project. Exit status 2 for a mistake."""
+    """Validate profiles of TOML files, or all of the project. Exit code 2 if a profile is invalid."""
     from sensorflow import bootstrap, profiles
 
     if not files:
         count = len(bootstrap.settings().profiles)
-        line(f"{count} {'profile is' if count == 1 else 'profiles are'} right")
+        line(f"{count} {'profile is' if count == 1 else 'profiles are'} valid")
         return
     for file in files:
         name, profile = profiles.load(str(file))
-        line(f"{file}: {name} is right: {profile.format}")
+        line(f"{file}: {name} is valid: {profile.format}")

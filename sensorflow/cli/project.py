@@ -1,4 +1,4 @@
-"""sensorflow.toml, added to by a command: what stands there stays, byte for byte."""
+"""Add sources and profiles to sensorflow.toml. Existing text stays unchanged, byte for byte."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Added:
-    """A source to be added. folder: absolute, it is made. profile: its name, or a path. keys: more of the
-    source's. table: the TOML of a profile that is added under the source's name. comment: above it all."""
+    """A source to add. folder: absolute path, created if missing. profile: name or path. keys: further keys
+    of the source. table: TOML of a profile to add under the source's name. comment: text above them."""
 
     name: str
     folder: Path
@@ -34,38 +34,44 @@ class Added:
 
 
 def settings_file() -> Path:
-    """Raises Misuse where there is no project."""
+    """Returns the settings file. Raises Misuse if there is no project."""
     from sensorflow.settings import required_file
 
     return required_file(here())
 
 
 def require_free(path: Path, name: str, with_profile: bool) -> None:
-    """Raises Misuse where a source of this name cannot be added to the settings file."""
+    """Raises Misuse if a source of this name cannot be added to the settings file."""
     from sensorflow import profiles
 
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         from sensorflow.profiles.files import plain_name
 
         near = f", for example {plain_name(name)}" if plain_name(name) else ""
-        raise Misuse(f"{name!r}: a source's name is of letters, digits, - and _{near}")
+        raise Misuse(f"{name!r} is not a valid source name: use letters, digits, - and _{near}")
     given = profiles.read_toml(path)
     if name in given.get("sources", {}):
-        raise Misuse(f"{path}: [sources.{name}] is there already; take another name, or edit it")
+        raise Misuse(
+            f"{path}: [sources.{name}] already exists; choose another name, or edit the file"
+        )
     if with_profile and name in given.get("profiles", {}):
-        raise Misuse(f"{path}: [profiles.{name}] is there already; take another name, or edit it")
+        raise Misuse(
+            f"{path}: [profiles.{name}] already exists; choose another name, or edit the file"
+        )
     if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise Misuse(f"{path} is read-only: chmod u+w it, or let its owner run this")
+        raise Misuse(
+            f"{path} is read-only: run `chmod u+w` on the file, or run this command as its owner"
+        )
 
 
 def relative(path: Path, home: Path) -> str:
-    """A path as sensorflow.toml names it: below its folder, or else absolute."""
+    """Returns a path relative to the project if it lies within it, else absolute."""
     full = Path(os.path.normpath(path.absolute()))
     return str(full.relative_to(home) if full.is_relative_to(home) else full)
 
 
 def add(path: Path, added: Added) -> Settings:
-    """Write the source, and its profile; make its folder. All of it, or nothing. Raises Misuse."""
+    """Write a source and its profile, and create its folder; all or nothing. Raises Misuse."""
     from sensorflow import settings
 
     with _locked(path.parent):
@@ -83,12 +89,12 @@ def add(path: Path, added: Added) -> Settings:
         except OSError as error:
             for folder in made:
                 folder.rmdir()
-            raise Misuse(f"{path}: cannot be written: {error.strerror}") from error
+            raise Misuse(f"cannot write {path}: {error.strerror}") from error
     return found
 
 
 def text_of(added: Added, home: Path) -> str:
-    """What is added, as TOML."""
+    """Returns the tables to add, as TOML."""
     import tomlkit
 
     source = tomlkit.table()
@@ -117,14 +123,14 @@ def _require_valid(path: Path, text: str) -> None:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misuse(
-            f"{path}: takes no further table ({error}): write sources and profiles as tables, "
+            f"cannot add a table to {path} ({error}): write sources and profiles as tables, "
             "[sources.NAME] and [profiles.NAME]",
             Code.SETTINGS,
         ) from error
 
 
 def _make(folder: Path) -> list[Path]:
-    """The folders that were made, the innermost first."""
+    """Create a folder and its parents. Returns the created folders, innermost first. Raises Misuse."""
     missing = []
     for place in (folder, *folder.parents):
         if place.exists():
@@ -133,10 +139,10 @@ def _make(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise Misuse(f"{folder}: is a file; give another folder by --path") from error
+        raise Misuse(f"{folder} is a file; choose another folder with --path") from error
     except OSError as error:
         raise Misuse(
-            f"{folder}: cannot be made: {error.strerror}; give another folder by --path"
+            f"cannot create {folder}: {error.strerror}; choose another folder with --path"
         ) from error
     return missing
 
@@ -167,7 +173,7 @@ def _of_another_group(mode: int) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One command at a time: two would each write the file without what the other one adds."""
+    """Lock the project folder, so that concurrent commands do not overwrite each other's additions."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -16,9 +16,9 @@ from sensorflow.flow.choose import code_of, file_of, require_source
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
 
-app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
+app = typer.Typer(help="Quarantined files and their errors.", no_args_is_help=True)
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A file's number or name.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 
 
 @app.command("ls")
@@ -31,11 +31,14 @@ def ls(
         str | None, typer.Option(metavar="CODE", help="Only files with this error, such as F204.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many, newest first.")
+        int,
+        typer.Option(
+            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number, newest first."
+        ),
     ] = 50,
     json: Json = False,
 ) -> None:
-    """List the quarantined files, and why each is there."""
+    """List the quarantined files and their errors."""
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
     from sensorflow.core.states import State
@@ -54,7 +57,7 @@ def ls(
         as_json([record(view) for view in listed.files])
     elif not listed.files:
         all_ = source is since is code is None
-        line("nothing is quarantined" if all_ else "nothing is quarantined that fits these options")
+        line("no files are quarantined" if all_ else "no quarantined files match these options")
     else:
         heads = ("id", "source", "file", "when", "code", "why")
         table("", heads, [_row(view) for view in listed.files])
@@ -69,46 +72,48 @@ def _row(view: FileView) -> list[object]:
 @app.command("show")
 def show(
     file: File,
-    json: Annotated[bool, typer.Option("--json", help="The manifest is JSON in any case.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="No effect: the manifest is always JSON.")
+    ] = False,
 ) -> None:
-    """Print the manifest of a quarantined file (JSON): the error, what to do, its first rejected rows."""
+    """Print the manifest of a quarantined file (JSON): error, remedy and first rejected rows."""
     from sensorflow import bootstrap
 
     settings = bootstrap.settings()
     view = file_of(bootstrap.ledger(settings, "cli"), file)
     if not view.quarantined_to:
         raise Misuse(
-            f"file {view.file_id}, {view.name}, was never quarantined: it is {view.state}; "
+            f"file {view.file_id}, {view.name}, was never quarantined: its state is {view.state}; "
             "see `sensorflow quarantine ls`"
         )
     as_json(bootstrap.quarantine(settings).manifest(view.quarantined_to))
 
 
-@app.command("replay", short_help="Take files through again, from their bytes.")
+@app.command("replay", short_help="Process files again from their stored bytes.")
 def replay(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Numbers or names of files.")
-    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="File ids or names.")],
 ) -> None:
-    """Take quarantined files through again, from their landed bytes, by the profile as it is now."""
+    """Process quarantined files again from their landed bytes, with the current profile."""
     from sensorflow import bootstrap
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    views = [file_of(ledger, file) for file in files]  # all are known, or none is replayed
+    views = [file_of(ledger, file) for file in files]  # an unknown file refuses all
     done, refused = 0, []
     for view in {view.file_id: view for view in views}.values():
         if view.state is not State.QUARANTINED:
-            refused.append(f"{view.file_id} {view.name}: it is {view.state}, not quarantined")
+            refused.append(
+                f"{view.file_id} {view.name}: its state is {view.state}, not quarantined"
+            )
         elif not ledger.replay(view.file_id):
             refused.append(
-                f"{view.file_id} {view.name}: its bytes have expired, or it goes already"
+                f"{view.file_id} {view.name}: its bytes have expired, or it is already being replayed"
             )
         else:
             done += 1
     if done:
-        goes = "file goes" if done == 1 else "files go"
-        line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
+        goes = "file is" if done == 1 else "files are"
+        line(f"{done:,} {goes} queued for replay; see `sensorflow files ls`")
     for text in refused:
         line(f"not replayed: {text}")
     if refused:

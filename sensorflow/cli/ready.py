@@ -1,4 +1,4 @@
-"""What `sensorflow up` reports of its processes: that they answer, or which one does not and why."""
+"""Reports for `sensorflow up`: whether its processes answer, and if not, which one and why."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
 
 LIMIT = 60.0
-"""Seconds after which it is reported which process does not answer yet."""
+"""Seconds after which processes that do not answer yet are reported."""
 EVERY = 0.3
 CALM = 60.0
 """Seconds after which a process that ends for the reason of before does not just end again and again."""
 FULL = 16 << 20
-"""Bytes free below which a disk counts as full: PostgreSQL's log grows by as much at a time."""
+"""Free bytes below which a disk counts as full: the size of one WAL segment of PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class _End:
 
 
 class News:
-    """What there is to print: of readiness, and of troubles.
+    """Lines to print about readiness and problems.
 
-    ledger: opens the ledger. folders: whose disks are looked at.
+    ledger: opens the ledger. folders: folders whose disks are checked.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class News:
 
 
 class Readiness:
-    """Whether daemon and workers answer by heartbeat. Costs no time at the start: it is asked now and then.
+    """Reports once whether daemon and workers answer, by their heartbeats. Never blocks the start.
 
-    ledger: opened once, and closed when all answer. limit: seconds that they may take.
+    ledger: opens the ledger, which is closed when all answer. limit: seconds until a late one is reported.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Readiness:
         self._done = self._late = False
 
     def news(self) -> Iterator[str]:
-        """Lines to print now."""
+        """Yields the lines to print now."""
         now = time.monotonic()
         if self._done or now < self._next:
             return
@@ -86,7 +86,7 @@ class Readiness:
                 yield process.fault(f"does not answer yet after {self._limit:.0f} s") + why
 
     def _missing(self) -> tuple[list[Process], str]:
-        """Who has no heartbeat yet, and why that may be unknown."""
+        """Returns processes without a heartbeat, and an error text if the ledger is unavailable."""
         from sensorflow.adapters.host import has_ended, is_near
         from sensorflow.core.heartbeat import Role
 
@@ -114,7 +114,7 @@ class Troubles:
     """Processes that end, and disks that are full. Each is reported once, and that there is room again; a
     process that ends again and again for one reason is reported the first time.
 
-    folders: whose disks are looked at. full: bytes free below which one is full.
+    folders: folders whose disks are checked. full: free bytes below which a disk is full.
     """
 
     def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:
@@ -124,7 +124,7 @@ class Troubles:
         self._next = 0.0
 
     def news(self, processes: Sequence[Process]) -> Iterator[str]:
-        """Lines to print now."""
+        """Yields the lines to print now."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1.0
@@ -147,8 +147,8 @@ class Troubles:
                 continue
             if free < self.full and place not in self._full:
                 self._full.add(place)
-                yield f"the disk of {folder} is full: {disk.room(folder)}; files wait, and nothing is lost."
-                yield "  Make room: all goes on by itself then"
+                yield f"the disk of {folder} is full: {disk.room(folder)}; files wait, nothing is lost."
+                yield "  Free some space; work then resumes automatically"
             elif free > 3 * self.full and place in self._full:
                 self._full.remove(place)
-                yield f"there is room again: {disk.room(folder)}"
+                yield f"the disk of {folder} has space again: {disk.room(folder)}"

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from sensorflow.ports.files import FileView, Listed
 
-app = typer.Typer(help="Rows that were refused, and why.", no_args_is_help=True)
+app = typer.Typer(help="Rejected rows and their errors.", no_args_is_help=True)
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A file's number or name.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
+"""First characters that make a spreadsheet read a cell as a formula (OWASP, CSV Injection)."""
 
 
 @app.command("ls")
@@ -39,7 +39,7 @@ def ls(
     limit: Annotated[
         int,
         typer.Option(
-            "--limit", "-n", min=1, max=1_000_000_000, help="How many files, newest first."
+            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number of files, newest first."
         ),
     ] = 50,
     json: Json = False,
@@ -60,7 +60,7 @@ def ls(
 
 
 def _record(view: FileView) -> dict[str, Any]:
-    """file_id, file: as an export has them."""
+    """Returns a file as JSON data. `file_id` and `file` match the columns of `rejects export`."""
     known = {"id": view.file_id, "source": view.source, "name": view.name, "state": view.state}
     counts = {"read": view.counts.read, "rejected": view.counts.rejected}
     return {**known, **counts, "file_id": view.file_id, "file": view.name}
@@ -68,14 +68,14 @@ def _record(view: FileView) -> dict[str, Any]:
 
 def _nothing(source: str | None, since: str | None = None) -> str:
     of = f" of source {source}" if source else ""
-    return f"nothing was rejected{of}{' of files that arrived since then' if since else ''}"
+    return f"no rejected rows{of}{' in files that arrived since then' if since else ''}"
 
 
 @app.command("show")
 def show(
     file: File,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many rows.")
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="Maximum number of rows.")
     ] = 50,
     json: Json = False,
 ) -> None:
@@ -85,7 +85,7 @@ def show(
     if json:
         as_json(rows[:limit])
     elif not rows:
-        line(f"file {view.file_id}, {view.name}, has no rejected rows; it is {view.state}")
+        line(f"file {view.file_id}, {view.name}, has no rejected rows; its state is {view.state}")
     for row in [] if json else rows[:limit]:
         column = f", column {row['column']}" if row["column"] else ""
         line(f"line {row['line_no']}{column}: {row['code']}: {shown(row['reason'])}")
@@ -97,22 +97,25 @@ def show(
 def export(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="Numbers or names of files. Default: all."),
+        typer.Argument(metavar="FILE", help="File ids or names. Default: all."),
     ] = None,
     source: Source = None,
     to: Annotated[
-        Path | None, typer.Option(help="x.csv, x.jsonl or x.parquet. Default: CSV to stdout.")
+        Path | None,
+        typer.Option(help="File ending in .csv, .jsonl or .parquet. Default: CSV to stdout."),
     ] = None,
 ) -> None:
-    """Write rejected rows to a file: those of the given files, or of all. In CSV, what a spreadsheet
-    would take for a formula gets an apostrophe before it. A file or a pipe gets the characters as they are
-    in the row, a terminal gets those it would act on as text."""
+    """Export the rejected rows of the given files, or of all files.
+
+    In CSV, an apostrophe precedes cells that a spreadsheet would run as formulas. Files and pipes get the
+    original characters; on a terminal, control characters are escaped.
+    """
     if files and source:
-        raise Misuse("give files, or --source")
+        raise Misuse("give either files or --source, not both")
     views = [_view(file) for file in files] if files else _refusing(source).files
     kind = "csv" if to is None else to.suffix.removeprefix(".")
     if kind not in ("csv", "jsonl", "parquet"):
-        raise Misuse(f"{to}: give a name that ends in .csv, .jsonl or .parquet")
+        raise Misuse(f"--to {to}: give a file name that ends in .csv, .jsonl or .parquet")
     rows = ({"file_id": v.file_id, "file": v.name, **row} for v in views for row in _rows(v))
     if kind == "parquet" and to is not None:
         _to_parquet(list(rows), to)
@@ -124,7 +127,7 @@ def export(
         with to.open("w", encoding="utf-8", newline="") as stream:
             _write(rows, kind, stream)
     except OSError as error:
-        raise Misuse(f"{to}: {error.strerror}") from error
+        raise Misuse(f"cannot write {to}: {error.strerror}") from error
 
 
 @app.command("stats")
@@ -144,7 +147,7 @@ def stats(source: Source = None, json: Json = False) -> None:
 
 
 def _refusing(source: str | None, limit: int = 2**31, since: datetime | None = None) -> Listed:
-    """Files with rejected rows. Raises Misuse for an unknown source."""
+    """Returns files with rejected rows. Raises Misuse for an unknown source."""
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
 
@@ -187,7 +190,7 @@ def _write(rows: Iterator[dict[str, Any]], kind: str, stream: TextIO) -> None:
 
 
 def harmless(cell: Any) -> Any:
-    """A text that no spreadsheet takes for a formula."""
+    """Returns a cell that no spreadsheet runs as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
@@ -198,4 +201,4 @@ def _to_parquet(rows: list[dict[str, Any]], to: Path) -> None:
     try:
         pq.write_table(pa.Table.from_pylist(rows), to)
     except OSError as error:
-        raise Misuse(f"{to}: {error}") from error
+        raise Misuse(f"cannot write {to}: {error}") from error

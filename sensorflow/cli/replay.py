@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
+    typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
 ]
 
 
@@ -50,15 +50,15 @@ def replay(
         bool, typer.Option("--rejected", help="Only loaded files that have rejected rows.")
     ] = False,
     profile: Annotated[
-        str | None, typer.Option(help="Read them by this profile, not by their source's.")
+        str | None, typer.Option(help="Use this profile instead of the source's.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
     json: Json = False,
 ) -> None:
-    """Take files through the pipeline again, from their landed bytes.
+    """Process files again from their landed bytes.
 
-    What is in the database already and right is not touched: only what is missing is added, and what
-    no longer belongs there is removed, at one instant.
+    Rows that are already correct in the database stay unchanged. Missing rows are added and obsolete rows
+    removed in one transaction.
     """
     from sensorflow import bootstrap, profiles
 
@@ -75,7 +75,7 @@ def replay(
         as_json([record(view) for view in found])
         return
     if not found and not json:
-        line("nothing to replay: no file fits these options; see `sensorflow files ls`")
+        line("nothing to replay: no file matches these options; see `sensorflow files ls`")
         return
     if dry_run:
         rows = [[v.file_id, v.source, v.name, str(v.state), v.counts.rejected] for v in found]
@@ -86,8 +86,8 @@ def replay(
     if json:
         as_json([{**_named_as(v), "replayed": v not in refused} for v in found])
     elif done:
-        goes = "file goes" if done == 1 else "files go"
-        line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
+        goes = "file is" if done == 1 else "files are"
+        line(f"{done:,} {goes} queued for replay; see `sensorflow files ls`")
     for view in refused if not json else []:
         line(f"not replayed: {view.file_id} {view.name}: {not_replayed(view)}")
     if refused:
@@ -97,13 +97,13 @@ def replay(
 def undo(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
+        typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
     ],
     source: Source = None,
-    why: Annotated[str, typer.Option(help="The reason, for the file's history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
     json: Json = False,
 ) -> None:
-    """Take exactly these files' rows out of the database and of silver. `replay` brings them back."""
+    """Remove the rows of these files from the database and silver. `replay` restores them."""
     from sensorflow import bootstrap
     from sensorflow.flow.undo import undo as undo_flow
 
@@ -123,16 +123,16 @@ def undo(
         if rows is None:
             line(f"not undone: {view.file_id} {view.name}: {not_undone(ledger, view)}")
         else:
-            line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
+            line(f"undone: {view.file_id} {view.name}: {readings(rows)} removed")
             names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
-                line(f"  the same bytes also came as {', '.join(sorted(names))}")
-            last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows
+                line(f"  the same bytes also arrived as {', '.join(sorted(names))}")
+            last = lasts[view.source, view.name] == view.file_id  # once per growing file
             if last and (returning := _returning(ledger, view)):
-                line(f"  what it had replaced comes back from {returning} when a worker is free")
+                line(f"  the readings it had replaced are being restored from {returning}")
             for text in archived.shared(view, shared):
                 line(text)
-            line(f"  to reverse it: sensorflow replay {view.file_id}")
+            line(f"  to reverse this: sensorflow replay {view.file_id}")
     if json:
         as_json(told)
     if not all(one["undone"] for one in told):
@@ -145,7 +145,7 @@ def _named_as(view: FileView) -> dict[str, object]:
 
 
 def _returning(ledger: Ledger, undone: FileView) -> str:
-    """The older versions that go through again, and hold again what an undone one had replaced."""
+    """Returns, in words, the older versions that are replayed to restore what the undone one replaced."""
     found = ledger.named(undone.name, undone.source)
     again = [v for v in found if v.state == State.PENDING and v.version < undone.version]
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]

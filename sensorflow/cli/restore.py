@@ -27,22 +27,23 @@ if TYPE_CHECKING:
 
 def restore(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A backup, or a folder of them: the newest.")
+        Path,
+        typer.Argument(metavar="DIR", help="A backup, or a folder of backups (uses the newest)."),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="The project's folder; default: the one that we are in.")
+        Path | None, typer.Option(help="Project folder. Default: the current project.")
     ] = None,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Restore nothing: read it, and say whether it is whole.")
+        bool, typer.Option("--check", help="Only verify the backup. Restores nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Bring back database, landing zone, lake, quarantine and settings, where none are.
+    """Restore database, landing zone, lake, quarantine and settings into an empty project.
 
-    Checks every file of the backup first, and audits what was restored at the end.
+    Verifies every file of the backup first and audits the result at the end.
 
-    Exit code 0: all is there. 1: restored, and the audit found something; with --check: files are damaged.
-    2: nothing was restored.
+    Exit codes: 0 if all data was restored, 1 if the audit has findings or, with --check, files are damaged,
+    2 if nothing was restored.
     """
     if only_check:
         raise typer.Exit(check(folder, json))
@@ -107,7 +108,8 @@ def _home(to: Path | None) -> Path:
 
 
 def _settings(found: Backup, home: Path) -> Settings:
-    """Those of the folder, or, where it has none, of the backup as they would hold there. Raises Misuse."""
+    """Returns the settings of the target project, or else those of the backup applied to it. Raises Misuse
+    if neither exists."""
     from sensorflow import settings as settings_
 
     own = home / settings_.FILE_NAME
@@ -116,7 +118,7 @@ def _settings(found: Backup, home: Path) -> Settings:
     if own.is_file():
         return settings_.load(own, environ)
     if not kept.is_file():
-        raise Misuse(f"{found.path} has no {settings_.FILE_NAME}: write one to {home} first")
+        raise Misuse(f"{found.path} has no {settings_.FILE_NAME}: write this file to {home} first")
     with NamedTemporaryFile("w", encoding="utf-8") as copy:  # with the profile files beside it
         copy.write(settings_.copied(kept, environ))
         copy.flush()
@@ -128,14 +130,14 @@ def _require_whole(found: Backup) -> None:
     if damaged:
         more = f", and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
         raise Misuse(
-            f"{found.path} is damaged: {'; '.join(damaged[:3])}{more}; nothing was restored, use another "
+            f"{found.path} is damaged: {'; '.join(damaged[:3])}{more}; nothing was restored; use another "
             "backup"
         )
 
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
-    """The URL, and whether the server is the embedded one, which runs for as long."""
+    """Yields the database URL and whether it is the embedded server, which is started for the duration."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
@@ -152,7 +154,7 @@ def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
 
 
 def _settle(found: Backup, settings: Settings, home: Path) -> None:
-    """The files of the project that are not there, and its drop folders."""
+    """Copy project files that do not exist yet, and create the drop folders."""
     from sensorflow.backup import folder as folders
 
     project = f"{folders.PROJECT}/"
@@ -168,14 +170,16 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 
 def _audit(settings: Settings, url: str) -> Report:
-    """Of what is there; that nothing moves yet is no finding, for nothing runs."""
+    """Audit the restored data. Overdue files are no findings, because no process runs yet."""
     from pydantic import SecretStr
 
     from sensorflow import bootstrap
     from sensorflow.core.findings import Kind
     from sensorflow.flow.audit import Level, audit
 
-    if settings.database_url is None:  # the embedded server is ours, and not announced
+    if (
+        settings.database_url is None
+    ):  # this process runs the embedded server, which is not announced
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
     report = audit(bootstrap.sight(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
@@ -191,12 +195,12 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
         f"{readings(manifest.readings)}, {size(manifest.bytes)}, as of {manifest.at[:19]} UTC"
     )
     if manifest.missing:
-        line(f"missing in the backup already: {'; '.join(manifest.missing[:5])}")
+        line(f"missing from the backup: {'; '.join(manifest.missing[:5])}")
     show(report, 50)
     waiting = sum(manifest.states.get(state, 0) for state in (State.PENDING, State.RUNNING))
     waiting += len(manifest.replays)
     if waiting:
-        line(f"in work at that moment, and going on with the next start: {files(waiting)}")
+        line(f"unfinished at the time of the backup, resumed on the next start: {files(waiting)}")
     line(
-        "what came after that moment is not in it: see docs/how-to/backup.md for how to bring it back"
+        "files that arrived later are not in the backup: docs/how-to/backup.md says how to load them"
     )

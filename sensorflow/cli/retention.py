@@ -17,14 +17,14 @@ LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
 
 def retention(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Remove what is due now; beat does it every hour.")
+        bool, typer.Option("--apply", help="Remove expired data now. Beat does so every hour.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show how long each source keeps which layer; with --apply, remove what is due.
+    """Show how long each source keeps each layer. With --apply, remove expired data.
 
     Layers: landing (the original bytes), bronze, rejects and silver (files of the lake), rows (of the
-    database), history. Set them with `retention` of a source in sensorflow.toml.
+    database), history. To change them, set `retention` of a source in sensorflow.toml.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.retain import retain
@@ -53,11 +53,11 @@ def retention(
     told = [f"{layer} of {count:,} files" for layer, count in done.items() if layer != "history"]
     if done.get("history"):
         told.append(f"{done['history']:,} events of history")
-    line(f"removed: {', '.join(told)}" if told else "nothing expires: no source sets retention")
+    line(f"removed: {', '.join(told)}" if told else "nothing was removed: no data has expired")
 
 
 def _days(source: Source, layer: str) -> float | None:
-    """How long a layer is kept, in days; None for ever."""
+    """Returns the retention of a layer in days, or None for no limit."""
     age: timedelta | None = getattr(source.retention, layer)
     return None if age is None else age / timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""What runs and what waits, for doctor, status and up."""
+"""Checks of intake, sessions and waiting files, for `doctor`."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 OLD = 60.0
-"""Seconds after which a session that holds locks is listed, and after which one that is silent is dead."""
+"""Seconds after which a session that holds locks is listed, and an idle one counts as dead."""
 WAITING = 900.0
-"""Seconds after which a source's oldest waiting file is worth a warning."""
+"""Age of the oldest waiting file, in seconds, that causes a warning."""
 
 
 def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:
-    """Sources of which no file has arrived for longer than they say. Raises Transient."""
+    """Yields sources without a new file for longer than their `silent_after`. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.status import silent
 
         for name, age in silent(settings, ledger.activity()).items():
             found = f"no file has arrived for {span(age)}"
-            todo = "is its logger on, and does it write into the drop folder?"
+            todo = "check that the logger is on and writes to the drop folder"
             yield Check(f"source {name}", "warn", found, todo)
 
 
 def ledger(settings: Settings, url: str) -> Iterator[Check]:
-    """What the database says of intake and publishing, of old sessions, and of files."""
+    """Yields checks of leases, old sessions, waiting and quarantined files from the database."""
     from sensorflow.adapters.postgres import inspect
 
     holders = {row.name: row for row in inspect.holders(url)}
@@ -38,19 +38,23 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
         row = holders.get(f"intake of {name}")
         if row is None or row.ended:
             yield Check(
-                f"source {name}", "fail", "no daemon takes it in", "start `sensorflow watch`"
+                f"source {name}", "fail", "no daemon reads its folder", "start `sensorflow watch`"
             )
         else:
-            yield Check(f"source {name}", "ok", f"taken in by {row.owner}")
+            yield Check(f"source {name}", "ok", f"read by {row.owner}")
     if (row := holders.get("publishing")) is not None:
         lease = f"free, last held by {row.owner}" if row.ended else f"held by {row.owner}"
         yield Check("publisher's lease", "ok", lease)
     for session in inspect.old_sessions(url, OLD):
         yield held(session)
     for row in inspect.backlog(url):
-        found = f"{row.files:,} files wait, the oldest for {span(row.age)}: {row.key_text}"
+        found = f"{row.files:,} files are waiting, the oldest for {span(row.age)}: {row.key_text}"
         late = row.age > WAITING
-        todo = "workers are behind, or it is tried again: see `sensorflow files ls`" if late else ""
+        todo = (
+            "workers are behind, or the file is being retried: see `sensorflow files ls`"
+            if late
+            else ""
+        )
         yield Check(f"source {row.source}", "warn" if late else "ok", found, todo)
     for row in inspect.quarantined_lately(url):
         found = f"{row.files:,} files quarantined since yesterday, the last one {row.key_text}: "
@@ -59,18 +63,18 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
 
 
 def held(session: Session) -> Check:
-    """Of a session that has held locks for long. A load may be long for as long as its file is its own,
-    and a statement for as long as it runs."""
+    """Check a session that has held locks for long. A load may take long while it owns its file, and a
+    statement while it runs."""
     where = f"{session.name} (backend {session.pid}, {session.client or 'local'})"
     found = f"{where} has held {', '.join(session.locks)} for {span(session.age)}"
-    found += f"; {session.waiting} wait for it" if session.waiting else ""
+    found += f"; {session.waiting} sessions wait for it" if session.waiting else ""
     idle = (session.state or "").startswith("idle") and (session.silent or 0) > OLD
     if session.outdated or (idle and not session.name.startswith("sensorflow load ")):
         why = (
-            "its file is another's"
+            "another worker owns its file"
             if session.outdated
-            else f"silent for {span(session.silent or 0)}"
+            else f"idle for {span(session.silent or 0)}"
         )
-        todo = f"its client is stopped or gone: SELECT pg_terminate_backend({session.pid})"
+        todo = f"its client is stopped or gone: run SELECT pg_terminate_backend({session.pid})"
         return Check("session", "fail", f"{found}; {why}", todo)
     return Check("session", "ok", found)

@@ -1,4 +1,4 @@
-"""sensorflow service: systemd starts it at boot, and again when it ends"""
+"""sensorflow service: run under systemd, which starts the stack at boot and restarts it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sensorflow.service.units import Plan
 
 app = typer.Typer(
-    help="Units of systemd: at boot, and again when it ends.",
-    short_help="Units of systemd: at boot, and again when it ends.",
+    help="Run as systemd units, started at boot and restarted.",
+    short_help="Run as systemd units, started at boot and restarted.",
     no_args_is_help=True,
 )
 
-User = Annotated[bool, typer.Option("--user", help="Of your own user's manager; needs no root.")]
+User = Annotated[bool, typer.Option("--user", help="Units of your user manager. Needs no root.")]
 
 
 @app.command()
@@ -33,23 +33,23 @@ def install(
     user: User = False,
     parts: Annotated[
         str,
-        typer.Option("--parts", help="Only these, with commas between: daemon,worker,beat,flower."),
+        typer.Option("--parts", help="Comma-separated parts: daemon,worker,beat,flower."),
     ] = "",
     run_as: Annotated[
         str | None,
-        typer.Option("--run-as", help="The user; default: whose sensorflow.toml is."),
+        typer.Option("--run-as", help="User. Default: owner of sensorflow.toml."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the units; default: sensorflow-FOLDER.")
+        str | None, typer.Option("--name", help="Unit name. Default: sensorflow-FOLDER.")
     ] = None,
     secret: Annotated[
         list[str] | None,
-        typer.Option("--secret", help="KEY=FILE, such as database_url=/etc/sensorflow/db."),
+        typer.Option("--secret", help="KEY=FILE, for example database_url=/etc/sensorflow/db."),
     ] = None,
-    show: Annotated[bool, typer.Option("--print", help="Print the units; write nothing.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Enable and start them too.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the units only.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also enable and start the units.")] = False,
 ) -> None:
-    """Write the units of this project: `sensorflow up` as one, or the parts that this host is to run."""
+    """Write systemd units for this project: one for `sensorflow up`, or one per part with --parts."""
     from sensorflow.service import plan as plans
     from sensorflow.service.manager import Manager, login
     from sensorflow.service.units import units
@@ -88,21 +88,21 @@ def install(
 
 def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
     if user and run_as is not None:
-        raise Misuse("--run-as is for units of the machine: with --user it is you")
+        raise Misuse("--run-as cannot be combined with --user, whose units run as you")
     if user and os.geteuid() == 0:
         raise Misuse(
-            "--user as root would run the service as root: run it as the ordinary user, without sudo"
+            "--user as root would run the service as root: run this command as an ordinary user"
         )
     if not user and not show and os.geteuid() != 0:
         again = command(sys.argv[0], *sys.argv[1:])
         raise Misuse(
-            f"units of the machine are root's to write: `sudo {again}`; or add --user for units of your "
-            "own, or --print to see them"
+            f"only root can write system units: run `sudo {again}`, or add --user for units of your "
+            "own, or --print to show them"
         )
 
 
 def _remove_others(manager: Manager, path: Path, texts: dict[str, str]) -> None:
-    """Units of an earlier call that are no longer wanted."""
+    """Disable and remove units of an earlier call that are no longer needed."""
     old = [unit for unit in manager.ours(path) if unit.name not in texts]
     if old:
         manager.must("disable", "--now", *(unit.name for unit in old))
@@ -118,17 +118,17 @@ def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
     sudo = "" if manager.user else "sudo "
     control = " ".join(manager.command)
     what = ", ".join(plan.parts) if plan.parts else "the whole stack, as `sensorflow up` runs it"
-    line(f"\nIt runs {what}, as user {who}: at boot, and again when it ends, 5 s later.")
-    line("It takes its settings from sensorflow.toml, not from variables of this shell.")
+    line(f"\nThe service runs {what}, as user {who}. It starts at boot and restarts after 5 s.")
+    line("The settings come from sensorflow.toml, not from environment variables of this shell.")
     if "beat" in plan.parts:
-        line("beat may run on one host alone; a second daemon stands by.")
+        line("Run beat on one host only. A second daemon is a standby.")
     line()
     if not now:
         line(f"  {sudo}{control} enable --now {plan.unit}")
-        line("      start it, now and at each boot")
+        line("      starts the service now and at each boot")
     if manager.user and not lingers(who):
         line(f"  loginctl enable-linger {who}")
-        line("      without it your services begin when you log in and end when you log out")
+        line("      without this, your services run only while you are logged in")
     line(f"  {control} status {plan.unit}")
     line(f"  sensorflow service status{' --user' if manager.user else ''}")
     log = " ".join(journal(manager, list(units(plan))))
@@ -144,34 +144,38 @@ def _warn(data: Path, now: bool) -> None:
 
     there = None if now else state.running(data)
     if there is not None and os.environ.get("INVOCATION_ID") is None:
-        line(f"\nThe stack runs already (pid {there.pid}): end it before you start the service.")
+        line(
+            f"\nThe stack is already running (pid {there.pid}): stop it before you start the service."
+        )
     names = sorted(
         name
         for name in os.environ
         if name.startswith(PREFIX) and not APART.fullmatch(name.removeprefix(PREFIX))
     )
     if names:
-        line(f"\nNot part of the service: {', '.join(names)}; write them into sensorflow.toml.")
+        line(
+            f"\nThe service ignores these variables: {', '.join(names)}. Set them in sensorflow.toml."
+        )
 
 
 @app.command()
 def uninstall(user: User = False) -> None:
-    """Stop, disable and remove the units of this project. Its data stays."""
+    """Stop, disable and remove the units of this project. Keeps the data."""
     manager, path, names = _installed(user)
     if not user and os.geteuid() != 0:
-        raise Misuse("units of the machine are root's to remove: use sudo")
+        raise Misuse("only root can remove system units: run this command with sudo")
     manager.require()
     manager.must("disable", "--now", *names)
     for name in names:
         (manager.folder / name).unlink()
         line(f"removed {manager.folder / name}")
     manager.must("daemon-reload")
-    line(f"the data of {path.parent} stays")
+    line(f"the data in {path.parent} was kept")
 
 
 @app.command()
 def status(user: User = False, json: Json = False) -> None:
-    """What systemd says of this project's units. Exits with 1 when one does not run."""
+    """Show the state of the units of this project. Exit code 1 if one is not running."""
     manager, _, names = _installed(user)
     manager.require()
     found = manager.facts(names)
@@ -195,7 +199,7 @@ def status(user: User = False, json: Json = False) -> None:
 
 
 def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
-    """Raises Misuse."""
+    """Returns the unit manager, settings file and unit names. Raises Misuse if there are no units."""
     from sensorflow.service.manager import Manager
     from sensorflow.settings import required_file
 
@@ -204,6 +208,8 @@ def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
     if names := [unit.name for unit in manager.ours(path.absolute())]:
         return manager, path.absolute(), names
     other = Manager(not user).ours(path.absolute())
-    hint = f"; there are units {'of the machine: leave --user out' if user else 'of yours: add --user'}"
+    hint = (
+        f"; there are {'system units: omit --user' if user else 'units of your user: add --user'}"
+    )
     todo = hint if other else ": `sensorflow service install` writes them"
     raise Misuse(f"no units of {path.absolute()} in {manager.folder}{todo}")

@@ -13,13 +13,13 @@ from sensorflow.shown import json_of, shown
 
 WIDE = 400
 LEAST = 10
-"""Characters of a text column that a narrow terminal leaves together."""
+"""Minimum width of a text column on a narrow terminal, in characters."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def as_json(value: Any) -> None:
-    """Every character as it is in what is meant, and none in what is written that a terminal acts on."""
+    """Print JSON. Control characters are escaped; parsing restores the exact text."""
     sys.stdout.write(json_of(value, indent=2, default=plain) + "\n")
 
 
@@ -32,19 +32,19 @@ def plain(value: Any) -> Any:
 
 
 def line(text: str = "") -> None:
-    """One line to stdout, or some. Nothing in it is control, whatever file a text comes from."""
+    """Print text to stdout. Control characters, for example from file names, are escaped."""
     sys.stdout.write(shown(text, keep="\n") + "\n")
 
 
 def readings(count: int) -> str:
-    """A number of readings, in words."""
+    """Returns a number of readings in words."""
     return f"{count:,} reading" if count == 1 else f"{count:,} readings"
 
 
 def table(
     title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], spare: Sequence[str] = ()
 ) -> None:
-    """spare: columns that are left out where they say nothing and the terminal is too narrow."""
+    """Print a table. spare: columns to omit if they are empty and the terminal is too narrow."""
     console, given = wide_console(), [list(row) for row in rows]
     made = made_table(title, heads, given)
     if spare and console.measure(made).minimum > console.width - len(heads):
@@ -55,7 +55,7 @@ def table(
 
 
 def wide_console() -> Any:
-    """A terminal as wide as it is; elsewhere wide enough that no cell is broken."""
+    """Returns a console with the width of the terminal, or wide enough for every cell if there is none."""
     from rich.console import Console
 
     console = Console()
@@ -63,7 +63,7 @@ def wide_console() -> Any:
 
 
 def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """Numbers to the right, and never cut; in a narrow terminal texts and headings are broken."""
+    """Returns a table. Numbers are right-aligned and never wrapped; text wraps on a narrow terminal."""
     from rich.table import Table
     from rich.text import Text
 

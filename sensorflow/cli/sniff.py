@@ -25,58 +25,58 @@ def sniff(
     path: Annotated[Path, typer.Argument(metavar="FILE|FOLDER")],
     zone: Annotated[
         str | None,
-        typer.Option(help="Of times without an offset: Europe/Berlin, +01:00, UTC. Never guessed."),
+        typer.Option(
+            help="Zone of times without offset: Europe/Berlin, +01:00, UTC. Never guessed."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile there.")
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile to this file.")
     ] = None,
     add: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Write profile and source into sensorflow.toml under this name."
+            metavar="NAME", help="Add profile and source to sensorflow.toml under this name."
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--path", metavar="DIR", help="With --add: the folder. Default: drop/NAME."),
+        typer.Option("--path", metavar="DIR", help="With --add: drop folder. Default: drop/NAME."),
     ] = None,
     after: Annotated[
         str | None,
-        typer.Option(help="With --add: what becomes of files taken in: archive, delete, keep."),
+        typer.Option(help="With --add: what to do with files after intake: archive, delete, keep."),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="With --add: also what the proposal is unsure of.")
+        bool, typer.Option("--accept", help="With --add: accept open questions too.")
     ] = False,
     json: Json = False,
     kind: Annotated[
         str | None,
-        typer.Option(
-            "--as", metavar="KIND", help="Print it as table-schema (Frictionless) or csvw."
-        ),
+        typer.Option("--as", metavar="KIND", help="Print as table-schema (Frictionless) or csvw."),
     ] = None,
 ) -> None:
-    """Propose a profile for a file, with the reason for each line, and read the file dry with it.
+    """Propose a profile for a file, explain each setting, and preview what it reads.
 
-    All that is printed is TOML: the preview stands in comments. What a person must say is marked TODO.
-    With --add the profile goes into sensorflow.toml, as soon as nothing in it is left to be said.
-    Of a folder: the kinds of files in it, by some of each pattern of names, and a profile for each.
+    The output is TOML, with the preview in comments. TODO marks settings that you must decide.
+    With --add, the profile is added to sensorflow.toml if it has no open questions.
+    For a folder, sample the files, group them by kind, and propose a profile for each kind.
     """
     if add is None and (given := _only(folder, after, accept)) is not None:
-        raise Misuse(f"{given} goes with --add NAME")
+        raise Misuse(f"{given} requires --add NAME")
     if json and (add is not None or out is not None):
-        raise Misuse("--json goes with neither --add nor --out")
+        raise Misuse("--json cannot be combined with --add or --out")
     from sensorflow.flow.sniff import guess
 
     if out is not None and out.exists():
-        raise Misuse(f"{out}: is there already; name another file")
+        raise Misuse(f"{out} already exists; choose another file")
     if kind is not None and (json or path.is_dir() or add is not None or out is not None):
-        raise Misuse("--as goes with one file, and with none of --add, --out and --json")
+        raise Misuse("--as needs a single file and cannot be combined with --add, --out or --json")
     names = [path.name]
     if path.is_dir():
         from sensorflow.cli.sniff_folder import only_kind, sniff_folder
 
         if add is None and out is not None:
-            raise Misuse("--out goes with one file, not with a folder")
+            raise Misuse("--out needs a single file, not a folder")
         if add is None:
             sniff_folder(path, zone, json)
             return
@@ -104,7 +104,7 @@ def _propose(path: Path, zone: str | None, out: Path | None) -> None:
 
     found = guess(path, zone)
     text = found.toml()
-    line(f"# A profile for {shown(path.name)}, as sniffed: see whether it is right.")
+    line(f"# A profile proposed for {shown(path.name)}. Review it.")
     line(text)
     preview(path, found)
     if out is not None:
@@ -116,7 +116,7 @@ def _propose(path: Path, zone: str | None, out: Path | None) -> None:
 
 
 def described(path: Path, found: Proposal) -> dict[str, Any]:
-    """A proposal for programs, with what it makes of the file."""
+    """Returns a proposal and its preview of the file as JSON data."""
     from sensorflow.flow.sniff import checked
 
     return {
@@ -130,7 +130,7 @@ def described(path: Path, found: Proposal) -> dict[str, Any]:
 
 
 def _only(folder: Path | None, after: str | None, accept: bool) -> str | None:
-    """The first option that goes with --add alone."""
+    """Returns the first given option that requires --add."""
     given = {"--path": folder, "--after": after, "--accept": accept}
     return next((option for option, value in given.items() if value), None)
 
@@ -144,20 +144,20 @@ def _next(path: Path, zone: str | None, found: Proposal) -> str:
 
 
 def write(out: Path, text: str) -> None:
-    """Raises Misuse."""
+    """Write the profile. Raises Misuse if the file cannot be written."""
     try:
         out.write_text(text, "utf-8")
     except OSError as error:
-        raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
+        raise Misuse(f"cannot write {out}: {error.strerror}") from error
 
 
 def preview(path: Path, found: Proposal) -> Checked:
-    """What a proposal makes of the file, printed: whether a zone was assumed, too."""
+    """Print and return what a proposal reads from the file, and whether it assumes a zone."""
     from sensorflow.flow.sniff import checked
 
     made = checked(path, found)
     if found.guess.needs_zone:
-        line("# Preview, as if its clock were UTC (give --zone):")
+        line("# Preview, assuming UTC (give --zone):")
     else:
         line("# Preview:")
     _print(made)
@@ -166,7 +166,7 @@ def preview(path: Path, found: Proposal) -> Checked:
 
 def _print(checked: Checked) -> None:
     if checked.error is not None:
-        line(f"#   refused as a whole: {shown(str(checked.error))}")
+        line(f"#   the whole file is refused: {shown(str(checked.error))}")
         return
     line(
         f"#   {checked.rows:,} rows: {checked.valid:,} readings, {checked.missing:,} missing cells, "
@@ -174,7 +174,7 @@ def _print(checked: Checked) -> None:
     )
     if checked.valid > checked.distinct:
         line(
-            f"#   {checked.valid - checked.distinct:,} with the same sensor, type, unit and time as another"
+            f"#   {checked.valid - checked.distinct:,} repeat sensor, type, unit and time of another"
         )
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from sensorflow.flow.sniff import Proposal
 
 FILES = 100_000
-"""Names at most that are listed."""
+"""Maximum number of file names to list."""
 LOOKS = 60
-"""Files at most that are opened."""
+"""Maximum number of files to open."""
 EACH = 3
-"""Files of one pattern of names that are opened."""
+"""Maximum number of files to open per name pattern."""
 SHOWN = 20
 
 
 @dataclass
 class Kind:
-    """Files that one profile reads. patterns: of their names -> how many files have such a name.
-    names: of these files."""
+    """Files that one profile reads. patterns: name pattern -> number of files with such a name. names: all
+    file names."""
 
     proposal: Proposal
     file: Path
@@ -46,7 +46,7 @@ class Kind:
 
     @property
     def strange(self) -> str | None:
-        """A file's name in which the pattern of the sensor is not found."""
+        """A file name that does not match the sensor pattern, or None."""
         found = self.proposal.profile().sensor
         if found is None or found.file_name is None:
             return None
@@ -57,8 +57,8 @@ class Kind:
 
 @dataclass
 class Seen:
-    """What a folder holds. mixed: patterns of names under which files of several kinds stand.
-    failed: pattern -> (a file, why, how many have such a name). passed: patterns not looked at."""
+    """Contents of a folder. mixed: name patterns with files of several kinds. failed: pattern -> (a file,
+    reason, number of files with such a name). passed: patterns that were not sampled."""
 
     folder: Path
     files: int = 0
@@ -70,12 +70,12 @@ class Seen:
 
 
 def look(folder: Path, zone: str | None) -> Seen:
-    """Open some files of each pattern of names. Raises Misuse where there are none."""
+    """Sample files of each name pattern. Raises Misuse if the folder has no files."""
     from sensorflow.core.sniff import groups
 
     names = list(islice(_names(folder), FILES))
     if not names:
-        raise Misuse(f"{folder}: no files in it")
+        raise Misuse(f"{folder}: the folder has no files")
     by = groups.by_pattern(names)
     chosen = set(groups.sample(list(by), LOOKS))
     each = max(1, min(EACH, LOOKS // len(by)))
@@ -87,8 +87,7 @@ def look(folder: Path, zone: str | None) -> Seen:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Of files, relative to the folder; those that begin with a dot, and what lies in such folders, are
-    never taken in either."""
+    """Yields file names relative to the folder, without hidden files and folders, which intake ignores."""
     found = (p for p in folder.rglob("*") if p.is_file())
     names = sorted((p.relative_to(folder) for p in found), key=lambda p: (len(p.parts), p))
     return (str(n) for n in names if not any(part.startswith(".") for part in n.parts))
@@ -128,7 +127,7 @@ def _look_at(
 
 
 def _name(seen: Seen) -> None:
-    """A name for the source of each kind: what its files' names have in common with no other's."""
+    """Name the source of each kind after what its file names have in common; names are unique."""
     from sensorflow.profiles.files import plain_name
 
     taken: set[str] = set()
@@ -148,7 +147,7 @@ def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
         return
     kinds = list(seen.kinds.values())
     line(
-        f"{folder}: {seen.files:,} files, {seen.looked_at:,} looked at: {len(kinds)} "
+        f"{folder}: {seen.files:,} files, {seen.looked_at:,} sampled: {len(kinds)} "
         f"kind{'' if len(kinds) == 1 else 's'}"
     )
     rows = [
@@ -156,7 +155,7 @@ def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
         for k in kinds
     ]
     if rows:
-        table("", ("source", "files", "looked at", "names", "format", "to be said"), rows)
+        table("", ("source", "files", "sampled", "names", "format", "open questions"), rows)
     _print_rest(seen)
     for kind in kinds:
         _print(kind, zone)
@@ -165,21 +164,19 @@ def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
 def _print_rest(seen: Seen) -> None:
     if seen.failed:
         rows = [(p, n, shown(why)) for p, (_, why, n) in list(seen.failed.items())[:SHOWN]]
-        table("not understood", ("names", "files", "why"), rows)
+        table("not recognized", ("names", "files", "why"), rows)
         if len(seen.failed) > SHOWN:
-            line(f"… and {len(seen.failed) - SHOWN} more patterns of names")
+            line(f"… and {len(seen.failed) - SHOWN} more name patterns")
     for kind in seen.kinds.values():
         if (name := kind.strange) is not None:
-            line(f"note: {kind.name}: the sensor's pattern is not found in {shown(name)}")
+            line(f"note: {kind.name}: the sensor pattern does not match {shown(name)}")
     for pattern in seen.mixed:
         line(
-            f"note: files called {shown(pattern)} are of several kinds: give them folders of their own"
+            f"note: files named {shown(pattern)} are of several kinds: move each kind to its own folder"
         )
     if seen.passed:
         count = sum(seen.passed.values())
-        line(
-            f"note: {count:,} files of {len(seen.passed):,} other patterns of names were not looked at"
-        )
+        line(f"note: {count:,} files of {len(seen.passed):,} other name patterns were not sampled")
     if seen.files == FILES:
         line(f"note: only the first {FILES:,} files were listed")
 
@@ -197,7 +194,7 @@ def _open(kind: Kind) -> str:
 
 def _print(kind: Kind, zone: str | None) -> None:
     line()
-    line(f"# {kind.name}: as sniffed of {shown(str(kind.file))}")
+    line(f"# {kind.name}: proposed from {shown(str(kind.file))}")
     line(kind.proposal.toml())
     line(f"# next: {_adding(kind, zone)}")
 
@@ -208,24 +205,24 @@ def _adding(kind: Kind, zone: str | None) -> str:
 
 
 def only_kind(folder: Path, zone: str | None) -> Kind:
-    """The only kind of files that the folder holds. Raises Misuse where there are several or none, or where
-    the proposal does not fit all names."""
+    """Returns the only kind of files in the folder. Raises Misuse if there are several or none, or if the
+    proposal does not fit all names."""
     seen = look(folder, zone)
     kinds = list(seen.kinds.values())
     if not kinds:
         path, why, _ = next(iter(seen.failed.values()))
-        raise Misuse(f"{folder}: nothing in it is understood; {path.name}: {why}")
+        raise Misuse(f"{folder}: no file format was recognized; {path.name}: {why}")
     if len(kinds) > 1:
         each = "\n".join(f"  {_adding(kind, zone)}" for kind in kinds)
         raise Misuse(
-            f"nothing was added: {folder} holds {len(kinds)} kinds of files, and a source reads one; add "
-            f"each by one of its files:\n{each}"
+            f"nothing was added: {folder} has {len(kinds)} kinds of files, but a source reads one. Add "
+            f"each kind with one of its files:\n{each}"
         )
     if (name := kinds[0].strange) is not None:
         written = command("sensorflow", "sniff", typed(kinds[0].file), "--out", "profile.toml")
         raise Misuse(
-            "nothing was added: the proposal takes the sensor from the file's name, by a pattern that is "
-            f"not found in {shown(name)}; write the profile, correct its sensor, then type `sensorflow "
+            "nothing was added: the proposal takes the sensor from the file name, with a pattern that does "
+            f"not match {shown(name)}. Write the profile, correct its sensor, then run `sensorflow "
             f"sources add`:\n  {written}"
         )
     _print_rest(seen)

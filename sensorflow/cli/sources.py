@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings, Source
 
 AFTER = ("archive", "delete", "keep")
-app = typer.Typer(help="Drop folders: list them, add one.", no_args_is_help=True)
+app = typer.Typer(help="List and add sources with their drop folders.", no_args_is_help=True)
 
 To = Annotated[
-    Path | None, typer.Option("--path", metavar="DIR", help="Its folder. Default: drop/NAME.")
+    Path | None, typer.Option("--path", metavar="DIR", help="Drop folder. Default: drop/NAME.")
 ]
 
 
 @app.command("ls")
 def ls(json: Json = False) -> None:
-    """List the sources: folder, profile, and how many files wait in the folder to be taken in."""
+    """List the sources with folder, profile and number of files waiting to be taken in."""
     from sensorflow import bootstrap
     from sensorflow.cli.profiles import file_shown
 
@@ -47,7 +47,7 @@ def ls(json: Json = False) -> None:
 def _place(
     settings: Settings, name: str, source: Source, profile: str
 ) -> tuple[str | None, str, str | None, int | None, bool | None]:
-    """(path, profile, after, files that wait, whether the folder is there): None where it has no folder."""
+    """Returns (path, profile, after, waiting files, folder exists); None if the source has no folder."""
     from sensorflow.cli import steps
     from sensorflow.settings import FolderSource
 
@@ -62,7 +62,7 @@ def _count(waiting: int | None, there: bool | None) -> str:
     if there is None:
         return "-"
     if waiting is None:
-        return "unknown: the database cannot be asked" if there else "no such folder"
+        return "unknown: the database is unavailable" if there else "no such folder"
     return f"{waiting:,}"
 
 
@@ -71,22 +71,22 @@ def add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     profile: Annotated[
         str,
-        typer.Option("--profile", "-p", help="How its files are read: a name, or a TOML file."),
+        typer.Option("--profile", "-p", help="Profile that reads the files: a name or TOML file."),
     ],
     path: To = None,
     zone: Annotated[
         str | None,
-        typer.Option(help="The zone of times without an offset: Europe/Berlin, +01:00, UTC."),
+        typer.Option(help="Zone of times without offset: Europe/Berlin, +01:00, UTC."),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(help="Names that are taken, as '*.log'; several times for several."),
+        typer.Option(help="Pattern of file names to load, such as '*.log'. Repeatable."),
     ] = None,
     after: Annotated[
-        str, typer.Option(help="What becomes of a file that was taken in: archive, delete, keep.")
+        str, typer.Option(help="What to do with a file after intake: archive, delete, keep.")
     ] = "archive",
 ) -> None:
-    """Write a source into sensorflow.toml, with its profile, and make its folder."""
+    """Add a source to sensorflow.toml and create its folder."""
     from sensorflow import bootstrap
     from sensorflow.cli import project, steps
 
@@ -106,13 +106,15 @@ def add(
     needed = needs_zone(found) if zone is None else False
     if needed:
         raise Misuse(
-            f"the profile {named!r} does not say which clock its times follow, and they carry no "
-            "offset: add --zone, as in --zone Europe/Berlin, --zone +01:00 or --zone UTC"
+            f"the profile {named!r} has no zone, and its times have no UTC "
+            "offset: add --zone, for example --zone Europe/Berlin, --zone +01:00 or --zone UTC"
         )
     added(file, made)
     if needed is None:
-        line(f"the profile {named!r} has no zone: a time without an offset is rejected (F107);")
-        line(f"  if there are such times, set time.zone; `sensorflow check FILE -p {named}` tells")
+        line(f"the profile {named!r} has no zone: times without a UTC offset are rejected (F107).")
+        line(
+            f"  To find out whether there are any: `sensorflow check FILE -p {named}`; then set time.zone"
+        )
     for text in steps.after_adding(bootstrap.settings(), name, []):
         line(text)
 
@@ -123,22 +125,22 @@ def folder_of(path: Path | None, name: str, settings: Settings) -> Path:
 
 def checked_after(after: str) -> str:
     if after not in AFTER:
-        raise Misuse(f"--after {after}: give one of {', '.join(AFTER)}")
+        raise Misuse(f"--after {after}: expected one of {', '.join(AFTER)}")
     return after
 
 
 def added(file: Path, made: object) -> None:
-    """Write it, and say what was written where."""
+    """Write the source and print what was added to which file."""
     from sensorflow.cli import project, steps
 
     assert isinstance(made, project.Added)
     project.add(file, made)
     what = f"[sources.{made.name}]" + (f" and [profiles.{made.name}]" if made.table else "")
-    line(f"added {what} to {steps.near(file)}; files go into {steps.near(made.folder)}/")
+    line(f"added {what} to {steps.near(file)}; its drop folder is {steps.near(made.folder)}/")
 
 
 def _profile(named: str, settings: Settings) -> tuple[str, Profile]:
-    """A profile as sensorflow.toml names it: of the library, of the project, or a file seen from here."""
+    """Returns a profile and its name in sensorflow.toml. Accepts a library or project name, or a file."""
     from sensorflow import profiles
     from sensorflow.cli import project
     from sensorflow.profiles.files import is_path
@@ -151,7 +153,7 @@ def _profile(named: str, settings: Settings) -> tuple[str, Profile]:
         return _as_path(project.relative(file, settings.home)), known
     if not is_path(named) and not Path(named).is_file():
         raise Misuse(
-            f"--profile: {profiles.unknown(named, settings.profiles)}; or name a TOML file"
+            f"--profile: {profiles.unknown(named, settings.profiles)}; or give a TOML file"
         )
     _, found = profiles.load(named)
     return _as_path(project.relative(Path(named), settings.home)), found
@@ -164,7 +166,7 @@ def _as_path(named: str) -> str:
 
 
 def _zoned(extended: str, zone: str) -> str:
-    """The TOML of a profile that is another one in a zone."""
+    """Returns the TOML of a profile that extends another one by a zone. Raises Misuse."""
     from sensorflow.core.sniff.guess import Guess, Line, zoned
     from sensorflow.core.times.zones import check_zone
 
@@ -176,7 +178,7 @@ def _zoned(extended: str, zone: str) -> str:
 
 
 def needs_zone(profile: Profile) -> bool | None:
-    """Whether its times are read in a zone that it does not have; None where that is up to the file."""
+    """Returns whether the profile lacks a zone that its times need, or None if the file decides."""
     from sensorflow.core.times.timeformats import EPOCH_UNITS
 
     if profile.time is None or profile.time.zone is not None or not profile.time.parts:

@@ -30,33 +30,36 @@ EVERY = 2.0
 def status(
     seconds: Annotated[
         float | None,
-        typer.Argument(metavar="SECONDS", help="With --watch: how often. Default: 2.", min=0.2),
+        typer.Argument(
+            metavar="SECONDS", help="With --watch: update interval. Default: 2.", min=0.2
+        ),
     ] = None,
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Repeat until Ctrl-C: redrawn in a terminal, else a line each time."
+            "--watch",
+            help="Repeat until Ctrl-C: a live view on a terminal, else one line each time.",
         ),
     ] = False,
     source: Source = None,
     json: Json = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 unless all is well; for cron and alerts.")
+        bool, typer.Option("--check", help="Exit with 1 if anything is wrong, for cron and alerts.")
     ] = False,
 ) -> None:
-    """How many files are where, how far behind each source is, and whether every row is accounted for.
+    """Show files by state, the lag of each source, and whether every row is accounted for.
 
-    Exits with 0 whatever it shows. With --check it exits with 1 where a process does not run or answer,
-    or is paused, `sensorflow up` works with other settings, an error keeps files, a source has been silent
-    for longer than its silent_after, a gate or its file is overdue, or a row is missing.
+    Exit code 0, whatever is shown. With --check, exit code 1 if a process is down, paused or does not
+    answer, `sensorflow up` uses outdated settings, an error holds up files, a source is silent for longer
+    than its silent_after, a gate or its file is overdue, or a row is missing.
     """
     from sensorflow import bootstrap
     from sensorflow.status import status as looked
 
     if seconds is not None and not watch:
-        raise Misuse("seconds are for --watch: sensorflow status --watch 5")
+        raise Misuse("SECONDS requires --watch: sensorflow status --watch 5")
     if watch and check:
-        raise Misuse("--watch goes on until Ctrl-C, --check looks once: give one of them")
+        raise Misuse("give either --watch or --check, not both: --watch repeats, --check runs once")
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
@@ -70,7 +73,7 @@ def status(
     try:
         seen = look()
     except SensorflowError:
-        if told := bootstrap.differs(settings):  # it may be why
+        if told := bootstrap.differs(settings):  # outdated settings may be the cause
             line(told)
         raise
     if json:
@@ -82,7 +85,7 @@ def status(
 
 
 def show_status(found: Status) -> None:
-    if found.differs:  # first: what follows may be of another database
+    if found.differs:  # first, because the rest may come from another database
         line(found.differs)
     show(found.totals)
     if found.activity:
@@ -96,7 +99,7 @@ def show_status(found: Status) -> None:
 def words(found: Status) -> list[str]:
     told = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
     if found.unseen:
-        told.append(f"no file of {', '.join(found.unseen)} has come yet")
+        told.append(f"no file of {', '.join(found.unseen)} has arrived yet")
     told += gated.words(found.gated)
     told += [f"{stuck}\n    {stuck.todo}" for stuck in found.stuck]
     if found.flower:
@@ -105,7 +108,7 @@ def words(found: Status) -> list[str]:
 
 
 def short(found: Status) -> str:
-    """One line."""
+    """Returns the status as one line."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     rate = sum(a.rows_per_second for a in found.activity.values())
     oldest = max((a.oldest or 0.0 for a in found.activity.values()), default=0.0)
@@ -123,14 +126,14 @@ def silences(found: dict[str, float]) -> list[str]:
     from sensorflow.core.health import span
 
     return [
-        f"silent: no file of {name} has arrived for {span(age)}: is its logger on, and does it "
-        "write into the drop folder?"
+        f"silent: no file of {name} has arrived for {span(age)}: check that its logger is on "
+        "and writes to the drop folder"
         for name, age in found.items()
     ]
 
 
 def _watch(look: Callable[[], Status], every: float, json: bool) -> None:
-    """Until Ctrl-C, which ends it as it is meant to."""
+    """Repeat until Ctrl-C, which ends normally."""
     from rich.console import Console
 
     console = Console()
@@ -150,7 +153,7 @@ def _redraw(console: Any, look: Callable[[], Status], every: float) -> None:
 
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, every {every:g} s; Ctrl-C ends it"
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, every {every:g} s; Ctrl-C stops"
             try:
                 seen = look()
             except Transient as error:
@@ -228,14 +231,14 @@ def _span(seconds: float | None) -> str:
 
 
 def _ago(seconds: float | None) -> str:
-    """A reading may be of the future."""
+    """Returns an age in words; it is negative for a reading from the future."""
     if seconds is None:
         return ""
     return f"in {_span(-seconds)}" if seconds < 0 else f"{_span(seconds)} ago"
 
 
 def balance(totals: dict[str, Totals]) -> str:
-    """The line that says whether every reading that was read, of whatever file, is accounted for."""
+    """Returns the line that says whether every reading of all files is accounted for."""
     s = sum(totals.values(), Totals())
     verdict = "ok" if s.balanced else "WRONG"
     parts = {name: getattr(s, name) for name in dict.fromkeys(LEFT.values())}
@@ -243,7 +246,7 @@ def balance(totals: dict[str, Totals]) -> str:
     if left:
         verdict += f"; not loaded: {', '.join(f'{count} {why}' for why, count in left.items())}"
     if s.rows_replaced:
-        verdict += f"; {s.rows_replaced} of the loaded were replaced by newer versions"
+        verdict += f"; {s.rows_replaced} of the loaded readings were replaced by newer versions"
     return (
         f"balance: read={s.rows_read} loaded={s.rows_loaded} rejected={s.rows_rejected} "
         f"duplicates={s.rows_duplicate} not_loaded={s.rows_not_loaded} {verdict}"

@@ -1,4 +1,4 @@
-"""What to type next: after a source was added, a profile sniffed, a file checked."""
+"""The commands to run next after a source was added, a profile proposed, or a file checked."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def near(path: Path) -> Path:
-    """A path as one would type it here."""
+    """Returns a path relative to the current folder if it lies within that folder, else absolute."""
     full = Path(os.path.normpath(path.absolute()))
     return full.relative_to(here()) if full.is_relative_to(here()) else full
 
 
 def typed(path: Path) -> str:
-    """A file as a command takes it: a name that begins with - is no option."""
+    """Returns a file as a command argument; a name that begins with - must not be read as an option."""
     text = os.fspath(path)
     return f"./{text}" if text.startswith("-") else text
 
 
 def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str:
-    """The command that puts files into the source's folder."""
+    """Returns the command that copies files into the drop folder of the source."""
     folder = f"{near(settings.path(source.path))}/"
     if len(files) == 1 and files[0].is_dir():
         return command("cp", "-r", f"{typed(files[0])}/.", folder)
@@ -41,7 +41,7 @@ def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str
 
 
 def renamed(name: str, source: Source) -> str:
-    """A name that the source takes: the same, where it does."""
+    """Returns a file name that the source accepts, the same name if possible."""
     from sensorflow.core.stability import takes
 
     kept = name.strip(".~") or "file"
@@ -56,26 +56,26 @@ def is_up(settings: Settings) -> bool:
 
 
 def running(settings: Settings, edited: bool = False) -> Iterator[str]:
-    """How the files that are dropped are taken in. edited: whether sensorflow.toml was just changed."""
+    """Yields how to start the pipeline if it is not running. edited: sensorflow.toml was just changed."""
     if is_up(settings):
         if edited:
-            yield "`sensorflow up` runs, and takes this over within seconds"
+            yield "`sensorflow up` is running and applies this change within seconds"
         return
-    yield "  sensorflow up                 # in another terminal; it goes on until Ctrl-C"
+    yield "  sensorflow up                 # in another terminal; runs until Ctrl-C"
     if not settings.embedded:
-        yield "  (where daemon, workers and beat run as services: start them again instead)"
+        yield "  (if daemon, workers and beat run as services, restart them instead)"
 
 
 def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterator[str]:
-    """files: what the user has by now, to be dropped."""
+    """Yields the next steps for a new source. files: files of the user to drop."""
     source = settings.folders[name]
     folder = settings.path(source.path)
     if there := waiting(settings, name):
-        count = "1 file lies" if there == 1 else f"{there:,} files lie"
+        count = "1 file is" if there == 1 else f"{there:,} files are"
         moved = {"archive": "moved to data/archive", "delete": "deleted"}.get(source.after, "")
-        fate = f"read and {moved}" if moved else "read, and stay there"
-        hint = '; --after keep leaves files there (after = "keep")' if moved else ""
-        yield f"{count} in {near(folder)}/ already: will be {fate}{hint}"
+        fate = f"loaded and {moved}" if moved else "loaded and left there"
+        hint = '; to leave files there, set after = "keep" (--after keep)' if moved else ""
+        yield f"{count} already in {near(folder)}/ and will be {fate}{hint}"
     yield "next:"
     yield from running(settings, edited=True)
     inside = [f for f in files if f.resolve().is_relative_to(folder.resolve())]
@@ -83,12 +83,12 @@ def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterat
         yield f"  {drop(outside, settings, source)}"
     elif not files:
         yield f"  drop files into {near(folder)}/"
-    yield "  sensorflow files ls           # loaded, or why not"
+    yield "  sensorflow files ls           # shows whether they are loaded"
 
 
 def waiting(settings: Settings, name: str) -> int | None:
-    """How many files of the source's folder are not taken in; None where the folder cannot be read, or the
-    ledger would have to be asked and cannot."""
+    """Returns how many files in the folder of the source are not taken in yet, or None if the folder or the
+    ledger is unavailable."""
     from sensorflow import bootstrap
 
     (folder,) = (f for f in bootstrap.folders(settings) if f.name == name)

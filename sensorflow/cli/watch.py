@@ -4,16 +4,19 @@ from __future__ import annotations
 
 
 def watch() -> None:
-    """Watch the drop folders: land, register and publish files. The ingest daemon.
+    """Run the ingest daemon, which watches the drop folders and lands, registers and publishes files.
 
-    A folder that is not there yet, as of a share that is mounted late, keeps no other source waiting.
+    A missing folder, such as a share that is mounted late, delays no other source.
     """
     from sensorflow import bootstrap, daemon, steady, telemetry
     from sensorflow.errors import Misuse
 
     settings = bootstrap.settings()
     if not settings.sources:
-        raise Misuse("no [sources.*] in the settings: nothing to watch; see `sensorflow init`")
+        raise Misuse(
+            "the settings have no [sources.NAME] table: nothing to watch; "
+            "add one with `sensorflow sources add`"
+        )
     steady.streams()
     bootstrap.require_sessions(settings)
     telemetry.configure(settings.log_level)

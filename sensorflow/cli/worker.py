@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option("-c", min=1, help="Processes at most; default: the setting.")
+        int | None,
+        typer.Option("-c", min=1, help="Maximum processes. Default: the setting `workers`."),
     ] = None,
     beat: Annotated[
-        bool, typer.Option("--beat", help="Also schedule the sweeper; in one worker only.")
+        bool, typer.Option("--beat", help="Also schedule the reconciler. Only for one worker.")
     ] = False,
 ) -> None:
-    """Work on files: `celery -A workers worker`, autoscaled; or, where broker_url is of another package,
-    so many processes that ask it for messages."""
+    """Run a worker: `celery -A workers worker` with autoscaling or, if broker_url belongs to another
+    package, a fixed number of processes that consume its messages."""
     from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery
 
@@ -30,7 +31,9 @@ def worker(
     count = concurrency or settings.workers
     if not settings.by_celery:
         if beat:
-            line("--beat has no effect: only Celery needs it, and broker_url is of another package")
+            line(
+                "--beat has no effect: broker_url is not a Celery broker, and only Celery needs beat"
+            )
         _loop(settings, count)
         return
     bootstrap.require_sessions(settings)
@@ -43,7 +46,7 @@ def worker(
 def _loop(settings: Settings, count: int) -> None:
     from sensorflow import bootstrap, memory
 
-    memory.frugal()  # before Arrow is imported: its own heap alone is as large as max_memory may be
+    memory.frugal()  # before Arrow is imported, whose heap alone can exceed max_memory
     bootstrap.require_sessions(settings)
     from sensorflow.engine import loop
 

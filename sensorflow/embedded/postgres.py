@@ -215,8 +215,8 @@ class Postgres:
         shutil.rmtree(new, ignore_errors=True)
         if free(self._place) < CLUSTER:
             raise Misuse(
-                f"no room for PostgreSQL's data in {self._place}: {room(self._place)}, and it begins with "
-                f"{size(CLUSTER)}; make room, or let data name a folder on another disk"
+                f"no space for the data of PostgreSQL in {self._place}: {room(self._place)}, but it needs "
+                f"{size(CLUSTER)}; free some space, or set data to a folder on another disk"
             )
         new.mkdir(mode=0o700)
         descriptor = os.open(word, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

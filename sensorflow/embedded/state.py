@@ -83,7 +83,7 @@ def held(data: Path) -> Iterator[Path]:
             there = running(data)
             pid = f" (pid {there.pid})" if there else ""
             raise Misuse(
-                f"the stack of {data} is running already{pid}; see it with `sensorflow status`"
+                f"the stack of {data} is already running{pid}; run `sensorflow status` to see it"
             ) from None
         (place / "running.json").unlink(missing_ok=True)
         try:

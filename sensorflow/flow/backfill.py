@@ -134,7 +134,7 @@ class Backfill:
         with self._feed.open(file) as opened:
             landed = land(self._landing, opened)
         if landed is None:
-            raise Busy("it changed while it was read")
+            raise Busy("the file changed while it was read")
         bytes_, state = landed
         times = (discovered, datetime.now(UTC))
         found = Found(state, bytes_, *times, Lane.BACKFILL, said)

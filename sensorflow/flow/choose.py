@@ -77,7 +77,7 @@ def file_of(ledger: Catalog, given: str) -> FileView:
     sources = {view.source for view in named}
     if len(sources) > 1:
         ids = ", ".join(f"{v.file_id} of {v.source}" for v in _newest(named))
-        raise Misuse(f"{given}: several sources have a file of that name; give its number: {ids}")
+        raise Misuse(f"{given}: several sources have a file of this name; give the file id: {ids}")
     return max(named, key=lambda view: view.version)
 
 

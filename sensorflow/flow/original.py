@@ -35,7 +35,7 @@ def original(
         raise NotThere("retention has removed the original bytes")
     profile = settings.profile(view.profile or "", settings.sources.get(view.source))
     if profile is None and line_base is None:
-        raise NotThere(f"there is no profile {view.profile!r} any more to read it by")
+        raise NotThere(f"the profile {view.profile!r}, with which it was read, no longer exists")
     try:
         with landing.open(view.landing) as stream:
             if line_base is not None:
@@ -63,4 +63,6 @@ def _row(stream: BinaryIO, profile: Profile, view: FileView, line: int) -> str:
         at = np.flatnonzero(chunk.lines == line)
         if len(at):
             return chunk.spot(int(at[0])).raw
-    raise NotThere(f"the profile {view.profile!r}, as it is now, finds no row at {line:,}")
+    raise NotThere(
+        f"the profile {view.profile!r}, in its current version, finds no row at {line:,}"
+    )

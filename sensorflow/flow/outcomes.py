@@ -68,7 +68,7 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
         if claim.attempt > job.world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
             raise Permanent(
                 Code.CRASHED,
-                f"{claim.attempt - 1} attempts at {claim.stage} ended without an outcome",
+                f"{claim.attempt - 1} attempts at {claim.stage} ended without a result",
                 attempts=claim.attempt - 1,
             )
         return work()

@@ -60,7 +60,7 @@ class QuarantineZone:
         """Open a quarantined file. Raises Transient STORAGE if it does not exist."""
         kept = self._kept(where)
         if kept is None:
-            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+            raise Transient(Code.STORAGE, f"no quarantined file at {where!r}")
         return self._objects.open(kept.name)
 
     def _kept(self, where: str) -> Object | None:

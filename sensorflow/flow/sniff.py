@@ -50,7 +50,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
             return Proposal(propose(stream, zone, path.name, made))
     except Late:
         raise Misuse(
-            f"{path}: finding out what is in it takes longer than {SECONDS} s; write a profile by hand "
+            f"{path}: recognizing its format takes longer than {SECONDS} s; write a profile by hand "
             "(docs/reference/profile.md) and try it with sensorflow check --profile"
         ) from None
     except OSError as error:

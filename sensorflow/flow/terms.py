@@ -90,7 +90,7 @@ def terms(
     """
     if wanted is not None and wanted not in settings.sources:
         known = ", ".join(settings.sources) or "none"
-        raise Misuse(f"{option} {wanted}: no such source; there are: {known}")
+        raise Misuse(f"{option} {wanted}: no such source; known sources: {known}")
     real = path.resolve()
     for name, source in settings.folders.items():
         folder = settings.path(source.path).resolve()

@@ -183,7 +183,7 @@ def judged(
             return
         yield accepted
         if time.monotonic() - began > limit:
-            raise Permanent(Code.TOO_SLOW, f"the file took more than {limit:g} s to read")
+            raise Permanent(Code.TOO_SLOW, f"reading the file took more than {limit:g} s to read")
 
 
 @contextmanager

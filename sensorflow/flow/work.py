@@ -63,7 +63,7 @@ class Job:
             return self.world.settings.sources[self.claim.source]
         except KeyError:
             raise Permanent(
-                Code.SOURCE_UNKNOWN, f"there is no source {self.claim.source!r} in the settings"
+                Code.SOURCE_UNKNOWN, f"the settings have no source {self.claim.source!r}"
             ) from None
 
     @cached_property

@@ -49,7 +49,8 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
         raise Misuse(
-            f"profiles.{name}.extends: the profiles extend each other: {circle}", Code.SETTINGS
+            f"profiles.{name}.extends: the profiles extend each other in a cycle: {circle}",
+            Code.SETTINGS,
         )
     table = tables[name] if name in tables and name not in below else None
     if table is None:

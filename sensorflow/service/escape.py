@@ -29,7 +29,7 @@ def value(text: str | Path) -> str:
     """Escape a setting whose complete value is used, without quotes."""
     given = _checked(text)
     if given != given.strip() or given.endswith("\\"):
-        raise Misuse(f"{given!r}: a name that begins or ends with a space fits in no unit file")
+        raise Misuse(f"{given!r}: a unit file cannot hold a name that begins or ends with a space")
     return given.replace("%", "%%")
 
 
@@ -75,8 +75,8 @@ def _checked(text: str | Path) -> str:
         given.encode()
     except UnicodeEncodeError:
         raise Misuse(
-            f"{given!a}: not UTF-8, which a unit file must be: rename the folder"
+            f"{given!a}: the name is not UTF-8, as a unit file requires: rename the folder"
         ) from None
     if any(ord(c) < 32 or ord(c) == 127 for c in given):
-        raise Misuse(f"{given!a}: a line break or control character fits in no unit file")
+        raise Misuse(f"{given!a}: a unit file cannot hold a line break or control character")
     return given

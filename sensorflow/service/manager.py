@@ -39,15 +39,15 @@ class Manager:
         """Raises UsageError if the manager is not available."""
         if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
             raise Misuse(
-                "systemd does not run here: `sensorflow service install --print` shows the units, to take "
-                "elsewhere; in a container use docker/compose.yaml, else start `sensorflow up` by what "
-                "starts programs here"
+                "systemd is not running here: `sensorflow service install --print` shows the units "
+                "for another host; in a container use docker/compose.yaml, else start `sensorflow up` with "
+                "the init system of this host"
             )
         done = self._run("show", "--property=Version")
         if done.returncode != 0:
             hint = "; log in as that user, or set XDG_RUNTIME_DIR=/run/user/$(id -u)"
             raise Misuse(
-                f"`{' '.join(self.command)}` reaches no manager: {_last(done.stderr)}"
+                f"`{' '.join(self.command)}` cannot reach systemd: {_last(done.stderr)}"
                 + (hint if self.user else "")
             )
 
@@ -69,7 +69,7 @@ class Manager:
                 what = (
                     f"is of another project, {whose}" if whose else "was written by somebody else"
                 )
-                raise Misuse(f"{path} {what}: give this one another --name")
+                raise Misuse(f"{path} {what}: choose another --name for this service")
 
     def write(self, texts: dict[str, str]) -> None:
         try:

@@ -48,7 +48,7 @@ def parts_of(text: str) -> tuple[str, ...]:
     given = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in given:
         if part not in PARTS:
-            raise Misuse(f"--parts: no part {part!r}; there are {', '.join(PARTS)}")
+            raise Misuse(f"--parts: unknown part {part!r}; known parts: {', '.join(PARTS)}")
     return tuple(part for part in PARTS if part in given)
 
 
@@ -69,10 +69,12 @@ def plan(
         )
     if not settings.by_celery and (celery := [p for p in parts if p in ("beat", "flower")]):
         raise Misuse(
-            f"--parts {','.join(celery)}: only Celery has it, and broker_url is not Celery's"
+            f"--parts {','.join(celery)}: only needed for Celery, and broker_url is not a Celery broker"
         )
     if not settings.sources:
-        raise Misuse(f"{path}: no [sources.*]: nothing to watch; see `sensorflow init`")
+        raise Misuse(
+            f"{path}: nothing to watch: no [sources.NAME] table; add one with `sensorflow sources add`"
+        )
     data, home = settings.data_folder, path.parent
     drops = [settings.path(source.path) for source in settings.folders.values()]
     given = dict(secrets or {})
@@ -81,7 +83,7 @@ def plan(
     chosen = name or f"sensorflow-{slug(home.name)}"
     if chosen != slug(chosen):
         raise Misuse(
-            f"--name {chosen!r}: a unit's name is of a-z, 0-9 and -, such as {slug(chosen)}"
+            f"--name {chosen!r}: a unit name consists of a-z, 0-9 and -, for example {slug(chosen)}"
         )
     needed = {
         point for folder in (home, data, *zones) if (point := mount_point(folder)) != Path("/")
@@ -151,12 +153,12 @@ def owner(path: Path, wanted: str | None) -> str:
     try:
         found = pwd.getpwuid(path.stat().st_uid).pw_name
     except KeyError:
-        raise Misuse(f"{path} belongs to no user of this machine: give --run-as NAME") from None
+        raise Misuse(f"{path} belongs to an unknown user: give --run-as NAME") from None
     if found == "root":
         raise Misuse(
             f"{path} belongs to root, and a service should not run as root: give --run-as NAME, "
             f"an ordinary user (`useradd --system sensorflow` makes one), and `chown -R` "
-            f"{path.parent} to it; --run-as root if root is meant"
+            f"{path.parent} to it; or give --run-as root to run as root"
         )
     return found
 

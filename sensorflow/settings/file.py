@@ -39,12 +39,14 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
         path = Path(named).absolute()
         if not path.is_file():
             raise Misuse(
-                f"{path}: no such file (named by SENSORFLOW_CONFIG); run `sensorflow init` there",
+                f"{path}: no such file (set by SENSORFLOW_CONFIG); run `sensorflow init` there",
                 Code.SETTINGS,
             )
         return path
     if (start / FILE_NAME).is_dir():
-        raise Misuse(f"{start / FILE_NAME}: is a folder, not a file; rename it", Code.SETTINGS)
+        raise Misuse(
+            f"{start / FILE_NAME}: is a folder, not a file; rename the folder", Code.SETTINGS
+        )
     for above in (start.absolute(), *start.absolute().parents):
         if (above / FILE_NAME).is_file():
             return above / FILE_NAME
@@ -181,8 +183,8 @@ def _check_folders(settings: Settings, where: _Where) -> None:
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
                 raise Misuse(
-                    f"{where(other, name)}: {other} lies within {name} ({outer}); "
-                    "give each a folder of its own",
+                    f"{where(other, name)}: {other} is inside of {name} ({outer}); "
+                    "give each its own folder",
                     Code.SETTINGS,
                 )
 

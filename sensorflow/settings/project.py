@@ -267,7 +267,7 @@ def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
         _ = parts.port
     except ValueError:
         hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
-        raise ValueError(f"the URL cannot be read; {hint}") from None
+        raise ValueError(f"the URL is malformed; {hint}") from None
     if parts.scheme not in known:
         raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
     return url

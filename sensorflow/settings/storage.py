@@ -30,7 +30,7 @@ class Storage(Strict):
         if url is not None and not url.strip():
             raise ValueError("give a path or a URL")
         if scheme == "file" and urlsplit(url or "").netloc not in ("", "localhost"):
-            raise ValueError("a file:// URL has three slashes, as in file:///srv/landing")
+            raise ValueError("a file:// URL needs three slashes, as in file:///srv/landing")
         if scheme not in ("", "file") and scheme not in plugins.names(plugins.Group.STORES):
             there = ("file", *plugins.names(plugins.Group.STORES))
             known = ", ".join(f"{name}://" for name in there)
@@ -41,7 +41,7 @@ class Storage(Strict):
     def _apart(self) -> Storage:
         if self.landing is not None and self.landing == self.quarantine:
             raise ValueError(
-                "storage.landing and storage.quarantine are the same place: give each its own"
+                "storage.landing and storage.quarantine are the same location: give each its own"
             )
         return self
 

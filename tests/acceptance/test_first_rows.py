@@ -161,7 +161,7 @@ def test_files_of_nine_loggers_become_rows_with_no_edit(home: Path) -> None:
     copies += [added(home, file, name, None) for name, file in real.items()]
     with up(PROGRAM, home):
         copies.append(added(home, LOGGERS[0].file, LOGGERS[0].name, LOGGERS[0].zone))
-        wait(lambda: "start again with it" in (home / "up.log").read_text(), home)
+        wait(lambda: "are restarting with the new settings" in (home / "up.log").read_text(), home)
         for copy in copies:
             subprocess.run(["bash", "-c", copy], cwd=home, env=clean(), check=True)
         running = state.running(home / "data")
@@ -190,7 +190,7 @@ def edit_in_a_file(home: Path, name: str) -> None:
     assert shown.split("\n", 1)[1].strip() in text
     text = text.replace(shown.split("\n", 1)[1].strip(), "")
     settings.write_text(text.replace(f'profile = "{name}"', f'profile = "{name}.toml"'))
-    wait(lambda: log.read_text().count("start again with it") == 2, home)
+    wait(lambda: log.read_text().count("are restarting with the new settings") == 2, home)
     file.write_text(shown.replace("type = ", "typ = "))
     wait(lambda: f"{file}: unknown key" in log.read_text(), home)
     file.write_text(shown.replace('"Luftdruck"', '"Pressure"'))

@@ -165,14 +165,20 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         quarantined = ("quarantine", "ls", "--json")
         wait(lambda: "F204" in sensorflow(program, project, *quarantined).stdout, project)
         settings.write_text(settings.read_text().replace('"10%"', '"50 percent"'))
-        wait(lambda: "goes on with the settings" in (project / "up.log").read_text(), project)
+        wait(
+            lambda: "continues with its previous settings" in (project / "up.log").read_text(),
+            project,
+        )
         kept = settings.read_text()
         settings.write_text("")  # as an editor may leave it for a moment
         wait(
             lambda: "no [sources.*] in sensorflow.toml" in (project / "up.log").read_text(), project
         )
         settings.write_text(kept.replace('"50 percent"', '"50%"'))
-        wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
+        wait(
+            lambda: "are restarting with the new settings" in (project / "up.log").read_text(),
+            project,
+        )
         assert sensorflow(program, project, "quarantine", "replay", "1").returncode == 0
         wait(lambda: loaded(program, project) == 1, project)
         shell = ("db", "shell", "-c", "SELECT sensor_id FROM raw_readings")
@@ -205,7 +211,10 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
         (drop / "between.csv").write_text(HEAD + ROW.format(2, 23.5))
         wait(lambda: not (drop / "between.csv").exists(), project)  # all start again as they were
         (project / "drop" / "later").mkdir()
-        wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
+        wait(
+            lambda: "are restarting with the new settings" in (project / "up.log").read_text(),
+            project,
+        )
         (project / "drop" / "later" / "second.csv").write_text(HEAD + ROW.format(1, 22.5))
         wait(lambda: loaded(program, project) == 1, project)
         with psycopg.connect(empty_database) as connection:
@@ -220,7 +229,7 @@ def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:
     with up(program, project):
         second = sensorflow(program, project, "up")
         assert second.returncode == 2
-        assert "running already" in second.stderr
+        assert "already running" in second.stderr
         assert "Traceback" not in second.stderr
 
 

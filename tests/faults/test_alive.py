@@ -135,5 +135,5 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         assert any("waiting" in c.found for c in found) == (after == "archive")
         monkeypatch.setattr(backlog, "MOST", 2)
         found = list(drops.checks(read, waiting, books, True))
-        assert "the first 2 files were looked at" in found[-1].found
+        assert "only the first 2 files of its drop folder were checked" in found[-1].found
         books.close()

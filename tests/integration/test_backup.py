@@ -272,7 +272,7 @@ def test_a_backup_that_leads_out_of_its_folder_is_refused(
     outside.write_text("theirs")
     for name in ("data/landing/../../../theirs", "/etc/passwd", "data//x"):
         resealed(path, folders.sum_line("0" * 64, name))
-        assert "leads out of the backup" in run(yard, *where, url=empty_database, code=2)
+        assert "points outside of the backup" in run(yard, *where, url=empty_database, code=2)
         for each, content_ in kept.items():
             (path / each).write_bytes(content_)
     victim = next((path / "data" / "landing").glob("??/*"))

@@ -203,7 +203,7 @@ def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
         ),
         ("readings", (START, "noon"), {}, "S002 end 'noon': not a time in ISO 8601"),
         ("readings", (START, date(2026, 1, 1)), {}, "S002 end datetime.date(2026, 1, 1): give"),
-        ("readings", (END, START), {}, f"S002 end {START}: is before start, {END}"),
+        ("readings", (END, START), {}, f"S002 end {START} is before start {END}"),
         ("readings", (START, END), {"source": ["plant", "x"]}, "S002 source x: no such source"),
         (
             "readings",

@@ -119,11 +119,11 @@ def test_what_is_not_there_is_an_error_of_one_line(run: Run) -> None:
 
 
 NOTHING = {
-    "files ls --source plant --since 2100-01-01": "no files fit",
-    "files ls --name *.xlsx": "no files fit",
-    "rejects ls --since 2100-01-01": "nothing was rejected",
+    "files ls --source plant --since 2100-01-01": "no files match",
+    "files ls --name *.xlsx": "no files match",
+    "rejects ls --since 2100-01-01": "no rejected rows",
     "rejects show gone.csv": "has no rejected rows",
-    "quarantine ls --code too-many-rows": "nothing is quarantined that fits",
+    "quarantine ls --code too-many-rows": "no quarantined files match",
     "replay --state undone --since 2100-01-01": "nothing to replay",
 }
 
@@ -136,10 +136,10 @@ def test_what_is_known_and_has_nothing_says_so(run: Run) -> None:
 
 
 def test_filters_and_cuts(run: Run) -> None:
-    assert "2 of 4 shown: --limit 4" in run("files", "ls", "-n", "2").out
+    assert "2 of 4 shown; add --limit 4" in run("files", "ls", "-n", "2").out
     cut = run("files", "ls", "-n", "2", "--json")
     assert len(cut.json) == 2
-    assert "2 of 4 shown: --limit 4" in cut.err
+    assert "2 of 4 shown; add --limit 4" in cut.err
     for words, names in {
         "files ls --name first.* --json": ["sub/first.csv"] * 2,
         "files ls --name [!g]*.csv --state quarantined --json": ["bad.csv"],

@@ -349,7 +349,7 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
     yard.ledger.replay(file_id)
     yard.work(file_id)
     code, told = database_command(yard, "close", "--month", "2026-02")
-    assert (code, "no reading is there twice" in told) == (0, True)
+    assert (code, "no reading is stored twice" in told) == (0, True)
     assert told_by_doctor(yard)["verdict"] == "ok"
     assert yard.audit("--deep").faults == []
 
@@ -362,7 +362,7 @@ def test_a_month_that_stays_open_is_told(yard: Yard) -> None:
     assert yard.audit().faults == ["A504"]
     assert "2026-02" in database_command(yard, "close")[1]
     assert yard.audit().faults == []
-    assert "nothing to close" in database_command(yard, "close")[1]
+    assert "no month to seal" in database_command(yard, "close")[1]
 
 
 def test_the_hourly_task_closes_months(yard: Yard) -> None:

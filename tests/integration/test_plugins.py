@@ -71,7 +71,7 @@ def test_the_format_is_not_imported_before_a_file_is_read(site: Path, project: P
 
 
 def test_a_format_that_is_not_installed_is_named_with_those_that_are(project: Path) -> None:
-    with pytest.raises(Misuse, match=r"profiles\.raw\.format = 'records': no such format; known: "):
+    with pytest.raises(Misuse, match=r"profiles\.raw\.format = 'records': unknown format; known: "):
         bootstrap.settings()
 
 

@@ -187,7 +187,7 @@ def test_undo_of_an_archive_takes_out_what_came_in_it_alone_and_replay_brings_it
     yard.load("y.zip", packed({"b2.csv": content(2)}))
     done = run(yard, undo, "x.zip")
     assert done.exit_code == 0, done.output
-    assert "1 of its files came elsewhere too, and stay: x.zip!/b.csv" in done.output
+    assert "1 of its files also arrived elsewhere and stay loaded: x.zip!/b.csv" in done.output
     assert loaded(yard) == {"y.zip": 0, "x.zip!/b.csv": 20}
     assert rows(yard) == 20
     assert clean(yard)

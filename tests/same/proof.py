@@ -66,8 +66,8 @@ PLANTS = (
     ),
     Plant(
         "a text of a command",
-        "Files that could not be loaded, and why",
-        "Files that were not loaded, and why",
+        "Quarantined files and their errors",
+        "Quarantined files and errors",
         r"command \d+ quarantine --help stdout row \d+: ",
     ),
 )

@@ -152,7 +152,7 @@ def test_date_patterns(pattern: str, known: str) -> None:
 
 def test_a_date_pattern_without_counterpart_is_to_do() -> None:
     bad = {"columns": [{"name": "d", "datatype": {"base": "date", "format": "YYYY-ww"}}]}
-    assert "TODO: d: 'YYYY' of a date pattern has no counterpart" in imported(bad).toml()
+    assert "TODO: d: 'YYYY' of a date pattern has no equivalent" in imported(bad).toml()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
         ({"fields": [{"type": "number"}]}, "field 1 of the schema has no name"),
         (
             {"resources": [{"name": "a"}, {"name": "b"}]},
-            "2 tables in it; name one with --table: a, b",
+            "it has 2 tables; select one with --table: a, b",
         ),
         ({"schema": "s.json"}, "is in another file"),
         ({"fields": [{**T, "constraints": [1]}]}, "does not have the type"),

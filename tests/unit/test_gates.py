@@ -196,7 +196,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [', "not valid JSON"),
         ('{"files": []}', "names no file"),
         ('{"a": 1}', "under"),
-        ('{"files": [{"size": 1}]}', "without a name"),
+        ('{"files": [{"size": 1}]}', "has no name"),
         ('{"files": [3]}', "found 3"),
         ('{"files": [{"name": "a", "size": -1}]}', "expected a number"),
         ('{"files": [{"name": "a", "size": true}]}', "expected a number"),
@@ -239,7 +239,7 @@ def test_what_was_announced_is_held_against_the_bytes() -> None:
     assert "SHA-256 is" in str(differs(Announced("g", None, (("sha256", SHA),)), 5, digest))
     require_rows(right, 1)
     require_rows(Announced("g"), 7)
-    with pytest.raises(Permanent, match="7 rows, g says 1") as caught:
+    with pytest.raises(Permanent, match="7 rows, but g announces 1") as caught:
         require_rows(right, 7)
     assert caught.value.code is Code.GATE_MISMATCH
 
@@ -318,7 +318,7 @@ def test_a_half_written_checksum_is_waited_for(tmp_path: Path) -> None:
     drop = Drop(tmp_path / "drop", "{name}.sha256")
     drop.put("a.csv", b"1")
     drop.put("a.csv.sha256")
-    assert drop.ask("a.csv") == "its gate a.csv.sha256: it is empty"
+    assert drop.ask("a.csv") == "its gate a.csv.sha256: the gate is empty"
     drop.put("a.csv.sha256", SHA[:30].encode())
     assert "expected a checksum" in str(drop.ask("a.csv"))
     drop.put("a.csv.sha256", f"{SHA}  a.csv".encode())

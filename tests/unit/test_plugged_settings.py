@@ -115,7 +115,7 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
         ('landing = "s3://bucket"', "no package has a store for s3://; there are: a path, file://"),
         ('landing = ""', "give a path or a URL"),
         ('landing = "file://host/zone"', "three slashes"),
-        ('landing = "z"\nquarantine = "z"', "the same place: give each its own"),
+        ('landing = "z"\nquarantine = "z"', "the same location: give each its own"),
         ('landing = "z"\nquarantine = "z/y"', "storage.quarantine lies within storage.landing"),
         ('landing = "drop/zone"', "storage.landing lies within sources.plant.path"),
         ('landing = "data/bronze"', "storage.landing lies within data"),

@@ -58,7 +58,7 @@ def test_a_circle_is_named() -> None:
         ({"rules": {"a": {"mni": 1}}}, "did you mean 'min'?"),
         ({"rules": {"a": {"min": 2, "max": 1}}}, "min 2.0 is greater than max 1.0"),
         ({"format": "cvs"}, "did you mean 'csv'?"),
-        ({"sensor": {"file_name": "("}}, "not a regular expression"),
+        ({"sensor": {"file_name": "("}}, "not a valid regular expression"),
         ({"sensor": {"file_name": "x"}}, "needs a group"),
         ({"sensor": {"column": "a", "constant": "b"}}, "exactly one of"),
         ({"each": [{"match": "["}]}, "not a regular expression"),
@@ -88,7 +88,7 @@ def test_a_circle_is_named() -> None:
         ({"time": {"column": "t", "locale": "xx"}}, "known: en, de, fr"),
         ({"time": {"column": "t", "format": "%Y %.H %M"}}, "must be the last part of a time"),
         ({"clean": "(?P<unit>x)"}, "a group for the number"),
-        ({"angle": "ddmm"}, "angle belongs to one column"),
+        ({"angle": "ddmm"}, "angle applies to a single column"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:

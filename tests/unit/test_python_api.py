@@ -140,7 +140,9 @@ def test_a_zone_is_that_of_times_without_an_offset(folder: Path) -> None:
 def test_a_file_without_a_profile_is_read_where_nothing_is_in_doubt(folder: Path) -> None:
     Path("sure.csv").write_text(HEAD + GOOD * 3)
     assert sensorflow.read("sure.csv").readings["value"].to_pylist() == [21.5] * 3
-    assert refused("local.csv").startswith("S002 local.csv: its times carry no offset: give zone")
+    assert refused("local.csv").startswith(
+        "S002 local.csv: its times have no UTC offset: give zone"
+    )
     assert sensorflow.read("local.csv", zone="UTC").profile == "proposed"
     Path("dubious.csv").write_text("t,v\n1/5/2022 0:00,1\n1/5/2022 0:15,2\n")
     assert "dubious.csv: " in (said := refused("dubious.csv", zone="UTC"))

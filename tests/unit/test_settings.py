@@ -39,7 +39,7 @@ def test_the_file_that_init_writes_is_right(tmp_path: Path) -> None:
     assert list(settings.sources) == ["readings"]
     assert settings.embedded
     require_folders(settings)
-    with pytest.raises(Misuse, match="exists already"):
+    with pytest.raises(Misuse, match="already exists"):
         write(tmp_path)
 
 

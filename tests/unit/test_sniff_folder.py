@@ -76,12 +76,12 @@ def test_a_folder_is_seen_by_kinds_of_files(folder: Path) -> None:
 
 def test_what_is_said_of_a_folder(folder: Path) -> None:
     told = run(str(folder))
-    assert "16 files, 8 looked at: 2 kinds" in told
+    assert "16 files, 8 sampled: 2 kinds" in told
     assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in told
     assert "no delimiter splits its lines" in told
     with pytest.raises(Misuse, match="--out goes with one file"):
         run(str(folder), "--out", "x.toml")
-    with pytest.raises(Misuse, match="no files in it"):
+    with pytest.raises(Misuse, match="the folder has no files"):
         (folder / "none").mkdir()
         run(str(folder / "none"))
 
@@ -93,7 +93,7 @@ def test_a_source_reads_one_kind(
     Path("sensorflow.toml").write_text("")
     with pytest.raises(Misuse) as caught:
         run("old", "--add", "all")
-    assert "holds 2 kinds of files" in str(caught.value)
+    assert "has 2 kinds of files" in str(caught.value)
     assert "  sensorflow sniff old/attic/gw-1.csv --add gw" in str(caught.value)
     assert "sources" not in Path("sensorflow.toml").read_text()
     for path in (folder / "attic").glob("gw*"):
@@ -104,7 +104,7 @@ def test_a_source_reads_one_kind(
 
 def test_files_of_one_pattern_may_be_of_several_kinds(folder: Path) -> None:
     (folder / "boiler_2024-01-07.csv").write_text(LONG)
-    assert "files called boiler_*.csv are of several kinds" in run(str(folder))
+    assert "files named boiler_*.csv are of several kinds" in run(str(folder))
 
 
 def test_only_some_files_are_opened(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_one_file_as_json(folder: Path) -> None:
     found = json.loads(run(str(folder / "attic" / "gw-1.csv"), "--json"))
     assert found["profile"]["value"] == "value"
     assert (found["preview"]["valid"], found["todo"]) == (12, [])
-    with pytest.raises(Misuse, match="--json goes with neither"):
+    with pytest.raises(Misuse, match="--json cannot be combined with"):
         run(str(folder / "attic" / "gw-1.csv"), "--json", "--out", "x.toml")
 
 
@@ -213,6 +213,6 @@ def test_a_source_takes_all_names_of_its_kind(
 def test_a_sensor_that_not_all_names_tell_is_not_added(tmp_path: Path) -> None:
     for name in ("boiler_2024-01-01.csv", "boiler_2024-01-02.csv", "cellar.csv"):
         (tmp_path / name).write_text(TABLE)
-    assert "not found in cellar.csv" in run(str(tmp_path))
-    with pytest.raises(Misuse, match=r"not found in cellar\.csv"):
+    assert "not match cellar.csv" in run(str(tmp_path))
+    with pytest.raises(Misuse, match=r"not match cellar\.csv"):
         run(str(tmp_path), "--add", "b")

@@ -44,12 +44,12 @@ def test_what_stands_in_the_file_stays_and_its_mode_too(toml: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("readings", "-p", "toa5"), "[sources.readings] is there already"),
-        (("long", "-p", "toa5", "--zone", "UTC"), "[profiles.long] is there already"),
+        (("readings", "-p", "toa5"), "[sources.readings] already exists"),
+        (("long", "-p", "toa5", "--zone", "UTC"), "[profiles.long] already exists"),
         (("a b", "-p", "toa5"), "for example a-b"),
         (("b", "-p", "tao5"), "'toa5'"),
-        (("b", "-p", "toa5", "--zone", "Mars"), "no such zone"),
-        (("b", "-p", "toa5", "--path", "drop/readings/b"), "lies within"),
+        (("b", "-p", "toa5", "--zone", "Mars"), "unknown zone"),
+        (("b", "-p", "toa5", "--path", "drop/readings/b"), "is inside of"),
         (("b", "-p", "no.toml"), "no.toml"),
         (("b", "-p", "toa5", "--path", "sensorflow.toml"), "is a file"),
     ],

@@ -238,7 +238,7 @@ def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Misuse, match=r"data = 'data': .* is a file, not a folder"):
         require_data(Settings(home=tmp_path))
-    with pytest.raises(Misuse, match="is in the way"):
+    with pytest.raises(Misuse, match="is not a folder"):
         write_beside(tmp_path)
 
 
@@ -311,11 +311,11 @@ def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with taken_port() as wanted:
-        with pytest.raises(Misuse, match=f"flower_port = {wanted}: this port is taken by"):
+        with pytest.raises(Misuse, match=f"flower_port = {wanted}: this port is in use by"):
             flower.port_for(Settings(flower_port=wanted))
         usual = Settings.model_construct(_fields_set=set(), flower_port=wanted)
         port = flower.port_for(usual)
-        assert f"port {wanted} is taken by" in capsys.readouterr().out
+        assert f"port {wanted} is in use by" in capsys.readouterr().out
         ended = Process("flower", ["true", f"--port={wanted}"], Path(os.devnull))
         ended.start()
         while ended.alive:
@@ -437,7 +437,9 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     assert f"free on {disk.mount(tmp_path)}" in told[0]
     assert news() == []
     troubles.full = 0
-    assert [line.partition(":")[0] for line in news()] == ["there is room again"]
+    assert [line.partition(":")[0] for line in news()] == [
+        f"the disk of {tmp_path} has space again"
+    ]
 
 
 @pytest.mark.parametrize(

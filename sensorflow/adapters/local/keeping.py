@@ -36,7 +36,7 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
             if not _copy_new(stream, target):
                 continue
         return
-    raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
+    raise Transient(Code.STORAGE, f"too many files named {name!r} in {folder}")
 
 
 # ENOENT: the open file no longer has a name

@@ -61,7 +61,7 @@ def make_folders(folder: Path) -> None:
 def require(folder: Path) -> None:
     """Raises Transient STORAGE if a folder is missing, possibly with its disk and all its content."""
     if not folder.is_dir():
-        raise Transient(Code.STORAGE, f"no folder {folder}")
+        raise Transient(Code.STORAGE, f"the folder {folder} does not exist")
 
 
 def make_root(root: Path) -> None:

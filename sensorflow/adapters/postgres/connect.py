@@ -120,4 +120,4 @@ def translated() -> Iterator[None]:
             raise
         raise fault from error
     except sa.exc.TimeoutError as error:
-        raise Transient(Code.DATABASE, "no free connection in the pool") from error
+        raise Transient(Code.DATABASE, "all connections of the pool are in use") from error

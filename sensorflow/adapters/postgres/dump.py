@@ -128,7 +128,7 @@ def restore(tools: Tools, url: str, source: Path) -> None:
     if reader.returncode != 0 and not said[1]:
         raise Misuse(f"pg_restore {tools.major}: {_words(said[0])}")
     if writer.returncode != 0 or not whole:
-        raise Misuse(f"the database refuses the backup: {_words(said[1] or said[0])}")
+        raise Misuse(f"the database rejected the backup: {_words(said[1] or said[0])}")
 
 
 def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:

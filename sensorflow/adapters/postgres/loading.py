@@ -89,7 +89,7 @@ def _require_parts(claim: Claim, repeats: int) -> None:
     repeats were computed without it and must be computed again."""
     if claim.part is not None and repeats and not claim.retries:
         raise Transient(
-            Code.DATABASE, f"{repeats:,} readings are in a part of the file loaded meanwhile"
+            Code.DATABASE, f"{repeats:,} readings repeat a part of the file loaded meanwhile"
         )
 
 

@@ -34,7 +34,7 @@ _PID = "SELECT pg_backend_pid()"
 
 def not_in_session_mode(found: str) -> Transient:
     return Transient(
-        Code.POOLER, f"database_url leads to a pooler that is not in session mode: {found}"
+        Code.POOLER, f"database_url points to a pooler that is not in session mode: {found}"
     )
 
 

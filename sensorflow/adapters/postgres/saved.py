@@ -87,7 +87,7 @@ def frozen(url: str) -> Iterator[Frozen]:
             run(connection, "wait_long")
             connection.commit()
         if not run(holder, "hold_backup").scalar_one():
-            raise Misuse("another backup of this database is running; wait until it is done")
+            raise Misuse("another backup of this database is running; wait until it has finished")
         run(holder, "hold_disk")
         holder.commit()
         c = c.execution_options(isolation_level="REPEATABLE READ")
@@ -105,7 +105,9 @@ def require_plain(c: sa.Connection) -> None:
             "TimescaleDB documents, and copy the data folder right after; see docs/how-to/backup.md"
         )
     if row.files is None:
-        raise Misuse("the database has no schema yet: there is nothing to back up; `sensorflow up`")
+        raise Misuse(
+            "the database has no schema yet, so there is nothing to back up; run `sensorflow up` first"
+        )
 
 
 def resume(url: str, replays: Mapping[int, str | None]) -> None:

@@ -34,7 +34,7 @@ def settle(url: str, deferred: bool) -> str | None:
             return None
     if not plain:
         raise Misuse(
-            f"{words(True)} is for plain PostgreSQL, and this database's raw_readings is a hypertable "
+            f"{words(True)} requires plain PostgreSQL, but this database's raw_readings is a hypertable "
             f"of TimescaleDB; set {words(False)} in sensorflow.toml",
             Code.SETTINGS,
         )

@@ -148,7 +148,7 @@ def _check(envelope: Any) -> None:
     properties = _dict(_dict(envelope, "envelope").get("properties"), "properties")
     info = _dict(properties.get("delivery_info"), "delivery_info")
     if "compression" in _dict(envelope.get("headers", {}), "headers"):
-        raise Misuse("an envelope with a compressed body", Code.MESSAGE)
+        raise Misuse("an envelope has a compressed body, which is not supported", Code.MESSAGE)
     _text(properties.get("delivery_tag") or None, "delivery_tag")
     for name in ("exchange", "routing_key"):
         _text(info.get(name), name)
@@ -158,7 +158,7 @@ def _check(envelope: Any) -> None:
             virtual.Channel, envelope["body"], properties.get("body_encoding")
         )
     except Exception as error:
-        raise Misuse("an envelope whose body cannot be decoded", Code.MESSAGE) from error
+        raise Misuse("the body of an envelope cannot be decoded", Code.MESSAGE) from error
 
 
 def _dict(value: Any, name: str) -> dict[str, Any]:

@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 
 def up(
     reset: Annotated[
-        bool, typer.Option("--reset", help="First remove all data of this project, after asking.")
+        bool,
+        typer.Option(
+            "--reset", help="First remove all data of this project. Asks for confirmation."
+        ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
     logs: Annotated[
         Where,
-        typer.Option(
-            help="Where the programs log to: data/logs, this stdout, or systemd's journal."
-        ),
+        typer.Option(help="Log destination: data/logs, this stdout, or the systemd journal."),
     ] = Where.FILES,
 ) -> None:
-    """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
+    """Run PostgreSQL, Valkey, daemon, workers, beat and Flower on this host. Ctrl-C stops all."""
     from sensorflow import bootstrap, steady
     from sensorflow.embedded import state
     from sensorflow.folders import require_data
@@ -49,13 +50,13 @@ def up(
     require_data(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
-            "--reset removes landed files, and the ledger of database_url still needs them; "
+            "--reset removes landed files, but the ledger in database_url still refers to them: "
             "empty that database yourself, then remove the data folder"
         )
     if reset and (zone := settings.storage.elsewhere()) is not None:
         raise Misuse(
-            f"--reset empties the data folder alone, and {zone} is elsewhere: new files would be taken for "
-            "those that are left there; empty it yourself, then remove the data folder"
+            f"--reset empties only the data folder, but {zone} is elsewhere: its old files would conflict "
+            "with new ones. Empty it yourself, then remove the data folder"
         )
     steady.streams()
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
@@ -67,14 +68,14 @@ def up(
         flower = running.running.flower_url
         notify("READY=1", f"STATUS=Flower: {flower}" if flower else "STATUS=no Flower")
         live(running, edits, stopped)
-        notify("STOPPING=1", "STATUS=workers finish the file in hand")
-        line("stopping: workers finish the file in hand")
+        notify("STOPPING=1", "STATUS=workers finish their current files")
+        line("stopping: workers finish their current files")
         sys.stdout.flush()
 
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """Collects the signals that ask us to end."""
+    """Yields a list that collects the signals to stop."""
     seen: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -91,7 +92,7 @@ def _stopping() -> Iterator[list[int]]:
 def _reset(settings: Settings, place: Path, yes: bool) -> None:
     data = settings.data_folder
     if not yes and not typer.confirm(f"Remove all data in {data} and {place}?"):
-        raise Misuse("nothing was removed")
+        raise Misuse("not confirmed: nothing was removed")
     for folder in (*place.iterdir(), *(data.iterdir() if data.is_dir() else ())):
         if folder.name == "lock" or folder == place:
             continue

@@ -1,4 +1,4 @@
-"""Edits of the settings, taken over by what runs."""
+"""Apply edits of the settings to the running stack."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 AGAIN = 3.0
-"""Seconds between tries of an edit that was refused."""
+"""Seconds between retries of a refused edit."""
 
-RESTART = "{} edited: daemon, workers and beat start again with it"
+RESTART = "{} edited: daemon, workers and beat are restarting with the new settings"
 
 
 class Edits:
-    """Applies edits of sensorflow.toml and of its profile files. One that is refused for a reason outside
-    of the file (a folder that is missing, a database that is away) is tried again; the reason is printed
-    once. Whatever it is, what runs goes on."""
+    """Applies edits of sensorflow.toml and its profile files. A refused edit is retried, because its cause
+    may lie elsewhere (a missing folder, a database that is down); the reason is printed once. The stack
+    keeps running with the previous settings."""
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
         self._path = path
@@ -33,18 +33,18 @@ class Edits:
         self._edited: list[str] = []
 
     def _stamps(self, settings: Settings) -> dict[Path, tuple[int, int, int] | None]:
-        """Of sensorflow.toml, and of the profile files that it names."""
+        """Returns stamps of sensorflow.toml and its profile files; None for a missing file."""
         paths = [*([self._path] if self._path else []), *settings.profile_files.values()]
         return {path: _stamp(path) for path in paths}
 
     def apply(self, running: Stack) -> bool:
-        """Whether there are new settings by now."""
+        """Apply new edits. Returns whether the settings changed."""
         now = self._stamps(running.settings)
         edited = [path.name for path, stamp in now.items() if stamp != self._seen.get(path)]
         if not edited and not (self._refused and time.monotonic() >= self._next):
             return False
         if edited and not self._refused and running.as_copied():
-            self._seen = now  # a profile file that the last edit was the first to name, or a touch
+            self._seen = now  # a profile file that the last edit added, or only a new mtime
             return False
         if edited:
             self._refused, self._edited = "", edited
@@ -56,7 +56,7 @@ class Edits:
             what = " ".join(str(error).split())[:300]
             reason = str(error) if known else f"{type(error).__name__}: {what}"
             if reason != self._refused:
-                line(f"{reason}\nthe stack goes on with the settings that it has")
+                line(f"{reason}\nthe stack continues with its previous settings")
                 sys.stdout.flush()
             self._refused = reason
             return False

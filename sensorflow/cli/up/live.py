@@ -1,4 +1,4 @@
-"""What `sensorflow up` shows."""
+"""The output of `sensorflow up`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REFRESH = 1.0
 
 STARTING = 30.0
-"""Seconds in which the processes may come up before their heartbeats are missed."""
+"""Seconds after the start before missing heartbeats are reported."""
 
 
 def _news(running: Stack) -> News:
@@ -36,8 +36,8 @@ def welcome(settings: Settings, running: Running) -> None:
     for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     _flower(settings, running)
-    line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
-    line("Ctrl-C stops all; nothing in hand is lost")
+    line("other terminal   sensorflow status | files ls | quarantine ls | db shell")
+    line("Ctrl-C stops everything; no data is lost")
     line(f"starting         daemon, workers{', beat and Flower' if settings.by_celery else ''}")
     sys.stdout.flush()
 
@@ -48,7 +48,7 @@ def _flower(settings: Settings, running: Running) -> None:
 
     if running.flower_url is None:
         line(
-            f"no Flower        it shows Celery's tasks, and {scheme(running.broker_url)}:// has none"
+            f"no Flower        Flower shows Celery tasks, and {scheme(running.broker_url)}:// has none"
         )
         return
     line(f"Flower           {running.flower_url}")
@@ -58,7 +58,7 @@ def _flower(settings: Settings, running: Running) -> None:
 
 
 def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
-    """Until a signal: watch the processes and the settings, and show what the ledger says."""
+    """Watch processes and settings, and show the state of the ledger, until a signal arrives."""
     from rich.console import Console
     from rich.live import Live
 
@@ -87,7 +87,7 @@ def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
 
 
 class _View:
-    """The live table: files by state, rows a second, backlog, processes."""
+    """The live view: files by state, rows per second, backlog, processes."""
 
     def __init__(self, running: Stack) -> None:
         from sensorflow import bootstrap
@@ -117,19 +117,18 @@ class _View:
         return Group(table, Text(words), Text(status.balance(totals)))
 
     def _health(self) -> str:
-        """By the word of the processes themselves: one that is stopped or hangs is alive and does not
-        answer."""
+        """Returns process health, by heartbeat: a stopped or hung process is alive but does not answer."""
         from sensorflow.adapters.host import has_ended
         from sensorflow.core.health import health, summary
 
         down = [p.name for p in self._supervisor.all if not p.alive]
         if down:
-            return f"starting again: {', '.join(down)}"
+            return f"restarting: {', '.join(down)}"
         if time.monotonic() - self._began < STARTING:
-            return "all processes run"
+            return "all processes are running"
         beats = self._ledger.heartbeats()
         told = summary(list(health(beats, None, has_ended, self._by_celery)))
-        return "all processes run and answer" if told == "ok" else told
+        return "all processes are running and answer" if told == "ok" else told
 
     def _rate(self, rows: int) -> float:
         now, before = time.monotonic(), self._last

@@ -1,4 +1,4 @@
-"""What `sensorflow up` runs."""
+"""The servers and processes of `sensorflow up`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 
 
 def require_sources(settings: Settings) -> None:
-    """Raises Misuse."""
+    """Raises Misuse if there is no source or a folder is unusable."""
     from sensorflow.folders import require_folders
 
     require_folders(settings)
     if not settings.sources:
-        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+        raise Misuse(
+            "sensorflow.toml has no [sources.NAME] table: nothing to watch; "
+            "add one with `sensorflow sources add`"
+        )
 
 
 class Stack:
-    """What runs: servers, and a fleet that works with the newest settings that could be applied."""
+    """The running servers and the fleet, which uses the newest settings that could be applied."""
 
     def __init__(
         self, settings: Settings, place: Path, stack: ExitStack, logs: Where = Where.FILES
@@ -59,7 +62,7 @@ class Stack:
         state.announce(place, self.running)
 
     def apply(self) -> None:
-        """The whole of sensorflow.toml as it is by now, or nothing of it. Raises Misuse or Transient."""
+        """Apply the current sensorflow.toml, all or nothing. Raises Misuse or Transient."""
         copy = _copied(self.place, self._generation + 1, self._path)
         before, self._copy = self._copy, copy
         try:
@@ -71,7 +74,7 @@ class Stack:
         before.unlink(missing_ok=True)
 
     def as_copied(self) -> bool:
-        """Whether the files still hold what the fleet works with."""
+        """Returns whether the settings files are the same as those of the fleet."""
         from sensorflow.settings import copied
 
         try:
@@ -87,7 +90,7 @@ class Stack:
         require_sources(settings)
         if settings.data_folder != self.settings.data_folder:
             raise Misuse(
-                f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
+                f"data = {str(settings.data)!r} is a new data folder: restart `sensorflow up`"
             )
         before = self.running
         self.running = self._servers(settings)
@@ -103,7 +106,7 @@ class Stack:
         self.supervisor.renew(processes)
 
     def tend_flower(self) -> None:
-        """Another program took its port before it could: another one is taken, unless it was asked for."""
+        """Move Flower to another port if a program took its port, unless that port is configured."""
         from sensorflow.cli import flower
         from sensorflow.embedded import state
 
@@ -114,7 +117,7 @@ class Stack:
             state.announce(self.place, self.running)
 
     def _servers(self, settings: Settings) -> Running:
-        """Start what is not given by URL and does not run yet, and bring the schema up to date."""
+        """Start the embedded servers that are needed and not running, and upgrade the schema."""
         from sensorflow.adapters.postgres import inspect, migrate, settle
         from sensorflow.embedded.state import Running
 
@@ -158,7 +161,7 @@ class Stack:
         return self._valkey
 
     def _processes(self) -> list[Process]:
-        """The servers, also one that the settings name no more: a worker may still finish with it."""
+        """Returns the server processes, even unused ones: a worker may still need them to finish."""
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
@@ -176,7 +179,9 @@ class Stack:
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
         }
         below = None
-        if self._path is None:  # of variables alone: paths are below the folder that we are in
+        if (
+            self._path is None
+        ):  # settings from the environment: paths are relative to the current folder
             below = settings.home
         else:
             env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
@@ -191,7 +196,7 @@ def report(*lines: str) -> None:
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
-    """A copy of sensorflow.toml and of its profile files as they are now, which may hold passwords. Raises
+    """Write a private copy of sensorflow.toml and its profile files, which may contain passwords. Raises
     Misuse."""
     from sensorflow.embedded.state import write_secret
     from sensorflow.settings import copied

@@ -39,6 +39,6 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
             f"column {reference!r} occurs {len(places)} times in the header: name one by its "
             f"place, {spots}",
             column=reference,
-            do="name the column by its place in the profile, then replay",
+            do="select the column by its position in the profile, then replay",
         )
     return places[0] if places else None

@@ -56,4 +56,6 @@ def chosen(given: list[Any], named: str | None, keys: tuple[str, ...]) -> dict[s
         return found[0]
     many = "no table" if named is None else f"no table {named!r}"
     many = f"{len(found)} tables" if found else many
-    raise Misuse(f"{many} in it; name one with --table: {', '.join(filter(None, names)) or 'none'}")
+    raise Misuse(
+        f"it has {many}; select one with --table: {', '.join(filter(None, names)) or 'none'}"
+    )

@@ -31,7 +31,7 @@ def strptime(pattern: str) -> str:
         if field:
             # a bare T between date and time is literal
             if field not in _FIELDS and field != "T":
-                raise ValueError(f"{field!r} of a date pattern has no counterpart")
+                raise ValueError(f"{field!r} of a date pattern has no equivalent")
             out += _FIELDS.get(field, field)
         else:
             out += (quoted or sign).replace("%", "%%")

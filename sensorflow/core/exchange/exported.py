@@ -23,7 +23,7 @@ class Exported:
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
     """Export a profile. name: the described file. Raises Misuse if the profile is not for tables."""
     if kind not in ("table-schema", "csvw"):
-        raise Misuse(f"--as {kind!r}: table-schema or csvw")
+        raise Misuse(f"--as {kind!r}: expected table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
         raise Misuse(
             f"--as {kind}: it describes text tables, but the profile reads {profile.format}"

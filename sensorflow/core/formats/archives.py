@@ -244,7 +244,9 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
             _take(archive, name, info.file_size, 0, info)
             if info.flag_bits & 1 and len(archive.entries) > before:
                 what = f"{name!r} in the archive is encrypted"
-                raise Permanent(Code.ARCHIVE, what, do="have the sender pack it without a password")
+                raise Permanent(
+                    Code.ARCHIVE, what, do="ask the sender for an archive without a password"
+                )
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:

@@ -163,7 +163,7 @@ class Once:
         if self.text is not None:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} is not the same everywhere: {self.text[:100]!r} in line {self._line:,}, "
+                f"{self.path!r} has different values: {self.text[:100]!r} in line {self._line:,}, "
                 f"{text[:100]!r} in line {line:,}",
                 line=line,
                 do='name it by a path from the root ("$.feed.entry.…") that goes the way of the records, '

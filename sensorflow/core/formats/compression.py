@@ -154,9 +154,9 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
             raise Permanent(
                 Code.ARCHIVE,
                 f"{len(found)} files of the archive match member = {profile.member!r}, which must "
-                f"name one; it holds {names or 'none'}",
-                do="set member in the profile to the name of one, or unpack = true for the source, which "
-                "takes each of them",
+                f"match one; it holds {names or 'none'}",
+                do="set member in the profile to one file name, or unpack = true for the source, which "
+                "loads all of them",
             )
         return cast(BinaryIO, archive.open(found[0]))
     except BROKEN as error:

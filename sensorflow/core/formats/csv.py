@@ -99,7 +99,7 @@ class _Table:
     def _header_row(self) -> list[str]:
         line = self.lines.next()
         if line is None:
-            raise NoHeader("the file ends before its header does", titles.SHORT)
+            raise NoHeader("the file ends within its header", titles.SHORT)
         prefix = self.profile.header_prefix.encode()
         bare = line._replace(raw=line.raw.removeprefix(prefix))
         cells, problem = self.splitting.cells(self.lines, bare)

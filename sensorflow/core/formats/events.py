@@ -75,7 +75,7 @@ class Handler:
         raise Permanent(
             Code.DOCTYPE,
             f"the document declares a document type (<!DOCTYPE {name[:100]}>), which may define entities "
-            "and name other files; such are not read",
+            "and refer to other files; such documents are refused",
             line=self.line,
         )
 

@@ -42,7 +42,7 @@ def fields(
             Code.TOO_MANY_COLUMNS, f"{count:,} columns, the limit is {profile.max_columns:,}"
         )
     if len(rows) < header_rows(profile):
-        raise Permanent(Code.UNREADABLE, "the file ends before its header does", do=SHORT)
+        raise Permanent(Code.UNREADABLE, "the file ends within its header", do=SHORT)
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     stripped = [[cell.strip() for cell in row] for row in rows]
     cells = aligned(stripped, roles, profile, count, line)

@@ -107,7 +107,7 @@ def _check_size(size: int) -> None:
             f"a spreadsheet of this type must fit in memory: {size:,} bytes, the limit is {HELD:,}"
         )
         raise Permanent(
-            Code.TOO_LARGE, what, do="save it as .xlsx or CSV, which may be of any size"
+            Code.TOO_LARGE, what, do="save the file as .xlsx or CSV, which have no size limit"
         )
 
 
@@ -115,7 +115,7 @@ def _check_area(cells: int) -> None:
     if cells > AREA:
         what = f"{cells:,} cells, including empty ones; the limit is {AREA:,}"
         raise Permanent(
-            Code.TOO_MANY_CELLS, what, do="save it as .xlsx or CSV, which may be of any size"
+            Code.TOO_MANY_CELLS, what, do="save the file as .xlsx or CSV, which have no size limit"
         )
 
 

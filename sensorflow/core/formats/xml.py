@@ -52,7 +52,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             "correct records in the profile: the path to the elements that are records; then replay"
         )
         raise Permanent(
-            Code.COLUMN_MISSING, f"the document has nothing at records = {profile.records!r}", do=do
+            Code.COLUMN_MISSING,
+            f"the document has no element at records = {profile.records!r}",
+            do=do,
         )
     yield from columns.chunks(reading.taken(), [])
     columns.finish()

@@ -76,5 +76,5 @@ def require_rows(announced: Announced | None, rows: int) -> None:
     if announced is not None and announced.rows is not None and announced.rows != rows:
         raise Permanent(
             Code.GATE_MISMATCH,
-            f"the file has {rows:,} rows, {announced.gate} says {announced.rows:,}",
+            f"the file has {rows:,} rows, but {announced.gate} announces {announced.rows:,}",
         )

@@ -38,7 +38,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
-        raise GateUnreadable("it is empty")
+        raise GateUnreadable("the manifest is empty")
     found: dict[bytes, Announced] = {}
     for line in _lines(text):
         other = canonical(_key(line.name, key))
@@ -48,7 +48,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
         if found.setdefault(other, made) != made:
             raise GateUnreadable(f"it lists {line.name} twice, with different facts")
     if not found:
-        raise GateUnreadable("it names no file")
+        raise GateUnreadable("the manifest lists no file")
     return found
 
 
@@ -64,7 +64,7 @@ def _lines(text: str) -> Iterator[_Line]:
 def _of_sums(text: str) -> Iterator[_Line]:
     for found in sums_of(text):
         if found.name is None:
-            raise GateUnreadable("a manifest of checksums has a name on each line")
+            raise GateUnreadable("a checksum manifest needs a file name on each line")
         yield _Line(found.name, {found.algorithm: found.digest})
 
 
@@ -120,7 +120,7 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise GateUnreadable(f"it has {name!r} twice in one object")
+            raise GateUnreadable(f"it has {name!r} twice in the same object")
         found[name] = value
     return found
 
@@ -131,7 +131,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in told.items():
         plain = _plain(name)
         if plain in KNOWN and found.get(plain, value) != value:
-            raise GateUnreadable(f"it has {name!r} twice in one object")
+            raise GateUnreadable(f"it has {name!r} twice in the same object")
         found[plain] = value
     return found
 
@@ -156,7 +156,7 @@ def _listed(files: Any) -> Iterator[_Line]:
 def _record(facts: Mapping[str, Any]) -> _Line:
     name = next((facts[n] for n in NAMES if facts.get(n)), None)
     if not isinstance(name, str) or not name.strip():
-        raise GateUnreadable(f"a file without a name: give it as one of {', '.join(NAMES)}")
+        raise GateUnreadable(f"a file has no name: set one of {', '.join(NAMES)}")
     return _Line(name.strip(), facts)
 
 

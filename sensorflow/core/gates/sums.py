@@ -76,7 +76,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     """
     found = list(sums_of(text))
     if not found:
-        raise GateUnreadable("it is empty")
+        raise GateUnreadable("the gate is empty")
     ours = [s for s in found if s.name is not None and _last(s.name) == composed(name)]
     if not ours:
         ours = [s for s in found if s.name is None]
@@ -88,7 +88,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     if not digests:
         raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its own name promises")
     if len(digests) > 1:
-        raise GateUnreadable(f"it has several checksums of {name}")
+        raise GateUnreadable(f"the gate has several checksums of {name}")
     return digests.pop()
 
 

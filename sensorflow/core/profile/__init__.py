@@ -130,7 +130,7 @@ class Profile(Cell):
     def _delimiter(cls, text: str) -> str:
         if not text or not text.isascii() or any(c in text for c in '"\r\n\0'):
             raise ValueError(
-                'ASCII characters, and neither a quote nor a line end; or "whitespace" for runs of '
+                'expected ASCII characters other than quotes and line ends; or "whitespace" for runs of '
                 "spaces and tabs"
             )
         return text
@@ -139,7 +139,7 @@ class Profile(Cell):
     @classmethod
     def _quote(cls, text: str | None) -> str | None:
         if text and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
-            raise ValueError("one ASCII character")
+            raise ValueError("expected one ASCII character")
         return text
 
     @field_validator("encoding")
@@ -194,7 +194,7 @@ class Profile(Cell):
             raise ValueError(f"define what is measured: {what}{' — both' if long else ''}")
         nameless = self.header == 0 and not self.names and self.format in ("csv", "xlsx")
         if nameless and not all(ref.startswith("#") for ref in self._references()):
-            raise ValueError('without a header give names = [...], or places such as "#1"')
+            raise ValueError('without a header, set names = [...], or use positions such as "#1"')
         return self
 
     @model_validator(mode="after")
@@ -219,7 +219,7 @@ class Profile(Cell):
                 "a time in column titles requires each, and cannot be combined with columns"
             )
         if self.angle is not None:
-            raise ValueError("angle belongs to one column: latitude = { angle = ... }")
+            raise ValueError("angle applies to a single column: latitude = { angle = ... }")
         for name in self.captures:
             self._follow(name, ())
         self._beside()

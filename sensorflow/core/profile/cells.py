@@ -56,9 +56,9 @@ class Cell(Strict):
     @model_validator(mode="after")
     def _numbered(self) -> Cell:
         if self.clean is not None and not _numbers_in(self.clean):
-            raise ValueError("clean needs a group for the number besides the one called unit")
+            raise ValueError("clean needs a group for the number besides the one named unit")
         if self.hemisphere is not None and self.angle is None:
-            raise ValueError('hemisphere goes with angle = "ddmm" or "dms"')
+            raise ValueError('hemisphere requires angle = "ddmm" or "dms"')
         return self
 
 

@@ -57,7 +57,7 @@ def _format(name: str) -> str:
     if name not in FORMATS and name not in (brought := others().names()):
         known = (*FORMATS, *brought)
         hint = meant(name, known, f"known: {', '.join(known)}")
-        raise ValueError(f"no such format; {hint}")
+        raise ValueError(f"unknown format; {hint}")
     return name
 
 

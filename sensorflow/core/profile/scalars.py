@@ -22,7 +22,7 @@ def _instant(value: Any) -> Any:
     elif isinstance(value, date) and not isinstance(value, datetime):
         found = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(found, datetime) or not 1900 <= found.year <= 2199:
-        raise ValueError("give a date or a time in ISO 8601, of the years 1900 to 2199")
+        raise ValueError("expected a date or a time in ISO 8601, between the years 1900 and 2199")
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ def _regex(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
+        raise ValueError(f"not a valid regular expression: {error}") from error
     return text
 
 

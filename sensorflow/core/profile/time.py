@@ -96,7 +96,7 @@ class Time(Strict):
         if isinstance(given, str):
             given = {"columns": [given]} if TEMPLATE.search(given) else {"column": given}
         if not isinstance(given, dict):
-            raise ValueError("give a column's name, or a table such as { column, format, zone }")
+            raise ValueError("give a column name, or a table such as { column, format, zone }")
         given = dict(given)
         for key in ("zone", "since"):
             if isinstance(given.get(key), str) and not TEMPLATE.search(given[key]):
@@ -148,7 +148,7 @@ class Time(Strict):
         if by_row and self.ambiguous == "order":
             raise ValueError('ambiguous = "order" cannot be combined with dst or a column of zones')
         if self.dst is not None and self.zone is None:
-            raise ValueError("dst needs a zone: the place's, or the offset of its standard time")
+            raise ValueError("dst needs a zone: a zone name, or the offset of standard time")
         if self.since is not None and self.since.column is not None:
             raise ValueError(
                 "since applies to the whole file; use columns to add a column to the time"

@@ -129,7 +129,7 @@ def decoded(head: Head) -> Text:
     """Decode the text. Raises Misuse if the bytes are not text."""
     for magic, what in _BINARY.items():
         if head.raw.startswith(magic):
-            raise Misuse(f"this is {what}")
+            raise Misuse(f"the file is {what}")
     encoding, why = encoding_of(head.raw)
     text = head.raw.decode(encoding, "replace").removeprefix("\ufeff")
     text = text.replace("\r\n", "\n")

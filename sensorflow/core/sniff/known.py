@@ -89,7 +89,7 @@ def _toa5(text: Text) -> Guess:
     """Recognize a TOA5 table: four header rows; text columns are detected by content."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
-        raise Misuse("a TOA5 file without a row of data")
+        raise Misuse("the TOA5 file has no data row")
     titles, data = rows[1].cells, rows[4:]
     texts = _texts([t or f"#{i + 1}" for i, t in enumerate(titles)], data, {"TIMESTAMP"})
     ignore = ["RECORD", *(t for t in texts if t != "RECORD")]

@@ -70,7 +70,7 @@ _HALVES = {
 def known_locale(name: str) -> str:
     """Validate a language. Raises ValueError if it has no names here."""
     if name not in _NAMES:
-        raise ValueError(f"no names of months for it; known: {', '.join(_NAMES)}")
+        raise ValueError(f"no month names for this language; known: {', '.join(_NAMES)}")
     return name
 
 

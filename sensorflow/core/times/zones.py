@@ -34,4 +34,4 @@ def check_zone(name: str) -> None:
     """Raise ValueError that suggests the nearest name if `name` is not a zone."""
     if fixed_offset(name) is None and name not in zones():
         hint = meant(name, sorted(zones()), "give an IANA name or one like +01:00")
-        raise ValueError(f"no such zone; {hint}")
+        raise ValueError(f"unknown zone; {hint}")

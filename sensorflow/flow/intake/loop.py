@@ -247,7 +247,7 @@ class Intake:
         """Raises Transient DATABASE_FULL while workers report it, because files taken in now could not be
         loaded."""
         if self._ledger.given_back_lately(Code.DATABASE_FULL, FULL_FOR):
-            raise Transient(Code.DATABASE_FULL, "the database has no room for the files' readings")
+            raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
     def _pause(self, error: Transient) -> None:
         """The disk or the database is full or unavailable: wait, then scan everything again."""

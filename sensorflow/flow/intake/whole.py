@@ -50,7 +50,7 @@ class Whole:
             self._admit(state)
             landed = land(batch, opened, self._touch)
             if landed is None:
-                self.feed.nack(opened.state(), Busy("it changed while it was read"))
+                self.feed.nack(opened.state(), Busy("the file changed while it was read"))
                 return []
         bytes_, state = landed
         return [Found(state, bytes_, discovered, datetime.now(UTC))]
@@ -74,9 +74,9 @@ class Whole:
         """Leave out files whose name, spelt differently, belongs to another file of the source."""
         feed, done = self.feed, self._spellings.sort_out(self.feed, [f for u in units for f in u])
         for file in done.later:
-            feed.nack(file.candidate, Busy("after the other one with its name"))
+            feed.nack(file.candidate, Busy("after the other file with the same name"))
         for file, other in done.refused:
-            feed.nack(file.candidate, FeedError("another one has its name"))
+            feed.nack(file.candidate, FeedError("another file has the same name"))
             log_refused(feed.name, file.key, other)
         return [[self._announced(file)] for file in done.taken]
 

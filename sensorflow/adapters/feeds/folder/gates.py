@@ -176,9 +176,9 @@ class Gates:
         except Busy:
             raise BeingWritten from None
         except (Gone, Unreadable) as error:
-            raise GateUnreadable(f"it cannot be read: {error}") from None
+            raise GateUnreadable(f"the gate cannot be read: {error}") from None
         if len(data) > MOST:
-            raise GateUnreadable(f"it has more than {MOST:,} bytes")
+            raise GateUnreadable(f"the gate has more than {MOST:,} bytes")
         return data
 
     def differs(self, key: bytes, what: Announced) -> str | None:
@@ -193,7 +193,7 @@ class Gates:
 
                 return differs(what, size, digest)
         except (FeedError, OSError) as error:
-            return f"it cannot be read: {error}"
+            return f"the gate cannot be read: {error}"
 
     def seen(self, key: bytes, stat: Stat) -> bool:
         return self.book.seen(self.folder.name, key, stat.fingerprint)
