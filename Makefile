@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ help: ## this list
 
 .venv/.has-dev: pyproject.toml tools/setup.sh requirements/dev.txt
 	@sh tools/setup.sh embedded,dev
+
+.venv/.has-docs: pyproject.toml tools/setup.sh requirements/docs.txt
+	@sh tools/setup.sh docs
 
 .venv/.has-bench: pyproject.toml tools/setup.sh requirements/bench.txt
 	@sh tools/setup.sh embedded,dev,bench
@@ -102,11 +105,14 @@ lock: .venv/.has-dev ## resolve pyproject.toml anew into requirements/: UPGRADE=
 audit-deps: .venv/.has-dev ## known vulnerabilities of the locked packages (pip-audit); says so where no advisory source answers
 	@sh tools/audit_deps.sh
 
+docs: .venv/.has-docs ## the documentation as a site in .build/site, with links, anchors and navigation checked
+	@PYTHONPATH=tools $(BIN)/python -m manual
+
 wheel: .venv/.has-dev ## dist/sensorflow_pipeline-*.whl, with all that is needed at run time
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -t wheel
 
-bench: .venv/.has-bench ## all benchmarks, then docs/performance.md from them; hours. NAMES="throughput ledger" for these alone
+bench: .venv/.has-bench ## all benchmarks, then docs/explanation/performance.md from them; hours. NAMES="throughput ledger" for these alone
 	@$(BIN)/python -m benchmarks $(NAMES)
 	@$(BIN)/python -m benchmarks.report
 

@@ -5,7 +5,7 @@
     python -m benchmarks NAME...    only these
 
 What each measures is the first line of its module. Results go to `benchmarks/results/latest.json`, the
-table and the plots of docs/performance.md are made from that.
+table and the plots of docs/explanation/performance.md are made from that.
 """
 
 from sensorflow.memory import frugal

@@ -1,8 +1,8 @@
-"""The tables and plots of docs/performance.md, made from benchmarks/results/latest.json.
+"""The tables and plots of docs/explanation/performance.md, made from benchmarks/results/latest.json.
 
     python -m benchmarks.report
 
-Writes between the markers of the page, and docs/performance/*.svg; what was not measured is left out.
+Writes between the markers of the page, and the plots beside it; what was not measured is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.plot import Bar, bars
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "explanation"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Found = dict[str, Any]
 

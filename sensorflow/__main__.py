@@ -1,3 +1,14 @@
-from sensorflow.cli import main
+"""The program `sensorflow`, and `python -m sensorflow`."""
 
-main()
+from sensorflow import memory
+
+
+def main() -> None:
+    memory.without_pandas()
+    from sensorflow import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded import state
 from sensorflow.environment import folder
-from sensorflow.errors import Misuse
+from sensorflow.errors import Code, Misuse
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
@@ -65,6 +65,17 @@ def settings(
     found = settings_.load(path, environ)
     settings_.require_whole(found)
     return found
+
+
+def project(path: str | os.PathLike[str]) -> Settings:
+    """The settings of a project, by its folder or its sensorflow.toml. Raises Misuse."""
+    found = Path(path)
+    file = found / settings_.FILE_NAME if found.is_dir() else found
+    if not file.is_file():
+        raise Misuse(f"{file}: no such file; run `sensorflow init` there", Code.SETTINGS)
+    made = settings_.load(file.absolute())
+    settings_.require_whole(made)
+    return made
 
 
 def who(role: str) -> str:

@@ -78,8 +78,6 @@ def run(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    # a writer that opens a file while its lease is tried makes the kernel send this; it would kill us
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         daemon.run()
     finally:

@@ -27,32 +27,34 @@ class Event(StrEnum):
         made.level = level
         return made
 
-    DAEMON_STARTED = "daemon.started", "info"
-    DAEMON_STOPPED = "daemon.stopped", "info"
+    DAEMON_STARTED = "daemon.started", "info"  # with its sources
+    DAEMON_STOPPED = "daemon.stopped", "info"  # normally
     FILE_REGISTERED = "file.registered", "info"  # a file was landed and has its ledger row
     FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or it changed while it was read
     # permissions, a bad disk; tried again when the file changes
     FILE_UNREADABLE = "file.unreadable", "error"
-    FILE_REFUSED = "file.refused", "error"  # left in its folder: another file there has its name
+    # another file in the folder has its name; it stays there
+    FILE_REFUSED = "file.refused", "error"
     FILE_STUCK = "file.stuck", "error"  # registered, but it cannot be moved out of its folder
-    GATE_WAITING = "gate.waiting", "info"  # a file is complete, and left until its sender says so
-    # bytes that are loaded already came again, with a gate of others
+    GATE_WAITING = "gate.waiting", "info"  # a file is complete, and waits until its sender says so
+    # loaded bytes arrived again, with a gate for other bytes
     GATE_DIFFERS = "gate.differs", "warning"
-    GATE_OVERDUE = "gate.overdue", "warning"  # for longer than overdue_after
-    SOURCE_AWAY = "source.away", "error"  # a drop folder cannot be read; the others go on
-    # it was seen, and was gone or no file before it was landed: a loss
+    GATE_OVERDUE = "gate.overdue", "warning"  # a gate has not arrived within overdue_after
+    SOURCE_AWAY = "source.away", "error"  # a drop folder cannot be read; other sources continue
+    # a file was seen, and disappeared before it was landed: it is lost
     FILE_VANISHED = "file.vanished", "warning"
-    # a growing file was truncated, rewritten or rotated: begun anew
+    # a growing file was truncated, rewritten or rotated, and is read from its start
     FILE_REPLACED = "file.replaced", "warning"
-    FILES_PUBLISHED = "files.published", "info"
-    INTAKE_TAKEN = "intake.taken", "info"  # this daemon takes the files of a source in from now on
-    # another daemon does; this one takes over when its lease ends
+    FILES_PUBLISHED = "files.published", "info"  # messages were sent to the broker
+    INTAKE_TAKEN = "intake.taken", "info"  # this daemon takes in the files of a source from now on
+    # another daemon takes them in; this one takes over when its lease ends
     INTAKE_STANDBY = "intake.standby", "warning"
-    INTAKE_PAUSED = "intake.paused", "error"  # disk or database away; resumes by itself
-    PUBLISH_PAUSED = "publish.paused", "error"  # broker or database away; resumes by itself
+    INTAKE_PAUSED = "intake.paused", "error"  # disk or database is unavailable; resumes by itself
+    # broker or database is unavailable; resumes by itself
+    PUBLISH_PAUSED = "publish.paused", "error"
     # inotify lost events or has no watches: rescanning
     WATCH_DEGRADED = "watch.degraded", "warning"
-    FILE_LOADED = "file.loaded", "info"
+    FILE_LOADED = "file.loaded", "info"  # with its row counts
     # its members are registered, and wait to be loaded
     ARCHIVE_UNPACKED = "archive.unpacked", "info"
     # a newer version states readings of older ones again
@@ -61,38 +63,39 @@ class Event(StrEnum):
     VERSION_NOTICED = "version.noticed", "warning"
     # a newer version does not state all readings of an older one
     READINGS_KEPT = "readings.kept", "info"
-    FILE_RETRIED = "file.retried", "warning"
-    # not even a failure can be written down; tried until it can
+    FILE_RETRIED = "file.retried", "warning"  # after a failure, with its code
+    # a failure cannot be recorded; retried until it can
     WORK_PAUSED = "work.paused", "error"
-    WORK_STUCK = "work.stuck", "error"  # a child of a worker is ended: a file has it for too long
-    # the host refuses memory, processes or threads: tried again
+    # a worker's process is killed: a file has blocked it for too long
+    WORK_STUCK = "work.stuck", "error"
+    # the host refuses memory, processes or threads; retried
     WORK_REFUSED = "work.refused", "error"
-    WORK_ENDED = (
-        "work.ended",
-        "error",
-    )  # a child of a worker ended by itself, or was killed; replaced
-    WORK_UNWATCHED = "work.unwatched", "error"  # that cannot be seen to; leases end all the same
-    FILE_CONDEMNED = "file.condemned", "warning"  # on its way to quarantine
-    FILE_QUARANTINED = "file.quarantined", "warning"
-    LEASE_LOST = "lease.lost", "warning"
-    SWEPT = "swept", "warning"  # leases had ended, or messages were missing
-    # a step of housekeeping: done again when it is due again
+    # a worker's process ended by itself, or was killed; replaced
+    WORK_ENDED = "work.ended", "error"
+    # stuck processes cannot be found; leases end all the same
+    WORK_UNWATCHED = "work.unwatched", "error"
+    FILE_CONDEMNED = "file.condemned", "warning"  # it failed for good, and will be quarantined
+    FILE_QUARANTINED = "file.quarantined", "warning"  # with its code
+    LEASE_LOST = "lease.lost", "warning"  # another worker has the file; nothing is committed
+    # files were published again: leases had ended, or messages were missing
+    SWEPT = "swept", "warning"
+    # a step of housekeeping failed; repeated when it is due again
     HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
-    # its unique index is built: no reading of it is there twice
+    # its unique index is built: no reading exists twice
     MONTH_CLOSED = "month.closed", "info"
-    # it cannot be: readings are there twice, and named here
+    # it cannot be closed: readings exist twice, and are named
     MONTH_DOUBLED = "month.doubled", "error"
-    # not one of ours; rejected before anything is done with it
+    # it is not sensorflow's; rejected before it has an effect
     MESSAGE_REFUSED = "message.refused", "error"
-    # by remote control, which may not end what works on a file
+    # by remote control, which may not end a working process
     COMMAND_REFUSED = "command.refused", "warning"
-    BROKER_REFUSED = "broker.refused", "warning"  # the broker is full or read-only; work goes on
-    # by an error that Celery does not expect; connected to again
+    BROKER_REFUSED = "broker.refused", "warning"  # the broker is full or read-only; work continues
+    # by an error that Celery does not expect; reconnecting
     BROKER_LOST = "broker.lost", "error"
-    # of a lost connection: the ledger has the outcome
+    # its connection was lost; the ledger has the outcome
     ACK_DROPPED = "acknowledgement.dropped", "warning"
-    BEAT_UNKEPT = "beat.unkept", "error"  # its times cannot be written down: it goes on
-    DEFECT = "defect", "error"  # something that should not happen; tried again
+    BEAT_UNKEPT = "beat.unkept", "error"  # its schedule cannot be saved; it continues
+    DEFECT = "defect", "error"  # a defect of sensorflow; retried
 
 
 class _Lines:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
 from emptied import Clocked, Emptied

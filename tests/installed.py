@@ -1,12 +1,33 @@
-"""Packages of examples/, installed into a folder: by their pyproject.toml, without a network or a build."""
+"""sensorflow installed from its wheel; and packages of examples/, by their pyproject.toml, without a build.
+
+Nothing is asked of a network."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def from_wheel(folder: Path) -> tuple[str, Path]:
+    """Builds the wheel. Returns a Python that has sensorflow from it alone, beside the packages that are
+    installed here, and where it has it."""
+    dist, venv = folder / "dist", folder / "venv"
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = dist.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    site = next((venv / "lib").glob("python*/site-packages"))
+    unpack = f"import zipfile; zipfile.ZipFile({str(wheel)!r}).extractall({str(site)!r})"
+    subprocess.run([sys.executable, "-c", unpack], check=True)
+    others = next(p for p in sys.path if p.endswith("site-packages"))
+    (site / "others.pth").write_text(others + "\n")
+    return str(venv / "bin" / "python"), site
 
 
 def install(name: str, site: Path) -> Path:

@@ -24,3 +24,4 @@ compile requirements/embedded.txt pyproject.toml --constraints "$all" --extra em
 compile requirements/demo.txt pyproject.toml --constraints "$all" --extra embedded --extra demo
 compile requirements/dev.txt pyproject.toml --constraints "$all" --extra embedded --extra dev
 compile requirements/bench.txt pyproject.toml --constraints "$all" --extra embedded --extra dev --extra bench
+compile requirements/docs.txt pyproject.toml --constraints "$all" --extra docs

@@ -1,9 +1,9 @@
 """The fleet: ``celery -A workers worker``. Each task takes one file through ``sensorflow.flow``."""
 
-from sensorflow import steady
-from sensorflow.engine import child
+from sensorflow import memory, steady
 
-child.frugal()
+memory.frugal()
+memory.without_pandas()
 
 from workers import flower  # noqa: E402 - what they import is to find it so
 from workers.app import app, command  # noqa: E402

@@ -58,7 +58,7 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
         return None
     if command in _HARMLESS:
         return None
-    return f"{command[:50]!a} is refused, see docs/security.md"
+    return f"{command[:50]!a} is refused, see docs/explanation/security.md"
 
 
 class Guarded(Node):  # type: ignore[misc]  # kombu has no types

@@ -7,5 +7,5 @@
         data/               landing, bronze, rejects, silver, quarantine
         project/            sensorflow.toml and what it names
 
-See docs/backup.md, and docs/decisions/0027 for the order in which things are copied.
+See docs/how-to/backup.md, and docs/decisions/0027 for the order in which things are copied.
 """

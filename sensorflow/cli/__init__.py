@@ -17,7 +17,7 @@ from sensorflow.errors import Misuse, SensorflowError
 app = typer.Typer(
     name="sensorflow",
     help="Dropped sensor files become database rows, exactly once.",
-    epilog="Exit codes: 0 done, 1 failed or findings, 2 called wrongly. More: docs/commands.md",
+    epilog="Exit codes: 0 done, 1 failed or findings, 2 called wrongly. More: docs/reference/commands.md",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

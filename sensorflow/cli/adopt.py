@@ -18,8 +18,8 @@ from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:
-    from sensorflow.cli.sniff import Proposal
     from sensorflow.flow.check import Checked
+    from sensorflow.flow.sniff import Proposal
 
 
 SAME = 0.01
@@ -40,7 +40,8 @@ class Wanted:
 def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     """Raises Misuse where something is in the way, or Exit(1) where the profile would not read the file."""
     from sensorflow import bootstrap
-    from sensorflow.cli.sniff import Proposal, guess, preview, write
+    from sensorflow.cli.sniff import preview, write
+    from sensorflow.flow.sniff import Proposal, guess
 
     file = project.settings_file()
     settings = bootstrap.settings()

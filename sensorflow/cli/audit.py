@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.choose import complete_source, require
+from sensorflow.cli.choose import complete_source
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.core.findings import TODO
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import require
 
 if TYPE_CHECKING:
     from sensorflow.flow.audit import Report, Sight, Subset
@@ -41,8 +42,6 @@ def audit(
 
     Exit code 0: every one is, or, with --apply, all was mended. 1: findings. 2: it could not be finished.
     """
-    import signal
-
     from sensorflow import bootstrap
     from sensorflow.flow.audit import Level
     from sensorflow.flow.audit import audit as run
@@ -56,8 +55,6 @@ def audit(
     settings = bootstrap.settings()
     if source is not None:
         require("--source", source, "source", settings.sources)
-    # a writer that opens a dropped file while we look whether somebody writes it would end us
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
     sight = bootstrap.sight(settings, source)
     report = run(sight, Level.DEFAULT if level is None else level, part)
     steps = _mend(sight, report, apply) if repair else None

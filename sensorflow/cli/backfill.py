@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.choose import complete_source, require
+from sensorflow.cli.choose import complete_source
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
 from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import require
 
 if TYPE_CHECKING:
     from sensorflow.flow.backfill import Progress

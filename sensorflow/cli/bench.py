@@ -38,7 +38,8 @@ def bench(
     """
     memory.frugal()  # as a worker, before Arrow
     from sensorflow.bench import bench as measure
-    from sensorflow.cli.check import profile_for, source_of
+    from sensorflow.cli.check import source_of
+    from sensorflow.flow.dry_run import profile_for
     from sensorflow.telemetry import configure
 
     if not path.is_file():
@@ -49,7 +50,7 @@ def bench(
             known = ", ".join(settings.sources) or "none"
             raise Misuse(f"--source {source}: no such source; there are: {known}")
         rules = settings.sources[source]
-    chosen, _ = profile_for(path, profile, zone, settings, rules)
+    chosen = profile_for(path, profile, zone, settings, rules)
     configure("ERROR")
     try:
         found = measure(path, chosen, rules, settings)

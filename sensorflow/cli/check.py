@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.show import Json, facts, line, table
-from sensorflow.cli.terms import Terms, opened, terms
-from sensorflow.errors import Misuse, Permanent
+from sensorflow.errors import Misuse
+from sensorflow.flow.terms import terms
 from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
-    from sensorflow.core.binding.drift import Drift
-    from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source
 
@@ -51,6 +47,8 @@ def check(
     Exit status: 0 when every file would be loaded, 1 when one would go to quarantine, 2 when the
     command cannot be carried out. With --json, one object a line for each file.
     """
+    from sensorflow import bootstrap
+    from sensorflow.flow.dry_run import dry_run
     from sensorflow.settings import tolerance
 
     try:
@@ -59,12 +57,11 @@ def check(
         raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
     bad, all_found = False, []
     for path, below in _files(paths):
-        held = terms(path, profile, source, below)
+        held = terms(bootstrap.settings(anywhere=True), path, profile, source, below)
         keep = 10_000 if json else rejects
-        for found in _each(path, held, profile, zone, max_rejects, keep):
-            bad |= found.error is not None or found.refused is not None
-            if told := _gate(path, found):
-                bad |= found.error is not None
+        for found in dry_run(path, held, profile, zone, max_rejects, keep):
+            told = _gate(path, found)
+            bad |= not found.would_load
             all_found.append(found)
             if json:
                 sys.stdout.write(json_of(found.as_dict()) + "\n")
@@ -111,104 +108,18 @@ def _is_gate(path: Path) -> bool:
 
 def _gate(path: Path, found: Checked) -> str | None:
     from sensorflow import bootstrap
-    from sensorflow.cli import gated
+    from sensorflow.flow.dry_run import by_gate
 
     beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
-    return gated.judge(beside, found) if beside is not None else None
-
-
-def _each(
-    path: Path, held: Terms, named: str | None, zone: str | None, tolerance: str | None, keep: int
-) -> Iterator[Checked]:
-    """The file, or each member of an archive that its source unpacks."""
-    how = (named, zone, tolerance, keep)
-    if held.source is None or not held.source.unpack:
-        yield _checked(path, held, *how)
-        return
-    from sensorflow.cli.members import members
-    from sensorflow.flow.check import Checked
-
-    name, profile = profile_for(path, named, zone, held.settings, held.source)[0]
-    with path.open("rb") as stream:
-        try:
-            found = members(path, held, profile, stream)
-        except Permanent as error:
-            yield Checked(str(path), name, source=held.name, error=error)
-            return
-        if found is None or held.not_taken(profile) is not None:
-            yield _checked(path, held, *how)
-            return
-        for member in found:
-            with member.stream() as copy:
-                yield _checked(member.path, member.terms, *how, copy)
-
-
-def _checked(
-    path: Path,
-    held: Terms,
-    named: str | None,
-    zone: str | None,
-    tolerance: str | None,
-    keep: int,
-    given: BinaryIO | None = None,
-) -> Checked:
-    """given: the bytes, where they do not lie at `path`."""
-    from sensorflow.core.months import MonthLimits
-    from sensorflow.flow.check import Checked
-    from sensorflow.flow.check import check as dry_run
-    from sensorflow.settings import tolerates
-
-    source = held.source
-    name, profile = profile_for(path, named, zone, held.settings, source)[0]
-    profile = held.bounded(profile)
-    limits = MonthLimits(source.new_months, source.sparse_months) if source else None
-    received = int(time.time()) * 10**9  # it arrives now
-    try:
-        there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
-        with there as (stream, waiting):
-            what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
-            found = dry_run(stream, *what)
-    except Permanent as error:
-        found, waiting = Checked(str(path), name, error=error), 0
-    found.source = held.name
-    if waiting:
-        found.notes.append(f"{waiting:,} bytes at the end wait for the end of their line")
-    limit = tolerance or held.max_rejects
-    if (why := held.not_taken(profile)) is not None:
-        found.refused = why
-    elif found.refused is None and not tolerates(limit, found.rejected, found.read):
-        found.refused = "too many rejects"
-    return found
+    return by_gate(beside, found) if beside is not None else None
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
-    found = terms(path, None, None)
+    from sensorflow import bootstrap
+
+    found = terms(bootstrap.settings(anywhere=True), path, None, None)
     return found.settings, found.source
-
-
-def profile_for(
-    path: Path,
-    named: str | None,
-    zone: str | None,
-    settings: Settings | None,
-    source: Source | None,
-) -> tuple[tuple[str, Profile], Drift | None]:
-    """By what a file is read: what was named, its source's, or a guess. With the source's drift."""
-    from sensorflow import profiles
-
-    drift = source.drift if source else None
-    if named is not None:
-        if settings is not None and named in settings.profiles:
-            found = settings.profile(named, source)
-            assert found is not None
-            return (named, found), drift
-        return profiles.load(named), drift
-    if settings is not None and source is not None:
-        return (source.profile, settings.profile_of(source)), drift
-    from sensorflow.cli.sniff import guess
-
-    return ("a guess", guess(path, zone).profile()), drift
 
 
 def _print(found: Checked) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import steps
-from sensorflow.cli.terms import sources_with
 from sensorflow.environment import folder as here
 from sensorflow.errors import Code, row_remedy
+from sensorflow.flow.terms import sources_with
 from sensorflow.shell import command
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _name(text: str, settings: Settings) -> str:
 def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
     """Of a guess: the command that makes a source of it."""
     from sensorflow import bootstrap
-    from sensorflow.cli.sniff import guess
+    from sensorflow.flow.sniff import guess
     from sensorflow.settings import find
 
     file = path if path.is_file() else Path(found[0].file)

@@ -197,7 +197,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
     from sensorflow.cli import running
-    from sensorflow.cli.lasting import lasting
+    from sensorflow.status import lasting, processes
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
@@ -215,7 +215,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         for found in lasting(url):
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
         ledger = bootstrap.ledger(settings, "doctor")
-        yield from running.processes(settings, ledger)
+        yield from processes(settings, ledger)
         yield from running.ledger(settings, url)
         yield from running.silence(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()

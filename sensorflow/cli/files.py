@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import (
-    Source,
-    complete_state,
-    cut,
-    file_of,
-    is_id,
-    require,
-    require_source,
-)
+from sensorflow.cli.choose import Source, complete_state, cut
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
+from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
 
 if TYPE_CHECKING:
     from sensorflow.ports.backlog import Waiting
@@ -44,16 +36,6 @@ State_ = Annotated[
         autocompletion=complete_state,
     ),
 ]
-
-
-def _require_pattern(name: str | None) -> None:
-    """Raises Misuse."""
-    from sensorflow.core.listing import pattern
-
-    try:
-        re.compile(pattern(name or ""))
-    except re.error as error:
-        raise Misuse(f"--name {name}: not a pattern for file names: {error}") from error
 
 
 @app.command("ls", short_help="List files, newest first, with their account.")
@@ -87,7 +69,7 @@ def ls(
 
     if state is not None:
         require("--state", state, "state", State)
-    _require_pattern(name)
+    require_pattern("--name", name)
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
@@ -120,9 +102,10 @@ def _gated(
 ) -> list[Waiting]:
     """Files that wait for their gates, of such a name."""
     from sensorflow.core.listing import pattern
+    from sensorflow.status import waiting
 
     wanted = re.compile(pattern(name or ""))
-    waits = gated.waiting(settings, ledger, source)
+    waits = waiting(settings, ledger, source)
     return [w for w in waits if name is None or wanted.search(w.name)]
 
 

@@ -7,30 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sensorflow.core.health import Check, span
-from sensorflow.errors import Code, Permanent, SensorflowError
+from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.flow.check import Checked
     from sensorflow.ports.audit import Books
-    from sensorflow.ports.backlog import Backlog, Beside, Waiting
-    from sensorflow.ports.ledger import Ledger
-    from sensorflow.settings import Settings
+    from sensorflow.ports.backlog import Backlog, Waiting
 
 SHOWN = 10
-
-
-def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[Waiting]:
-    """Of all sources or one; nothing of folders that cannot be read. Raises Transient."""
-    from sensorflow import bootstrap
-
-    found: list[Waiting] = []
-    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
-        return found
-    books = bootstrap.books(settings)
-    for backlog in bootstrap.backlogs(settings, ledger):
-        if source in (None, backlog.name) and backlog.reachable():
-            found += backlog.waiting(books)
-    return found
 
 
 def checks(source: str, found: Sequence[Waiting]) -> Iterator[Check]:
@@ -78,35 +61,6 @@ def words(found: Sequence[Waiting]) -> Iterator[str]:
         yield f"overdue: {one}"
     if len(late) > 3:
         yield f"overdue: {len(late):,} in all; see `sensorflow doctor`"
-
-
-def judge(beside: Beside, found: Checked) -> str | None:
-    """What `check` says of a file's gate; what differs from it becomes the file's error. None where there
-    is nothing to say."""
-    from sensorflow.core.gates.announced import require_rows
-    from sensorflow.ports.feed import Withheld
-
-    try:
-        what = beside.announced()
-    except Withheld as error:
-        return f"{error}: it is not taken in before"
-    if what is None:
-        return None
-    if fault := beside.differs(what):
-        found.error = Permanent(Code.GATE_MISMATCH, fault)
-    elif found.error is None:
-        try:
-            require_rows(what, found.rows)
-        except Permanent as error:
-            found.error = error
-    return f"its gate {what.gate} is there" + _doubt(beside)
-
-
-def _doubt(beside: Beside) -> str:
-    """`check` asks no database, which alone knows on whose word files were registered."""
-    if not beside.keeps:
-        return ""
-    return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"
 
 
 def held_keys(found: Sequence[Waiting]) -> set[bytes]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import times
-from sensorflow.cli.choose import near
 from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import near
 
 if TYPE_CHECKING:
     from sensorflow.cli.loglines import Line, Tail

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.choose import Source, code_of, cut, file_of, require_source
+from sensorflow.cli.choose import Source, cut
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import code_of, file_of, require_source
 
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sensorflow.cli.choose import Source, cut, file_of, require_source
+from sensorflow.cli.choose import Source, cut
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import file_of, require_source
 from sensorflow.shown import json_of, shown, shown_in
 
 if TYPE_CHECKING:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli import archived
-from sensorflow.cli.choose import Source, is_id, require, require_source, unknown_file
+from sensorflow.cli.choose import Source
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import require_source
+from sensorflow.flow.replay import (
+    STATES,
+    Wanted,
+    not_replayed,
+    not_undone,
+    to_replay,
+    to_undo,
+)
 
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
@@ -23,7 +31,6 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
 ]
-STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
 
 
 def replay(
@@ -54,26 +61,16 @@ def replay(
     no longer belongs there is removed, at one instant.
     """
     from sensorflow import bootstrap, profiles
-    from sensorflow.core.states import State
 
     settings = bootstrap.settings()
-    if not files and not (source or since or state or rejected):
-        raise Misuse("name files, or choose by --source, --since, --state or --rejected")
+    after = given(since, "--since")
+    wanted = Wanted(files or (), source, after, state, rejected, prefix="--")
+    wanted.require()
     if profile is not None and settings.profile(profile) is None:
         raise Misuse(f"--profile: {profiles.unknown(profile, settings.profiles)}")
-    states = _states(state, rejected)
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
-    after = given(since, "--since")
-    found = chosen(ledger, files or [], source, after, states)
-    if files:
-        found = archived.with_members(ledger, found, STATES)
-    if state is not None:
-        found = [view for view in found if view.state == state]
-    if after is not None:
-        found = [view for view in found if view.landed_at >= after]
-    if rejected:
-        found = [view for view in found if view.counts.rejected]
+    found = to_replay(ledger, wanted)
     if json and dry_run:
         as_json([record(view) for view in found])
         return
@@ -92,9 +89,7 @@ def replay(
         goes = "file goes" if done == 1 else "files go"
         line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
     for view in refused if not json else []:
-        gone = State(view.state) in (State.LOADED, State.QUARANTINED, State.UNDONE)
-        why = "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
-        line(f"not replayed: {view.file_id} {view.name}: {why}")
+        line(f"not replayed: {view.file_id} {view.name}: {not_replayed(view)}")
     if refused:
         raise typer.Exit(1)
 
@@ -110,7 +105,6 @@ def undo(
 ) -> None:
     """Take exactly these files' rows out of the database and of silver. `replay` brings them back."""
     from sensorflow import bootstrap
-    from sensorflow.core.states import State
     from sensorflow.flow.undo import undo as undo_flow
 
     settings = bootstrap.settings()
@@ -118,9 +112,7 @@ def undo(
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
     told: list[dict[str, object]] = []
     require_source(settings, ledger, source)
-    found = chosen(ledger, files, source, None, tuple(State))
-    found.reverse()  # of a file that grows, the last growth first
-    found, shared = archived.before_archives(ledger, found)
+    found, shared = to_undo(ledger, files, source)
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
@@ -129,7 +121,7 @@ def undo(
         if json:
             continue
         if rows is None:
-            line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
+            line(f"not undone: {view.file_id} {view.name}: {not_undone(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
             names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
@@ -152,13 +144,6 @@ def _named_as(view: FileView) -> dict[str, object]:
     return {**keys, "version": view.version}
 
 
-def _hindrance(ledger: Ledger, view: FileView) -> str:
-    now = ledger.file(view.file_id) or view
-    if now.state == State.RUNNING:
-        return "a worker has it just now; try again in a moment"
-    return f"it is {now.state}, not loaded"
-
-
 def _returning(ledger: Ledger, undone: FileView) -> str:
     """The older versions that go through again, and hold again what an undone one had replaced."""
     found = ledger.named(undone.name, undone.source)
@@ -166,76 +151,3 @@ def _returning(ledger: Ledger, undone: FileView) -> str:
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]
     more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
     return "; ".join(names) + more
-
-
-def chosen(
-    ledger: Ledger,
-    files: list[str],
-    source: str | None,
-    since: datetime | None,
-    states: tuple[str, ...],
-) -> list[FileView]:
-    """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
-
-    A name means its newest version, in each source that has it, and of a file that grows all growths;
-    `name@2` its second version, `name@2-9` these versions.
-    """
-    if not files:
-        return ledger.select(states, source, since)
-    found: list[FileView] = []
-    for name in files:
-        numbered = ledger.file(int(name)) if is_id(name) else None
-        named = [numbered] if numbered else _named(ledger, name, source)
-        if not named:
-            raise unknown_file(ledger, name)
-        found += named
-    return found
-
-
-def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
-    if found := _newest(ledger.named(given, source)):
-        return _whole(ledger, found)
-    name, at, number = given.rpartition("@")
-    first, _, last = number.partition("-")
-    if not at or not first.isdecimal() or not (last or first).isdecimal():
-        return []
-    named = ledger.named(name, source)
-    if not last:
-        return [v for v in named if v.version == int(first)]
-    wanted = range(int(first), int(last) + 1)
-    return [v for v in named if v.version in wanted and v.state in (State.LOADED, State.PENDING)]
-
-
-def _newest(views: list[FileView]) -> list[FileView]:
-    newest: dict[str, FileView] = {}
-    for view in views:
-        known = newest.get(view.source)
-        if known is None or view.version > known.version:
-            newest[view.source] = view
-    return list(newest.values())
-
-
-def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
-    """Every growth of those that are one of a file that grows, in the file's order."""
-    from sensorflow.flow.segments import segments
-
-    found: list[FileView] = []
-    chains = ledger.chains([view.file_id for view in views])
-    for view in views:
-        chain = chains.get(view.file_id)
-        if chain is None:
-            found.append(view)
-            continue
-        ids = (segment.file_id for segment in segments(ledger, chain.root, chain.size))
-        found += filter(None, map(ledger.file, ids))
-    return found
-
-
-def _states(state: str | None, rejected: bool) -> tuple[str, ...]:
-    if state is not None:
-        require("--state", state, "state of files that can be replayed", STATES)
-    if rejected and state not in (None, State.LOADED):
-        raise Misuse("--rejected is of loaded files; leave --state out")
-    if rejected:
-        return (State.LOADED,)
-    return (state,) if state else STATES[:2]

@@ -169,8 +169,6 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 def _audit(settings: Settings, url: str) -> Report:
     """Of what is there; that nothing moves yet is no finding, for nothing runs."""
-    import signal
-
     from pydantic import SecretStr
 
     from sensorflow import bootstrap
@@ -179,8 +177,6 @@ def _audit(settings: Settings, url: str) -> Report:
 
     if settings.database_url is None:  # the embedded server is ours, and not announced
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
-    # a writer that opens a dropped file while we look whether somebody writes it would end us
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
     report = audit(bootstrap.sight(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
     return report
@@ -201,4 +197,6 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
     waiting += len(manifest.replays)
     if waiting:
         line(f"in work at that moment, and going on with the next start: {files(waiting)}")
-    line("what came after that moment is not in it: see docs/backup.md for how to bring it back")
+    line(
+        "what came after that moment is not in it: see docs/how-to/backup.md for how to bring it back"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sensorflow.core.health import Check, health, span, stalled
+from sensorflow.core.health import Check, span
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.inspect import Session
@@ -18,24 +18,10 @@ WAITING = 900.0
 """Seconds after which a source's oldest waiting file is worth a warning."""
 
 
-def processes(settings: Settings, ledger: Catalog) -> list[Check]:
-    """Raises Transient."""
-    from sensorflow import bootstrap
-    from sensorflow.adapters.host import has_ended
-
-    digest = bootstrap.shared_digest(settings)
-    beats = ledger.heartbeats()
-    found = list(health(beats, digest, has_ended, settings.by_celery))
-    if any(beat.pulse.state.get("busy") for beat in beats):
-        waiting = sum(source.waiting for source in ledger.activity().values())
-        found += stalled(beats, waiting)
-    return found
-
-
 def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:
     """Sources of which no file has arrived for longer than they say. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
-        from sensorflow.cli.status import silent
+        from sensorflow.status import silent
 
         for name, age in silent(settings, ledger.activity()).items():
             found = f"no file has arrived for {span(age)}"

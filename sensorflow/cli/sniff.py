@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +15,9 @@ from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:
-    from sensorflow.core.profile import Profile
-    from sensorflow.core.sniff import Guess
     from sensorflow.flow.check import Checked
+    from sensorflow.flow.sniff import Proposal
 
-SECONDS = 10
-"""Of the processor that a proposal may take."""
-REJECTS = 5
 TYPES = 12
 
 
@@ -70,6 +65,8 @@ def sniff(
         raise Misuse(f"{given} goes with --add NAME")
     if json and (add is not None or out is not None):
         raise Misuse("--json goes with neither --add nor --out")
+    from sensorflow.flow.sniff import guess
+
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
     if kind is not None and (json or path.is_dir() or add is not None or out is not None):
@@ -103,6 +100,8 @@ def sniff(
 
 
 def _propose(path: Path, zone: str | None, out: Path | None) -> None:
+    from sensorflow.flow.sniff import guess
+
     found = guess(path, zone)
     text = found.toml()
     line(f"# A profile for {shown(path.name)}, as sniffed: see whether it is right.")
@@ -118,6 +117,8 @@ def _propose(path: Path, zone: str | None, out: Path | None) -> None:
 
 def described(path: Path, found: Proposal) -> dict[str, Any]:
     """A proposal for programs, with what it makes of the file."""
+    from sensorflow.flow.sniff import checked
+
     return {
         "file": str(path),
         "toml": found.toml(),
@@ -150,61 +151,10 @@ def write(out: Path, text: str) -> None:
         raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A guess that can be read by: through its TOML, as a person would."""
-
-    guess: Guess
-
-    def toml(self) -> str:
-        return self.guess.toml()
-
-    def profile(self) -> Profile:
-        return made(tomllib.loads(self.toml()))
-
-
-def made(table: dict[str, Any]) -> Profile:
-    """The profile of a table, with what it extends. Raises Misuse."""
-    from sensorflow import profiles
-
-    return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
-
-
-def guess(path: Path, zone: str | None = None) -> Proposal:
-    """Raises Misuse, naming the file, where nothing can be proposed."""
-    from sensorflow.cli.limited import Late, within
-    from sensorflow.core.sniff import sniff as propose
-
-    if not path.is_file():
-        raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
-    try:
-        with path.open("rb") as stream, within(SECONDS):
-            return Proposal(propose(stream, zone, path.name, made))
-    except Late:
-        raise Misuse(
-            f"{path}: finding out what is in it takes longer than {SECONDS} s; write a profile by hand "
-            "(docs/profiles.md) and try it with sensorflow check --profile"
-        ) from None
-    except OSError as error:
-        raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Misuse as error:
-        raise Misuse(f"{path}: {error.message}", error.code) from error
-
-
-def checked(path: Path, found: Proposal) -> Checked:
-    """What the profile makes of the file. Without a zone the clock is taken for UTC."""
-    from sensorflow.core.binding.drift import Drift
-    from sensorflow.core.binding.place import Place
-    from sensorflow.flow.check import check
-
-    assumed = Proposal(found.guess.in_zone("UTC", ""))
-    place = Place(path.name, path.name)
-    with path.open("rb") as stream:
-        return check(stream, str(path), ("sniffed", assumed.profile()), place, Drift(), REJECTS)
-
-
 def preview(path: Path, found: Proposal) -> Checked:
-    """The same, printed: whether a zone was assumed, too."""
+    """What a proposal makes of the file, printed: whether a zone was assumed, too."""
+    from sensorflow.flow.sniff import checked
+
     made = checked(path, found)
     if found.guess.needs_zone:
         line("# Preview, as if its clock were UTC (give --zone):")

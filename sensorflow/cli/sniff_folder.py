@@ -17,7 +17,7 @@ from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:
-    from sensorflow.cli.sniff import Proposal
+    from sensorflow.flow.sniff import Proposal
 
 FILES = 100_000
 """Names at most that are listed."""
@@ -97,8 +97,8 @@ def _names(folder: Path) -> Iterator[str]:
 def _look_at(
     seen: Seen, pattern: str, names: Sequence[str], chosen: Sequence[str], zone: str | None
 ) -> None:
-    from sensorflow.cli.sniff import guess
     from sensorflow.core.sniff import groups
+    from sensorflow.flow.sniff import guess
 
     here: dict[Hashable, int] = {}
     for name in chosen:

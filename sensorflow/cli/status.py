@@ -5,28 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import Source, require_source
+from sensorflow.cli.choose import Source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse, SensorflowError, Transient
+from sensorflow.flow.choose import require_source
 from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
-    from sensorflow.cli.lasting import Lasting
-    from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
-    from sensorflow.ports.backlog import Waiting
-    from sensorflow.ports.ledger import Ledger
-    from sensorflow.settings import Settings
+    from sensorflow.status import Status
 
 STATES = tuple(State)
 EVERY = 2.0
@@ -56,6 +51,7 @@ def status(
     for longer than its silent_after, a gate or its file is overdue, or a row is missing.
     """
     from sensorflow import bootstrap
+    from sensorflow.status import status as looked
 
     if seconds is not None and not watch:
         raise Misuse("seconds are for --watch: sensorflow status --watch 5")
@@ -65,7 +61,7 @@ def status(
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
 
-    def look() -> Seen:
+    def look() -> Status:
         return looked(settings, ledger, source)
 
     if watch:
@@ -80,126 +76,47 @@ def status(
     if json:
         as_json(seen.as_dict())
     else:
-        seen.print()
+        show_status(seen)
     if check and not seen.well:
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What `status` says. differs: how the settings of `up` are others. silent: source -> seconds. unseen:
-    sources of which no file has come yet. gated: what waits for gates."""
-
-    totals: dict[str, Totals]
-    activity: dict[str, Activity]
-    checks: list[Check] = field(default_factory=list)
-    stuck: list[Lasting] = field(default_factory=list)
-    differs: str | None = None
-    silent: dict[str, float] = field(default_factory=dict)
-    unseen: list[str] = field(default_factory=list)
-    gated: list[Waiting] = field(default_factory=list)
-    flower: str | None = None
-    flower_login: str = ""
-
-    @property
-    def well(self) -> bool:
-        lasts = any(not s.passing for s in self.stuck)
-        fails = any(c.verdict == "fail" for c in self.checks)
-        late = any(w.is_overdue for w in self.gated)
-        return sums_of(self.totals).balanced and not (
-            self.differs or lasts or fails or late or self.silent
-        )
-
-    @property
-    def health(self) -> str:
-        from sensorflow.core.health import summary
-
-        return summary(self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "sources": {name: asdict(sums) for name, sums in self.totals.items()},
-            "activity": {name: asdict(found) for name, found in self.activity.items()},
-            "balanced": sums_of(self.totals).balanced,
-            "well": self.well,
-            "health": self.health,
-            "silent": self.silent,
-            "no_file_yet": self.unseen,
-            "gates": [w.as_dict() for w in self.gated],
-            "settings": self.differs or "ok",
-            "flower": self.flower,
-            "lasting": [asdict(s) for s in self.stuck],
-        }
-
-    def print(self) -> None:
-        if self.differs:  # first: what follows may be of another database
-            line(self.differs)
-        show(self.totals)
-        if self.activity:
-            line()
-            table("", HEADS, activity_rows(self.activity))
-            line()
-        for text in self.words():
-            line(text)
-
-    def words(self) -> list[str]:
-        told = [balance(self.totals), f"health: {self.health}", *silences(self.silent)]
-        if self.unseen:
-            told.append(f"no file of {', '.join(self.unseen)} has come yet")
-        told += gated.words(self.gated)
-        told += [f"{found}\n    {found.todo}" for found in self.stuck]
-        if self.flower:
-            told.append(f"Flower: {self.flower}, {self.flower_login}")
-        return told
-
-    def short(self) -> str:
-        """One line."""
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        rate = sum(a.rows_per_second for a in self.activity.values())
-        oldest = max((a.oldest or 0.0 for a in self.activity.values()), default=0.0)
-        waiting = sum(a.waiting for a in self.activity.values())
-        behind = f"waiting={waiting} oldest={oldest:.0f}s rows/s={rate:.0f}"
-        return f"{now} {balance(self.totals)}; {behind}; {'ok' if self.well else self._wrong}"
-
-    @property
-    def _wrong(self) -> str:
-        return "; ".join([*([self.differs] if self.differs else []), *self.words()[1:]]).replace(
-            "\n", " "
-        )
+def show_status(found: Status) -> None:
+    if found.differs:  # first: what follows may be of another database
+        line(found.differs)
+    show(found.totals)
+    if found.activity:
+        line()
+        table("", HEADS, activity_rows(found.activity))
+        line()
+    for text in words(found):
+        line(text)
 
 
-def looked(settings: Settings, ledger: Ledger, source: str | None = None) -> Seen:
-    """Raises Transient."""
-    from sensorflow import bootstrap
-    from sensorflow.cli.lasting import lasting
-    from sensorflow.cli.running import processes
-    from sensorflow.embedded import state
-
-    running = state.running(settings.data_folder) if settings.embedded else None
-    activity = {n: a for n, a in ledger.activity().items() if source in (None, n)}
-    return Seen(
-        {n: sums for n, sums in ledger.totals().items() if source in (None, n)},
-        activity,
-        processes(settings, ledger),
-        lasting(bootstrap.database_url(settings)),
-        bootstrap.differs(settings),
-        silent(settings, activity),
-        [n for n in settings.sources if n not in activity and source in (None, n)],
-        gated.waiting(settings, ledger, source),
-        running.flower_url if running else None,
-        f"user {settings.flower_user}, password in {secret_file(settings)}",
-    )
+def words(found: Status) -> list[str]:
+    told = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
+    if found.unseen:
+        told.append(f"no file of {', '.join(found.unseen)} has come yet")
+    told += gated.words(found.gated)
+    told += [f"{stuck}\n    {stuck.todo}" for stuck in found.stuck]
+    if found.flower:
+        told.append(f"Flower: {found.flower}, {found.flower_login}")
+    return told
 
 
-def silent(settings: Settings, activity: dict[str, Activity]) -> dict[str, float]:
-    """Sources of which no file has arrived for longer than their `silent_after`: for how many seconds."""
-    found: dict[str, float] = {}
-    for name, source in settings.sources.items():
-        age = activity[name].last_file_age if name in activity else None
-        after = source.silent_after
-        if after is not None and age is not None and age > after.total_seconds():
-            found[name] = age
-    return found
+def short(found: Status) -> str:
+    """One line."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    rate = sum(a.rows_per_second for a in found.activity.values())
+    oldest = max((a.oldest or 0.0 for a in found.activity.values()), default=0.0)
+    waiting = sum(a.waiting for a in found.activity.values())
+    behind = f"waiting={waiting} oldest={oldest:.0f}s rows/s={rate:.0f}"
+    return f"{now} {balance(found.totals)}; {behind}; {'ok' if found.well else _wrong(found)}"
+
+
+def _wrong(found: Status) -> str:
+    differs = [found.differs] if found.differs else []
+    return "; ".join([*differs, *words(found)[1:]]).replace("\n", " ")
 
 
 def silences(found: dict[str, float]) -> list[str]:
@@ -212,7 +129,7 @@ def silences(found: dict[str, float]) -> list[str]:
     ]
 
 
-def _watch(look: Callable[[], Seen], every: float, json: bool) -> None:
+def _watch(look: Callable[[], Status], every: float, json: bool) -> None:
     """Until Ctrl-C, which ends it as it is meant to."""
     from rich.console import Console
 
@@ -226,7 +143,7 @@ def _watch(look: Callable[[], Seen], every: float, json: bool) -> None:
         return
 
 
-def _redraw(console: Any, look: Callable[[], Seen], every: float) -> None:
+def _redraw(console: Any, look: Callable[[], Status], every: float) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -244,13 +161,13 @@ def _redraw(console: Any, look: Callable[[], Seen], every: float) -> None:
                     Text(now),
                     made_table("", heads, rows(seen.totals)),
                     made_table("", HEADS, activity_rows(seen.activity)),
-                    *map(Text, seen.words()),
+                    *map(Text, words(seen)),
                 )
             live.update(drawn, refresh=True)
             time.sleep(every)
 
 
-def _append(look: Callable[[], Seen], every: float, json: bool) -> None:
+def _append(look: Callable[[], Status], every: float, json: bool) -> None:
     from sensorflow.cli.show import plain
 
     while True:
@@ -261,16 +178,10 @@ def _append(look: Callable[[], Seen], every: float, json: bool) -> None:
             said = json_of({"at": now, "error": str(error)}) if json else f"{now} {error}"
         else:
             told = {"at": datetime.now(UTC), **seen.as_dict()} if json else {}
-            said = json_of(told, default=plain) if json else seen.short()
+            said = json_of(told, default=plain) if json else short(seen)
         line(said)
         sys.stdout.flush()
         time.sleep(every)
-
-
-def secret_file(settings: Settings) -> Path:
-    from sensorflow.embedded import state
-
-    return state.home(settings.data_folder) / "flower-password"
 
 
 def show(totals: dict[str, Totals]) -> None:
@@ -323,13 +234,9 @@ def _ago(seconds: float | None) -> str:
     return f"in {_span(-seconds)}" if seconds < 0 else f"{_span(seconds)} ago"
 
 
-def sums_of(totals: dict[str, Totals]) -> Totals:
-    return sum(totals.values(), Totals())
-
-
 def balance(totals: dict[str, Totals]) -> str:
     """The line that says whether every reading that was read, of whatever file, is accounted for."""
-    s = sums_of(totals)
+    s = sum(totals.values(), Totals())
     verdict = "ok" if s.balanced else "WRONG"
     parts = {name: getattr(s, name) for name in dict.fromkeys(LEFT.values())}
     left = {name.removeprefix("rows_"): count for name, count in parts.items() if count}

@@ -41,10 +41,9 @@ def worker(
 
 
 def _loop(settings: Settings, count: int) -> None:
-    from sensorflow import bootstrap
-    from sensorflow.engine import child
+    from sensorflow import bootstrap, memory
 
-    child.frugal()  # before what follows imports Arrow: its own heap alone is as large as max_memory may be
+    memory.frugal()  # before Arrow is imported: its own heap alone is as large as max_memory may be
     bootstrap.require_sessions(settings)
     from sensorflow.engine import loop
 

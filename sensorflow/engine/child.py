@@ -6,31 +6,15 @@ import gc
 import io
 import os
 import resource
-import sys
 import time
 
-from sensorflow import bootstrap, memory, threads
+from sensorflow import bootstrap, threads
 from sensorflow.engine.board import Board
 from sensorflow.flow import deadlines
 from sensorflow.settings import Settings
 
 _SAMPLE = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n2026-01-01,s,k,x\n"
 _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
-
-
-class _WithoutPandas:
-    """pyarrow imports pandas where it finds it, at its first conversion: 32 MB and a second of each worker,
-    for nothing."""
-
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("a worker does without pandas", name=name)
-
-
-def frugal() -> None:
-    """Of a worker's process, before anything imports Arrow; see `memory.frugal`."""
-    memory.frugal()
-    sys.meta_path.insert(0, _WithoutPandas())
 
 
 def warm(settings: Settings) -> None:

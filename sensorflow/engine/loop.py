@@ -40,7 +40,7 @@ LARGE = 1_000_000 << 10
 
 def run(settings: Settings, count: int) -> None:
     """The process: `count` children until SIGTERM or SIGINT, when each finishes the message in hand. A
-    second signal ends them at once. To be imported after `child.frugal`. Raises Misuse where the broker's
+    second signal ends them at once. To be imported after `memory.frugal`. Raises Misuse where the broker's
     package cannot be imported."""
     steady.streams()
     telemetry.configure(settings.log_level)

@@ -75,6 +75,10 @@ class Checked:
     def read(self) -> int:
         return self.valid + self.rejected
 
+    @property
+    def would_load(self) -> bool:
+        return self.error is None and self.refused is None
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Times are ISO 8601 in UTC."""
         low, high = self.span.low, self.span.high

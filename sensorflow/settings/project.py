@@ -44,30 +44,68 @@ class Settings(Strict):
     """Everything that can be set; each key also as a variable: SENSORFLOW_RESCAN=10."""
 
     database_url: SecretStr | None = None
+    """URL of PostgreSQL: `postgresql://user@host/db`. Without it the embedded server is used.
+    TimescaleDB is used if its library is preloaded at `db upgrade`."""
     broker_url: SecretStr | None = None
+    """URL of the broker: `redis://`, `valkey://` or `amqp://`; with TLS `rediss://`, `valkeys://` or
+    `amqps://`. Without it the embedded Valkey is used. Another scheme is a broker of
+    [a package](../how-to/adapters.md#a-broker), without Celery, beat and Flower."""
     database_tls: Tls | None = None
+    """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
+    [security](../explanation/security.md#tls)."""
     broker_tls: Tls | None = None
+    """As `database_tls`, for the broker."""
     data: Path = Path("data")
+    """Folder of landing zone, lake, quarantine, archive and logs. The same for the daemon and all
+    workers."""
     storage: Storage = Storage()
+    """Where landing zone and quarantine are, if not in `data`: see [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
+    """Seconds between full scans of the drop folders."""
     sweep: float = Field(default=15.0, gt=0, le=3600)
+    """Seconds between runs of the reconciler, one in the whole fleet, which finds everything stale.
+    Also how long a message may be missing."""
     lease: float = Field(default=30.0, ge=3, le=86400)
+    """Seconds that a worker holds a file without a sign of life."""
     max_attempts: int = Field(default=3, ge=1, le=100)
+    """Attempts at a stage before a file is quarantined."""
     max_in_flight: int = Field(default=1000, ge=1)
+    """Most files that are published and unfinished; fewer if the fleet is slower: what it finishes in
+    two seconds. The others wait in the ledger, and each source gets its turn."""
     backfill_in_flight: int = Field(default=8, ge=1)
+    """How many of these may belong to the backfill lane (`backfill`, `replay`). A live file waits for
+    no more than these."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
+    """Files smaller than this take one task, larger ones the chain validate, transform, load."""
     group_small_files: bool = False
+    """`true`: small new files that are due at the same time share a message and a task, for about 60 %
+    of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
+    """Memory that one file may take. A file that needs more fails its attempt (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
+    """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
+    over. `sensorflow db upgrade` applies a change. See [deferred
+    index](../how-to/deferred-index.md)."""
     deferred_close: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
+    """How long after the end of a month its deferred index is built."""
     workers: int = Field(default=4, ge=1, le=512)
+    """Most worker processes of `sensorflow up` and `sensorflow worker`."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
+    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is taken, `up` does
+    not start. If you do not, another free port is used and reported. 0: any free port."""
     flower_hosts: tuple[str, ...] = ()
+    """Names under which Flower answers, besides `localhost` and addresses: of a reverse proxy that
+    passes the Host header on."""
     flower_user: str = "sensorflow"
+    """User of Flower, however it is started."""
     flower_password: SecretStr | None = None
+    """Password of Flower. Without it one is generated once."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level that is logged."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
+    """Size at which each file in `data/logs` is rotated."""
     log_files: int = Field(default=5, ge=1, le=1000)
+    """How many rotated files are kept."""
     sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)

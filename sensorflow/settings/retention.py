@@ -48,8 +48,14 @@ class Retention(Strict):
     """How long things are kept after a file was finished; rows: after they were measured."""
 
     landing: Duration = None
+    """The original bytes. Without them a file cannot be replayed."""
     bronze: Duration = None
+    """Accepted rows, in the lake."""
     rejects: Duration = None
+    """Rejected rows, in the lake."""
     silver: Duration = None
+    """Readings, in the lake."""
     rows: Duration = None
+    """Readings in the database: removed when the newest reading of their file is this old."""
     history: Duration = None
+    """Events of a file; the last one stays."""

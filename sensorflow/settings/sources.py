@@ -102,7 +102,12 @@ class Source(Strict):
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
     kind: str = later("folder")
+    """Where the files come from. Other packages can add kinds, see [adapters](../how-to/adapters.md)."""
     profile: str
+    """How to read the files: a `[profiles.<name>]`, a name of [the library](library.md), or a file
+    such as `"testo.toml"`, relative to the folder of `sensorflow.toml`. `"loggers.toml:testo"`
+    names one of several profiles in a file. Such a profile is called by the file's name without
+    `.toml`."""
     include: tuple[str, ...] = (
         "*.csv",
         "*.txt",
@@ -128,18 +133,41 @@ class Source(Strict):
         "*.zst",
         "*.zip",
     )
+    """Names that are taken, in upper or lower case."""
     exclude: tuple[str, ...] = IGNORED
+    """Names that are not taken, at any depth."""
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
+    """What to do when a file arrives under a known name with other content. `merge`: it replaces the
+    readings that it states again, and everything else stays. `supersede`: it replaces all rows of
+    the older version. `keep`: both are kept. `reject`: the new one is quarantined. See
+    [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
+    """`source`: the same sensor, time and type is loaded once from whatever file, for exporters that
+    send overlapping windows. Needs `on_change = "keep"` or `"reject"`: a reading belongs to the
+    first file that brought it, so a newer version of another file may not replace it."""
     max_rejects: str = "10%"
+    """Rejected readings that a file may have, as a share or a number."""
     earliest: Instant = None
+    """A date or a time in ISO 8601: earlier readings are rejects (`F109`)."""
     latest: Instant = None
+    """The same for later readings. The rule `future` is a bound that moves with the file's arrival."""
     new_months: int = Field(default=1200, ge=1)
+    """Months that a file may be the first to have readings of (`F219`). Each month is a table for
+    good, which every query has to plan for."""
     sparse_months: int = Field(default=360, ge=1)
+    """How many of these may have fewer than ten readings of the file. Decades of daily readings load.
+    Raise it for a reading a month over more than thirty years."""
     drift: Drift = Drift()
+    """Columns that are not the profile's: `ignore`, `rescue` (keep the cells of new ones) or
+    `quarantine`. One word sets all three. See [drift](../profiles/drift.md)."""
     retention: Retention = Retention()
+    """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
+    """`"1h"`, `"2d"`: after this time without a file `sensorflow status --check` exits with 1, and
+    `status` and `doctor` name the source."""
     unpack: bool = later(False)
+    """Zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) become the files that
+    they contain. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -195,15 +223,29 @@ class Folder(Strict):
     """Where the files of a drop folder are, and when they are complete."""
 
     path: Path
+    """The drop folder, with everything below it."""
     after: Literal["archive", "delete", "keep"] = "archive"
+    """What to do with a file after it is registered: `archive` moves it to `data/archive`."""
     polling: bool = False
+    """Never use inotify here, nor ask the kernel who has a file open, nor compare inode numbers. For
+    network shares."""
     settle: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without change after which a file is complete, if no notification says so."""
     growing: bool = False
+    """Files are read while they grow, line by line, also while a logger has them open. Needs `after =
+    "keep"`, `on_change = "merge"` and a format of lines. See [growing
+    files](../how-to/growing-files.md)."""
     grow_every: float = Field(default=10.0, ge=0, le=86400)
+    """Least seconds from one growth of a file to the next. 0: a quarter of a second."""
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
+    """The file by which a sender says that others are complete: `"{name}.done"`, `"{name}.sha256"`, or
+    `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
     overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later(
         timedelta(hours=1)
     )
+    """After this time without its gate a file is overdue, and so is a gate without its file: `status`
+    and `doctor` name it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or
+    `"forever"`."""
 
 
 class FolderSource(Source, Folder):

@@ -18,7 +18,10 @@ class Storage(Strict):
     that name in the data folder."""
 
     landing: str | None = later(None)
+    """The landing zone: a path, a `file://` URL, or the URL of a store of
+    [a package](../how-to/adapters.md#a-store)."""
     quarantine: str | None = later(None)
+    """The quarantine, likewise."""
 
     @field_validator(*ZONES)
     @classmethod

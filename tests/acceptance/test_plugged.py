@@ -13,28 +13,22 @@ from typing import Any
 
 import psycopg
 import warm
-from fleet import SETTINGS, Fleet, Manifest, fleet, generate, rows, text
+from fleet import Fleet, Manifest, fleet, generate, rows, text
 from installed import install
 from patience import PATIENCE
 
 from sensorflow.core.heartbeat import Role
 
-STORES = """
-inline_below = 4000
-[storage]
-landing = "shelf:landing.sqlite"
-quarantine = "shelf:quarantine.sqlite"
-"""
+STORES = {"landing": "shelf:landing.sqlite", "quarantine": "shelf:quarantine.sqlite"}
 FILES = 60
 
 
-def plugged(project: Path, database: str, **options: str) -> Any:
+def plugged(project: Path, database: str, **options: Any) -> Any:
     site = project / "site"
     for package in ("sensorflow-line", "sensorflow-shelf"):
         install(package, site)
     path = {"PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{site}"}
-    given = {"extra": STORES, **options}
-    return fleet(project, database, "line:line.sqlite", environment=path, **given)
+    return fleet(project, database, "line:line.sqlite", environment=path, **options)
 
 
 def command(f: Fleet, *words: str) -> tuple[int, str]:
@@ -45,7 +39,7 @@ def command(f: Fleet, *words: str) -> tuple[int, str]:
 def test_files_go_through_a_broker_and_stores_of_packages_exactly_once(
     project: Path, database: str
 ) -> None:
-    with plugged(project, database) as f:
+    with plugged(project, database, inline_below=4000, storage=STORES) as f:
         f.start("daemon", "loop")
         manifest, large = Manifest(), rows(1000, 200, random.Random(1))
         for manifest, drops in generate(FILES, 20, seed=5):
@@ -94,21 +88,14 @@ def test_files_go_through_a_broker_and_stores_of_packages_exactly_once(
         assert {"sweep begun", "tidy begun", "retain begun"} <= begun  # without beat
 
 
-TROUBLE = """
-max_attempts = 1
-max_memory = "1 GiB"
-[sources.stuck]
-path = "stuck"
-profile = "stuck"
-[sources.greedy]
-path = "greedy"
-profile = "greedy"
-[profiles.stuck]
-format = "stuck"
-max_seconds = 1
-[profiles.greedy]
-format = "greedy"
-"""
+TROUBLE = {
+    "max_attempts": 1,
+    "max_memory": "1 GiB",
+    "lease": 30,  # so long that the file is still its child's when that is ended
+    "storage": STORES,
+    "sources": {"stuck": {"profile": "stuck"}, "greedy": {"profile": "greedy"}},
+    "profiles": {"stuck": {"format": "stuck", "max_seconds": 1}, "greedy": {"format": "greedy"}},
+}
 DECODERS = """
 import re
 
@@ -132,9 +119,7 @@ def test_a_child_that_is_stuck_is_ended_and_none_takes_more_memory_than_it_may(
     (about / "entry_points.txt").write_text(
         "[sensorflow.decoders]\nstuck = trouble:stuck\ngreedy = trouble:greedy\n"
     )
-    # so long that the file is still its child's when that is ended
-    settings = SETTINGS.replace("lease = 3", "lease = 30").format(extra=TROUBLE, source="")
-    with plugged(project, database, settings=settings) as f:
+    with plugged(project, database, **TROUBLE) as f:
         for source in ("stuck", "greedy"):
             (project / source).mkdir()
             (project / source / "a.csv").write_bytes(b"anything")

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 import warm
+from installed import from_wheel
 from patience import PATIENCE
 
 from sensorflow.adapters.postgres import migrate
@@ -24,7 +25,6 @@ from sensorflow.embedded import state
 
 HEAD = "time,sensor,type,value,unit\n"
 ROW = "2026-01-31T12:00:{:02}Z,tank-7,temperature,{},degC\n"
-ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "sensorflow"]
 
 
@@ -225,19 +225,10 @@ def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:
 
 
 def test_the_wheel_works_in_an_empty_folder_without_the_checkout(tmp_path: Path) -> None:
-    dist, venv, empty = tmp_path / "dist", tmp_path / "venv", tmp_path / "empty"
+    empty = tmp_path / "empty"
     empty.mkdir()
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = dist.glob("*.whl")
-    # the same installed packages, but sensorflow itself from the wheel alone
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    site = next((venv / "lib").glob("python*/site-packages"))
-    unpack = f"import zipfile; zipfile.ZipFile({str(wheel)!r}).extractall({str(site)!r})"
-    subprocess.run([sys.executable, "-c", unpack], check=True)
-    others = next(p for p in sys.path if p.endswith("site-packages"))
-    (site / "others.pth").write_text(others + "\n")
-    program = [str(venv / "bin" / "python"), "-m", "sensorflow"]
+    python, site = from_wheel(tmp_path)
+    program = [python, "-m", "sensorflow"]
     where = [program[0], "-c", "import sensorflow; print(sensorflow.__file__)"]
     shown = subprocess.run(where, cwd=empty, capture_output=True, text=True, check=True)
     assert str(site) in shown.stdout

@@ -50,7 +50,11 @@ def test_above_a_feed_there_is_no_file_system(path: Path) -> None:
 
 
 def above_adapters() -> list[Path]:
-    found = [*(ROOT / "sensorflow/flow").rglob("*.py"), *(ROOT / "sensorflow/cli").rglob("*.py")]
+    found = [
+        file
+        for name in ("flow", "cli", "api")
+        for file in (ROOT / "sensorflow" / name).rglob("*.py")
+    ]
     return [*sorted(found), ROOT / "sensorflow/daemon.py"]
 
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from mutations import mutate
 from seeds import cases
 
-from sensorflow.cli.limited import Late, within
-from sensorflow.cli.sniff import Proposal, made
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import sniff
 from sensorflow.errors import Misuse
 from sensorflow.flow.check import check
+from sensorflow.flow.limited import Late, within
+from sensorflow.flow.sniff import Proposal, made
 
 FOUND = Path(__file__).parents[2] / ".build" / "fuzz"
 SLOW = 10.0

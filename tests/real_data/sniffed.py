@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.cli.sniff import guess
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
 from sensorflow.errors import Misuse, Permanent
 from sensorflow.flow.check import Checked, check
+from sensorflow.flow.sniff import guess
 from sensorflow.flow.validate import scratch
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
-from sensorflow.cli.sniff import Proposal, guess
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import head, sniff
 from sensorflow.errors import Misuse
 from sensorflow.flow.check import Checked, check
+from sensorflow.flow.sniff import Proposal, guess
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("SENSORFLOW_REAL_DATA", ROOT.parent / "shared" / "real-data"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sensorflow.cli.sniff import Proposal
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import filename, sniff
 from sensorflow.flow.check import Checked, check
+from sensorflow.flow.sniff import Proposal
 
 START = datetime(2024, 3, 5, 22, 10)  # noqa: DTZ001 (loggers have no zone)
 COUNT = 48

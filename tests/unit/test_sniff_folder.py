@@ -14,13 +14,13 @@ from test_sniff import rows, times
 from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
-from sensorflow.cli import sniff as command
-from sensorflow.cli.limited import Late, within
 from sensorflow.cli.sniff_folder import EACH, LOOKS, look
 from sensorflow.core.sniff import groups, sniff
 from sensorflow.core.sniff.numeric import is_number
 from sensorflow.core.sniff.units import split_unit
 from sensorflow.errors import Misuse
+from sensorflow.flow import sniff as command
+from sensorflow.flow.limited import Late, within
 
 TABLE = rows("time,temp\n", "{t}Z,2{i}.5", times(12))
 LONG = rows("time,sensor,type,value\n", "{t}Z,a,temp,2{i}.5", times(12))

@@ -77,13 +77,28 @@ def test_the_daemon_takes_files_in_without_arrow() -> None:
     assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
 
 
-def test_a_worker_leaves_pandas_alone_where_it_is_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "import workers.tasks, pyarrow; pyarrow.array([1.0])"),
+        ("-m", "sensorflow", "check", "x.csv", "--profile", "long"),
+    ],
+    ids=["worker", "command"],
+)
+def test_workers_and_commands_leave_pandas_alone(tmp_path: Path, words: tuple[str, ...]) -> None:
     installed = tmp_path / "pandas"
     installed.mkdir()
     (installed / "__init__.py").write_text('raise SystemExit("pandas was imported")')
-    command = [sys.executable, "-c", "import workers.tasks, pyarrow; pyarrow.array([1.0])"]
+    (tmp_path / "x.csv").write_text("time,sensor,type,value,unit\n2026-01-31T12:00:00Z,a,b,1,c\n")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -174,7 +174,7 @@ def test_a_profile_without_a_path_is_refused(records: str | None) -> None:
     [("usage.xml", "green-button"), ("prices.xml", "entsoe"), ("ride.gpx", "gpx")],
 )
 def test_sniff_knows_the_kinds_of_the_library(page: str, profile: str) -> None:
-    library = (Path(__file__).parents[2] / "docs" / "library.md").read_text("utf-8")
+    library = (Path(__file__).parents[2] / "docs" / "reference" / "library.md").read_text("utf-8")
     text = library.split(f"<!-- example: {page} -->\n```xml\n")[1].split("```")[0]
     assert [line.value for line in sniff(io.BytesIO(text.encode())).settings] == [profile]
 

@@ -1,4 +1,4 @@
-"""An upgrade host by host, as docs/upgrading.md has it: files in every state, kills on both sides."""
+"""An upgrade host by host, as docs/how-to/upgrade.md has it: files in every state, kills on both sides."""
 
 from __future__ import annotations
 

@@ -118,10 +118,13 @@ def _numbers(fixed: Bytes, offset: int, kind: str) -> pa.Array:
     width = int(kind[2])
     big = np.ascontiguousarray(fixed[:, offset : offset + width]).view(kind).ravel()
     values = big.astype(kind.replace(">", "="))
-    if offset == _FIXED["ts"][0]:
-        finite = (values != _FOREVER[0]) & (values != _FOREVER[1])
-        values[finite] += _EPOCH
-    return pa.array(values)
+    return pa.array(since_1970(values) if offset == _FIXED["ts"][0] else values)
+
+
+def since_1970(micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Times as PostgreSQL sends them, in microseconds since 1970; those without end stay as they are."""
+    finite = (micros != _FOREVER[0]) & (micros != _FOREVER[1])
+    return np.where(finite, micros + _EPOCH, micros)
 
 
 def _text(data: Bytes, place: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:

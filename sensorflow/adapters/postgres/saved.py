@@ -102,7 +102,7 @@ def require_plain(c: sa.Connection) -> None:
     if row.timescale is not None:
         raise Misuse(
             "this database uses TimescaleDB, whose dumps need its own steps to be restored: back it up as "
-            "TimescaleDB documents, and copy the data folder right after; see docs/backup.md"
+            "TimescaleDB documents, and copy the data folder right after; see docs/how-to/backup.md"
         )
     if row.files is None:
         raise Misuse("the database has no schema yet: there is nothing to back up; `sensorflow up`")

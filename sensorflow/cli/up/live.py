@@ -112,7 +112,7 @@ class _View:
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
         backlog = sum(s.pending + s.running for s in totals.values())
-        rate = self._rate(status.sums_of(totals).rows_loaded)
+        rate = self._rate(sum(t.rows_loaded for t in totals.values()))
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import stat as modes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -204,6 +205,8 @@ class Tree:
         """
         if self.source.polling:
             return False
+        # a writer that opens the file meanwhile makes the kernel send a signal: one that ends nobody
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:

@@ -1,0 +1,74 @@
+"""Readings between two times, by a cursor at the server, as Arrow batches.
+
+A cursor and no COPY: between two batches nothing is under way, however long the caller takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from psycopg.pq.abc import PGresult
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.copied import since_1970
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.readings import READING
+
+SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
+ROWS = 65_536
+HOLD = 3600
+"""Seconds that may pass between two batches: meanwhile old versions of rows stay in the database, and no
+month can be dropped."""
+_FETCH = f"FETCH FORWARD {ROWS} FROM readings"
+_NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Readings of start <= ts < end. Of what is None, all."""
+
+    start: datetime
+    end: datetime
+    sensors: list[str] | None = None
+    types: list[str] | None = None
+    sources: list[str] | None = None
+
+
+def stream(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    """Batches of `SCHEMA` and of `ROWS` rows at most, in the order of time: of one snapshot, taken with the
+    first. Raises Transient DATABASE. No row waits in this process but those of a batch."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        c = connection.execution_options(postgresql_readonly=True)
+        run(c, "hold_readings", seconds=HOLD)
+        run(c, "open_readings", **vars(wanted))
+        driver = c.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with driver.cursor(binary=True) as cursor:
+            while (batch := _batch(cursor.execute(_FETCH, prepare=False).pgresult)).num_rows:
+                yield batch
+
+
+def _batch(found: PGresult | None) -> pa.RecordBatch:
+    assert found is not None
+    cell, rows = found.get_value, range(found.ntuples)
+    columns = [_array([cell(row, i) for row in rows], field.type) for i, field in enumerate(SCHEMA)]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    """Cells as PostgreSQL sends them in binary; none is null."""
+    if kind == pa.string():
+        return pa.array(cells, pa.binary()).cast(kind)
+    form = _NUMBERS.get(kind, ">i8")
+    values = np.frombuffer(b"".join(cells), form).astype(form.replace(">", "="))
+    if pa.types.is_timestamp(kind):
+        return pa.array(since_1970(values)).cast(kind)
+    return pa.array(values)

@@ -1,0 +1,36 @@
+"""Arrow batches that are made as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+import pyarrow as pa
+
+
+class Batches:
+    """Record batches of one schema, in bounded memory. Each iteration begins anew.
+
+    `to_table` and `to_pandas` collect them all; `reader` is what other libraries of Arrow read from.
+    """
+
+    def __init__(
+        self, schema: pa.Schema, begin: Callable[[], Iterator[pa.RecordBatch]], what: str
+    ) -> None:
+        self.schema = schema
+        self._begin, self._what = begin, what
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._begin()
+
+    def __repr__(self) -> str:
+        return f"<batches of {self._what}: {', '.join(self.schema.names)}>"
+
+    def reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(self.schema, iter(self))
+
+    def to_table(self) -> pa.Table:
+        return pa.Table.from_batches(iter(self), self.schema)
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self.to_table().to_pandas()

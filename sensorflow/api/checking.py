@@ -1,0 +1,97 @@
+"""What would become of a file, and how it may be read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sensorflow import bootstrap
+from sensorflow.api import given
+from sensorflow.api.how import by_profile, of_source
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Misuse
+from sensorflow.flow import sniff as flow
+from sensorflow.flow.check import Checked
+from sensorflow.flow.dry_run import by_gate, dry_run
+from sensorflow.settings import tolerance
+
+REJECTS = 10_000
+"""Rejects that a check keeps; it counts all."""
+
+
+def check(
+    path: given.Pathlike,
+    profile: given.GivenProfile | None = None,
+    *,
+    source: str | None = None,
+    zone: str | None = None,
+    max_rejects: str | None = None,
+) -> Checked:
+    """What would become of a file if it were dropped, as `sensorflow check` says it. Touches nothing.
+
+    profile, source, zone: as of `read`; without a profile also a proposal that is in doubt is taken.
+    max_rejects: how many rejects the file may have, "10%" or "5". A file that would not be loaded is no
+    exception: `would_load` is False, and `error` or `refused` says why. Memory is bounded.
+    """
+    file, wanted = given.file(path), given.profile(profile)
+    held = of_source(file, wanted, source)
+    chosen = by_profile(file, wanted, held, zone)
+    found = list(dry_run(file, held, chosen, zone, _tolerance(max_rejects), REJECTS))
+    if len(found) != 1:
+        raise Misuse(
+            f"{file}: is an archive of {len(found):,} files for source {held.name}: check them with "
+            f"`sensorflow check`"
+        )
+    beside = bootstrap.beside(file, held.settings)
+    if beside is not None and (said := by_gate(beside, found[0])) is not None:
+        found[0].notes.append(f"gate: {said}")
+    return found[0]
+
+
+def _tolerance(given: str | None) -> str | None:
+    try:
+        return None if given is None else tolerance(given)
+    except ValueError as error:
+        raise Misuse(f"max_rejects {given}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A profile that is proposed for a file.
+
+    text: TOML, with the reason for each line. doubts: what a person should look at or still say;
+    needs_zone: among that, the zone of its times. preview: what it makes of the file, as if the clock
+    were UTC where the zone is not known.
+    """
+
+    text: str
+    doubts: tuple[str, ...]
+    needs_zone: bool
+    preview: Checked
+
+    @property
+    def table(self) -> Mapping[str, Any]:
+        """The profile's keys."""
+        return tomllib.loads(self.text)
+
+    @property
+    def profile(self) -> Profile:
+        return flow.made(tomllib.loads(self.text))
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def sniff(path: given.Pathlike, *, zone: str | None = None) -> Proposal:
+    """Propose a profile for a file, as `sensorflow sniff` does. zone: of times without an offset.
+
+    Raises SensorflowError where nothing can be proposed.
+    """
+    file = given.file(path)
+    found = flow.guess(file, zone)
+    doubts = found.guess.todo
+    if found.guess.needs_zone:
+        doubts = ("the times carry no offset: give their zone", *doubts)
+    return Proposal(found.toml(), doubts, found.guess.needs_zone, flow.checked(file, found))

@@ -1,0 +1,176 @@
+"""The files, sources and codes that people name. An unknown one is an error that says what was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sensorflow.core.listing import pattern
+from sensorflow.core.nearest import meant, nearest
+from sensorflow.core.states import State
+from sensorflow.errors import Code, Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.ports.catalog import Catalog
+    from sensorflow.ports.files import FileView
+    from sensorflow.ports.ledger import Ledger
+    from sensorflow.settings import Settings
+
+RECENT = 2000
+"""The newest files, among which a name that is near to an unknown one is looked for."""
+
+
+def near(given: str, known: Iterable[str]) -> str:
+    """The name that was meant, or all that there are."""
+    names = list(dict.fromkeys(map(str, known)))
+    there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    return meant(given, names, there)
+
+
+def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
+    """Raises Misuse unless `given` is known."""
+    names = list(known)
+    if given not in names:
+        raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
+
+
+def require_pattern(option: str, name: str | None) -> None:
+    """Raises Misuse for what is no pattern of file names."""
+    try:
+        re.compile(pattern(name or ""))
+    except re.error as error:
+        raise Misuse(f"{option} {name}: not a pattern for file names: {error}") from error
+
+
+def require_source(
+    settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
+) -> None:
+    """A source of the settings, or one that is gone from them and still has files."""
+    if source is not None and source not in settings.sources:
+        require(option, source, "source", [*settings.sources, *ledger.totals()])
+
+
+def code_of(given: str | None) -> str | None:
+    """The code, with its name, that is given as number or name: F204, f204, or timestamp-missing."""
+    if given is None:
+        return None
+    for code in Code:
+        if given.lower() in (code.lower(), *code.lower().split()):
+            return str(code)
+    known = [part for code in Code for part in code.split()]
+    raise Misuse(f"--code {given}: no such code; {_near_code(given, known)}")
+
+
+def _near_code(given: str, known: Sequence[str]) -> str:
+    found = nearest(given, known, 0.8) or nearest(given.upper(), known, 0.8)
+    return f"did you mean {found}?" if found else "docs/reference/errors.md has them all"
+
+
+def file_of(ledger: Catalog, given: str) -> FileView:
+    """The file of a number, or the newest version of a name. Raises Misuse where there is none."""
+    named = versions_of(ledger, given)
+    if not named:
+        raise unknown_file(ledger, given)
+    sources = {view.source for view in named}
+    if len(sources) > 1:
+        ids = ", ".join(f"{v.file_id} of {v.source}" for v in _newest(named))
+        raise Misuse(f"{given}: several sources have a file of that name; give its number: {ids}")
+    return max(named, key=lambda view: view.version)
+
+
+def versions_of(ledger: Catalog, given: str) -> list[FileView]:
+    """The file of a number; else all versions of a name, or one of them: `name@2`."""
+    if is_id(given) and (found := ledger.file(int(given))):
+        return [found]
+    if found_ := ledger.named(given):
+        return found_
+    name, _, number = given.rpartition("@")
+    named = ledger.named(name) if name and number.isdecimal() else []
+    return [view for view in named if view.version == int(number)]
+
+
+def is_id(given: str) -> bool:
+    """Whether it may be the number of a file, as the ledger counts them."""
+    return given.isascii() and given.isdecimal() and int(given) < 2**63
+
+
+def unknown_file(ledger: Catalog, given: str) -> Misuse:
+    """What to raise of a file that is not there."""
+    if given.isdecimal():
+        last = ledger.files(limit=1)
+        most = f"they go up to {last[0].file_id}" if last else "there are none yet"
+        return Misuse(f"no file {given}: {most}; see `sensorflow files ls`")
+    names = {view.name for view in ledger.files(limit=RECENT)}
+    parts = {name.rsplit("/", 1)[-1]: name for name in names}
+    if same := parts.get(given):
+        hint = f"did you mean {same!r}?"
+    elif found := nearest(given, [*names, *parts]):
+        hint = f"did you mean {parts.get(found, found)!r}?"
+    else:
+        hint = "see `sensorflow files ls`"
+    return Misuse(f"no file {given!r}; {hint}")
+
+
+def chosen(
+    ledger: Ledger,
+    files: list[str],
+    source: str | None,
+    since: datetime | None,
+    states: tuple[str, ...],
+) -> list[FileView]:
+    """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
+
+    A name means its newest version, in each source that has it, and of a file that grows all growths;
+    `name@2` its second version, `name@2-9` these versions.
+    """
+    if not files:
+        return ledger.select(states, source, since)
+    found: list[FileView] = []
+    for name in files:
+        numbered = ledger.file(int(name)) if is_id(name) else None
+        named = [numbered] if numbered else _named(ledger, name, source)
+        if not named:
+            raise unknown_file(ledger, name)
+        found += named
+    return found
+
+
+def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
+    if found := _newest(ledger.named(given, source)):
+        return _whole(ledger, found)
+    name, at, number = given.rpartition("@")
+    first, _, last = number.partition("-")
+    if not at or not first.isdecimal() or not (last or first).isdecimal():
+        return []
+    named = ledger.named(name, source)
+    if not last:
+        return [v for v in named if v.version == int(first)]
+    wanted = range(int(first), int(last) + 1)
+    return [v for v in named if v.version in wanted and v.state in (State.LOADED, State.PENDING)]
+
+
+def _newest(views: list[FileView]) -> list[FileView]:
+    newest: dict[str, FileView] = {}
+    for view in views:
+        known = newest.get(view.source)
+        if known is None or view.version > known.version:
+            newest[view.source] = view
+    return list(newest.values())
+
+
+def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
+    """Every growth of those that are one of a file that grows, in the file's order."""
+    from sensorflow.flow.segments import segments  # slow to import
+
+    found: list[FileView] = []
+    chains = ledger.chains([view.file_id for view in views])
+    for view in views:
+        chain = chains.get(view.file_id)
+        if chain is None:
+            found.append(view)
+            continue
+        ids = (segment.file_id for segment in segments(ledger, chain.root, chain.size))
+        found += filter(None, map(ledger.file, ids))
+    return found

@@ -1,0 +1,195 @@
+"""How a project is doing: where files are, how far behind each source is, what keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sensorflow.core.account import Totals
+from sensorflow.core.health import health, stalled, summary
+from sensorflow.errors import REMEDY
+
+if TYPE_CHECKING:
+    from sensorflow.core.health import Check
+    from sensorflow.core.listing import Activity
+    from sensorflow.ports.backlog import Waiting
+    from sensorflow.ports.catalog import Catalog
+    from sensorflow.ports.ledger import Ledger
+    from sensorflow.settings import Settings
+
+SHORT = 60.0
+"""Seconds after which files that are given back are worth a warning."""
+SHOWN = 3
+"""Other causes that are shown beside that of the file that waits longest."""
+OUTAGE = "see `sensorflow files show {}` and the worker's log"
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """What keeps files from being loaded for a minute, or longer than an outage.
+
+    code: with its name. todo: what to do. passing: it may be an outage that passes by itself. others: what
+    is said of other files with the same code."""
+
+    code: str
+    files: int
+    since: datetime
+    detail: str
+    todo: str
+    passing: bool
+    others: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        many = "1 file" if self.files == 1 else f"{self.files:,} files"
+        return (
+            f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._why}"
+        )
+
+    @property
+    def _why(self) -> str:
+        if not self.others:
+            return self.detail
+        more = len(self.others) - SHOWN
+        told = [*self.others[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        return f"{self.detail}; of others of them: {'; '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `sensorflow status` says. totals, activity: by source. checks: of processes. differs: how the
+    settings of `up` are others. silent: source -> seconds. unseen: sources of which no file has come yet.
+    gated: what waits for gates."""
+
+    totals: dict[str, Totals]
+    activity: dict[str, Activity]
+    checks: list[Check] = field(default_factory=list)
+    stuck: list[Lasting] = field(default_factory=list)
+    differs: str | None = None
+    silent: dict[str, float] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
+    gated: list[Waiting] = field(default_factory=list)
+    flower: str | None = None
+    flower_login: str = ""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every reading that was read is accounted for."""
+        return sums_of(self.totals).balanced
+
+    @property
+    def well(self) -> bool:
+        lasts = any(not s.passing for s in self.stuck)
+        fails = any(c.verdict == "fail" for c in self.checks)
+        late = any(w.is_overdue for w in self.gated)
+        return self.balanced and not (self.differs or lasts or fails or late or self.silent)
+
+    @property
+    def health(self) -> str:
+        return summary(self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "sources": {name: asdict(sums) for name, sums in self.totals.items()},
+            "activity": {name: asdict(found) for name, found in self.activity.items()},
+            "balanced": self.balanced,
+            "well": self.well,
+            "health": self.health,
+            "silent": self.silent,
+            "no_file_yet": self.unseen,
+            "gates": [w.as_dict() for w in self.gated],
+            "settings": self.differs or "ok",
+            "flower": self.flower,
+            "lasting": [asdict(s) for s in self.stuck],
+        }
+
+
+def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Status:
+    """Of all sources or one. Raises Transient."""
+    from sensorflow import bootstrap
+    from sensorflow.embedded import state
+
+    running = state.running(settings.data_folder) if settings.embedded else None
+    password = state.home(settings.data_folder) / "flower-password"
+    activity = {n: a for n, a in ledger.activity().items() if source in (None, n)}
+    return Status(
+        {n: sums for n, sums in ledger.totals().items() if source in (None, n)},
+        activity,
+        processes(settings, ledger),
+        lasting(bootstrap.database_url(settings)),
+        bootstrap.differs(settings),
+        silent(settings, activity),
+        [n for n in settings.sources if n not in activity and source in (None, n)],
+        waiting(settings, ledger, source),
+        running.flower_url if running else None,
+        f"user {settings.flower_user}, password in {password}",
+    )
+
+
+def sums_of(totals: Mapping[str, Totals]) -> Totals:
+    return sum(totals.values(), Totals())
+
+
+def processes(settings: Settings, ledger: Catalog) -> list[Check]:
+    """Raises Transient."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.host import has_ended
+
+    digest = bootstrap.shared_digest(settings)
+    beats = ledger.heartbeats()
+    found = list(health(beats, digest, has_ended, settings.by_celery))
+    if any(beat.pulse.state.get("busy") for beat in beats):
+        waiting = sum(source.waiting for source in ledger.activity().values())
+        found += stalled(beats, waiting)
+    return found
+
+
+def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
+    """Sources of which no file has arrived for longer than their `silent_after`: for how many seconds."""
+    found: dict[str, float] = {}
+    for name, source in settings.sources.items():
+        age = activity[name].last_file_age if name in activity else None
+        after = source.silent_after
+        if after is not None and age is not None and age > after.total_seconds():
+            found[name] = age
+    return found
+
+
+def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[Waiting]:
+    """What waits for gates, of all sources or one; nothing of folders that cannot be read. Raises
+    Transient."""
+    from sensorflow import bootstrap
+
+    found: list[Waiting] = []
+    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
+        return found
+    books = bootstrap.books(settings)
+    for backlog in bootstrap.backlogs(settings, ledger):
+        if source in (None, backlog.name) and backlog.reachable():
+            found += backlog.waiting(books)
+    return found
+
+
+def lasting(url: str) -> list[Lasting]:
+    """Raises Transient."""
+    from sensorflow.adapters.postgres import inspect
+
+    long_ago = datetime.now(UTC) - timedelta(seconds=inspect.OUTAGE)
+    return [
+        Lasting(
+            row.code,
+            row.files,
+            row.since,
+            row.detail or "",
+            _todo(row.code, row.file_id),
+            row.since > long_ago,
+            tuple(text for text in row.details if text and text != row.detail),
+        )
+        for row in inspect.lasting(url, SHORT)
+    ]
+
+
+def _todo(code: str, file_id: int) -> str:
+    known = {str(code): todo for code, todo in REMEDY.items()}
+    return known.get(code, OUTAGE.format(file_id))

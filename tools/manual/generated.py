@@ -1,0 +1,24 @@
+"""What the pages of the reference are made of, by the names in their marks: `<!-- generated: NAME -->`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from manual import commands, decisions, events, settings, tables
+from sensorflow.settings import FolderSource, Settings
+from sensorflow.settings.retention import Retention
+from sensorflow.settings.storage import Storage
+
+APART = frozenset({"sources", "profiles"})
+
+PARTS: dict[str, Callable[[], str]] = {
+    "commands": commands.reference,
+    "settings": lambda: settings.reference(Settings, APART),
+    "source": lambda: settings.reference(FolderSource),
+    "storage": lambda: settings.reference(Storage),
+    "retention": lambda: settings.reference(Retention),
+    "decisions": decisions.index,
+    "log_events": events.of_the_log,
+    "file_events": events.of_a_file,
+    "tables": tables.reference,
+}

@@ -1,0 +1,41 @@
+"""What mkdocs calls while it builds: see mkdocs.yml."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / ".build" / "site"
+sys.path.insert(0, str(ROOT / "tools"))
+
+from mkdocs.structure.files import File  # noqa: E402
+
+from manual import decisions, generated  # noqa: E402
+from sensorflow import __version__  # noqa: E402
+
+MARK = re.compile(r"<!-- generated: (\w+) -->")
+
+
+def on_config(config: Any) -> Any:
+    """Each version has a folder of its own; the header says which one it is."""
+    config.site_name = f"sensorflow {__version__}"
+    config.site_dir = str(SITE / __version__)
+    explanation = next(section["Explanation"] for section in config.nav if "Explanation" in section)
+    listed = next(part["Design decisions"] for part in explanation if "Design decisions" in part)
+    listed += [f"decisions/{file.name}" for file in decisions.files()]
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8").replace("](docs/", "](")
+    files.append(File.generated(config, "changelog.md", content=changes))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Puts what is made from the code in the place of its mark."""
+    text = MARK.sub(lambda found: generated.PARTS[found[1]](), markdown)
+    return text.replace("{{ version }}", __version__)

@@ -1,0 +1,28 @@
+"""The tables of the database, from the declared schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy.dialects import postgresql
+
+from manual import columns
+from manual.markdown import table
+from sensorflow.adapters.postgres.schema import metadata
+
+
+def reference() -> str:
+    """KeyError for a table or column whose meaning is not said."""
+    return "\n\n".join(_parts())
+
+
+def _parts() -> Iterator[str]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for name, meaning in columns.TABLES.items():
+        yield f"### `{name}` {{ #{name} }}"
+        yield meaning
+        rows = [
+            (f"`{c.name}`", str(c.type.compile(dialect)).lower(), columns.meaning(name, c.name))
+            for c in metadata.tables[name].columns
+        ]
+        yield table(("Column", "Type", "Meaning"), rows)
