@@ -8,6 +8,6 @@ What each measures is the first line of its module. Results go to `benchmarks/re
 table and the plots of docs/explanation/performance.md are made from that.
 """
 
-from sensorflow.memory import frugal
+from sensorflow.memory import configure_allocator
 
-frugal()  # as a worker
+configure_allocator()  # as a worker

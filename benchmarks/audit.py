@@ -38,8 +38,8 @@ from sensorflow.core.readings import SILVER  # noqa: E402
 from sensorflow.core.stability import Stat  # noqa: E402
 from sensorflow.core.states import WORK  # noqa: E402
 from sensorflow.embedded.postgres import Postgres  # noqa: E402
+from sensorflow.flow.file_task import FileTask, Services  # noqa: E402
 from sensorflow.flow.register import Found, register  # noqa: E402
-from sensorflow.flow.work import Job, World  # noqa: E402
 from sensorflow.ports.files import Counts  # noqa: E402
 from sensorflow.ports.intake import OnChange  # noqa: E402
 from sensorflow.ports.loading import Load  # noqa: E402
@@ -67,26 +67,26 @@ def silver(number: int, rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SILVER)
 
 
-def load(world: World, number: int, rows: int) -> None:
-    landed = world.landing.put(io.BytesIO(b"number %d\n" % number))
+def load(services: Services, number: int, rows: int) -> None:
+    landed = services.landing.put(io.BytesIO(b"number %d\n" % number))
     stat, now = Stat(1, number, landed.size, 0, 0), datetime.now(UTC)
     file = file_of("plant", b"2026/logger-%05d.csv" % number, stat)
-    made = register(world.ledger, world.settings, Found(file, landed, now, now))
-    claim = world.ledger.claim(made.file_id, WORK, "benchmark", 60)
+    made = register(services.ledger, services.settings, Found(file, landed, now, now))
+    claim = services.ledger.claim(made.file_id, WORK, "benchmark", 60)
     assert claim is not None
-    job, batch = Job(world, claim), silver(number, rows)
-    with world.lake.writer(Layer.SILVER, job.file, SILVER) as writer:
+    file_task, batch = FileTask(services, claim), silver(number, rows)
+    with services.lake.writer(Layer.SILVER, file_task.layer_file, SILVER) as writer:
         writer.write(batch)
     plan = Load(
         counts=Counts(read=rows),
         on_change=OnChange.SUPERSEDE,
         profile="long",
-        profile_hash=job.profile.hash,
+        profile_hash=file_task.profile.hash,
         code_version="benchmark",
         reports=(),
-        identity=job.identity,
+        identity=file_task.identity,
     )
-    world.ledger.load(claim, [(batch, keys(batch, job.identity))], plan)
+    services.ledger.load(claim, [(batch, keys(batch, file_task.identity))], plan)
 
 
 def audited(level: str, folder: Path, url: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def measure(files: int = 2000, rows: int = 5000) -> dict[str, Any]:
         try:
             found = run(place.root / "project", server.url, files, rows)
         finally:
-            server.process.end(60)
+            server.process.terminate(60)
     return {
         "benchmark": "audit",
         "files": files,
@@ -159,10 +159,10 @@ def run(folder: Path, url: str, files: int, rows: int) -> list[dict[str, Any]]:
     write_settings(folder, {"plant": {"path": "drop"}})
     migrate.upgrade(url)
     ledger = PostgresLedger(url, "benchmark")
-    world = bootstrap.world(bootstrap.settings(folder), "benchmark", ledger)
+    services = bootstrap.services(bootstrap.settings(folder), "benchmark", ledger)
     began = time.perf_counter()
     for number in range(files):
-        load(world, number, rows)
+        load(services, number, rows)
     print(f"{files:,} files, {files * rows:,} readings in {time.perf_counter() - began:.0f} s")
     ledger.close()
     if os.environ.get("BENCHMARK_WAIT"):

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.small_files import empty
 from benchmarks.stack import Broker, fleet
-from benchmarks.stand import Stand, stand
+from benchmarks.stand import BenchmarkFleet, stand
 
 FILES = 100_000
 RESCAN = 5
@@ -37,7 +37,7 @@ def measure(
     return {"daemon_rss_mb": max(case["peak_mb"] for case in cases), "files": files, "cases": cases}
 
 
-def grow(here: Stand, server: Broker, files: int) -> dict[str, Any]:
+def grow(here: BenchmarkFleet, server: Broker, files: int) -> dict[str, Any]:
     with fleet(here, server, 1) as made:
         made.daemon.start()
         first = here.project / "drop-csv" / "first.csv"
@@ -45,7 +45,7 @@ def grow(here: Stand, server: Broker, files: int) -> dict[str, Any]:
         first.with_suffix(".part").rename(first)
         made.wait(lambda: sum(made.counts().values()) == 1)
         idle = machine.peak_mb(made.daemon.pid)
-        made.daemon.end(20)
+        made.daemon.terminate(20)
         empty(here)
         first.unlink(missing_ok=True)
         for number in range(files):

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import inputs, reference
 from benchmarks.reference import COLUMNS
-from benchmarks.stand import Stand, spread, stand
+from benchmarks.stand import BenchmarkFleet, spread, stand
 from benchmarks.throughput import MILLION, check
 from sensorflow.settings import Settings
 
@@ -37,7 +37,7 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
         return compare(here, rows, repeat)
 
 
-def compare(here: Stand, rows: int, repeat: int) -> dict[str, Any]:
+def compare(here: BenchmarkFleet, rows: int, repeat: int) -> dict[str, Any]:
     paths = inputs.many(here.root / "inputs", rows, 1)
     here.reset()
     here.take(paths, "csv")
@@ -67,7 +67,7 @@ def compare(here: Stand, rows: int, repeat: int) -> dict[str, Any]:
     }
 
 
-def plain(here: Stand, path: str, form: str) -> float:
+def plain(here: BenchmarkFleet, path: str, form: str) -> float:
     here.sql.execute("TRUNCATE plain")
     here.settle()
     began = time.perf_counter()
@@ -75,13 +75,13 @@ def plain(here: Stand, path: str, form: str) -> float:
     return time.perf_counter() - began
 
 
-def built(here: Stand) -> float | None:
+def built(here: BenchmarkFleet) -> float | None:
     """Seconds of building the index of the month, as the command tells them."""
     found = re.search(r"closed in ([0-9.]+) s", command(here, "db", "close", "--month", MONTH))
     return float(found[1]) if found else None
 
 
-def command(here: Stand, *arguments: str) -> str:
+def command(here: BenchmarkFleet, *arguments: str) -> str:
     env = {**os.environ, "SENSORFLOW_CONFIG": str(here.project / "sensorflow.toml")}
     program = [sys.executable, "-m", "sensorflow", *arguments]
     done = subprocess.run(program, env=env, capture_output=True, text=True, check=False)

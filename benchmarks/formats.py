@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import inputs, machine
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE
 
@@ -86,7 +86,7 @@ def seconds(path: Path, form: str, rows: int) -> float:
     bronze = path.with_suffix(".bronze")
     began, found = time.process_time(), 0
     with path.open("rb") as stream, pq.ParquetWriter(bronze, BRONZE, compression="zstd") as out:
-        place = Place(path.name, path.name)
+        place = FilePath(path.name, path.name)
         for part in reading.read(stream, profile, place, tempfile.TemporaryFile):
             out.write_batch(part.bronze)
             found += len(part.bronze)

@@ -14,16 +14,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.reference import engine
-from benchmarks.stand import Stand, spread, stand
+from benchmarks.stand import BenchmarkFleet, spread, stand
 from sensorflow.adapters.postgres import outbox
-from sensorflow.adapters.postgres.claims import ALONE
+from sensorflow.adapters.postgres.claims import NO_BATCH
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.arrival import Lane
-from sensorflow.core.heartbeat import LIVE
+from sensorflow.core.heartbeat import ALIVE_SECONDS
 from sensorflow.core.states import WORK
-from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL, share_of
-from sensorflow.ports.maintenance import COLLECT_AGAIN
-from sensorflow.ports.outbox import Pace
+from sensorflow.flow.publish import (
+    BATCH_BYTES,
+    BATCH_FILES,
+    MIN_BATCHES,
+    SMALL_FILE_BYTES,
+    in_flight_limits,
+)
+from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS
+from sensorflow.ports.outbox import Throughput
 from sensorflow.settings import Limits
 
 FILES = 1_000_000
@@ -66,12 +72,18 @@ def values(files: int) -> dict[str, dict[str, Any]]:
     """Each statement and what it is asked, as the ledger asks it."""
     waiting = files - 100
     stages = {"stages": [str(stage) for stage in WORK], "owner": "worker", "lease": 30.0}
-    claim = {**stages, **vars(ALONE), "sources": []}
+    claim = {**stages, **vars(NO_BATCH), "sources": []}
     sent = files - files // 10 - 1
     source = f"plant-{sent % 8}"
-    batch = {**stages, "sources": [source], "file_bytes": SMALL, "total_bytes": SIZE, "files": MOST}
-    limits = Limits(inline_below=SMALL, max_in_flight=3000, backfill_in_flight=8)
-    share = share_of(limits, Pace(work=200.0, children=8))
+    batch = {
+        **stages,
+        "sources": [source],
+        "file_bytes": SMALL_FILE_BYTES,
+        "total_bytes": BATCH_BYTES,
+        "files": BATCH_FILES,
+    }
+    limits = Limits(inline_below=SMALL_FILE_BYTES, max_in_flight=3000, backfill_in_flight=8)
+    share = in_flight_limits(limits, Throughput(work=200.0, children=8))
     due = {
         **vars(share),
         **outbox._WORK,
@@ -95,13 +107,18 @@ def values(files: int) -> dict[str, dict[str, Any]]:
             "ids": [sent],
             "first": sent,
             **batch,
-            "share": PARTS,
+            "share": MIN_BATCHES,
         },
-        "claim, in vain": {"query": "claim", "ids": [1], "first": 1, **batch, "share": PARTS},
+        "claim, in vain": {"query": "claim", "ids": [1], "first": 1, **batch, "share": MIN_BATCHES},
         "due": due,
         "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
         "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "live": False, "room": 8},
-        "pace": {"live": LIVE, "seconds": outbox.SECONDS, "events": outbox.EVENTS, **outbox._WORK},
+        "pace": {
+            "live": ALIVE_SECONDS,
+            "seconds": outbox.SECONDS,
+            "events": outbox.EVENTS,
+            **outbox._WORK,
+        },
         "published": {
             "ids": [waiting + n for n in range(50)],
             "tokens": [0] * 50,
@@ -112,7 +129,7 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
         "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},
-        "untidy": {"after": 0, "again": COLLECT_AGAIN},
+        "untidy": {"after": 0, "again": RECOLLECT_AFTER_SECONDS},
         "unfinished": {"lane": Lane.BACKFILL},
         "given_back_lately": {"code": "I505 database-full", "within": 120.0},
         "seen": {**arrival, "fingerprint": "1-2-3", "sha256": None},
@@ -134,7 +151,7 @@ def measure(files: int | None = None, repeat: int = 5) -> dict[str, Any]:
     return {"files": files, "mix": mix, "limit_ms": LIMIT_MS, "statements": found}
 
 
-def fill(here: Stand, files: int) -> dict[str, int]:
+def fill(here: BenchmarkFleet, files: int) -> dict[str, int]:
     share = {"files": files, "unpublished": files // 10, "published": files // 500}
     with engine(here).begin() as connection:
         connection.execute(sa.text(FILL), share)
@@ -148,7 +165,9 @@ def fill(here: Stand, files: int) -> dict[str, int]:
     return {str(name): int(count) for name, count in rows}
 
 
-def statement(here: Stand, name: str, given: dict[str, Any], repeat: int) -> dict[str, Any]:
+def statement(
+    here: BenchmarkFleet, name: str, given: dict[str, Any], repeat: int
+) -> dict[str, Any]:
     query = queries()[given.get("query", name)].text
     bound = {key: value for key, value in given.items() if key != "query"}
     explain = sa.text(f"EXPLAIN (ANALYZE, BUFFERS) {query}")

@@ -139,7 +139,7 @@ def all_of(plan: list[tuple[str, int]]) -> list[dict[str, Any]]:
                 results.append(found)
                 print(json.dumps(found), flush=True)
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
     return results
 
 

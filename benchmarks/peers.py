@@ -22,11 +22,11 @@ import sqlalchemy as sa
 
 from benchmarks import inputs, machine, reference
 from benchmarks.reference import COLUMNS
-from benchmarks.stand import Stand, spread, stand
+from benchmarks.stand import BenchmarkFleet, spread, stand
 from benchmarks.throughput import MILLION, check
 
 FEW = 100_000
-Peer = Callable[[Stand, Path], float]
+Peer = Callable[[BenchmarkFleet, Path], float]
 """Takes a file in; returns its seconds, or raises CouldNotRun."""
 
 
@@ -50,7 +50,9 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
     return {"core": core, "rows": rows, "peers": found}
 
 
-def compare(here: Stand, large: Path, small: Path, rows: int, repeat: int) -> dict[str, Any]:
+def compare(
+    here: BenchmarkFleet, large: Path, small: Path, rows: int, repeat: int
+) -> dict[str, Any]:
     few = min(rows, FEW)
     chosen: dict[str, tuple[Peer, Path, int]] = {
         "sensorflow": (ours, large, rows),
@@ -81,7 +83,7 @@ def compare(here: Stand, large: Path, small: Path, rows: int, repeat: int) -> di
     return found
 
 
-def ours(here: Stand, path: Path) -> float:
+def ours(here: BenchmarkFleet, path: Path) -> float:
     took = here.take([path], "csv")
     return took.arriving + took.seconds
 
@@ -121,20 +123,20 @@ SELECT {COLUMNS.replace("dedupe_key", "CAST(encode(dedupe_key, 'hex') AS uuid)")
 """
 
 
-def adbc(here: Stand, path: Path) -> float:
+def adbc(here: BenchmarkFleet, path: Path) -> float:
     began = time.perf_counter()
     _ingest(here, arrow(path))
     return time.perf_counter() - began
 
 
-def adbc_ready(here: Stand, path: Path) -> float:
+def adbc_ready(here: BenchmarkFleet, path: Path) -> float:
     table = arrow(path)
     began = time.perf_counter()
     _ingest(here, table)
     return time.perf_counter() - began
 
 
-def _ingest(here: Stand, table: Any) -> None:
+def _ingest(here: BenchmarkFleet, table: Any) -> None:
     """Its driver writes no uuid: the key comes as bytes, into a table beside, and the server turns it."""
     import adbc_driver_postgresql.dbapi as driver
 
@@ -145,7 +147,7 @@ def _ingest(here: Stand, table: Any) -> None:
         connection.commit()
 
 
-def to_sql(here: Stand, path: Path) -> float:
+def to_sql(here: BenchmarkFleet, path: Path) -> float:
     made = reference.engine(here)
     with made.connect():
         began = time.perf_counter()
@@ -160,7 +162,7 @@ def to_sql(here: Stand, path: Path) -> float:
     return spent
 
 
-def duckdb_postgres(here: Stand, path: Path) -> float:
+def duckdb_postgres(here: BenchmarkFleet, path: Path) -> float:
     import duckdb
 
     connection = duckdb.connect(config={"threads": 1})
@@ -193,7 +195,7 @@ def _extension() -> Path | None:
     return None
 
 
-def dlt_filesystem(here: Stand, path: Path) -> float:
+def dlt_filesystem(here: BenchmarkFleet, path: Path) -> float:
     """The second run: the first makes the table."""
     os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
     import dlt

@@ -14,7 +14,7 @@ Bar = tuple[str, float, str]
 
 def bars(title: str, found: Sequence[Bar], unit: str) -> str:
     """Horizontal bars from zero, each with its value."""
-    most = max((value for _, value, _ in found), default=0) or 1
+    limit = max((value for _, value, _ in found), default=0) or 1
     height = TOP + ROW * len(found) + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT} role="img">',
@@ -23,7 +23,7 @@ def bars(title: str, found: Sequence[Bar], unit: str) -> str:
         f'<text x="12" y="24" font-size="15" font-weight="bold">{escape(title)}</text>',
     ]
     for number, (label, value, whose) in enumerate(found):
-        y, length = TOP + ROW * number, max((WIDTH - LEFT - RIGHT) * value / most, 1)
+        y, length = TOP + ROW * number, max((WIDTH - LEFT - RIGHT) * value / limit, 1)
         parts += [
             f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(label)}</text>',
             f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="18" fill="{COLOURS[whose]}"/>',

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from benchmarks.stand import Stand
+from benchmarks.stand import BenchmarkFleet
 from sensorflow.core.columns import READING
 
 COLUMNS = ", ".join(READING)
@@ -31,7 +31,7 @@ ON CONFLICT DO NOTHING
 CHUNK = 10_000
 
 
-def ready_rows(stand: Stand, files: int) -> dict[str, list[str]]:
+def ready_rows(stand: BenchmarkFleet, files: int) -> dict[str, list[str]]:
     """The rows that are in the table now as files of the server's, in text and in binary: one for each
     file that they came from, in its order."""
     made: dict[str, list[str]] = {"text": [], "binary": []}
@@ -44,7 +44,7 @@ def ready_rows(stand: Stand, files: int) -> dict[str, list[str]]:
     return made
 
 
-def copy(stand: Stand, paths: list[str], form: str) -> float:
+def copy(stand: BenchmarkFleet, paths: list[str], form: str) -> float:
     """Seconds of (a)."""
     began = time.perf_counter()
     for path in paths:
@@ -86,11 +86,11 @@ def script(engine: sa.Engine, path: Path, number: int) -> None:
 DRIVERS = {"script": "psycopg2", "script_psycopg3": "psycopg"}
 
 
-def engine(stand: Stand, driver: str = "psycopg") -> sa.Engine:
+def engine(stand: BenchmarkFleet, driver: str = "psycopg") -> sa.Engine:
     return sa.create_engine(stand.server.url.replace("postgresql://", f"postgresql+{driver}://"))
 
 
-def scripted(stand: Stand, paths: list[Path], driver: str) -> float:
+def scripted(stand: BenchmarkFleet, paths: list[Path], driver: str) -> float:
     """Seconds of (b), its connection made before."""
     made = engine(stand, driver)
     with made.connect():

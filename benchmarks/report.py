@@ -69,9 +69,9 @@ def goals(found: Found) -> str:
 
 
 def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, bool]]:
-    def goal(what: str, wanted: float, value: float | None, most: bool = False) -> Any:
-        holds = value is not None and (value <= wanted if most else value >= wanted)
-        return what, f"{'at most' if most else 'at least'} {wanted:g}", value, holds
+    def goal(what: str, wanted: float, value: float | None, limit: bool = False) -> Any:
+        holds = value is not None and (value <= wanted if limit else value >= wanted)
+        return what, f"{'at most' if limit else 'at least'} {wanted:g}", value, holds
 
     small, scale, peers = (runs.get(name, {}) for name in ("small_files", "scale", "peers"))
     yield goal(

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import inputs
 from benchmarks.small_files import empty
 from benchmarks.stack import Broker, Fleet, fleet, spent
-from benchmarks.stand import Stand, spread, stand
+from benchmarks.stand import BenchmarkFleet, spread, stand
 from benchmarks.throughput import MILLION
 
 WORKERS = (1, 2, 4)
@@ -73,7 +73,9 @@ def progress(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def workers(here: Stand, server: Broker, pool: int, repeat: int, files: int) -> dict[str, Any]:
+def workers(
+    here: BenchmarkFleet, server: Broker, pool: int, repeat: int, files: int
+) -> dict[str, Any]:
     rates, parts = [], []
     with fleet(here, server, pool) as made:
         made.worker.start()
@@ -103,7 +105,7 @@ def workers(here: Stand, server: Broker, pool: int, repeat: int, files: int) -> 
     return {"workers": pool, "files": files, "rows_per_second": spread(rates), "cpu_seconds": parts}
 
 
-def backlog(here: Stand, server: Broker, waiting: int, repeat: int) -> dict[str, Any]:
+def backlog(here: BenchmarkFleet, server: Broker, waiting: int, repeat: int) -> dict[str, Any]:
     """The daemon and two workers work on the oldest of so many waiting files."""
     rates = []
     timed = min(TIMED, waiting)
@@ -141,7 +143,7 @@ def flush(server: Broker) -> None:
             client.flushall()
 
 
-def table(here: Stand, full: int, rows: int, repeat: int) -> dict[str, Any]:
+def table(here: BenchmarkFleet, full: int, rows: int, repeat: int) -> dict[str, Any]:
     """One file into a table of so many readings, which lie in the same weeks and in the same index."""
     path = inputs.write(here.root / "table.csv", rows)
     here.reset()

@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks import inputs, machine, reference
 from benchmarks.stack import Broker, Fleet, fleet, spent
-from benchmarks.stand import Stand, spread, stand
-from sensorflow.flow.publish import WINDOW
+from benchmarks.stand import BenchmarkFleet, spread, stand
+from sensorflow.flow.publish import MIN_WINDOW
 
 ROWS = 100
 SETTINGS = {
@@ -41,7 +41,7 @@ def measure(
         server = Broker(broker, here.root)
         try:
             with fleet(here, server, os.cpu_count() or 1) as made:
-                drops = Drops(here, files)
+                drops = FileDropper(here, files)
                 made.worker.start()
                 for _ in range(repeat):
                     runs["one"].append(waiting(made, drops, "one", files))
@@ -57,10 +57,10 @@ def measure(
     return tell(files, broker, runs, rss)
 
 
-class Drops:
+class FileDropper:
     """Makes batches of files, no two of the same content, and drops them as a logger does."""
 
-    def __init__(self, here: Stand, files: int) -> None:
+    def __init__(self, here: BenchmarkFleet, files: int) -> None:
         self.files = files
         self._rows, self._batch = 0, 0
         self._made = here.root / "made"
@@ -82,7 +82,7 @@ class Drops:
             part.rename(self.drop / path.name)
 
 
-def begin(made: Fleet, drops: Drops, way: str) -> None:
+def begin(made: Fleet, drops: FileDropper, way: str) -> None:
     """A daemon of this round, warm; an empty ledger."""
     made.daemon.env = {**made.env, **SETTINGS.get(way, {})}
     made.daemon.start()
@@ -93,30 +93,30 @@ def begin(made: Fleet, drops: Drops, way: str) -> None:
     empty(made.stand)
 
 
-def empty(here: Stand) -> None:
+def empty(here: BenchmarkFleet) -> None:
     here.sql.execute("TRUNCATE raw_readings, files, arrivals, file_events CASCADE")
     here.settle()
 
 
-def waiting(made: Fleet, drops: Drops, way: str, files: int) -> dict[str, Any]:
+def waiting(made: Fleet, drops: FileDropper, way: str, files: int) -> dict[str, Any]:
     begin(made, drops, way)
     paths = drops.make(files)
     before = made.cpu()
     made.hold()
     drops.put(paths)
     made.wait(lambda: sum(made.counts().values()) == files)
-    made.wait(lambda: made.published() >= min(files, WINDOW))
+    made.wait(lambda: made.published() >= min(files, MIN_WINDOW))
     arrived = made.cpu()
     made.go_on()
     made.wait(lambda: made.drained(files) and made.taken())
     seconds, rows = made.span()
     found = counted(files, rows, seconds, spent(before, made.cpu()))
-    made.daemon.end(20)
+    made.daemon.terminate(20)
     empty(made.stand)
     return found | {"daemon_before_worker": round(arrived["daemon"] - before["daemon"], 2)}
 
 
-def running(made: Fleet, drops: Drops) -> dict[str, Any]:
+def running(made: Fleet, drops: FileDropper) -> dict[str, Any]:
     begin(made, drops, "one")
     paths = drops.make(drops.files)
     before, began = made.cpu(), time.time()
@@ -127,7 +127,7 @@ def running(made: Fleet, drops: Drops) -> dict[str, Any]:
     ).fetchone()
     seconds = float(last[0]) - began  # type: ignore[index]
     found = counted(drops.files, made.span()[1], seconds, spent(before, made.cpu()))
-    made.daemon.end(20)
+    made.daemon.terminate(20)
     empty(made.stand)
     return found
 
@@ -144,7 +144,7 @@ def counted(files: int, rows: int, seconds: float, cpu: dict[str, float]) -> dic
     }
 
 
-def script(here: Stand, drops: Drops, driver: str, files: int) -> dict[str, Any]:
+def script(here: BenchmarkFleet, drops: FileDropper, driver: str, files: int) -> dict[str, Any]:
     paths = drops.make(files)
     own, database = time.process_time(), machine.cpu(here.server.process.pid)
     seconds = reference.scripted(here, paths, driver)
@@ -158,13 +158,13 @@ def script(here: Stand, drops: Drops, driver: str, files: int) -> dict[str, Any]
     return found
 
 
-def peak(made: Fleet, drops: Drops, rows: int) -> float:
+def peak(made: Fleet, drops: FileDropper, rows: int) -> float:
     """Megabytes of the worker's largest process, when it has taken a large file too."""
     begin(made, drops, "one")
     drops.put(drops.make(1, rows))
     made.wait(lambda: made.drained(1))
     found = machine.peak_mb(made.worker.pid)
-    made.daemon.end(20)
+    made.daemon.terminate(20)
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.stand import Stand
+from benchmarks.stand import BenchmarkFleet
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded.process import Process
 from sensorflow.embedded.stack import celery
@@ -26,9 +26,9 @@ class Broker:
 
     def __init__(self, kind: str, root: Path) -> None:
         if kind == "rabbitmq":
-            from servers import Place, RabbitMQ
+            from servers import RabbitMQ, ServerFolder
 
-            self._rabbit = RabbitMQ(Place(root, root / "logs"))
+            self._rabbit = RabbitMQ(ServerFolder(root, root / "logs"))
             self._rabbit.start()
             self.url, self.stop = self._rabbit.fresh(), self._rabbit.stop
             self.pid = self._rabbit._popen.pid if self._rabbit._popen else None
@@ -36,13 +36,13 @@ class Broker:
             valkey = Valkey(root, root / "logs")
             valkey.start()
             self.url, self.pid = valkey.url, valkey.process.pid
-            self.stop = lambda: valkey.process.end(30)
+            self.stop = lambda: valkey.process.terminate(30)
 
 
 class Fleet:
     """Daemon and one worker node. Everything stops at the end of `fleet`."""
 
-    def __init__(self, stand: Stand, broker: Broker, pool: int) -> None:
+    def __init__(self, stand: BenchmarkFleet, broker: Broker, pool: int) -> None:
         self.stand, self.broker = stand, broker
         self.env = {
             "SENSORFLOW_DATABASE_URL": stand.server.url,
@@ -114,14 +114,14 @@ class Fleet:
 
 
 @contextmanager
-def fleet(stand: Stand, broker: Broker, pool: int) -> Iterator[Fleet]:
+def fleet(stand: BenchmarkFleet, broker: Broker, pool: int) -> Iterator[Fleet]:
     made = Fleet(stand, broker, pool)
     try:
         yield made
     finally:
         for process in (made.worker, made.daemon):
-            if process.alive:
-                process.end(20)
+            if process.is_alive:
+                process.terminate(20)
 
 
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from benchmarks import inputs, taking
-from benchmarks.taking import Taker, Took
+from benchmarks.taking import IntakeProcess, IntakeTimes
 from sensorflow import telemetry
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
@@ -27,14 +27,14 @@ from servers import place_for_servers
 FORMS = ("csv", "jsonl", "parquet")
 
 
-class Stand:
+class BenchmarkFleet:
     """source: keys of each source; keys: of the settings, above all tables."""
 
     def __init__(
         self, root: Path, server: Postgres, source: Table | None = None, **keys: Any
     ) -> None:
         self.root, self.server = root, server
-        self._taker: Taker | None = None
+        self._taker: IntakeProcess | None = None
         self.project = root / "project"
         self.project.mkdir(exist_ok=True)
         self.configure(source, **keys)
@@ -51,7 +51,7 @@ class Stand:
         for form in FORMS:
             (self.project / f"drop-{form}").mkdir(exist_ok=True)
         self._rest()
-        self.world = taking.world_of(self.project)
+        self.services = taking.world_of(self.project)
 
     def reset(self) -> None:
         """No file, no row, nothing left to write: every run begins alike."""
@@ -71,12 +71,12 @@ class Stand:
 
     def arrive(self, path: Path, source: str) -> int:
         """Land and register a file; returns its number."""
-        return taking.arrive(self.world, path, source)
+        return taking.arrive(self.services, path, source)
 
-    def take(self, paths: list[Path], source: str) -> Took:
+    def take(self, paths: list[Path], source: str) -> IntakeTimes:
         """Files all the way, one after the other, as a worker takes them."""
         if self._taker is None:
-            self._taker = Taker(self.project, self.server.process.pid or 0)
+            self._taker = IntakeProcess(self.project, self.server.process.pid or 0)
         return self._taker.take(paths, source)
 
     def _rest(self) -> None:
@@ -87,24 +87,24 @@ class Stand:
     def close(self) -> None:
         self._rest()
         self.sql.close()
-        self.world.ledger.close()  # type: ignore[attr-defined]
+        self.services.ledger.close()  # type: ignore[attr-defined]
 
 
 @contextmanager
-def stand(**settings: Any) -> Iterator[Stand]:
+def stand(**settings: Any) -> Iterator[BenchmarkFleet]:
     telemetry.configure("ERROR")
     with place_for_servers() as place:
         server = Postgres(place.root, place.logs)
         server.start()
         try:
             migrate.upgrade(server.url)
-            made = Stand(place.root, server, **settings)
+            made = BenchmarkFleet(place.root, server, **settings)
             try:
                 yield made
             finally:
                 made.close()
         finally:
-            server.process.end(60)
+            server.process.terminate(60)
 
 
 def spread(values: list[float]) -> dict[str, Any]:

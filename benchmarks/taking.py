@@ -21,16 +21,16 @@ from pathlib import Path
 from benchmarks import machine
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.feeds.folder.feed import OpenFile
+from sensorflow.flow.file_task import Services
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
 from sensorflow.flow.register import Found, register
-from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
 
 
 @dataclass
-class Took:
+class IntakeTimes:
     """Files taken in: seconds of landing and registering, then of all stages; CPU of both sides of
     the stages; of each stage, what the ledger says."""
 
@@ -42,7 +42,7 @@ class Took:
     stages: dict[str, float] = field(default_factory=dict)
 
 
-class Taker:
+class IntakeProcess:
     """The process."""
 
     def __init__(self, project: Path, server_pid: int) -> None:
@@ -51,7 +51,7 @@ class Taker:
         root = Path(__file__).resolve().parents[1]
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root)
 
-    def take(self, paths: list[Path], source: str) -> Took:
+    def take(self, paths: list[Path], source: str) -> IntakeTimes:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         asked = {"source": source, "paths": [str(path.resolve()) for path in paths]}
@@ -59,48 +59,48 @@ class Taker:
         answer = self._process.stdout.readline()
         if not answer:
             raise SystemExit(f"the process that takes files ended with {self._process.wait()}")
-        return Took(**json.loads(answer))
+        return IntakeTimes(**json.loads(answer))
 
     def close(self) -> None:
         self._process.communicate()
 
 
-def world_of(project: Path) -> World:
+def world_of(project: Path) -> Services:
     settings = bootstrap.settings(project)
-    return bootstrap.world(settings, "benchmark", bootstrap.ledger(settings, "benchmark"))
+    return bootstrap.services(settings, "benchmark", bootstrap.ledger(settings, "benchmark"))
 
 
-def arrive(world: World, path: Path, source: str) -> int:
+def arrive(services: Services, path: Path, source: str) -> int:
     """Land and register a file; returns its number."""
     with path.open("rb") as stream:
-        taken = land(world.landing, OpenFile(source, os.fsencode(path.name), stream))
+        taken = land(services.landing, OpenFile(source, os.fsencode(path.name), stream))
     assert taken is not None
     now = datetime.now(UTC)
-    return register(world.ledger, world.settings, Found(taken[1], taken[0], now, now)).file_id
+    return register(services.ledger, services.settings, Found(taken[1], taken[0], now, now)).file_id
 
 
-def take(world: World, paths: list[Path], source: str, server_pid: int) -> Took:
+def take(services: Services, paths: list[Path], source: str, server_pid: int) -> IntakeTimes:
     began = time.perf_counter()
-    numbers = [arrive(world, path, source) for path in paths]
+    numbers = [arrive(services, path, source) for path in paths]
     arrived = time.perf_counter()
     own, database = time.process_time(), machine.cpu(server_pid)
     for number in numbers:
-        [done] = process(world, Task([number]), lambda _claim: nullcontext())
+        [done] = process(services, Task([number]), lambda _claim: nullcontext())
         assert done.outcome is Outcome.LOADED, done
     ended = time.perf_counter()
-    return Took(
+    return IntakeTimes(
         files=len(paths),
         arriving=arrived - began,
         seconds=ended - arrived,
         own_cpu=time.process_time() - own,
         database_cpu=machine.cpu(server_pid) - database,
-        stages=_stages(world, numbers),
+        stages=_stages(services, numbers),
     )
 
 
-def _stages(world: World, numbers: list[int]) -> dict[str, float]:
+def _stages(services: Services, numbers: list[int]) -> dict[str, float]:
     spent: dict[str, float] = {}
-    for event in (e for n in numbers for e in world.ledger.history(n) if e.seconds):
+    for event in (e for n in numbers for e in services.ledger.history(n) if e.seconds):
         spent[event.stage] = spent.get(event.stage, 0.0) + event.seconds
     return {stage: round(seconds, 4) for stage, seconds in spent.items()}
 
@@ -110,10 +110,10 @@ def main() -> None:
 
     project, server_pid = Path(sys.argv[1]), int(sys.argv[2])
     telemetry.configure("ERROR")
-    world = world_of(project)
+    services = world_of(project)
     for line in sys.stdin:
         asked = json.loads(line)
-        found = take(world, [Path(path) for path in asked["paths"]], asked["source"], server_pid)
+        found = take(services, [Path(path) for path in asked["paths"]], asked["source"], server_pid)
         print(json.dumps(asdict(found)), flush=True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inputs, machine, reference
-from benchmarks.stand import Stand, spread, stand
+from benchmarks.stand import BenchmarkFleet, spread, stand
 
 MILLION = 1_000_000
 Case = tuple[str, int, int]
@@ -38,7 +38,9 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
     return {"core": core, "cases": found}
 
 
-def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool) -> dict[str, Any]:
+def case(
+    here: BenchmarkFleet, form: str, rows: int, files: int, repeat: int, quick: bool
+) -> dict[str, Any]:
     paths = inputs.many(here.root / "inputs", rows, files, form)
     sample = min(rows, 10_000) if quick else rows
     few = inputs.many(here.root / "few", sample, 1, form) if quick else paths
@@ -70,7 +72,7 @@ def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool
     return tell(form, rows, files, sample, times, ours)
 
 
-def check(here: Stand, rows: int) -> None:
+def check(here: BenchmarkFleet, rows: int) -> None:
     if (found := here.rows()) != rows:
         raise SystemExit(
             f"{found:,} rows in the table, {rows:,} expected: no figure of that is one"

@@ -17,7 +17,7 @@ HEAD = "time,sensor,type,value,unit\n"
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedFile:
     """A file to drop, and the readings that it must yield."""
 
     source: str
@@ -31,28 +31,28 @@ def _row(number: int, sensor: str, draw: random.Random) -> str:
     return f"{time},{sensor},temperature,{20 + draw.gauss(0, 2):.3f},degC\n"
 
 
-def csv(name: str, rows: int, seed: int) -> Made:
+def csv(name: str, rows: int, seed: int) -> GeneratedFile:
     draw = random.Random(seed)
     text = HEAD + "".join(_row(n, f"tank-{seed}", draw) for n in range(rows))
-    return Made("plant", name, text.encode(), rows)
+    return GeneratedFile("plant", name, text.encode(), rows)
 
 
-def corrected(first: Made) -> Made:
+def corrected(first: GeneratedFile) -> GeneratedFile:
     """The same file, one day later, with every hundredth value corrected."""
     lines = first.content.decode().splitlines(keepends=True)
     for at in range(1, len(lines), 100):
         cells = lines[at].split(",")
         lines[at] = ",".join([*cells[:3], "19.000", cells[4]])
-    return Made(first.source, first.name, "".join(lines).encode(), first.readings)
+    return GeneratedFile(first.source, first.name, "".join(lines).encode(), first.readings)
 
 
-def corrupt(whole: Made) -> Made:
+def corrupt(whole: GeneratedFile) -> GeneratedFile:
     """gzip, cut off in the middle as a lost connection leaves it."""
     packed = gzip.compress(whole.content, mtime=0)
-    return Made("plant", "cut-off.csv.gz", packed[: len(packed) // 2], 0)
+    return GeneratedFile("plant", "cut-off.csv.gz", packed[: len(packed) // 2], 0)
 
 
-def json_lines(name: str, rows: int, seed: int) -> Made:
+def json_lines(name: str, rows: int, seed: int) -> GeneratedFile:
     draw = random.Random(seed)
     first = int(START.timestamp() * 1000)
     out = io.StringIO()
@@ -60,10 +60,10 @@ def json_lines(name: str, rows: int, seed: int) -> Made:
         value = round(60 + draw.gauss(0, 5), 2)
         json.dump({"t": first + 250 * n, "id": "kiln-1", "q": "temperature", "v": value}, out)
         out.write("\n")
-    return Made("lines", name, gzip.compress(out.getvalue().encode(), mtime=0), rows)
+    return GeneratedFile("lines", name, gzip.compress(out.getvalue().encode(), mtime=0), rows)
 
 
-def parquet(name: str, rows: int, seed: int) -> Made:
+def parquet(name: str, rows: int, seed: int) -> GeneratedFile:
     draw = random.Random(seed)
     table = pa.table(
         {
@@ -76,4 +76,4 @@ def parquet(name: str, rows: int, seed: int) -> Made:
     )
     sink = io.BytesIO()
     pq.write_table(table, sink)
-    return Made("tables", name, sink.getvalue(), rows)
+    return GeneratedFile("tables", name, sink.getvalue(), rows)

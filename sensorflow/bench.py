@@ -28,12 +28,12 @@ from sensorflow.core.states import WORK
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.process import cpu
 from sensorflow.embedded.state import ROOT_HOME
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.flow.file_task import Services
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
 from sensorflow.flow.register import Found, register
-from sensorflow.flow.work import World
 from sensorflow.ports.catalog import Catalog
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Task
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchResult:
     """The median round. seconds: all stages, without landing and registering (`arriving`, seconds).
 
     database_share: PostgreSQL's share of the CPU time of all rounds. peak_mb: peak memory of this process,
@@ -91,7 +91,7 @@ class Measured:
 
 def bench(
     path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
-) -> Measured:
+) -> BenchResult:
     """Load a file and measure it. Raises Permanent, with its code, if the file would be quarantined."""
     rounds = ROUNDS if path.stat().st_size <= SMALL else 1
     with _place() as place:
@@ -101,14 +101,14 @@ def bench(
             migrate.upgrade(server.url)
             settings = _settings(place, server.url, profile, source, rounds)
             ledger = bootstrap.ledger(settings, "bench")
-            world = bootstrap.world(settings, "bench", ledger)
-            _warm(ledger, world, path, rounds)
+            services = bootstrap.services(settings, "bench", ledger)
+            _warm(ledger, services, path, rounds)
             own, database = time.process_time(), cpu(server.process.pid)
-            found = [_round(ledger, world, path, n) for n in range(1, rounds + 1)]
+            found = [_round(ledger, services, path, n) for n in range(1, rounds + 1)]
             own, database = time.process_time() - own, cpu(server.process.pid) - database
             ledger.close()
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
     middle = sorted(found, key=lambda one: one.seconds)[len(found) // 2]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     whole = replace(
@@ -130,7 +130,7 @@ def _place() -> Iterator[Path]:
             above.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix="bench-", dir=above))
     except OSError as error:
-        raise Misuse(f"{above or tempfile.gettempdir()}: {error.strerror}") from error
+        raise UsageError(f"{above or tempfile.gettempdir()}: {error.strerror}") from error
     made.chmod(0o755)
     try:
         yield made
@@ -152,31 +152,31 @@ def _settings(
     return settings.model_copy(update={"sources": sources, "profiles": {name: how}})
 
 
-def _warm(ledger: Ledger, world: World, path: Path, rounds: int) -> None:
+def _warm(ledger: Ledger, services: Services, path: Path, rounds: int) -> None:
     """Import and connect whatever is done lazily, so that it does not count as a file's time."""
     with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
-        _round(ledger, world, path, 0)
+        _round(ledger, services, path, 0)
 
 
-def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
+def _round(ledger: Ledger, services: Services, path: Path, number: int) -> BenchResult:
     source, began = f"round-{number}", time.perf_counter()
     key = os.fsencode(path.name)
     with path.open("rb") as stream:
-        taken = land(world.landing, OpenFile(source, key, stream))
+        taken = land(services.landing, OpenFile(source, key, stream))
     if taken is None:
-        raise Misuse(f"{path} changed while it was read; try again when it is complete")
+        raise UsageError(f"{path} changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
-    made = register(ledger, world.settings, Found(taken[1], taken[0], now, now))
+    made = register(ledger, services.settings, Found(taken[1], taken[0], now, now))
     arrived = time.perf_counter()
-    [done] = process(world, Task([made.file_id]), lambda _claim: nullcontext())
+    [done] = process(services, Task([made.file_id]), lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived
     if done.outcome is not Outcome.LOADED:
-        raise done.error or Misuse(f"{path}: {done.text}")
+        raise done.error or UsageError(f"{path}: {done.text}")
     view = ledger.file(made.file_id)
     assert view is not None
-    return Measured(
+    return BenchResult(
         file=str(path),
         bytes=taken[0].size,
         arriving=arrived - began,
@@ -196,7 +196,7 @@ def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 
-def hints(found: Measured, project: Settings) -> Iterator[str]:
+def hints(found: BenchResult, project: Settings) -> Iterator[str]:
     """Yield suggestions for the settings, based on the measurement."""
     if found.database_share > 0.6:
         deferred = 'dedupe_index = "deferred" for files that are loaded in bulk, or '

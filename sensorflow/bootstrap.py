@@ -17,15 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow import crash, plugins
+from sensorflow import failpoints, plugins
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded import state
 from sensorflow.environment import folder
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
@@ -33,14 +33,14 @@ from sensorflow.settings import Settings
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.layers.local import LocalLayers
-    from sensorflow.adapters.postgres.audit import PostgresBooks
-    from sensorflow.adapters.postgres.closing import Closing
-    from sensorflow.flow.audit import Sight
-    from sensorflow.flow.housekeeping import Done, Housekeeping
+    from sensorflow.adapters.postgres.audit import PostgresAuditStore
+    from sensorflow.adapters.postgres.sealing import SealResult
+    from sensorflow.flow.audit import AuditContext
+    from sensorflow.flow.file_task import Services
+    from sensorflow.flow.heartbeats import HeartbeatSender
+    from sensorflow.flow.housekeeping import Housekeeping, StepResult
     from sensorflow.flow.intake.leases import Leases
-    from sensorflow.flow.pulse import Heart
-    from sensorflow.flow.work import World
-    from sensorflow.ports.backlog import Backlog, Beside
+    from sensorflow.ports.backlog import Backlog, GatedPath
     from sensorflow.ports.feed import Feed
     from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.objects import MakeStore, ObjectStore
@@ -57,9 +57,9 @@ def settings(
 ) -> Settings:
     """Load the settings that apply here, from file and environment.
 
-    copy: a copy of the settings file to read instead. anywhere: allow no project. Raises Misuse.
+    copy: a copy of the settings file to read instead. anywhere: allow no project. Raises UsageError.
     """
-    crash.refuse_outside_tests()
+    failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
     path = settings_.find(here := start or folder())
     if not anywhere:
@@ -70,29 +70,29 @@ def settings(
 
 
 def project(path: str | os.PathLike[str]) -> Settings:
-    """Load the settings of a project, given its folder or its sensorflow.toml. Raises Misuse."""
+    """Load the settings of a project, given its folder or its sensorflow.toml. Raises UsageError."""
     found = Path(path)
     file = found / settings_.FILE_NAME if found.is_dir() else found
     if not file.is_file():
-        raise Misuse(f"{file}: no such file; run `sensorflow init` there", Code.SETTINGS)
+        raise UsageError(f"{file}: no such file; run `sensorflow init` there", Code.SETTINGS)
     made = settings_.load(file.absolute())
     settings_.require_whole(made)
     return made
 
 
-def who(role: str) -> str:
+def process_name(role: str) -> str:
     return f"{role}@{socket.gethostname()}:{os.getpid()}"
 
 
 def database_url(settings: Settings) -> str:
-    """Return the database URL: as set, or that of the running embedded server. Raises Misuse."""
+    """Return the database URL: as set, or that of the running embedded server. Raises UsageError."""
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
 
 
 def require_sessions(settings: Settings) -> None:
-    """Raises Misuse if a pooler that is not in session mode is in front of the database."""
+    """Raises UsageError if a pooler that is not in session mode is in front of the database."""
     from sensorflow.adapters.postgres import inspect
 
     inspect.require_sessions(database_url(settings))
@@ -104,10 +104,10 @@ def broker_url(settings: Settings) -> str:
     return _embedded(settings, "broker").broker_url
 
 
-def _embedded(settings: Settings, what: str) -> state.Running:
+def _embedded(settings: Settings, what: str) -> state.RunningStack:
     running = state.running(settings.data_folder)
     if running is None:
-        raise Misuse(
+        raise UsageError(
             f"no {what}: `sensorflow up` is not running {_where(settings)}; start it there, "
             f"or set {what}_url in sensorflow.toml"
         )
@@ -140,7 +140,7 @@ def differs(settings: Settings) -> str | None:
 
 
 def flower_password(settings: Settings) -> tuple[str, str]:
-    """Return Flower's password (as set, or generated once) and where it is, as text. Raises Misuse."""
+    """Return Flower's password (as set, or generated once) and where it is, as text. Raises UsageError."""
     if settings.flower_password is not None:
         return settings.flower_password.get_secret_value(), "the password of flower_password"
     path = state.home(settings.data_folder) / "flower-password"
@@ -148,38 +148,38 @@ def flower_password(settings: Settings) -> tuple[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return state.secret(path), f"the password in {path}"
     except OSError as error:
-        raise Misuse(f"{path}: {error.strerror}; set flower_password instead") from error
+        raise UsageError(f"{path}: {error.strerror}; set flower_password instead") from error
 
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
-    return PostgresLedger(database_url(settings), who(role), deferred=settings.deferred)
+    return PostgresLedger(database_url(settings), process_name(role), deferred=settings.deferred)
 
 
-def books(settings: Settings) -> PostgresBooks:
-    from sensorflow.adapters.postgres.audit import PostgresBooks
+def audit_store(settings: Settings) -> PostgresAuditStore:
+    from sensorflow.adapters.postgres.audit import PostgresAuditStore
 
     after = settings.deferred_close if settings.deferred else None
-    return PostgresBooks(database_url(settings), who("audit"), after)
+    return PostgresAuditStore(database_url(settings), process_name("audit"), after)
 
 
-def close_months(settings: Settings) -> list[Closing]:
+def seal_months(settings: Settings) -> list[SealResult]:
     """Seal the months that are due, if the dedupe index is deferred."""
-    from sensorflow.adapters.postgres import closing
+    from sensorflow.adapters.postgres import sealing
 
     if not settings.deferred:
         return []
     url = database_url(settings)
-    found = closing.months(url, settings.deferred_close)
-    return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
+    found = sealing.months(url, settings.deferred_close)
+    return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
 
 
 def collect_garbage(settings: Settings) -> int:
     """Remove partial files that killed writers left behind an hour ago or earlier. Returns their number."""
-    from sensorflow.adapters.local.garbage import collect
+    from sensorflow.adapters.local.garbage import remove_unfinished
 
     stores = (landing(settings), quarantine(settings), lake(settings))
-    found = sum(store.collect(GARBAGE) for store in stores)
-    return found + collect(settings.data_folder / "archive", GARBAGE)
+    found = sum(store.remove_unfinished(GARBAGE) for store in stores)
+    return found + remove_unfinished(settings.data_folder / "archive", GARBAGE)
 
 
 def collect_garbage_daily(settings: Settings) -> int:
@@ -215,49 +215,49 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
     """Return all periodic tasks, for the engine that runs them."""
     from sensorflow.flow.housekeeping import (
         RETAIN,
-        RETAIN_EVERY,
+        RETENTION_SECONDS,
         Housekeeping,
         Step,
-        each,
+        run_all,
         sweeping,
         tidying,
     )
-    from sensorflow.flow.retain import retain
+    from sensorflow.flow.retention import apply_retention
 
     stores = lake(settings), landing(settings)
 
-    def seal() -> Done:
-        return {month.month.name: month.outcome for month in close_months(settings)}
+    def seal() -> StepResult:
+        return {month.month.name: month.outcome for month in seal_months(settings)}
 
-    def collect() -> Done:
+    def collect() -> StepResult:
         garbage = collect_garbage_daily(settings)
         return {"half written": garbage} if garbage else {}
 
-    def drop() -> Done:
+    def drop() -> StepResult:
         dropped = drop_empty_months(settings)
         return {"empty months": dropped} if dropped else {}
 
-    expire = partial(retain, ledger, *stores, settings)
+    expire = partial(apply_retention, ledger, *stores, settings)
     steps = (
         sweeping(ledger, publisher, settings),
         tidying(ledger, *stores, settings),
-        Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
+        Step(RETAIN, RETENTION_SECONDS, partial(run_all, (seal, expire, collect, drop))),
     )
     return Housekeeping(ledger, steps)
 
 
-def sight(settings: Settings, source: str | None = None) -> Sight:
+def audit_context(settings: Settings, source: str | None = None) -> AuditContext:
     """Return the context of an audit."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
-    from sensorflow.flow.audit import Sight
+    from sensorflow.flow.audit import AuditContext
 
     intake = ledger(settings, "audit")
-    here = world(settings, "audit", intake)
+    here = services(settings, "audit", intake)
     growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
     found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
-    every = [*found, *_brought(settings)]
-    return Sight(here, books(settings), intake, every, growing, scratch, source)
+    every = [*found, *_plugin_feed(settings)]
+    return AuditContext(here, audit_store(settings), intake, every, growing, scratch, source)
 
 
 @contextmanager
@@ -270,14 +270,14 @@ def scratch() -> Iterator[LocalLayers]:
 
 
 def landing(settings: Settings) -> Landing:
-    """Raises Misuse."""
+    """Raises UsageError."""
     return Landing(store(settings, "landing"))
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
     """Return the store of a zone of `settings.storage`. foreign: see `LocalObjects`.
 
-    Raises Misuse if the package of the store cannot be imported.
+    Raises UsageError if the package of the store cannot be imported.
     """
     folder = settings.zone_folder(zone)
     if folder is not None:
@@ -294,7 +294,7 @@ def lake(settings: Settings) -> LocalLayers:
 
 
 def publisher(settings: Settings) -> Publisher:
-    """Raises Misuse."""
+    """Raises UsageError."""
     if not settings.by_celery:
         return broker(settings)()
     from sensorflow.adapters.queues.celery import CeleryPublisher
@@ -305,23 +305,23 @@ def publisher(settings: Settings) -> Publisher:
 def broker(settings: Settings) -> Callable[[], Broker]:
     """Return the factory of a plugin's broker; call it once per process.
 
-    Raises Misuse if the package cannot be imported.
+    Raises UsageError if the package cannot be imported.
     """
     url = broker_url(settings)
     made: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
     return partial(made, url, settings.home)
 
 
-def world(settings: Settings, role: str, ledger: FileLedger) -> World:
-    from sensorflow.flow.work import World
+def services(settings: Settings, role: str, ledger: FileLedger) -> Services:
+    from sensorflow.flow.file_task import Services
 
-    return World(
+    return Services(
         ledger=ledger,
         landing=landing(settings),
         lake=lake(settings),
         quarantine=quarantine(settings),
         settings=settings,
-        owner=who(role),
+        owner=process_name(role),
     )
 
 
@@ -330,36 +330,36 @@ def identity() -> str:
     return f"{host.process()} {secrets.token_hex(4)}"
 
 
-def heart(settings: Settings, ledger: Ledger, mine: str) -> Heart:
-    from sensorflow.flow.pulse import Heart
+def heartbeat_sender(settings: Settings, ledger: Ledger, mine: str) -> HeartbeatSender:
+    from sensorflow.flow.heartbeats import HeartbeatSender
 
-    return Heart(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
+    return HeartbeatSender(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
     """Return the intake leases. mine: the daemon's `identity`."""
     from sensorflow.flow.intake.leases import Leases
 
-    return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
+    return Leases(ledger, sources, process_name("daemon"), mine, settings.lease, host.has_ended)
 
 
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Return the feeds of all sources, for the intake."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
-    from sensorflow.adapters.feeds.folder.watch import Watch
+    from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
 
-    def feed(folder: Folder) -> Feed:
+    def feed(folder: DropFolder) -> Feed:
         if folder.source.growing:
             return GrowingFolder(folder)
         return FolderFeed(folder, ledger, settings.rescan, watch)
 
-    watch = Watch()
-    return [*map(feed, folders(settings)), *_brought(settings)]
+    watch = InotifyWatcher()
+    return [*map(feed, folders(settings)), *_plugin_feed(settings)]
 
 
-def _brought(settings: Settings) -> list[Feed]:
-    """Return the feeds of plugins. Raises Misuse if one cannot be imported."""
+def _plugin_feed(settings: Settings) -> list[Feed]:
+    """Return the feeds of plugins. Raises UsageError if one cannot be imported."""
     return [
         plugins.load(plugins.Group.FEEDS, source.kind)(name, source, settings.home)
         for name, source in settings.sources.items()
@@ -372,7 +372,7 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
     quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
-    return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
+    return FolderFeed(DropFolder(source, root.resolve(), quiet, Path()), ledger)
 
 
 def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
@@ -382,25 +382,25 @@ def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
     return [FolderBacklog(folder, ledger) for folder in folders(settings)]
 
 
-def beside(path: Path, settings: Settings) -> Beside | None:
+def gated_path(path: Path, settings: Settings) -> GatedPath | None:
     """Return the gate check of a single file, or None if it is not in the drop folder of a gated source."""
-    from sensorflow.adapters.feeds.folder.backlog import BesideGate
+    from sensorflow.adapters.feeds.folder.backlog import FolderGatedPath
 
     for drop in folders(settings):
         if drop.source.gate and path.resolve().is_relative_to(drop.root.resolve()):
-            return BesideGate(drop, path)
+            return FolderGatedPath(drop, path)
     return None
 
 
-def folders(settings: Settings) -> list[Folder]:
+def folders(settings: Settings) -> list[DropFolder]:
     """Return the drop folders of all folder sources."""
     archive = settings.data_folder / "archive"
     return [
-        Folder(name, settings.path(source.path), source, archive / name)
+        DropFolder(name, settings.path(source.path), source, archive / name)
         for name, source in settings.folders.items()
     ]
 
 
 def quarantine(settings: Settings) -> QuarantineZone:
-    """Raises Misuse."""
+    """Raises UsageError."""
     return QuarantineZone(store(settings, "quarantine", FILES))

@@ -34,9 +34,9 @@ class Daemon:
     ) -> None:
         self._sources = [feed.name for feed in feeds]
         mine = bootstrap.identity()
-        self._heart = bootstrap.heart(settings, ledger, mine)
-        taking = self._heart.loop(Role.INTAKE, sources=self._sources)
-        sending = self._heart.loop(Role.PUBLISHER)
+        self._heartbeats = bootstrap.heartbeat_sender(settings, ledger, mine)
+        taking = self._heartbeats.add_loop(Role.INTAKE, sources=self._sources)
+        sending = self._heartbeats.add_loop(Role.PUBLISHER)
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
         sweeper = bootstrap.sweeper(settings, ledger, queue_, sending.touch)
         self._publisher = PublisherLoop(settings, ledger, queue_, sending, sweeper)
@@ -51,7 +51,7 @@ class Daemon:
     def run(self) -> None:
         """Run until `stop` is called."""
         self._leases.start()
-        self._heart.start()
+        self._heartbeats.start()
         self._intake.start()
         publisher = threading.Thread(target=self._publisher.run, name="publisher")
         publisher.start()
@@ -62,7 +62,7 @@ class Daemon:
             self.stop()
             self._leases.stop()
             publisher.join()
-            self._heart.stop()
+            self._heartbeats.stop()
             emit(Event.DAEMON_STOPPED)
 
 

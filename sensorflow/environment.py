@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
@@ -23,11 +23,11 @@ def names_project(environ: Mapping[str, str]) -> bool:
 
 
 def folder() -> Path:
-    """Return the current folder. Raises Misuse if it was removed."""
+    """Return the current folder. Raises UsageError if it was removed."""
     try:
         return Path.cwd()
     except OSError as error:
-        raise Misuse(
+        raise UsageError(
             "the current folder no longer exists: cd to your project", Code.SETTINGS
         ) from error
 
@@ -41,7 +41,7 @@ class Variables:
         self._tables: set[tuple[str, ...]] = set()
 
     def overlay(self, given: dict[str, Any]) -> None:
-        """Merge the variables into `given`, the settings of the file. Raises Misuse."""
+        """Merge the variables into `given`, the settings of the file. Raises UsageError."""
         self._tables = set(_tables(given))
         for variable, value in sorted(self._environ.items()):
             name = variable.removeprefix(PREFIX)
@@ -57,7 +57,7 @@ class Variables:
             place.append(_spelt(part, target))
             inner = target.setdefault(place[-1], {})
             if not isinstance(inner, dict):
-                raise Misuse(
+                raise UsageError(
                     f"{variable}: {'.'.join(place)} is set to {inner!r}, which is not a table; "
                     "set only one of the two",
                     Code.SETTINGS,
@@ -105,7 +105,7 @@ def _secret(variable: str, path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
-        raise Misuse(
+        raise UsageError(
             f"{variable}: {path}: {error.strerror}; the variable must name a readable file",
             Code.SETTINGS,
         ) from error

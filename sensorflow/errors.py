@@ -1,7 +1,7 @@
 """Error codes, remedies and exception classes.
 
 The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or `Permanent`
-(the file cannot be loaded as it is). `Misuse` is a user's mistake in a command or a setting.
+(the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a setting.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sensorflow.shown import shown, shown_in
+from sensorflow.escaping import escape, escape_all
 
 
 class Code(StrEnum):
@@ -223,8 +223,8 @@ class SensorflowError(Exception):
     _kept = "\n"
 
     def __init__(self, code: Code, message: str, **place: Any) -> None:
-        message = shown(message, keep=self._kept)
-        place = shown_in(place)
+        message = escape(message, keep=self._kept)
+        place = escape_all(place)
         super().__init__(code, message, place)
         self.code = code
         self.message = message
@@ -303,18 +303,18 @@ class DecoderFailed(Permanent):
     counts, and the last one quarantines."""
 
 
-class Misuse(SensorflowError):
+class UsageError(SensorflowError):
     """A user's mistake. `str()` is the one-line message for that user."""
 
     def __init__(self, message: str, code: Code = Code.COMMAND, **place: Any) -> None:
         super().__init__(code, message, **place)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_misuse, (self.message, self.code, self.place))
+        return (_rebuild_usage_error, (self.message, self.code, self.place))
 
     def __str__(self) -> str:
         return self.message
 
 
-def _rebuild_misuse(message: str, code: Code, place: dict[str, Any]) -> Misuse:
-    return Misuse(message, code, **place)
+def _rebuild_usage_error(message: str, code: Code, place: dict[str, Any]) -> UsageError:
+    return UsageError(message, code, **place)

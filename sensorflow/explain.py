@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sensorflow.core.nearest import meant
+from sensorflow.core.nearest import did_you_mean
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
@@ -17,7 +17,7 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
     key = ".".join(first.keys)
     if first.type == "extra_forbidden":
         known = list(_fields(model, first.keys[:-1], given))
-        hint = meant(first.keys[-1], known, f"known: {', '.join(known)}")
+        hint = did_you_mean(first.keys[-1], known, f"known: {', '.join(known)}")
         return key, f"unknown key {key!r}; {hint}"
     if first.type == "missing":
         return key, f"{key}: is required"

@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 
 from sensorflow.disk import explained, nearest, owned, user
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.settings import Settings
 from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
-    """Raises Misuse for the first source folder that does not exist, or cannot be read or emptied."""
+    """Raises UsageError for the first source folder that does not exist, or cannot be read or emptied."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             told, todo = found
             key = f"sources.{name}.path = {str(source.path)!r}"
-            raise Misuse(f"{key}: {told}; {todo}", Code.SETTINGS)
+            raise UsageError(f"{key}: {told}; {todo}", Code.SETTINGS)
 
 
 def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
@@ -59,7 +59,7 @@ def data_fault(folder: Path) -> tuple[str, str] | None:
 
 
 def require_data(settings: Settings) -> None:
-    """Create the data folder. Raises Misuse if it cannot be created or written."""
+    """Create the data folder. Raises UsageError if it cannot be created or written."""
     folder = settings.data_folder
     try:
         if (fault := data_fault(folder)) is None:
@@ -67,4 +67,4 @@ def require_data(settings: Settings) -> None:
         told = "; ".join(fault)
     except OSError as error:
         told = explained(error) or f"{folder}: {error.strerror}"
-    raise Misuse(f"data = {str(settings.data)!r}: {told}", Code.SETTINGS)
+    raise UsageError(f"data = {str(settings.data)!r}: {told}", Code.SETTINGS)

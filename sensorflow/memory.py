@@ -11,22 +11,23 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-ENOUGH = 300 << 20
+RESIDENT_FLOOR_BYTES = 300 << 20
 """Below this resident size (bytes) no memory is returned: the next batch would fault it in again, page by
 page, which costs a tenth of a large file's CPU time."""
 
-WORTH = 32 << 20
+TRIM_STEP_BYTES = 32 << 20
 """Growth in bytes since the last time after which memory is returned again; memory in use cannot be."""
 
-MANY = 8
+LARGE_FILE_BATCHES = 8
 """A file with more batches than this counts as large."""
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE, _NEVER = 32 << 20, 1 << 30
 
 
-def frugal() -> None:
-    """Use one heap for all threads and for Arrow, which returns memory only when `lean` requests it.
+def configure_allocator() -> None:
+    """Use one heap for all threads and for Arrow, which returns memory only when `trimming_heap` requests
+    it.
 
     Call it before Arrow is imported and before a second thread starts. It has little effect without glibc.
     """
@@ -51,20 +52,20 @@ def without_pandas() -> None:
     sys.meta_path.insert(0, _WithoutPandas())
 
 
-def lean(batches: Iterable[T]) -> Iterator[T]:
+def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
     """Yield the batches; return free memory to the system whenever this process has grown large.
 
     By itself, the C library keeps free memory between blocks in use, which adds up to 60 MB and more.
     """
-    number, least = 0, ENOUGH
+    number, least = 0, RESIDENT_FLOOR_BYTES
     for batch in batches:
         number += 1
         yield batch
         if number > 1 and resident() > least:
-            _give_back()
-            least = max(ENOUGH, resident() + WORTH)
-    if number > MANY:
-        _give_back()
+            _trim_heap()
+            least = max(RESIDENT_FLOOR_BYTES, resident() + TRIM_STEP_BYTES)
+    if number > LARGE_FILE_BATCHES:
+        _trim_heap()
 
 
 def resident() -> int:
@@ -76,7 +77,7 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _give_back() -> None:
+def _trim_heap() -> None:
     if _trim is not None:
         _trim(0)
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sensorflow.core.profile import formats
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.errors import Code, Transient, UsageError
 
 
 class Group(StrEnum):
@@ -46,17 +46,18 @@ def load(group: Group, name: str) -> Any:
 def loaded(group: Group, name: str) -> tuple[Any, str]:
     """Import the object of an entry point; return it with a description of its package.
 
-    Raises Misuse if there is no such entry point, or if its package (named in the message) fails to import.
+    Raises UsageError if there is no such entry point, or if its package (named in the message) fails to
+    import.
     """
     found = list(entry_points(group=group, name=name))
     if not found:
         there = ", ".join(names(group)) or "none"
-        raise Misuse(f"{name!r} is not installed; installed {group}: {there}", Code.SETTINGS)
+        raise UsageError(f"{name!r} is not installed; installed {group}: {there}", Code.SETTINGS)
     try:
         return found[0].load(), _package(found[0])
     except Exception as error:
         what = f"{name!r} of {_package(found[0])} cannot be imported"
-        raise Misuse(f"{what}: {type(error).__name__}: {error}", Code.SETTINGS) from error
+        raise UsageError(f"{what}: {type(error).__name__}: {error}", Code.SETTINGS) from error
 
 
 def _package(point: EntryPoint) -> str:
@@ -73,7 +74,7 @@ class Decoders:
         """Return a format's reader. Raises Transient if the import fails: another host may have it."""
         try:
             found, package = loaded(Group.DECODERS, name)
-        except Misuse as error:
+        except UsageError as error:
             do = "install the package again on this host; the file waits"
             raise Transient(Code.HOST, f"format {error.message}; {do}", do=do) from error
         from sensorflow.core.formats.foreign import guarded

@@ -14,7 +14,7 @@ from sensorflow.errors import REMEDY
 if TYPE_CHECKING:
     from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
-    from sensorflow.ports.backlog import Waiting
+    from sensorflow.ports.backlog import GatedFile
     from sensorflow.ports.catalog import Catalog
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
@@ -27,7 +27,7 @@ OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
 @dataclass(frozen=True)
-class Lasting:
+class LongOutage:
     """A failure that has kept files from being loaded for a minute or more.
 
     code: with its name. todo: what to do. passing: it may still be an outage that ends by itself.
@@ -69,11 +69,11 @@ class Status:
     totals: dict[str, Totals]
     activity: dict[str, Activity]
     checks: list[Check] = field(default_factory=list)
-    stuck: list[Lasting] = field(default_factory=list)
+    stuck: list[LongOutage] = field(default_factory=list)
     differs: str | None = None
     silent: dict[str, float] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
-    gated: list[Waiting] = field(default_factory=list)
+    gated: list[GatedFile] = field(default_factory=list)
     flower: str | None = None
     flower_login: str = ""
 
@@ -121,9 +121,9 @@ def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Sta
         {n: sums for n, sums in ledger.totals().items() if source in (None, n)},
         activity,
         processes(settings, ledger),
-        lasting(bootstrap.database_url(settings)),
+        long_outages(bootstrap.database_url(settings)),
         bootstrap.differs(settings),
-        silent(settings, activity),
+        silent_sources(settings, activity),
         [n for n in settings.sources if n not in activity and source in (None, n)],
         waiting(settings, ledger, source),
         running.flower_url if running else None,
@@ -143,13 +143,13 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     digest = bootstrap.shared_digest(settings)
     beats = ledger.heartbeats()
     found = list(health(beats, digest, has_ended, settings.by_celery))
-    if any(beat.pulse.state.get("busy") for beat in beats):
+    if any(beat.report.state.get("busy") for beat in beats):
         waiting = sum(source.waiting for source in ledger.activity().values())
         found += stalled(beats, waiting)
     return found
 
 
-def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
+def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
     """Return the sources without a file for longer than `silent_after`, with the age in seconds."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
@@ -160,30 +160,30 @@ def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, fl
     return found
 
 
-def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[Waiting]:
+def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
     """Return what waits for gates, for all sources or one. Unreadable folders are skipped.
 
     Raises Transient.
     """
     from sensorflow import bootstrap
 
-    found: list[Waiting] = []
+    found: list[GatedFile] = []
     if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
-    books = bootstrap.books(settings)
+    books = bootstrap.audit_store(settings)
     for backlog in bootstrap.backlogs(settings, ledger):
-        if source in (None, backlog.name) and backlog.reachable():
-            found += backlog.waiting(books)
+        if source in (None, backlog.name) and backlog.is_reachable():
+            found += backlog.gated_files(books)
     return found
 
 
-def lasting(url: str) -> list[Lasting]:
+def long_outages(url: str) -> list[LongOutage]:
     """Raises Transient."""
     from sensorflow.adapters.postgres import inspect
 
     long_ago = datetime.now(UTC) - timedelta(seconds=inspect.OUTAGE)
     return [
-        Lasting(
+        LongOutage(
             row.code,
             row.files,
             row.since,
@@ -192,7 +192,7 @@ def lasting(url: str) -> list[Lasting]:
             row.since > long_ago,
             tuple(text for text in row.details if text and text != row.detail),
         )
-        for row in inspect.lasting(url, SHORT)
+        for row in inspect.long_outages(url, SHORT)
     ]
 
 

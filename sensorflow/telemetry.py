@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 import structlog
 
-from sensorflow.shown import shown_in
-from sensorflow.steady import Steady
+from sensorflow.escaping import escape_all
+from sensorflow.lossy_stream import LossyStream
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -114,9 +114,9 @@ class _Lines:
         self._file: Any = self._stream
 
     def use(self, stream: Any) -> None:
-        self._stream, self._file = stream, Steady(stream)
+        self._stream, self._file = stream, LossyStream(stream)
 
-    def anew(self) -> None:
+    def reopen_after_fork(self) -> None:
         """Use a new lock in a forked child: another thread may have held the old one during the fork."""
         self.use(self._stream)
 
@@ -125,7 +125,7 @@ class _Lines:
 
 
 _LINES = _Lines()
-os.register_at_fork(after_in_child=_LINES.anew)
+os.register_at_fork(after_in_child=_LINES.reopen_after_fork)
 
 
 def configure(level: str = "INFO") -> None:
@@ -141,7 +141,7 @@ def configure(level: str = "INFO") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([harmless] if terminal else [structlog.processors.ExceptionRenderer(trace)]),
+            *([escape_event] if terminal else [structlog.processors.ExceptionRenderer(trace)]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
@@ -150,9 +150,9 @@ def configure(level: str = "INFO") -> None:
     )
 
 
-def harmless(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Escape non-printable characters for a terminal. JSON lines are ASCII and need no escaping."""
-    return {name: shown_in(value) for name, value in event.items()}
+    return {name: escape_all(value) for name, value in event.items()}
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:

@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from sensorflow.errors import Code, Transient
 
-PATIENCE = 30.0
+START_TIMEOUT_SECONDS = 30.0
 """Seconds within which a new thread must begin to run."""
-SPARE = 256 << 20
+PROBE_BYTES = 256 << 20
 """Bytes of memory that a healthy host can provide."""
-STACK = 16 << 20
+STACK_BYTES = 16 << 20
 """Bytes that a new thread needs, with a margin."""
 
 
@@ -28,7 +28,7 @@ class Handle:
         self._done = threading.Event()
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return not self._done.is_set()
 
     def join(self, seconds: float | None = None) -> None:
@@ -55,67 +55,67 @@ def start(work: Callable[[], None]) -> Handle:
     try:
         _thread.start_new_thread(run, ())
     except (RuntimeError, MemoryError) as error:
-        if _full() and _given():
+        if _process_limit_reached() and _host_has_memory():
             raise MemoryError("no memory left to start a thread") from error
         raise Transient(
             Code.HOST, f"the operating system refuses to start a thread: {error}"
         ) from error
-    if not begun.wait(PATIENCE):
-        raise Transient(Code.HOST, f"a thread has not begun after {PATIENCE:g} s")
+    if not begun.wait(START_TIMEOUT_SECONDS):
+        raise Transient(Code.HOST, f"a thread has not begun after {START_TIMEOUT_SECONDS:g} s")
     return handle
 
 
-def lack(error: BaseException) -> BaseException | None:
+def exhaustion_in(error: BaseException) -> BaseException | None:
     """Return `error` or its cause if it is a lack of memory, threads or processes; else None."""
     if isinstance(error, BlockingIOError):  # EAGAIN from fork; as a cause it may come from a socket
         return error
-    return next((e for e in (error, error.__cause__) if e is not None and _lacks(e)), None)
+    return next((e for e in (error, error.__cause__) if e is not None and _is_exhaustion(e)), None)
 
 
-def _lacks(error: BaseException) -> bool:
+def _is_exhaustion(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or _threadless(error) or _unmapped(error)
+    return isinstance(error, MemoryError) or _is_thread_failure(error) or _is_mapping_failure(error)
 
 
-def _unmapped(error: BaseException) -> bool:
+def _is_mapping_failure(error: BaseException) -> bool:
     """Return whether the dynamic loader found no memory for a library that is loaded on first use."""
     texts = ("failed to map segment", "cannot allocate memory", "cannot create shared object")
     return isinstance(error, ImportError) and any(t in str(error).lower() for t in texts)
 
 
-def _threadless(error: BaseException) -> bool:
+def _is_thread_failure(error: BaseException) -> bool:
     """Return whether Python, or Arrow for its thread pool, could not start a thread."""
     texts = ("can't start new thread", "Failed to launch worker thread")
     return any(text in str(error) for text in texts)
 
 
-def refused(error: BaseException) -> str | None:
-    """Return why the host, not the file, caused a `lack`; None if the file did.
+def host_refusal(error: BaseException) -> str | None:
+    """Return why the host, not the file, caused a `exhaustion_in`; None if the file did.
 
     The file is at fault if the host could still provide memory to others. The memory held by the error's
     frames is released first.
     """
-    full = _full()
+    full = _process_limit_reached()
     traceback.clear_frames(error.__traceback__)
     gc.collect()
-    if not _given():
-        return f"the host refuses {SPARE >> 20} MiB of memory"
-    counted = _threadless(error) or isinstance(error, BlockingIOError)
+    if not _host_has_memory():
+        return f"the host refuses {PROBE_BYTES >> 20} MiB of memory"
+    counted = _is_thread_failure(error) or isinstance(error, BlockingIOError)
     return "the host refuses a thread or a process" if counted and not full else None
 
 
-def _given() -> bool:
+def _host_has_memory() -> bool:
     """Return whether the host provides memory (shared memory: a file's memory limit does not count it)."""
     with suppress(OSError):
-        mmap.mmap(-1, SPARE).close()
+        mmap.mmap(-1, PROBE_BYTES).close()
         return True
     return False
 
 
-def _full() -> bool:
+def _process_limit_reached() -> bool:
     """Return whether this process cannot get private memory for a thread."""
     with suppress(OSError):
-        mmap.mmap(-1, STACK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        mmap.mmap(-1, STACK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         return False
     return True

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from sensorflow import plugins
 from sensorflow.core.profile.strict import Strict
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 SECURE = ("rediss", "valkeys", "amqps")
 """Schemes of broker URLs that ask for TLS."""
@@ -36,52 +36,58 @@ class Tls(Strict):
 
 
 def check(key: str, tls: Tls) -> None:
-    """Raises Misuse for the first file of `tls` that cannot be read. key: the setting, as `broker_tls`."""
+    """Raises UsageError for the first file of `tls` that cannot be read. key: the setting, as
+    `broker_tls`."""
     for name, path in tls.files().items():
         if path is None:
             continue
         if not path.is_file():
-            raise Misuse(f"{key}.{name} = {str(path)!r}: no such file", Code.SETTINGS)
+            raise UsageError(f"{key}.{name} = {str(path)!r}: no such file", Code.SETTINGS)
         if not os.access(path, os.R_OK):
-            raise Misuse(f"{key}.{name} = {str(path)!r}: not readable by this user", Code.SETTINGS)
+            raise UsageError(
+                f"{key}.{name} = {str(path)!r}: not readable by this user", Code.SETTINGS
+            )
     if (tls.cert is None) != (tls.key is None):
         there, absent = ("cert", "key") if tls.key is None else ("key", "cert")
-        raise Misuse(f"{key}.{there} needs {key}.{absent} too", Code.SETTINGS)
+        raise UsageError(f"{key}.{there} needs {key}.{absent} too", Code.SETTINGS)
 
 
 def check_broker(url: str | None, tls: Tls | None) -> None:
-    """Raises Misuse if the broker URL and the TLS settings contradict each other."""
+    """Raises UsageError if the broker URL and the TLS settings contradict each other."""
     if url is None:
         if tls is not None:
-            raise Misuse(
+            raise UsageError(
                 "broker_tls: the embedded broker has no TLS; set broker_url", Code.SETTINGS
             )
         return
     scheme = urlsplit(url).scheme
     ssl = any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query))
     if ssl and scheme in plugins.CELERY:
-        raise Misuse("broker_url: set TLS options in broker_tls, not as ?ssl… here", Code.SETTINGS)
+        raise UsageError(
+            "broker_url: set TLS options in broker_tls, not as ?ssl… here", Code.SETTINGS
+        )
     if tls is not None and scheme not in plugins.CELERY:
-        raise Misuse(
+        raise UsageError(
             f"broker_tls is for Redis, Valkey and RabbitMQ; set TLS options of {scheme}:// in broker_url",
             Code.SETTINGS,
         )
     if tls is not None and scheme not in SECURE:
         secure = "amqps" if "amqp" in scheme else "rediss"
-        raise Misuse(
+        raise UsageError(
             f"broker_tls is set, but broker_url begins with {scheme}://; use {secure}://",
             Code.SETTINGS,
         )
 
 
 def database_url(url: str | None, tls: Tls | None) -> str | None:
-    """Return the URL with the TLS parameters for libpq. Raises Misuse if the URL has TLS parameters too."""
+    """Return the URL with the TLS parameters for libpq. Raises UsageError if the URL has TLS parameters
+    too."""
     if tls is None:
         return url
     if url is None:
-        raise Misuse("database_tls: the embedded database has no TLS; set database_url")
+        raise UsageError("database_tls: the embedded database has no TLS; set database_url")
     if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query)):
-        raise Misuse(
+        raise UsageError(
             "database_tls is set, and database_url has ?ssl… too; use only one of them",
             Code.SETTINGS,
         )

@@ -67,4 +67,4 @@ def bouncer(
         yield there
     finally:
         process.stop = signal.SIGTERM  # at once
-        process.end(10)
+        process.terminate(10)

@@ -12,12 +12,12 @@ from typing import Any
 import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
-from emptied import Clocked, Emptied
+from fresh_database import FreshDatabase, FreshDatabaseWithClock
 from hypothesis import settings
 from order import LongestFirst, position
-from servers import Place, RabbitMQ, place_for_servers
+from servers import RabbitMQ, ServerFolder, place_for_servers
 
-from sensorflow.adapters.postgres import migrate, settle
+from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
@@ -51,13 +51,13 @@ def background_errors() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
+def place() -> Iterator[ServerFolder]:
     with place_for_servers() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def postgres(place: Place) -> Iterator[Postgres]:
+def postgres(place: ServerFolder) -> Iterator[Postgres]:
     server = Postgres(place.root, place.logs)
     server.start()
     for name in ("fsync", "full_page_writes"):  # no test cuts the power of the machine
@@ -65,7 +65,7 @@ def postgres(place: Place) -> Iterator[Postgres]:
     _execute(server.url, "SELECT pg_reload_conf()")
     yield server
     server.process.stop = signal.SIGQUIT  # nothing of it is kept
-    server.process.end(30)
+    server.process.terminate(30)
 
 
 @pytest.fixture(scope="session")
@@ -96,15 +96,15 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
 
 
 @pytest.fixture(scope="session")
-def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], Emptied]]:
+def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
     """A database for each purpose: "unique" and "deferred" for each `dedupe_index`, and "clocked"."""
-    made: dict[str, Emptied] = {}
+    made: dict[str, FreshDatabase] = {}
 
-    def of(purpose: str) -> Emptied:
+    def of(purpose: str) -> FreshDatabase:
         if purpose not in made:
             url = _clone(postgres, template, f"spare_{purpose}")
-            settle.settle(url, purpose == "deferred")
-            made[purpose] = (Clocked if purpose == "clocked" else Emptied)(url)
+            index_mode.set_index_mode(url, purpose == "deferred")
+            made[purpose] = (FreshDatabaseWithClock if purpose == "clocked" else FreshDatabase)(url)
         return made[purpose]
 
     yield of
@@ -113,7 +113,7 @@ def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], Emptied
 
 
 @pytest.fixture
-def emptied(spare: Callable[[str], Emptied]) -> Iterator[str]:
+def emptied(spare: Callable[[str], FreshDatabase]) -> Iterator[str]:
     """The URL of a migrated, empty database that others have after this test: for a test that changes rows
     alone, and neither tables nor settings."""
     database = spare("unique")
@@ -122,10 +122,10 @@ def emptied(spare: Callable[[str], Emptied]) -> Iterator[str]:
 
 
 @pytest.fixture
-def clocked(spare: Callable[[str], Emptied]) -> Iterator[Clocked]:
+def clocked(spare: Callable[[str], FreshDatabase]) -> Iterator[FreshDatabaseWithClock]:
     """As `emptied`, with a time that the test moves."""
     database = spare("clocked")
-    assert isinstance(database, Clocked)
+    assert isinstance(database, FreshDatabaseWithClock)
     yield database
     database.empty()
 
@@ -139,20 +139,20 @@ def index(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def indexed(database: str, index: str) -> str:
     """The URL of a database for each `dedupe_index`."""
-    settle.settle(database, index == "deferred")
+    index_mode.set_index_mode(database, index == "deferred")
     return database
 
 
 @pytest.fixture(scope="session")
-def valkey(place: Place) -> Iterator[Valkey]:
+def valkey(place: ServerFolder) -> Iterator[Valkey]:
     server = Valkey(place.root, place.logs)
     server.start()
     yield server
-    server.process.end(30)
+    server.process.terminate(30)
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(place: Place) -> Iterator[RabbitMQ]:
+def rabbitmq(place: ServerFolder) -> Iterator[RabbitMQ]:
     server = RabbitMQ(place)
     server.start()
     yield server

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from chaos.scene import Scene, scene, servers
+from chaos.scene import ChaosFleet, scene, servers
 from fleet import Fleet, Manifest, rows, text
 
 from sensorflow.testing.project import settings_text
@@ -50,7 +50,7 @@ LEFT = "SELECT count(*) FROM files WHERE source = 'flood' AND state = 'loaded'"
 
 
 @dataclass
-class Flood:
+class FileFlood:
     """Files that lie ready beside the drop folders, and what they hold."""
 
     fleet: Fleet
@@ -87,13 +87,13 @@ class Flood:
 
 
 def run(
-    where: Scene, folder: Path, files: int, say: Callable[[str], object] = print
+    where: ChaosFleet, folder: Path, files: int, say: Callable[[str], object] = print
 ) -> tuple[list[float], int]:
     """Seconds of each file of the quiet source, and how many readings are not in the database."""
     for name in ("flood", "quiet"):
         (folder / name).mkdir()
     fleet = Fleet(folder, where.database, where.broker, settings=SETTINGS, level="WARNING")
-    flood = Flood(fleet, files)
+    flood = FileFlood(fleet, files)
     try:
         ready = flood.prepare()
         fleet.start("daemon", "worker", "beat")
@@ -118,18 +118,18 @@ def run(
         fleet.stop()
 
 
-def _loaded(where: Scene) -> dict[str, datetime]:
+def _loaded(where: ChaosFleet) -> dict[str, datetime]:
     with psycopg.connect(where.database, options="-c timezone=UTC") as connection:
         return dict(connection.execute(LOADED).fetchall())
 
 
-def _through(where: Scene) -> int:
+def _through(where: ChaosFleet) -> int:
     with psycopg.connect(where.database) as connection:
         row = connection.execute(LEFT).fetchone()
         return int(row[0]) if row else 0
 
 
-def _steps(where: Scene, flood: Flood) -> list[str]:
+def _steps(where: ChaosFleet, flood: FileFlood) -> list[str]:
     """Of each file of the quiet source the seconds that each step took."""
     with psycopg.connect(where.database) as connection:
         files = connection.execute(TIMES).fetchall()

@@ -112,7 +112,7 @@ class Fleet:
 
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
         """Names are daemon, daemon-…, loop, loop-… (a worker without Celery), flower, beat, and any that
-        begin with worker. env, crash (see `sensorflow.crash`): for these alone."""
+        begin with worker. env, crash (see `sensorflow.failpoints`): for these alone."""
         celery = ["celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sensorflow.core.heartbeat import Pulse, Role
+from sensorflow.core.heartbeat import LoopReport, Role
+from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.intake.parts import Parts
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.pulse import Loop
 from sensorflow.ports.feed import Feed
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
@@ -26,7 +26,7 @@ class Looks:
     ) -> None:
         names = [feed.name for feed in feeds]
         leases = Leases(ledger, names, "test", "test", 60, lambda _: True)
-        loop = Loop(Pulse(Role.INTAKE, "host", 1, "test", "", {}), threading.Event())
+        loop = LoopStatus(LoopReport(Role.INTAKE, "host", 1, "test", "", {}), threading.Event())
         self.intake = Intake(settings, feeds, landing, ledger, leases, loop, self._registered)
         self.intake.start()
         leases.keep()
@@ -38,7 +38,7 @@ class Looks:
     def look(self) -> bool:
         """Take what all feeds have now; returns whether there was anything."""
         self._grew = False
-        self.intake._heed_leases()
+        self.intake._apply_lease_changes()
         for source in self.intake._strategies:
             self.intake._rewind(source)
         self.intake._poll(time.monotonic())
@@ -48,9 +48,9 @@ class Looks:
 
     def state(self) -> dict[str, Any]:
         """What the daemon's heartbeat says."""
-        pulse = self.intake._loop.pulse()
-        assert pulse is not None
-        return pulse.state
+        report = self.intake._loop.report()
+        assert report is not None
+        return report.state
 
     def parts(self, source: str) -> Parts:
         found = self.intake.strategy(source)

@@ -84,15 +84,15 @@ def chained(message: Message) -> list[Task]:
 
 
 def quarantine_it(ledger: Ledger, file_id: int) -> None:
-    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts())
+    ledger.dead_letter(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts())
     held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
     assert held is not None
-    ledger.quarantined(held, "there", DONE)
+    ledger.mark_quarantined(held, "there", DONE)
 
 
 def waiting(ledger: Ledger, count: int) -> list[int]:
     """New files, published in one message."""
     ids = [add(ledger, b"%d.csv" % n, n + 1) for n in range(count)]
-    first, *others = ledger.due(100, 100)
-    ledger.published([first, *(replace(o, sent_with=first.file_id) for o in others)])
+    first, *others = ledger.pending(100, 100)
+    ledger.mark_sent([first, *(replace(o, sent_with=first.file_id) for o in others)])
     return ids

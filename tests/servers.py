@@ -23,13 +23,13 @@ from sensorflow.embedded.process import free_port
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerFolder:
     root: Path
     logs: Path
 
 
 @contextmanager
-def place_for_servers() -> Iterator[Place]:
+def place_for_servers() -> Iterator[ServerFolder]:
     """A folder that the servers' user can enter, also when the tests run as root."""
     above = None
     if os.geteuid() == 0:
@@ -38,7 +38,7 @@ def place_for_servers() -> Iterator[Place]:
     root = Path(tempfile.mkdtemp(prefix="test-", dir=above))
     root.chmod(0o755)
     try:
-        yield Place(root, root / "logs")
+        yield ServerFolder(root, root / "logs")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -59,7 +59,7 @@ AT_ONCE = 8
 class RabbitMQ:
     """A broker with its own data, ports and Erlang node; a virtual host for each test."""
 
-    def __init__(self, place: Place, also: str = "") -> None:
+    def __init__(self, place: ServerFolder, also: str = "") -> None:
         """also: another address that it listens at."""
         self._also = also
         self._folder = place.root / "rabbitmq"

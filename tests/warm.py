@@ -33,7 +33,7 @@ IMPORTS = (
     *("celery.worker.autoscale", "celery.worker.consumer.delayed_delivery", "celery.worker.loops"),
     *("celery.worker.strategy", "kombu.transport.pyamqp", "kombu.transport.redis"),
     *("sqlalchemy.dialects.postgresql.psycopg", "sensorflow.adapters.postgres.migrate"),
-    *("sensorflow.adapters.postgres.inspect", "sensorflow.adapters.postgres.together"),
+    *("sensorflow.adapters.postgres.inspect", "sensorflow.adapters.postgres.batch_loading"),
     *("sensorflow.adapters.feeds.folder.growing", "sensorflow.adapters.feeds.folder.manifests"),
     *("sensorflow.adapters.feeds.folder.watch", "sensorflow.adapters.layers.local"),
     *("sensorflow.bootstrap", "sensorflow.cli.commands", "sensorflow.daemon"),

@@ -1,16 +1,16 @@
 """The Celery workers: ``celery -A workers worker``. Each task takes one file through
 ``sensorflow.flow``."""
 
-from sensorflow import memory, steady
+from sensorflow import lossy_stream, memory
 
-memory.frugal()
+memory.configure_allocator()
 memory.without_pandas()
 
 from workers import flower  # noqa: E402 - its imports need the lines above
 from workers.app import app, command  # noqa: E402
 
 if command() is not None:
-    steady.streams()
+    lossy_stream.install()
 flower.guard()
 
 __all__ = ["app"]

@@ -10,12 +10,12 @@ from celery import Celery
 
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.queues.celery import configuration
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from workers import configured
 from workers.schedule import schedule
 
 
-def settle() -> dict[str, Any]:
+def configure() -> dict[str, Any]:
     """Returns all of Celery's settings, derived from sensorflow's. Invalid settings end the command with
     one line."""
     try:
@@ -23,7 +23,7 @@ def settle() -> dict[str, Any]:
         broker = bootstrap.broker_url(settings)
         if _COMMAND in ("worker", "beat"):
             bootstrap.require_sessions(settings)
-    except Misuse as error:
+    except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure(settings.log_level)
     with suppress(
@@ -34,7 +34,7 @@ def settle() -> dict[str, Any]:
         **configuration(broker, settings.to_broker),
         "beat_schedule": schedule(settings),
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
-        "beat_scheduler": "workers.pulse:Scheduler",
+        "beat_scheduler": "workers.heartbeats:Scheduler",
         "beat_max_loop_interval": 5,  # maximum seconds between two ticks, each of which sends a heartbeat
         "timezone": "UTC",
         # a task is acknowledged when its outcome is in the ledger, not when it is received
@@ -74,10 +74,10 @@ _COMMAND = command()
 _TASKS = [] if _COMMAND == "beat" else ["workers.tasks", "workers.signals"]
 
 app = Celery("sensorflow", include=_TASKS)
-app.add_defaults(settle)
+app.add_defaults(configure)
 if _COMMAND == "worker":
-    from workers.events import Gathered
-    from workers.pulse import Pulse
+    from workers.events import EventBufferStep
+    from workers.heartbeats import HeartbeatStep
 
-    app.steps["consumer"].add(Gathered)
-    app.steps["consumer"].add(Pulse)
+    app.steps["consumer"].add(EventBufferStep)
+    app.steps["consumer"].add(HeartbeatStep)

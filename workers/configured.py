@@ -11,5 +11,5 @@ from sensorflow.settings import Settings
 @cache
 def settings() -> Settings:
     """Returns the settings as of the start of the process; children of a pool use their parent's. Later
-    changes of the file apply to the next process. Raises Misuse."""
+    changes of the file apply to the next process. Raises UsageError."""
     return bootstrap.settings()

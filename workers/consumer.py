@@ -16,7 +16,7 @@ from typing import Any
 from celery.exceptions import WorkerLostError
 from celery.worker import consumer, state
 
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.telemetry import Event, emit
 from workers import control, messages
 
@@ -74,9 +74,9 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
     def call_soon_ack(self, p: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """p: a message's `ack_log_error` or `reject_log_error`."""
-        return super().call_soon_ack(self._settle, p, *args, **options)
+        return super().call_soon_ack(self._acknowledge, p, *args, **options)
 
-    def _settle(self, p: Any, logger: Any = _LOG, errors: Any = (), *args: Any) -> None:
+    def _acknowledge(self, p: Any, logger: Any = _LOG, errors: Any = (), *args: Any) -> None:
         """Acknowledge or reject a message. Never raises: an exception in the event loop would drop the
         other callbacks of the same turn.
 
@@ -114,7 +114,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
                 handle(message)
             except (*away, MemoryError):
                 raise
-            except Misuse as error:
+            except UsageError as error:
                 self._refuse(message, error.message)
             except Exception as error:  # noqa: BLE001 - whatever a message raises
                 state.requests.pop(message.headers.get("id"), None)
@@ -127,13 +127,13 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         where = message.delivery_info.get("routing_key")
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
         if not message.acknowledged:
-            self._settle(message.reject_log_error)
+            self._acknowledge(message.reject_log_error)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Called for remote control commands. Tasks are checked in `messages`."""
         reason = _short(exc)
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
-        self._settle(message.ack_log_error)
+        self._acknowledge(message.ack_log_error)
 
 
 def _short(error: Exception) -> str:

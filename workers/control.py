@@ -12,7 +12,7 @@ from celery import Celery
 from kombu.pidbox import Node
 
 from sensorflow.adapters.queues.celery import QUEUES, task_name
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.telemetry import Event, emit
 
 MOST = 64
@@ -61,11 +61,11 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
     return f"{command[:50]!a} is refused, see docs/explanation/security.md"
 
 
-class Guarded(Node):  # type: ignore[misc]  # kombu has no types
+class GuardedNode(Node):  # type: ignore[misc]  # kombu has no types
     def handle_message(self, body: Any, message: Any = None) -> Any:
         try:
             self._check(body, message.headers if message else {})
-        except Misuse as error:
+        except UsageError as error:
             emit(
                 Event.MESSAGE_REFUSED, code=str(error.code), queue="commands", reason=error.message
             )
@@ -73,21 +73,21 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
         return super().handle_message(body, message)
 
     def _check(self, body: Any, headers: Any) -> None:
-        """Raises Misuse for a command that cannot be handled, or whose pattern could use the processor
+        """Raises UsageError for a command that cannot be handled, or whose pattern could use the processor
         endlessly."""
         if not isinstance(body, dict) or not isinstance(headers, dict):
-            raise Misuse("a command that is not an object", Code.MESSAGE)
+            raise UsageError("a command that is not an object", Code.MESSAGE)
         clock, to = headers.get("clock") or 0, body.get("destination")
         if type(clock) is not int or not 0 <= clock < _CLOCK:
-            raise Misuse("a command whose clock is not a number", Code.MESSAGE)
+            raise UsageError("a command whose clock is not a number", Code.MESSAGE)
         if to is not None and not (isinstance(to, list) and all(isinstance(n, str) for n in to)):
-            raise Misuse("a command whose destination is not a list of names", Code.MESSAGE)
+            raise UsageError("a command whose destination is not a list of names", Code.MESSAGE)
         if body.get("pattern") or body.get("matcher"):
-            raise Misuse("a command for a pattern of names", Code.MESSAGE)
+            raise UsageError("a command for a pattern of names", Code.MESSAGE)
         if not isinstance(body.get("method"), str):
-            raise Misuse("a command without a name", Code.MESSAGE)
+            raise UsageError("a command without a name", Code.MESSAGE)
         if not isinstance(body.get("arguments") or {}, dict):
-            raise Misuse("a command whose arguments are not an object", Code.MESSAGE)
+            raise UsageError("a command whose arguments are not an object", Code.MESSAGE)
         self._check_reply(body.get("reply_to"))
 
     def _check_reply(self, reply: Any) -> None:
@@ -96,7 +96,7 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
             return
         own = isinstance(reply, dict) and reply.get("exchange") == self.mailbox.reply_exchange.name
         if not own or not isinstance(reply.get("routing_key"), str):
-            raise Misuse("a command with a foreign reply exchange", Code.MESSAGE)
+            raise UsageError("a command with a foreign reply exchange", Code.MESSAGE)
 
     def handle(self, method: str, arguments: Any = None) -> Any:
         if reason := refusal(method, arguments or {}):
@@ -107,4 +107,4 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
 
 def guard(app: Celery) -> None:
     """Make the workers of `app` apply these checks."""
-    app.control.mailbox.node_cls = Guarded
+    app.control.mailbox.node_cls = GuardedNode

@@ -13,7 +13,7 @@ PAUSE = 0.2
 """Seconds for which events are collected. Each event carries its own time."""
 
 
-class Gathered(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """Celery sends buffered events in the next turn of its loop, which is almost always a single event."""
 
     requires = (Events,)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sensorflow import bootstrap
 from sensorflow.embedded import state
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from workers.app import command
 from workers.configured import settings
 
@@ -31,7 +31,7 @@ def guard() -> None:
     options.address = "127.0.0.1"
     _keep(options)
     _refuse_other_hosts()
-    if not _told():
+    if not _configured_hosts():
         options.basic_auth = [_word()]
 
 
@@ -67,7 +67,7 @@ def history() -> Path | None:
             reason = "others may write into it"
         else:
             return folder
-    except (OSError, Misuse) as error:
+    except (OSError, UsageError) as error:
         reason = str(error)
     sys.stderr.write(f"Flower will forget its tasks when it ends: {reason}\n")
     return None
@@ -109,11 +109,11 @@ def allowed(host: str, names: Collection[str]) -> bool:
 def _hosts() -> tuple[str, ...]:
     try:
         return settings().flower_hosts
-    except Misuse:
+    except UsageError:
         return ()
 
 
-def _told() -> bool:
+def _configured_hosts() -> bool:
     """Whether the user has configured who may access Flower."""
     given = (word.lstrip("-").partition("=")[0].replace("-", "_") for word in sys.argv[1:])
     named = any(os.environ.get(name) for name in ("FLOWER_BASIC_AUTH", "FLOWER_AUTH"))
@@ -123,7 +123,7 @@ def _told() -> bool:
 def _word() -> str:
     try:
         password, where = bootstrap.flower_password(settings())
-    except Misuse as error:
+    except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     sys.stderr.write(f"Flower asks for user {settings().flower_user} and {where}\n")
     return f"{settings().flower_user}:{password}"

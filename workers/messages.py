@@ -14,7 +14,7 @@ from kombu.utils.json import loads
 
 from sensorflow.adapters.queues.celery import QUEUES, RETAIN, SWEEP, TASKS, task_name
 from sensorflow.core.states import WORK
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 MOST = 1 << 20
 """Maximum bytes of a message. Ours have a few thousand."""
@@ -29,20 +29,20 @@ _SHOWN = ("argsrepr", "kwargsrepr", "origin", "root_id", "parent_id")
 
 
 def own(message: Any) -> None:
-    """Rebuild `message` (kombu's) in place from its known fields. Raises Misuse MESSAGE."""
+    """Rebuild `message` (kombu's) in place from its known fields. Raises UsageError MESSAGE."""
     headers, properties = message.headers, message.properties
     if not isinstance(headers, dict) or not isinstance(properties, dict):
-        raise Misuse("headers or properties that are not objects", Code.MESSAGE)
+        raise UsageError("headers or properties that are not objects", Code.MESSAGE)
     task = headers.get("task")
     if not isinstance(task, str):
-        raise Misuse("a message without the name of a task", Code.MESSAGE)
+        raise UsageError("a message without the name of a task", Code.MESSAGE)
     if task not in _NAMES:
-        raise Misuse(f"an unregistered task {task[:100]!a}", Code.MESSAGE)
+        raise UsageError(f"an unregistered task {task[:100]!a}", Code.MESSAGE)
     if not _short(headers.get("id"), 100):
-        raise Misuse("a message without an id", Code.MESSAGE)
+        raise UsageError("a message without an id", Code.MESSAGE)
     args, kwargs, embed = _body(message)
     if len(args) != (task not in _HOUSEKEEPING) or kwargs:  # the task validates the content
-        raise Misuse("arguments that this task does not take", Code.MESSAGE)
+        raise UsageError("arguments that this task does not take", Code.MESSAGE)
     chain = _chain(embed, args)
     message.headers = _headers(headers, task)
     # fields that request a reply or an order are left out
@@ -63,17 +63,19 @@ def _headers(given: dict[str, Any], task: str) -> dict[str, Any]:
 def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     if (message.content_type, message.content_encoding) != ("application/json", "utf-8"):
         kind = f"{message.content_type!a} in {message.content_encoding!a}"[:100]
-        raise Misuse(f"untrusted content of type {kind}", Code.MESSAGE)
+        raise UsageError(f"untrusted content of type {kind}", Code.MESSAGE)
     if len(message.body or b"") > MOST:
-        raise Misuse("a message that is too large", Code.MESSAGE)
+        raise UsageError("a message that is too large", Code.MESSAGE)
     try:
         args, kwargs, embed = loads(bytes(message.body))
     except Exception as error:  # kombu's decoder also builds dates and other objects
-        raise Misuse("a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE) from error
+        raise UsageError(
+            "a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE
+        ) from error
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
-        raise Misuse("a body that is not [args, kwargs, embed]", Code.MESSAGE)
+        raise UsageError("a body that is not [args, kwargs, embed]", Code.MESSAGE)
     if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
-        raise Misuse("arguments that are nested too deeply", Code.MESSAGE)
+        raise UsageError("arguments that are nested too deeply", Code.MESSAGE)
     return args, kwargs, embed
 
 
@@ -88,22 +90,22 @@ def _embed(chain: list[dict[str, Any]] | None) -> dict[str, Any]:
 
 
 def _chain(embed: dict[str, Any], args: list[Any]) -> list[dict[str, Any]] | None:
-    """Returns the following stages of the same file. Raises Misuse if the message asks to send anything
+    """Returns the following stages of the same file. Raises UsageError if the message asks to send anything
     else."""
     if any(embed.get(name) for name in ("callbacks", "errbacks", "chord")):
-        raise Misuse("a message with callbacks", Code.MESSAGE)
+        raise UsageError("a message with callbacks", Code.MESSAGE)
     links = embed.get("chain")
     if not links:
         return None
     if not isinstance(links, list) or len(links) >= len(WORK):
-        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
+        raise UsageError("a chain with other tasks than the stages of a file", Code.MESSAGE)
     return [_link(link, args) for link in links]
 
 
 def _link(link: Any, args: list[Any]) -> dict[str, Any]:
     options = link.get("options") if isinstance(link, dict) else None
     if not isinstance(options, dict) or not _one_of(link.get("task"), _LINKS):
-        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
+        raise UsageError("a chain with other tasks than the stages of a file", Code.MESSAGE)
     shown = ("argsrepr", "kwargsrepr", "task_id")
     kept = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
     for name in ("queue", "routing_key"):

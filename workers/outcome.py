@@ -10,7 +10,7 @@ from sensorflow.errors import SensorflowError
 from sensorflow.flow.outcomes import Outcome, Result
 
 
-def tell(results: list[Result]) -> str:
+def report_results(results: list[Result]) -> str:
     """Returns the task's result, or raises so that a chain ends here.
 
     If a message has several files, the worst outcome decides and the text counts the outcomes; the ledger
@@ -19,8 +19,8 @@ def tell(results: list[Result]) -> str:
     A retry is only displayed as one. The ledger holds the time of the next attempt and the publisher sends
     a new message, so no broker needs to keep a delayed one.
     """
-    own = [found for found in results if not found.along]
-    along = [found for found in results if found.along]
+    own = [found for found in results if not found.has_own_message]
+    along = [found for found in results if found.has_own_message]
     result = min(own, key=lambda found: _WORST.index(found.outcome))
     text, error = result.text, result.error
     if len(own) > 1:
@@ -31,7 +31,7 @@ def tell(results: list[Result]) -> str:
         error = error and SensorflowError(error.code, text)
     if result.outcome is Outcome.RETRY:
         raise Retry(message=text, exc=error, when=result.delay)
-    if result.outcome is Outcome.CONDEMNED:
+    if result.outcome is Outcome.DEAD_LETTERED:
         assert error is not None
         raise error
     if result.outcome is Outcome.FENCED:
@@ -45,6 +45,6 @@ def _kinds(results: list[Result]) -> str:
 
 
 _WORST = (
-    *(Outcome.CONDEMNED, Outcome.RETRY, Outcome.FENCED, Outcome.QUARANTINED),
-    *(Outcome.LOADED, Outcome.ADVANCED, Outcome.NOTHING),
+    *(Outcome.DEAD_LETTERED, Outcome.RETRY, Outcome.FENCED, Outcome.QUARANTINED),
+    *(Outcome.LOADED, Outcome.ADVANCED, Outcome.NOTHING_TO_DO),
 )

@@ -9,9 +9,9 @@ from functools import cache
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.engine.board import Board
+from sensorflow.flow.file_task import Services
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import LeaseKeeper, Lost
-from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.queue import Publisher
 from workers.configured import settings
@@ -23,8 +23,8 @@ board = Board()
 
 
 @cache
-def world() -> World:
-    return bootstrap.world(settings(), "worker", ledger())
+def services() -> Services:
+    return bootstrap.services(settings(), "worker", ledger())
 
 
 @cache
@@ -34,7 +34,7 @@ def ledger() -> PostgresLedger:
 
 @cache
 def publisher() -> Publisher:
-    return bootstrap.publisher(world().settings)
+    return bootstrap.publisher(services().settings)
 
 
 def housekeeping() -> Housekeeping:
@@ -43,7 +43,7 @@ def housekeeping() -> Housekeeping:
 
 def forget() -> None:
     """After a fork, drop everything that belongs to the parent."""
-    world.cache_clear()
+    services.cache_clear()
     ledger.cache_clear()
     publisher.cache_clear()
     keeper.cache_clear()
@@ -57,4 +57,4 @@ def keeper() -> LeaseKeeper:
 
 def keep(claims: Sequence[Claim]) -> AbstractContextManager[Lost]:
     """Renew the leases of `claims` as long as the work goes on, and say outside what is held."""
-    return keeper().claims(ledger(), claims)
+    return keeper().keep_claims(ledger(), claims)

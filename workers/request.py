@@ -8,12 +8,12 @@ from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.errors import Code
 from sensorflow.telemetry import Event, emit
 
 
-class HandedOver(Request):  # type: ignore[misc]  # celery has no types
+class PoolRequest(Request):  # type: ignore[misc]  # celery has no types
     """Rejects a message that cannot be handed over to a child."""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -21,7 +21,7 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
         super().__init_subclass__(**options)
         execute = cls.execute_using_pool
 
-        def execute_using_pool(self: HandedOver, pool: Any, **given: Any) -> Any:
+        def execute_using_pool(self: PoolRequest, pool: Any, **given: Any) -> Any:
             try:
                 return execute(self, pool, **given)
             except (TaskRevokedError, MemoryError, OSError):
@@ -55,10 +55,10 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
         self.reject(requeue=False)
 
 
-class Message(HandedOver):
+class Message(PoolRequest):
     """The message of a file, with the failpoints at its end."""
 
     def acknowledge(self) -> None:
-        crash.point(crash.Point.ACK)
+        failpoints.hit(failpoints.Failpoint.ACK)
         super().acknowledge()
-        crash.point(crash.Point.ACKED)
+        failpoints.hit(failpoints.Failpoint.ACKED)

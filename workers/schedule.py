@@ -11,7 +11,7 @@ from celery.beat import PersistentScheduler
 from celery.signals import beat_init
 
 from sensorflow.adapters.queues.celery import RETAIN, SWEEP, task_name
-from sensorflow.flow.housekeeping import RETAIN_EVERY
+from sensorflow.flow.housekeeping import RETENTION_SECONDS
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
@@ -25,8 +25,8 @@ def schedule(settings: Settings) -> dict[str, Any]:
         },
         "retain": {
             "task": task_name(RETAIN),
-            "schedule": RETAIN_EVERY,
-            "options": {"expires": RETAIN_EVERY},
+            "schedule": RETENTION_SECONDS,
+            "options": {"expires": RETENTION_SECONDS},
         },
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 from billiard import current_process
 from celery.signals import task_received, worker_init, worker_process_init, worker_ready
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.engine import child, watchdog
 from sensorflow.errors import Code, Transient
 from sensorflow.telemetry import Event, emit
@@ -42,7 +42,7 @@ def started(**_: Any) -> None:
 @task_received.connect
 def received(**_: Any) -> None:
     """Runs in the parent before a child gets the message."""
-    crash.point(crash.Point.RECEIVED)
+    failpoints.hit(failpoints.Failpoint.RECEIVED)
 
 
 @worker_ready.connect

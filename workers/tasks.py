@@ -13,9 +13,9 @@ from sensorflow.errors import SensorflowError
 from sensorflow.flow.housekeeping import TIDY
 from sensorflow.flow.process import process
 from sensorflow.ports.queue import Task
-from workers.outcome import tell
-from workers.process import housekeeping, keep, world
-from workers.request import HandedOver, Message
+from workers.outcome import report_results
+from workers.process import housekeeping, keep, services
+from workers.request import Message, PoolRequest
 
 EXPECTED = (SensorflowError,)
 """Faults of files and unavailable servers: logged as one line, without a traceback."""
@@ -25,7 +25,9 @@ EXPECTED = (SensorflowError,)
 
 def _run(message: dict[str, Any], only: Stage | None = None) -> str:
     """The message of a stage carries the following stages in its chain."""
-    return tell(process(world(), Task(file_ids_of(message), only, next_sent=True), keep))
+    return report_results(
+        process(services(), Task(file_ids_of(message), only, next_sent=True), keep)
+    )
 
 
 @shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
@@ -54,13 +56,13 @@ def quarantine(message: dict[str, Any]) -> str:
     return _run(message, Stage.QUARANTINE)
 
 
-@shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
+@shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=PoolRequest, send_events=False)
 def sweep() -> str:
     """Reconcile: send stale messages again, and collect garbage of finished files."""
     return _done(SWEEP, TIDY) or "another process has just done it"
 
 
-@shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)
+@shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=PoolRequest, send_events=False)
 def retain() -> str:
     """Apply retention, drop empty months, and seal past months."""
     return _done(RETAIN) or "nothing expires"

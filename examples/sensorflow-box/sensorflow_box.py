@@ -54,7 +54,7 @@ class BoxFeed(Feed):
         finally:  # the intake closes what it drops
             self._looking = False
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         with suppress(Transient):
             return bool(self._run("SELECT max(id) FROM box"))
         return False
@@ -72,12 +72,12 @@ class BoxFeed(Feed):
         *row, data = found[0]
         yield BoxFile(data, lambda: self._candidate(row))
 
-    def unchanged(self, candidate: Candidate) -> bool:
+    def is_unchanged(self, candidate: Candidate) -> bool:
         return bool(self._run("SELECT 1 FROM box WHERE id = ?", int(candidate.revision)))
 
-    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+    def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         for done in candidates:
-            if by.allowed():  # by its id: newer data under the key stay
+            if permit.is_allowed():  # by its id: newer data under the key stay
                 self._run("DELETE FROM box WHERE id = ?", int(done.revision))
         return {}
 

@@ -22,12 +22,12 @@ TAKE = """UPDATE line SET due = ?, receipt = receipt + 1 WHERE id IN
           (SELECT id FROM line WHERE due <= ? ORDER BY due, id LIMIT ?) RETURNING id, receipt, task"""
 
 
-def broker(url: str, home: Path) -> Line:
+def broker(url: str, home: Path) -> InMemoryBroker:
     """What the entry point names."""
-    return Line(home / unquote(urlsplit(url).path))
+    return InMemoryBroker(home / unquote(urlsplit(url).path))
 
 
-class Line:
+class InMemoryBroker:
     """See `ports.queue.Broker`. A message that is held is due again when that ends."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -50,13 +50,13 @@ class Line:
     def close(self) -> None:
         return
 
-    def receive(self, n: int, timeout: float) -> Sequence[Held]:
+    def receive(self, n: int, timeout: float) -> Sequence[HeldMessage]:
         until = time.monotonic() + timeout
         while not (found := self.run(TAKE, (now := self.clock()) + HELD, now, n)):
             if time.monotonic() >= until:
                 return []
             time.sleep(0.05)
-        return [Held(self, number, receipt, _task(text)) for number, receipt, text in found]
+        return [HeldMessage(self, number, receipt, _task(text)) for number, receipt, text in found]
 
     def run(self, sql: str, *values: Any) -> list[Any]:
         try:
@@ -73,10 +73,10 @@ def _task(text: str) -> Task:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldMessage:
     """A delivery. The receipt tells it from a later one of the same message."""
 
-    line: Line
+    line: InMemoryBroker
     number: int
     receipt: int
     task: Task

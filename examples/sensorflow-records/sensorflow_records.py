@@ -9,10 +9,10 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.binding import decoded
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot
-from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.decoded import DecodedReading, Readings
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 
@@ -43,4 +43,4 @@ def _take(number: int, offset: int, raw: bytes, found: Readings) -> None:
     name, unit = TYPES.get(kind, (f"type-{kind}", ""))
     found.records += 1
     found.spots[number] = lambda: Spot(offset, raw.hex(" "))
-    found.told.append(Told(number, str(seconds), f"s{sensor}", name, unit, repr(value)))
+    found.told.append(DecodedReading(number, str(seconds), f"s{sensor}", name, unit, repr(value)))

@@ -18,12 +18,12 @@ from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 MADE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
 
 
-def store(url: str, home: Path) -> Shelf:
+def store(url: str, home: Path) -> FolderObjects:
     """What the entry point names."""
-    return Shelf(home / unquote(urlsplit(url).path))
+    return FolderObjects(home / unquote(urlsplit(url).path))
 
 
-class Shelf:
+class FolderObjects:
     """See `ports.objects.ObjectStore`."""
 
     def __init__(self, path: Path, name: str = "shelf") -> None:
@@ -67,13 +67,13 @@ class Shelf:
     def delete(self, name: str) -> None:
         self._run("DELETE FROM shelf WHERE name = ?", (os.fsencode(name),))
 
-    def began(self) -> datetime | None:
+    def created_at(self) -> datetime | None:
         return None
 
-    def unfinished(self, older: float) -> Sequence[str]:
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
         return []  # a transaction that was not committed leaves nothing
 
-    def collect(self, older: float) -> int:
+    def remove_unfinished(self, older_than_seconds: float) -> int:
         return 0
 
     def _run(self, sql: str, *rows: tuple[Any, ...]) -> Sequence[Any]:

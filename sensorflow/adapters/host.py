@@ -25,10 +25,10 @@ def has_ended(process: str) -> bool:
     The answer is known only for this host and PID namespace: elsewhere the PID may be another process's.
     """
     _, _, number, start, *_ = (*process.split(" "), "", "", "", "")
-    return is_near(process) and number.isdecimal() and _start(int(number)) != start
+    return is_same_host(process) and number.isdecimal() and _start(int(number)) != start
 
 
-def is_near(process: str) -> bool:
+def is_same_host(process: str) -> bool:
     """Whether the process is of this boot and PID namespace, so that its PID is valid here."""
     return " ".join(process.split(" ")[:2]) == _host()
 

@@ -11,7 +11,7 @@ from sensorflow import bootstrap
 from sensorflow.api import given
 from sensorflow.api.how import by_profile, of_source
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow import sniff as flow
 from sensorflow.flow.check import Checked
 from sensorflow.flow.dry_run import by_gate, dry_run
@@ -40,11 +40,11 @@ def check(
     chosen = by_profile(file, wanted, held, zone)
     found = list(dry_run(file, held, chosen, zone, _tolerance(max_rejects), REJECTS))
     if len(found) != 1:
-        raise Misuse(
+        raise UsageError(
             f"{file} is an archive of {len(found):,} files for source {held.name}: check them with "
             f"`sensorflow check`"
         )
-    beside = bootstrap.beside(file, held.settings)
+    beside = bootstrap.gated_path(file, held.settings)
     if beside is not None and (said := by_gate(beside, found[0])) is not None:
         found[0].notes.append(f"gate: {said}")
     return found[0]
@@ -54,7 +54,7 @@ def _tolerance(given: str | None) -> str | None:
     try:
         return None if given is None else tolerance(given)
     except ValueError as error:
-        raise Misuse(f"max_rejects {given}: {error}") from error
+        raise UsageError(f"max_rejects {given}: {error}") from error
 
 
 @dataclass(frozen=True)

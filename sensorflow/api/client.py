@@ -18,7 +18,7 @@ from sensorflow.core.listing import FileFilter
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import REJECTS
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow import choose, replay, undo
 from sensorflow.flow.audit import Level
 from sensorflow.flow.audit import audit as run_audit
@@ -90,7 +90,7 @@ class Client:
         that state is an entry.
         """
         if limit < 1:
-            raise Misuse(f"limit {limit}: expected a number of at least 1")
+            raise UsageError(f"limit {limit}: expected a number of at least 1")
         whole = state is None
         views = self._matching(state, source, name, since, rejected, limit, whole)
         chains = self._ledger.chains([v.file_id for v in views]) if whole else {}
@@ -118,7 +118,7 @@ class Client:
         """
         first, last = given.instant(start, "start"), given.instant(end, "end")
         if last < first:
-            raise Misuse(f"end {end!s} is before start {start!s}")
+            raise UsageError(f"end {end!s} is before start {start!s}")
         sources = given.several(source, "source")
         for one in sources or ():
             self._require_source(one)
@@ -140,7 +140,7 @@ class Client:
         Warns about files whose rejected rows were removed by retention.
         """
         if file is not None and (source is not None or since is not None):
-            raise Misuse("give either a file, or source and since")
+            raise UsageError("give either a file, or source and since")
         views = (
             self._matching(None, source, None, since, True, None)
             if file is None
@@ -164,26 +164,26 @@ class Client:
         the project or the library, instead of the source's profile.
         """
         if profile is not None and self.settings.profile(profile) is None:
-            raise Misuse(f"profile: {profiles.unknown(profile, self.settings.profiles)}")
+            raise UsageError(f"profile: {profiles.unknown(profile, self.settings.profiles)}")
         self._require_source(source)
         after = None if since is None else given.instant(since, "since")
         names = [str(file) for file in files]
         found = replay.to_replay(self._ledger, replay.Wanted(names, source, after, state, rejected))
         return [self._replayed(view, profile) for view in found]
 
-    def undo(self, *files: AnyFile, source: str | None = None, why: str = "") -> list[Change]:
+    def undo(self, *files: AnyFile, source: str | None = None, reason: str = "") -> list[Change]:
         """Remove the readings of exactly these files from the database and from silver. `replay` reverses
         it.
 
-        why: the reason, for the files' history.
+        reason: the reason, for the files' history.
         """
         if not files:
-            raise Misuse("name the files to undo")
+            raise UsageError("name the files to undo")
         self._require_source(source)
         names = [str(file) for file in files]
         found, _ = replay.to_undo(self._ledger, names, source)
         along = [view.file_id for view in found]
-        return [self._undone(view, why, along) for view in found]
+        return [self._undone(view, reason, along) for view in found]
 
     def status(self, source: str | None = None) -> Status:
         """Returns the number of files in each state, the lag of each source, and the overall health, as
@@ -203,9 +203,9 @@ class Client:
         `not_looked_at` and raises no error.
         """
         if level not in LEVELS:
-            raise Misuse(f"level {level!r}: give one of {', '.join(LEVELS)}")
+            raise UsageError(f"level {level!r}: give one of {', '.join(LEVELS)}")
         self._require_source(source)
-        return audit_of(run_audit(bootstrap.sight(self.settings, source), LEVELS[level]))
+        return audit_of(run_audit(bootstrap.audit_context(self.settings, source), LEVELS[level]))
 
     def _require_source(self, source: str | None) -> None:
         choose.require_source(self.settings, self._ledger, source, "source")
@@ -261,13 +261,13 @@ class Client:
 
     def _replayed(self, view: FileView, profile: str | None) -> Change:
         done = self._ledger.replay(view.file_id, profile)
-        return Change(file_of(view), done, why="" if done else replay.not_replayed(view))
+        return Change(file_of(view), done, reason="" if done else replay.not_replayed(view))
 
-    def _undone(self, view: FileView, why: str, along: Sequence[int]) -> Change:
+    def _undone(self, view: FileView, reason: str, along: Sequence[int]) -> Change:
         lake, landing = bootstrap.lake(self.settings), bootstrap.landing(self.settings)
-        rows = undo.undo(self._ledger, lake, landing, view.file_id, why, along)
+        rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, along)
         if rows is None:
-            return Change(file_of(view), False, why=replay.not_undone(self._ledger, view))
+            return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))
         return Change(file_of(view), True, rows)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sensorflow import profiles
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.dry_run import Named
 
 Pathlike = str | os.PathLike[str]
@@ -25,17 +25,17 @@ Time = datetime | str
 
 
 def file(path: Pathlike) -> Path:
-    """Returns the path. Raises Misuse if it is not a regular file."""
+    """Returns the path. Raises UsageError if it is not a regular file."""
     found = Path(path)
     if not found.exists():
-        raise Misuse(f"{found}: no such file")
+        raise UsageError(f"{found}: no such file")
     if not found.is_file():
-        raise Misuse(f"{found}: not a regular file")
+        raise UsageError(f"{found}: not a regular file")
     return found
 
 
 def profile(given: GivenProfile | None) -> Named | None:
-    """Returns the profile. Raises Misuse if a table is not a valid profile."""
+    """Returns the profile. Raises UsageError if a table is not a valid profile."""
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, Profile):
@@ -47,19 +47,21 @@ def profile(given: GivenProfile | None) -> Named | None:
 
 
 def instant(given: Time, name: str) -> datetime:
-    """Returns the time. Raises Misuse if it is invalid or has no zone."""
+    """Returns the time. Raises UsageError if it is invalid or has no zone."""
     found = given
     if isinstance(found, str):
         try:
             found = datetime.fromisoformat(found.strip())
         except ValueError:
-            raise Misuse(
+            raise UsageError(
                 f"{name} {given!r}: not a time in ISO 8601, as in 2026-01-31T12:00Z"
             ) from None
     if not isinstance(found, datetime):
-        raise Misuse(f"{name} {given!r}: give a datetime with a zone, or ISO 8601 with an offset")
+        raise UsageError(
+            f"{name} {given!r}: give a datetime with a zone, or ISO 8601 with an offset"
+        )
     if found.utcoffset() is None:
-        raise Misuse(
+        raise UsageError(
             f"{name} {given!s}: the time has no zone; give one, as in 2026-01-31T12:00Z or "
             "datetime(2026, 1, 31, tzinfo=timezone.utc)"
         )
@@ -67,12 +69,12 @@ def instant(given: Time, name: str) -> datetime:
 
 
 def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
-    """Returns one or several texts as a list; None selects all. Raises Misuse for a text that no database
-    can store."""
+    """Returns one or several texts as a list; None selects all. Raises UsageError for a text that no
+    database can store."""
     if given is None:
         return None
     texts = [given] if isinstance(given, str) else list(given)
     for text in texts:
         if not isinstance(text, str) or not text.isprintable():
-            raise Misuse(f"{name} {text!r}: give one or more texts")
+            raise UsageError(f"{name} {text!r}: give one or more texts")
     return texts

@@ -8,13 +8,13 @@ from pathlib import Path
 from sensorflow import bootstrap
 from sensorflow.api import given
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.origin import Origin
+from sensorflow.core.profile.text_source import TextSource
 from sensorflow.core.times.timeformats import fixed_offset
 from sensorflow.core.times.zones import check_zone
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.flow.check_options import CheckOptions, check_options
 from sensorflow.flow.dry_run import Named, profile_for
 from sensorflow.flow.sniff import guess
-from sensorflow.flow.terms import Terms, terms
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class How:
     file: Path
     name: str
     profile: Profile
-    terms: Terms
+    terms: CheckOptions
 
 
 def certain(
@@ -31,24 +31,24 @@ def certain(
     source: str | None,
     zone: str | None,
 ) -> How:
-    """Returns how to read a file. Raises Misuse if there is no profile, or only a doubtful proposal."""
+    """Returns how to read a file. Raises UsageError if there is no profile, or only a doubtful proposal."""
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
     chosen = by_profile(file, wanted, held, zone) or (given.PROPOSED, _proposed(file, zone))
     return How(file, chosen[0], held.bounded(chosen[1]), held)
 
 
-def of_source(file: Path, wanted: Named | None, source: str | None) -> Terms:
-    """Returns the settings that apply to a file in this folder. Raises Misuse for an unknown source."""
+def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOptions:
+    """Returns the settings that apply to a file in this folder. Raises UsageError for an unknown source."""
     settings = bootstrap.settings(anywhere=True)
     named = wanted if isinstance(wanted, str) else None
-    return terms(settings, file, named, source, option="source")
+    return check_options(settings, file, named, source, option="source")
 
 
 def by_profile(
-    file: Path, wanted: Named | None, held: Terms, zone: str | None
+    file: Path, wanted: Named | None, held: CheckOptions, zone: str | None
 ) -> tuple[str, Profile] | None:
-    """Returns the given profile, or else the source's; None if there is neither. Raises Misuse."""
+    """Returns the given profile, or else the source's; None if there is neither. Raises UsageError."""
     if wanted is None and held.source is None:
         return None
     name, found = profile_for(file, wanted, None, held.settings, held.source)
@@ -59,25 +59,25 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
     try:
         check_zone(zone)
     except ValueError as error:
-        raise Misuse(f"zone {zone!r}: {error}") from error
+        raise UsageError(f"zone {zone!r}: {error}") from error
     time = profile.time
     if time is None:
-        raise Misuse(f"zone: the format of the profile {name!r} has no times without an offset")
-    changed: dict[str, object] = {"zone": Origin(constant=zone)}
+        raise UsageError(f"zone: the format of the profile {name!r} has no times without an offset")
+    changed: dict[str, object] = {"zone": TextSource(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":
         changed["ambiguous"] = "order"  # as a proposal has it
     return profile.model_copy(update={"time": time.model_copy(update=changed)})
 
 
 def _proposed(file: Path, zone: str | None) -> Profile:
-    """Returns a proposed profile. Raises Misuse if anything in it is doubtful."""
+    """Returns a proposed profile. Raises UsageError if anything in it is doubtful."""
     found = guess(file, zone)
     if found.guess.needs_zone:
-        raise Misuse(
+        raise UsageError(
             f"{file}: its times have no UTC offset: give zone, as in zone='Europe/Berlin', or a profile"
         )
     if found.guess.todo:
-        raise Misuse(
+        raise UsageError(
             f"{file}: {found.guess.todo[0]}; give a profile: sensorflow.sniff(path) proposes one"
         )
     return found.profile()

@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from sensorflow.api import given
 from sensorflow.api.how import How, certain
-from sensorflow.core.binding.layouts import Layouts
+from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.formats.chunk import reject_batch
-from sensorflow.core.judge import Accepted
 from sensorflow.core.readings import BRONZE, REJECTS, Span
+from sensorflow.core.validation import Accepted
 from sensorflow.errors import Permanent
-from sensorflow.flow.terms import opened
-from sensorflow.flow.validate import judged
-from sensorflow.memory import lean
+from sensorflow.flow.check_options import opened
+from sensorflow.flow.validate import read_validated
+from sensorflow.memory import trimming_heap
 
 COLUMNS = ("ts", "sensor_id", "reading_type", "value", "unit", "quality", "line_no")
 RESCUED = "rescued"
@@ -148,9 +148,9 @@ def batches(
 def _batches(how: How) -> Iterator[Batch]:
     names, received = _schema(how).names, int(time.time()) * 10**9  # it arrives now
     with opened(how.file, how.terms.growing) as (stream, _):
-        what = (stream, how.profile, how.terms.place, how.terms.drift, Layouts(), received)
+        what = (stream, how.profile, how.terms.place, how.terms.drift, BindingCache(), received)
         try:
-            for accepted in lean(judged(*what)):
+            for accepted in trimming_heap(read_validated(*what)):
                 yield _batch(accepted, names)
         except Permanent as error:
             error.add_note(f"reading {how.file} by the profile {how.name}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sensorflow.core.states import State
-from sensorflow.flow.audit.report import Report, record
+from sensorflow.flow.audit.report import Report, as_dict
 from sensorflow.ports.files import ChainView, FileView
 
 
@@ -49,12 +49,12 @@ class File:
 @dataclass(frozen=True)
 class Change:
     """The result of a replay or an undo of one file. file: its state before. done: whether the request was
-    accepted. rows: number of readings removed by an undo. why: the reason if it was not done."""
+    accepted. rows: number of readings removed by an undo. reason: the reason if it was not done."""
 
     file: File
     done: bool
     rows: int = 0
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Audit:
 def audit_of(report: Report) -> Audit:
     return Audit(
         verdict=report.verdict,
-        findings=[Finding(**record(finding)) for finding in report.findings],
-        not_looked_at=report.unseen,
+        findings=[Finding(**as_dict(finding)) for finding in report.findings],
+        not_looked_at=report.not_checked,
         notes=report.notes,
         files=report.files,
         readings=report.rows,

@@ -18,7 +18,7 @@ LANDING = "landing"
 
 
 @dataclass
-class Tally:
+class CopyTotals:
     """files, bytes: of the whole backup. copied: bytes copied now. shared: number of files shared with
     the previous backup."""
 
@@ -29,7 +29,7 @@ class Tally:
     missing: list[str] = field(default_factory=list)
 
 
-class Before:
+class PreviousBackup:
     """What the previous backup records about each file of the ledger; query it in order of ids."""
 
     def __init__(self, path: Path | None) -> None:
@@ -79,9 +79,9 @@ class Copier:
     def __init__(
         self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
     ) -> None:
-        self.tally = Tally()
+        self.tally = CopyTotals()
         self._target, self._data, self._sums = target, data, sums
-        self._before, self._leftovers = Before(before), leftovers
+        self._before, self._leftovers = PreviousBackup(before), leftovers
         self._made: set[Path] = set()
         self._links = True
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 FORMAT = 1
 MANIFEST, SUMS, DUMP, DATA, PROJECT = (
@@ -36,7 +36,7 @@ BLOCK = 1 << 20
 class Manifest:
     """at: the moment of the backup's snapshot. states: state -> files. bytes: of all files, including
     shared ones. sums: SHA-256 of SHA256SUMS. server, dumped_by: major versions of the server and of
-    pg_dump. replays: see `Frozen.replayed_since`."""
+    pg_dump. replays: see `BackupSnapshot.replayed_since`."""
 
     format: int
     version: str
@@ -101,7 +101,9 @@ def chosen(path: Path) -> Backup:
         return read(path)
     found = backups(path)
     if not found:
-        raise Misuse(f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote")
+        raise UsageError(
+            f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote"
+        )
     return read(found[-1])
 
 
@@ -119,18 +121,18 @@ def read(path: Path) -> Backup:
         given = json.loads((path / MANIFEST).read_text("utf-8"))
         number = int(given["format"])
     except OSError as error:
-        raise Misuse(f"{path / MANIFEST}: cannot read the file: {error.strerror}") from error
+        raise UsageError(f"{path / MANIFEST}: cannot read the file: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Misuse(f"{path / MANIFEST}: damaged; use another backup") from error
+        raise UsageError(f"{path / MANIFEST}: damaged; use another backup") from error
     if number > FORMAT:
         made = str(given.get("version", "a newer version"))
-        raise Misuse(
+        raise UsageError(
             f"{path}: made by sensorflow {made}, which this version cannot read: upgrade it"
         )
     try:
         return Backup(path, Manifest(**given))
     except TypeError as error:
-        raise Misuse(f"{path / MANIFEST}: damaged; use another backup") from error
+        raise UsageError(f"{path / MANIFEST}: damaged; use another backup") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -151,7 +153,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Misuse(
+            raise UsageError(
                 f"another backup is being written to {folder}; wait for it to finish"
             ) from None
         yield
@@ -179,12 +181,12 @@ def sums(path: Path) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(lines, 1):
             found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  ([^\n]+)\n", line)
             if found is None:
-                raise Misuse(f"{path / SUMS}: line {number} is damaged; use another backup")
+                raise UsageError(f"{path / SUMS}: line {number} is damaged; use another backup")
             name = found[3]
             if found[1]:
                 name = re.sub(rb"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), name)
             if any(part in (b"", b".", b"..") for part in name.split(b"/")):
-                raise Misuse(
+                raise UsageError(
                     f"{path / SUMS}: line {number} points outside of the backup; use another backup"
                 )
             yield os.fsdecode(name), found[2].decode()
@@ -208,7 +210,7 @@ def intact(path: Path) -> bool:
     """Whether a backup's list of files is the one that it was created with."""
     try:
         return digest_of(path / SUMS) == read(path).manifest.sums
-    except (Misuse, OSError):
+    except (UsageError, OSError):
         return False
 
 

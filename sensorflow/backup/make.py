@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from sensorflow import __version__, bootstrap
 from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
-from sensorflow.backup.copies import LANDING, Copier, Tally
+from sensorflow.backup.copies import LANDING, Copier, CopyTotals
 from sensorflow.core.partitions import Layer, LayerFile
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.backup_snapshot import BackupSnapshot, FileToBackUp
     from sensorflow.adapters.postgres.dump import Tools
-    from sensorflow.adapters.postgres.saved import Frozen, Saved
     from sensorflow.backup.folder import Backup
     from sensorflow.settings import Settings
 
@@ -33,9 +33,9 @@ LAST = ".backup.json"
 
 
 @dataclass(frozen=True)
-class Done:
+class BackupResult:
     backup: Backup
-    tally: Tally
+    tally: CopyTotals
     removed: list[str]
     same_disk: bool = False
     notes: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ def require_in_data(settings: Settings) -> None:
     """Raises UsageError if a zone is outside the data folder: backup and restore support only that
     folder."""
     if (zone := settings.storage.elsewhere()) is not None:
-        raise Misuse(
+        raise UsageError(
             f"{zone} is not in the data folder, and backup and restore cover only that folder: copy the "
             "database and each store by their own means, the database first"
         )
@@ -62,7 +62,7 @@ def require_apart(settings: Settings, target: Path) -> None:
     folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     for name, folder in {"data": settings.data_folder, **folders_}.items():
         if there.is_relative_to(folder.resolve()):
-            raise Misuse(
+            raise UsageError(
                 f"{target} lies within the folder of {name} ({folder}): choose another folder, "
                 "preferably on another disk"
             )
@@ -76,15 +76,15 @@ def make(
     project: dict[str, Path],
     progress: Progress,
     keep: int | None = None,
-) -> Done:
+) -> BackupResult:
     """Make a backup. project: files of the project, by their path in it. keep: number of backups to
     keep. Raises UsageError, and Transient DATABASE."""
-    from sensorflow.adapters.postgres.saved import frozen
+    from sensorflow.adapters.postgres.backup_snapshot import backup_snapshot
 
     require_apart(settings, target)
     with _writing(target):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with folders.locked(target), frozen(url) as now:
+        with folders.locked(target), backup_snapshot(url) as now:
             done = _Making(settings, url, tools, target, project, progress).run(now)
             done.removed.extend(_pruned(target, keep, done.notes))
         data = settings.data_folder
@@ -109,7 +109,7 @@ def _writing(target: Path) -> Iterator[None]:
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise Misuse(
+        raise UsageError(
             f"no backup was made in {target}: {reason}{place}; "
             "fix the cause, then run the command again: it resumes here"
         ) from error
@@ -129,10 +129,10 @@ class _Making:
         self._target, self._project, self._progress = target, project, progress
         self._lake = bootstrap.lake(settings)
 
-    def run(self, now: Frozen) -> Done:
+    def run(self, now: BackupSnapshot) -> BackupResult:
         final = self._target / folders.name_at(now.taken_at)
         if final.exists():
-            raise Misuse(f"{final} already exists: wait a second, then run the command again")
+            raise UsageError(f"{final} already exists: wait a second, then run the command again")
         known, leftovers = folders.backups(self._target), folders.garbage(self._target)
         work = folders.unfinished(self._target, final.name)
         data = self._settings.data_folder
@@ -152,9 +152,9 @@ class _Making:
             folders.remove(path)
         damaged = known[known.index(before) + 1 :] if before else known
         notes = [f"{path} is damaged; nothing is shared with it" for path in damaged]
-        return Done(folders.read(final), copier.tally, [], notes=notes)
+        return BackupResult(folders.read(final), copier.tally, [], notes=notes)
 
-    def _copy(self, now: Frozen, copier: Copier) -> None:
+    def _copy(self, now: BackupSnapshot, copier: Copier) -> None:
         for relative, path in self._project.items():
             copier.plain(path, f"{folders.PROJECT}/{relative}")
         for store in STORES:
@@ -165,7 +165,7 @@ class _Making:
             self._progress("files", number, now.files_count)
             self._file(file, copier)
 
-    def _file(self, file: Saved, copier: Copier) -> None:
+    def _file(self, file: FileToBackUp, copier: Copier) -> None:
         if LANDING not in file.expired:
             copier.landed(file.landing, file.size)
         for layer in Layer:
@@ -177,20 +177,20 @@ class _Making:
                 file, f"{file.source}/{file.file_id}-v{file.version}-{number}", copier
             )
 
-    def _quarantined(self, file: Saved, where: str, copier: Copier) -> None:
+    def _quarantined(self, file: FileToBackUp, where: str, copier: Copier) -> None:
         root = self._settings.data_folder / "quarantine"
         for path, _, names in os.walk(root / where):
             for name in sorted(names):
                 relative = str((Path(path) / name).relative_to(root))
                 copier.other(file.file_id, "quarantine", relative)
 
-    def _dump(self, now: Frozen, work: Path) -> None:
+    def _dump(self, now: BackupSnapshot, work: Path) -> None:
         from sensorflow.adapters.postgres import dump
 
         dump.dump(self._tools, self._url, now.name, work / folders.DUMP)
 
     def _finish(
-        self, now: Frozen, work: Path, tally: Tally, replays: dict[int, str | None]
+        self, now: BackupSnapshot, work: Path, tally: CopyTotals, replays: dict[int, str | None]
     ) -> None:
         from sensorflow.adapters.postgres import dump
 

@@ -19,7 +19,7 @@ from sensorflow.backup import folder as folders
 from sensorflow.backup.folder import Backup
 from sensorflow.backup.make import STORES, require_in_data
 from sensorflow.disk import free, room, size
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.settings import RESTORING
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ class Restore:
             self._require_empty(store)
         wanted = self._backup.manifest.bytes
         if free(self._data) < wanted:
-            raise Misuse(
+            raise UsageError(
                 f"{self._data}: {room(self._data)}; the backup needs at least {size(wanted)}"
             )
 
     def _require_empty(self, store: str) -> None:
         if (self._data / store).is_symlink():
-            raise Misuse(f"{self._data / store} is a symbolic link: remove it, then restore")
+            raise UsageError(f"{self._data / store} is a symbolic link: remove it, then restore")
         if (there := _first(self._data / store)) is not None:
-            raise Misuse(
+            raise UsageError(
                 f"{self._data} holds data ({there.relative_to(self._data)}), and a restore never "
                 "overwrites data: move that folder away, or restore into another one with --to FOLDER"
             )
@@ -80,12 +80,12 @@ class Restore:
         if not tables or self.step == PLACING or (own and (not used or self.step == FILLING)):
             return
         if own:
-            raise Misuse(
+            raise UsageError(
                 f"the database of this project ({self._settings.home}) holds files, and a restore "
                 "never overwrites data: restore into another folder with --to FOLDER, or first remove all "
                 "data of this project: sensorflow up --reset"
             )
-        raise Misuse(
+        raise UsageError(
             f"the database is not empty (it has {', '.join(tables[:3])}): a restore never "
             "overwrites data; create an empty one, or move this one away, and set database_url"
         )
@@ -123,15 +123,15 @@ class Restore:
                         self._progress("files", len(block))
                     stat = os.fstat(stream.fileno())
         except FileNotFoundError as error:
-            raise Misuse(f"{source}: missing; nothing was restored") from error
+            raise UsageError(f"{source}: missing; nothing was restored") from error
         if found.hexdigest() != digest:
-            raise Misuse(f"{source}: changed since the backup was made; nothing was restored")
+            raise UsageError(f"{source}: changed since the backup was made; nothing was restored")
         os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def fill(self, url: str, tools: Tools, own: bool) -> None:
         """Fill the database. own: the server is ours, so that remains of an interrupted restore may be
         removed. Raises UsageError."""
-        from sensorflow.adapters.postgres import dump, migrate, saved
+        from sensorflow.adapters.postgres import backup_snapshot, dump, migrate
 
         if self.step == PLACING:
             return
@@ -142,12 +142,12 @@ class Restore:
         self._note(FILLING)
         try:
             dump.restore(tools, url, self._backup.path / folders.DUMP)
-        except Misuse:  # nothing was committed
+        except UsageError:  # nothing was committed
             (self._staging / STEP).unlink()
             raise
         migrate.upgrade(url)
         manifest = self._backup.manifest
-        saved.resume(url, {int(i): profile for i, profile in manifest.replays.items()})
+        backup_snapshot.resume(url, {int(i): profile for i, profile in manifest.replays.items()})
         os.sync()
         self._note(PLACING)
 
@@ -184,7 +184,7 @@ def require_readable(backup: Backup) -> None:
 
     manifest = backup.manifest
     if not migrate.is_known(manifest.revision):
-        raise Misuse(
+        raise UsageError(
             f"{backup.path}: its schema {manifest.revision} is of sensorflow {manifest.version}, and newer "
             f"than this version's {migrate.head()}: upgrade sensorflow, then restore"
         )

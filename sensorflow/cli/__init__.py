@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sensorflow import __version__
-from sensorflow.errors import Misuse, SensorflowError
+from sensorflow.errors import SensorflowError, UsageError
 
 app = typer.Typer(
     name="sensorflow",
@@ -79,7 +79,7 @@ def _run() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Abort:
         sys.exit(1)
-    except Misuse as error:
+    except UsageError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except (KeyboardInterrupt, BrokenPipeError):

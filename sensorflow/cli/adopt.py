@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow.cli import project, sources, steps
+from sensorflow.cli import follow_ups, project, sources
 from sensorflow.cli.show import line
 from sensorflow.core.sniff.filename import WHOLE, called
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape
 from sensorflow.shell import command
-from sensorflow.shown import shown
 
 if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
@@ -27,7 +27,7 @@ SAME = 0.01
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AdoptOptions:
     """The options except --zone. names: names of the files that the source must accept."""
 
     folder: Path | None = None
@@ -37,8 +37,9 @@ class Wanted:
     names: Sequence[str] = ()
 
 
-def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
-    """Add a source and its profile. Raises Misuse if either exists or the profile does not fit the file."""
+def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None:
+    """Add a source and its profile. Raises UsageError if either exists or the profile does not fit the
+    file."""
     from sensorflow import bootstrap
     from sensorflow.cli.sniff import preview, write
     from sensorflow.flow.sniff import Proposal, guess
@@ -48,7 +49,7 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     project.require_free(file, name, with_profile=wanted.out is None)
     after = sources.checked_after(wanted.after) if wanted.after else "archive"
     found = Proposal(called(guess(path, zone).guess, name))
-    line(f"# [profiles.{name}], proposed from {shown(path.name)}. Review it.")
+    line(f"# [profiles.{name}], proposed from {escape(path.name)}. Review it.")
     line(found.toml())
     checked = preview(path, found)
     line()
@@ -57,19 +58,19 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     if not wanted.accept:
         _require_distinct(path, name, zone, checked)
     keys = {"include": included} if (included := include(wanted.names)) else {}
-    made = project.Added(
+    made = project.AddedSource(
         name,
         sources.folder_of(wanted.folder, name, settings),
         name if wanted.out is None else project.relative(wanted.out, settings.home),
         {**keys, **({"after": after} if after != "archive" else {})},
         found.toml() if wanted.out is None else None,
-        f"proposed from {shown(path.name)}",
+        f"proposed from {escape(path.name)}",
     )
     if wanted.out is not None:
         write(wanted.out, found.toml())
     try:
         sources.added(file, made)
-    except Misuse:
+    except UsageError:
         if wanted.out is not None:
             wanted.out.unlink(missing_ok=True)
         raise
@@ -77,25 +78,25 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
         line(text)
     if included:
         line(f"include = {included}: the default patterns do not match these names")
-    for text in steps.after_adding(bootstrap.settings(), name, [path]):
+    for text in follow_ups.after_adding(bootstrap.settings(), name, [path]):
         line(text)
 
 
 def _require_answers(
     path: Path, name: str, zone: str | None, found: Proposal, accept: bool
 ) -> None:
-    """Raises Misuse, with the command to run, if the proposal needs a zone or a review."""
-    again = ["sensorflow", "sniff", steps.typed(path), "--add", name]
+    """Raises UsageError, with the command to run, if the proposal needs a zone or a review."""
+    again = ["sensorflow", "sniff", follow_ups.typed(path), "--add", name]
     where = ["--zone", zone] if zone else []
     if found.guess.needs_zone:
         example = command(*again, "--zone", "Europe/Berlin")
-        raise Misuse(
+        raise UsageError(
             "nothing was added: the times have no UTC offset. Give their time zone with --zone (a name "
             f"such as Europe/Berlin, an offset such as +01:00, or UTC), for example\n  {example}"
         )
     if found.guess.todo and not accept:
         doubts = "\n".join(f"  TODO: {text}" for text in found.guess.todo)
-        raise Misuse(
+        raise UsageError(
             f"nothing was added: the proposal has open questions:\n{doubts}\n"
             f"if the proposal is correct:\n  {command(*again, *where, '--accept')}\n"
             f"{_by_hand(path, name, zone, 'if not')}"
@@ -104,7 +105,7 @@ def _require_answers(
 
 def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
     where = ["--zone", zone] if zone else []
-    sniff = command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
+    sniff = command("sensorflow", "sniff", follow_ups.typed(path), *where, "--out", f"{name}.toml")
     add = command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
     return f"{when}, write the profile to a file, edit the file, and add the source:\n  {sniff}\n  {add}"
 
@@ -116,38 +117,40 @@ def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
     if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):
         return []
     return [
-        f"note: the sensor name is the whole file name, here {shown(stem)}:",
+        f"note: the sensor name is the whole file name, here {escape(stem)}:",
         "  each file name becomes its own sensor. If all files are from one sensor, set",
         f"  sensor = {{ constant = {json.dumps(name)} }}   in [profiles.{name}]",
     ]
 
 
 def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> None:
-    """Raises Misuse if the proposed profile would send this file to quarantine."""
+    """Raises UsageError if the proposed profile would send this file to quarantine."""
     from sensorflow.settings import tolerates
 
     if checked.error is not None:
-        why = str(checked.error)
+        reason = str(checked.error)
     elif not checked.valid:
-        why = "it has no valid readings"
+        reason = "it has no valid readings"
     elif not tolerates("10%", checked.rejected, checked.read):
-        why = f"{checked.rejected:,} of {checked.read:,} readings are rejected"
+        reason = f"{checked.rejected:,} of {checked.read:,} readings are rejected"
     else:
         return
-    raise Misuse(
-        f"nothing was added: with this profile the file would not be loaded ({why})\n"
+    raise UsageError(
+        f"nothing was added: with this profile the file would not be loaded ({reason})\n"
         f"{_by_hand(path, name, zone, 'to correct the profile')}"
     )
 
 
 def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked) -> None:
-    """Raises Misuse if too many readings share sensor, time and type."""
+    """Raises UsageError if too many readings share sensor, time and type."""
     same = checked.valid - checked.duplicates - checked.distinct
     if same <= SAME * checked.valid:
         return
     where = ["--zone", zone] if zone else []
-    again = command("sensorflow", "sniff", steps.typed(path), "--add", name, *where, "--accept")
-    raise Misuse(
+    again = command(
+        "sensorflow", "sniff", follow_ups.typed(path), "--add", name, *where, "--accept"
+    )
+    raise UsageError(
         f"nothing was added: {same:,} of {checked.valid:,} readings repeat the sensor, time and type of "
         "another reading. The proposal may miss a column that distinguishes sensors or types\n"
         f"if the proposal is correct:\n  {again}\n{_by_hand(path, name, zone, 'if not')}"

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.choose import complete_source
+from sensorflow.cli.selection import complete_source
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.core.findings import TODO
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.choose import require
 
 if TYPE_CHECKING:
-    from sensorflow.flow.audit import Report, Sight, Subset
-    from sensorflow.flow.audit.repair import Step
+    from sensorflow.flow.audit import AuditContext, Report, Subset
+    from sensorflow.flow.audit.repair import RepairStep
 
 
 def audit(
@@ -48,57 +48,57 @@ def audit(
     from sensorflow.flow.audit import audit as run
 
     if sum((fast, checksum, deep)) > 1:
-        raise Misuse(
+        raise UsageError(
             "give only one of --fast, --checksum and --deep; each includes the previous one"
         )
     level = Level.FAST if fast else Level.CHECKSUM if checksum else Level.DEEP if deep else None
     if apply and not repair:
-        raise Misuse(
+        raise UsageError(
             "--apply requires --repair; run `sensorflow audit --repair` first to review the fixes"
         )
     part = _subset(subset)
     settings = bootstrap.settings()
     if source is not None:
         require("--source", source, "source", settings.sources)
-    sight = bootstrap.sight(settings, source)
-    report = run(sight, Level.DEFAULT if level is None else level, part)
-    steps = _mend(sight, report, apply) if repair else None
+    context = bootstrap.audit_context(settings, source)
+    report = run(context, Level.DEFAULT if level is None else level, part)
+    steps = _repair(context, report, apply) if repair else None
     if json:
-        mended = {} if steps is None else {"repair": [_record(step) for step in steps]}
+        mended = {} if steps is None else {"repair": [_as_dict(step) for step in steps]}
         as_json(report.as_dict(limit) | mended)
     else:
         show(report, limit)
         if steps is not None:
             show_steps(steps, apply)
     mended_all = apply and steps is not None and all(step.done for step in steps)
-    raise typer.Exit(0 if mended_all and not report.unseen else report.exit_code)
+    raise typer.Exit(0 if mended_all and not report.not_checked else report.exit_code)
 
 
-def _mend(sight: Sight, report: Report, wanted: bool) -> list[Step]:
+def _repair(context: AuditContext, report: Report, wanted: bool) -> list[RepairStep]:
     from sensorflow.flow.audit import repair
 
-    steps = repair.plan(sight, report)
-    return repair.apply(sight, steps) if wanted else steps
+    steps = repair.plan(context, report)
+    return repair.apply(context, steps) if wanted else steps
 
 
-def _record(step: Step) -> dict[str, Any]:
+def _as_dict(step: RepairStep) -> dict[str, Any]:
     f = step.finding
     known = {"code": str(f.fault), "file_id": f.file_id, "name": f.name, "path": f.path}
-    told = {"act": str(step.act), "able": step.able, "done": step.done, "why": step.why}
+    told = {"act": str(step.action), "able": step.is_allowed, "done": step.done, "why": step.reason}
     return {**known, **told}
 
 
-def show_steps(steps: list[Step], applied: bool) -> None:
+def show_steps(steps: list[RepairStep], applied: bool) -> None:
     line()
     rows = [
-        [s.act, _answer(s, applied), str(f.file_id or ""), f.name or f.path, f.fault, s.why]
+        [s.action, _answer(s, applied), str(f.file_id or ""), f.name or f.path, f.fault, s.reason]
         for s, f in ((step, step.finding) for step in steps)
     ]
     if rows:
         heads = ("repair", "done" if applied else "possible", "file", "name", "for", "why")
         table("", heads, rows)
         line()
-    able, done = sum(s.able for s in steps), sum(s.done for s in steps)
+    able, done = sum(s.is_allowed for s in steps), sum(s.done for s in steps)
     if applied:
         line(
             f"repair: {done:,} of {len(steps):,} done; workers now process the replays: audit again later"
@@ -109,8 +109,8 @@ def show_steps(steps: list[Step], applied: bool) -> None:
         )
 
 
-def _answer(step: Step, applied: bool) -> str:
-    return "yes" if (step.done if applied else step.able) else "no"
+def _answer(step: RepairStep, applied: bool) -> str:
+    return "yes" if (step.done if applied else step.is_allowed) else "no"
 
 
 def _remedies(report: Report) -> dict[str, list[str]]:
@@ -126,7 +126,7 @@ def _subset(text: str) -> Subset:
 
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise Misuse(f"--subset {text}: give N/T, part N of T, for example 1/7")
+        raise UsageError(f"--subset {text}: give N/T, part N of T, for example 1/7")
     return Subset(int(part), int(parts))
 
 
@@ -145,7 +145,7 @@ def show(report: Report, limit: int) -> None:
         for todo, codes in _remedies(report).items():
             line(f"{', '.join(codes)}: {todo}")
         line()
-    for text in report.unseen:
+    for text in report.not_checked:
         line(f"not checked: {text}")
     for text in report.notes:
         line(f"note: {text}")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.choose import complete_source
+from sensorflow.cli.selection import complete_source
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
 from sensorflow.core.nearest import nearest
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.choose import require
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def backfill(
     total = sum(1 for _ in work.files())
     if not total:
         asked = " within these paths and times" if patterns or since or until else ""
-        raise Misuse(
+        raise UsageError(
             f"no file in {root} that {source} takes{asked}; check include and exclude of the source"
         )
     try:
@@ -74,7 +74,7 @@ def backfill(
         line(f"stopped after {work.progress.seen:,} of {total:,} files. Nothing is lost:")
         line("registered files are still loaded; run the same command again for the rest")
         raise typer.Exit(130) from None
-    _tell(work.progress)
+    _print_progress(work.progress)
 
 
 def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
@@ -82,7 +82,7 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
     fixed = [_fixed(path) for path in paths]
     root = Path(os.path.commonpath([folder for folder, _ in fixed]))
     if not root.is_dir():
-        raise Misuse(f"{root}: no such folder")
+        raise UsageError(f"{root}: no such folder")
     patterns = []
     for folder, rest in fixed:
         below = os.path.relpath(folder, root)
@@ -91,7 +91,7 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
 
 
 def _fixed(path: str) -> tuple[str, str]:
-    """Returns (folder, pattern below it). Raises Misuse if the folder or file does not exist."""
+    """Returns (folder, pattern below it). Raises UsageError if the folder or file does not exist."""
     whole = os.path.abspath(path)  # noqa: PTH100
     if os.path.isdir(whole):  # noqa: PTH112
         return whole, ""
@@ -104,7 +104,9 @@ def _fixed(path: str) -> tuple[str, str]:
         rest = f"{last}/{rest}" if rest else last
         folder = folder or "/"
     if not os.path.isdir(folder):  # noqa: PTH112
-        raise Misuse(f"{folder}: no such {'folder' if rest else 'file or folder'}{_near(folder)}")
+        raise UsageError(
+            f"{folder}: no such {'folder' if rest else 'file or folder'}{_near(folder)}"
+        )
     return folder, rest
 
 
@@ -126,7 +128,7 @@ def _apart(settings: Settings, root: Path) -> None:
     for name, folder in folders.items():
         real = folder.resolve()
         if root.resolve().is_relative_to(real) or real.is_relative_to(root.resolve()):
-            raise Misuse(
+            raise UsageError(
                 f"{root} overlaps the folder of {name} ({folder}), which the daemon reads: "
                 "give a folder outside of it"
             )
@@ -143,19 +145,19 @@ def _run(work: Any, total: int) -> None:
         task = bar.add_task("backfill", total=total)
 
         def told(p: Progress) -> None:
-            what = f"{p.waiting:,} in the pipeline"
+            what = f"{p.entry:,} in the pipeline"
             bar.update(task, completed=min(p.finished, total), description=what)
 
         work.run(told)
 
 
-def _tell(p: Progress) -> None:
+def _print_progress(p: Progress) -> None:
     line(
         f"done: {p.registered:,} files registered and finished, {p.known:,} already known, "
         f"{p.aliases:,} identical to another file"
     )
-    for name, why in list(p.left_out.items())[:20]:
-        line(f"skipped: {name}: {why}")
-    if p.left_out:
-        line(f"{len(p.left_out):,} files were skipped; run the same command to try them again")
+    for name, reason in list(p.skipped.items())[:20]:
+        line(f"skipped: {name}: {reason}")
+    if p.skipped:
+        line(f"{len(p.skipped):,} files were skipped; run the same command to try them again")
         raise typer.Exit(1)

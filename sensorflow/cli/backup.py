@@ -16,13 +16,13 @@ import typer
 from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.disk import size
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 from sensorflow.shell import command
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.dump import Tools
     from sensorflow.backup.folder import Backup
-    from sensorflow.backup.make import Done
+    from sensorflow.backup.make import BackupResult
     from sensorflow.settings import Settings
 
 
@@ -50,7 +50,9 @@ def backup(
     try:
         done, seconds = _made(folder, keep)
     except Transient as error:
-        raise Misuse(f"no backup was made: {error}; see `sensorflow doctor`", error.code) from error
+        raise UsageError(
+            f"no backup was made: {error}; see `sensorflow doctor`", error.code
+        ) from error
     record = _record(done, seconds)
     if json:
         as_json(record)
@@ -59,7 +61,7 @@ def backup(
     raise typer.Exit(int(bool(done.tally.missing)))
 
 
-def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
+def _made(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
     from sensorflow import bootstrap
     from sensorflow.backup import make
     from sensorflow.cli.db import database
@@ -83,12 +85,12 @@ def tools(url: str, least: int = 0) -> Tools:
     """Returns the PostgreSQL client programs for a server. least: their minimum major version."""
     from sensorflow.adapters.postgres import dump
     from sensorflow.embedded import postgres
-    from sensorflow.embedded.process import ending_with_us
+    from sensorflow.embedded.process import killed_with_parent
 
     also = []
-    with suppress(Misuse):
+    with suppress(UsageError):
         also.append(postgres.binaries())
-    return dump.find(max(least, dump.server_major(url)), also, ending_with_us())
+    return dump.find(max(least, dump.server_major(url)), also, killed_with_parent())
 
 
 def _project(settings: Settings) -> dict[str, Path]:
@@ -106,7 +108,7 @@ def _outside(file: Path, settings: Settings) -> bool:
     return not file.resolve().is_relative_to(settings.home.resolve())
 
 
-def _remember(settings: Settings, done: Done) -> None:
+def _remember(settings: Settings, done: BackupResult) -> None:
     """Record the backup for `sensorflow doctor`."""
     from sensorflow.backup.make import LAST
 
@@ -116,7 +118,7 @@ def _remember(settings: Settings, done: Done) -> None:
         (settings.data_folder / LAST).write_text(json_.dumps(note), "utf-8")
 
 
-def _record(done: Done, seconds: float) -> dict[str, Any]:
+def _record(done: BackupResult, seconds: float) -> dict[str, Any]:
     manifest, tally = done.backup.manifest, done.tally
     return {
         "path": str(done.backup.path),
@@ -135,7 +137,7 @@ def _record(done: Done, seconds: float) -> dict[str, Any]:
     }
 
 
-def _show(done: Done, seconds: float) -> None:
+def _show(done: BackupResult, seconds: float) -> None:
     manifest, tally, path = done.backup.manifest, done.tally, done.backup.path
     line(f"{path}: {files(manifest.ledger_files)}, {readings(manifest.readings)}")
     line(
@@ -162,7 +164,7 @@ def files(count: int) -> str:
 
 
 def check(path: Path, json: bool) -> int:
-    """Verify a backup. Returns 0, or 1 if files are damaged. Raises Misuse if there is no backup."""
+    """Verify a backup. Returns 0, or 1 if files are damaged. Raises UsageError if there is no backup."""
     from sensorflow.backup import folder as folders
 
     found = folders.chosen(path)

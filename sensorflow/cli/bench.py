@@ -9,10 +9,10 @@ import typer
 
 from sensorflow import memory
 from sensorflow.cli.show import Json, as_json, line, table
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
-    from sensorflow.bench import Measured
+    from sensorflow.bench import BenchResult
 
 
 def bench(
@@ -39,33 +39,33 @@ def bench(
     Loads the file into a temporary PostgreSQL, which is removed afterwards. Your database, folders and
     settings are only read. Needs the embedded PostgreSQL or an installed one.
     """
-    memory.frugal()  # before Arrow is imported, as in a worker
+    memory.configure_allocator()  # before Arrow is imported, as in a worker
     from sensorflow.bench import bench as measure
     from sensorflow.cli.check import source_of
     from sensorflow.flow.dry_run import profile_for
     from sensorflow.telemetry import configure
 
     if not path.is_file():
-        raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+        raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     settings, rules = source_of(path)
     if source is not None:
         if source not in settings.sources:
             known = ", ".join(settings.sources) or "none"
-            raise Misuse(f"--source {source}: no such source; known sources: {known}")
+            raise UsageError(f"--source {source}: no such source; known sources: {known}")
         rules = settings.sources[source]
     chosen = profile_for(path, profile, zone, settings, rules)
     configure("ERROR")
     try:
         found = measure(path, chosen, rules, settings)
     except OSError as error:
-        raise Misuse(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if json:
         as_json(found.as_dict())
         return
     _print(found)
 
 
-def _print(found: Measured) -> None:
+def _print(found: BenchResult) -> None:
     line(f"{found.file}  (profile: {found.profile})")
     account = (
         f"{found.loaded:,} loaded, {found.rejected:,} rejected, {found.duplicate:,} duplicates"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import Json, facts, line, table
-from sensorflow.errors import Misuse
-from sensorflow.flow.terms import terms
-from sensorflow.shown import json_of, shown
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape, to_json
+from sensorflow.flow.check_options import check_options
 
 if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
@@ -55,17 +55,17 @@ def check(
     try:
         max_rejects = tolerance(max_rejects) if max_rejects is not None else None
     except ValueError as error:
-        raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
+        raise UsageError(f"--max-rejects {max_rejects}: {error}") from error
     bad, all_found = False, []
     for path, below in _files(paths):
-        held = terms(bootstrap.settings(anywhere=True), path, profile, source, below)
+        held = check_options(bootstrap.settings(anywhere=True), path, profile, source, below)
         keep = 10_000 if json else rejects
         for found in dry_run(path, held, profile, zone, max_rejects, keep):
             told = _gate(path, found)
             bad |= not found.would_load
             all_found.append(found)
             if json:
-                sys.stdout.write(json_of(found.as_dict()) + "\n")
+                sys.stdout.write(to_json(found.as_dict()) + "\n")
             else:
                 _print(found)
                 if told:
@@ -83,18 +83,19 @@ def check(
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Yields each file and, if a folder was given, that folder in place of the source's. Raises Misuse."""
+    """Yields each file and, if a folder was given, that folder in place of the source's. Raises
+    UsageError."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
             inner = [p for p in inner if not _is_gate(p)]
             if not inner:
-                raise Misuse(f"{path}: the folder has no files")
+                raise UsageError(f"{path}: the folder has no files")
             yield from ((file, path) for file in inner)
         elif not path.exists():
-            raise Misuse(f"{path}: no such file")
+            raise UsageError(f"{path}: no such file")
         elif not path.is_file():
-            raise Misuse(f"{path}: not a regular file")
+            raise UsageError(f"{path}: not a regular file")
         else:
             yield path, None
 
@@ -103,7 +104,7 @@ def _is_gate(path: Path) -> bool:
     """Returns whether a file is a gate or manifest instead of data."""
     from sensorflow import bootstrap
 
-    beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
+    beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
     return beside is not None and beside.is_gate()
 
 
@@ -111,7 +112,7 @@ def _gate(path: Path, found: Checked) -> str | None:
     from sensorflow import bootstrap
     from sensorflow.flow.dry_run import by_gate
 
-    beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
+    beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
     return by_gate(beside, found) if beside is not None else None
 
 
@@ -119,7 +120,7 @@ def source_of(path: Path) -> tuple[Settings, Source | None]:
     """Returns the effective settings and the source that the file's folder belongs to, if any."""
     from sensorflow import bootstrap
 
-    found = terms(bootstrap.settings(anywhere=True), path, None, None)
+    found = check_options(bootstrap.settings(anywhere=True), path, None, None)
     return found.settings, found.source
 
 
@@ -161,8 +162,8 @@ def _print(found: Checked) -> None:
             line(f"  {name}: {ts.isoformat()}  {sensor}  {kind} = {value!r} {unit}".rstrip())
     for reject in found.rejects:
         column = f", column {reject.column}" if reject.column else ""
-        line(f"  line {reject.line_no}{column}: {reject.code}: {shown(reject.reason)}")
-        line(f"      {shown(reject.raw)[:200]}")
+        line(f"  line {reject.line_no}{column}: {reject.code}: {escape(reject.reason)}")
+        line(f"      {escape(reject.raw)[:200]}")
     if len(found.rejects) < found.rejected:
         line(f"  … and {found.rejected - len(found.rejects):,} more")
     line(f"  {_verdict(found)}")

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow.cli import steps
+from sensorflow.cli import follow_ups
 from sensorflow.environment import folder as here
 from sensorflow.errors import Code, row_remedy
-from sensorflow.flow.terms import sources_with
+from sensorflow.flow.check_options import sources_with
 from sensorflow.shell import command
 
 if TYPE_CHECKING:
@@ -31,36 +31,36 @@ def next_steps(
     elif source is not None and named is None:
         if bad:
             profile = settings.profile_of(source)
-            yield from _mend(found, _where(source.profile, settings), profile.format)
+            yield from _repair_hint(found, _where(source.profile, settings), profile.format)
         else:
             yield from _taken_in(settings)
     elif bad and named is not None:
-        yield from _mend(found, _where(named, settings), form_of(named, settings))
+        yield from _repair_hint(found, _where(named, settings), form_of(named, settings))
     elif bad:
         if not all(r.code is Code.TIMESTAMP_NO_ZONE for each in found for r in each.rejects):
-            yield from _mend(found, "")
-        yield from _adding(paths[0], zone, found)
+            yield from _repair_hint(found, "")
+        yield from _add_command(paths[0], zone, found)
     elif named is not None:
         yield from _by_name(paths, named, settings, find(here()) is not None)
     else:
-        yield from _adding(paths[0], zone, found)
+        yield from _add_command(paths[0], zone, found)
 
 
 def _taken_in(settings: Settings) -> Iterator[str]:
-    up = steps.is_up(settings)
+    up = follow_ups.is_up(settings)
     yield "next: nothing to do, `sensorflow up` takes the file in" if up else "next:"
-    yield from steps.running(settings)
+    yield from follow_ups.running(settings)
 
 
 def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: bool) -> Iterator[str]:
     yield "next:"
     folders = settings.folders
     if name := next((name for name in sources_with(named, settings) if name in folders), None):
-        yield f"  {steps.drop(paths, settings, folders[name])}"
+        yield f"  {follow_ups.drop(paths, settings, folders[name])}"
         if len(paths) == 1 and paths[0].is_file():
             again = command("sensorflow", "replay", paths[0].name)
             yield f"  {again}   # instead, if these bytes were loaded before"
-        yield from steps.running(settings)
+        yield from follow_ups.running(settings)
         return
     if not project:
         yield "  sensorflow init"
@@ -77,7 +77,7 @@ def _name(text: str, settings: Settings) -> str:
     return next(name for name in tries if name not in settings.sources)
 
 
-def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
+def _add_command(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
     """Yields the command that adds a source with the proposed profile."""
     from sensorflow import bootstrap
     from sensorflow.flow.sniff import guess
@@ -90,7 +90,7 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     yield "next:" + (" (replace Europe/Berlin with the time zone of the logger)" if unknown else "")
     if find(here()) is None:
         yield "  sensorflow init"
-    yield f"  {command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
+    yield f"  {command('sensorflow', 'sniff', follow_ups.typed(file), '--add', name, *where)}"
 
 
 def form_of(named: str, settings: Settings) -> str:
@@ -104,13 +104,13 @@ def _where(profile: str, settings: Settings) -> str:
     from sensorflow.profiles.files import is_path
 
     if (file := settings.profile_files.get(profile)) is not None:
-        return str(steps.near(file))
+        return str(follow_ups.near(file))
     if is_path(profile) or Path(profile).is_file():
         return profile
     return f"[profiles.{profile}] of sensorflow.toml"
 
 
-def _mend(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
+def _repair_hint(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
     """Yields remedies for the three most frequent causes of rejects."""
     counts = Counter(r.code for each in found if each.error is None for r in each.rejects)
     advice = [(c, row_remedy(c, form)) for c, _ in counts.most_common(3)]

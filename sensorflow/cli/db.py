@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Code, Misuse
-from sensorflow.shown import shown
+from sensorflow.errors import Code, UsageError
+from sensorflow.escaping import escape
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.postgres.closing import Closing
+    from sensorflow.adapters.postgres.sealing import SealResult
     from sensorflow.settings import Settings
 
 app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def database(settings: Settings) -> Iterator[str]:
         try:
             yield server.url
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
 
 
 @app.command("upgrade")
@@ -48,14 +48,14 @@ def upgrade(
 ) -> None:
     """Bring the schema up to date."""
     from sensorflow import bootstrap
-    from sensorflow.adapters.postgres import migrate, settle
+    from sensorflow.adapters.postgres import index_mode, migrate
 
     settings = bootstrap.settings()
     with database(settings) as url:
         before = migrate.current(url)
         migrate.upgrade(url, revision)
         line(f"schema {before or 'empty'} -> {migrate.current(url)}")
-        if revision == "head" and (told := settle.settle(url, settings.deferred)):
+        if revision == "head" and (told := index_mode.set_index_mode(url, settings.deferred)):
             line(told)
 
 
@@ -69,48 +69,48 @@ def close(
     month could not be sealed now.
     """
     from sensorflow import bootstrap, telemetry
-    from sensorflow.adapters.postgres import closing
+    from sensorflow.adapters.postgres import sealing
 
     settings = bootstrap.settings()
     if not settings.deferred:
-        raise Misuse(
+        raise UsageError(
             'nothing to seal: dedupe_index = "unique" indexes every month at once',
             Code.SETTINGS,
         )
     telemetry.configure(settings.log_level)
     with database(settings) as url:
-        found = closing.months(url, settings.deferred_close)
+        found = sealing.months(url, settings.deferred_close)
         wanted = [m for m in found if m.due and not m.closed]
         if month is not None:
             wanted = [m for m in found if m.name == month]
             if not wanted:
-                raise Misuse(f"--month {month}: the database has no readings of this month")
+                raise UsageError(f"--month {month}: the database has no readings of this month")
         done = []
-        for one in closing.close(url, wanted):
+        for one in sealing.seal(url, wanted):
             done.append(one)
             _show(one)
     if not wanted:
         line("no month to seal")
-    raise typer.Exit(int(any(one.outcome is not closing.Outcome.CLOSED for one in done)))
+    raise typer.Exit(int(any(one.outcome is not sealing.SealOutcome.SEALED for one in done)))
 
 
-def _show(done: Closing) -> None:
-    from sensorflow.adapters.postgres.closing import Outcome
+def _show(done: SealResult) -> None:
+    from sensorflow.adapters.postgres.sealing import SealOutcome
 
     name = done.month.name
-    if done.outcome is Outcome.DOUBLED:
+    if done.outcome is SealOutcome.DUPLICATES:
         line(f"{name}: not sealed, {done.total:,} readings are stored more than once:")
         for row in done.rows:
-            line(f"  {shown(str(row))}")
+            line(f"  {escape(str(row))}")
         if done.total > len(done.rows):
             line(f"  and {done.total - len(done.rows):,} more")
         line("  nothing was removed; `sensorflow audit` lists the files, `replay` fixes them")
         return
     said = {
-        Outcome.CLOSED: f"sealed in {done.seconds:.1f} s: no reading is stored twice",
-        Outcome.LOADING: "not sealed: workers are loading readings of this month; try again",
-        Outcome.ANOTHER: "not sealed: another process is sealing a month; try again",
-        Outcome.OPEN: 'not sealed: the month is not over, or dedupe_index is not "deferred"',
+        SealOutcome.SEALED: f"sealed in {done.seconds:.1f} s: no reading is stored twice",
+        SealOutcome.LOADING: "not sealed: workers are loading readings of this month; try again",
+        SealOutcome.BUSY: "not sealed: another process is sealing a month; try again",
+        SealOutcome.OPEN: 'not sealed: the month is not over, or dedupe_index is not "deferred"',
     }
     line(f"{name}: {said[done.outcome]}")
 
@@ -155,7 +155,7 @@ def shell(context: typer.Context) -> None:
     if psql is None:
         beside = postgres.binaries() / "psql"
         if not beside.exists():
-            raise Misuse(
+            raise UsageError(
                 "psql not found: install it, for example with `apt-get install postgresql-client`"
             )
         psql = str(beside)

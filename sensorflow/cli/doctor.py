@@ -15,7 +15,7 @@ import typer
 from sensorflow.cli.ready import FULL
 from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.core.health import Check
-from sensorflow.errors import REMEDY, Misuse, SensorflowError
+from sensorflow.errors import REMEDY, SensorflowError, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -57,20 +57,20 @@ def _alone(what: str) -> list[Check]:
     import socket
 
     from sensorflow import bootstrap
-    from sensorflow.adapters.host import has_ended, is_near
+    from sensorflow.adapters.host import has_ended, is_same_host
     from sensorflow.core.health import NAMES, health
 
     if what not in NAMES:
-        raise Misuse(f"--only {what}: give one of {', '.join(NAMES)}")
+        raise UsageError(f"--only {what}: give one of {', '.join(NAMES)}")
     settings = bootstrap.settings()
     if what == "beat" and not settings.by_celery:
         return [Check(what, "ok", "not needed: the broker is not a Celery broker")]
     ledger = bootstrap.ledger(settings, "doctor")
     try:
-        here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
+        here = [b for b in ledger.heartbeats() if b.report.host == socket.gethostname()]
     except SensorflowError as error:
         return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
-    near = [b for b in here if b.pulse.role in NAMES[what] and is_near(b.pulse.process)]
+    near = [b for b in here if b.report.role in NAMES[what] and is_same_host(b.report.process)]
     here = near or here
     return [check for check in health(here, None, has_ended) if check.what == what]
 
@@ -84,7 +84,7 @@ def _checks() -> Iterator[Check]:
     settings_.require_project(path, here, os.environ)
     try:
         settings = bootstrap.settings()
-    except Misuse as error:
+    except UsageError as error:
         yield Check(
             "settings", "fail", str(error), "correct the file, then run `sensorflow doctor` again"
         )
@@ -178,7 +178,7 @@ def _guarded(
 ) -> Iterator[Check]:
     try:
         yield from check(settings)
-    except Misuse as error:
+    except UsageError as error:
         yield Check(what, "fail", str(error))
     except SensorflowError as error:
         yield Check(what, "fail", str(error), _remedy(what, settings, error))
@@ -207,7 +207,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
     from sensorflow.cli import running
-    from sensorflow.status import lasting, processes
+    from sensorflow.status import long_outages, processes
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
@@ -222,12 +222,12 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield _roles(inspect.missing_roles(url))
         yield from _months(inspect.months(url))
         yield from _versions(settings, url)
-        for found in lasting(url):
+        for found in long_outages(url):
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
         ledger = bootstrap.ledger(settings, "doctor")
         yield from processes(settings, ledger)
         yield from running.ledger(settings, url)
-        yield from running.silence(settings, ledger)
+        yield from running.missing_loops(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "synchronize both with NTP; leases use the database clock and are safe"
@@ -239,7 +239,7 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _index(settings: Settings, url: str) -> Check:
-    from sensorflow.adapters.postgres import closing, inspect
+    from sensorflow.adapters.postgres import inspect, sealing
 
     what, found = "dedupe index", str(settings.dedupe_index)
     if inspect.deferred(url) != settings.deferred:
@@ -249,8 +249,8 @@ def _index(settings: Settings, url: str) -> Check:
         )
     if not settings.deferred:
         return Check(what, "ok", found)
-    patience = settings.deferred_close + closing.AGAIN
-    months = closing.months(url, patience, patience)
+    patience = settings.deferred_close + sealing.RETRY_AFTER
+    months = sealing.months(url, patience, patience)
     opened = [m for m in months if not m.closed]
     found += f", {len(months) - len(opened)} months sealed, {len(opened)} open"
     if doubled := [m.name for m in opened if m.doubled_at is not None]:
@@ -289,7 +289,7 @@ def _versions(settings: Settings, url: str) -> Iterator[Check]:
                 'use on_change = "merge" to keep them, unless every file of this source is complete'
             )
             yield Check(f"source {name}", "ok", found, todo)
-    rows = inspect.survivors(url)
+    rows = inspect.superseded_with_rows(url)
     for row in rows:
         low, high = (f"{at:%Y-%m-%d %H:%M}" for at in (row.low, row.high))
         found = f"{readings(row.rows)} of {row.key_text}, version {row.version} and older (spanning"
@@ -325,8 +325,8 @@ def _drops(settings: Settings) -> Iterator[Check]:
     with suppress(SensorflowError):  # reported above; the other checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
         beats = ledger.heartbeats()
-        taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
-        books = bootstrap.books(settings)
+        taken_in = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
+        books = bootstrap.audit_store(settings)
     yield from drops.checks(settings, bootstrap.backlogs(settings, ledger), books, taken_in)
 
 

@@ -10,8 +10,8 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.health import Check, span
 
 if TYPE_CHECKING:
-    from sensorflow.ports.audit import Books
-    from sensorflow.ports.backlog import Backlog, Left
+    from sensorflow.ports.audit import AuditStore
+    from sensorflow.ports.backlog import Backlog, BacklogReport
     from sensorflow.settings import Settings
 
 UNFINISHED = 3600.0
@@ -24,20 +24,20 @@ EXAMPLES = 3
 def checks(
     settings: Settings,
     backlogs: Iterable[Backlog],
-    books: Books | None,
+    books: AuditStore | None,
     taken_in: bool,
 ) -> Iterator[Check]:
     """Yields checks. books: None if the ledger is unavailable. taken_in: whether a daemon is running."""
     for backlog in backlogs:
-        if backlog.reachable():
-            waits = gated.quietly(backlog, books)
+        if backlog.is_reachable():
+            waits = gated.waiting_or_none(backlog, books)
             yield from gated.checks(backlog.name, waits)
             late = max(LATE, 4 * settings.rescan)
-            found = backlog.left(books, late, UNFINISHED, gated.held_keys(waits))
-            yield from _told(backlog.name, found, taken_in)
+            found = backlog.inspect(books, late, UNFINISHED, gated.held_keys(waits))
+            yield from _checks_of(backlog.name, found, taken_in)
 
 
-def _told(source: str, found: Left, taken_in: bool) -> Iterator[Check]:
+def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Check]:
     what = f"source {source}"
     for pattern, keys in sorted(found.not_included.items()):
         todo = f"set include in sources.{source} to take them, or move them elsewhere"

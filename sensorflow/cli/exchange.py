@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Misuse
-from sensorflow.shown import shown
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape
 
 if TYPE_CHECKING:
     from sensorflow.core.exchange import Imported
@@ -26,23 +26,23 @@ def export(profile: Profile, kind: str, name: str) -> None:
     found = exported(profile, kind, name)
     line(json.dumps(found.document, ensure_ascii=False, indent=2))
     for text in found.unsaid:
-        typer.echo(f"not expressible in {kind}: {shown(text)}", err=True)
+        typer.echo(f"not expressible in {kind}: {escape(text)}", err=True)
 
 
 def import_(path: Path, table: str | None, zone: str | None, out: Path | None) -> None:
-    """Convert a table description to a profile. Raises Misuse, which names the file."""
+    """Convert a table description to a profile. Raises UsageError, which names the file."""
     from sensorflow.cli.sniff import write
     from sensorflow.shell import command
 
     if out is not None and out.exists():
-        raise Misuse(f"{out} already exists; choose another file")
+        raise UsageError(f"{out} already exists; choose another file")
     if zone is not None:
         _check(zone)
     found = imported(path, table)
     if zone is not None:
         found = replace(found, guess=found.guess.in_zone(zone, "as told"))
     text = found.toml()
-    line(f"# A profile from {shown(path.name)}. Review it.")
+    line(f"# A profile from {escape(path.name)}. Review it.")
     line(text)
     if out is None:
         line(f"# next: {command('sensorflow', 'profiles', 'import', path, '--out', 'FILE.toml')}")
@@ -58,8 +58,8 @@ def imported(path: Path, table: str | None) -> Imported:
 
     try:
         found = made_of(_document(path), table)
-    except Misuse as error:
-        raise Misuse(f"{path}: {error.message}", error.code) from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.code) from error
     if found.guess.time:  # without a time the profile is incomplete, and loading it says so
         settled = tomllib.loads(found.guess.in_zone("UTC", "").toml())
         if settled.get("columns"):
@@ -73,22 +73,22 @@ def _check(zone: str) -> None:
     try:
         check_zone(zone)
     except ValueError as error:
-        raise Misuse(f"--zone {zone!r}: {error}") from error
+        raise UsageError(f"--zone {zone!r}: {error}") from error
 
 
 def _document(path: Path) -> object:
-    """Raises Misuse."""
+    """Raises UsageError."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise Misuse(f"cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise Misuse(f"not UTF-8: {error}") from error
+        raise UsageError(f"not UTF-8: {error}") from error
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         if path.suffix.lower() in (".yaml", ".yml"):
-            raise Misuse("YAML is not supported: convert the document to JSON") from error
+            raise UsageError("YAML is not supported: convert the document to JSON") from error
         what = "expected a Table Schema, a Data Package or CSVW metadata"
         hint = f"not JSON: {error}; {what}. for a data file, run `sensorflow sniff`"
-        raise Misuse(hint) from error
+        raise UsageError(hint) from error

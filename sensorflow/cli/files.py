@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import Source, complete_state, cut
 from sensorflow.cli.origin import of_row
+from sensorflow.cli.selection import Source, complete_state, cut
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.arrival import printable
@@ -19,7 +19,7 @@ from sensorflow.core.states import State
 from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
 
 if TYPE_CHECKING:
-    from sensorflow.ports.backlog import Waiting
+    from sensorflow.ports.backlog import GatedFile
     from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
@@ -101,7 +101,7 @@ def ls(
 
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
-) -> list[Waiting]:
+) -> list[GatedFile]:
     """Returns the files with such a name that wait for their gates."""
     from sensorflow.core.listing import pattern
     from sensorflow.status import waiting
@@ -280,7 +280,7 @@ def _print_versions(view: FileView, versions: list[FileView]) -> None:
     table("versions of this name", heads, rows)
     if len(newest) > SHOWN:
         line(f"and {len(newest) - SHOWN:,} older ones")
-    for text in surviving(newest):
+    for text in still_holding(newest):
         line(text)
 
 
@@ -288,7 +288,7 @@ def _span(view: FileView) -> tuple[Any, Any]:
     return view.ts_min, view.ts_max
 
 
-def surviving(newest: list[FileView]) -> list[str]:
+def still_holding(newest: list[FileView]) -> list[str]:
     """Returns a note if readings of older versions stay loaded. newest: all versions, newest first."""
     loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def port_for(settings: Settings) -> int:
-    """Returns a free port, and prints a note if it differs from the default. Raises Misuse if a configured
-    port is taken."""
+    """Returns a free port, and prints a note if it differs from the default. Raises UsageError if a
+    configured port is taken."""
     from sensorflow.embedded.process import free_port, listener
 
     wanted = settings.flower_port
@@ -24,7 +24,7 @@ def port_for(settings: Settings) -> int:
         return port
     who = listener(wanted) or "another program"
     if asked_for(settings):
-        raise Misuse(
+        raise UsageError(
             f"flower_port = {wanted}: this port is in use by {who}; end that program, or set another port "
             "(0 selects any free port)",
             Code.SETTINGS,
@@ -39,7 +39,7 @@ def another_port(processes: Sequence[Process], settings: Settings, port: int) ->
     from sensorflow.embedded.process import free_port
 
     for process in processes:
-        ended = process.name == "flower" and process.pid is not None and not process.alive
+        ended = process.name == "flower" and process.pid is not None and not process.is_alive
         if ended and not asked_for(settings) and free_port(port) != port:
             new = port_for(settings)
             before, after = f"--port={port}", f"--port={new}"

@@ -10,13 +10,13 @@ from sensorflow.core.health import Check, span
 from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.ports.audit import Books
-    from sensorflow.ports.backlog import Backlog, Waiting
+    from sensorflow.ports.audit import AuditStore
+    from sensorflow.ports.backlog import Backlog, GatedFile
 
 SHOWN = 10
 
 
-def checks(source: str, found: Sequence[Waiting]) -> Iterator[Check]:
+def checks(source: str, found: Sequence[GatedFile]) -> Iterator[Check]:
     """Yields checks for `doctor`."""
     for late in (False, True):
         for is_gate in (False, True):
@@ -25,11 +25,11 @@ def checks(source: str, found: Sequence[Waiting]) -> Iterator[Check]:
                 yield _check(source, some, late, is_gate)
 
 
-def _check(source: str, some: Sequence[Waiting], late: bool, is_gate: bool) -> Check:
+def _check(source: str, some: Sequence[GatedFile], late: bool, is_gate: bool) -> Check:
     kind = "gate" if is_gate else "file"
     count = f"1 {kind}" if len(some) == 1 else f"{len(some):,} {kind}s"
     whose = "without a file" if is_gate else "waiting for a gate"
-    shown = "; ".join(f"{w.name} {w.why}" for w in some[:3]) + ("; ..." if len(some) > 3 else "")
+    shown = "; ".join(f"{w.name} {w.reason}" for w in some[:3]) + ("; ..." if len(some) > 3 else "")
     oldest = f", the oldest for {span(max(w.age for w in some))}"
     if not late:
         return Check(f"source {source}", "ok", f"{count} {whose}: {shown}{oldest}")
@@ -41,7 +41,7 @@ def _check(source: str, some: Sequence[Waiting], late: bool, is_gate: bool) -> C
     return Check(f"source {source}", "warn", f"OVERDUE: {count} {whose}: {shown}{oldest}", todo)
 
 
-def lines(found: Sequence[Waiting]) -> Iterator[str]:
+def lines(found: Sequence[GatedFile]) -> Iterator[str]:
     """Yields lines for `files ls`: files that are not in the ledger yet, oldest first."""
     files = sorted((w for w in found if not w.is_gate), key=lambda w: -w.age)
     if files:
@@ -51,7 +51,7 @@ def lines(found: Sequence[Waiting]) -> Iterator[str]:
         yield "  ... `sensorflow status --json` lists all"
 
 
-def words(found: Sequence[Waiting]) -> Iterator[str]:
+def words(found: Sequence[GatedFile]) -> Iterator[str]:
     """Yields lines for `status`."""
     files = [w for w in found if not w.is_gate]
     late = [w for w in found if w.is_overdue]
@@ -63,12 +63,12 @@ def words(found: Sequence[Waiting]) -> Iterator[str]:
         yield f"overdue: {len(late):,} in all; see `sensorflow doctor`"
 
 
-def held_keys(found: Sequence[Waiting]) -> set[bytes]:
+def held_keys(found: Sequence[GatedFile]) -> set[bytes]:
     return {w.key for w in found if not w.is_gate}
 
 
-def quietly(backlog: Backlog, books: Books | None) -> list[Waiting]:
+def waiting_or_none(backlog: Backlog, books: AuditStore | None) -> list[GatedFile]:
     """Returns waiting files, or [] if the ledger is unavailable, which is reported elsewhere."""
     with suppress(SensorflowError):
-        return backlog.waiting(books)
+        return backlog.gated_files(books)
     return []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.core.heartbeat import Heartbeat
@@ -40,7 +40,7 @@ class Hung:
         if now < self._next:
             return
         self._next = now + EVERY
-        silent = {beat.pulse.process: beat for beat in self._silent()}
+        silent = {beat.report.process: beat for beat in self._silent()}
         for process in (self._suspects & silent.keys()) - self._killed:
             self._killed.add(process)
             yield self._end(silent[process])
@@ -48,21 +48,25 @@ class Hung:
 
     def _silent(self) -> list[Heartbeat]:
         """Loops of our daemon that have not gone on for long."""
-        from sensorflow.adapters.host import has_ended, is_near
+        from sensorflow.adapters.host import has_ended, is_same_host
 
-        daemons = {p.pid for p in self._supervisor.processes if p.name == "daemon" and p.alive}
+        daemons = {p.pid for p in self._supervisor.processes if p.name == "daemon" and p.is_alive}
         try:
             self._ledger = self._ledger or self._open()
-            late = [b for b in self._ledger.heartbeats() if b.age > HUNG and b.pulse.pid in daemons]
-        except (Transient, Misuse):  # who works with the database reports it
+            late = [
+                b for b in self._ledger.heartbeats() if b.age > HUNG and b.report.pid in daemons
+            ]
+        except (Transient, UsageError):  # who works with the database reports it
             return []
-        return [b for b in late if is_near(b.pulse.process) and not has_ended(b.pulse.process)]
+        return [
+            b for b in late if is_same_host(b.report.process) and not has_ended(b.report.process)
+        ]
 
     def _end(self, beat: Heartbeat) -> str:
         """By SIGKILL, which it survives at any moment: a loop that hangs heeds nothing else."""
         with suppress(ProcessLookupError):
-            os.kill(beat.pulse.pid, signal.SIGKILL)
+            os.kill(beat.report.pid, signal.SIGKILL)
         return (
-            f"daemon (pid {beat.pulse.pid}) hangs: its {beat.pulse.role} loop has not gone on for "
+            f"daemon (pid {beat.report.pid}) hangs: its {beat.report.role} loop has not gone on for "
             f"{beat.age:.0f} s. It is ended, and started again"
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.shell import quoted
 
 TEMPLATE = """\
@@ -77,7 +77,7 @@ def init(
 
 
 def write(folder: Path) -> Path:
-    """Write the settings file. Raises Misuse if it exists."""
+    """Write the settings file. Raises UsageError if it exists."""
     from sensorflow.disk import explained
     from sensorflow.settings import FILE_NAME
 
@@ -89,12 +89,12 @@ def write(folder: Path) -> Path:
         _write(path)
     except FileExistsError as error:
         if not path.is_file():
-            raise Misuse(f"{error.filename or path} is not a folder: rename the file") from None
-        raise Misuse(
+            raise UsageError(f"{error.filename or path} is not a folder: rename the file") from None
+        raise UsageError(
             f"{path} already exists; edit the file, or remove it to start over. Next: sensorflow up"
         ) from None
     except OSError as error:
-        raise Misuse(explained(error, path) or f"{path}: {error.strerror}") from error
+        raise UsageError(explained(error, path) or f"{path}: {error.strerror}") from error
     return path
 
 

@@ -19,7 +19,7 @@ SPARE = 50
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """A log line. at: its time, or the time of the previous line of the same log if it has none."""
 
     at: datetime
@@ -77,7 +77,7 @@ def _short(value: object) -> str:
     return text if text and " " not in text else json.dumps(text, ensure_ascii=False)
 
 
-class Tail:
+class LogTail:
     """Follows one log file and its rotated predecessors."""
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +90,7 @@ class Tail:
         self._before = _inode(path, ".1")
         self._at = datetime.fromtimestamp(0, UTC)
 
-    def all(self, last: int | None, after: datetime | None) -> Iterator[Line]:
+    def all(self, last: int | None, after: datetime | None) -> Iterator[LogLine]:
         """Yields all lines, oldest first, or at least the `last` lines and all lines after a time."""
         begin = after.timestamp() if after else 0.0
         parts = [part for part in older(self._path) if _changed(part) >= begin]
@@ -104,7 +104,7 @@ class Tail:
                 chunk = _cut(chunk, last)
             yield from self._lines(chunk)
 
-    def new(self) -> list[Line]:
+    def new(self) -> list[LogLine]:
         """Returns the lines written since the last call."""
         before, self._before = self._before, _inode(self._path, ".1")
         try:
@@ -131,7 +131,7 @@ class Tail:
             text = _bytes(parts.pop()) + text
         return text[at + len(self._read) :] if at >= 0 else now
 
-    def _lines(self, chunk: bytes) -> Iterator[Line]:
+    def _lines(self, chunk: bytes) -> Iterator[LogLine]:
         if not chunk:
             return
         self._read = (self._read + chunk)[-256:]
@@ -143,14 +143,14 @@ class Tail:
                 continue
             at, said = parsed(text)
             self._at = at or self._at
-            yield Line(self._at, self.name, said)
+            yield LogLine(self._at, self.name, said)
 
 
 def merged(
-    tails: Sequence[Tail], last: int | None = None, after: datetime | None = None
-) -> Iterator[Line]:
+    tails: Sequence[LogTail], last: int | None = None, after: datetime | None = None
+) -> Iterator[LogLine]:
     """Yields the lines of all logs in order of time; a line without a time follows its predecessor. last,
-    after: as in `Tail.all`, for each log."""
+    after: as in `LogTail.all`, for each log."""
     return heapq.merge(*(tail.all(last, after) for tail in tails), key=lambda line: line.at)
 
 

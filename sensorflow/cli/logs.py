@@ -14,11 +14,11 @@ import typer
 
 from sensorflow.cli import times
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.choose import near
 
 if TYPE_CHECKING:
-    from sensorflow.cli.loglines import Line, Tail
+    from sensorflow.cli.loglines import LogLine, LogTail
     from sensorflow.settings import Settings
 
 NAMES = ("daemon", "worker", "beat", "flower", "postgres", "valkey")
@@ -46,37 +46,37 @@ def logs(
 ) -> None:
     """Show the logs of daemon, workers, beat, Flower and the servers, in order of time."""
     from sensorflow import bootstrap
-    from sensorflow.cli.loglines import Tail, merged
+    from sensorflow.cli.loglines import LogTail, merged
 
     wanted = _known(names or [])
     after = times.given(since, "--since")
     settings = bootstrap.settings()
     _elsewhere(settings, wanted, follow, after, lines, json)
     folder = settings.data_folder / "logs"
-    tails = [Tail(folder / f"{name}.log") for name in wanted]
+    tails = [LogTail(folder / f"{name}.log") for name in wanted]
     if not folder.is_dir():
-        raise Misuse(
+        raise UsageError(
             f"no logs in {folder}: `sensorflow up` writes them there; processes started by hand log to "
             "stderr, systemd services to the journal: see `sensorflow service status`"
         )
     show = _Shown(json)
-    most = lines if lines is not None else (None if after else LINES)
-    found = merged(tails, None if after else most, after)
-    show.all(deque((line for line in found if after is None or line.at >= after), most))
+    limit = lines if lines is not None else (None if after else LINES)
+    found = merged(tails, None if after else limit, after)
+    show.all(deque((line for line in found if after is None or line.at >= after), limit))
     while follow:
         time.sleep(LOOK)
         show.all(_more(tails))
 
 
 def _known(names: list[str]) -> tuple[str, ...]:
-    """Raises Misuse."""
+    """Raises UsageError."""
     for name in names:
         if name not in NAMES:
-            raise Misuse(f"no log of {name!r}; {near(name, NAMES)}")
+            raise UsageError(f"no log of {name!r}; {near(name, NAMES)}")
     return tuple(name for name in NAMES if not names or name in names)
 
 
-def _more(tails: list[Tail]) -> list[Line]:
+def _more(tails: list[LogTail]) -> list[LogLine]:
     return sorted((line for tail in tails for line in tail.new()), key=lambda line: line.at)
 
 
@@ -95,7 +95,7 @@ def _elsewhere(
 
     running = state.running(settings.data_folder)
     if running is not None and running.logs == "stdout":
-        raise Misuse(f"the stack (pid {running.pid}) logs to its own stdout (--logs stdout)")
+        raise UsageError(f"the stack (pid {running.pid}) logs to its own stdout (--logs stdout)")
     path = find(here())
     found = units_of(path.absolute()) if path else None
     if found is None or (running is not None and running.logs == "files"):
@@ -113,7 +113,7 @@ def _elsewhere(
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        raise Misuse(
+        raise UsageError(
             f"the logs are in the journal, but journalctl cannot run: {error.strerror}"
         ) from error
 
@@ -125,20 +125,20 @@ class _Shown:
         self._json = json
         self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
-    def all(self, lines: Iterable[Line]) -> None:
+    def all(self, lines: Iterable[LogLine]) -> None:
         for line in lines:
             sys.stdout.write(self._one(line) + "\n")
         sys.stdout.flush()
 
-    def _one(self, line: Line) -> str:
-        from sensorflow.shown import json_of, shown
+    def _one(self, line: LogLine) -> str:
+        from sensorflow.escaping import escape, to_json
 
         if self._json:
             at = line.at.astimezone(UTC).isoformat(timespec="milliseconds")
-            return json_of({"time": at, "process": line.name, "text": line.text})
+            return to_json({"time": at, "process": line.name, "text": line.text})
         known = line.at.timestamp() > 0
         at = f"{line.at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3] if known else " " * 23
         name = f"{line.name:<8}"
         if self._colour:
             name = typer.style(name, fg=COLOURS[NAMES.index(line.name)])
-        return f"{at}  {name}  {shown(line.text)}"
+        return f"{at}  {name}  {escape(line.text)}"

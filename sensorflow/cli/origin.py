@@ -10,7 +10,7 @@ import typer
 from sensorflow.cli.show import Json, as_json, facts, line
 from sensorflow.cli.times import instant
 from sensorflow.core.nearest import nearest
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
@@ -42,9 +42,9 @@ def of_row(
     url = bootstrap.database_url(settings)
     found = inspect.readings_at(url, sensor, kind, at)
     if not found:
-        raise Misuse(_nothing(url, sensor, kind, at))
+        raise UsageError(_no_reading(url, sensor, kind, at))
     ledger = bootstrap.ledger(settings, "cli")
-    told = [_told(settings, ledger, row) | {"sensor": sensor, "type": kind} for row in found]
+    told = [_describe(settings, ledger, row) | {"sensor": sensor, "type": kind} for row in found]
     if json:
         as_json(told)
         return
@@ -54,21 +54,21 @@ def of_row(
         _print(one)
 
 
-def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
+def _describe(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     from sensorflow import bootstrap
-    from sensorflow.flow.original import NotThere, original
+    from sensorflow.flow.original import OriginalNotFound, original
 
     view = ledger.file(row.file_id)
     known = {"time": row.ts, "value": row.value, "unit": row.unit, "quality": row.quality}
     known |= {"file_id": row.file_id, "line": row.line_no}
     if view is None:  # rows that another program wrote
         return {**known, "name": None, "text": None, "why": "the file is not in the ledger"}
-    text, why = None, ""
+    text, reason = None, ""
     base = row.line_base if row.growth else None
     try:
         text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
-    except NotThere as error:
-        why = str(error)
+    except OriginalNotFound as error:
+        reason = str(error)
     return {
         **known,
         "source": view.source,
@@ -78,7 +78,7 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
         "loaded_at": view.finished_at,
         "profile": view.profile,
         "text": text,
-        "why": why,
+        "why": reason,
     }
 
 
@@ -101,7 +101,7 @@ def _print(one: dict[str, Any]) -> None:
     facts(told)
 
 
-def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
+def _no_reading(url: str, sensor: str, kind: str, at: datetime) -> str:
     """Returns the message for a missing reading, with its nearest neighbours."""
     from sensorflow.adapters.postgres import inspect
 

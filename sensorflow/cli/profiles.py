@@ -9,7 +9,7 @@ import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -66,7 +66,7 @@ def show(
     elif name in profiles.builtin():
         line(profiles.text(name).rstrip())
     else:
-        raise Misuse(profiles.unknown(name, settings.profiles))
+        raise UsageError(profiles.unknown(name, settings.profiles))
 
 
 def file_shown(file: Path, settings: Settings) -> str:

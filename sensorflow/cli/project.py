@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from sensorflow.disk import replace
 from sensorflow.environment import folder as here
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedSource:
     """A source to add. folder: absolute path, created if missing. profile: name or path. keys: further keys
     of the source. table: TOML of a profile to add under the source's name. comment: text above them."""
 
@@ -34,32 +34,32 @@ class Added:
 
 
 def settings_file() -> Path:
-    """Returns the settings file. Raises Misuse if there is no project."""
+    """Returns the settings file. Raises UsageError if there is no project."""
     from sensorflow.settings import required_file
 
     return required_file(here())
 
 
 def require_free(path: Path, name: str, with_profile: bool) -> None:
-    """Raises Misuse if a source of this name cannot be added to the settings file."""
+    """Raises UsageError if a source of this name cannot be added to the settings file."""
     from sensorflow import profiles
 
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         from sensorflow.profiles.files import plain_name
 
         near = f", for example {plain_name(name)}" if plain_name(name) else ""
-        raise Misuse(f"{name!r} is not a valid source name: use letters, digits, - and _{near}")
+        raise UsageError(f"{name!r} is not a valid source name: use letters, digits, - and _{near}")
     given = profiles.read_toml(path)
     if name in given.get("sources", {}):
-        raise Misuse(
+        raise UsageError(
             f"{path}: [sources.{name}] already exists; choose another name, or edit the file"
         )
     if with_profile and name in given.get("profiles", {}):
-        raise Misuse(
+        raise UsageError(
             f"{path}: [profiles.{name}] already exists; choose another name, or edit the file"
         )
     if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise Misuse(
+        raise UsageError(
             f"{path} is read-only: run `chmod u+w` on the file, or run this command as its owner"
         )
 
@@ -70,8 +70,8 @@ def relative(path: Path, home: Path) -> str:
     return str(full.relative_to(home) if full.is_relative_to(home) else full)
 
 
-def add(path: Path, added: Added) -> Settings:
-    """Write a source and its profile, and create its folder; all or nothing. Raises Misuse."""
+def add(path: Path, added: AddedSource) -> Settings:
+    """Write a source and its profile, and create its folder; all or nothing. Raises UsageError."""
     from sensorflow import settings
 
     with _locked(path.parent):
@@ -89,11 +89,11 @@ def add(path: Path, added: Added) -> Settings:
         except OSError as error:
             for folder in made:
                 folder.rmdir()
-            raise Misuse(f"cannot write {path}: {error.strerror}") from error
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
     return found
 
 
-def text_of(added: Added, home: Path) -> str:
+def text_of(added: AddedSource, home: Path) -> str:
     """Returns the tables to add, as TOML."""
     import tomlkit
 
@@ -122,7 +122,7 @@ def _require_valid(path: Path, text: str) -> None:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Misuse(
+        raise UsageError(
             f"cannot add a table to {path} ({error}): write sources and profiles as tables, "
             "[sources.NAME] and [profiles.NAME]",
             Code.SETTINGS,
@@ -130,7 +130,7 @@ def _require_valid(path: Path, text: str) -> None:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Create a folder and its parents. Returns the created folders, innermost first. Raises Misuse."""
+    """Create a folder and its parents. Returns the created folders, innermost first. Raises UsageError."""
     missing = []
     for place in (folder, *folder.parents):
         if place.exists():
@@ -139,9 +139,9 @@ def _make(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise Misuse(f"{folder} is a file; choose another folder with --path") from error
+        raise UsageError(f"{folder} is a file; choose another folder with --path") from error
     except OSError as error:
-        raise Misuse(
+        raise UsageError(
             f"cannot create {folder}: {error.strerror}; choose another folder with --path"
         ) from error
     return missing

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.choose import Source, cut
 from sensorflow.cli.files import record
+from sensorflow.cli.selection import Source, cut
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.cli.times import SINCE, given
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.choose import code_of, file_of, require_source
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def show(
     settings = bootstrap.settings()
     view = file_of(bootstrap.ledger(settings, "cli"), file)
     if not view.quarantined_to:
-        raise Misuse(
+        raise UsageError(
             f"file {view.file_id}, {view.name}, was never quarantined: its state is {view.state}; "
             "see `sensorflow quarantine ls`"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli.hung import Hung
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
@@ -35,7 +35,7 @@ class _End:
     at: float
 
 
-class News:
+class ReadinessReport:
     """Lines to print about readiness and problems.
 
     ledger: opens the ledger. folders: folders whose disks are checked.
@@ -46,12 +46,12 @@ class News:
     ) -> None:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
-        self._troubles = Troubles(folders)
+        self._failures = ProcessProblems(folders)
         self._hung = Hung(supervisor, ledger)
 
     def lines(self) -> list[str]:
-        troubles = self._troubles.news(self._supervisor.all)
-        return [*troubles, *self._ready.news(), *self._hung.news()]
+        failures = self._failures.news(self._supervisor.all)
+        return [*failures, *self._ready.news(), *self._hung.news()]
 
 
 class Readiness:
@@ -75,7 +75,7 @@ class Readiness:
         if self._done or now < self._next:
             return
         self._next = now + EVERY
-        missing, why = self._missing()
+        missing, reason = self._missing()
         if not missing:
             self._done = True
             self._close()
@@ -83,21 +83,24 @@ class Readiness:
         elif now - self._began > self._limit and not self._late:
             self._late = True
             for process in missing:
-                yield process.fault(f"does not answer yet after {self._limit:.0f} s") + why
+                yield (
+                    process.failure_message(f"does not answer yet after {self._limit:.0f} s")
+                    + reason
+                )
 
     def _missing(self) -> tuple[list[Process], str]:
         """Returns processes without a heartbeat, and an error text if the ledger is unavailable."""
-        from sensorflow.adapters.host import has_ended, is_near
+        from sensorflow.adapters.host import has_ended, is_same_host
         from sensorflow.core.heartbeat import Role
 
         wanted = {"daemon": {Role.INTAKE, Role.PUBLISHER}, "worker": {Role.WORKER}}
         processes = [p for p in self._supervisor.processes if p.name in wanted]
         try:
             self._ledger = self._ledger or self._open()
-            beats = [b.pulse for b in self._ledger.heartbeats() if b.live]
-        except (Transient, Misuse) as error:
+            beats = [b.report for b in self._ledger.heartbeats() if b.is_alive]
+        except (Transient, UsageError) as error:
             return processes, f"; {error}"
-        near = [p for p in beats if is_near(p.process) and not has_ended(p.process)]
+        near = [p for p in beats if is_same_host(p.process) and not has_ended(p.process)]
         there = {
             process.name: {p.role for p in near if p.pid == process.pid} for process in processes
         }
@@ -110,7 +113,7 @@ class Readiness:
                 close()
 
 
-class Troubles:
+class ProcessProblems:
     """Processes that end, and disks that are full. Each is reported once, and that there is room again; a
     process that ends again and again for one reason is reported the first time.
 
@@ -131,7 +134,7 @@ class Troubles:
             yield from self._disks()
         for process in processes:  # each time: what ended is started again after half a second
             before = self._ends.get(process.name)
-            if process.pid is None or process.alive or (before and before.pid == process.pid):
+            if process.pid is None or process.is_alive or (before and before.pid == process.pid):
                 continue
             told = self._ends[process.name] = _End(process.pid, process.ending(), now)
             if before is None or before.line != told.line or now > before.at + CALM:

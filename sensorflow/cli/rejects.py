@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sensorflow.cli.choose import Source, cut
+from sensorflow.cli.selection import Source, cut
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.cli.times import SINCE, given
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape, escape_all, to_json
 from sensorflow.flow.choose import file_of, require_source
-from sensorflow.shown import json_of, shown, shown_in
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,8 +88,8 @@ def show(
         line(f"file {view.file_id}, {view.name}, has no rejected rows; its state is {view.state}")
     for row in [] if json else rows[:limit]:
         column = f", column {row['column']}" if row["column"] else ""
-        line(f"line {row['line_no']}{column}: {row['code']}: {shown(row['reason'])}")
-        line(f"    {shown(row['raw'])[:300]}")
+        line(f"line {row['line_no']}{column}: {row['code']}: {escape(row['reason'])}")
+        line(f"    {escape(row['raw'])[:300]}")
     cut(min(limit, len(rows)), len(rows), json)
 
 
@@ -111,11 +111,11 @@ def export(
     original characters; on a terminal, control characters are escaped.
     """
     if files and source:
-        raise Misuse("give either files or --source, not both")
+        raise UsageError("give either files or --source, not both")
     views = [_view(file) for file in files] if files else _refusing(source).files
     kind = "csv" if to is None else to.suffix.removeprefix(".")
     if kind not in ("csv", "jsonl", "parquet"):
-        raise Misuse(f"--to {to}: give a file name that ends in .csv, .jsonl or .parquet")
+        raise UsageError(f"--to {to}: give a file name that ends in .csv, .jsonl or .parquet")
     rows = ({"file_id": v.file_id, "file": v.name, **row} for v in views for row in _rows(v))
     if kind == "parquet" and to is not None:
         _to_parquet(list(rows), to)
@@ -127,7 +127,7 @@ def export(
         with to.open("w", encoding="utf-8", newline="") as stream:
             _write(rows, kind, stream)
     except OSError as error:
-        raise Misuse(f"cannot write {to}: {error.strerror}") from error
+        raise UsageError(f"cannot write {to}: {error.strerror}") from error
 
 
 @app.command("stats")
@@ -147,7 +147,7 @@ def stats(source: Source = None, json: Json = False) -> None:
 
 
 def _refusing(source: str | None, limit: int = 2**31, since: datetime | None = None) -> Listed:
-    """Returns files with rejected rows. Raises Misuse for an unknown source."""
+    """Returns files with rejected rows. Raises UsageError for an unknown source."""
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
 
@@ -169,7 +169,7 @@ def _rows(view: FileView) -> Iterator[dict[str, Any]]:
 
     if "rejects" in view.expired:
         text = f"{view.name}: retention has removed the text of its {view.counts.rejected:,} rejected rows"
-        print(f"file {view.file_id}, {shown(text)}", file=sys.stderr)  # noqa: T201
+        print(f"file {view.file_id}, {escape(text)}", file=sys.stderr)  # noqa: T201
         return
     for batch in bootstrap.lake(bootstrap.settings()).read(Layer.REJECTS, view.layer_file):
         yield from batch.to_pylist()
@@ -179,17 +179,17 @@ def _write(rows: Iterator[dict[str, Any]], kind: str, stream: TextIO) -> None:
     writer = None
     for row in rows:
         if kind == "jsonl":
-            stream.write(json_of(row) + "\n")
+            stream.write(to_json(row) + "\n")
             continue
         if writer is None:
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
         if stream.isatty():
-            row = shown_in(row)
-        writer.writerow({key: harmless(cell) for key, cell in row.items()})
+            row = escape_all(row)
+        writer.writerow({key: escape_cell(cell) for key, cell in row.items()})
 
 
-def harmless(cell: Any) -> Any:
+def escape_cell(cell: Any) -> Any:
     """Returns a cell that no spreadsheet runs as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
@@ -201,4 +201,4 @@ def _to_parquet(rows: list[dict[str, Any]], to: Path) -> None:
     try:
         pq.write_table(pa.Table.from_pylist(rows), to)
     except OSError as error:
-        raise Misuse(f"cannot write {to}: {error}") from error
+        raise UsageError(f"cannot write {to}: {error}") from error

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import archived
-from sensorflow.cli.choose import Source
 from sensorflow.cli.files import record
+from sensorflow.cli.selection import Source
 from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.choose import require_source
 from sensorflow.flow.replay import (
     STATES,
@@ -67,7 +67,7 @@ def replay(
     wanted = Wanted(files or (), source, after, state, rejected, prefix="--")
     wanted.require()
     if profile is not None and settings.profile(profile) is None:
-        raise Misuse(f"--profile: {profiles.unknown(profile, settings.profiles)}")
+        raise UsageError(f"--profile: {profiles.unknown(profile, settings.profiles)}")
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
     found = to_replay(ledger, wanted)
@@ -100,7 +100,7 @@ def undo(
         typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
     ],
     source: Source = None,
-    why: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
     json: Json = False,
 ) -> None:
     """Remove the rows of these files from the database and silver. `replay` restores them."""
@@ -116,7 +116,7 @@ def undo(
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
-        rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
+        rows = undo_flow(ledger, lake, landing, view.file_id, reason, along)
         told.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
         if json:
             continue
@@ -128,7 +128,7 @@ def undo(
             if names:
                 line(f"  the same bytes also arrived as {', '.join(sorted(names))}")
             last = lasts[view.source, view.name] == view.file_id  # once per growing file
-            if last and (returning := _returning(ledger, view)):
+            if last and (returning := _replayed_by_undo(ledger, view)):
                 line(f"  the readings it had replaced are being restored from {returning}")
             for text in archived.shared(view, shared):
                 line(text)
@@ -144,7 +144,7 @@ def _named_as(view: FileView) -> dict[str, object]:
     return {**keys, "version": view.version}
 
 
-def _returning(ledger: Ledger, undone: FileView) -> str:
+def _replayed_by_undo(ledger: Ledger, undone: FileView) -> str:
     """Returns, in words, the older versions that are replayed to restore what the undone one replaced."""
     found = ledger.named(undone.name, undone.source)
     again = [v for v in found if v.state == State.PENDING and v.version < undone.version]

@@ -17,7 +17,7 @@ from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.core.states import State
 from sensorflow.disk import size
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.backup.folder import Backup
@@ -53,11 +53,11 @@ def restore(
     try:
         settings, report = _restored(found, to)
     except Transient as error:
-        raise Misuse(f"the restore is not finished: {error}", error.code) from error
+        raise UsageError(f"the restore is not finished: {error}", error.code) from error
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise Misuse(f"the restore is not finished: {reason}{place}; run it again") from error
+        raise UsageError(f"the restore is not finished: {reason}{place}; run it again") from error
     if json:
         as_json({"backup": str(found.path), "to": str(settings.home), "audit": report.as_dict(50)})
     else:
@@ -108,8 +108,8 @@ def _home(to: Path | None) -> Path:
 
 
 def _settings(found: Backup, home: Path) -> Settings:
-    """Returns the settings of the target project, or else those of the backup applied to it. Raises Misuse
-    if neither exists."""
+    """Returns the settings of the target project, or else those of the backup applied to it. Raises
+    UsageError if neither exists."""
     from sensorflow import settings as settings_
 
     own = home / settings_.FILE_NAME
@@ -118,7 +118,9 @@ def _settings(found: Backup, home: Path) -> Settings:
     if own.is_file():
         return settings_.load(own, environ)
     if not kept.is_file():
-        raise Misuse(f"{found.path} has no {settings_.FILE_NAME}: write this file to {home} first")
+        raise UsageError(
+            f"{found.path} has no {settings_.FILE_NAME}: write this file to {home} first"
+        )
     with NamedTemporaryFile("w", encoding="utf-8") as copy:  # with the profile files beside it
         copy.write(settings_.copied(kept, environ))
         copy.flush()
@@ -129,7 +131,7 @@ def _require_whole(found: Backup) -> None:
     damaged = damages(found)
     if damaged:
         more = f", and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
-        raise Misuse(
+        raise UsageError(
             f"{found.path} is damaged: {'; '.join(damaged[:3])}{more}; nothing was restored; use another "
             "backup"
         )
@@ -150,7 +152,7 @@ def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
         try:
             yield server.url, True
         finally:
-            server.process.end(60)
+            server.process.terminate(60)
 
 
 def _settle(found: Backup, settings: Settings, home: Path) -> None:
@@ -181,7 +183,7 @@ def _audit(settings: Settings, url: str) -> Report:
         settings.database_url is None
     ):  # this process runs the embedded server, which is not announced
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
-    report = audit(bootstrap.sight(settings), Level.CHECKSUM)
+    report = audit(bootstrap.audit_context(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
     return report
 

@@ -27,7 +27,7 @@ def retention(
     database), history. To change them, set `retention` of a source in sensorflow.toml.
     """
     from sensorflow import bootstrap
-    from sensorflow.flow.retain import retain
+    from sensorflow.flow.retention import apply_retention
 
     settings = bootstrap.settings()
     if not apply and json:
@@ -40,13 +40,13 @@ def retention(
         return
     if not apply:
         rows = [
-            [name, *(_said(getattr(source.retention, layer)) for layer in LAYERS)]
+            [name, *(_age_text(getattr(source.retention, layer)) for layer in LAYERS)]
             for name, source in settings.sources.items()
         ]
         table("", ("source", *LAYERS), rows)
         return
     ledger = bootstrap.ledger(settings, "cli")
-    done = retain(ledger, bootstrap.lake(settings), bootstrap.landing(settings), settings)
+    done = apply_retention(ledger, bootstrap.lake(settings), bootstrap.landing(settings), settings)
     if json:
         as_json({"removed": {layer: done.get(layer, 0) for layer in LAYERS}})
         return
@@ -62,7 +62,7 @@ def _days(source: Source, layer: str) -> float | None:
     return None if age is None else age / timedelta(days=1)
 
 
-def _said(age: timedelta | None) -> str:
+def _age_text(age: timedelta | None) -> str:
     from sensorflow.core.times.durations import SECONDS
     from sensorflow.settings import UNITS
 

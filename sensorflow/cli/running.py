@@ -18,12 +18,12 @@ WAITING = 900.0
 """Age of the oldest waiting file, in seconds, that causes a warning."""
 
 
-def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:
+def missing_loops(settings: Settings, ledger: Catalog) -> Iterator[Check]:
     """Yields sources without a new file for longer than their `silent_after`. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
-        from sensorflow.status import silent
+        from sensorflow.status import silent_sources
 
-        for name, age in silent(settings, ledger.activity()).items():
+        for name, age in silent_sources(settings, ledger.activity()).items():
             found = f"no file has arrived for {span(age)}"
             todo = "check that the logger is on and writes to the drop folder"
             yield Check(f"source {name}", "warn", found, todo)
@@ -56,7 +56,7 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
             else ""
         )
         yield Check(f"source {row.source}", "warn" if late else "ok", found, todo)
-    for row in inspect.quarantined_lately(url):
+    for row in inspect.recently_quarantined(url):
         found = f"{row.files:,} files quarantined since yesterday, the last one {row.key_text}: "
         found += str(row.error_code)
         yield Check(f"source {row.source}", "warn", found, "see `sensorflow quarantine ls`")
@@ -70,11 +70,11 @@ def held(session: Session) -> Check:
     found += f"; {session.waiting} sessions wait for it" if session.waiting else ""
     idle = (session.state or "").startswith("idle") and (session.silent or 0) > OLD
     if session.outdated or (idle and not session.name.startswith("sensorflow load ")):
-        why = (
+        reason = (
             "another worker owns its file"
             if session.outdated
             else f"idle for {span(session.silent or 0)}"
         )
         todo = f"its client is stopped or gone: run SELECT pg_terminate_backend({session.pid})"
-        return Check("session", "fail", f"{found}; {why}", todo)
+        return Check("session", "fail", f"{found}; {reason}", todo)
     return Check("session", "ok", found)

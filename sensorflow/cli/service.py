@@ -10,13 +10,13 @@ import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.shell import command, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sensorflow.service.manager import Manager
+    from sensorflow.service.manager import Systemd
     from sensorflow.service.units import Plan
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ def install(
 ) -> None:
     """Write systemd units for this project: one for `sensorflow up`, or one per part with --parts."""
     from sensorflow.service import plan as plans
-    from sensorflow.service.manager import Manager, login
+    from sensorflow.service.manager import Systemd, login
     from sensorflow.service.units import units
 
     _require_no_root(user, run_as, show)
@@ -69,9 +69,9 @@ def install(
     texts = units(given)
     if show:
         for file, text in texts.items():
-            sys.stdout.write(f"# {Manager(user).folder / file}\n{text}\n")
+            sys.stdout.write(f"# {Systemd(user).folder / file}\n{text}\n")
         return
-    manager = Manager(user)
+    manager = Systemd(user)
     manager.require()
     plans.require_usable(path, settings, who)
     manager.require_free(list(texts), path)
@@ -80,39 +80,39 @@ def install(
     for file in texts:
         line(f"wrote {manager.folder / file}")
     if now:
-        manager.must("enable", given.unit)
-        manager.must("restart", given.unit)
+        manager.run_or_raise("enable", given.unit)
+        manager.run_or_raise("restart", given.unit)
     _explain(given, manager, who, now)
     _warn(settings.data_folder, now)
 
 
 def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
     if user and run_as is not None:
-        raise Misuse("--run-as cannot be combined with --user, whose units run as you")
+        raise UsageError("--run-as cannot be combined with --user, whose units run as you")
     if user and os.geteuid() == 0:
-        raise Misuse(
+        raise UsageError(
             "--user as root would run the service as root: run this command as an ordinary user"
         )
     if not user and not show and os.geteuid() != 0:
         again = command(sys.argv[0], *sys.argv[1:])
-        raise Misuse(
+        raise UsageError(
             f"only root can write system units: run `sudo {again}`, or add --user for units of your "
             "own, or --print to show them"
         )
 
 
-def _remove_others(manager: Manager, path: Path, texts: dict[str, str]) -> None:
+def _remove_others(manager: Systemd, path: Path, texts: dict[str, str]) -> None:
     """Disable and remove units of an earlier call that are no longer needed."""
     old = [unit for unit in manager.ours(path) if unit.name not in texts]
     if old:
-        manager.must("disable", "--now", *(unit.name for unit in old))
+        manager.run_or_raise("disable", "--now", *(unit.name for unit in old))
     for unit in old:
         unit.unlink()
         line(f"removed {unit}")
 
 
-def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
-    from sensorflow.service.manager import journal, lingers
+def _explain(plan: Plan, manager: Systemd, who: str, now: bool) -> None:
+    from sensorflow.service.manager import is_lingering, journal
     from sensorflow.service.units import units
 
     sudo = "" if manager.user else "sudo "
@@ -126,7 +126,7 @@ def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
     if not now:
         line(f"  {sudo}{control} enable --now {plan.unit}")
         line("      starts the service now and at each boot")
-    if manager.user and not lingers(who):
+    if manager.user and not is_lingering(who):
         line(f"  loginctl enable-linger {who}")
         line("      without this, your services run only while you are logged in")
     line(f"  {control} status {plan.unit}")
@@ -163,13 +163,13 @@ def uninstall(user: User = False) -> None:
     """Stop, disable and remove the units of this project. Keeps the data."""
     manager, path, names = _installed(user)
     if not user and os.geteuid() != 0:
-        raise Misuse("only root can remove system units: run this command with sudo")
+        raise UsageError("only root can remove system units: run this command with sudo")
     manager.require()
-    manager.must("disable", "--now", *names)
+    manager.run_or_raise("disable", "--now", *names)
     for name in names:
         (manager.folder / name).unlink()
         line(f"removed {manager.folder / name}")
-    manager.must("daemon-reload")
+    manager.run_or_raise("daemon-reload")
     line(f"the data in {path.parent} was kept")
 
 
@@ -198,18 +198,18 @@ def status(user: User = False, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
-    """Returns the unit manager, settings file and unit names. Raises Misuse if there are no units."""
-    from sensorflow.service.manager import Manager
+def _installed(user: bool) -> tuple[Systemd, Path, list[str]]:
+    """Returns the unit manager, settings file and unit names. Raises UsageError if there are no units."""
+    from sensorflow.service.manager import Systemd
     from sensorflow.settings import required_file
 
     path = required_file(here())
-    manager = Manager(user)
+    manager = Systemd(user)
     if names := [unit.name for unit in manager.ours(path.absolute())]:
         return manager, path.absolute(), names
-    other = Manager(not user).ours(path.absolute())
+    other = Systemd(not user).ours(path.absolute())
     hint = (
         f"; there are {'system units: omit --user' if user else 'units of your user: add --user'}"
     )
     todo = hint if other else ": `sensorflow service install` writes them"
-    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{todo}")
+    raise UsageError(f"no units of {path.absolute()} in {manager.folder}{todo}")

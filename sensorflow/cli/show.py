@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sensorflow.shown import json_of, shown
+from sensorflow.escaping import escape, to_json
 
 WIDE = 400
 LEAST = 10
@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 
 def as_json(value: Any) -> None:
     """Print JSON. Control characters are escaped; parsing restores the exact text."""
-    sys.stdout.write(json_of(value, indent=2, default=plain) + "\n")
+    sys.stdout.write(to_json(value, indent=2, default=plain) + "\n")
 
 
 def plain(value: Any) -> Any:
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 def line(text: str = "") -> None:
     """Print text to stdout. Control characters, for example from file names, are escaped."""
-    sys.stdout.write(shown(text, keep="\n") + "\n")
+    sys.stdout.write(escape(text, keep="\n") + "\n")
 
 
 def readings(count: int) -> str:
@@ -94,7 +94,7 @@ def _cell(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return shown(str(value))
+    return escape(str(value))
 
 
 def facts(pairs: Mapping[str, Any]) -> None:

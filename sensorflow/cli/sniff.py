@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.follow_ups import typed
 from sensorflow.cli.show import Json, as_json, line
-from sensorflow.cli.steps import typed
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape
 from sensorflow.shell import command
-from sensorflow.shown import shown
 
 if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
@@ -62,21 +62,23 @@ def sniff(
     For a folder, sample the files, group them by kind, and propose a profile for each kind.
     """
     if add is None and (given := _only(folder, after, accept)) is not None:
-        raise Misuse(f"{given} requires --add NAME")
+        raise UsageError(f"{given} requires --add NAME")
     if json and (add is not None or out is not None):
-        raise Misuse("--json cannot be combined with --add or --out")
+        raise UsageError("--json cannot be combined with --add or --out")
     from sensorflow.flow.sniff import guess
 
     if out is not None and out.exists():
-        raise Misuse(f"{out} already exists; choose another file")
+        raise UsageError(f"{out} already exists; choose another file")
     if kind is not None and (json or path.is_dir() or add is not None or out is not None):
-        raise Misuse("--as needs a single file and cannot be combined with --add, --out or --json")
+        raise UsageError(
+            "--as needs a single file and cannot be combined with --add, --out or --json"
+        )
     names = [path.name]
     if path.is_dir():
         from sensorflow.cli.sniff_folder import only_kind, sniff_folder
 
         if add is None and out is not None:
-            raise Misuse("--out needs a single file, not a folder")
+            raise UsageError("--out needs a single file, not a folder")
         if add is None:
             sniff_folder(path, zone, json)
             return
@@ -90,7 +92,7 @@ def sniff(
     if add is not None:
         from sensorflow.cli import adopt
 
-        wanted = adopt.Wanted(folder, after, accept, out, tuple(names))
+        wanted = adopt.AdoptOptions(folder, after, accept, out, tuple(names))
         adopt.adopt(path, add, zone, wanted)
         return
     if json:
@@ -104,7 +106,7 @@ def _propose(path: Path, zone: str | None, out: Path | None) -> None:
 
     found = guess(path, zone)
     text = found.toml()
-    line(f"# A profile proposed for {shown(path.name)}. Review it.")
+    line(f"# A profile proposed for {escape(path.name)}. Review it.")
     line(text)
     preview(path, found)
     if out is not None:
@@ -144,11 +146,11 @@ def _next(path: Path, zone: str | None, found: Proposal) -> str:
 
 
 def write(out: Path, text: str) -> None:
-    """Write the profile. Raises Misuse if the file cannot be written."""
+    """Write the profile. Raises UsageError if the file cannot be written."""
     try:
         out.write_text(text, "utf-8")
     except OSError as error:
-        raise Misuse(f"cannot write {out}: {error.strerror}") from error
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error
 
 
 def preview(path: Path, found: Proposal) -> Checked:
@@ -166,7 +168,7 @@ def preview(path: Path, found: Proposal) -> Checked:
 
 def _print(checked: Checked) -> None:
     if checked.error is not None:
-        line(f"#   the whole file is refused: {shown(str(checked.error))}")
+        line(f"#   the whole file is refused: {escape(str(checked.error))}")
         return
     line(
         f"#   {checked.rows:,} rows: {checked.valid:,} readings, {checked.missing:,} missing cells, "
@@ -179,17 +181,17 @@ def _print(checked: Checked) -> None:
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")
     for name, count in list(checked.types.items())[:TYPES]:
-        line(f"#   {count:>10,}  {shown(name)} {shown(checked.measured_in(name))}".rstrip())
+        line(f"#   {count:>10,}  {escape(name)} {escape(checked.measured_in(name))}".rstrip())
     if len(checked.types) > TYPES:
         line(f"#               … and {len(checked.types) - TYPES} more types")
-    names = ", ".join(map(shown, list(checked.sensors)[:4]))
+    names = ", ".join(map(escape, list(checked.sensors)[:4]))
     line(f"#   {len(checked.sensors):,} sensor{'s' if len(checked.sensors) != 1 else ''}: {names}")
     for name, example in (("first", checked.first), ("last ", checked.last)):
         if example is not None:
             sensor, ts, kind, value, unit = example
             text = f"{ts.isoformat()}  {sensor}  {kind} = {value!r} {unit}"
-            line(f"#   {name}: {shown(text).rstrip()}")
+            line(f"#   {name}: {escape(text).rstrip()}")
     for reject in checked.rejects:
-        line(f"#   line {reject.line_no}: {shown(f'{reject.code}: {reject.reason}')[:150]}")
+        line(f"#   line {reject.line_no}: {escape(f'{reject.code}: {reject.reason}')[:150]}")
     if len(checked.rejects) < checked.rejected:
         line(f"#   … and {checked.rejected - len(checked.rejects):,} more rejects")

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensorflow.cli.follow_ups import typed
 from sensorflow.cli.show import as_json, line, table
-from sensorflow.cli.steps import typed
 from sensorflow.core.names import composed
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
+from sensorflow.escaping import escape
 from sensorflow.shell import command
-from sensorflow.shown import shown
 
 if TYPE_CHECKING:
     from sensorflow.flow.sniff import Proposal
@@ -29,7 +29,7 @@ SHOWN = 20
 
 
 @dataclass
-class Kind:
+class FileKind:
     """Files that one profile reads. patterns: name pattern -> number of files with such a name. names: all
     file names."""
 
@@ -56,30 +56,32 @@ class Kind:
 
 
 @dataclass
-class Seen:
+class FolderReport:
     """Contents of a folder. mixed: name patterns with files of several kinds. failed: pattern -> (a file,
     reason, number of files with such a name). passed: patterns that were not sampled."""
 
     folder: Path
     files: int = 0
     looked_at: int = 0
-    kinds: dict[Hashable, Kind] = field(default_factory=dict)
+    kinds: dict[Hashable, FileKind] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     failed: dict[str, tuple[Path, str, int]] = field(default_factory=dict)
     passed: dict[str, int] = field(default_factory=dict)
 
 
-def look(folder: Path, zone: str | None) -> Seen:
-    """Sample files of each name pattern. Raises Misuse if the folder has no files."""
+def look(folder: Path, zone: str | None) -> FolderReport:
+    """Sample files of each name pattern. Raises UsageError if the folder has no files."""
     from sensorflow.core.sniff import groups
 
     names = list(islice(_names(folder), FILES))
     if not names:
-        raise Misuse(f"{folder}: the folder has no files")
+        raise UsageError(f"{folder}: the folder has no files")
     by = groups.by_pattern(names)
     chosen = set(groups.sample(list(by), LOOKS))
     each = max(1, min(EACH, LOOKS // len(by)))
-    seen = Seen(folder, len(names), passed={p: len(n) for p, n in by.items() if p not in chosen})
+    seen = FolderReport(
+        folder, len(names), passed={p: len(n) for p, n in by.items() if p not in chosen}
+    )
     for pattern in (p for p in by if p in chosen):
         _look_at(seen, pattern, by[pattern], groups.sample(by[pattern], each), zone)
     _name(seen)
@@ -94,7 +96,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _look_at(
-    seen: Seen, pattern: str, names: Sequence[str], chosen: Sequence[str], zone: str | None
+    seen: FolderReport, pattern: str, names: Sequence[str], chosen: Sequence[str], zone: str | None
 ) -> None:
     from sensorflow.core.sniff import groups
     from sensorflow.flow.sniff import guess
@@ -105,35 +107,35 @@ def _look_at(
         seen.looked_at += 1
         try:
             proposal = guess(path, zone)
-        except Misuse as error:
-            why = error.message.removeprefix(f"{path}: ")
-            seen.failed.setdefault(pattern, (path, why, 0 if here else len(names)))
+        except UsageError as error:
+            reason = error.message.removeprefix(f"{path}: ")
+            seen.failed.setdefault(pattern, (path, reason, 0 if here else len(names)))
             continue
         key = groups.kind(proposal.guess)
-        kind = seen.kinds.setdefault(key, Kind(proposal, path))
+        kind = seen.kinds.setdefault(key, FileKind(proposal, path))
         kind.looked_at += 1
         here[key] = here.get(key, 0) + 1
     if here:
-        most = max(here, key=lambda key: here[key])
-        seen.kinds[most].patterns[pattern] = len(names)
-        seen.kinds[most].names += names
-        for key in here.keys() - {most}:
+        limit = max(here, key=lambda key: here[key])
+        seen.kinds[limit].patterns[pattern] = len(names)
+        seen.kinds[limit].names += names
+        for key in here.keys() - {limit}:
             seen.kinds[key].patterns.setdefault(pattern, 0)
         if pattern in seen.failed:
-            path, why, _ = seen.failed[pattern]
-            seen.failed[pattern] = (path, why, 1)
+            path, reason, _ = seen.failed[pattern]
+            seen.failed[pattern] = (path, reason, 1)
     if len(here) > 1:
         seen.mixed.append(pattern)
 
 
-def _name(seen: Seen) -> None:
+def _name(seen: FolderReport) -> None:
     """Name the source of each kind after what its file names have in common; names are unique."""
     from sensorflow.profiles.files import plain_name
 
     taken: set[str] = set()
     for kind in seen.kinds.values():
-        most = max(kind.patterns, key=lambda p: kind.patterns[p], default=kind.file.name)
-        stem = most.partition(".")[0].replace("*", "").replace("?", "").strip("_-. ")
+        limit = max(kind.patterns, key=lambda p: kind.patterns[p], default=kind.file.name)
+        stem = limit.partition(".")[0].replace("*", "").replace("?", "").strip("_-. ")
         plain = plain_name(stem) or plain_name(seen.folder.resolve().name) or "logger"
         tries = (plain, *(f"{plain}-{n}" for n in range(2, 1000)))
         kind.name = next(name for name in tries if name not in taken)
@@ -161,18 +163,18 @@ def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
         _print(kind, zone)
 
 
-def _print_rest(seen: Seen) -> None:
+def _print_rest(seen: FolderReport) -> None:
     if seen.failed:
-        rows = [(p, n, shown(why)) for p, (_, why, n) in list(seen.failed.items())[:SHOWN]]
+        rows = [(p, n, escape(reason)) for p, (_, reason, n) in list(seen.failed.items())[:SHOWN]]
         table("not recognized", ("names", "files", "why"), rows)
         if len(seen.failed) > SHOWN:
             line(f"… and {len(seen.failed) - SHOWN} more name patterns")
     for kind in seen.kinds.values():
         if (name := kind.strange) is not None:
-            line(f"note: {kind.name}: the sensor pattern does not match {shown(name)}")
+            line(f"note: {kind.name}: the sensor pattern does not match {escape(name)}")
     for pattern in seen.mixed:
         line(
-            f"note: files named {shown(pattern)} are of several kinds: move each kind to its own folder"
+            f"note: files named {escape(pattern)} are of several kinds: move each kind to its own folder"
         )
     if seen.passed:
         count = sum(seen.passed.values())
@@ -181,55 +183,55 @@ def _print_rest(seen: Seen) -> None:
         line(f"note: only the first {FILES:,} files were listed")
 
 
-def _form(kind: Kind) -> str:
+def _form(kind: FileKind) -> str:
     keys = {one.key: one.value for one in kind.proposal.guess.settings}
     return str(keys.get("extends") or keys.get("format") or "")
 
 
-def _open(kind: Kind) -> str:
+def _open(kind: FileKind) -> str:
     guess = kind.proposal.guess
     zone = ["zone"] if guess.needs_zone else []
     return ", ".join([*zone, *([f"{len(guess.todo)} TODO"] if guess.todo else [])]) or "nothing"
 
 
-def _print(kind: Kind, zone: str | None) -> None:
+def _print(kind: FileKind, zone: str | None) -> None:
     line()
-    line(f"# {kind.name}: proposed from {shown(str(kind.file))}")
+    line(f"# {kind.name}: proposed from {escape(str(kind.file))}")
     line(kind.proposal.toml())
-    line(f"# next: {_adding(kind, zone)}")
+    line(f"# next: {_add_command(kind, zone)}")
 
 
-def _adding(kind: Kind, zone: str | None) -> str:
+def _add_command(kind: FileKind, zone: str | None) -> str:
     where = ["--zone", zone or "ZONE"] if zone or kind.proposal.guess.needs_zone else []
     return command("sensorflow", "sniff", typed(kind.file), "--add", kind.name, *where)
 
 
-def only_kind(folder: Path, zone: str | None) -> Kind:
-    """Returns the only kind of files in the folder. Raises Misuse if there are several or none, or if the
-    proposal does not fit all names."""
+def only_kind(folder: Path, zone: str | None) -> FileKind:
+    """Returns the only kind of files in the folder. Raises UsageError if there are several or none, or
+    if the proposal does not fit all names."""
     seen = look(folder, zone)
     kinds = list(seen.kinds.values())
     if not kinds:
-        path, why, _ = next(iter(seen.failed.values()))
-        raise Misuse(f"{folder}: no file format was recognized; {path.name}: {why}")
+        path, reason, _ = next(iter(seen.failed.values()))
+        raise UsageError(f"{folder}: no file format was recognized; {path.name}: {reason}")
     if len(kinds) > 1:
-        each = "\n".join(f"  {_adding(kind, zone)}" for kind in kinds)
-        raise Misuse(
+        each = "\n".join(f"  {_add_command(kind, zone)}" for kind in kinds)
+        raise UsageError(
             f"nothing was added: {folder} has {len(kinds)} kinds of files, but a source reads one. Add "
             f"each kind with one of its files:\n{each}"
         )
     if (name := kinds[0].strange) is not None:
         written = command("sensorflow", "sniff", typed(kinds[0].file), "--out", "profile.toml")
-        raise Misuse(
+        raise UsageError(
             "nothing was added: the proposal takes the sensor from the file name, with a pattern that does "
-            f"not match {shown(name)}. Write the profile, correct its sensor, then run `sensorflow "
+            f"not match {escape(name)}. Write the profile, correct its sensor, then run `sensorflow "
             f"sources add`:\n  {written}"
         )
     _print_rest(seen)
     return kinds[0]
 
 
-def _as_dict(seen: Seen) -> dict[str, Any]:
+def _as_dict(seen: FolderReport) -> dict[str, Any]:
     from sensorflow.cli.sniff import described
 
     kinds = [
@@ -243,8 +245,8 @@ def _as_dict(seen: Seen) -> dict[str, Any]:
         for k in seen.kinds.values()
     ]
     failed = [
-        {"pattern": p, "file": str(f), "why": why, "files": n}
-        for p, (f, why, n) in seen.failed.items()
+        {"pattern": p, "file": str(f), "why": reason, "files": n}
+        for p, (f, reason, n) in seen.failed.items()
     ]
     return {
         "folder": str(seen.folder),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorflow.core.profile import Profile
@@ -48,14 +48,14 @@ def _place(
     settings: Settings, name: str, source: Source, profile: str
 ) -> tuple[str | None, str, str | None, int | None, bool | None]:
     """Returns (path, profile, after, waiting files, folder exists); None if the source has no folder."""
-    from sensorflow.cli import steps
+    from sensorflow.cli import follow_ups
     from sensorflow.settings import FolderSource
 
     if not isinstance(source, FolderSource):
         return None, profile, None, None, None
     folder = settings.path(source.path)
-    count = steps.waiting(settings, name) if folder.is_dir() else None
-    return str(steps.near(folder)), profile, source.after, count, folder.is_dir()
+    count = follow_ups.waiting(settings, name) if folder.is_dir() else None
+    return str(follow_ups.near(folder)), profile, source.after, count, folder.is_dir()
 
 
 def _count(waiting: int | None, there: bool | None) -> str:
@@ -88,7 +88,7 @@ def add(
 ) -> None:
     """Add a source to sensorflow.toml and create its folder."""
     from sensorflow import bootstrap
-    from sensorflow.cli import project, steps
+    from sensorflow.cli import follow_ups, project
 
     file = project.settings_file()
     settings = bootstrap.settings()
@@ -96,7 +96,7 @@ def add(
     named, found = _profile(profile, settings)
     keys: dict[str, object] = {"include": include} if include else {}
     keys |= {"after": checked_after(after)} if after != "archive" else {}
-    made = project.Added(
+    made = project.AddedSource(
         name,
         folder_of(path, name, settings),
         named if zone is None else name,
@@ -105,7 +105,7 @@ def add(
     )
     needed = needs_zone(found) if zone is None else False
     if needed:
-        raise Misuse(
+        raise UsageError(
             f"the profile {named!r} has no zone, and its times have no UTC "
             "offset: add --zone, for example --zone Europe/Berlin, --zone +01:00 or --zone UTC"
         )
@@ -115,7 +115,7 @@ def add(
         line(
             f"  To find out whether there are any: `sensorflow check FILE -p {named}`; then set time.zone"
         )
-    for text in steps.after_adding(bootstrap.settings(), name, []):
+    for text in follow_ups.after_adding(bootstrap.settings(), name, []):
         line(text)
 
 
@@ -125,18 +125,20 @@ def folder_of(path: Path | None, name: str, settings: Settings) -> Path:
 
 def checked_after(after: str) -> str:
     if after not in AFTER:
-        raise Misuse(f"--after {after}: expected one of {', '.join(AFTER)}")
+        raise UsageError(f"--after {after}: expected one of {', '.join(AFTER)}")
     return after
 
 
 def added(file: Path, made: object) -> None:
     """Write the source and print what was added to which file."""
-    from sensorflow.cli import project, steps
+    from sensorflow.cli import follow_ups, project
 
-    assert isinstance(made, project.Added)
+    assert isinstance(made, project.AddedSource)
     project.add(file, made)
     what = f"[sources.{made.name}]" + (f" and [profiles.{made.name}]" if made.table else "")
-    line(f"added {what} to {steps.near(file)}; its drop folder is {steps.near(made.folder)}/")
+    line(
+        f"added {what} to {follow_ups.near(file)}; its drop folder is {follow_ups.near(made.folder)}/"
+    )
 
 
 def _profile(named: str, settings: Settings) -> tuple[str, Profile]:
@@ -152,7 +154,7 @@ def _profile(named: str, settings: Settings) -> tuple[str, Profile]:
         file = settings.profile_files[named]
         return _as_path(project.relative(file, settings.home)), known
     if not is_path(named) and not Path(named).is_file():
-        raise Misuse(
+        raise UsageError(
             f"--profile: {profiles.unknown(named, settings.profiles)}; or give a TOML file"
         )
     _, found = profiles.load(named)
@@ -166,14 +168,14 @@ def _as_path(named: str) -> str:
 
 
 def _zoned(extended: str, zone: str) -> str:
-    """Returns the TOML of a profile that extends another one by a zone. Raises Misuse."""
+    """Returns the TOML of a profile that extends another one by a zone. Raises UsageError."""
     from sensorflow.core.sniff.guess import Guess, Line, zoned
     from sensorflow.core.times.zones import check_zone
 
     try:
         check_zone(zone)
     except ValueError as error:
-        raise Misuse(f"--zone {zone!r}: {error}") from error
+        raise UsageError(f"--zone {zone!r}: {error}") from error
     return Guess((Line("extends", extended),), zoned(zone, "")).toml()
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import Source
+from sensorflow.cli.selection import Source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse, SensorflowError, Transient
+from sensorflow.errors import SensorflowError, Transient, UsageError
+from sensorflow.escaping import to_json
 from sensorflow.flow.choose import require_source
-from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
     from sensorflow.core.listing import Activity
@@ -57,9 +57,11 @@ def status(
     from sensorflow.status import status as looked
 
     if seconds is not None and not watch:
-        raise Misuse("SECONDS requires --watch: sensorflow status --watch 5")
+        raise UsageError("SECONDS requires --watch: sensorflow status --watch 5")
     if watch and check:
-        raise Misuse("give either --watch or --check, not both: --watch repeats, --check runs once")
+        raise UsageError(
+            "give either --watch or --check, not both: --watch repeats, --check runs once"
+        )
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
@@ -178,10 +180,10 @@ def _append(look: Callable[[], Status], every: float, json: bool) -> None:
             seen = look()
         except Transient as error:
             now = datetime.now(UTC).isoformat()
-            said = json_of({"at": now, "error": str(error)}) if json else f"{now} {error}"
+            said = to_json({"at": now, "error": str(error)}) if json else f"{now} {error}"
         else:
             told = {"at": datetime.now(UTC), **seen.as_dict()} if json else {}
-            said = json_of(told, default=plain) if json else short(seen)
+            said = to_json(told, default=plain) if json else short(seen)
         line(said)
         sys.stdout.flush()
         time.sleep(every)
@@ -215,8 +217,8 @@ def activity_rows(activity: dict[str, Activity]) -> list[list[Any]]:
             name,
             a.waiting,
             _span(a.oldest),
-            _ago(a.last_file_age),
-            _ago(a.last_reading_age),
+            _seconds_ago(a.last_file_age),
+            _seconds_ago(a.last_reading_age),
             f"{a.rows_per_second:,.1f}",
             a.quarantined,
         ]
@@ -230,7 +232,7 @@ def _span(seconds: float | None) -> str:
     return "" if seconds is None else span(max(0.0, seconds))
 
 
-def _ago(seconds: float | None) -> str:
+def _seconds_ago(seconds: float | None) -> str:
     """Returns an age in words; it is negative for a reading from the future."""
     if seconds is None:
         return ""
@@ -244,7 +246,9 @@ def balance(totals: dict[str, Totals]) -> str:
     parts = {name: getattr(s, name) for name in dict.fromkeys(LEFT.values())}
     left = {name.removeprefix("rows_"): count for name, count in parts.items() if count}
     if left:
-        verdict += f"; not loaded: {', '.join(f'{count} {why}' for why, count in left.items())}"
+        verdict += (
+            f"; not loaded: {', '.join(f'{count} {reason}' for reason, count in left.items())}"
+        )
     if s.rows_replaced:
         verdict += f"; {s.rows_replaced} of the loaded readings were replaced by newer versions"
     return (

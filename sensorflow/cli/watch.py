@@ -8,16 +8,16 @@ def watch() -> None:
 
     A missing folder, such as a share that is mounted late, delays no other source.
     """
-    from sensorflow import bootstrap, daemon, steady, telemetry
-    from sensorflow.errors import Misuse
+    from sensorflow import bootstrap, daemon, lossy_stream, telemetry
+    from sensorflow.errors import UsageError
 
     settings = bootstrap.settings()
     if not settings.sources:
-        raise Misuse(
+        raise UsageError(
             "the settings have no [sources.NAME] table: nothing to watch; "
             "add one with `sensorflow sources add`"
         )
-    steady.streams()
+    lossy_stream.install()
     bootstrap.require_sessions(settings)
     telemetry.configure(settings.log_level)
     daemon.run(settings)

@@ -46,7 +46,7 @@ def worker(
 def _loop(settings: Settings, count: int) -> None:
     from sensorflow import bootstrap, memory
 
-    memory.frugal()  # before Arrow is imported, whose heap alone can exceed max_memory
+    memory.configure_allocator()  # before Arrow is imported, whose heap alone can exceed max_memory
     bootstrap.require_sessions(settings)
     from sensorflow.engine import loop
 

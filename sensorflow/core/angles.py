@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.codes import Codes, no_codes
 from sensorflow.errors import Code
 
 _HALF = "[NSEWnsew]"
@@ -33,7 +33,7 @@ def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Arr
     )
     known: dict[tuple[str | None, str | None], float | None] = {}
     found: list[float | None] = []
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     for index, pair in enumerate(pairs):
         if pair[0] is None:
             found.append(None)
@@ -64,8 +64,8 @@ def _degrees(text: str, kind: str, half: str | None, wanted: bool) -> float | No
     if ("." in (parts["degrees"] or "") and minutes) or ("." in (minutes or "") and seconds):
         return None
     found = (whole * 3600 + float(minutes or 0) * 60 + float(seconds or 0)) / 3600
-    most = 90 if told and told[0].upper() in "NS" else 180
-    if found > most:
+    limit = 90 if told and told[0].upper() in "NS" else 180
+    if found > limit:
         return None
     south = parts["sign"] == "-" or bool(told and told[0].upper() in "SW")
     return -found if south else found

@@ -11,8 +11,8 @@ from typing import Any
 
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.states import Stage
-from sensorflow.errors import Code, Misuse
-from sensorflow.shown import shown
+from sensorflow.errors import Code, UsageError
+from sensorflow.escaping import escape
 
 
 class Lane(StrEnum):
@@ -31,7 +31,7 @@ def printable(key: bytes) -> str:
     >>> printable(b"a b.csv"), printable(b"x\\ny.csv"), printable(b"\\xff.csv")
     ('a b.csv', 'x\\\\ny.csv', '\\\\xff.csv')
     """
-    return shown(key.decode("utf-8", "backslashreplace"))
+    return escape(key.decode("utf-8", "backslashreplace"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class OutboxEntry:
     """An outbox entry: a file whose message is pending.
 
     token: the fencing token of the last claim, 0 before the first. sent_with: the file whose message
@@ -91,31 +91,33 @@ class Waiting:
     sent_with: int | None = None
 
 
-def event(waiting: Waiting, bucket: str, others: Sequence[Waiting] = ()) -> dict[str, Any]:
+def message_of(
+    entry: OutboxEntry, bucket: str, others: Sequence[OutboxEntry] = ()
+) -> dict[str, Any]:
     """Return the message of a file: a CloudEvents 1.0 JSON object that holds ids, never data.
 
     Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are those of an object
     store's notification. The ids of the batch members `others` are in an extension attribute, as a string,
     because such attributes cannot be lists.
     """
-    along = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
+    extensions = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {
-        **along,
+        **extensions,
         "specversion": "1.0",
-        "id": f"{waiting.file_id}-{waiting.version}-{waiting.stage}",
-        "source": f"/sensorflow/{waiting.source}",
+        "id": f"{entry.file_id}-{entry.version}-{entry.stage}",
+        "source": f"/sensorflow/{entry.source}",
         "type": EVENT_TYPE,
-        "subject": printable(waiting.key),
-        "time": waiting.received_at.isoformat(),
+        "subject": printable(entry.key),
+        "time": entry.received_at.isoformat(),
         "datacontenttype": "application/json",
         "data": {
-            "file_id": waiting.file_id,
+            "file_id": entry.file_id,
             "bucket": bucket,
-            "key": waiting.landing,
-            "size": waiting.size,
-            "md5": waiting.md5.hex(),
-            "source": waiting.source,
-            "received_at": waiting.received_at.isoformat(),
+            "key": entry.landing,
+            "size": entry.size,
+            "md5": entry.md5.hex(),
+            "source": entry.source,
+            "received_at": entry.received_at.isoformat(),
         },
     }
 
@@ -126,19 +128,21 @@ attributes, so that older workers still accept the message."""
 
 
 OTHERS = "others"
-MOST = 1000
+MAX_FILES = 1000
 """The most files in one message. Publishers send fewer."""
 
 
 def file_ids_of(message: Any) -> list[int]:
-    """Return the file ids in a message. Nothing else in a message is trusted. Raises Misuse MESSAGE."""
+    """Return the file ids in a message. Nothing else in a message is trusted. Raises UsageError MESSAGE."""
     first = _file_id_of(message)
     others = message.get(OTHERS, "")
     if not isinstance(others, str) or not _IDS.fullmatch(others):
-        raise Misuse("a sensorflow event with invalid ids in others", Code.MESSAGE)
+        raise UsageError("a sensorflow event with invalid ids in others", Code.MESSAGE)
     found = list(dict.fromkeys((first, *map(int, others.split()))))
-    if len(found) > MOST or not all(0 < number < 1 << 63 for number in found):
-        raise Misuse("a sensorflow event with too many ids, or an id out of range", Code.MESSAGE)
+    if len(found) > MAX_FILES or not all(0 < number < 1 << 63 for number in found):
+        raise UsageError(
+            "a sensorflow event with too many ids, or an id out of range", Code.MESSAGE
+        )
     return found
 
 
@@ -148,12 +152,12 @@ _IDS = re.compile(r"([1-9][0-9]{0,18}( [1-9][0-9]{0,18}){0,999})?", re.ASCII)
 def _file_id_of(message: Any) -> int:
     data = message.get("data") if isinstance(message, Mapping) else None
     if not isinstance(data, Mapping) or message.get("type") != EVENT_TYPE:
-        raise Misuse("not a sensorflow event", Code.MESSAGE)
+        raise UsageError("not a sensorflow event", Code.MESSAGE)
     if not FIELDS.issuperset(data):
-        raise Misuse("a sensorflow event with unknown fields in data", Code.MESSAGE)
+        raise UsageError("a sensorflow event with unknown fields in data", Code.MESSAGE)
     file_id = data.get("file_id")
     if isinstance(file_id, bool) or not isinstance(file_id, int) or not 0 < file_id < 1 << 63:
-        raise Misuse(
+        raise UsageError(
             "a sensorflow event with a data.file_id that is not a positive integer", Code.MESSAGE
         )
     return file_id

@@ -8,6 +8,6 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.int16]
 
 
-def unrefused(count: int) -> Codes:
+def no_codes(count: int) -> Codes:
     """Return codes that reject nothing."""
     return np.zeros(count, np.int16)

@@ -229,7 +229,7 @@ def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
     return start
 
 
-def unfit(profile: Profile) -> str | None:
+def why_not_growable(profile: Profile) -> str | None:
     """Return why files of a profile cannot grow, and what to change; None if they can."""
     if profile.format not in FORMATS:
         known = ", ".join(FORMATS)
@@ -259,7 +259,7 @@ def _ends_lines_with_one_byte(encoding: str) -> bool:
         return False
 
 
-def refused(head: bytes) -> str | None:
+def why_head_refused(head: bytes) -> str | None:
     """Return why a file that starts with these bytes cannot be read line by line; None if it may be."""
     kind = kind_of(head) or ("Parquet" if head.startswith(b"PAR1") else None)
     if kind is not None:

@@ -52,28 +52,28 @@ def health(
     digest: shared digest of the settings here. has_ended: returns whether a process has certainly ended.
     by_celery: see `Settings.by_celery`; without it there is no beat.
     """
-    known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
-    gone = [b for b in replaced(known) if b.age > MISSED]
+    known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
+    gone = [b for b in without_replaced(known) if b.age > MISSED]
     known = [b for b in known if b not in gone]
-    known = [b for b in known if not b.pulse.state.get("ending")]  # it finishes its last files
+    known = [b for b in known if not b.report.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
         if name == "beat" and not by_celery:
             continue
-        yield from _running(name, [b for b in known if b.pulse.role in roles], len(roles))
-    live = [b for b in known if b.live]
+        yield from _running(name, [b for b in known if b.report.role in roles], len(roles))
+    live = [b for b in known if b.is_alive]
     yield from _paused(live)
     if digest is not None:
         yield from _settings(live, digest)
 
 
 def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Check]:
-    live = [b for b in beats if b.live]
-    silent = [b for b in beats if not b.live]
-    complete = len({b.pulse.role for b in live}) == loops
-    gone = replaced(beats)
+    live = [b for b in beats if b.is_alive]
+    silent = [b for b in beats if not b.is_alive]
+    complete = len({b.report.role for b in live}) == loops
+    gone = without_replaced(beats)
     for beat in silent:
-        loop = f"the {beat.pulse.role} loop of " if loops > 1 else ""
-        found = f"{loop}{beat.pulse.place} has not answered for {span(beat.age)}"
+        loop = f"the {beat.report.role} loop of " if loops > 1 else ""
+        found = f"{loop}{beat.report.place} has not answered for {span(beat.age)}"
         if complete and beat in gone:
             todo = (
                 "nothing, if its container or host was restarted: another process has replaced it"
@@ -86,8 +86,8 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
         else:
             yield Check(name, "fail", found, STUCK)
     for beat in live:
-        if stopped := beat.pulse.state.get("stopped"):
-            found = f"{stopped} processes of {beat.pulse.place} are stopped (SIGSTOP), and may hold files"
+        if stopped := beat.report.state.get("stopped"):
+            found = f"{stopped} processes of {beat.report.place} are stopped (SIGSTOP), and may hold files"
             yield Check(
                 name, "fail", found, "`kill -CONT` them, or end them: new ones replace them"
             )
@@ -102,7 +102,7 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
     """Of workers all of whose processes have had the same files for long. waiting: files not loaded yet."""
-    live = [b.pulse.state for b in beats if b.live and b.pulse.role is Role.WORKER]
+    live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
     held = sum(int(state.get("children", 0)) for state in live)
     if minutes >= STALLED and waiting > held:
@@ -112,13 +112,13 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
-def replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
+def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """Return the silent loops that a newer one has replaced.
 
     The newer one has the same role and host name, but runs in another container or after another boot, so
     that it is unknown whether the old process has ended. Each newer loop replaces at most one.
     """
-    silent = sorted((b for b in beats if not b.live), key=lambda b: b.beat_at, reverse=True)
+    silent = sorted((b for b in beats if not b.is_alive), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []
     for old in silent:  # the latest first, because it has the fewest candidates
         for new in free:
@@ -130,36 +130,36 @@ def replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
 
 
 def _replaces(new: Heartbeat, old: Heartbeat) -> bool:
-    a, b = new.pulse, old.pulse
+    a, b = new.report, old.report
     same = (a.role, a.host) == (b.role, b.host)
     return same and a.namespace != b.namespace and new.started_at > old.beat_at
 
 
 def _places(name: str, live: Sequence[Heartbeat]) -> str:
-    hosts = sorted({f"{b.pulse.host}:{b.pulse.pid}" for b in live})
+    hosts = sorted({f"{b.report.host}:{b.report.pid}" for b in live})
     shown = ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
     if name != "workers":
         return shown
-    most = sum(int(b.pulse.state.get("most", 0)) for b in live)
+    limit = sum(int(b.report.state.get("most", 0)) for b in live)
     return (
-        f"{shown}; {sum(int(b.pulse.state.get('children', 0)) for b in live)} of {most} processes"
+        f"{shown}; {sum(int(b.report.state.get('children', 0)) for b in live)} of {limit} processes"
     )
 
 
 def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
     for beat in live:
-        if (paused := beat.pulse.paused) is not None:
-            found = f"{beat.pulse.place} has been waiting since {paused.get('since')}: "
+        if (paused := beat.report.paused) is not None:
+            found = f"{beat.report.place} has been waiting since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
             todo = paused.get("do") or "fix the reason given; work resumes automatically"
             yield Check("paused", "fail", found, str(todo))
-        for source, why in (beat.pulse.state.get("defects") or {}).items():
-            found = f"its feed is broken, and this source alone waits: {why}"
+        for source, reason in (beat.report.state.get("defects") or {}).items():
+            found = f"its feed is broken, and this source alone waits: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:
-    other = sorted({f"{b.pulse.host}:{b.pulse.pid}" for b in live if b.pulse.settings != digest})
+    other = sorted({f"{b.report.host}:{b.report.pid}" for b in live if b.report.settings != digest})
     if other:
         found = f"{', '.join(other)}: running with other settings than the ones here"
         todo = "restart it with these, or run this command with its environment and sensorflow.toml"

@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-EVERY = 10.0
+INTERVAL_SECONDS = 10.0
 """Seconds between two heartbeats of a loop."""
-LIVE = 30.0
+ALIVE_SECONDS = 30.0
 """Seconds after its last heartbeat within which a loop counts as alive."""
-FORGOTTEN = 86_400.0
+FORGET_AFTER_SECONDS = 86_400.0
 """Seconds after which the heartbeat of a crashed process is removed."""
 
 
@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Pulse:
+class LoopReport:
     """What a loop reports about itself.
 
     process: unique id of the process across all hosts. settings: the digest of its settings. state: JSON,
@@ -60,11 +60,11 @@ class Pulse:
 class Heartbeat:
     """A pulse in the ledger. age: seconds since it was written, by the database's clock."""
 
-    pulse: Pulse
+    report: LoopReport
     started_at: datetime
     beat_at: datetime
     age: float
 
     @property
-    def live(self) -> bool:
-        return self.age <= LIVE
+    def is_alive(self) -> bool:
+        return self.age <= ALIVE_SECONDS

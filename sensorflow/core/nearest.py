@@ -15,7 +15,7 @@ def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> str | None:
     return found[0] if found else None
 
 
-def meant(given: str, known: Iterable[str], otherwise: str) -> str:
+def did_you_mean(given: str, known: Iterable[str], otherwise: str) -> str:
     """Return "did you mean ...?" with the nearest name, or `otherwise` if there is none."""
     near = nearest(given, known)
     return otherwise if near is None else f"did you mean {near!r}?"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.codes import Codes, no_codes
 from sensorflow.core.patterns import compiled
 from sensorflow.core.texts import some_empty
 from sensorflow.errors import Code, Permanent
@@ -272,7 +272,7 @@ def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     except pa.ArrowInvalid:
         return _slow(texts, markers)
     if not _odd(texts, values):
-        return Numbers(values, unrefused(len(values)))
+        return Numbers(values, no_codes(len(values)))
     return _slow(texts, markers)
 
 
@@ -298,7 +298,7 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     texts = _unmarked(pc.utf8_trim_whitespace(texts), markers)
     texts = pc.replace_substring_regex(texts, r"^\+([0-9.])", r"\1")
     texts = pc.replace_substring_regex(texts, r"(^|[eE])\x{2212}([0-9.])", r"\1-\2")  # minus signs
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     number = pc.match_substring_regex(texts, _NUMBER).fill_null(True)
     word = pc.match_substring_regex(texts, _WORDS).fill_null(False)
     codes[~number.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_A_NUMBER.number
@@ -322,6 +322,6 @@ def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
     missing = np.asarray(values.is_null().to_numpy(zero_copy_only=False), np.bool_)
     for number in _floats(markers):
         missing |= np.isnan(array) if np.isnan(number) else array == number
-    codes = unrefused(len(values))
+    codes = no_codes(len(values))
     codes[~missing & ~np.isfinite(array)] = Code.VALUE_NOT_FINITE.number
     return Numbers(pa.array(array, mask=missing | (codes != 0)), codes)

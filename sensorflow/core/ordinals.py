@@ -16,9 +16,9 @@ from sensorflow.core.keys import keys
 
 Ordinals = npt.NDArray[np.int32]
 
-FEW = 8
+TRIED_BEFORE_COUNTING = 8
 """Later occurrences that are tried before the number of rows with the identity is queried."""
-MOST = 1_000_000
+MAX_OCCURRENCES = 1_000_000
 """The most occurrences of one identity that are tried."""
 
 
@@ -52,7 +52,7 @@ def recomputed(
     made = np.array(fresh.to_pylist(), object)
     wanted = np.array(stored.take(pa.array(odd)).to_pylist(), object)
     left = np.arange(len(odd))
-    for first, bounds in ((1, None), (FEW + 1, sharing)):
+    for first, bounds in ((1, None), (TRIED_BEFORE_COUNTING + 1, sharing)):
         if len(left):
             part = rows.take(pa.array(odd[left]))
             names = file_name.take(pa.array(odd[left]))
@@ -76,15 +76,17 @@ def _later(
 ) -> dict[bytes, int]:
     """Return key -> ordinal for the occurrences from `start` on of each identity among these rows.
 
-    Without `sharing` it tries `FEW` occurrences; with it, some more than exist, because rows may have been
-    removed.
+    Without `sharing` it tries `TRIED_BEFORE_COUNTING` occurrences; with it, some more than exist, because
+    rows may have been removed.
     """
     _, once = np.unique(firsts, return_index=True)
-    most = np.full(len(once), FEW)
+    limit = np.full(len(once), TRIED_BEFORE_COUNTING)
     if sharing is not None:
         shared = np.array(sharing(rows.take(pa.array(once))), np.int64)
-        most = np.minimum(shared + FEW, MOST) * (shared > 1)  # alone: no later one
-    counts = np.maximum(most - start + 1, 0)
+        limit = np.minimum(shared + TRIED_BEFORE_COUNTING, MAX_OCCURRENCES) * (
+            shared > 1
+        )  # alone: no later one
+    counts = np.maximum(limit - start + 1, 0)
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     ordinal = (steps + start).astype(np.int32)

@@ -2,7 +2,8 @@
 
 The syntax is that of Python's `re`, which backtracks, cannot be interrupted and holds the interpreter
 lock. `re` is used if the pattern and the text's length guarantee few steps. Otherwise `regex` is used,
-which gives up after `SECONDS`; the pattern is translated to its dialect, so that both find the same.
+which gives up after `TIMEOUT_SECONDS`; the pattern is translated to its dialect, so that both find the
+same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from sensorflow.core.steps import steps
 from sensorflow.errors import Code, Permanent
 
-SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 """Time limit of one search."""
 FEW = 20_000_000
 """Steps of `re`, about one second."""
@@ -46,10 +47,10 @@ class Pattern:
         if engine is None:
             return self._re.search(text)
         try:
-            found: Match | None = engine.search(text, timeout=SECONDS, concurrent=True)
+            found: Match | None = engine.search(text, timeout=TIMEOUT_SECONDS, concurrent=True)
         except TimeoutError:
-            what = f"the search for the pattern {self.text!r} took more than {SECONDS:g} s in a text of "
-            what += f"{len(text):,} characters: {text[:100]!r}"
+            what = f"the search for the pattern {self.text!r} took more than {TIMEOUT_SECONDS:g} s "
+            what += f"in a text of {len(text):,} characters: {text[:100]!r}"
             raise Permanent(Code.PATTERN_TOO_SLOW, what) from None
         return found
 

@@ -15,7 +15,7 @@ from sensorflow.core.rules import matching
 from sensorflow.core.series import Last, Series
 
 
-class Watch:
+class QualityFlagger:
     """Flags flatlines, spikes and gaps, in file order."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
@@ -23,7 +23,7 @@ class Watch:
             name: [r for r in found if r.flatline or r.spike is not None or r.gap is not None]
             for name, found in rules.items()
         }
-        self.idle = not any(self._rules.values())
+        self.is_idle = not any(self._rules.values())
         self._series = Series() if series is None else series
         self._ts, self._value = Last(-1, np.int64), Last(np.nan, np.float64)
         self._runs: dict[int, tuple[float, int]] = {}
@@ -31,7 +31,7 @@ class Watch:
     def flags(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
         """Return the flags (bit mask) of each reading. Call it once per batch, in file order."""
         found = np.zeros(len(batch), np.int16)
-        if self.idle or not len(batch):
+        if self.is_idle or not len(batch):
             return found
         series = self._series.of(batch)
         ts = batch["ts"].cast(pa.int64()).to_numpy()

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from sensorflow.core import formats
+from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.layouts import Layouts
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.binding.resolve import resolver
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.growth import Part
-from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.profile import Profile
+from sensorflow.core.validation import Accepted, Validator
 
 READINGS = 49_152
 """Readings that are validated at a time. A row may hold a thousand of them."""
@@ -22,39 +22,39 @@ READINGS = 49_152
 def read(
     stream: BinaryIO,
     profile: Profile,
-    place: Place,
+    place: FilePath,
     scratch: Callable[[], BinaryIO],
     drift: Drift | None = None,
     received: int | None = None,
     part: Part | None = None,
-    layouts: Layouts | None = None,
+    bindings: BindingCache | None = None,
 ) -> Iterator[Accepted]:
     """Read and validate a file part by part, with memory for one part. stream: seekable.
 
     received: when the file arrived, in nanoseconds since 1970, for the rule `future`. For the other
     arguments and exceptions see `chunks`.
     """
-    judge = Judge(profile, received)
-    for chunk in chunks(stream, profile, place, scratch, drift, part, layouts):
+    judge = Validator(profile, received)
+    for chunk in chunks(stream, profile, place, scratch, drift, part, bindings):
         for piece in chunk.parts(READINGS):
-            yield judge.judge(piece)
+            yield judge.validate(piece)
 
 
 def chunks(
     stream: BinaryIO,
     profile: Profile,
-    place: Place,
+    place: FilePath,
     scratch: Callable[[], BinaryIO],
     drift: Drift | None = None,
     part: Part | None = None,
-    layouts: Layouts | None = None,
+    bindings: BindingCache | None = None,
 ) -> Iterator[Chunk]:
     """Yield the rows of a file, not validated yet.
 
     place: the file's name and path. scratch: makes an empty temporary file. part: for a growing file, the
-    part at whose end the stream ends; see `growth.Joined`. layouts: a cache that the caller keeps across
+    part at whose end the stream ends; see `growth.Joined`. bindings: a cache that the caller keeps across
     files. Raises Permanent if the file as a whole cannot be read.
     """
-    layouts = Layouts() if layouts is None else layouts
-    resolve = resolver(profile, place, drift or Drift(), layouts)
+    bindings = BindingCache() if bindings is None else bindings
+    resolve = resolver(profile, place, drift or Drift(), bindings)
     return formats.chunks(stream, profile, resolve, scratch, part)

@@ -69,7 +69,7 @@ SILVER = pa.schema(
     ]
 )
 
-BESIDE = pa.schema(_fields("sensor_id", "reading_type", "ts", "value", "dedupe_key"))
+OTHER_PARTS = pa.schema(_fields("sensor_id", "reading_type", "ts", "value", "dedupe_key"))
 """The columns of a database row that determine its ordinal."""
 
 BRONZE = pa.schema(

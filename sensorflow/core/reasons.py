@@ -31,7 +31,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class Expected:
     """What the profile expects of a cell.
 
     formats, zone, bounds: of the time. by_row: whether a column gives the zone. style: of the number.
@@ -46,7 +46,7 @@ class Asked:
     counted: bool = False
 
 
-def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
+def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
     shown, formats = str(cell)[:100], " or ".join(asked.formats)
     told = _REASONS[code].format(cell=shown, format=formats, zone=asked.zone, bounds=asked.bounds)
     if code is Code.TIMESTAMP_UNREADABLE:
@@ -63,7 +63,7 @@ def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
     return told
 
 
-def _of_time(shown: str, asked: Asked, clock: Clock) -> str:
+def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
     if not clock.trimmed and set(asked.formats) & set(EPOCH_UNITS) and lost_digits(shown):
         return ': it has lost digits; set scientific = "trimmed" if they were zeros'
     if any("%Z" in fmt for fmt in asked.formats):

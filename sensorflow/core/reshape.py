@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.chained import Numbering
-from sensorflow.core.quality import Watch
+from sensorflow.core.cross_part import OrdinalAssigner
+from sensorflow.core.quality import QualityFlagger
 from sensorflow.core.readings import SILVER
 
 
@@ -19,17 +19,17 @@ class Reshaped:
     duplicates: int
 
 
-def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Numbering) -> Reshaped:
+def reshape(bronze: pa.RecordBatch, watch: QualityFlagger, seen: OrdinalAssigner) -> Reshaped:
     """Convert a bronze batch to silver (see `readings.SILVER`), without duplicates."""
-    silver, duplicate = told(bronze, watch, seen)
+    silver, duplicate = to_silver(bronze, watch, seen)
     return Reshaped(silver, int(duplicate.sum()))
 
 
-def told(
-    bronze: pa.RecordBatch, watch: Watch, seen: Numbering
+def to_silver(
+    bronze: pa.RecordBatch, watch: QualityFlagger, seen: OrdinalAssigner
 ) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
     """Return the silver readings, and which bronze rows were left out as duplicates."""
-    ordinal, duplicate = seen.number(bronze)
+    ordinal, duplicate = seen.assign_ordinals(bronze)
     quality = bronze["quality"].to_numpy() | watch.flags(bronze)
     columns = {**{name: bronze[name] for name in bronze.schema.names}, "quality": pa.array(quality)}
     columns["ordinal"] = pa.array(ordinal)

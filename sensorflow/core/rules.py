@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.codes import Codes, no_codes
 from sensorflow.core.patterns import search
 from sensorflow.core.profile.rules import Rule
 from sensorflow.core.readings import Flag
@@ -59,7 +59,7 @@ class Rules:
     def apply(self, readings: pa.RecordBatch) -> Ruled:
         """Apply the rules to a batch with ts, sensor_id, reading_type, unit and value."""
         count = len(readings)
-        found = Ruled(unrefused(count), {}, np.zeros(count, np.int16))
+        found = Ruled(no_codes(count), {}, np.zeros(count, np.int16))
         if not self._rules or not count:
             return found
         values = readings["value"].to_numpy()

@@ -76,15 +76,16 @@ class Sighting:
     since: float
 
 
-def settled(
-    previous: Sighting | None, now: Stat, clock: float, settle: float
+def is_stable(
+    previous: Sighting | None, now: Stat, clock: float, window_seconds: float
 ) -> tuple[bool, Sighting]:
-    """Return whether a file is complete, that is, unchanged for the stability window of `settle` seconds.
+    """Return whether a file is complete, that is, unchanged for the stability window of `window_seconds`
+    seconds.
 
     Also returns the sighting to remember. `clock` is monotonic, so that wrong modification times do not
     matter.
     """
     if previous is None or previous.stat != now:
         seen = Sighting(now, clock)
-        return settle <= 0, seen
-    return clock - previous.since >= settle, previous
+        return window_seconds <= 0, seen
+    return clock - previous.since >= window_seconds, previous

@@ -72,10 +72,10 @@ def _of(name: str, value: Any, length: int) -> float:
 
 
 def _repeated(low: int, high: int, items: Any, length: int) -> float:
-    most = min(high, max(low, length + 1))
+    limit = min(high, max(low, length + 1))
     once = _ways(items, length)
     if once <= 1:
-        return most - low + 1.0
-    if most * math.log2(once) > 64:
+        return limit - low + 1.0
+    if limit * math.log2(once) > 64:
         return inf
-    return (most - low + 1.0) * once**most
+    return (limit - low + 1.0) * once**limit

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-MOST = 1000
+MAX_SENSORS = 1000
 """Sensors that a `Touched` lists; with more, it covers all sensors."""
 
 
@@ -16,7 +16,7 @@ class Touched:
 
     No reading outside it changed; some inside it may be unchanged. low, high: first and last time of the
     changed readings, truncated to microseconds; None if there are none. sensors: their sensors, or None for
-    any sensor (more than `MOST`, or unknown).
+    any sensor (more than `MAX_SENSORS`, or unknown).
     """
 
     source: str
@@ -33,6 +33,6 @@ class Touched:
         known = None
         if self.sensors is not None and sensors is not None:
             known = self.sensors.union(sensors)
-        if known is not None and len(known) > MOST:
+        if known is not None and len(known) > MAX_SENSORS:
             known = None
         return Touched(self.source, min(self.low or low, low), max(self.high or high, high), known)

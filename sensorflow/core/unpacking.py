@@ -5,12 +5,12 @@ from __future__ import annotations
 from sensorflow.errors import Code, Permanent, Transient
 
 
-def earlier(version: int) -> Transient:
+def older_archive_waiting(version: int) -> Transient:
     """An older version must be unpacked first: members are versioned in the order of unpacking."""
     return Transient(Code.DATABASE, f"version {version} of the archive must be unpacked first")
 
 
-def later(name: str, version: int) -> Permanent:
+def newer_member_exists(name: str, version: int) -> Permanent:
     """A newer version of the archive is already unpacked: this one's members would count as newer."""
     return Permanent(
         Code.ARCHIVE,
@@ -19,7 +19,7 @@ def later(name: str, version: int) -> Permanent:
     )
 
 
-def loaded_whole(rows: int) -> Permanent:
+def archive_has_readings(rows: int) -> Permanent:
     return Permanent(
         Code.ARCHIVE,
         f"the archive was loaded as one file before, and {rows:,} of its readings are in the database",
@@ -27,7 +27,7 @@ def loaded_whole(rows: int) -> Permanent:
     )
 
 
-def unpacked_before() -> Permanent:
+def already_unpacked() -> Permanent:
     return Permanent(
         Code.ARCHIVE,
         "the archive was unpacked before, and its members are separate files",

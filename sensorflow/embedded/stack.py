@@ -93,7 +93,7 @@ class Supervisor:
         """Replace all processes but the servers. Daemon and workers are replaced at once, because the
         current file may take long; the others, which may run only once, when the old one has ended."""
         for process in self.processes:
-            process.ask_to_end()
+            process.request_termination()
         self.ending += self.processes
         self.processes = processes
         self._due.clear()
@@ -103,10 +103,10 @@ class Supervisor:
         """Restart processes that have ended. Call often, from the main thread."""
         self.each_turn()
         now = time.monotonic()
-        self.ending = [process for process in self.ending if process.alive]
+        self.ending = [process for process in self.ending if process.is_alive]
         waited = {process.name for process in self.ending} - TOGETHER
         for process in self.all:
-            if process.alive or process.name in waited:
+            if process.is_alive or process.name in waited:
                 continue
             if process.pid is None:  # replaced after a change of settings: never started
                 with suppress(OSError):
@@ -123,7 +123,7 @@ class Supervisor:
         """Ask all processes to end, and wait for each."""
         every = [*self.processes, *self.ending]
         for process in every:
-            process.ask_to_end()
+            process.request_termination()
         deadline = time.monotonic() + PATIENCE
         for process in every:
-            process.end(max(0.1, deadline - time.monotonic()))
+            process.terminate(max(0.1, deadline - time.monotonic()))

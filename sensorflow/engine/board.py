@@ -69,7 +69,7 @@ class Board:
         self._put(_SINCE, "=d", now() if claims else 0.0)
 
     def mark(self, file_id: int, seconds: float) -> None:
-        """See `deadlines.Mark`."""
+        """See `deadlines.DeadlineWatcher`."""
         at = now()
         told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
         self._put(_LOST, "=d", 0.0)

@@ -24,32 +24,32 @@ def warm(settings: Settings) -> None:
     """
     import pyarrow as pa
 
-    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger imports it at its first load
-    from sensorflow.core.binding.place import Place
+    import sensorflow.adapters.postgres.batch_loading  # noqa: F401 - a ledger imports it at its first load
+    from sensorflow.core.binding.file_path import FilePath
+    from sensorflow.core.deduplicate import Deduplicator
     from sensorflow.core.keys import keys
-    from sensorflow.core.occurrences import Occurrences
     from sensorflow.core.profile import Profile
-    from sensorflow.core.quality import Watch
+    from sensorflow.core.quality import QualityFlagger
     from sensorflow.core.reading import read
     from sensorflow.core.reshape import reshape
 
     pa.enable_signal_handlers(False)
     profile = Profile.model_validate(_PROFILE)
-    for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
-        keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
+    for accepted in read(io.BytesIO(_SAMPLE), profile, FilePath("warm.csv"), io.BytesIO):
+        keys(reshape(accepted.bronze, QualityFlagger({}), Deduplicator()).silver, "warm.csv")
     ledger = bootstrap.ledger(settings, "warm")  # loads the driver; connects to nothing
-    bootstrap.world(settings, "warm", ledger)
+    bootstrap.services(settings, "warm", ledger)
     ledger.close()
     gc.collect()
     gc.freeze()  # the collector of a child skips the shared objects
     gc.set_threshold(10_000, 10, 10)  # the default of 700 runs three times per small file
 
 
-def limit_memory(most: int) -> None:
-    """Limit the memory of this process. most: bytes that one file may use."""
+def limit_memory(limit: int) -> None:
+    """Limit the memory of this process. limit: bytes that one file may use."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    if hard == resource.RLIM_INFINITY or most <= hard:
-        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    if hard == resource.RLIM_INFINITY or limit <= hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def join(board: Board, number: int, parent: int) -> None:
@@ -61,7 +61,7 @@ def join(board: Board, number: int, parent: int) -> None:
     the parent's main thread.
     """
     board.join(number)
-    deadlines.watched_by(board.mark)
+    deadlines.set_watcher(board.mark)
     threads.start(lambda: _end_with(parent, board))
 
 

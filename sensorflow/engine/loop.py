@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from sensorflow import bootstrap, memory, steady, telemetry
+from sensorflow import bootstrap, lossy_stream, memory, telemetry
 from sensorflow.adapters.host import status
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
@@ -24,7 +24,7 @@ from sensorflow.engine import child, watchdog
 from sensorflow.engine.board import Board
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.consume import consume
-from sensorflow.flow.pulse import Loop
+from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.ports.queue import Broker
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
@@ -40,9 +40,9 @@ LARGE = 1_000_000 << 10
 
 def run(settings: Settings, count: int) -> None:
     """Run `count` children until SIGTERM or SIGINT; each then finishes its message. A second signal ends
-    them at once. Import this module after `memory.frugal`. Raises Misuse if the broker's package cannot be
-    imported."""
-    steady.streams()
+    them at once. Import this module after `memory.configure_allocator`. Raises UsageError if the
+    broker's package cannot be imported."""
+    lossy_stream.install()
     telemetry.configure(settings.log_level)
     make = bootstrap.broker(settings)
     child.warm(settings)
@@ -57,7 +57,7 @@ class _Parent:
         self._board = Board()
         self._pids: dict[int, int] = {}
         self._began = dict.fromkeys(range(count), 0.0)
-        self._troubles = dict.fromkeys(range(count), 0)
+        self._failures = dict.fromkeys(range(count), 0)
         self._due = dict.fromkeys(range(count), 0.0)
         self._signals = 0
         self._stop = threading.Event()
@@ -69,16 +69,16 @@ class _Parent:
         # threads run from here on: a child forked later uses nothing of theirs
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
-        heart = bootstrap.heart(self._settings, ledger, bootstrap.identity())
-        loop = heart.loop(Role.WORKER)
+        heartbeats = bootstrap.heartbeat_sender(self._settings, ledger, bootstrap.identity())
+        loop = heartbeats.add_loop(Role.WORKER)
         self._note(loop)
-        heart.start()
+        heartbeats.start()
         while not self._stop.wait(LOOK):
             self._tend()
             self._note(loop)
-        loop.note(ending=True)
+        loop.set_facts(ending=True)
         self._finish(loop)
-        heart.stop()
+        heartbeats.stop()
         ledger.close()
 
     def _told(self, _number: int, _frame: FrameType | None) -> None:
@@ -122,16 +122,18 @@ class _Parent:
 
     def _later(self, number: int) -> None:
         soon = time.monotonic() - self._began[number] < SOON
-        self._troubles[number] = self._troubles[number] + 1 if soon else 0
-        wait = backoff(self._troubles[number], 0.5, cap=30.0) if soon else 0.0
+        self._failures[number] = self._failures[number] + 1 if soon else 0
+        wait = backoff(self._failures[number], 0.5, cap=30.0) if soon else 0.0
         self._due[number] = time.monotonic() + wait
 
-    def _note(self, loop: Loop) -> None:
+    def _note(self, loop: LoopStatus) -> None:
         stopped = sum(status(pid)[0] in ("T", "t") for pid in self._pids.values())
         busy = int(self._board.busy(self._pids.values()) // 60) or None
-        loop.note(children=len(self._pids), most=len(self._due), stopped=stopped or None, busy=busy)
+        loop.set_facts(
+            children=len(self._pids), most=len(self._due), stopped=stopped or None, busy=busy
+        )
 
-    def _finish(self, loop: Loop) -> None:
+    def _finish(self, loop: LoopStatus) -> None:
         """Wait until all children have ended."""
         told = 0
         while self._pids:
@@ -182,8 +184,8 @@ def _consume(
         return ended.is_set() or memory.resident() > LARGE
 
     try:
-        world = bootstrap.world(settings, "worker", ledger)
-        consume(broker, world, stop, board.hold, house.run_due, board.lose)
+        services = bootstrap.services(settings, "worker", ledger)
+        consume(broker, services, stop, board.hold, house.run_due_steps, board.lose)
     finally:
         broker.close()
         ledger.close()

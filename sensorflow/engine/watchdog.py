@@ -44,11 +44,11 @@ UNTOLD = "the ledger was not told; the lease will end"
 
 
 @dataclass(frozen=True)
-class Stuck:
+class StuckChild:
     """A child to be ended. reading: id of the file to blame; 0 if unknown."""
 
     pid: int
-    why: str
+    reason: str
     reading: int
 
 
@@ -60,10 +60,10 @@ def watch(board: Board, settings: Settings) -> None:
         emit(Event.WORK_UNWATCHED, reason=str(error))
 
 
-class Ended:
+class EndedChild:
     """A killed child whose claims are not yet recorded in the ledger."""
 
-    def __init__(self, found: Stuck, claims: list[Claim], settings: Settings) -> None:
+    def __init__(self, found: StuckChild, claims: list[Claim], settings: Settings) -> None:
         self.found, self.claims, self._settings = found, claims, settings
         self.teller: subprocess.Popen[bytes] | None = None
         self._until = time.monotonic() + GONE
@@ -87,11 +87,11 @@ class Ended:
         if not _gone(self.found.pid):
             return time.monotonic() > self._until
         file_id = self.found.reading or None
-        emit(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.why)
+        emit(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.reason)
         if not self.claims:
             return True
         try:
-            self.teller = _tell(self._settings, self.claims, self.found)
+            self.teller = _log_stuck(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
             emit(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
             return True
@@ -100,7 +100,7 @@ class Ended:
 
 
 def _watch(board: Board, settings: Settings) -> None:
-    last, ended = now(), list[Ended]()
+    last, ended = now(), list[EndedChild]()
     while True:
         time.sleep(EVERY)
         at = now()
@@ -115,32 +115,32 @@ def _watch(board: Board, settings: Settings) -> None:
             emit(Event.DEFECT, exc_info=True)
 
 
-def look(board: Board, at: float, settings: Settings, ended: list[Ended]) -> None:
+def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -> None:
     """Kill stuck children, and advance those that were killed. A child's claims are read at once: as soon
     as it is dead, the main thread may fork another that uses the same slot."""
     known = {one.found.pid for one in ended}
     silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
-        found = judge(slot, at, silent)
+        found = find_stuck(slot, at, silent)
         if found is None or slot.pid in known or not _ours(slot.pid):
             continue
         os.kill(slot.pid, signal.SIGKILL)
-        ended.append(Ended(found, board.claims(number, slot.pid), settings))
+        ended.append(EndedChild(found, board.claims(number, slot.pid), settings))
     ended[:] = [one for one in ended if not one.over()]
 
 
-def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
+def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
     """Returns why a child is stuck at this time, or None if it is not."""
     limit = slot.until - slot.began
     if slot.reading and at > slot.until + GRACE + limit / 10:
-        why = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
-        return Stuck(slot.pid, why, slot.reading)
+        reason = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
+        return StuckChild(slot.pid, reason, slot.reading)
     if slot.reading and slot.lost and at > slot.lost + LOST:
-        why = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not come back"
-        return Stuck(slot.pid, why, slot.reading)
+        reason = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not come back"
+        return StuckChild(slot.pid, reason, slot.reading)
     if slot.since and at - max(slot.beat, slot.since) > silent:
-        why = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"
-        return Stuck(slot.pid, why, slot.reading)
+        reason = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"
+        return StuckChild(slot.pid, reason, slot.reading)
     return None
 
 
@@ -154,19 +154,21 @@ def _gone(pid: int) -> bool:
     return status(pid)[0] in ("Z", "X", "")
 
 
-def _tell(settings: Settings, claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
+def _log_stuck(
+    settings: Settings, claims: list[Claim], found: StuckChild
+) -> subprocess.Popen[bytes]:
     """Start the process that records the claims. Does not use a pipe: it could be full, and each child
     forked meanwhile would inherit an end of it."""
     command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:
-        pickle.dump((settings, claims, found.reading, found.why), given)
+        pickle.dump((settings, claims, found.reading, found.reason), given)
         given.seek(0)
         return subprocess.Popen(command, stdin=given)
 
 
 def charge() -> None:
-    """Record the outcome of the claims of a killed child. Run by `_tell` in its own process."""
-    given, claims, reading, why = pickle.load(sys.stdin.buffer)
+    """Record the outcome of the claims of a killed child. Run by `_log_stuck` in its own process."""
+    given, claims, reading, reason = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
     ledger = bootstrap.ledger(given, "watchdog")
     deadline = time.monotonic() + AWAY
@@ -175,7 +177,7 @@ def charge() -> None:
         guilty = not known or claim.file_id == reading
         while time.monotonic() < deadline:
             try:
-                _charge(ledger, claim, guilty, why, given.max_attempts)
+                _charge(ledger, claim, guilty, reason, given.max_attempts)
                 break
             except Fenced:
                 break
@@ -189,12 +191,12 @@ ENDED = (
 )
 
 
-def _charge(ledger: Claims, claim: Claim, guilty: bool, why: str, attempts: int) -> None:
+def _charge(ledger: Claims, claim: Claim, guilty: bool, reason: str, attempts: int) -> None:
     if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
-        what = f"{why}: its worker was ended"
+        what = f"{reason}: its worker was ended"
         error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
-        ledger.condemn(claim, error)
+        ledger.dead_letter(claim, error)
         return
-    what = why if guilty else f"another file was read in the same process: {why}"
+    what = reason if guilty else f"another file was read in the same process: {reason}"
     delay = backoff(claim.retries + 1, random.random())
-    ledger.release(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was ended"), delay, guilty)
+    ledger.nack(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was ended"), delay, guilty)

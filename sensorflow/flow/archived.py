@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.ports.catalog import Catalog, Member
 from sensorflow.ports.files import FileView
 
@@ -30,7 +30,8 @@ def before_archives(
     """Returns these files with each archive after the members that came only in it, and for each archive
     the other members, which stay. Members that are not loaded are left unchanged.
 
-    Raises Misuse while members are pending, because they would be loaded after their archive was undone.
+    Raises UsageError while members are pending, because they would be loaded after their archive was
+    undone.
     """
     given = {view.file_id for view in views}
     found: dict[int, FileView] = {}
@@ -49,16 +50,16 @@ def _holds_rows(view: FileView) -> bool:
 
 
 def _require_done(archive: FileView, members: list[FileView]) -> None:
-    waiting = [
+    entry = [
         m
         for m in members
         if m.state == State.RUNNING or (m.state == State.PENDING and m.stage != Stage.QUARANTINE)
         if not _holds_rows(m)
     ]
-    if waiting:
-        names = ", ".join(m.name for m in waiting[:3]) + (", …" if len(waiting) > 3 else "")
-        raise Misuse(
-            f"{archive.name}: {len(waiting):,} of its files are not finished ({names}); undo it when "
+    if entry:
+        names = ", ".join(m.name for m in entry[:3]) + (", …" if len(entry) > 3 else "")
+        raise UsageError(
+            f"{archive.name}: {len(entry):,} of its files are not finished ({names}); undo it when "
             "`sensorflow files ls` shows them loaded"
         )
 

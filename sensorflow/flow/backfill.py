@@ -26,7 +26,7 @@ from sensorflow.ports.intake import Kind
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 
-LOOK = 0.5
+POLL_SECONDS = 0.5
 """Seconds between checks of the workers' progress."""
 
 
@@ -49,26 +49,26 @@ class Window:
 
 @dataclass
 class Progress:
-    """The progress so far. left_out: the reason for each file that could not be taken in, by name."""
+    """The progress so far. skipped: the reason for each file that could not be taken in, by name."""
 
     registered: int = 0
     known: int = 0
     aliases: int = 0
-    waiting: int = 0
-    left_out: dict[str, str] = field(default_factory=dict)
+    entry: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def seen(self) -> int:
-        return self.registered + self.known + self.aliases + len(self.left_out)
+        return self.registered + self.known + self.aliases + len(self.skipped)
 
     @property
     def finished(self) -> int:
-        return max(0, self.seen - self.waiting)
+        return max(0, self.seen - self.entry)
 
 
 class Backfill:
-    """ahead: maximum number of registered files that are not finished. rate: maximum files per second; None
-    for no limit."""
+    """max_unfinished: maximum number of registered files that are not finished. rate: maximum files per
+    second; None for no limit."""
 
     def __init__(
         self,
@@ -77,14 +77,14 @@ class Backfill:
         window: Window,
         landing: Landing,
         ledger: Ledger,
-        ahead: int = 200,
+        max_unfinished: int = 200,
         rate: float | None = None,
     ) -> None:
         self._settings, self._feed = settings, feed
         self._window = window
         self._landing = landing
         self._ledger = ledger
-        self._ahead = ahead
+        self._max_unfinished = max_unfinished
         self._pause = 0.0 if rate is None else 1.0 / rate
         self.progress = Progress()
 
@@ -92,34 +92,36 @@ class Backfill:
         """Yield the files to take in. Raises Transient STORAGE."""
         return filter(self._window.takes, self._feed.scan())
 
-    def run(self, told: Callable[[Progress], None]) -> None:
-        """Take in all files and wait for the workers. Calls `told` often. Raises Transient."""
-        self._feed.survey()
+    def run(self, on_progress: Callable[[Progress], None]) -> None:
+        """Take in all files and wait for the workers. Calls `on_progress` often. Raises Transient."""
+        self._feed.treat_all_as_complete()
         for file in self.files():
-            self._wait(self._ahead - 1, told)
+            self._wait(self._max_unfinished - 1, on_progress)
             self._take(file)
-            told(self.progress)
+            on_progress(self.progress)
             time.sleep(self._pause)
-        self._wait(0, told, fresh=True)
+        self._wait(0, on_progress, fresh=True)
 
-    def _wait(self, most: int, told: Callable[[Progress], None], fresh: bool = False) -> None:
-        """Wait until no more than `most` files of the lane are unfinished."""
+    def _wait(
+        self, limit: int, on_progress: Callable[[Progress], None], fresh: bool = False
+    ) -> None:
+        """Wait until no more than `limit` files of the lane are unfinished."""
         p = self.progress
         if not fresh and p.registered % 20:
             return
         while True:
-            p.waiting = self._ledger.unfinished(Lane.BACKFILL)
-            told(p)
-            if p.waiting <= most:
+            p.entry = self._ledger.unfinished(Lane.BACKFILL)
+            on_progress(p)
+            if p.entry <= limit:
                 return
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
 
     def _take(self, file: Candidate) -> None:
         p = self.progress
         try:
             kind = self._register(file)
         except FeedError as error:
-            p.left_out[printable(file.key)] = _reason(error)
+            p.skipped[printable(file.key)] = _reason(error)
             return
         p.known += kind is Kind.SEEN
         p.aliases += kind is Kind.ALIAS

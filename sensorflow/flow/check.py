@@ -11,21 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.layouts import Layouts
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.deduplicate import Deduplicator, OutOfOrder
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.judge import Accepted
 from sensorflow.core.months import MonthLimits, NewMonths
-from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.profile import Profile
-from sensorflow.core.quality import Watch
+from sensorflow.core.quality import QualityFlagger
 from sensorflow.core.readings import Flag, Span, months_of
 from sensorflow.core.reshape import reshape
 from sensorflow.core.series import Last, Series
+from sensorflow.core.validation import Accepted
 from sensorflow.errors import Permanent
-from sensorflow.flow.validate import judged, scratch
-from sensorflow.memory import lean
+from sensorflow.flow.validate import read_validated, scratch_file
+from sensorflow.memory import trimming_heap
 
 Example = tuple[str, datetime, str, float, str]
 """(sensor, time, type, value, unit)"""
@@ -140,7 +140,7 @@ def check(
     stream: BinaryIO,
     name: str,
     profile: tuple[str, Profile],
-    place: Place,
+    place: FilePath,
     drift: Drift,
     keep: int,
     received: int | None = None,
@@ -148,19 +148,19 @@ def check(
 ) -> Checked:
     """Read a file without loading it. keep: the number of rejects to return; all are counted. received: see
     `read`. limits: for the months of which the file may load the first readings."""
-    found, layouts = Checked(name, profile[0]), Layouts()
+    found, bindings = Checked(name, profile[0]), BindingCache()
 
     def accepted() -> Iterator[Accepted]:
         stream.seek(0)
-        return lean(judged(stream, profile[1], place, drift, layouts, received))
+        return trimming_heap(read_validated(stream, profile[1], place, drift, bindings, received))
 
     try:
-        seen = Occurrences()
+        seen = Deduplicator()
         try:
             _count(accepted(), found, profile[1], seen, keep, limits)
-        except Disordered:
+        except OutOfOrder:
             found = Checked(name, profile[0])
-            seen = Occurrences.sorted((a.bronze for a in accepted()), scratch)
+            seen = Deduplicator.sorted((a.bronze for a in accepted()), scratch_file)
             _count(accepted(), found, profile[1], seen, keep, limits)
         finally:
             seen.close()
@@ -173,12 +173,12 @@ def _count(
     accepted: Iterator[Accepted],
     found: Checked,
     profile: Profile,
-    seen: Occurrences,
+    seen: Deduplicator,
     keep: int,
     limits: MonthLimits | None,
 ) -> None:
     months = NewMonths(limits or MonthLimits())
-    watch, series = Watch(profile.rules), Series()
+    watch, series = QualityFlagger(profile.rules), Series()
     last = Last(np.iinfo(np.int64).min, np.int64)
     drift: dict[str, None] = {}
     for part in accepted:
@@ -206,8 +206,8 @@ def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
         try:
             months.count(here, here)
         except Permanent as error:
-            why = error.message.replace("the file is the first with", "the file has")
-            found.refused = f"{error.code}, unless most of its months are there already: {why}"
+            reason = error.message.replace("the file is the first with", "the file has")
+            found.refused = f"{error.code}, unless most of its months are there already: {reason}"
 
 
 def _describe(bronze: pa.RecordBatch, silver: pa.RecordBatch, found: Checked) -> None:

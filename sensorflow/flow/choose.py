@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sensorflow.core.listing import pattern
-from sensorflow.core.nearest import meant, nearest
+from sensorflow.core.nearest import did_you_mean, nearest
 from sensorflow.core.states import State
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
@@ -26,28 +26,29 @@ def near(given: str, known: Iterable[str]) -> str:
     """Returns a suggestion: the most similar name, or all names."""
     names = list(dict.fromkeys(map(str, known)))
     there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
-    return meant(given, names, there)
+    return did_you_mean(given, names, there)
 
 
 def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
-    """Raises Misuse unless `given` is known."""
+    """Raises UsageError unless `given` is known."""
     names = list(known)
     if given not in names:
-        raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
+        raise UsageError(f"{option} {given}: no such {what}; {near(given, names)}")
 
 
 def require_pattern(option: str, name: str | None) -> None:
-    """Raises Misuse if `name` is not a pattern for file names."""
+    """Raises UsageError if `name` is not a pattern for file names."""
     try:
         re.compile(pattern(name or ""))
     except re.error as error:
-        raise Misuse(f"{option} {name}: not a pattern for file names: {error}") from error
+        raise UsageError(f"{option} {name}: not a pattern for file names: {error}") from error
 
 
 def require_source(
     settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
 ) -> None:
-    """Raises Misuse unless the source is in the settings, or was removed from them and still has files."""
+    """Raises UsageError unless the source is in the settings, or was removed from them and still has
+    files."""
     if source is not None and source not in settings.sources:
         require(option, source, "source", [*settings.sources, *ledger.totals()])
 
@@ -60,7 +61,7 @@ def code_of(given: str | None) -> str | None:
         if given.lower() in (code.lower(), *code.lower().split()):
             return str(code)
     known = [part for code in Code for part in code.split()]
-    raise Misuse(f"--code {given}: no such code; {_near_code(given, known)}")
+    raise UsageError(f"--code {given}: no such code; {_near_code(given, known)}")
 
 
 def _near_code(given: str, known: Sequence[str]) -> str:
@@ -69,7 +70,7 @@ def _near_code(given: str, known: Sequence[str]) -> str:
 
 
 def file_of(ledger: Catalog, given: str) -> FileView:
-    """Returns the file with this number, or the newest version of this name. Raises Misuse if there is
+    """Returns the file with this number, or the newest version of this name. Raises UsageError if there is
     none."""
     named = versions_of(ledger, given)
     if not named:
@@ -77,7 +78,9 @@ def file_of(ledger: Catalog, given: str) -> FileView:
     sources = {view.source for view in named}
     if len(sources) > 1:
         ids = ", ".join(f"{v.file_id} of {v.source}" for v in _newest(named))
-        raise Misuse(f"{given}: several sources have a file of this name; give the file id: {ids}")
+        raise UsageError(
+            f"{given}: several sources have a file of this name; give the file id: {ids}"
+        )
     return max(named, key=lambda view: view.version)
 
 
@@ -97,12 +100,12 @@ def is_id(given: str) -> bool:
     return given.isascii() and given.isdecimal() and int(given) < 2**63
 
 
-def unknown_file(ledger: Catalog, given: str) -> Misuse:
+def unknown_file(ledger: Catalog, given: str) -> UsageError:
     """Returns the error to raise for a file that does not exist."""
     if given.isdecimal():
         last = ledger.files(limit=1)
-        most = f"they go up to {last[0].file_id}" if last else "there are none yet"
-        return Misuse(f"no file {given}: {most}; see `sensorflow files ls`")
+        limit = f"they go up to {last[0].file_id}" if last else "there are none yet"
+        return UsageError(f"no file {given}: {limit}; see `sensorflow files ls`")
     names = {view.name for view in ledger.files(limit=RECENT)}
     parts = {name.rsplit("/", 1)[-1]: name for name in names}
     if same := parts.get(given):
@@ -111,7 +114,7 @@ def unknown_file(ledger: Catalog, given: str) -> Misuse:
         hint = f"did you mean {parts.get(found, found)!r}?"
     else:
         hint = "see `sensorflow files ls`"
-    return Misuse(f"no file {given!r}; {hint}")
+    return UsageError(f"no file {given!r}; {hint}")
 
 
 def chosen(
@@ -121,8 +124,8 @@ def chosen(
     since: datetime | None,
     states: tuple[str, ...],
 ) -> list[FileView]:
-    """Returns the files with these numbers or names, or all that match. Raises Misuse for a file that does
-    not exist.
+    """Returns the files with these numbers or names, or all that match. Raises UsageError for a file that
+    does not exist.
 
     A name selects the newest version in each source that has it, and all parts of a growing file. `name@2`
     selects the second version, `name@2-9` a range of versions.

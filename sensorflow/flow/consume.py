@@ -10,17 +10,17 @@ from functools import partial
 
 from sensorflow.core.retry import backoff
 from sensorflow.errors import SensorflowError, Transient
+from sensorflow.flow.file_task import Services
 from sensorflow.flow.leases import Hold, LeaseKeeper, Lose, unheard, unwatched
 from sensorflow.flow.process import process
-from sensorflow.flow.work import World
 from sensorflow.ports.queue import Consumer, Delivery
 from sensorflow.telemetry import Event, emit
 
-TIMEOUT = 1.0
+RECEIVE_TIMEOUT_SECONDS = 1.0
 """Seconds to wait for a message before `stop` is called again."""
-AGAIN = 10.0
+REDELIVERY_SECONDS = 10.0
 """Seconds until redelivery of a message whose outcome could not be recorded."""
-LONGEST = 30.0
+MAX_PAUSE_SECONDS = 30.0
 """Maximum seconds of a pause while the broker or the database is unavailable."""
 HOUSEKEEPING = 5.0
 """Minimum seconds between checks for due housekeeping steps, made between messages."""
@@ -28,7 +28,7 @@ HOUSEKEEPING = 5.0
 
 def consume(
     consumer: Consumer,
-    world: World,
+    services: Services,
     stop: Callable[[], bool],
     hold: Hold = unwatched,
     run_due: Callable[[], object] = lambda: None,
@@ -46,24 +46,24 @@ def consume(
     run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
     waiting.
     """
-    troubles, look_at = 0, -math.inf
-    with LeaseKeeper(world.settings.lease, hold, lose) as keeper:
+    failures, look_at = 0, -math.inf
+    with LeaseKeeper(services.settings.lease, hold, lose) as keeper:
         while not stop():
             if time.monotonic() >= look_at:
                 _keep_house(run_due)
                 look_at = time.monotonic() + HOUSEKEEPING
-            error = _turn(consumer, world, keeper)
-            troubles = troubles + 1 if error else 0
+            error = _receive_one(consumer, services, keeper)
+            failures = failures + 1 if error else 0
             if error:
-                _pause(backoff(troubles, random.random(), cap=LONGEST), error, stop)
+                _pause(backoff(failures, random.random(), cap=MAX_PAUSE_SECONDS), error, stop)
 
 
-def _turn(consumer: Consumer, world: World, keeper: LeaseKeeper) -> Exception | None:
+def _receive_one(consumer: Consumer, services: Services, keeper: LeaseKeeper) -> Exception | None:
     """Process the next message, if there is one. Returns the error if something other than a file
     failed."""
     try:
-        for delivery in consumer.receive(1, TIMEOUT):
-            _work(delivery, world, keeper)
+        for delivery in consumer.receive(1, RECEIVE_TIMEOUT_SECONDS):
+            _work(delivery, services, keeper)
     except Exception as error:  # noqa: BLE001 - the loop must outlive any defect
         return error
     return None
@@ -78,12 +78,12 @@ def _keep_house(run_due: Callable[[], object]) -> None:
         emit(Event.DEFECT, exc_info=True)
 
 
-def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:
+def _work(delivery: Delivery, services: Services, keeper: LeaseKeeper) -> None:
     try:
         with keeper.keep([delivery.extend]):
-            process(world, delivery.task, partial(keeper.claims, world.ledger))
+            process(services, delivery.task, partial(keeper.keep_claims, services.ledger))
     except Exception:
-        delivery.nack(AGAIN)
+        delivery.nack(REDELIVERY_SECONDS)
         raise
     try:
         delivery.ack()

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Mark = Callable[[int, float], None]
+DeadlineWatcher = Callable[[int, float], None]
 """Takes a file's id and the seconds that reading it may take from now on; (0, 0) if no file is being read.
 """
 
 
-def _nobody(_file_id: int, _seconds: float) -> None:
+def _no_watcher(_file_id: int, _seconds: float) -> None:
     pass
 
 
-_marks: list[Mark] = [_nobody]
+_watchers: list[DeadlineWatcher] = [_no_watcher]
 
 
-def watched_by(mark: Mark) -> None:
-    """Call `mark` from now on. It must neither block nor raise."""
-    _marks[0] = mark
+def set_watcher(watcher: DeadlineWatcher) -> None:
+    """Call `watcher` from now on. It must neither block nor raise."""
+    _watchers[0] = watcher
 
 
 @contextmanager
 def reading(file_id: int, seconds: float) -> Iterator[None]:
     """Report a file to the watcher while a decoder reads it, because the decoder may never return."""
-    _marks[0](file_id, seconds)
+    _watchers[0](file_id, seconds)
     try:
         yield
     finally:
-        _marks[0](0, 0.0)
+        _watchers[0](0, 0.0)

@@ -14,10 +14,10 @@ from sensorflow.core.months import MonthLimits
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.check import Checked, check
+from sensorflow.flow.check_options import CheckOptions, opened
 from sensorflow.flow.members import members
 from sensorflow.flow.sniff import guess
-from sensorflow.flow.terms import Terms, opened
-from sensorflow.ports.backlog import Beside
+from sensorflow.ports.backlog import GatedPath
 from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
@@ -26,7 +26,12 @@ Named = str | tuple[str, Profile]
 
 
 def dry_run(
-    path: Path, held: Terms, named: Named | None, zone: str | None, tolerance: str | None, keep: int
+    path: Path,
+    held: CheckOptions,
+    named: Named | None,
+    zone: str | None,
+    tolerance: str | None,
+    keep: int,
 ) -> Iterator[Checked]:
     """Yield the result for a file, or for each member of an archive that its source unpacks."""
     how = (named, zone, tolerance, keep)
@@ -50,7 +55,7 @@ def dry_run(
 
 def _checked(
     path: Path,
-    held: Terms,
+    held: CheckOptions,
     named: Named | None,
     zone: str | None,
     tolerance: str | None,
@@ -65,17 +70,17 @@ def _checked(
     received = int(time.time()) * 10**9  # as if the file arrived now
     try:
         there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
-        with there as (stream, waiting):
+        with there as (stream, entry):
             what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
             found = check(stream, *what)
     except Permanent as error:
-        found, waiting = Checked(str(path), name, error=error), 0
+        found, entry = Checked(str(path), name, error=error), 0
     found.source = held.name
-    if waiting:
-        found.notes.append(f"{waiting:,} bytes at the end are an incomplete line")
+    if entry:
+        found.notes.append(f"{entry:,} bytes at the end are an incomplete line")
     limit = tolerance or held.max_rejects
-    if (why := held.not_taken(profile)) is not None:
-        found.refused = why
+    if (reason := held.not_taken(profile)) is not None:
+        found.refused = reason
     elif found.refused is None and not tolerates(limit, found.rejected, found.read):
         found.refused = "too many rejects"
     return found
@@ -102,7 +107,7 @@ def profile_for(
     return "a guess", guess(path, zone).profile()
 
 
-def by_gate(beside: Beside, found: Checked) -> str | None:
+def by_gate(beside: GatedPath, found: Checked) -> str | None:
     """Returns what `check` reports of a file's gate, or None if there is nothing to report. A mismatch
     becomes the file's error."""
     try:
@@ -121,7 +126,7 @@ def by_gate(beside: Beside, found: Checked) -> str | None:
     return f"its gate {what.gate} is there" + _doubt(beside)
 
 
-def _doubt(beside: Beside) -> str:
+def _doubt(beside: GatedPath) -> str:
     """`check` does not query the database, and only the ledger knows which gate announced which file."""
     if not beside.keeps:
         return ""

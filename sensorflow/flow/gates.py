@@ -7,19 +7,19 @@ from functools import partial
 
 from sensorflow.core.gates.announced import Announced, differs
 from sensorflow.errors import Code, Permanent
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
 
 
-def announced(job: Job) -> Announced | None:
+def announced(file_task: FileTask) -> Announced | None:
     """Returns the announcement of a claimed file's gate; None if there is none or the source has no gates.
 
     If several gates announced the file, returns the newest one that matches its bytes. Raises Permanent
     GATE_MISMATCH if none matches.
     """
-    if not job.source.is_gated:
+    if not file_task.source.is_gated:
         return None
-    said = job.world.ledger.announced(job.claim.file_id)
-    faults = [differs(one, job.claim.size, partial(_digest, job)) for one in said]
+    said = file_task.services.ledger.announced(file_task.claim.file_id)
+    faults = [differs(one, file_task.claim.size, partial(_digest, file_task)) for one in said]
     for one, fault in zip(said, faults, strict=True):
         if fault is None:
             return one
@@ -28,10 +28,10 @@ def announced(job: Job) -> Announced | None:
     return None
 
 
-def _digest(job: Job, algorithm: str) -> str:
+def _digest(file_task: FileTask, algorithm: str) -> str:
     """Returns a digest of the landed bytes. SHA-256 and MD5 were computed while landing."""
-    known = {"sha256": job.claim.sha256, "md5": job.claim.md5}
+    known = {"sha256": file_task.claim.sha256, "md5": file_task.claim.md5}
     if algorithm in known:
         return known[algorithm].hex()
-    with job.world.landing.open(job.claim.landing) as stream:
+    with file_task.services.landing.open(file_task.claim.landing) as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()  # type: ignore[arg-type]

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from sensorflow.errors import Transient
+from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.sweep import sweep
-from sensorflow.flow.tidy import tidy
+from sensorflow.flow.reconcile import reconcile
 from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Maintenance
 from sensorflow.ports.outbox import Outbox
@@ -19,16 +19,16 @@ from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
-SWEEP, TIDY, RETAIN = "sweep", "tidy", "retain"
-RETAIN_EVERY = 3600.0
+RECONCILE, TIDY, RETAIN = "sweep", "tidy", "retain"
+RETENTION_SECONDS = 3600.0
 """Seconds between runs of retention."""
 EARLY = 0.5
 """Fraction of the interval by which a caller with its own schedule may run a step early. Its ticks and the
 other callers' turns drift apart. With this margin, one of them runs the step and no interval is skipped."""
 
-Done = Mapping[str, Any]
+StepResult = Mapping[str, Any]
 """What was done: a description for people, and the number."""
-Work = Callable[[], Done]
+Work = Callable[[], StepResult]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Step:
     """A step that is due periodically."""
 
     name: str
-    every: float
+    interval_seconds: float
     run: Work
 
 
@@ -48,30 +48,36 @@ class Housekeeping:
     ledger: Maintenance
     steps: tuple[Step, ...]
 
-    def run_due(self) -> Mapping[str, Done]:
+    def run_due_steps(self) -> Mapping[str, StepResult]:
         """Run each step that nobody has started in the last `every` seconds. Returns their results by name.
 
         Call it often: a step that is not due costs one statement. A failed step is retried when it is due
-        again. Raises errors as `each` does.
+        again. Raises errors as `run_all` does.
         """
-        return each(partial(self._run_if_due, step) for step in self.steps)
+        return run_all(partial(self._run_if_due, step) for step in self.steps)
 
-    def _run_if_due(self, step: Step) -> Done:
-        return {step.name: step.run()} if self.ledger.take_turn(step.name, step.every) else {}
+    def _run_if_due(self, step: Step) -> StepResult:
+        return (
+            {step.name: step.run()}
+            if self.ledger.claim_turn(step.name, step.interval_seconds)
+            else {}
+        )
 
-    def run(self, *names: str) -> Done:
+    def run(self, *names: str) -> StepResult:
         """Run these steps on the caller's own schedule (beat), except steps that another process started in
-        the last half of their interval. Returns what they did. Raises errors as `each` does."""
-        return each(partial(self._run, step) for step in self.steps if step.name in names)
+        the last half of their interval. Returns what they did. Raises errors as `run_all` does."""
+        return run_all(partial(self._run, step) for step in self.steps if step.name in names)
 
-    def _run(self, step: Step) -> Done:
+    def _run(self, step: Step) -> StepResult:
         mine = True
         with suppress(Transient):  # then another process may run it as well
-            mine = self.ledger.take_turn(step.name, step.every, step.every * EARLY)
+            mine = self.ledger.claim_turn(
+                step.name, step.interval_seconds, step.interval_seconds * EARLY
+            )
         return step.run() if mine else {}
 
 
-def each(works: Iterable[Work]) -> Done:
+def run_all(works: Iterable[Work]) -> StepResult:
     """Run all of them, even if one fails. Raises the first error at the end."""
     done: dict[str, Any] = {}
     errors: list[Exception] = []
@@ -95,18 +101,18 @@ def sweeping(
 ) -> Step:
     """Returns the step that sends stale messages again. touch: called repeatedly meanwhile."""
 
-    def run() -> Done:
+    def run() -> StepResult:
         s = settings
-        swept, published = sweep(outbox, publisher, s.sweep, s.lease, s.limits, touch)
+        swept, published = reconcile(outbox, publisher, s.sweep, s.lease, s.limits, touch)
         return {
             "leases ended": swept.expired,
             "messages missing": swept.stale,
             "published": published,
         }
 
-    return Step(SWEEP, settings.sweep, run)
+    return Step(RECONCILE, settings.sweep, run)
 
 
 def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects garbage of finished files."""
-    return Step(TIDY, settings.sweep, lambda: {"tidied": tidy(ledger, lake, landing)})
+    return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})

@@ -9,7 +9,7 @@ from sensorflow.flow.landing import Landing, LandingBatch
 from sensorflow.ports.feed import Candidate, Opened
 
 
-class _Touching:
+class _KeepAliveReader:
     """Calls touch on each read."""
 
     def __init__(self, opened: Opened, touch: Callable[[], object]) -> None:
@@ -28,7 +28,7 @@ def land(
     In a batch, the bytes are durable only when the batch ends. touch: called repeatedly meanwhile.
     """
     before = opened.state()
-    landed = landing.put(_Touching(opened, touch))
+    landed = landing.put(_KeepAliveReader(opened, touch))
     after = opened.state()
     if before != after or landed.size != after.size:
         return None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import BinaryIO
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
@@ -22,7 +22,7 @@ class LandingBatch:
 
     def put(self, stream: Reader) -> Landed:
         """Copy a stream to its end and hash it while reading."""
-        hashed = _Hashed(stream)
+        hashed = _HashingReader(stream)
         self._objects.put(hashed.name, hashed)
         return hashed.landed
 
@@ -49,17 +49,17 @@ class Landing:
 
     def open(self, name: str) -> BinaryIO:
         """Returns a seekable reader. Raises Transient STORAGE if the object does not exist."""
-        return self._objects.open(_checked(name))
+        return self._objects.open(_validated_name(name))
 
     def size(self, name: str) -> int | None:
         """Returns the size in bytes, or None if the object does not exist. Raises if the zone is
         unavailable."""
-        found = self._objects.head(_checked(name))
+        found = self._objects.head(_validated_name(name))
         return None if found is None else found.size
 
     def has(self, name: str) -> bool:
         """Whether the object exists and can be opened."""
-        checked = _checked(name)
+        checked = _validated_name(name)
         try:
             self._objects.open(checked).close()
         except Transient:
@@ -68,22 +68,22 @@ class Landing:
 
     def remove(self, name: str) -> None:
         """Delete an object. Idempotent."""
-        self._objects.delete(_checked(name))
+        self._objects.delete(_validated_name(name))
 
-    def began(self) -> datetime | None:
-        """See `ObjectStore.began`."""
-        return self._objects.began()
+    def created_at(self) -> datetime | None:
+        """See `ObjectStore.created_at`."""
+        return self._objects.created_at()
 
-    def unfinished(self, older: float) -> Sequence[str]:
-        """See `ObjectStore.unfinished`."""
-        return self._objects.unfinished(older)
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
+        """See `ObjectStore.list_unfinished`."""
+        return self._objects.list_unfinished(older_than_seconds)
 
-    def collect(self, older: float) -> int:
-        """See `ObjectStore.collect`."""
-        return self._objects.collect(older)
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        """See `ObjectStore.remove_unfinished`."""
+        return self._objects.remove_unfinished(older_than_seconds)
 
 
-class _Hashed:
+class _HashingReader:
     """Wraps a stream and hashes what has been read since its start."""
 
     def __init__(self, stream: Reader) -> None:
@@ -111,7 +111,7 @@ class _Hashed:
         return self._stream.seek(0)
 
     def name(self) -> str:
-        crash.point(crash.Point.LANDING)
+        failpoints.hit(failpoints.Failpoint.LANDING)
         return self.landed.name
 
     @property
@@ -121,7 +121,7 @@ class _Hashed:
         return Landed(name, self._sha256.digest(), self._md5.digest(), self._size)
 
 
-def _checked(name: str) -> str:
+def _validated_name(name: str) -> str:
     prefix, _, digest = name.partition("/")
     if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
         raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")

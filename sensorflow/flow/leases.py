@@ -65,7 +65,7 @@ class LeaseKeeper:
         self._thread.join()
 
     @contextmanager
-    def claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
+    def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
         """See `process.Keep`."""
         lost: set[int] = set()
 
@@ -102,7 +102,7 @@ class LeaseKeeper:
     def _run(self) -> None:
         while True:
             try:
-                found = self._due()
+                found = self._next_due()
                 if self._closed:
                     return
                 for number, renew in found:
@@ -111,7 +111,7 @@ class LeaseKeeper:
                 emit(Event.DEFECT, exc_info=True)
                 time.sleep(1.0)
 
-    def _due(self) -> list[tuple[int, Renew]]:
+    def _next_due(self) -> list[tuple[int, Renew]]:
         """Wait until renewals are due or the keeper is closed; returns the due ones."""
         with self._change:
             while True:

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.core.keys import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
-from sensorflow.flow.tidy import tidy
-from sensorflow.flow.versions import NOTHING_BEFORE, Before, before, remarks_of
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
+from sensorflow.flow.garbage import collect_garbage
+from sensorflow.flow.versions import (
+    NO_PREVIOUS_VERSIONS,
+    PreviousVersions,
+    previous_versions,
+    remarks_of,
+)
 from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded
@@ -23,61 +28,67 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
+def load(file_task: FileTask, reports: tuple[StageReport, ...]) -> Counts:
     """Load a file and mark it as loaded in the ledger. reports: of the stages that ran before in this task.
 
     Raises Fenced, and loads nothing, if the claim was lost.
     """
-    older = before(job)
-    first = next(job.world.lake.read(Layer.SILVER, job.file), None) if older.head else None
-    plan = load_of(job, reports, older, first)
-    return done(job, job.world.ledger.load(job.claim, _keyed(job), plan))
+    older = previous_versions(file_task)
+    first = (
+        next(file_task.services.lake.read(Layer.SILVER, file_task.layer_file), None)
+        if older.head
+        else None
+    )
+    plan = build_load(file_task, reports, older, first)
+    return after_commit(
+        file_task, file_task.services.ledger.load(file_task.claim, _keyed(file_task), plan)
+    )
 
 
-def load_of(
-    job: Job,
+def build_load(
+    file_task: FileTask,
     reports: tuple[StageReport, ...],
-    older: Before = NOTHING_BEFORE,
+    older: PreviousVersions = NO_PREVIOUS_VERSIONS,
     first: pa.RecordBatch | None = None,
 ) -> Load:
     """Returns what the ledger records for a loaded file. first: the file's first readings."""
     return Load(
-        counts=job.counts,
-        on_change=OnChange(job.source.on_change),
-        profile=job.profile_name,
-        profile_hash=job.profile.hash,
-        code_version=job.world.code_version,
+        counts=file_task.counts,
+        on_change=OnChange(file_task.source.on_change),
+        profile=file_task.profile_name,
+        profile_hash=file_task.profile.hash,
+        code_version=file_task.services.code_version,
         reports=reports,
-        identity=job.identity,
+        identity=file_task.identity,
         covered=older.covered,
-        name_matters=job.profile.name_matters,
+        name_matters=file_task.profile.name_matters,
         remarks=remarks_of(older.head, first),
-        months=MonthLimits(job.source.new_months, job.source.sparse_months),
+        months=MonthLimits(file_task.source.new_months, file_task.source.sparse_months),
     )
 
 
-def done(job: Job, loaded: Loaded) -> Counts:
+def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
     """Finish after the commit. Silver may lag behind the database, but is never ahead of it."""
-    crash.point(crash.Point.COMMITTED)
-    facts = {"file_id": job.claim.file_id, "version": job.claim.version}
+    failpoints.hit(failpoints.Failpoint.COMMITTED)
+    facts = {"file_id": file_task.claim.file_id, "version": file_task.claim.version}
     if loaded.replaced:
         emit(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
     if loaded.remarks:
         emit(Event.VERSION_NOTICED, **facts, remarks=loaded.remarks)
     if loaded.kept is not None:
-        _log_kept(job, loaded.kept)
+        _log_kept(file_task, loaded.kept)
     if loaded.garbage:
-        _tidy(job)
+        _collect_garbage(file_task)
     return loaded.counts
 
 
-def _log_kept(job: Job, old: FileView) -> None:
+def _log_kept(file_task: FileTask, old: FileView) -> None:
     """Keeping old readings is right for files sent in pieces, but wrong for a correction that omits
     readings. Only the user knows which it is."""
     emit(
         Event.READINGS_KEPT,
-        file_id=job.claim.file_id,
-        version=job.claim.version,
+        file_id=file_task.claim.file_id,
+        version=file_task.claim.version,
         of_version=old.version,
         readings=old.counts.served,
         first=old.ts_min and old.ts_min.isoformat(),
@@ -86,13 +97,15 @@ def _log_kept(job: Job, old: FileView) -> None:
     )
 
 
-def _tidy(job: Job) -> None:
+def _collect_garbage(file_task: FileTask) -> None:
     """The rows are committed. If the disk fails now, the reconciler completes the cleanup."""
     with suppress(Transient):
-        tidy(job.world.ledger, job.world.lake, job.world.landing)
+        collect_garbage(
+            file_task.services.ledger, file_task.services.lake, file_task.services.landing
+        )
 
 
-def _keyed(job: Job) -> Iterator[Keyed]:
-    for batch in job.world.lake.read(Layer.SILVER, job.file):
-        job.require_lease()
-        yield batch, keys(batch, job.identity)
+def _keyed(file_task: FileTask) -> Iterator[Keyed]:
+    for batch in file_task.services.lake.read(Layer.SILVER, file_task.layer_file):
+        file_task.require_lease()
+        yield batch, keys(batch, file_task.identity)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from sensorflow.flow.terms import Terms
+from sensorflow.flow.check_options import CheckOptions
 
 if TYPE_CHECKING:
     from sensorflow.core.formats.archives import Archive, Entry
@@ -17,41 +17,43 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedMember:
     """A member of an archive. path: its name for people. terms: those of the archive, with the member's
     key."""
 
     path: Path
-    terms: Terms
+    terms: CheckOptions
     archive: Archive
     entry: Entry
 
     def stream(self) -> BinaryIO:
         """Returns a seekable copy of its bytes."""
-        from sensorflow.flow.validate import scratch
+        from sensorflow.flow.validate import scratch_file
 
-        copy, stream = scratch(), self.archive.open(self.entry)
+        copy, stream = scratch_file(), self.archive.open(self.entry)
         while block := stream.read(BLOCK):
             copy.write(block)
         copy.seek(0)
         return copy
 
 
-def members(path: Path, held: Terms, profile: Profile, stream: BinaryIO) -> Iterator[Opened] | None:
+def members(
+    path: Path, held: CheckOptions, profile: Profile, stream: BinaryIO
+) -> Iterator[OpenedMember] | None:
     """Yield the members of an archive that its source unpacks; returns None for any other file. Raises
     Permanent if the archive is refused."""
     if held.source is None or not held.source.unpack:
         return None
     from sensorflow.core.formats import archives
     from sensorflow.flow.unpack import INSIDE, is_unpacked
-    from sensorflow.flow.validate import scratch
+    from sensorflow.flow.validate import scratch_file
 
     if not is_unpacked(stream, profile):
         return None
-    archive = archives.opened(stream, profile, scratch)
-    archive.check(scratch)
+    archive = archives.opened(stream, profile, scratch_file)
+    archive.check(scratch_file)
     return (
-        Opened(
+        OpenedMember(
             Path(f"{path}{INSIDE.decode()}{entry.name}"),
             replace(held, key=held.key + INSIDE + entry.key, inside=False),
             archive,

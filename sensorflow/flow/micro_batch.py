@@ -12,42 +12,42 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from sensorflow import crash
-from sensorflow.core import joint, reading
+from sensorflow import failpoints
+from sensorflow.core import batch_validation, reading
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import KEY
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow import deadlines
-from sensorflow.flow.load import done
-from sensorflow.flow.single_pass import Ingest, Made
-from sensorflow.flow.validate import opened, scratch
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
+from sensorflow.flow.load import after_commit
+from sensorflow.flow.single_pass import Ingest, Prepared
+from sensorflow.flow.validate import open_landed, scratch_file
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
-READINGS = 131_072
+MAX_READINGS = 131_072
 """Maximum number of readings in memory. A small file may be compressed, or hold a thousand readings per
 row."""
 
 R = TypeVar("R")
 
 
-def fits(job: Job) -> bool:
+def is_eligible(file_task: FileTask) -> bool:
     """Whether a file may be committed with others: it is new, and no other file can have its readings."""
-    claim, source = job.claim, job.world.settings.sources.get(job.claim.source)
+    claim, source = file_task.claim, file_task.services.settings.sources.get(file_task.claim.source)
     plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
     plain = plain and claim.part is None
     return claim.fresh and plain and source is not None and source.dedupe_scope == "file"
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _PreparedFile:
     """A file whose layers are written, with everything that is to be committed for it."""
 
-    job: Job
+    file_task: FileTask
     batches: list[Keyed]
     load: Load
 
@@ -61,61 +61,64 @@ class _Ready:
         return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))
 
 
-def work(
-    jobs: list[Job],
-    outcome: Callable[[Job, Callable[[], R]], R],
-    alone: Callable[[Job], R],
-    loaded: Callable[[Job, Counts], R],
+def run(
+    file_tasks: list[FileTask],
+    outcome: Callable[[FileTask, Callable[[], R]], R],
+    run_alone: Callable[[FileTask], R],
+    loaded: Callable[[FileTask, Counts], R],
 ) -> list[R]:
     """Take files through all stages. Returns their outcomes in the same order.
 
-    outcome: runs the work of a file and turns exceptions into an outcome. alone: does all the work of one
-    file. loaded: returns the outcome of a loaded file.
+    outcome: runs the work of a file and turns exceptions into an outcome. run_alone: does all the work of
+    one file. loaded: returns the outcome of a loaded file.
     """
-    if not jobs:
+    if not file_tasks:
         return []
-    world = jobs[0].world
-    ready: dict[int, _Ready] = {}
+    services = file_tasks[0].services
+    ready: dict[int, _PreparedFile] = {}
     failed: dict[int, Exception] = {}
     try:
-        with world.lake.batch() as batch:
-            _prepare(jobs, batch, ready, failed)
+        with services.lake.batch() as batch:
+            _prepare(file_tasks, batch, ready, failed)
             for file in ready.values():
-                file.job.confirm()
+                file.file_task.ensure_claim()
         files = list(ready.values())
-        whole = [(f.job.claim, f.batches, f.loaded) for f in files]
-        once = world.ledger.load_together(whole) is not None
+        whole = [(f.file_task.claim, f.batches, f.loaded) for f in files]
+        is_committed = services.ledger.load_batch(whole) is not None
     except Fenced:  # one claim is lost: process each file alone
-        once, ready = False, {}
+        is_committed, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file is told of it
-        once, failed = False, {**dict.fromkeys(ready, error), **failed}
-    if once and ready:
-        crash.point(crash.Point.COMMITTED)
+        is_committed, failed = False, {**dict.fromkeys(ready, error), **failed}
+    if is_committed and ready:
+        failpoints.hit(failpoints.Failpoint.COMMITTED)
 
-    def rest(job: Job) -> R:
-        number = job.claim.file_id
+    def finish(file_task: FileTask) -> R:
+        number = file_task.claim.file_id
         if number in failed:
             raise failed[number]
         if number not in ready:
-            return alone(job)
+            return run_alone(file_task)
         file = ready[number]
-        if once:
-            return loaded(file.job, file.loaded.counts)
-        stored = world.ledger.load(job.claim, file.batches, file.load)
-        return loaded(file.job, done(file.job, stored))
+        if is_committed:
+            return loaded(file.file_task, file.loaded.counts)
+        stored = services.ledger.load(file_task.claim, file.batches, file.load)
+        return loaded(file.file_task, after_commit(file.file_task, stored))
 
-    return [outcome(job, partial(rest, job)) for job in jobs]
+    return [outcome(file_task, partial(finish, file_task)) for file_task in file_tasks]
 
 
 def _prepare(
-    jobs: list[Job], batch: Layers, ready: dict[int, _Ready], failed: dict[int, Exception]
+    file_tasks: list[FileTask],
+    batch: Layers,
+    ready: dict[int, _PreparedFile],
+    failed: dict[int, Exception],
 ) -> None:
     """Write the layers of as many files as fit in memory."""
-    room, read = READINGS, _read(jobs)
-    for job in jobs:
-        number = job.claim.file_id
+    room, read = MAX_READINGS, _prepare_jointly(file_tasks)
+    for file_task in file_tasks:
+        number = file_task.claim.file_id
         try:
-            file = _made(job, batch, room, read.get(number))
+            file = _prepare_one(file_task, batch, room, read.get(number))
         except Exception as error:  # noqa: BLE001 - of this file alone
             failed[number] = error
             continue
@@ -126,73 +129,79 @@ def _prepare(
         _add_keys(list(ready.values()))
 
 
-def _read(jobs: list[Job]) -> dict[int, Made]:
+def _prepare_jointly(file_tasks: list[FileTask]) -> dict[int, Prepared]:
     """Returns what could be prepared of the files jointly, by file id. Other files are missing from the
     result."""
-    groups: list[list[tuple[Job, Chunk]]] = []
-    room = READINGS
-    for job in jobs:
+    groups: list[list[tuple[FileTask, Chunk]]] = []
+    room = MAX_READINGS
+    for file_task in file_tasks:
         chunk = None
         with suppress(Permanent, Transient, OSError):  # reported when the file is read alone
-            chunk = _only_chunk(job)
+            chunk = _only_chunk(file_task)
         if chunk is None or chunk.readings > room:
             continue
         room -= chunk.readings
         for group in groups:
-            if group[0][0].profile is job.profile and joint.alike(group[0][1], chunk):
-                group.append((job, chunk))
+            if group[0][0].profile is file_task.profile and batch_validation.have_same_shape(
+                group[0][1], chunk
+            ):
+                group.append((file_task, chunk))
                 break
         else:
-            groups.append([(job, chunk)])
-    read: dict[int, Made] = {}
+            groups.append([(file_task, chunk)])
+    read: dict[int, Prepared] = {}
     for group in groups:
         profile = group[0][0].profile
-        accepted = joint.judge([chunk for _, chunk in group], profile)
+        accepted = batch_validation.validate_batch([chunk for _, chunk in group], profile)
         if accepted is not None:
-            ids = [job.claim.file_id for job, _ in group]
-            made = map(Made, accepted, joint.reshape(accepted, profile))
+            ids = [file_task.claim.file_id for file_task, _ in group]
+            made = map(Prepared, accepted, batch_validation.reshape_batch(accepted, profile))
             read |= zip(ids, made, strict=True)
     return read
 
 
-def _only_chunk(job: Job) -> Chunk | None:
-    if not joint.plain(job.profile):
+def _only_chunk(file_task: FileTask) -> Chunk | None:
+    if not batch_validation.is_row_local(file_task.profile):
         return None
     with (
-        opened(job) as stream,
-        deadlines.reading(job.claim.file_id, job.profile.max_seconds),
+        open_landed(file_task) as stream,
+        deadlines.reading(file_task.claim.file_id, file_task.profile.max_seconds),
     ):
-        drift, layouts = job.source.drift, job.world.layouts
-        job.require_lease()
-        chunks = reading.chunks(stream, job.profile, job.place, scratch, drift, layouts=layouts)
-        return joint.only(chunks)
+        drift, bindings = file_task.source.drift, file_task.services.bindings
+        file_task.require_lease()
+        chunks = reading.chunks(
+            stream, file_task.profile, file_task.file_path, scratch_file, drift, bindings=bindings
+        )
+        return batch_validation.only_chunk(chunks)
 
 
-def _made(job: Job, batch: Layers, room: int, read: Made | None) -> _Ready | None:
-    written = replace(job, world=replace(job.world, lake=batch))
-    made, batches = Ingest(written, read, _none_yet), []
+def _prepare_one(
+    file_task: FileTask, batch: Layers, room: int, read: Prepared | None
+) -> _PreparedFile | None:
+    written = replace(file_task, services=replace(file_task.services, lake=batch))
+    made, batches = Ingest(written, read, _no_keys), []
     with closing(iter(made)) as readings:  # leaves nothing behind if abandoned
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:
                 return None
             batches.append(keyed)
-    return _Ready(replace(made.job, world=job.world), batches, made.load)
+    return _PreparedFile(replace(made.file_task, services=file_task.services), batches, made.load)
 
 
-def _none_yet(_silver: pa.RecordBatch, _identity: str) -> pa.Array:
+def _no_keys(_silver: pa.RecordBatch, _identity: str) -> pa.Array:
     return _NO_KEYS
 
 
 _NO_KEYS = pa.array([], KEY)
 
 
-def _add_keys(files: list[_Ready]) -> None:
+def _add_keys(files: list[_PreparedFile]) -> None:
     """Compute the dedupe keys of all files at once."""
     silver = [batch for file in files for batch, _ in file.batches]
     if not silver:
         return
-    names = pa.array([file.job.identity for file in files for _ in file.batches])
+    names = pa.array([file.file_task.identity for file in files for _ in file.batches])
     places = np.repeat(np.arange(len(silver)), [len(batch) for batch in silver])
     whole = pa.concat_batches(silver)
     made = keys(whole, pa.DictionaryArray.from_arrays(places, names))

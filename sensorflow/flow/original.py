@@ -8,19 +8,19 @@ from typing import BinaryIO
 import numpy as np
 
 from sensorflow.core.arrival import printable
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import text_of
 from sensorflow.core.names import composed
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import scratch_file
 from sensorflow.ports.files import FileView
 from sensorflow.settings import Settings
 
 
-class NotThere(Exception):
+class OriginalNotFound(Exception):
     """The text is not available. The message says why."""
 
 
@@ -32,10 +32,12 @@ def original(
     line_base: for a part of a growing file, the number of lines before the part; None for an ordinary file.
     """
     if "landing" in view.expired:
-        raise NotThere("retention has removed the original bytes")
+        raise OriginalNotFound("retention has removed the original bytes")
     profile = settings.profile(view.profile or "", settings.sources.get(view.source))
     if profile is None and line_base is None:
-        raise NotThere(f"the profile {view.profile!r}, with which it was read, no longer exists")
+        raise OriginalNotFound(
+            f"the profile {view.profile!r}, with which it was read, no longer exists"
+        )
     try:
         with landing.open(view.landing) as stream:
             if line_base is not None:
@@ -43,13 +45,13 @@ def original(
             assert profile is not None
             return _row(stream, profile, view, line)
     except SensorflowError as error:
-        raise NotThere(str(error)) from error
+        raise OriginalNotFound(str(error)) from error
 
 
 def _plain_line(stream: BinaryIO, number: int, profile: Profile | None) -> str:
     found = next(itertools.islice(stream, number - 1, number), None) if number > 0 else None
     if found is None:
-        raise NotThere(f"its part of the growing file has no line {number:,}")
+        raise OriginalNotFound(f"its part of the growing file has no line {number:,}")
     try:
         return found.decode(profile.encoding if profile else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -58,11 +60,11 @@ def _plain_line(stream: BinaryIO, number: int, profile: Profile | None) -> str:
 
 def _row(stream: BinaryIO, profile: Profile, view: FileView, line: int) -> str:
     path = composed(printable(view.key))
-    place = Place(path.rsplit("/", 1)[-1], path)
-    for chunk in chunks(stream, profile, place, scratch):
+    place = FilePath(path.rsplit("/", 1)[-1], path)
+    for chunk in chunks(stream, profile, place, scratch_file):
         at = np.flatnonzero(chunk.lines == line)
         if len(at):
             return chunk.spot(int(at[0])).raw
-    raise NotThere(
+    raise OriginalNotFound(
         f"the profile {view.profile!r}, in its current version, finds no row at {line:,}"
     )

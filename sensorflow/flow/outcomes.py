@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sensorflow import crash, threads
+from sensorflow import failpoints, threads
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
@@ -24,8 +24,8 @@ from sensorflow.errors import (
     SensorflowError,
     Transient,
 )
+from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.validate import TooManyRejects
-from sensorflow.flow.work import Job
 from sensorflow.telemetry import Event, emit
 
 
@@ -33,39 +33,42 @@ class Outcome(StrEnum):
     LOADED = "loaded"
     ADVANCED = "advanced"  # a stage is done; the next stage is a separate task
     QUARANTINED = "quarantined"
-    CONDEMNED = "condemned"  # dead-lettered; a separate task quarantines it
+    DEAD_LETTERED = "condemned"  # dead-lettered; a separate task quarantines it
     RETRY = "retry"
-    NOTHING = "nothing"  # already done, or claimed by another worker
+    NOTHING_TO_DO = "nothing"  # already done, or claimed by another worker
     FENCED = "fenced"
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one file. text: one line for people. error, delay (seconds): set on failure. along:
-    the file was claimed in another file's batch, and its own message will find it done."""
+    """The outcome of one file. text: one line for people. error, delay (seconds): set on failure.
+    has_own_message: the file was claimed in another file's batch, and its own message will find it done."""
 
     outcome: Outcome
     text: str
     error: SensorflowError | None = None
     delay: float = 0.0
-    along: bool = False
+    has_own_message: bool = False
 
 
-RELEASE_PAUSE = 1.0
+NACK_RETRY_SECONDS = 1.0
 """Seconds between attempts to record an outcome while the database is unavailable."""
-RELEASE_PATIENCE = 600.0
+NACK_TIMEOUT_SECONDS = 600.0
 """Seconds after which these attempts end. An outage may outlast a lease, and must not count against the
 file."""
 
-SELDOM = {"base": 2.0, "cap": 300.0}
+SLOW_BACKOFF = {"base": 2.0, "cap": 300.0}
 """Retry delays for failures that waiting is unlikely to fix."""
 
 
-def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
+def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
     """Do the work and record the outcome, whatever the work raises."""
-    claim = job.claim
+    claim = file_task.claim
     try:
-        if claim.attempt > job.world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
+        if (
+            claim.attempt > file_task.services.settings.max_attempts
+            and claim.stage is not Stage.QUARANTINE
+        ):
             raise Permanent(
                 Code.CRASHED,
                 f"{claim.attempt - 1} attempts at {claim.stage} ended without a result",
@@ -73,92 +76,94 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
             )
         return work()
     except Fenced as error:
-        return _fenced(job, error)
+        return _after_fencing(file_task, error)
     except DecoderFailed as error:
-        return failed(job, error)
+        return after_failure(file_task, error)
     except Permanent as error:
-        return _condemn(job, error)
+        return _dead_letter(file_task, error)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
-        return failed(job, error)
+        return after_failure(file_task, error)
 
 
-def failed(job: Job, error: Exception) -> Result:
+def after_failure(file_task: FileTask, error: Exception) -> Result:
     """Of no attempt where it is not the file's fault."""
     raised = error.__cause__ if isinstance(error, DecoderFailed) else None
-    if (lack := threads.lack(raised or error)) is not None:
-        if (why := threads.refused(lack)) is not None:
-            return _retried(job, Transient(Code.HOST, why), burned=False)
-        return _unexpected(job, MemoryError())
+    if (lack := threads.exhaustion_in(raised or error)) is not None:
+        if (reason := threads.host_refusal(lack)) is not None:
+            return _retry(file_task, Transient(Code.HOST, reason), counts_as_attempt=False)
+        return _after_defect(file_task, MemoryError())
     if isinstance(error, Transient):
-        return _retried(job, error, burned=False)
+        return _retry(file_task, error, counts_as_attempt=False)
     if isinstance(error, OSError):  # from the disk; file errors are raised as Permanent
-        return _retried(job, Transient(Code.STORAGE, str(error)), burned=False)
-    return _unexpected(job, error)
+        return _retry(file_task, Transient(Code.STORAGE, str(error)), counts_as_attempt=False)
+    return _after_defect(file_task, error)
 
 
-def _condemn(job: Job, error: Permanent) -> Result:
-    if job.claim.stage is Stage.QUARANTINE:  # quarantine is the last stage
-        return _retried(job, error, burned=False)
-    counts = error.counts if isinstance(error, TooManyRejects) else job.counts
-    error.place.setdefault("attempts", job.claim.attempt)
+def _dead_letter(file_task: FileTask, error: Permanent) -> Result:
+    if file_task.claim.stage is Stage.QUARANTINE:  # quarantine is the last stage
+        return _retry(file_task, error, counts_as_attempt=False)
+    counts = error.counts if isinstance(error, TooManyRejects) else file_task.counts
+    error.place.setdefault("attempts", file_task.claim.attempt)
     try:
-        state = job.world.ledger.condemn(job.claim, error, counts)
-        crash.point(crash.Point.CONDEMNED)
+        state = file_task.services.ledger.dead_letter(file_task.claim, error, counts)
+        failpoints.hit(failpoints.Failpoint.DEAD_LETTERED)
     except Fenced as fenced:
-        return _fenced(job, fenced)
-    emit(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code, state=state)
-    return Result(Outcome.CONDEMNED, f"{printable(job.claim.key)}: {error}", error)
+        return _after_fencing(file_task, fenced)
+    emit(Event.FILE_CONDEMNED, file_id=file_task.claim.file_id, code=error.code, state=state)
+    return Result(Outcome.DEAD_LETTERED, f"{printable(file_task.claim.key)}: {error}", error)
 
 
-def _fenced(job: Job, error: Fenced) -> Result:
-    with suppress(Transient):  # then `Maintenance.tidy` finds the file by itself
-        job.world.ledger.collect_again(job.claim.file_id)
-    emit(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
+def _after_fencing(file_task: FileTask, error: Fenced) -> Result:
+    with suppress(Transient):  # then `Maintenance.collect_garbage` finds the file by itself
+        file_task.services.ledger.mark_garbage(file_task.claim.file_id)
+    emit(Event.LEASE_LOST, file_id=file_task.claim.file_id, token=file_task.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 
 
-def _retried(job: Job, error: SensorflowError, burned: bool) -> Result:
-    waits = SELDOM if error.code in LASTING else {}
-    delay = backoff(job.claim.retries + 1, random.random(), **waits)
+def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool) -> Result:
+    backoff_options = SLOW_BACKOFF if error.code in LASTING else {}
+    delay = backoff(file_task.claim.retries + 1, random.random(), **backoff_options)
     try:
-        _release(job, error, delay, burned)
+        _nack(file_task, error, delay, counts_as_attempt)
     except Fenced as fenced:
-        return _fenced(job, fenced)
-    emit(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
-    return Result(Outcome.RETRY, f"{job.name}: {error}", error, delay)
+        return _after_fencing(file_task, fenced)
+    emit(Event.FILE_RETRIED, file_id=file_task.claim.file_id, code=error.code, delay=delay)
+    return Result(Outcome.RETRY, f"{file_task.name}: {error}", error, delay)
 
 
-def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> None:
-    """Nack the claim as soon as the database accepts it. burned: whether the attempt counts."""
-    until = time.monotonic() + max(RELEASE_PATIENCE, job.world.settings.lease)
+def _nack(
+    file_task: FileTask, error: SensorflowError, delay: float, counts_as_attempt: bool
+) -> None:
+    """Nack the claim as soon as the database accepts it. counts_as_attempt: whether the attempt counts."""
+    until = time.monotonic() + max(NACK_TIMEOUT_SECONDS, file_task.services.settings.lease)
     while True:
         try:
-            return job.world.ledger.release(job.claim, error, delay, burned)
+            return file_task.services.ledger.nack(file_task.claim, error, delay, counts_as_attempt)
         except Fenced:
             raise
         except Transient as away:
             emit(
                 Event.WORK_PAUSED,
-                file_id=job.claim.file_id,
+                file_id=file_task.claim.file_id,
                 code=away.code,
                 reason=away.message,
                 do=REMEDY.get(away.code, ""),
             )
-            if time.monotonic() + RELEASE_PAUSE > until:
+            if time.monotonic() + NACK_RETRY_SECONDS > until:
                 raise
-            time.sleep(RELEASE_PAUSE)
+            time.sleep(NACK_RETRY_SECONDS)
 
 
-def _unexpected(job: Job, error: Exception) -> Result:
+def _after_defect(file_task: FileTask, error: Exception) -> Result:
     """Handle a defect, or a file that triggers one: the attempt counts, and the last attempt dead-letters
     the file."""
-    emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=job.claim.file_id)
+    emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=file_task.claim.file_id)
     code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
     if isinstance(error, DecoderFailed):
         reason, do = error.message, error.place.get(DO)
     if isinstance(error, MemoryError):
-        limit = job.world.settings.max_memory
+        limit = file_task.services.settings.max_memory
         code, reason = Code.OUT_OF_MEMORY, f"the file needs more than {limit:,} bytes of memory"
-    if job.claim.attempt >= job.world.settings.max_attempts:
-        return _condemn(job, Permanent(code, reason, do=do))
-    return _retried(job, Transient(code, reason, do=do), burned=True)
+    if file_task.claim.attempt >= file_task.services.settings.max_attempts:
+        return _dead_letter(file_task, Permanent(code, reason, do=do))
+    return _retry(file_task, Transient(code, reason, do=do), counts_as_attempt=True)

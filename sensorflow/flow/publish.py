@@ -6,30 +6,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
-from sensorflow import crash
-from sensorflow.core.arrival import Waiting
+from sensorflow import failpoints
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
-from sensorflow.ports.outbox import UNSHARED, Outbox, Pace, Share
+from sensorflow.ports.outbox import NO_IN_FLIGHT_LIMITS, InFlightLimits, Outbox, Throughput
 from sensorflow.ports.queue import Message, Publisher
 from sensorflow.settings import Limits
 
-BATCH = 400
-RECORDED = 50
+FETCH_SIZE = 400
+RECORD_EVERY = 50
 """Number of messages after which they are recorded as sent. Workers can add only recorded files to a batch.
 """
-PARTS = 4
+MIN_BATCHES = 4
 """Minimum number of batches over which pending small files are spread, so that several workers get some."""
-SMALL = 256 << 10
+SMALL_FILE_BYTES = 256 << 10
 """Bytes. A file of this size or more gets a message and a transaction of its own."""
-SIZE = 4 << 20
+BATCH_BYTES = 4 << 20
 """Maximum bytes of all files of a batch."""
-MOST = 100
+BATCH_FILES = 100
 """Maximum number of files in a batch."""
-WAIT = 2.0
+QUEUED_WORK_SECONDS = 2.0
 """Seconds of work that may be queued in the broker. A source's next file waits behind it."""
-WINDOW = 100
-"""Work that may be in flight at any throughput, see `ports.outbox.work_of`."""
-LARGE = 8 << 20
+MIN_WINDOW = 100
+"""Work that may be in flight at any throughput, see `ports.outbox.estimated_work`."""
+LARGE_FILE_BYTES = 8 << 20
 """Bytes. A file of this size or more occupies its worker for seconds."""
 
 
@@ -44,103 +44,105 @@ def publish(
     broker or the database is unavailable; what was sent until then is recorded.
     """
     total = 0
-    if not _due(ledger, limits, UNSHARED, 1):
+    if not _pending(ledger, limits, NO_IN_FLIGHT_LIMITS, 1):
         return total
-    with ledger.publishing() as is_mine:
-        for share in _shares(ledger, limits) if is_mine() else ():
-            while is_mine() and (due := _due(ledger, limits, share)):
-                for some in _messages(due, limits):
+    with ledger.publisher_lease() as is_mine:
+        for share in _in_flight_limits(ledger, limits) if is_mine() else ():
+            while is_mine() and (pending := _pending(ledger, limits, share)):
+                for some in _messages(pending, limits):
                     touch()
                     total += _send(ledger, publisher, some)
     return total
 
 
-def _shares(ledger: Outbox, limits: Limits) -> Iterator[Share]:
+def _in_flight_limits(ledger: Outbox, limits: Limits) -> Iterator[InFlightLimits]:
     """First yield the limits that always apply, then those that the throughput of the workers allows."""
-    yield share_of(limits, Pace(0.0, None))
-    yield share_of(limits, ledger.pace())
+    yield in_flight_limits(limits, Throughput(0.0, None))
+    yield in_flight_limits(limits, ledger.throughput())
 
 
-def share_of(limits: Limits, pace: Pace) -> Share:
+def in_flight_limits(limits: Limits, pace: Throughput) -> InFlightLimits:
     """Returns the limits. A quarter of the window stays free for files that arrive next. With three
     children or more, one is reserved for files that are not large."""
     children = pace.children or limits.workers
-    return Share(
-        window=max(WINDOW, round(pace.work * WAIT)),
+    return InFlightLimits(
+        window=max(MIN_WINDOW, round(pace.work * QUEUED_WORK_SECONDS)),
         files=max(1, limits.max_in_flight * 3 // 4),
         least=children + 1,
         large=children - 1 if children > 2 else children,
-        large_bytes=LARGE,
+        large_bytes=LARGE_FILE_BYTES,
     )
 
 
-def _messages(due: list[Waiting], limits: Limits) -> Iterator[list[Message]]:
+def _messages(pending: list[OutboxEntry], limits: Limits) -> Iterator[list[Message]]:
     """Yield messages in small groups. A file that is not small is processed stage by stage."""
     below = limits.inline_below
     if limits.group_small_files:
-        yield [_message(files, below) for files in _groups(due, below)]
+        yield [_message(files, below) for files in _batches(pending, below)]
         return
-    messages = (_message([waiting], below) for waiting in due)
-    while some := list(islice(messages, RECORDED)):
+    messages = (_message([entry], below) for entry in pending)
+    while some := list(islice(messages, RECORD_EVERY)):
         yield some
 
 
-def _message(files: Sequence[Waiting], below: int) -> Message:
+def _message(files: Sequence[OutboxEntry], below: int) -> Message:
     return Message(files, None if _inline(files[0], below) else files[0].stage)
 
 
 def _send(ledger: Outbox, publisher: Publisher, messages: Sequence[Message]) -> int:
     """Send messages and record them. Returns the number of files sent."""
-    sent: list[Waiting] = []
+    sent: list[OutboxEntry] = []
 
     def confirmed(message: Message) -> None:
-        crash.point(crash.Point.SENT)
+        failpoints.hit(failpoints.Failpoint.SENT)
         first, *others = message.files
         sent.extend((first, *(replace(o, sent_with=first.file_id) for o in others)))
 
     try:
-        publisher.publish(_beginning(messages), confirmed)
+        publisher.publish(_with_failpoint(messages), confirmed)
     finally:
         if sent:
-            ledger.published(sent)
-            crash.point(crash.Point.PUBLISHED)
+            ledger.mark_sent(sent)
+            failpoints.hit(failpoints.Failpoint.PUBLISHED)
     return len(sent)
 
 
-def _beginning(messages: Iterable[Message]) -> Iterator[Message]:
+def _with_failpoint(messages: Iterable[Message]) -> Iterator[Message]:
     for message in messages:
-        crash.point(crash.Point.PUBLISH)
+        failpoints.hit(failpoints.Failpoint.PUBLISH)
         yield message
 
 
-def _inline(waiting: Waiting, below: int) -> bool:
-    return waiting.size < below and waiting.stage is Stage.VALIDATE
+def _inline(entry: OutboxEntry, below: int) -> bool:
+    return entry.size < below and entry.stage is Stage.VALIDATE
 
 
-def _groups(due: list[Waiting], below: int) -> Iterator[list[Waiting]]:
+def _batches(pending: list[OutboxEntry], below: int) -> Iterator[list[OutboxEntry]]:
     """Yield the files of each message; small new ones share a message. A file that was claimed before gets
     its own message, because it may have crashed its worker."""
 
-    def plain(waiting: Waiting) -> str:
+    def batch_key(entry: OutboxEntry) -> str:
         """Returns the source of a file that may share a message."""
-        new = waiting.token == 0 and waiting.version == 1 and _inline(waiting, below)
-        return waiting.source if new and waiting.size < SMALL else ""
+        new = entry.token == 0 and entry.version == 1 and _inline(entry, below)
+        return entry.source if new and entry.size < SMALL_FILE_BYTES else ""
 
-    for source, alike in groupby(sorted(due, key=plain), plain):
+    for source, alike in groupby(sorted(pending, key=batch_key), batch_key):
         files = list(alike)
-        yield from _parts(files) if source else ([file] for file in files)
+        yield from _split(files) if source else ([file] for file in files)
 
 
-def _parts(files: list[Waiting]) -> Iterator[list[Waiting]]:
-    most, part, size = -(-len(files) // PARTS), [files[0]], files[0].size
+def _split(files: list[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
+    limit, part, size = -(-len(files) // MIN_BATCHES), [files[0]], files[0].size
     for file in files[1:]:
         size += file.size
-        if len(part) == most or size > SIZE:
+        if len(part) == limit or size > BATCH_BYTES:
             yield part
             part, size = [], file.size
         part.append(file)
     yield part
 
 
-def _due(ledger: Outbox, limits: Limits, share: Share, most: int = BATCH) -> list[Waiting]:
-    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)
+def _pending(
+    ledger: Outbox, limits: Limits, share: InFlightLimits, limit: int = FETCH_SIZE
+) -> list[OutboxEntry]:
+    return ledger.pending(limit, limits.max_in_flight, limits.backfill_in_flight, share)

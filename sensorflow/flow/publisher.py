@@ -8,9 +8,9 @@ import time
 
 from sensorflow.core.retry import backoff
 from sensorflow.errors import Transient, unexpected
+from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.publish import publish
-from sensorflow.flow.pulse import Loop
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
@@ -37,7 +37,7 @@ class PublisherLoop:
         settings: Settings,
         ledger: Ledger,
         queue: Publisher,
-        loop: Loop,
+        loop: LoopStatus,
         house: Housekeeping,
     ) -> None:
         self._settings, self._house = settings, house
@@ -58,7 +58,7 @@ class PublisherLoop:
 
     def run(self) -> None:
         """Run until `stop` is called."""
-        troubles, look_at, soon_until = 0, -math.inf, 0.0
+        failures, look_at, soon_until = 0, -math.inf, 0.0
         s, loop = self._settings, self._loop
         while not self._stop.is_set():
             soon = time.monotonic() < soon_until
@@ -67,13 +67,13 @@ class PublisherLoop:
             loop.touch()
             try:
                 if time.monotonic() >= look_at:
-                    loop.hold()  # until a message is sent, or the call returns
-                    self._house.run_due()
+                    loop.begin_long_call()  # until a message is sent, or the call returns
+                    self._house.run_due_steps()
                     look_at = time.monotonic() + s.sweep / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
-                troubles += 1
-                delay = backoff(troubles, 0.5, cap=15.0)
+                failures += 1
+                delay = backoff(failures, 0.5, cap=15.0)
                 if isinstance(error, Transient):
                     facts = {"code": error.code, "reason": error.message}
                     emit(Event.PUBLISH_PAUSED, **facts, seconds=delay)
@@ -83,8 +83,8 @@ class PublisherLoop:
                     loop.pause(unexpected(error))
                 loop.wait(delay, self._stop)
                 continue
-            troubles = 0
-            loop.resume(sure=sent > 0)
+            failures = 0
+            loop.resume(is_confirmed=sent > 0)
             if sent:
                 soon_until = time.monotonic() + SOON_FOR
                 emit(Event.FILES_PUBLISHED, files=sent)

@@ -10,21 +10,21 @@ from sensorflow.core.manifest import manifest
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Permanent, Transient
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
 
 SAMPLE = 20
 """Maximum number of rejected rows in a manifest."""
 
 
-def quarantine(job: Job) -> str:
+def quarantine(file_task: FileTask) -> str:
     """Copy the file, write its manifest and remove its silver. Returns its location in the quarantine zone.
 
     The bytes are copied and synced before the manifest is written, and both before the ledger's state
     changes.
     """
-    claim, world, before = job.claim, job.world, job.progress
+    claim, services, before = file_task.claim, file_task.services, file_task.progress
     code, message, place = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
-    profile, profile_hash = _profile(job)
+    profile, profile_hash = _profile(file_task)
     record = manifest(
         file_id=claim.file_id,
         source=claim.source,
@@ -40,30 +40,30 @@ def quarantine(job: Job) -> str:
         attempts=place.get("attempts", claim.attempt),
         profile=profile,
         profile_hash=profile_hash,
-        code_version=world.code_version,
+        code_version=services.code_version,
         received_at=claim.received_at,
         quarantined_at=datetime.now(UTC),
-        rows=account(State.QUARANTINED, **vars(job.counts)),
-        rejects=_sample(job),
+        rows=account(State.QUARANTINED, **vars(file_task.counts)),
+        rejects=_sample(file_task),
     )
     folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{before.quarantines + 1}"
     name = claim.key.rsplit(b"/", 1)[-1]
-    with world.landing.open(claim.landing) as stream:
-        where = world.quarantine.put(folder, name, stream, record)
-    world.lake.delete(Layer.SILVER, job.file)
+    with services.landing.open(claim.landing) as stream:
+        where = services.quarantine.put(folder, name, stream, record)
+    services.lake.delete(Layer.SILVER, file_task.layer_file)
     return where
 
 
-def _profile(job: Job) -> tuple[str, str]:
+def _profile(file_task: FileTask) -> tuple[str, str]:
     try:
-        return job.profile_name, job.profile.hash
+        return file_task.profile_name, file_task.profile.hash
     except Permanent:
         return "", ""
 
 
-def _sample(job: Job) -> list[dict[str, Any]]:
+def _sample(file_task: FileTask) -> list[dict[str, Any]]:
     try:
-        batch = next(job.world.lake.read(Layer.REJECTS, job.file), None)
+        batch = next(file_task.services.lake.read(Layer.REJECTS, file_task.layer_file), None)
     except Transient:  # rejects are written only when there are any
         return []
     return [] if batch is None else batch.slice(0, SAMPLE).to_pylist()

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, BinaryIO
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.errors import Code, Transient
+from sensorflow.escaping import to_json
 from sensorflow.ports.objects import Object, ObjectStore
-from sensorflow.shown import json_of
 
 FILES = "*/*/file"
 """The folders that contain the quarantined files, under the names that their senders gave."""
@@ -32,10 +32,10 @@ class QuarantineZone:
         """
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)
-        crash.point(crash.Point.KEPT)
+        failpoints.hit(failpoints.Failpoint.QUARANTINE_COPIED)
         note = _manifest(folder)
         if self._objects.head(note) is None:
-            self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
+            self._objects.put(note, io.BytesIO(to_json(manifest, indent=2).encode()))
         return folder
 
     def manifest(self, where: str) -> dict[str, Any]:
@@ -67,17 +67,17 @@ class QuarantineZone:
         kept = list(self._objects.list(f"{where}/file/"))
         return kept[0] if len(kept) == 1 else None
 
-    def began(self) -> datetime | None:
-        """See `ObjectStore.began`."""
-        return self._objects.began()
+    def created_at(self) -> datetime | None:
+        """See `ObjectStore.created_at`."""
+        return self._objects.created_at()
 
-    def unfinished(self, older: float) -> Sequence[str]:
-        """See `ObjectStore.unfinished`."""
-        return self._objects.unfinished(older)
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
+        """See `ObjectStore.list_unfinished`."""
+        return self._objects.list_unfinished(older_than_seconds)
 
-    def collect(self, older: float) -> int:
-        """See `ObjectStore.collect`."""
-        return self._objects.collect(older)
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        """See `ObjectStore.remove_unfinished`."""
+        return self._objects.remove_unfinished(older_than_seconds)
 
 
 def _manifest(where: str) -> str:

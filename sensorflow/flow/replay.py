@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.archived import before_archives, with_members
 from sensorflow.flow.choose import chosen, require
 
@@ -38,16 +38,16 @@ class Wanted:
     prefix: str = ""
 
     def require(self) -> None:
-        """Raises Misuse if nothing is selected, or if options contradict each other."""
+        """Raises UsageError if nothing is selected, or if options contradict each other."""
         p = self.prefix
         if not (self.files or self.source or self.since or self.state or self.rejected):
-            raise Misuse(
+            raise UsageError(
                 f"name files, or select them by {p}source, {p}since, {p}state or {p}rejected"
             )
         if self.state is not None:
             require(f"{p}state", self.state, "state of files that can be replayed", STATES)
         if self.rejected and self.state not in (None, State.LOADED):
-            raise Misuse(f"{p}rejected applies to loaded files only; leave out {p}state")
+            raise UsageError(f"{p}rejected applies to loaded files only; leave out {p}state")
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class Wanted:
 
 
 def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
-    """Returns the selected files. Raises Misuse for a file that does not exist."""
+    """Returns the selected files. Raises UsageError for a file that does not exist."""
     wanted.require()
     found = chosen(ledger, list(wanted.files), wanted.source, wanted.since, wanted.states)
     if wanted.files:
@@ -83,7 +83,7 @@ def to_undo(
     ledger: Ledger, files: Sequence[str], source: str | None
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
     """Returns the files in the order in which to undo them, and for each archive the members that stay
-    because they also came elsewhere. Raises Misuse for a file that does not exist."""
+    because they also came elsewhere. Raises UsageError for a file that does not exist."""
     found = chosen(ledger, list(files), source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
     return before_archives(ledger, found)

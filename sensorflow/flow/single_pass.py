@@ -9,28 +9,28 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from sensorflow import crash
-from sensorflow.core.judge import Accepted
+from sensorflow import failpoints
+from sensorflow.core.deduplicate import Deduplicator
 from sensorflow.core.keys import keys
-from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import Reshaped, reshape
 from sensorflow.core.states import Stage
-from sensorflow.flow.ahead import ahead, cores
-from sensorflow.flow.chained import numbered
-from sensorflow.flow.chained import watch as watch_of
-from sensorflow.flow.load import done, load_of
+from sensorflow.core.validation import Accepted
+from sensorflow.flow.file_task import FileTask
+from sensorflow.flow.growing_parts import deduplicator_of
+from sensorflow.flow.growing_parts import quality_flagger_of as watch_of
+from sensorflow.flow.load import after_commit, build_load
+from sensorflow.flow.prefetch import available_cores, prefetch
 from sensorflow.flow.validate import Validation
-from sensorflow.flow.versions import NOTHING_BEFORE, Before, before
-from sensorflow.flow.work import Job
+from sensorflow.flow.versions import NO_PREVIOUS_VERSIONS, PreviousVersions, previous_versions
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.loading import Keyed, Load
 
 Key = Callable[[pa.RecordBatch, str], pa.Array]
 
 
-class Made(NamedTuple):
+class Prepared(NamedTuple):
     accepted: Accepted
     reshaped: Reshaped
 
@@ -39,49 +39,51 @@ class Ingest:
     """The keyed readings of one file, produced while bronze and silver are written. Iterate once.
 
     Both layers are complete in the lake before the iteration ends. If it is abandoned or fails, neither
-    exists. Raises Permanent as validate does, and `occurrences.Disordered` if the file is too large for a
-    single pass. job, load: available when the iteration is complete. made: what was already prepared of the
-    whole file in a batch. key: computes the keys. older: the versions before it.
+    exists. Raises Permanent as validate does, and `deduplicate.OutOfOrder` if the file is too large for a
+    single pass. file_task, load: available when the iteration is complete. prepared: what was already
+    prepared of the whole file in a batch. key: computes the keys. older: the versions before it.
     """
 
     def __init__(
         self,
-        job: Job,
-        made: Made | None = None,
+        file_task: FileTask,
+        prepared: Prepared | None = None,
         key: Key = keys,
-        older: Before = NOTHING_BEFORE,
+        older: PreviousVersions = NO_PREVIOUS_VERSIONS,
     ) -> None:
-        self.job = job
-        self._made, self._key, self._older = made, key, older
+        self.file_task = file_task
+        self._prepared, self._key, self._older = prepared, key, older
         self._first: pa.RecordBatch | None = None
         self._seconds = {Stage.VALIDATE: 0.0, Stage.TRANSFORM: 0.0}
         self._since = time.perf_counter()
 
     def __iter__(self) -> Generator[Keyed, None, None]:
-        job, rows, duplicates = self.job, 0, 0
-        seen, watch = numbered(job, Occurrences()), watch_of(job)
+        file_task, rows, duplicates = self.file_task, 0, 0
+        seen, watch = deduplicator_of(file_task, Deduplicator()), watch_of(file_task)
         with ExitStack() as layers:
-            silver = layers.enter_context(job.world.lake.writer(Layer.SILVER, job.file, SILVER))
-            accepted = None if self._made is None else [self._made.accepted]
-            validation = layers.enter_context(Validation(job, accepted))
+            silver = layers.enter_context(
+                file_task.services.lake.writer(Layer.SILVER, file_task.layer_file, SILVER)
+            )
+            accepted = None if self._prepared is None else [self._prepared.accepted]
+            validation = layers.enter_context(Validation(file_task, accepted))
             self._since = time.perf_counter()
-            for bronze in _joined(validation):
-                self._spent(Stage.VALIDATE)
-                made = self._made.reshaped if self._made else reshape(bronze, watch, seen)
+            for bronze in _rebatched(validation):
+                self._record_seconds(Stage.VALIDATE)
+                made = self._prepared.reshaped if self._prepared else reshape(bronze, watch, seen)
                 silver.write(made.silver)
                 if self._older.head is not None and rows == 0:  # otherwise not needed
                     self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates
-                keyed = made.silver, self._key(made.silver, job.identity)
-                self._spent(Stage.TRANSFORM)
+                keyed = made.silver, self._key(made.silver, file_task.identity)
+                self._record_seconds(Stage.TRANSFORM)
                 yield keyed
                 self._since = time.perf_counter()
-            job.confirm()
-        crash.point(crash.Point.VALIDATED)
-        self.job = validation.job.counted(duplicate=duplicates)
-        self._spent(Stage.VALIDATE)
-        crash.point(crash.Point.TRANSFORMED)
+            file_task.ensure_claim()
+        failpoints.hit(failpoints.Failpoint.VALIDATED)
+        self.file_task = validation.file_task.with_counts(duplicate=duplicates)
+        self._record_seconds(Stage.VALIDATE)
+        failpoints.hit(failpoints.Failpoint.TRANSFORMED)
         self._reports = (
             StageReport(
                 Stage.VALIDATE, self._seconds[Stage.VALIDATE], validation.rows, validation.note
@@ -89,52 +91,54 @@ class Ingest:
             StageReport(Stage.TRANSFORM, self._seconds[Stage.TRANSFORM], rows),
         )
 
-    def _spent(self, stage: Stage) -> None:
+    def _record_seconds(self, stage: Stage) -> None:
         now = time.perf_counter()
         self._seconds[stage] += now - self._since
         self._since = now
 
     @property
     def load(self) -> Load:
-        return load_of(self.job, self._reports, self._older, self._first)
+        return build_load(self.file_task, self._reports, self._older, self._first)
 
 
-ROWS = 32768
+BATCH_ROWS = 32768
 """Number of readings that justify the cost of a batch: a COPY, a savepoint, a row group. About six batches
 are in memory at a time."""
 
 
-def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of `ROWS` or more, except for the last."""
+def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in batches of `BATCH_ROWS` or more, except for the last."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(map(len, held)) >= ROWS:
-            yield _one(held)
+        if sum(map(len, held)) >= BATCH_ROWS:
+            yield _combined(held)
             held = []
     if held:
-        yield _one(held)
+        yield _combined(held)
 
 
-def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
     [whole] = pa.Table.from_batches(batches).combine_chunks().to_batches() or batches[:1]
     return whole
 
 
-AHEAD = 4 << 20
+PREFETCH_ABOVE_BYTES = 4 << 20
 """Bytes. For a larger file, the next batch is prepared on another core while the database receives this
 one. On one core, this would cost a tenth, because the two evict each other's rows from the caches."""
 
 
-def load_in_one_pass(job: Job) -> Counts:
+def load_single_pass(file_task: FileTask) -> Counts:
     """Validate, transform and load a file whose claim is at the first of these stages.
 
-    Raises what these stages raise, and Disordered if only transform can find the duplicates.
+    Raises what these stages raise, and OutOfOrder if only transform can find the duplicates.
     """
-    made = Ingest(job, older=before(job))
-    apart = job.claim.size > AHEAD and cores() > 1
-    with closing(ahead(made) if apart else iter(made)) as readings:
-        loaded = job.world.ledger.load(job.claim, readings, load_of(job, ()), lambda: made.load)
-    return done(made.job, loaded)
+    made = Ingest(file_task, older=previous_versions(file_task))
+    in_own_thread = file_task.claim.size > PREFETCH_ABOVE_BYTES and available_cores() > 1
+    with closing(prefetch(made) if in_own_thread else iter(made)) as readings:
+        loaded = file_task.services.ledger.load(
+            file_task.claim, readings, build_load(file_task, ()), lambda: made.load
+        )
+    return after_commit(made.file_task, loaded)

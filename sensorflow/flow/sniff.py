@@ -9,13 +9,13 @@ from typing import Any
 
 from sensorflow import profiles
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff import Guess
 from sensorflow.core.sniff import sniff as propose
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.check import Checked, check
-from sensorflow.flow.limited import Late, within
+from sensorflow.flow.time_limit import TimeLimitExceeded, time_limit
 
 SECONDS = 10
 """Limit of processor time for a proposal."""
@@ -37,31 +37,31 @@ class Proposal:
 
 
 def made(table: dict[str, Any]) -> Profile:
-    """Returns the profile of a table, with the profiles that it extends. Raises Misuse."""
+    """Returns the profile of a table, with the profiles that it extends. Raises UsageError."""
     return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
 
 
 def guess(path: Path, zone: str | None = None) -> Proposal:
-    """Propose a profile for a file. Raises Misuse, naming the file, if none can be proposed."""
+    """Propose a profile for a file. Raises UsageError, naming the file, if none can be proposed."""
     if not path.is_file():
-        raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+        raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
-        with path.open("rb") as stream, within(SECONDS):
+        with path.open("rb") as stream, time_limit(SECONDS):
             return Proposal(propose(stream, zone, path.name, made))
-    except Late:
-        raise Misuse(
+    except TimeLimitExceeded:
+        raise UsageError(
             f"{path}: recognizing its format takes longer than {SECONDS} s; write a profile by hand "
             "(docs/reference/profile.md) and try it with sensorflow check --profile"
         ) from None
     except OSError as error:
-        raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Misuse as error:
-        raise Misuse(f"{path}: {error.message}", error.code) from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.code) from error
 
 
 def checked(path: Path, found: Proposal) -> Checked:
     """Dry-run the file with the proposal. If the time zone is unknown, UTC is assumed."""
     assumed = Proposal(found.guess.in_zone("UTC", ""))
-    place = Place(path.name, path.name)
+    place = FilePath(path.name, path.name)
     with path.open("rb") as stream:
         return check(stream, str(path), ("sniffed", assumed.profile()), place, Drift(), REJECTS)

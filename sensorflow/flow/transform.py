@@ -8,45 +8,45 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from sensorflow.core.occurrences import Disordered, Occurrences
+from sensorflow.core.deduplicate import Deduplicator, OutOfOrder
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import reshape
-from sensorflow.flow.chained import numbered
-from sensorflow.flow.chained import watch as watch_of
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
+from sensorflow.flow.growing_parts import deduplicator_of
+from sensorflow.flow.growing_parts import quality_flagger_of as watch_of
 
 
-def transform(job: Job) -> tuple[Job, int, str]:
+def transform(file_task: FileTask) -> tuple[FileTask, int, str]:
     """Write silver. Returns the job with its counts, the number of silver rows, and a note."""
-    seen = Occurrences()
+    seen = Deduplicator()
     try:
-        rows, duplicates = _write(job, seen)
-    except Disordered:  # too large for memory, and out of order: deduplicate on disk
+        rows, duplicates = _write(file_task, seen)
+    except OutOfOrder:  # too large for memory, and out of order: deduplicate on disk
         seen.close()
-        seen = Occurrences.sorted(_bronze(job), _scratch)
-        rows, duplicates = _write(job, seen)
+        seen = Deduplicator.sorted(_bronze(file_task), _scratch)
+        rows, duplicates = _write(file_task, seen)
     finally:
         seen.close()
-    return job.counted(duplicate=duplicates), rows, ""
+    return file_task.with_counts(duplicate=duplicates), rows, ""
 
 
-def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
-    watch, numbering = watch_of(job), numbered(job, seen)
+def _write(file_task: FileTask, seen: Deduplicator) -> tuple[int, int]:
+    watch, numbering = watch_of(file_task), deduplicator_of(file_task, seen)
     rows = duplicates = 0
-    with job.world.lake.writer(Layer.SILVER, job.file, SILVER) as silver:
-        for batch in _bronze(job):
+    with file_task.services.lake.writer(Layer.SILVER, file_task.layer_file, SILVER) as silver:
+        for batch in _bronze(file_task):
             done = reshape(batch, watch, numbering)
             silver.write(done.silver)
             rows += len(done.silver)
             duplicates += done.duplicates
-        job.confirm()
+        file_task.ensure_claim()
     return rows, duplicates
 
 
-def _bronze(job: Job) -> Iterator[pa.RecordBatch]:
-    for batch in job.world.lake.read(Layer.BRONZE, job.file):
-        job.require_lease()
+def _bronze(file_task: FileTask) -> Iterator[pa.RecordBatch]:
+    for batch in file_task.services.lake.read(Layer.BRONZE, file_task.layer_file):
+        file_task.require_lease()
         yield batch
 
 

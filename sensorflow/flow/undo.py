@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.tidy import tidy
 from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Maintenance
 
@@ -15,7 +15,7 @@ def undo(
     lake: Layers,
     landing: Landing,
     file_id: int,
-    why: str,
+    reason: str,
     along: Sequence[int] = (),
 ) -> int | None:
     """Returns the number of removed readings, or None if the file is not loaded. along: see
@@ -24,8 +24,8 @@ def undo(
     The database changes first, rows and state in one transaction. Silver follows; after a crash, the
     reconciler removes it. The landed bytes and bronze stay, so `replay` reverses the undo.
     """
-    done = ledger.undo(file_id, why, along)
+    done = ledger.undo(file_id, reason, along)
     if done is None:
         return None
-    tidy(ledger, lake, landing)
+    collect_garbage(ledger, lake, landing)
     return done.rows

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import BinaryIO
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.formats import archives
@@ -22,9 +22,9 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow import deadlines
+from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.gates import announced
-from sensorflow.flow.validate import opened, scratch
-from sensorflow.flow.work import Job
+from sensorflow.flow.validate import open_landed, scratch_file
 from sensorflow.ports.files import StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Unpack
@@ -35,17 +35,17 @@ INSIDE = b"!/"
 """Separates the archive's name from a member's name."""
 
 
-def is_archive(job: Job) -> bool:
+def is_archive(file_task: FileTask) -> bool:
     """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and Permanent
     if the file was unpacked before but would now be read as a single file."""
-    if job.claim.stage is not Stage.VALIDATE or job.claim.part is not None:
+    if file_task.claim.stage is not Stage.VALIDATE or file_task.claim.part is not None:
         return False
-    if not job.source.unpack:
-        if job.claim.unpacked:
-            raise unpacking.unpacked_before()
+    if not file_task.source.unpack:
+        if file_task.claim.unpacked:
+            raise unpacking.already_unpacked()
         return False
-    with job.world.landing.open(job.claim.landing) as stream:
-        return is_unpacked(stream, job.profile)
+    with file_task.services.landing.open(file_task.claim.landing) as stream:
+        return is_unpacked(stream, file_task.profile)
 
 
 def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
@@ -57,73 +57,76 @@ def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
     return kind is not None
 
 
-def unpack(job: Job) -> str:
+def unpack(file_task: FileTask) -> str:
     """Register the members of an archive and mark it as loaded. Returns a summary for people.
 
     Raises Permanent, and registers nothing, if anything in the archive is invalid.
     """
     began = time.perf_counter()
-    with _checked(job) as archive:
-        members = list(_landed(job, archive))
-        crash.point(crash.Point.UNPACKED)
+    with _checked(file_task) as archive:
+        members = list(_landed(file_task, archive))
+        failpoints.hit(failpoints.Failpoint.UNPACKED)
 
         def keep() -> None:
             for entry, landed in members:
-                if not job.world.landing.has(landed.name):
-                    job.world.landing.put(archive.open(entry))
+                if not file_task.services.landing.has(landed.name):
+                    file_task.services.landing.put(archive.open(entry))
 
         seconds = time.perf_counter() - began
         how = Unpack(
-            on_change=OnChange(job.source.on_change),
-            name_matters=job.profile.name_matters,
-            profile=job.profile_name,
-            profile_hash=job.profile.hash,
-            code_version=job.world.code_version,
+            on_change=OnChange(file_task.source.on_change),
+            name_matters=file_task.profile.name_matters,
+            profile=file_task.profile_name,
+            profile_hash=file_task.profile.hash,
+            code_version=file_task.services.code_version,
             report=StageReport(Stage.LOAD, seconds, 0, archive.note),
             keep=keep,
         )
-        found = [_arrival(job, number, *member) for number, member in enumerate(members)]
-        job.world.ledger.unpack(job.claim, found, how)
-    crash.point(crash.Point.COMMITTED)
+        found = [_arrival(file_task, number, *member) for number, member in enumerate(members)]
+        file_task.services.ledger.unpack(file_task.claim, found, how)
+    failpoints.hit(failpoints.Failpoint.COMMITTED)
     return archive.note
 
 
 @contextmanager
-def _checked(job: Job) -> Iterator[Archive]:
+def _checked(file_task: FileTask) -> Iterator[Archive]:
     """Returns the archive after reading every byte of it once."""
-    said = announced(job)
+    said = announced(file_task)
     if said is not None and said.rows is not None:
         raise Permanent(
             Code.GATE_MISMATCH,
             f"{said.gate} announces a number of rows, which an archive does not have",
             do="leave the rows out of the gate: size and checksums are those of the archive",
         )
-    with opened(job) as stream, deadlines.reading(job.claim.file_id, job.profile.max_seconds):
-        archive = archives.opened(stream, job.profile, scratch)
-        archive.check(scratch)
+    with (
+        open_landed(file_task) as stream,
+        deadlines.reading(file_task.claim.file_id, file_task.profile.max_seconds),
+    ):
+        archive = archives.opened(stream, file_task.profile, scratch_file)
+        archive.check(scratch_file)
         yield archive
 
 
-def _landed(job: Job, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
+def _landed(file_task: FileTask, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
     """Yield the members with their landed, synced bytes."""
     members = archive.read()
     while some := list(islice(members, TOGETHER)):
-        with job.world.landing.batch() as batch:
+        with file_task.services.landing.batch() as batch:
             done = [(entry, batch.put(stream)) for entry, stream in some]
-        job.confirm()
+        file_task.ensure_claim()
         yield from done
 
 
-def _arrival(job: Job, number: int, entry: Entry, landed: Landed) -> Arrival:
+def _arrival(file_task: FileTask, number: int, entry: Entry, landed: Landed) -> Arrival:
     """The ledger sets lane and discovered_at."""
-    claim = job.claim
+    claim = file_task.claim
     return Arrival(
         source=claim.source,
         key=claim.key + INSIDE + entry.key,
         landed=landed,
         mtime_ns=entry.mtime_ns,
         fingerprint=f"member:{claim.file_id}:{number}",
-        sensor_type=job.profile.sensor_type or job.profile_name,
+        sensor_type=file_task.profile.sensor_type or file_task.profile_name,
         discovered_at=claim.received_at,
         landed_at=claim.received_at,
     )

@@ -13,65 +13,65 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from sensorflow.core import reading
+from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.layouts import Layouts
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.gates.announced import require_rows
 from sensorflow.core.growth import Part
-from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE, REJECTS
+from sensorflow.core.validation import Accepted
 from sensorflow.errors import DO, Code, Permanent, row_remedy
 from sensorflow.flow import deadlines
-from sensorflow.flow.chained import up_to
+from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.gates import announced
-from sensorflow.flow.work import Job
-from sensorflow.memory import lean
+from sensorflow.flow.growing_parts import open_up_to
+from sensorflow.memory import trimming_heap
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import LayerWriter
 
-SPILL = 16 << 20
+SPILL_BYTES = 16 << 20
 
 
-def validate(job: Job) -> tuple[Job, int, str]:
+def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
     """Write bronze and rejects; returns the job with its counts, the rows of bronze, and what drifted.
 
     Raises Permanent when the file as a whole cannot be loaded: nothing of it is, then.
     """
-    with Validation(job) as validation:
+    with Validation(file_task) as validation:
         for _ in validation:
             pass
-        job.confirm()
-    return validation.job, validation.rows, validation.note
+        file_task.ensure_claim()
+    return validation.file_task, validation.rows, validation.note
 
 
 class Validation:
     """Yields the batches of bronze as they are written; a context that ends when the file is through.
     Raises Fenced at the next batch when the lease is lost.
 
-    job, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it is
-    left early, neither does. accepted: what was read of the file already, with others.
+    file_task, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it
+    is left early, neither does. accepted: what was read of the file already, with others.
     """
 
-    def __init__(self, job: Job, accepted: Iterable[Accepted] | None = None) -> None:
-        self.job = job
+    def __init__(self, file_task: FileTask, accepted: Iterable[Accepted] | None = None) -> None:
+        self.file_task = file_task
         self._accepted = accepted
         self.rows = 0
         self._layers = ExitStack()
-        self._refused: LayerWriter | None = None
+        self._rejects: LayerWriter | None = None
         self._drift: dict[str, None] = {}
         self._codes: Counter[Code] = Counter()
 
     def __enter__(self) -> Validation:
-        job = self.job
-        job.require_lease()
-        self._announced = announced(job)
+        file_task = self.file_task
+        file_task.require_lease()
+        self._announced = announced(file_task)
         with ExitStack() as layers:
             if self._accepted is None:
-                self._accepted = _accepted(layers.enter_context(opened(job)), job)
-            bronze = job.world.lake.writer(Layer.BRONZE, job.file, BRONZE)
+                self._accepted = _accepted(layers.enter_context(open_landed(file_task)), file_task)
+            bronze = file_task.services.lake.writer(Layer.BRONZE, file_task.layer_file, BRONZE)
             self._bronze = layers.enter_context(bronze)
             self._layers = layers.pop_all()
         return self
@@ -83,11 +83,11 @@ class Validation:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         read = rejected = missing = rows = 0
-        for accepted in lean(self._accepted or ()):
-            self.job.require_lease()
+        for accepted in trimming_heap(self._accepted or ()):
+            self.file_task.require_lease()
             self._bronze.write(accepted.bronze)
             if accepted.rejects:
-                self._refuse(accepted.rejects)
+                self._write_rejects(accepted.rejects)
             self.rows += len(accepted.bronze)
             read += accepted.readings
             rejected += len(accepted.rejects)
@@ -95,23 +95,27 @@ class Validation:
             missing += accepted.missing
             self._drift.update(dict.fromkeys(accepted.drift))
             yield accepted.bronze
-        self.job = self.job.counted(read=read, rejected=rejected, missing=missing)
+        self.file_task = self.file_task.with_counts(read=read, rejected=rejected, missing=missing)
         require_rows(self._announced, rows)
-        if self.job.claim.again:  # what a load left is not replaced by what will not be loaded
-            _tolerate(self.job, self._codes)
+        if (
+            self.file_task.claim.again
+        ):  # what a load left is not replaced by what will not be loaded
+            _require_tolerated(self.file_task, self._codes)
 
-    def _refuse(self, rejects: list[Reject]) -> None:
-        if self._refused is None:
-            writer = self.job.world.lake.writer(Layer.REJECTS, self.job.file, REJECTS)
-            self._refused = self._layers.enter_context(writer)
-        self._refused.write(reject_batch(rejects))
+    def _write_rejects(self, rejects: list[Reject]) -> None:
+        if self._rejects is None:
+            writer = self.file_task.services.lake.writer(
+                Layer.REJECTS, self.file_task.layer_file, REJECTS
+            )
+            self._rejects = self._layers.enter_context(writer)
+        self._rejects.write(reject_batch(rejects))
         self._codes.update(reject.code for reject in rejects)
 
     def _close(self) -> None:
-        if self._refused is None and not self.job.claim.fresh:
+        if self._rejects is None and not self.file_task.claim.fresh:
             # nor those of an earlier try, by another profile
-            self.job.world.lake.delete(Layer.REJECTS, self.job.file)
-        _tolerate(self.job, self._codes)
+            self.file_task.services.lake.delete(Layer.REJECTS, self.file_task.layer_file)
+        _require_tolerated(self.file_task, self._codes)
 
     @property
     def note(self) -> str:
@@ -119,16 +123,16 @@ class Validation:
         return f"drift: {drift}"[:1000] if drift else ""
 
 
-def _tolerate(job: Job, codes: Counter[Code]) -> None:
+def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
     """Of a growing file all of it counts, as far as it was loaded."""
-    rejected, read, whose = job.counts.rejected, job.counts.read, "readings"
-    if rejected and (part := job.claim.part) is not None:
+    rejected, read, whose = file_task.counts.rejected, file_task.counts.read, "readings"
+    if rejected and (part := file_task.claim.part) is not None:
         rejected, read = rejected + part.rows_rejected, read + part.rows_read
         whose = "readings of the file so far"
-    if not job.source.tolerates(rejected, read):
+    if not file_task.source.tolerates(rejected, read):
         found = f"{rejected:,} of {read:,} {whose} are rejected"
-        what = f"{found}, the source tolerates {job.source.max_rejects}"
-        raise TooManyRejects(job.counts, what, cause(codes, job.profile.format))
+        what = f"{found}, the source tolerates {file_task.source.max_rejects}"
+        raise TooManyRejects(file_task.counts, what, main_remedy(codes, file_task.profile.format))
 
 
 class TooManyRejects(Permanent):
@@ -142,7 +146,7 @@ class TooManyRejects(Permanent):
         return (TooManyRejects, (self.counts, self.message, self.place.get(DO)))
 
 
-def cause(codes: Counter[Code], form: str) -> str | None:
+def main_remedy(codes: Counter[Code], form: str) -> str | None:
     """What to do, by the code of most rejected rows."""
     if not codes:
         return None
@@ -153,19 +157,21 @@ def cause(codes: Counter[Code], form: str) -> str | None:
     return f"{what}. Or raise max_rejects, if they are to be left out"
 
 
-def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
-    received = int(job.claim.received_at.timestamp()) * 10**9
-    part, number = job.claim.part, job.claim.file_id
-    drift, layouts = job.source.drift, job.world.layouts
-    return judged(stream, job.profile, job.place, drift, layouts, received, part, number)
+def _accepted(stream: BinaryIO, file_task: FileTask) -> Iterator[Accepted]:
+    received = int(file_task.claim.received_at.timestamp()) * 10**9
+    part, number = file_task.claim.part, file_task.claim.file_id
+    drift, bindings = file_task.source.drift, file_task.services.bindings
+    return read_validated(
+        stream, file_task.profile, file_task.file_path, drift, bindings, received, part, number
+    )
 
 
-def judged(
+def read_validated(
     stream: BinaryIO,
     profile: Profile,
-    place: Place,
+    place: FilePath,
     drift: Drift,
-    layouts: Layouts,
+    bindings: BindingCache,
     received: int | None,
     part: Part | None = None,
     file_id: int = 0,
@@ -175,7 +181,7 @@ def judged(
     See `reading.read`. file_id: 0 of a file that the ledger does not know.
     """
     began, limit = time.monotonic(), profile.max_seconds
-    parts = reading.read(stream, profile, place, scratch, drift, received, part, layouts)
+    parts = reading.read(stream, profile, place, scratch_file, drift, received, part, bindings)
     while True:
         with deadlines.reading(file_id, max(0.0, began + limit - time.monotonic())):
             accepted = next(parts, None)
@@ -187,16 +193,20 @@ def judged(
 
 
 @contextmanager
-def opened(job: Job) -> Iterator[BinaryIO]:
+def open_landed(file_task: FileTask) -> Iterator[BinaryIO]:
     """The landed bytes of a file; Permanent if they are not those that were landed. Of a growing file
     those up to the end of its part, of which the part's are looked at."""
-    with job.world.landing.open(job.claim.landing) as stream:
-        _check_bytes(stream, job.claim.sha256)
-        yield stream if job.claim.part is None else up_to(job, job.claim.part, stream)
+    with file_task.services.landing.open(file_task.claim.landing) as stream:
+        _check_bytes(stream, file_task.claim.sha256)
+        yield (
+            stream
+            if file_task.claim.part is None
+            else open_up_to(file_task, file_task.claim.part, stream)
+        )
 
 
-def scratch() -> BinaryIO:
-    return tempfile.SpooledTemporaryFile(SPILL)  # type: ignore[return-value]
+def scratch_file() -> BinaryIO:
+    return tempfile.SpooledTemporaryFile(SPILL_BYTES)  # type: ignore[return-value]
 
 
 def _check_bytes(stream: BinaryIO, sha256: bytes) -> None:

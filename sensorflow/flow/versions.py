@@ -12,15 +12,15 @@ import pyarrow as pa
 from sensorflow.core.history import LOOK, remarks
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
-from sensorflow.flow.work import Job
+from sensorflow.flow.file_task import FileTask
 from sensorflow.ports.files import FileView
 from sensorflow.ports.intake import OnChange
-from sensorflow.ports.loading import Unloaded
+from sensorflow.ports.loading import UnloadedVersion
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
-class Before(NamedTuple):
+class PreviousVersions(NamedTuple):
     """covered: ids of versions that were never loaded and are a prefix of this one. head: the first
     readings of the loaded version before it."""
 
@@ -28,17 +28,17 @@ class Before(NamedTuple):
     head: pa.RecordBatch | None = None
 
 
-NOTHING_BEFORE = Before()
+NO_PREVIOUS_VERSIONS = PreviousVersions()
 
 
-def before(job: Job) -> Before:
+def previous_versions(file_task: FileTask) -> PreviousVersions:
     """Inspect the versions before a file with `on_change = "merge"`. Returns nothing for other files, and
     for parts of growing files, which never restate readings."""
-    merged = OnChange(job.source.on_change) is OnChange.MERGE and job.claim.part is None
-    if job.claim.version == 1 or job.claim.again or not merged:
-        return NOTHING_BEFORE
-    older = job.world.ledger.older(job.claim)
-    return Before(_covered(job, older.unloaded), _head(job, older.loaded))
+    merged = OnChange(file_task.source.on_change) is OnChange.MERGE and file_task.claim.part is None
+    if file_task.claim.version == 1 or file_task.claim.again or not merged:
+        return NO_PREVIOUS_VERSIONS
+    older = file_task.services.ledger.older_versions(file_task.claim)
+    return PreviousVersions(_covered(file_task, older.unloaded), _head(file_task, older.loaded))
 
 
 def remarks_of(head: pa.RecordBatch | None, silver: pa.RecordBatch | None) -> str:
@@ -48,10 +48,10 @@ def remarks_of(head: pa.RecordBatch | None, silver: pa.RecordBatch | None) -> st
     return remarks(head, silver)
 
 
-def _covered(job: Job, unloaded: tuple[Unloaded, ...]) -> tuple[int, ...]:
+def _covered(file_task: FileTask, unloaded: tuple[UnloadedVersion, ...]) -> tuple[int, ...]:
     if not unloaded:
         return ()
-    with job.world.landing.open(job.claim.landing) as stream:
+    with file_task.services.landing.open(file_task.claim.landing) as stream:
         prefixes = _prefixes(stream, {old.size for old in unloaded})
     return tuple(old.file_id for old in unloaded if prefixes[old.size] == old.sha256)
 
@@ -60,17 +60,17 @@ def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
     """Returns the SHA-256 of a stream's prefix for each of these sizes in bytes."""
     digest, done, found = hashlib.sha256(), 0, {}
     for size in sorted(sizes):
-        while done < size and (block := stream.read(min(BLOCK, size - done))):
+        while done < size and (block := stream.read(min(BLOCK_BYTES, size - done))):
             digest.update(block)
             done += len(block)
         found[size] = digest.digest() if done == size else b""
     return found
 
 
-def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
+def _head(file_task: FileTask, old: FileView | None) -> pa.RecordBatch | None:
     if old is None:
         return None
     with suppress(Transient):  # it has expired, or is being rewritten
-        for batch in job.world.lake.read(Layer.SILVER, old.layer_file):
+        for batch in file_task.services.lake.read(Layer.SILVER, old.layer_file):
             return batch.slice(0, LOOK)
     return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class FileRecord:
     """The ledger's record of one file, as an audit needs it.
 
     token: the newest fencing token, 0 if the file was never claimed. moved_at: the last step of a file that
@@ -71,7 +71,7 @@ class Book:
             return self.counts.served
         return self.previous if self.in_flight else None
 
-    def moved(self, now: Book) -> bool:
+    def has_changed(self, now: FileRecord) -> bool:
         """Whether the file was changed between this record and a later one."""
         return self.step != now.step
 
@@ -82,7 +82,7 @@ class Book:
 
 
 @dataclass(frozen=True)
-class Altered:
+class TamperedHistory:
     """A file whose events were changed, removed or added without the ledger.
 
     expected, found: numbers of events; None if nothing is known of the file's history.
@@ -94,7 +94,7 @@ class Altered:
 
 
 @dataclass(frozen=True)
-class History:
+class HistoryDigest:
     """The number of hashed events, and a digest of every file's newest hash."""
 
     events: int
@@ -108,7 +108,7 @@ class Snapshot(Protocol):
     name: str
     taken_at: datetime
 
-    def files(self) -> Iterator[Book]:
+    def files(self) -> Iterator[FileRecord]:
         """Yield every file of the ledger, by id."""
         ...
 
@@ -116,15 +116,15 @@ class Snapshot(Protocol):
         """Returns the number of database rows per file id, including ids that the ledger does not know."""
         ...
 
-    def altered(self) -> list[Altered]:
+    def tampered(self) -> list[TamperedHistory]:
         """Returns the files whose history differs from what the ledger wrote, by id."""
         ...
 
-    def history(self) -> History:
+    def history(self) -> HistoryDigest:
         """Returns the digest of all histories."""
         ...
 
-    def unproved(self) -> list[tuple[str, bool]]:
+    def unsealed_months(self) -> list[tuple[str, bool]]:
         """Returns the months ("2026-01") that should be sealed with a unique index but are not, and whether
         duplicate readings were found in each. Applies to `dedupe_index = "deferred"` only."""
         ...
@@ -133,14 +133,14 @@ class Snapshot(Protocol):
         """Yield every row, in batches of the schema `READING`, in arbitrary order."""
         ...
 
-    def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
+    def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
         """Returns the id of the file that holds each key, or None. ts: microseconds; keys: binary(16).
 
         May be called while `readings` is being iterated.
         """
         ...
 
-    def sharing(self, rows: pa.RecordBatch) -> list[int]:
+    def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
         """Returns, for each of these rows, the number of all rows with the same sensor_id, reading_type and
         ts (microseconds).
 
@@ -149,20 +149,20 @@ class Snapshot(Protocol):
         ...
 
 
-class Books(Protocol):
+class AuditStore(Protocol):
     """The database for an audit and the repair after it. Methods raise Transient DATABASE."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]: ...
 
-    def present(self, file_ids: list[int]) -> dict[int, Book]:
+    def current(self, file_ids: list[int]) -> dict[int, FileRecord]:
         """Returns the current ledger records of these files."""
         ...
 
-    def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+    def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
         """Returns those of the (key, fingerprint) pairs that were never registered."""
         ...
 
-    def holding(self, file_id: int) -> AbstractContextManager[Book | None]:
+    def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:
         """Returns a context manager that yields the current ledger record and locks it until the context
         exits. Yields None if there is no such file."""
         ...

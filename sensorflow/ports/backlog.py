@@ -10,11 +10,11 @@ from typing import Any, Protocol
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.health import span
-from sensorflow.ports.audit import Books
+from sensorflow.ports.audit import AuditStore
 
 
 @dataclass
-class Left:
+class BacklogReport:
     """Names by what is the matter with them; not_included by pattern, such as "*.pdf".
 
     cut_off: growing files that were renamed to what is not included, with the bytes behind what was taken
@@ -32,12 +32,12 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class GatedFile:
     """A file that waits for its gate, or a gate that waits for its files (is_gate). age: in seconds."""
 
     source: str
     key: bytes = field(repr=False)
-    why: str
+    reason: str
     age: float
     is_overdue: bool
     is_gate: bool = False
@@ -48,12 +48,12 @@ class Waiting:
 
     def as_dict(self) -> dict[str, Any]:
         kind = "gate" if self.is_gate else "file"
-        facts = {"source": self.source, "name": self.name, "kind": kind, "why": self.why}
+        facts = {"source": self.source, "name": self.name, "kind": kind, "why": self.reason}
         return {**facts, "seconds": round(self.age, 1), "overdue": self.is_overdue}
 
     def __str__(self) -> str:
         late = f", OVERDUE for {span(self.age)}" if self.is_overdue else f", for {span(self.age)}"
-        return f"{self.name} of {self.source} {self.why}{late}"
+        return f"{self.name} of {self.source} {self.reason}{late}"
 
 
 class Backlog(Protocol):
@@ -62,18 +62,22 @@ class Backlog(Protocol):
 
     name: str
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         """See `ports.feed.Feed`."""
         ...
 
-    def waiting(self, books: Books | None = None) -> list[Waiting]:
+    def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
         """Returns files that wait for their gates, and gates that wait for their files. books: if given,
         files that stay in place are looked up there in bulk."""
         ...
 
-    def left(
-        self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
-    ) -> Left:
+    def inspect(
+        self,
+        books: AuditStore | None,
+        late: float,
+        unfinished: float,
+        held: Set[bytes] = frozenset(),
+    ) -> BacklogReport:
         """Returns the files that are stuck: unreadable; not included; overdue, that is there for more than
         `late` seconds and for four times the stability window; or still being written, by their names,
         after `unfinished` seconds. books: given if the ledger can be queried. held: keys of files that wait
@@ -81,7 +85,7 @@ class Backlog(Protocol):
         ...
 
 
-class Beside(Protocol):
+class GatedPath(Protocol):
     """A single file in the drop folder of a source with gates. The ledger is not queried.
 
     keeps: whether files stay there after they are registered.

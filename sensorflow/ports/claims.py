@@ -146,15 +146,19 @@ class Claims(Protocol):
         """
         ...
 
-    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+    def nack(
+        self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
+    ) -> None:
         """Nack a claim after a failure: the file becomes pending again, but not due before `delay` seconds.
 
-        burned: whether the attempt counts. Idempotent. Does not raise Fenced for an expired lease unless
-        another worker has claimed the file, because an outage may outlast a lease.
+        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for an expired
+        lease unless another worker has claimed the file, because an outage may outlast a lease.
         """
         ...
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
+    def dead_letter(
+        self, claim: Claim, error: SensorflowError, counts: Counts | None = None
+    ) -> State:
         """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine, with the
         reason.
 
@@ -165,4 +169,4 @@ class Claims(Protocol):
         """
         ...
 
-    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
+    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...

@@ -68,12 +68,12 @@ class Withheld(FeedError):
 class Permit:
     """The permission under which files are acknowledged.
 
-    token: the token of the intake lease. allowed: returns False once another process has taken over the
+    token: the token of the intake lease. is_allowed: returns False once another process has taken over the
     intake. Call it before you acknowledge each file.
     """
 
     token: int = 0
-    allowed: Callable[[], bool] = lambda: True
+    is_allowed: Callable[[], bool] = lambda: True
 
 
 class Opened(Protocol):
@@ -89,7 +89,7 @@ class Opened(Protocol):
         ...
 
 
-class Taker(Protocol):
+class FeedHost(Protocol):
     """The side that takes in a feed's files, as the feed sees it."""
 
     def wake(self) -> None:
@@ -105,15 +105,15 @@ class Taker(Protocol):
         """Whether these bytes were ever registered under this key."""
         ...
 
-    def vanished(self, source: str, key: bytes, why: str) -> None:
+    def file_vanished(self, source: str, key: bytes, reason: str) -> None:
         """Report that a file was seen but disappeared before it was taken in."""
         ...
 
-    def scanned(self) -> None:
+    def scan_finished(self) -> None:
         """Report that a full scan has finished."""
         ...
 
-    def held(self) -> AbstractContextManager[None]:
+    def long_call(self) -> AbstractContextManager[None]:
         """Returns a context manager. Enter it around a call that may block for long."""
         ...
 
@@ -133,7 +133,7 @@ class Feed(Protocol):
     """Seconds that the settings let a complete file wait before it is polled. A file that waits longer is
     late."""
 
-    def start(self, taker: Taker) -> None:
+    def start(self, host: FeedHost) -> None:
         """Start the feed. Called before the first `poll`."""
         return
 
@@ -141,14 +141,14 @@ class Feed(Protocol):
         """Stop the feed. `poll` is not called afterwards."""
         return
 
-    def begin(self, by: Permit) -> None:
+    def activate(self, permit: Permit) -> None:
         """Become the process that takes in the source's files. Finish the acknowledgements that a killed
         process left incomplete, and offer every file that exists. Idempotent."""
         return
 
     def stand_by(self) -> None:
         """Another process takes in the source's files. The feed may drop the notifications that it receives
-        meanwhile, because `begin` offers every file. Called repeatedly."""
+        meanwhile, because `activate` offers every file. Called repeatedly."""
         return
 
     def rewind(self) -> None:
@@ -160,7 +160,7 @@ class Feed(Protocol):
         permanently.
 
         Must not block: one thread serves all sources. A feed that must wait for an answer waits in its own
-        thread and calls `Taker.wake`. The result consists of iterators, not lists, because a source may
+        thread and calls `FeedHost.wake`. The result consists of iterators, not lists, because a source may
         hold millions of files and the intake alternates between sources after each file. An iterator yields
         None if a step found no file. now: monotonic seconds.
 
@@ -179,7 +179,7 @@ class Feed(Protocol):
         Unreadable."""
         ...
 
-    def unchanged(self, candidate: Candidate) -> bool:
+    def is_unchanged(self, candidate: Candidate) -> bool:
         """Whether the file still exists in exactly this state and nobody is writing to it. Returns True for
         a file that may not be read."""
         ...
@@ -189,7 +189,7 @@ class Feed(Protocol):
         gate of a file that is known, or too large for this turn, is not looked up."""
         return
 
-    def survey(self) -> None:
+    def treat_all_as_complete(self) -> None:
         """From now on, treat every existing file as complete. Called by code that scans once and does not
         poll."""
         return
@@ -199,10 +199,10 @@ class Feed(Protocol):
         after the gate was written."""
         return None
 
-    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+    def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
-        Skip a file that has been replaced by another, or that `by` no longer allows. Returns the files that
-        could not be acknowledged, each with the reason."""
+        Skip a file that has been replaced by another, or that `permit` no longer allows. Returns the
+        files that could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
@@ -210,7 +210,7 @@ class Feed(Protocol):
         condition has changed."""
         return
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether the storage can be reached at all. Called after Transient STORAGE, which otherwise pauses
         all sources. An unreachable source does not delay the others."""
         return True

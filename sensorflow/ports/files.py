@@ -47,7 +47,7 @@ class StageReport:
     note: str = ""
 
     @property
-    def told(self) -> dict[str, Any]:
+    def event_facts(self) -> dict[str, Any]:
         """The fields of this stage's event in the file's history."""
         return {"seconds": self.seconds, "rows": self.rows, "why": self.note or None}
 

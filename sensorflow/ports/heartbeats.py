@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sensorflow.core.heartbeat import Pulse
+from sensorflow.core.heartbeat import LoopReport
 
 
 class Heartbeats(Protocol):
@@ -14,10 +14,11 @@ class Heartbeats(Protocol):
     unreachable.
     """
 
-    def beat(self, pulse: Pulse) -> None:
-        """Record that a loop of a process is alive. Removes heartbeats older than `heartbeat.FORGOTTEN`."""
+    def record_report(self, report: LoopReport) -> None:
+        """Record that a loop of a process is alive. Removes heartbeats older than
+        `heartbeat.FORGET_AFTER_SECONDS`."""
         ...
 
-    def end_beats(self, process: str) -> None:
+    def remove_reports(self, process: str) -> None:
         """Remove the heartbeats of a process that ends. Idempotent."""
         ...

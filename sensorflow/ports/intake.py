@@ -64,7 +64,7 @@ class Intake(Segments, Protocol):
     unreachable.
     """
 
-    def take_intake(
+    def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:
         """Acquire the intake lease of `source` for `lease` seconds, unless another process holds it.
@@ -75,12 +75,12 @@ class Intake(Segments, Protocol):
         """
         ...
 
-    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
         """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has taken
         over, even if that process's lease has expired."""
         ...
 
-    def release_intake(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, held: IntakeLease) -> None:
         """End a lease now. Idempotent. Does nothing if another process has taken over."""
         ...
 
@@ -109,7 +109,7 @@ class Intake(Segments, Protocol):
         """Whether this state of this file was registered."""
         ...
 
-    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+    def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         """Returns the key of this name's newest version if it is spelt differently and has other bytes,
         else None."""
         ...
@@ -123,7 +123,7 @@ class Intake(Segments, Protocol):
         `Announcement`)."""
         ...
 
-    def given_back_lately(self, code: Code, within: float) -> bool:
+    def recently_nacked(self, code: Code, within: float) -> bool:
         """Whether a file that failed with `code` is being retried, or was due for a retry within the last
         `within` seconds."""
         ...

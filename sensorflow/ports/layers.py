@@ -90,16 +90,16 @@ class Layers(Protocol):
         """Delete a stored file, whether or not it is misplaced. Idempotent."""
         ...
 
-    def began(self, layer: Layer) -> datetime | None:
-        """As `ObjectStore.began`, for one layer."""
+    def created_at(self, layer: Layer) -> datetime | None:
+        """As `ObjectStore.created_at`, for one layer."""
         ...
 
-    def unfinished(self, older: float) -> list[str]:
-        """Returns what writers left that were killed more than `older` seconds ago. None of it is ever
-        read."""
+    def list_unfinished(self, older_than_seconds: float) -> list[str]:
+        """Returns what writers left that were killed more than `older_than_seconds` seconds ago. None of
+        it is ever read."""
         ...
 
-    def collect(self, older: float) -> int:
-        """Remove what `unfinished` returns; returns the number removed. A writer that is still running
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        """Remove what `list_unfinished` returns; returns the number removed. A writer that is still running
         fails."""
         ...

@@ -66,7 +66,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Unloaded:
+class UnloadedVersion:
     """An older version of a file that is pending or quarantined. size: in bytes."""
 
     file_id: int
@@ -75,14 +75,14 @@ class Unloaded:
 
 
 @dataclass(frozen=True)
-class Older:
+class OlderVersions:
     """Versions that precede the one to load.
 
     unloaded: at most a hundred versions between it and the last loaded version before it, none larger than
     it. loaded: the newest of the twenty preceding versions that is loaded and holds rows.
     """
 
-    unloaded: tuple[Unloaded, ...] = ()
+    unloaded: tuple[UnloadedVersion, ...] = ()
     loaded: FileView | None = None
 
 
@@ -130,7 +130,7 @@ class Loader(Segments, Protocol):
         """
         ...
 
-    def load_together(
+    def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
         """Load fresh files that have one version each in one transaction, and mark them all as loaded.
@@ -141,11 +141,11 @@ class Loader(Segments, Protocol):
         """
         ...
 
-    def older(self, claim: Claim) -> Older:
+    def older_versions(self, claim: Claim) -> OlderVersions:
         """Returns the versions before a claimed file that may affect its load."""
         ...
 
-    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
+    def unpack(self, claim: Claim, members: Sequence[Arrival], plan: Unpack) -> list[Registration]:
         """Register the members of an archive, as `register_many` does, and mark the archive as loaded, in
         one transaction. Idempotent.
 
@@ -164,7 +164,7 @@ class Loader(Segments, Protocol):
         """Returns the last parts before `part` of a growing file, in the file's order."""
         ...
 
-    def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
+    def rows_in_other_parts(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
         """Returns the readings at these times that other parts of the same growing file hold (schema
         `BESIDE`), in arbitrary order."""
         ...

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
     import pyarrow as pa
 
 
-COLLECT_AGAIN = 120.0
+RECOLLECT_AFTER_SECONDS = 120.0
 """Seconds. Longer than a worker needs, after its last check of a claim, to record the names of what it
 wrote."""
 
@@ -37,7 +37,7 @@ this file's id."""
 
 
 @dataclass(frozen=True)
-class Leftover:
+class Garbage:
     """A finished file that may have garbage: layers that its state no longer needs.
 
     landing: the landed object, if nothing needs it any more. counts: the file's account, if it is loaded.
@@ -81,13 +81,13 @@ class Maintenance(Protocol):
     unreachable.
     """
 
-    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
-        """Claim the next run of a step that is due every `every` seconds. Returns whether the caller is to
-        run it.
+    def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
+        """Claim the next run of a step that is due every `interval_seconds` seconds. Returns whether the
+        caller is to run it.
 
-        Atomic: exactly one caller wins, and nobody else for `every` seconds, however the step ends. early:
-        the caller may claim the run this many seconds before it is due. If the clock was set back, nobody
-        waits longer than `every`.
+        Atomic: exactly one caller wins, and nobody else for `interval_seconds` seconds, however the step
+        ends. early: the caller may claim the run this many seconds before it is due. If the clock was set
+        back, nobody waits longer than `interval_seconds`.
         """
         ...
 
@@ -100,39 +100,39 @@ class Maintenance(Protocol):
         """
         ...
 
-    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
+    def undo(self, file_id: int, reason: str, also_undone: Sequence[int] = ()) -> Undone | None:
         """Remove a loaded file's rows from the database. Returns None if the file is neither loaded nor
         waiting to be loaded again.
 
         Replays the files that skipped readings as duplicates of this file's, and the files whose readings
-        this file had replaced, except those in `along`, which the caller undoes too.
+        this file had replaced, except those in `also_undone`, which the caller undoes too.
         """
         ...
 
-    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+    def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
         """Call `remove` for finished files that may have garbage. Their state cannot change meanwhile.
 
         Returns the number of files cleaned. Exceptions from `remove` propagate, and that file is cleaned
-        later. A file that is not loaded is passed twice; the second time `COLLECT_AGAIN` seconds later,
-        when a worker that was writing it as it finished has certainly stopped.
+        later. A file that is not loaded is passed twice; the second time `RECOLLECT_AFTER_SECONDS` seconds
+        later, when a worker that was writing it as it finished has certainly stopped.
         """
         ...
 
-    def collect_again(self, file_id: int) -> None:
-        """Mark a file as possibly having garbage, whatever its state is or will be, so that `tidy` visits
-        it."""
+    def mark_garbage(self, file_id: int) -> None:
+        """Mark a file as possibly having garbage, whatever its state is or will be, so that
+        `collect_garbage` visits it."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         """Mark a layer as expired for files that finished more than `age` seconds ago (for rows: whose
-        readings were measured that long ago). `tidy` removes expired layers later; rows are removed in this
-        call.
+        readings were measured that long ago). `collect_garbage` removes expired layers later; rows are
+        removed in this call.
 
         Affects only files that are loaded, superseded or undone.
         """
         ...
 
-    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+    def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
         """Delete history events of finished files that are older than `age` seconds, except each file's
         last event. Returns the number of deleted events."""
         ...

@@ -106,21 +106,21 @@ class ObjectStore(Puts, Protocol):
         """Delete an object. Idempotent: does nothing if the object does not exist."""
         ...
 
-    def began(self) -> datetime | None:
+    def created_at(self) -> datetime | None:
         """Returns when a writer created the zone, or None if unknown."""
         ...
 
-    def unfinished(self, older: float) -> Sequence[str]:
-        """Returns what writers left that were killed more than `older` seconds ago. None of it counts as an
-        object."""
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
+        """Returns what writers left that were killed more than `older_than_seconds` seconds ago. None of
+        it counts as an object."""
         ...
 
-    def collect(self, older: float) -> int:
-        """Remove what `unfinished` returns; returns the number removed. A writer that is still running
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        """Remove what `list_unfinished` returns; returns the number removed. A writer that is still running
         fails."""
         ...
 
 
 MakeStore = Callable[[str, Path], ObjectStore]
 """The entry point of a URL scheme. Takes the URL as set in [storage], and the project's folder as the base
-for relative paths. Raises Misuse if the URL is invalid; its message is shown to a person."""
+for relative paths. Raises UsageError if the URL is invalid; its message is shown to a person."""

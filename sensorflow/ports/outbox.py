@@ -7,46 +7,47 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from sensorflow.core.arrival import Lane, Waiting
+from sensorflow.core.arrival import Lane, OutboxEntry
 
-PUBLISHING = 15.0
+PUBLISHER_LEASE_SECONDS = 15.0
 """Duration of the publisher's lease in seconds. If its host fails, another process takes over after this
 time."""
 
 
-HIDDEN = 10
+HIDDEN_FILES = 10
 """Number of files that are sent again although the broker holds more messages than there are pending files.
 Messages of files that were claimed in another file's batch are still queued, and may mask a lost one."""
 
 
-HIDDEN_AFTER = 20
+HIDDEN_AFTER_PERIODS = 20
 """This resend happens after so many times `stale_after`."""
 
 
 @dataclass(frozen=True)
-class Swept:
+class Reconciled:
     """Result of a reconciliation. expired: number of expired leases. stale: number of stale messages."""
 
     expired: int
     stale: int
 
 
-WORK_BYTES, WORK_MOST = 32 << 10, 4 << 20
+WORK_BYTES, WORK_MAX_BYTES = 32 << 10, 4 << 20
 
 
-def work_of(size: int) -> int:
+def estimated_work(size: int) -> int:
     """Estimated work of a file for a worker, in units of one small file in a shared transaction. Capped for
     large files: a large file occupies one child process, and others work beside it."""
-    return 1 + min(size, WORK_MOST) // WORK_BYTES
+    return 1 + min(size, WORK_MAX_BYTES) // WORK_BYTES
 
 
 @dataclass(frozen=True)
-class Share:
+class InFlightLimits:
     """Limits on what may be in flight, so that a file that arrives next need not wait long.
 
-    window: work of all files in flight, see `work_of`. files: their number. least: number of files that may
-    always be in flight, so that no worker is idle. large: maximum number of files of `large_bytes` or more.
-    Each live source may use its share of the window, or have one file in flight, whatever the others use.
+    window: work of all files in flight, see `estimated_work`. files: their number. least: number of files
+    that may always be in flight, so that no worker is idle. large: maximum number of files of `large_bytes`
+    or more. Each live source may use its share of the window, or have one file in flight, whatever the
+    others use.
     """
 
     window: int
@@ -56,13 +57,15 @@ class Share:
     large_bytes: int
 
 
-UNSHARED = Share(window=1 << 60, files=1 << 60, least=0, large=1 << 30, large_bytes=1 << 60)
+NO_IN_FLIGHT_LIMITS = InFlightLimits(
+    window=1 << 60, files=1 << 60, least=0, large=1 << 30, large_bytes=1 << 60
+)
 
 
 @dataclass(frozen=True)
-class Pace:
-    """The recent throughput of all workers. work: units per second, see `work_of`. children: number of
-    files that they can process at a time, or None if unknown."""
+class Throughput:
+    """The recent throughput of all workers. work: units per second, see `estimated_work`. children:
+    number of files that they can process at a time, or None if unknown."""
 
     work: float
     children: int | None
@@ -75,7 +78,9 @@ class Outbox(Protocol):
     unreachable.
     """
 
-    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+    def publisher_lease(
+        self, lease: float = PUBLISHER_LEASE_SECONDS
+    ) -> AbstractContextManager[Callable[[], bool]]:
         """Returns a context manager for the publisher's lease. It yields a function that returns whether
         the caller holds the lease; call it before each batch.
 
@@ -84,13 +89,13 @@ class Outbox(Protocol):
         """
         ...
 
-    def due(
+    def pending(
         self,
         limit: int,
         max_in_flight: int,
         backfill_in_flight: int | None = None,
-        share: Share = UNSHARED,
-    ) -> list[Waiting]:
+        in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
+    ) -> list[OutboxEntry]:
         """Returns pending files that have not been sent and are not waiting for a retry. Sources take
         turns, those with the least work in flight first; within a source, the oldest files come first. May
         return fewer files than exist, but never none if there are any.
@@ -100,7 +105,7 @@ class Outbox(Protocol):
         """
         ...
 
-    def pace(self) -> Pace:
+    def throughput(self) -> Throughput:
         """Returns the throughput of the last seconds. work is 0 while no file is pending."""
         ...
 
@@ -108,12 +113,12 @@ class Outbox(Protocol):
         """Returns how many files of a lane are pending or running."""
         ...
 
-    def published(self, sent: list[Waiting]) -> None:
+    def mark_sent(self, sent: list[OutboxEntry]) -> None:
         """Record that the broker has confirmed these entries. Skips files that were claimed in the
         meantime."""
         ...
 
-    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
+    def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
         """Reset expired leases to pending, and mark messages older than `stale_after` seconds that the
         broker may have lost as not sent. depth: the number of messages that the broker holds, or None if
         unknown.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
 
 
@@ -29,7 +29,7 @@ class Task:
 class Message:
     """What is sent: a task, with the facts of its files that are shown to people."""
 
-    files: Sequence[Waiting]
+    files: Sequence[OutboxEntry]
     only: Stage | None = None
 
     @property
@@ -118,5 +118,5 @@ class Broker(Publisher, Consumer, Protocol):
 
 
 MakeBroker = Callable[[str, Path], Broker]
-"""Takes broker_url as set, and the project's folder as the base for relative paths. Raises Misuse if the
-URL is invalid; its message is shown to a person."""
+"""Takes broker_url as set, and the project's folder as the base for relative paths. Raises UsageError if
+the URL is invalid; its message is shown to a person."""

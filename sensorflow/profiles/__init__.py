@@ -16,13 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sensorflow import plugins
-from sensorflow.core.nearest import meant
+from sensorflow.core.nearest import did_you_mean
 from sensorflow.core.profile import Profile, formats
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.explain import explain
 
 Table = dict[str, Any]
-formats.bring(plugins.Decoders())
+formats.register_external_formats(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
 """Tables that are merged key by key; any other table is replaced as a whole."""
 
@@ -45,17 +45,17 @@ def text(name: str) -> str:
 
 
 def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) -> Any:
-    """Return a profile's table with inherited keys. Raises Misuse for an unknown name or a cycle."""
+    """Return a profile's table with inherited keys. Raises UsageError for an unknown name or a cycle."""
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
-        raise Misuse(
+        raise UsageError(
             f"profiles.{name}.extends: the profiles extend each other in a cycle: {circle}",
             Code.SETTINGS,
         )
     table = tables[name] if name in tables and name not in below else None
     if table is None:
         if name not in builtin():
-            raise Misuse(unknown(name, tables), Code.SETTINGS)
+            raise UsageError(unknown(name, tables), Code.SETTINGS)
         table = builtin()[name]
     if not isinstance(table, dict) or "extends" not in table:
         return table
@@ -68,7 +68,7 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
 
 def unknown(name: str, tables: Mapping[str, Any]) -> str:
     known = sorted({*tables, *builtin()})
-    hint = meant(name, known, f"known: {', '.join(known)}")
+    hint = did_you_mean(name, known, f"known: {', '.join(known)}")
     return f"no such profile: {name!r}; {hint}"
 
 
@@ -100,35 +100,36 @@ def _as_table(key: str, given: Any) -> Any:
 
 
 def validated(table: Any, where: str) -> Profile:
-    """Return the profile of a table. Raises Misuse with a one-line message for the first error."""
+    """Return the profile of a table. Raises UsageError with a one-line message for the first error."""
     try:
         return Profile.model_validate(table)
     except ValidationError as error:
-        raise Misuse(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
+        raise UsageError(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
 
 
 def read_text(file: Path) -> str:
-    """Read a TOML file. Raises Misuse if it is not UTF-8, OSError if it cannot be read."""
+    """Read a TOML file. Raises UsageError if it is not UTF-8, OSError if it cannot be read."""
     try:
         return file.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+        raise UsageError(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
 
 
 def parsed(text: str, file: Path) -> Table:
-    """Parse the text of `file`. Raises Misuse with a one-line message if it is not TOML."""
+    """Parse the text of `file`. Raises UsageError with a one-line message if it is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+        raise UsageError(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
 
 
 def read_toml(file: Path) -> Table:
-    """Read and parse a file. Raises Misuse with a one-line message if it cannot be read or is not TOML."""
+    """Read and parse a file. Raises UsageError with a one-line message if it cannot be read or is not
+    TOML."""
     try:
         return parsed(read_text(file), file)
     except OSError as error:
-        raise Misuse(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+        raise UsageError(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
 
 
 def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
@@ -148,7 +149,7 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
 def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
     """Return (name, resolved table) of the profile in a file. inner: its name, if there are several.
 
-    Raises Misuse.
+    Raises UsageError.
     """
     found = given.get("profiles")
     if not isinstance(found, dict):
@@ -157,12 +158,12 @@ def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
-        raise Misuse(f"{file}: has several profiles; name one: {names}", Code.SETTINGS)
+        raise UsageError(f"{file}: has several profiles; name one: {names}", Code.SETTINGS)
     return inner, _resolved(inner, found, file)
 
 
 def _resolved(name: str, tables: Mapping[str, Any], file: Path) -> Any:
     try:
         return resolved(name, tables)
-    except Misuse as error:
-        raise Misuse(f"{file}: {error}", Code.SETTINGS) from error
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}", Code.SETTINGS) from error

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from sensorflow import profiles
-from sensorflow.core.nearest import meant
+from sensorflow.core.nearest import did_you_mean
 from sensorflow.environment import folder
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 
 SETTINGS = ""
-"""The key of sensorflow.toml itself in `Texts`."""
+"""The key of sensorflow.toml itself in `TextCache`."""
 
 
-class Texts:
+class TextCache:
     """The settings file and the profile files that it names; each is read once.
 
     copy: a file written by `copied`, read instead of all of them. given: the text of the settings file,
@@ -39,11 +39,11 @@ class Texts:
             self._texts = _read_copy(path, copy)
 
     def settings(self) -> profiles.Table:
-        """Raises Misuse."""
+        """Raises UsageError."""
         return {} if self.path is None else self._table(SETTINGS, self.path)
 
     def profile(self, named: str) -> tuple[str, profiles.Table, Path]:
-        """Return (name, resolved table, file) of the profile at a path. Raises Misuse."""
+        """Return (name, resolved table, file) of the profile at a path. Raises UsageError."""
         where, inner = _parted(named)
         file = self.home / where
         name, table = profiles.chosen(self._table(where, file), file, inner)
@@ -52,7 +52,9 @@ class Texts:
     def _table(self, key: str, file: Path) -> profiles.Table:
         if key not in self._texts:
             if self._whole:
-                raise Misuse(f"{file}: did not exist when the settings were copied", Code.SETTINGS)
+                raise UsageError(
+                    f"{file}: did not exist when the settings were copied", Code.SETTINGS
+                )
             self._texts[key] = profiles.read_text(file)
         return profiles.parsed(self._texts[key], file)
 
@@ -65,7 +67,9 @@ def _read_copy(path: Path, copy: Path) -> dict[str, str]:
     try:
         return dict(json.loads(copy.read_text("utf-8")))
     except (OSError, ValueError) as error:
-        raise Misuse(f"{path}: its copy {copy} cannot be read: {error}", Code.SETTINGS) from error
+        raise UsageError(
+            f"{path}: its copy {copy} cannot be read: {error}", Code.SETTINGS
+        ) from error
 
 
 def is_path(named: str) -> bool:
@@ -79,10 +83,10 @@ def _parted(named: str) -> tuple[str, str]:
     return (f"{before}.toml", inner) if colon else (named, "")
 
 
-def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
+def resolve(given: dict[str, Any], texts: TextCache) -> dict[str, Path]:
     """Read the profiles that the settings name by path, and add them to the settings in place.
 
-    A source's path is replaced by the profile's name. Returns the file of each profile. Raises Misuse.
+    A source's path is replaced by the profile's name. Returns the file of each profile. Raises UsageError.
     """
     tables, sources = given.get("profiles", {}), given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -97,7 +101,7 @@ def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
         name, table, file = _read(texts, key, named)
         other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
         if other != file:
-            raise Misuse(
+            raise UsageError(
                 f"{texts.path}: {key} = {named!r}: {other} has the name {name!r} too; rename one of them",
                 Code.SETTINGS,
             )
@@ -125,18 +129,18 @@ def _extended(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield f"profiles.{name}.extends", name, named
 
 
-def _read(texts: Texts, key: str, named: str) -> tuple[str, profiles.Table, Path]:
+def _read(texts: TextCache, key: str, named: str) -> tuple[str, profiles.Table, Path]:
     try:
         return texts.profile(named)
     except FileNotFoundError:
         file = texts.home / _parted(named)[0]
         otherwise = f"`sensorflow sniff FILE --out {named}` writes one"
-        hint = meant(named, toml_files(texts.home, file), otherwise)
+        hint = did_you_mean(named, toml_files(texts.home, file), otherwise)
         what = f"no such file {file}; {hint}"
     except OSError as error:
         file = texts.home / _parted(named)[0]
         what = f"{file} cannot be read: {error.strerror}; name a TOML file"
-    raise Misuse(f"{texts.path or 'settings'}: {key} = {named!r}: {what}", Code.SETTINGS)
+    raise UsageError(f"{texts.path or 'settings'}: {key} = {named!r}: {what}", Code.SETTINGS)
 
 
 def toml_files(home: Path, beside: Path | None = None) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 _SIMPLE = re.compile(r"[0-9A-Za-z:_/.=,@+-]+")
 _PLAIN = re.compile(rb"[0-9A-Za-z:_/.]")
@@ -29,7 +29,9 @@ def value(text: str | Path) -> str:
     """Escape a setting whose complete value is used, without quotes."""
     given = _checked(text)
     if given != given.strip() or given.endswith("\\"):
-        raise Misuse(f"{given!r}: a unit file cannot hold a name that begins or ends with a space")
+        raise UsageError(
+            f"{given!r}: a unit file cannot hold a name that begins or ends with a space"
+        )
     return given.replace("%", "%%")
 
 
@@ -74,9 +76,9 @@ def _checked(text: str | Path) -> str:
     try:
         given.encode()
     except UnicodeEncodeError:
-        raise Misuse(
+        raise UsageError(
             f"{given!a}: the name is not UTF-8, as a unit file requires: rename the folder"
         ) from None
     if any(ord(c) < 32 or ord(c) == 127 for c in given):
-        raise Misuse(f"{given!a}: a unit file cannot hold a line break or control character")
+        raise UsageError(f"{given!a}: a unit file cannot hold a line break or control character")
     return given

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorflow.disk import replace
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.service.escape import comment
 from sensorflow.service.plan import config_home
 from sensorflow.service.units import MARK, PROJECT
@@ -22,7 +22,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class Manager:
+class Systemd:
     """The system manager, or the user manager of this user."""
 
     user: bool
@@ -38,7 +38,7 @@ class Manager:
     def require(self) -> None:
         """Raises UsageError if the manager is not available."""
         if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
-            raise Misuse(
+            raise UsageError(
                 "systemd is not running here: `sensorflow service install --print` shows the units "
                 "for another host; in a container use docker/compose.yaml, else start `sensorflow up` with "
                 "the init system of this host"
@@ -46,7 +46,7 @@ class Manager:
         done = self._run("show", "--property=Version")
         if done.returncode != 0:
             hint = "; log in as that user, or set XDG_RUNTIME_DIR=/run/user/$(id -u)"
-            raise Misuse(
+            raise UsageError(
                 f"`{' '.join(self.command)}` cannot reach systemd: {_last(done.stderr)}"
                 + (hint if self.user else "")
             )
@@ -69,7 +69,7 @@ class Manager:
                 what = (
                     f"is of another project, {whose}" if whose else "was written by somebody else"
                 )
-                raise Misuse(f"{path} {what}: choose another --name for this service")
+                raise UsageError(f"{path} {what}: choose another --name for this service")
 
     def write(self, texts: dict[str, str]) -> None:
         try:
@@ -77,13 +77,13 @@ class Manager:
             for name, text in texts.items():
                 replace(self.folder / name, text.encode("utf-8"))
         except OSError as error:
-            raise Misuse(f"{self.folder}: {error.strerror}") from error
-        self.must("daemon-reload")
+            raise UsageError(f"{self.folder}: {error.strerror}") from error
+        self.run_or_raise("daemon-reload")
 
-    def must(self, *arguments: str) -> None:
+    def run_or_raise(self, *arguments: str) -> None:
         done = self._run(*arguments)
         if done.returncode != 0:
-            raise Misuse(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
+            raise UsageError(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
 
     def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
         """Return the manager's properties of each unit, one dict per unit."""
@@ -110,19 +110,19 @@ def _written(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, lines[1].removeprefix(PROJECT)
 
 
-def units_of(config: Path) -> tuple[Manager, list[str]] | None:
+def units_of(config: Path) -> tuple[Systemd, list[str]] | None:
     """Return the units of a project and the manager that has them."""
-    for manager in (Manager(user=False), Manager(user=True)):
+    for manager in (Systemd(user=False), Systemd(user=True)):
         if found := manager.ours(config):
             return manager, [path.name for path in found]
     return None
 
 
-def lingers(user: str) -> bool:
+def is_lingering(user: str) -> bool:
     return Path("/var/lib/systemd/linger", user).exists()
 
 
-def journal(manager: Manager, names: Sequence[str]) -> list[str]:
+def journal(manager: Systemd, names: Sequence[str]) -> list[str]:
     """Return the command that shows the units' logs."""
     flag = "--user-unit" if manager.user else "--unit"
     services = [name for name in names if name.endswith(".service")]

@@ -13,7 +13,7 @@ from pathlib import Path
 from sensorflow.embedded import state
 from sensorflow.environment import PREFIX
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.service.escape import slug
 from sensorflow.service.units import PARTS, Plan
 from sensorflow.settings import Settings, load, required_file
@@ -38,7 +38,7 @@ def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
     for text in texts:
         key, sign, file = text.partition("=")
         if key not in SECRETS or not sign or not file:
-            raise Misuse(f"--secret {text!r}: give KEY=FILE, with one of {', '.join(SECRETS)}")
+            raise UsageError(f"--secret {text!r}: give KEY=FILE, with one of {', '.join(SECRETS)}")
         found[key] = Path(file).absolute()
     return found
 
@@ -48,7 +48,7 @@ def parts_of(text: str) -> tuple[str, ...]:
     given = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in given:
         if part not in PARTS:
-            raise Misuse(f"--parts: unknown part {part!r}; known parts: {', '.join(PARTS)}")
+            raise UsageError(f"--parts: unknown part {part!r}; known parts: {', '.join(PARTS)}")
     return tuple(part for part in PARTS if part in given)
 
 
@@ -63,16 +63,16 @@ def plan(
 ) -> Plan:
     """Return a plan. user: of a system unit; None for a unit of the user manager. Raises UsageError."""
     if parts and settings.embedded:
-        raise Misuse(
+        raise UsageError(
             "--parts needs database_url and broker_url: the embedded servers are part of "
             "`sensorflow up`; without --parts one unit runs all of it"
         )
     if not settings.by_celery and (celery := [p for p in parts if p in ("beat", "flower")]):
-        raise Misuse(
+        raise UsageError(
             f"--parts {','.join(celery)}: only needed for Celery, and broker_url is not a Celery broker"
         )
     if not settings.sources:
-        raise Misuse(
+        raise UsageError(
             f"{path}: nothing to watch: no [sources.NAME] table; add one with `sensorflow sources add`"
         )
     data, home = settings.data_folder, path.parent
@@ -82,7 +82,7 @@ def plan(
     used = [path, data, *drops, *zones, Path(sys.prefix), *given.values()]
     chosen = name or f"sensorflow-{slug(home.name)}"
     if chosen != slug(chosen):
-        raise Misuse(
+        raise UsageError(
             f"--name {chosen!r}: a unit name consists of a-z, 0-9 and -, for example {slug(chosen)}"
         )
     needed = {
@@ -149,13 +149,13 @@ def owner(path: Path, wanted: str | None) -> str:
         try:
             return pwd.getpwnam(wanted).pw_name
         except KeyError:
-            raise Misuse(f"--run-as {wanted!r}: no such user") from None
+            raise UsageError(f"--run-as {wanted!r}: no such user") from None
     try:
         found = pwd.getpwuid(path.stat().st_uid).pw_name
     except KeyError:
-        raise Misuse(f"{path} belongs to an unknown user: give --run-as NAME") from None
+        raise UsageError(f"{path} belongs to an unknown user: give --run-as NAME") from None
     if found == "root":
-        raise Misuse(
+        raise UsageError(
             f"{path} belongs to root, and a service should not run as root: give --run-as NAME, "
             f"an ordinary user (`useradd --system sensorflow` makes one), and `chown -R` "
             f"{path.parent} to it; or give --run-as root to run as root"
@@ -169,7 +169,7 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
     data = settings.data_folder
     _require_same_database(settings, found)
     if data.exists() and data.stat().st_uid != found.pw_uid and found.pw_uid != 0:
-        raise Misuse(f"{data} does not belong to {user}: `chown -R {user}: {quoted(data)}`")
+        raise UsageError(f"{data} does not belong to {user}: `chown -R {user}: {quoted(data)}`")
     if os.geteuid() != 0 or found.pw_uid == 0:
         return
     for what, command in (
@@ -186,7 +186,7 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
             check=False,
         )
         if done.returncode != 0:
-            raise Misuse(
+            raise UsageError(
                 f"{user} may not use {what}: install sensorflow and keep the project where that "
                 "user may read, such as below /opt, /srv or its own home"
             )
@@ -201,7 +201,7 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
     if not settings.embedded or (here / "postgres").exists() or not (there / "postgres").exists():
         return
     whose = "an ordinary user" if found.pw_uid == 0 else "root"
-    raise Misuse(
+    raise UsageError(
         f"the embedded database of this project was created by {whose} and is in {there}; as "
         f"{found.pw_name} a new, empty one would be created. Use the previous --run-as, or stop the "
         f"stack, move that folder to {here} and `chown -R` it"

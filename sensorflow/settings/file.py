@@ -18,10 +18,10 @@ from sensorflow import profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.nearest import nearest
 from sensorflow.environment import Variables, names_project
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.explain import explain
 from sensorflow.profiles import files
-from sensorflow.profiles.files import Texts
+from sensorflow.profiles.files import TextCache
 from sensorflow.settings.project import Settings
 from sensorflow.settings.storage import ZONES
 
@@ -38,13 +38,13 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     if named := environ.get("SENSORFLOW_CONFIG"):
         path = Path(named).absolute()
         if not path.is_file():
-            raise Misuse(
+            raise UsageError(
                 f"{path}: no such file (set by SENSORFLOW_CONFIG); run `sensorflow init` there",
                 Code.SETTINGS,
             )
         return path
     if (start / FILE_NAME).is_dir():
-        raise Misuse(
+        raise UsageError(
             f"{start / FILE_NAME}: is a folder, not a file; rename the folder", Code.SETTINGS
         )
     for above in (start.absolute(), *start.absolute().parents):
@@ -64,7 +64,7 @@ def required_file(start: Path) -> Path:
 def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
     """Raises UsageError if there is neither a settings file nor variables that define a project."""
     if path is None and not names_project(environ):
-        raise Misuse(
+        raise UsageError(
             f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
             "project, or set SENSORFLOW_CONFIG to its file",
             Code.SETTINGS,
@@ -79,23 +79,23 @@ def load(
     path: the TOML file; None for defaults and environment only. text: used instead of the file's content.
     """
     copy = environ.get(COPY)
-    texts = Texts(path, Path(copy) if copy and text is None else None, text)
+    texts = TextCache(path, Path(copy) if copy and text is None else None, text)
     given, variables, named = _given(texts, environ)
-    where = _Where(path, variables)
+    where = _KeyLocation(path, variables)
     _resolve_profiles(given, where)
     try:
         settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
     except ValidationError as error:
         key, message = explain(error, Settings, given)
         told = f"{where(key)}: {message}" if key else where.begins(message)
-        raise Misuse(told, Code.SETTINGS) from error
+        raise UsageError(told, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
     _check_tls(settings, where)
     return settings
 
 
-class _Where:
+class _KeyLocation:
     """Where a key was set, a variable or the file; for messages."""
 
     def __init__(self, path: Path | None, variables: Variables) -> None:
@@ -115,25 +115,27 @@ class _Where:
 def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the current settings file and its profile files as one text, the content of a `COPY`.
     Raises UsageError."""
-    texts = Texts(path)
+    texts = TextCache(path)
     _given(texts, environ)
     return texts.copied()
 
 
 def _given(
-    texts: Texts, environ: Mapping[str, str]
+    texts: TextCache, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
     """Return (values from file and variables, key -> variable, files of profiles)."""
     try:
         given = texts.settings()
     except OSError as error:
-        raise Misuse(f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+        raise UsageError(
+            f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS
+        ) from error
     variables = Variables(environ, Settings.model_fields)
     variables.overlay(given)
     return given, variables, files.resolve(given, texts)
 
 
-def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
+def _resolve_profiles(given: dict[str, Any], where: _KeyLocation) -> None:
     """Resolve what profiles extend, and add the library profiles that sources name."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
@@ -143,34 +145,34 @@ def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
     wanted = [*tables, *(n for n in named if isinstance(n, str) and n in profiles.builtin())]
     try:
         given["profiles"] = {name: profiles.resolved(name, tables) for name in wanted}
-    except Misuse as error:
-        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
+    except UsageError as error:
+        raise UsageError(where.begins(str(error)), Code.SETTINGS) from error
 
 
-def _check_profiles(settings: Settings, where: _Where) -> None:
+def _check_profiles(settings: Settings, where: _KeyLocation) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
             there = files.toml_files(settings.home)
             near = nearest(f"{source.profile}.toml", there)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
             hint = f"did you mean the file {near!r}?" if near else hint
-            raise Misuse(
+            raise UsageError(
                 f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
                 f"no such profile; {hint}",
                 Code.SETTINGS,
             )
     for name, source in settings.folders.items():
-        why = growth.unfit(settings.profile_of(source)) if source.growing else None
-        if why is not None:
-            raise Misuse(
+        reason = growth.why_not_growable(settings.profile_of(source)) if source.growing else None
+        if reason is not None:
+            raise UsageError(
                 where.begins(
-                    f"sources.{name}.growing = true with the profile {source.profile!r}: {why}"
+                    f"sources.{name}.growing = true with the profile {source.profile!r}: {reason}"
                 ),
                 Code.SETTINGS,
             )
 
 
-def _check_folders(settings: Settings, where: _Where) -> None:
+def _check_folders(settings: Settings, where: _KeyLocation) -> None:
     """No two sources may see the same file, and no source may see a disposed file as a new one."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
@@ -182,14 +184,14 @@ def _check_folders(settings: Settings, where: _Where) -> None:
     for name, outer in real.items():
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
-                raise Misuse(
+                raise UsageError(
                     f"{where(other, name)}: {other} is inside of {name} ({outer}); "
                     "give each its own folder",
                     Code.SETTINGS,
                 )
 
 
-def _check_tls(settings: Settings, where: _Where) -> None:
+def _check_tls(settings: Settings, where: _KeyLocation) -> None:
     url = settings.broker_url.get_secret_value() if settings.broker_url else None
     try:
         for key in ("database_tls", "broker_tls"):
@@ -197,8 +199,8 @@ def _check_tls(settings: Settings, where: _Where) -> None:
                 tls.check(key, given.below(settings.home))
         tls.check_broker(url, settings.broker_tls)
         _ = settings.database
-    except Misuse as error:
-        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
+    except UsageError as error:
+        raise UsageError(where.begins(str(error)), Code.SETTINGS) from error
 
 
 def require_whole(settings: Settings) -> None:
@@ -207,7 +209,7 @@ def require_whole(settings: Settings) -> None:
     if mark.is_dir():
         begun = (mark / "step").exists()  # the database may contain files that exist only there
         other = "" if begun else f", or remove {mark} to start with no data"
-        raise Misuse(
+        raise UsageError(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
             f"the same backup{other}",
             Code.SETTINGS,

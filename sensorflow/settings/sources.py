@@ -24,9 +24,9 @@ from sensorflow import plugins
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile.scalars import Instant
-from sensorflow.core.profile.strict import Strict, later
+from sensorflow.core.profile.strict import Strict, later_default
 from sensorflow.core.stability import IGNORED
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.settings.retention import Duration, Retention, patience
 
 
@@ -103,7 +103,7 @@ class Source(Strict):
     """
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
-    kind: str = later("folder")
+    kind: str = later_default("folder")
     """Where the files come from. Other packages can add kinds, see [adapters](../how-to/adapters.md)."""
     profile: str
     """How to read the files: a `[profiles.<name>]`, a name of [the library](library.md), or a file
@@ -168,7 +168,7 @@ class Source(Strict):
     silent_after: Duration = None
     """`"1h"`, `"2d"`: if no file arrives for this time, `sensorflow status --check` exits with 1, and
     `status` and `doctor` name the source."""
-    unpack: bool = later(False)
+    unpack: bool = later_default(False)
     """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
     them. See [archives](../how-to/archives.md)."""
 
@@ -242,10 +242,10 @@ class Folder(Strict):
     files](../how-to/growing-files.md)."""
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     """Minimum seconds between two reads of a growing file. 0: a quarter of a second."""
-    gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
+    gate: Annotated[Gate | None, BeforeValidator(_named)] = later_default(None)
     """The file by which a sender announces that others are complete: `"{name}.done"`, `"{name}.sha256"`,
     or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
-    overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later(
+    overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later_default(
         timedelta(hours=1)
     )
     """A file without its gate, or a gate without its file, is overdue after this time: `status` and
@@ -255,7 +255,7 @@ class Folder(Strict):
 class FolderSource(Source, Folder):
     """A drop folder with the processing policy of its files."""
 
-    kind: Literal["folder"] = later(FOLDER)
+    kind: Literal["folder"] = later_default(FOLDER)
 
     @property
     def is_gated(self) -> bool:
@@ -318,7 +318,7 @@ def _model(kind: Any) -> type[Source]:
         raise _fault(kind, f"no such kind of source; known: {known}")
     try:
         found: type[Source] = plugins.load(plugins.Group.FEEDS, kind).Source
-    except Misuse as error:
+    except UsageError as error:
         raise _fault(kind, str(error)) from error
     return found
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import field_validator, model_validator
 
 from sensorflow import plugins
-from sensorflow.core.profile.strict import Strict, later
+from sensorflow.core.profile.strict import Strict, later_default
 
 ZONES = ("landing", "quarantine")
 
@@ -17,10 +17,10 @@ class Storage(Strict):
     """Each is a path, a file:// URL, or a URL of a scheme that a package's store supports. None: the
     folder of that name in the data folder."""
 
-    landing: str | None = later(None)
+    landing: str | None = later_default(None)
     """The landing zone: a path, a `file://` URL, or the URL of a store of
     [a package](../how-to/adapters.md#a-store)."""
-    quarantine: str | None = later(None)
+    quarantine: str | None = later_default(None)
     """The quarantine; same syntax."""
 
     @field_validator(*ZONES)

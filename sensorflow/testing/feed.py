@@ -48,12 +48,12 @@ class MemoryFeed(Feed):
             raise Gone("not there")
         yield MemoryFile(data, lambda: self._candidate(candidate.key))
 
-    def unchanged(self, candidate: Candidate) -> bool:
+    def is_unchanged(self, candidate: Candidate) -> bool:
         return candidate in self.scan()
 
-    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+    def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         for done in candidates:
-            if by.allowed() and self.unchanged(done):
+            if permit.is_allowed() and self.is_unchanged(done):
                 del self.files[done.key]
         return {}
 
@@ -84,7 +84,7 @@ class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         return [file for file in self.scan() if file.key != candidate.key]
 
-    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+    def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         return {}
 
     def rename(self, old: bytes, new: bytes) -> None:
@@ -99,5 +99,5 @@ class AwayFeed(MemoryFeed):
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         raise Transient(Code.STORAGE, "its server does not answer")
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         return False

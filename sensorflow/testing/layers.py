@@ -63,13 +63,13 @@ class MemoryLayers:
         known = file_of(place)
         return None if known is None else Stored(*known, place)
 
-    def began(self, layer: Layer) -> datetime | None:
+    def created_at(self, layer: Layer) -> datetime | None:
         return None
 
-    def unfinished(self, older: float) -> list[str]:
+    def list_unfinished(self, older_than_seconds: float) -> list[str]:
         return []
 
-    def collect(self, older: float) -> int:
+    def remove_unfinished(self, older_than_seconds: float) -> int:
         return 0
 
 

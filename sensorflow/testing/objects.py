@@ -52,13 +52,13 @@ class MemoryObjects:
     def delete(self, name: str) -> None:
         self.contents.pop(name, None)
 
-    def began(self) -> datetime | None:
+    def created_at(self) -> datetime | None:
         return None
 
-    def unfinished(self, older: float) -> Sequence[str]:
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
         return []
 
-    def collect(self, older: float) -> int:
+    def remove_unfinished(self, older_than_seconds: float) -> int:
         return 0
 
 

@@ -66,7 +66,7 @@ with socket.create_connection(("127.0.0.1", {port}), 5) as server:
 """`valkey-cli ping`, where there is none."""
 
 
-class Unset(Exception):
+class VariableRequired(Exception):
     """A variable that compose.yaml requires."""
 
 
@@ -78,7 +78,7 @@ def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
             return "$"
         given = environ.get(found["name"], "")
         if not given and found["kind"] == "?":
-            raise Unset(found["name"])
+            raise VariableRequired(found["name"])
         return given or (found["rest"] if found["kind"] == "-" else "") or ""
 
     if isinstance(value, dict):
@@ -137,9 +137,9 @@ def test_everything_that_a_service_names_is_declared():
 @pytest.mark.parametrize("missing", PASSWORDS)
 def test_nothing_starts_while_a_password_is_missing(missing: str):
     given = {name: "x" for name in PASSWORDS if name != missing}
-    with pytest.raises(Unset, match=missing):
+    with pytest.raises(VariableRequired, match=missing):
         interpolated(COMPOSE, given)
-    with pytest.raises(Unset, match=missing):
+    with pytest.raises(VariableRequired, match=missing):
         interpolated(COMPOSE, given | {missing: ""})
 
 
@@ -259,7 +259,7 @@ def test_dockerfile_passes_hadolint():
 # --- every command and health check, run ---
 
 
-class Outside:
+class ComposeOnHost:
     """The services of compose.yaml as processes here, below one folder."""
 
     def __init__(self, root: Path, database: str) -> None:
@@ -433,20 +433,22 @@ class Outside:
             return error.code
 
 
-def wait(done: Callable[[], bool], why: Callable[[], str], seconds: float = PATIENCE) -> None:
+def wait(done: Callable[[], bool], reason: Callable[[], str], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < deadline, why()
+        assert time.monotonic() < deadline, reason()
         time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
-def outside(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+def outside(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComposeOnHost]:
     """All services, started in the order of their conditions, each waited for as Compose would."""
     name = f"docker_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        made = Outside(
+        made = ComposeOnHost(
             tmp_path_factory.mktemp("docker"), postgres.url.rsplit("/", 1)[0] + f"/{name}"
         )
         try:
@@ -487,11 +489,11 @@ def test_postgres_takes_the_options_of_its_command(tmp_path: Path):
 
 
 @pytest.mark.parametrize("service", CHECKED)
-def test_service_becomes_healthy(outside: Outside, service: str):
+def test_service_becomes_healthy(outside: ComposeOnHost, service: str):
     outside.wait_healthy(service)
 
 
-def test_dropped_file_is_loaded_and_kept_in_the_shared_folder(outside: Outside):
+def test_dropped_file_is_loaded_and_kept_in_the_shared_folder(outside: ComposeOnHost):
     head = "time,sensor,type,value,unit\n"
     rows = [f"2026-01-31T12:00:{s:02}Z,tank-7,temperature,{s},degC\n" for s in range(60)]
     (outside.root / "drop" / "readings" / "first.csv").write_text(head + "".join(rows))
@@ -501,7 +503,7 @@ def test_dropped_file_is_loaded_and_kept_in_the_shared_folder(outside: Outside):
     assert not list((outside.root / "drop" / "readings").iterdir())
 
 
-def test_flower_asks_for_the_password(outside: Outside):
+def test_flower_asks_for_the_password(outside: ComposeOnHost):
     outside.wait_healthy("flower")
     for path in ("/", "/workers", "/broker", "/tasks", "/api/workers", "/api/tasks"):
         assert outside.get(path) == 401, path
@@ -509,13 +511,13 @@ def test_flower_asks_for_the_password(outside: Outside):
     assert outside.get("/workers", outside.password) == 200
 
 
-def test_broker_asks_for_the_password(outside: Outside):
+def test_broker_asks_for_the_password(outside: ComposeOnHost):
     with socket.create_connection(("127.0.0.1", outside.broker), 5) as probe:
         probe.sendall(b"PING\r\n")
         assert b"NOAUTH" in probe.recv(256)
 
 
-def test_stopped_services_end_well_and_their_health_checks_fail(outside: Outside):
+def test_stopped_services_end_well_and_their_health_checks_fail(outside: ComposeOnHost):
     """The last one: it ends what the others use."""
     for service in (services := ("flower", "beat", "daemon", "worker")):
         outside.wait_healthy(service)

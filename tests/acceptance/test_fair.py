@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-from fair import SETTINGS, Flood
+from fair import SETTINGS, FileFlood
 from fleet import fleet
 
 from sensorflow.embedded.valkey import Valkey
@@ -21,7 +21,7 @@ def test_a_quiet_source_does_not_wait_for_the_flood_of_another(
     for name in ("flood", "quiet"):
         (project / name).mkdir()
     with fleet(project, database, valkey.url, settings=SETTINGS) as f:
-        flood = Flood(f, FILES)
+        flood = FileFlood(f, FILES)
         flood.drop(flood.prepare())
         f.start("daemon")
         with psycopg.connect(database, autocommit=True) as c:

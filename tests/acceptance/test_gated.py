@@ -74,9 +74,9 @@ def sha(content: bytes) -> str:
 
 def intake(f: Fleet) -> dict[str, Any]:
     """What the daemon says of its gates."""
-    beats = [b for b in f.ledger.heartbeats() if b.pulse.role is Role.INTAKE]
+    beats = [b for b in f.ledger.heartbeats() if b.report.role is Role.INTAKE]
     newest = max(beats, key=lambda b: b.beat_at, default=None)
-    return dict(newest.pulse.state.get("gates", {})) if newest else {}
+    return dict(newest.report.state.get("gates", {})) if newest else {}
 
 
 def test_files_are_loaded_when_their_senders_say_so(

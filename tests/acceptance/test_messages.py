@@ -22,7 +22,7 @@ from sensorflow.core.arrival import EVENT_TYPE, FIELDS
 from sensorflow.core.states import Stage
 
 
-class Bomb:
+class PickledBomb:
     """Makes a file where it is unpickled."""
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +75,7 @@ def test_only_json_that_names_a_file_does_anything_and_the_worker_goes_on(
         loads(f, "before.csv")
         worker, history = f.running["worker"].pid, len(f.ledger.history(1))
         for serializer in ("pickle", "yaml"):
-            body = [Bomb(bomb)] if serializer == "pickle" else [event(file_id=1)]
+            body = [PickledBomb(bomb)] if serializer == "pickle" else [event(file_id=1)]
             sender.send_task(task_name(INGEST), body, serializer=serializer)
         for task in (INGEST, *Stage):
             for wrong in WRONG:
@@ -112,5 +112,5 @@ def test_the_fields_of_a_message_are_those_that_are_known() -> None:
     from sensorflow.core import arrival
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    sent = arrival.Waiting(7, "p", b"a", 1, 1, bytes(16), "aa/a", Stage.VALIDATE, now)
-    assert set(arrival.event(sent, "landing")["data"]) == FIELDS
+    sent = arrival.OutboxEntry(7, "p", b"a", 1, 1, bytes(16), "aa/a", Stage.VALIDATE, now)
+    assert set(arrival.message_of(sent, "landing")["data"]) == FIELDS

@@ -31,7 +31,7 @@ def dropped(f: Fleet) -> Manifest:
         manifest.readings.update(readings)
         f.put(f"{number}.csv", text(readings))
     f.start("daemon")
-    f.wait(lambda: f.counts()["pending"] == FILES and f.ledger.due(99, 1000) == [])
+    f.wait(lambda: f.counts()["pending"] == FILES and f.ledger.pending(99, 1000) == [])
     return manifest
 
 
@@ -69,7 +69,7 @@ def claimed(f: Fleet) -> Counter[str | None]:
     """Why each file was claimed, and how often."""
     with psycopg.connect(f.database) as connection:
         query = "SELECT why FROM file_events WHERE what = 'claimed'"
-        return Counter(why for (why,) in connection.execute(query).fetchall())
+        return Counter(reason for (reason,) in connection.execute(query).fetchall())
 
 
 def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
@@ -92,13 +92,13 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
         results = dict(zip(names, (task["result"] for task in done), strict=True))
         leads = {v.file_id: v.name for v in f.ledger.files(limit=FILES)}
         for view in f.ledger.files(limit=FILES):
-            why = next(e.why for e in f.ledger.history(view.file_id) if e.what == "claimed")
+            reason = next(e.why for e in f.ledger.history(view.file_id) if e.what == "claimed")
             told = results[view.name]
-            if why is None:
+            if reason is None:
                 assert f"loaded {view.name}: read={view.counts.read}" in told, told
             else:
-                assert f"loaded {why}" in told or "claimed by another worker" in told, told
-                assert "batch members" in results[leads[int(why.rpartition(" ")[2])]]
+                assert f"loaded {reason}" in told or "claimed by another worker" in told, told
+                assert "batch members" in results[leads[int(reason.rpartition(" ")[2])]]
         assert sum(claimed(f).values()) == FILES
         assert claimed(f)[None] < FILES / 2
         assert messages(f) == 0

@@ -131,7 +131,7 @@ def test_a_child_that_is_stuck_is_ended_and_none_takes_more_memory_than_it_may(
         f.wait(lambda: f.counts()["loaded"] == 1)
         f.running["loop"].send_signal(signal.SIGTERM)
         assert f.running.pop("loop").wait(PATIENCE) == 0
-        assert [b for b in f.ledger.heartbeats() if b.pulse.role is Role.WORKER] == []
+        assert [b for b in f.ledger.heartbeats() if b.report.role is Role.WORKER] == []
 
 
 def kill_child(f: Fleet) -> None:

@@ -28,8 +28,8 @@ def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
         proxy.reset()
         seen = swept(f)
         f.wait(lambda: swept(f) > seen + 1)
-        most = work(f)
-        assert most == 2, f.logs()
+        limit = work(f)
+        assert limit == 2, f.logs()
         sweeps = swept(f)
         f.wait(lambda: len(f.children("worker")) == 1)
         time.sleep(2 * KEEPALIVE)  # and it stays so
@@ -45,12 +45,12 @@ def work(f: Fleet) -> int:
     f.start("daemon")
     for number in range(FILES):
         f.put(f"{number}.csv", text(rows(number, 100, random.Random(number))))
-    most = 0
+    limit = 0
     while f.counts()["loaded"] < FILES:
-        most = max(most, len(f.children("worker")))
+        limit = max(limit, len(f.children("worker")))
         assert f.running["worker"].poll() is None, f.logs()
         time.sleep(0.05)
-    return max(most, len(f.children("worker")))
+    return max(limit, len(f.children("worker")))
 
 
 def swept(f: Fleet) -> int:

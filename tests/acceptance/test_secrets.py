@@ -74,7 +74,7 @@ def test_the_search_finds_a_password_in_every_disguise() -> None:
 
 
 @dataclass(frozen=True)
-class Planted:
+class ServerWithPassword:
     """A server that is reached by a planted password. away: shuts that user out for as long."""
 
     url: str
@@ -83,7 +83,7 @@ class Planted:
 
 
 @pytest.fixture
-def planted_database(database: str) -> Iterator[Planted]:
+def planted_database(database: str) -> Iterator[ServerWithPassword]:
     name = urlsplit(database).path.strip("/").replace("test_", "mark_")
     plain = psycopg.connect(database, autocommit=True)
 
@@ -97,14 +97,14 @@ def planted_database(database: str) -> Iterator[Planted]:
     run(f"CREATE ROLE {name} LOGIN PASSWORD '{DATABASE}' IN ROLE sensorflow_loader")
     word, there = quote(DATABASE, safe=""), database.partition("@")[2]
     url = f"postgresql://{name}:{word}@{there}"
-    yield Planted(url, away, lambda: run(f"ALTER ROLE {name} LOGIN"))
+    yield ServerWithPassword(url, away, lambda: run(f"ALTER ROLE {name} LOGIN"))
     run(f"DROP OWNED BY {name}")
     run(f"DROP ROLE {name}")
     plain.close()
 
 
 @pytest.fixture(params=["valkey", "rabbitmq"])
-def planted_broker(request: pytest.FixtureRequest) -> Iterator[Planted]:
+def planted_broker(request: pytest.FixtureRequest) -> Iterator[ServerWithPassword]:
     word = quote(BROKER, safe="")
     if request.param == "rabbitmq":
         server: RabbitMQ = request.getfixturevalue("rabbitmq")
@@ -112,7 +112,7 @@ def planted_broker(request: pytest.FixtureRequest) -> Iterator[Planted]:
         vhost = plain.rsplit("/", 1)[1]
         server.user("mark", BROKER, vhost)
         url = f"amqp://mark:{word}@{plain.partition('@')[2]}"
-        yield Planted(
+        yield ServerWithPassword(
             url, lambda: server.shut_out("mark", vhost), lambda: server.let_in("mark", vhost)
         )
         server.remove_user("mark")
@@ -129,12 +129,12 @@ def planted_broker(request: pytest.FixtureRequest) -> Iterator[Planted]:
             run("CLIENT", "KILL", "USER", "mark")
 
         run("ACL", "SETUSER", "mark", "on", f">{BROKER}", "~*", "&*", "+@all")
-        yield Planted(url, away, lambda: run("ACL", "SETUSER", "mark", "on"))
+        yield ServerWithPassword(url, away, lambda: run("ACL", "SETUSER", "mark", "on"))
         run("ACL", "DELUSER", "mark")
 
 
 @contextmanager
-def outage(server: Planted) -> Iterator[None]:
+def outage(server: ServerWithPassword) -> Iterator[None]:
     server.away()
     try:
         yield
@@ -198,7 +198,7 @@ def broken(url: str) -> dict[str, str]:
 
 
 def test_no_password_is_said_anywhere(
-    project: Path, planted_database: Planted, planted_broker: Planted
+    project: Path, planted_database: ServerWithPassword, planted_broker: ServerWithPassword
 ) -> None:
     said: dict[str, bytes] = {}
     draw = random.Random(1)
@@ -253,7 +253,7 @@ BEAT = ("celery", "-A", "workers", "inspect", "ping", "--timeout=1")
 
 
 def test_the_one_command_that_shows_the_password_is_the_one_that_is_asked_for_it(
-    project: Path, planted_database: Planted
+    project: Path, planted_database: ServerWithPassword
 ) -> None:
     with fleet(project, planted_database.url, "redis://127.0.0.1:1/0") as f:
         assert leaks({"url": command(f, "sensorflow", "db", "url")})

@@ -27,14 +27,14 @@ def test_two_hundred_files_of_a_list_are_loaded_exactly_once_without_celery(
 ) -> None:
     write_settings(project, {"toy": {}, "away": {}}, database_url=database, inline_below=2000)
     settings, queue = bootstrap.settings(project), MemoryQueue()
-    landing, world = bootstrap.landing(settings), bootstrap.world(settings, "toy", ledger)
+    landing, services = bootstrap.landing(settings), bootstrap.services(settings, "toy", ledger)
     feeds = [AwayFeed("away"), MemoryFeed("toy", FILES)]
 
     def loaded() -> bool:
         return ledger.totals().get("toy", Totals()).loaded == len(FILES)
 
     with running(Daemon(settings, feeds, landing, ledger, queue)):
-        consume(queue, world, within(PATIENCE, loaded))
+        consume(queue, services, within(PATIENCE, loaded))
     assert Manifest().of_database(database) == {row for some in READINGS for row in some}
     views = ledger.files(limit=1000)
     assert sorted(view.name.encode() for view in views) == sorted(FILES)

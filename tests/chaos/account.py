@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from chaos.findings import Findings
-from chaos.generator import Kind, Made, Manifest
+from chaos.generator import GeneratedFile, Kind, Manifest
 from chaos.scene import Observer
 
 TERMINAL = ("loaded", "quarantined")
@@ -67,7 +67,7 @@ class Account:
             self._found.unexpected.append(f"files that nobody made: {names}")
         self._hold_feed()
 
-    def _hold_copies(self, made: Made, files: list[dict[str, Any]]) -> None:
+    def _hold_copies(self, made: GeneratedFile, files: list[dict[str, Any]]) -> None:
         """The same bytes under names that had others: files of their own, with their readings once."""
         served = sum(f["rows_loaded"] - f["rows_replaced"] for f in files)
         states = {file["state"] for file in files}
@@ -76,7 +76,7 @@ class Account:
                 f"file {made.names[0]}: {len(files)} ledger rows, {states}, serve {served} readings"
             )
 
-    def _hold_file(self, made: Made, file: dict[str, Any], names: set[str]) -> None:
+    def _hold_file(self, made: GeneratedFile, file: dict[str, Any], names: set[str]) -> None:
         shown = f"file {made.names[0]} (id {file['id']})"
         if missing := set(made.names) - names:
             self._found.lost.append(f"{shown}: arrived as {missing} too, which nobody recorded")
@@ -93,7 +93,7 @@ class Account:
         else:
             self._hold_loaded(made, file, shown)
 
-    def _hold_loaded(self, made: Made, file: dict[str, Any], shown: str) -> None:
+    def _hold_loaded(self, made: GeneratedFile, file: dict[str, Any], shown: str) -> None:
         loaded, again = made.read - made.rejected - made.repeats, made.repeats
         if made.kind is Kind.FEED:  # which file of two brings what both hold is chance
             again = made.read - file["rows_loaded"]
@@ -126,7 +126,7 @@ class Account:
 
     # --- quarantine ---
 
-    def _hold_quarantined(self, made: Made, file: dict[str, Any], shown: str) -> None:
+    def _hold_quarantined(self, made: GeneratedFile, file: dict[str, Any], shown: str) -> None:
         if file["state"] != "quarantined":
             self._found.unexpected.append(f"{shown}: is {made.kind} and {file['state']}")
             return

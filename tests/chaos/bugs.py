@@ -10,14 +10,14 @@ from patches import Patch, apply
 PARTS = ("sensorflow", "workers", "migrations")
 
 ACK_BEFORE_WORK = (
-    Patch("workers/app.py::settle", '"task_acks_late": True', '"task_acks_late": False'),
+    Patch("workers/app.py::configure", '"task_acks_late": True', '"task_acks_late": False'),
 )
 
 NO_SWEEPER = (
     Patch(
-        "sensorflow/flow/sweep.py::sweep",
-        "swept = ledger.sweep(stale_after, _depth(publisher), grace)",
-        "swept = Swept(0, 0)",
+        "sensorflow/flow/reconcile.py::reconcile",
+        "reconciled = ledger.reconcile(stale_after, _depth(publisher), grace)",
+        "reconciled = Reconciled(0, 0)",
     ),
 )
 
@@ -42,8 +42,8 @@ DELETE_BY_ABSENCE = (
 TWO_TRANSACTIONS = (
     Patch(
         LOAD,
-        "crash.point(crash.Point.COPIED)",
-        "c.connection.driver_connection.commit()\ncrash.point(crash.Point.COPIED)",
+        "failpoints.hit(failpoints.Failpoint.COPIED)",
+        "c.connection.driver_connection.commit()\nfailpoints.hit(failpoints.Failpoint.COPIED)",
     ),
 )
 
@@ -58,13 +58,13 @@ self._objects.put(f"{folder}/file/{text}", stream)
 _NOTE = """\
 note = _manifest(folder)
 if self._objects.head(note) is None:
-    self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
+    self._objects.put(note, io.BytesIO(to_json(manifest, indent=2).encode()))
 """
 _EARLY_NOTE = """\
-self._objects.put(_manifest(folder), io.BytesIO(json_of(manifest, indent=2).encode()))
+self._objects.put(_manifest(folder), io.BytesIO(to_json(manifest, indent=2).encode()))
 """
 """What is there can be asked of a store only when something was put into it."""
-_POINT = "crash.point(crash.Point.KEPT)\n"
+_POINT = "failpoints.hit(failpoints.Failpoint.QUARANTINE_COPIED)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(

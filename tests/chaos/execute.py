@@ -10,7 +10,7 @@ from pathlib import Path
 from chaos.findings import Findings
 from chaos.plan import WORKERS, Fault, Plan
 from chaos.run import Run, running
-from chaos.scene import Scene
+from chaos.scene import ChaosFleet
 from chaos.storms import Kills, crash_database, cut_commits, proxy_of, wipe_broker
 from proxy import Proxy
 
@@ -21,7 +21,7 @@ SLOW = 30.0
 """Seconds of recovery after which the history of the slowest file is shown."""
 
 
-def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
+def execute(scene: ChaosFleet, plan: Plan, folder: Path, say: Say) -> Findings:
     """Say the figures, and as last line the one that is to be read."""
     with ExitStack() as stack:
         proxy = None
@@ -90,8 +90,8 @@ def slowest(run: Run) -> list[str]:
         " FROM file_events WHERE file_id = %s ORDER BY id"
     )
     return [
-        f"    {when - at:+7.1f} s  {what}, {stage}, attempt {attempt}, {who} {why[:80]}"
-        for when, what, stage, attempt, who, why in run.observer.rows(query, file_id)
+        f"    {when - at:+7.1f} s  {what}, {stage}, attempt {attempt}, {who} {reason[:80]}"
+        for when, what, stage, attempt, who, reason in run.observer.rows(query, file_id)
     ]
 
 

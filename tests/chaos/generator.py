@@ -73,7 +73,7 @@ class Drop:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class GeneratedFile:
     """One file's content, and what must become of it.
 
     seconds, values: its readings, each once, of `sensor`; none where the file is to be quarantined.
@@ -104,7 +104,7 @@ class Made:
 
 @dataclass
 class Manifest:
-    files: list[Made] = field(default_factory=list)
+    files: list[GeneratedFile] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -162,7 +162,7 @@ def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> It
         yield later
 
 
-def trap(number: int, kind: Kind) -> tuple[Made, bytes]:
+def trap(number: int, kind: Kind) -> tuple[GeneratedFile, bytes]:
     """A file of the soak's own that is to be quarantined, whoever reads it."""
     content = f"{HEAD}{'x' * 64},{number},,,\n".encode()
     none = np.array([], np.int64), np.array([], np.float64)
@@ -171,7 +171,7 @@ def trap(number: int, kind: Kind) -> tuple[Made, bytes]:
 
 def _feed(
     number: int, start: int, rows: int, series: npt.NDArray[np.float64]
-) -> tuple[Made, bytes]:
+) -> tuple[GeneratedFile, bytes]:
     """The next window of an endless series; its first half is the second half of the one before."""
     seconds = FIRST + np.arange(start, start + rows)
     values = series[start : start + rows]
@@ -180,7 +180,7 @@ def _feed(
     return _made(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
 
 
-Several = Iterator[tuple[Made, tuple[str, ...], bytes]]
+Several = Iterator[tuple[GeneratedFile, tuple[str, ...], bytes]]
 """Files with the names under which they come now."""
 
 
@@ -233,7 +233,9 @@ def _borrowed(number: int, rows: int, seed: int, draw: random.Random) -> Several
     yield x, (names[1],), texts[0]
 
 
-def _file(number: int, kind: Kind, rows: int, seed: int, draw: random.Random) -> tuple[Made, bytes]:
+def _file(
+    number: int, kind: Kind, rows: int, seed: int, draw: random.Random
+) -> tuple[GeneratedFile, bytes]:
     seconds = FIRST + number * APART + np.arange(rows)
     values = np.random.default_rng([seed, number + 1]).uniform(-50, 50, rows)
     sensor = f"s{number:04}" + ("-with-a-name-that-makes-a-large-file" * 2) * (kind is Kind.LARGE)
@@ -273,10 +275,12 @@ def _made(
     read: int = 0,
     rejected: int = 0,
     repeats: int = 0,
-) -> Made:
+) -> GeneratedFile:
     source = SOURCES.get(kind, "plant")
     digest = hashlib.sha256(content).digest()
-    return Made(kind, source, names, digest, sensor, seconds, values, read, rejected, repeats)
+    return GeneratedFile(
+        kind, source, names, digest, sensor, seconds, values, read, rejected, repeats
+    )
 
 
 def _text(seconds: npt.NDArray[np.int64], sensor: str, values: npt.NDArray[np.float64]) -> bytes:

@@ -65,7 +65,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Strike:
+class Kill:
     """One kill. aimed: it waits for a victim that holds a claim. delay: seconds after that, or after
     the files of this strike were dropped. hold: how long a stopped one stays so, beyond its lease."""
 
@@ -77,11 +77,11 @@ class Strike:
     choice: float
 
 
-def strikes(plan: Plan) -> list[Strike]:
+def strikes(plan: Plan) -> list[Kill]:
     draw = random.Random(plan.seed)
     victims = draw.choices(list(ODDS), list(ODDS.values()), k=plan.kills)
     return [
-        Strike(
+        Kill(
             victim,
             draw.choice(WORKERS),
             draw.random() < 0.7,

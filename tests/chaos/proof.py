@@ -18,7 +18,7 @@ from chaos.findings import Findings
 from chaos.generator import Kind
 from chaos.plan import Plan, Victim
 from chaos.run import ROOT, Claimed, Run, running, stopped
-from chaos.scene import Scene, scene, servers
+from chaos.scene import ChaosFleet, scene, servers
 from chaos.storms import count
 from patches import Patch
 
@@ -157,7 +157,7 @@ def prove() -> int:
     return 0 if clean and found == len(PROOFS) else 1
 
 
-def _play(place: Scene, proof: Proof, patches: tuple[Patch, ...]) -> Findings:
+def _play(place: ChaosFleet, proof: Proof, patches: tuple[Patch, ...]) -> Findings:
     plan = Plan("valkey", seed=1, kills=1, rows=50)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)

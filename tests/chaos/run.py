@@ -20,10 +20,10 @@ from chaos.account import Account, audited
 from chaos.findings import Findings, Tally
 from chaos.generator import Drop, Kind, Manifest, generate, kinds
 from chaos.plan import WORKERS, Fault, Plan
-from chaos.scene import Observer, Scene
+from chaos.scene import ChaosFleet, Observer
 from fleet import Fleet, state_of
 
-from sensorflow.adapters.postgres import settle
+from sensorflow.adapters.postgres import index_mode
 from sensorflow.adapters.queues.celery import normal
 from sensorflow.testing.project import Table, settings_text
 
@@ -64,7 +64,7 @@ class Run:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: ChaosFleet,
         plan: Plan,
         folder: Path,
         tree: Path = ROOT,
@@ -92,7 +92,7 @@ class Run:
             inline_below=plan.rows * LARGE,
             dedupe_index=plan.index,
         )
-        settle.settle(scene.database, plan.deferred)
+        index_mode.set_index_mode(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
         database = through or scene.database
         self.fleet = Fleet(folder, database, scene.broker, paths, plan.cold, settings=settings)
@@ -289,7 +289,7 @@ def stopped(pid: int) -> bool:
 
 @contextmanager
 def running(
-    scene: Scene,
+    scene: ChaosFleet,
     plan: Plan,
     folder: Path,
     tree: Path = ROOT,

@@ -15,7 +15,7 @@ import amqp
 import kombu
 import psycopg
 import redis
-from servers import Place, RabbitMQ, place_for_servers
+from servers import RabbitMQ, ServerFolder, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.queues.celery import TASKS, normal, task_name
@@ -24,7 +24,7 @@ from sensorflow.embedded.valkey import Valkey
 
 
 @dataclass(frozen=True)
-class Scene:
+class ChaosFleet:
     """broker: its URL. database: the URL of a migrated, empty database."""
 
     postgres: Postgres
@@ -49,7 +49,7 @@ class Scene:
         process = self.postgres.process
         assert process.pid is not None
         os.kill(process.pid, signal.SIGQUIT)
-        while process.alive:
+        while process.is_alive:
             time.sleep(0.02)
         self.postgres.start()
 
@@ -61,7 +61,7 @@ def servers(broker: str, also: str = "") -> Iterator[tuple[Postgres, Valkey | Ra
         postgres = Postgres(place.root, place.logs)
         if also:
             postgres.process.command.append(f"--listen_addresses=127.0.0.1,{also}")
-        stack.callback(postgres.process.end, 30)
+        stack.callback(postgres.process.terminate, 30)
         postgres.start()
         if also:
             _let_in(postgres, place, f"{also}/24")
@@ -74,26 +74,26 @@ def servers(broker: str, also: str = "") -> Iterator[tuple[Postgres, Valkey | Ra
         valkey = Valkey(place.root, place.logs)
         if also:
             valkey.process.command += ["--bind", "127.0.0.1", also]
-        stack.callback(valkey.process.end, 30)
+        stack.callback(valkey.process.terminate, 30)
         valkey.start()
         yield postgres, valkey, valkey.url
 
 
-def _let_in(postgres: Postgres, place: Place, network: str) -> None:
+def _let_in(postgres: Postgres, place: ServerFolder, network: str) -> None:
     with (place.root / "postgres" / "pg_hba.conf").open("a") as rules:
         rules.write(f"host all all {network} scram-sha-256\n")
     with psycopg.connect(postgres.url) as connection:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def scene(postgres: Postgres, broker: str) -> Scene:
+def scene(postgres: Postgres, broker: str) -> ChaosFleet:
     """On servers that run, with a new database."""
     name = f"chaos_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     database = postgres.url.rsplit("/", 1)[0] + "/" + name
     migrate.upgrade(database)
-    made = Scene(postgres, broker, database)
+    made = ChaosFleet(postgres, broker, database)
     if not broker.startswith("amqp"):
         made.wipe()
     return made

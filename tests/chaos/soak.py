@@ -24,7 +24,7 @@ from chaos.network import HERE, Network, network
 from chaos.plan import WORKERS, Plan
 from chaos.run import Run, running, stopped
 from chaos.scene import scene, servers
-from fuzz.strangers import OnRabbitMQ, OnRedis, Stranger
+from fuzz.strangers import MessageSpoiler, OnRabbitMQ, OnRedis
 from servers import RabbitMQ
 
 from sensorflow.adapters.queues.celery import normal
@@ -123,7 +123,7 @@ class Soak:
         process = self.server.process
         assert process.pid is not None
         os.kill(process.pid, self._draw.choice((9, 15)))
-        while process.alive:
+        while process.is_alive:
             yield 0.05
         yield self._draw.choice((0.0, self._draw.uniform(0, 5)))
         self.server.start()
@@ -173,12 +173,12 @@ class Soak:
         pids += [pid for worker in WORKERS for pid in fleet.children(worker)]
         yield from self._limit(pids, resource.RLIMIT_FSIZE, LOG_LIMIT, 4.0)
 
-    def _limit(self, pids: list[int], what: int, most: int, seconds: float) -> Steps:
+    def _limit(self, pids: list[int], what: int, limit: int, seconds: float) -> Steps:
         before = {}
         for pid in pids:
             with suppress(ProcessLookupError):
                 before[pid] = resource.prlimit(pid, what)
-                resource.prlimit(pid, what, (most, before[pid][1]))
+                resource.prlimit(pid, what, (limit, before[pid][1]))
         yield seconds
         for pid, limits in before.items():
             with suppress(ProcessLookupError):
@@ -220,7 +220,7 @@ class Soak:
 
     def send_nonsense(self) -> Steps:
         """Messages that no client of Celery would send."""
-        stranger = Stranger(self._draw, max(1, len(self.run.manifest.files)))
+        stranger = MessageSpoiler(self._draw, max(1, len(self.run.manifest.files)))
         url = self.run.scene.broker
         rabbit = isinstance(self.server, RabbitMQ)
         sender = OnRabbitMQ(url, stranger) if rabbit else OnRedis(normal(url), stranger)

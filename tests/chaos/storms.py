@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from chaos.account import manifests_without_bytes
-from chaos.plan import WORKERS, Strike, Victim, strikes
+from chaos.plan import WORKERS, Kill, Victim, strikes
 from chaos.run import Run
 from proxy import Proxy
 
@@ -48,7 +48,7 @@ class Kills:
         run = self._run
         run.findings.unexpected += run.tally.judge(run.counts_unacked)
 
-    def _await(self, strike: Strike) -> None:
+    def _await(self, strike: Kill) -> None:
         """Until there is somebody to hit, so that the files dropped for it are still in work then."""
         deadline = time.monotonic() + GIVE_UP
         while not self._possible(strike, self._pools()):
@@ -57,11 +57,11 @@ class Kills:
             time.sleep(0.05)
 
     @staticmethod
-    def _possible(strike: Strike, pools: dict[str, list[int]]) -> bool:
+    def _possible(strike: Kill, pools: dict[str, list[int]]) -> bool:
         """A worker is hit as a whole only while the other one goes on."""
         return len(pools) >= (2 if strike.victim in WHOLE else 1)
 
-    def _do(self, strike: Strike) -> None:
+    def _do(self, strike: Kill) -> None:
         self._tick()
         if strike.victim is Victim.DAEMON:
             time.sleep(strike.delay)
@@ -83,7 +83,7 @@ class Kills:
         self._asleep = {pid: until for pid, until in self._asleep.items() if until > now}
         self._frozen = {worker: until for worker, until in self._frozen.items() if until > now}
 
-    def _try(self, strike: Strike, aimed: bool) -> bool:
+    def _try(self, strike: Kill, aimed: bool) -> bool:
         """Whether it was done. aimed: only to one that holds a claim."""
         pools = self._pools()
         if not self._possible(strike, pools):
@@ -113,7 +113,7 @@ class Kills:
         }
         return {worker: pids for worker, pids in pools.items() if pids}
 
-    def _strike(self, strike: Strike, worker: str, group: list[int], aimed: bool) -> bool:
+    def _strike(self, strike: Kill, worker: str, group: list[int], aimed: bool) -> bool:
         """group: whom to stop first, the child that was aimed at before all others."""
         self._run.freeze(group)
         held = [claim for claim in self._run.claims() if claim.pid in group]

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from installed import EXAMPLES
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
-from sensorflow.adapters.feeds.folder.gates import NoBook
+from sensorflow.adapters.feeds.folder.gates import NoRegistrations
 from sensorflow.ports.feed import Busy, Feed, Permit, Unreadable
 from sensorflow.settings import FolderSource
-from sensorflow.testing.conformance.feeds import Asked, Site
+from sensorflow.testing.conformance.feeds import FeedSite, RecordingHost
 from sensorflow.testing.feed import MemoryFeed
 
 NOBODY = 65534
@@ -36,8 +36,8 @@ class FolderSite:
         rules = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
         self.root = root
         self.feed: Feed = FolderFeed(
-            Folder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"),
-            NoBook(),
+            DropFolder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"),
+            NoRegistrations(),
         )
 
     def _path(self, key: bytes) -> Path:
@@ -123,7 +123,7 @@ class BoxSite:
     failing = written
 
 
-MADE: Mapping[str, Callable[[Path], Site]] = {
+MADE: Mapping[str, Callable[[Path], FeedSite]] = {
     "folder": FolderSite,
     "toy": lambda _root: ToySite(),
     "box": BoxSite,
@@ -131,13 +131,13 @@ MADE: Mapping[str, Callable[[Path], Site]] = {
 
 
 @contextmanager
-def started(name: str) -> Iterator[Site]:
+def started(name: str) -> Iterator[FeedSite]:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
         Path(made).chmod(0o755)
         root = Path(made) / "drop"
         root.mkdir()
         found = MADE[name](root)
-        found.feed.start(Asked())
-        found.feed.begin(Permit(1))
+        found.feed.start(RecordingHost())
+        found.feed.activate(Permit(1))
         yield found
         found.feed.stop()

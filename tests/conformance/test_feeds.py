@@ -8,10 +8,10 @@ import pytest
 from sites import MADE, started
 
 from sensorflow.testing.conformance.feeds import *  # noqa: F403
-from sensorflow.testing.conformance.feeds import Site
+from sensorflow.testing.conformance.feeds import FeedSite
 
 
 @pytest.fixture(params=MADE)
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest) -> Iterator[FeedSite]:
     with started(request.param) as found:
         yield found

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.ports.feed import Candidate, Gone, GrowingFeed, Permit
 from sensorflow.settings import FolderSource
@@ -31,7 +31,7 @@ class FolderSite:
         rules = {"path": "drop", "profile": "long", "after": "keep", "growing": True}
         source = FolderSource.model_validate({**rules, "grow_every": 7})
         self.root = root
-        self.feed: GrowingFeed = GrowingFolder(Folder("plant", root, source, root))
+        self.feed: GrowingFeed = GrowingFolder(DropFolder("plant", root, source, root))
         self._open: list[object] = []
 
     def append(self, key: bytes, data: bytes) -> None:

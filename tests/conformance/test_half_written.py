@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sites import started
 
-from sensorflow.testing.conformance.feeds import Site
+from sensorflow.testing.conformance.feeds import FeedSite
 from sensorflow.testing.conformance.half_written import *  # noqa: F403
 
 
 @pytest.fixture(params=["folder", "toy"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest) -> Iterator[FeedSite]:
     with started(request.param) as found:
         yield found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sensorflow_line import Line
+from sensorflow_line import InMemoryBroker
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.ports.queue import Publisher
@@ -18,7 +18,7 @@ from sensorflow.testing.queue import MemoryQueue
 @pytest.fixture(params=["memory", "line", "valkey", "rabbitmq"])
 def publisher(request: pytest.FixtureRequest, tmp_path: Path) -> Publisher:
     if request.param == "line":
-        return Line(tmp_path / "line.sqlite")
+        return InMemoryBroker(tmp_path / "line.sqlite")
     if request.param == "memory":
         return MemoryQueue()
     server = request.getfixturevalue(request.param)
@@ -30,7 +30,7 @@ def publisher(request: pytest.FixtureRequest, tmp_path: Path) -> Publisher:
 @pytest.fixture(params=["memory", "line"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Both:
     now = [0.0]
-    queue: MemoryQueue | Line = MemoryQueue(HELD, lambda: now[0])
+    queue: MemoryQueue | InMemoryBroker = MemoryQueue(HELD, lambda: now[0])
     if request.param == "line":
-        queue = Line(tmp_path / "line.sqlite", lambda: now[0])
+        queue = InMemoryBroker(tmp_path / "line.sqlite", lambda: now[0])
     return Both(queue, queue, lambda seconds: now.__setitem__(0, now[0] + seconds))

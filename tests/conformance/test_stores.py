@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.tree import DEPTH, stat_of
 from sensorflow.ports.feed import Busy, Gone, Permit
 from sensorflow.settings import FolderSource
@@ -31,17 +31,17 @@ def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> N
     assert feed.busy(b"a.csv", stat)
 
 
-def folder(tmp_path: Path, **source: Any) -> Folder:
+def folder(tmp_path: Path, **source: Any) -> DropFolder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
     rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
-    return Folder("plant", root, rules, tmp_path / "archive")
+    return DropFolder("plant", root, rules, tmp_path / "archive")
 
 
-def put_away(feed: Folder, key: bytes) -> None:
+def put_away(feed: DropFolder, key: bytes) -> None:
     with feed.open(key) as stream:
         stat = stat_of(stream)
-    feed.put_away([(key, stat)], DAY)
+    feed.dispose([(key, stat)], DAY)
 
 
 def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_file_that_changed_after_it_was_landed_stays(tmp_path: Path) -> None:
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     path.write_text("other")
-    feed.put_away([(b"a.csv", stat)], DAY)
+    feed.dispose([(b"a.csv", stat)], DAY)
     assert path.read_text() == "other"
     put_away(feed, b"a.csv")
     assert not path.exists()
@@ -101,7 +101,7 @@ def test_of_a_group_only_what_is_as_it_was_landed_is_put_away(tmp_path: Path) ->
         stats.append((name, feed.stat(name)))
     (feed.root / "changed.csv").write_text("other")
     (feed.root / "gone.csv").unlink()
-    assert feed.put_away(stats, DAY) == {}
+    assert feed.dispose(stats, DAY) == {}
     archived = {p.name for p in (tmp_path / "archive").rglob("*.csv")}
     assert archived == {"a.csv", "b.csv", "c.csv"}
     assert [p.name for p in feed.root.rglob("*")] in (
@@ -129,7 +129,7 @@ def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
         return found
 
     monkeypatch.setattr(os, "stat", late)
-    feed.put_away([(b"a.csv", stat)], DAY)
+    feed.dispose([(b"a.csv", stat)], DAY)
     assert path.read_text() == "two, later"
     assert [key for key, _ in feed.scan()] == [b"a.csv"]
 
@@ -170,12 +170,12 @@ def test_what_is_put_away_by_one_who_is_replaced_meanwhile_is_left_from_then_on(
         holds.append([p.name for p in feed.root.glob(".sensorflow*")])
         return next(answers)
 
-    assert feed.put_away(stats, DAY, Permit(7, allowed)) == {}
+    assert feed.dispose(stats, DAY, Permit(7, allowed)) == {}
     assert holds == [[], *[[".sensorflow-7"]] * 3]
     assert [p.name for p in feed.root.iterdir()] == ["c.csv"]
     (feed.root / ".sensorflow-8").mkdir()
     (feed.root / "c.csv").rename(feed.root / ".sensorflow-8" / "c.csv")
-    assert feed.put_away(stats, DAY, Permit(9, lambda: False)) == {}
+    assert feed.dispose(stats, DAY, Permit(9, lambda: False)) == {}
     feed.recover(lambda _key, _stream: True, DAY)
     assert list(feed.root.iterdir()) == []
     assert len(list((tmp_path / "archive").rglob("*.csv"))) == 3
@@ -188,7 +188,7 @@ def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) ->
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     with path.open("a"):
-        feed.put_away([(b"a.csv", stat)], DAY)
+        feed.dispose([(b"a.csv", stat)], DAY)
         assert path.read_text() == "one"
 
 

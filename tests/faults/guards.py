@@ -46,8 +46,8 @@ def prove(guard: Guard) -> bool:
             text=True,
             check=False,
         )
-    why = [line[1:].strip() for line in done.stdout.splitlines() if line.startswith("E  ")]
-    print(f"    {why[0][:200] if why else 'passed'}")
+    reason = [line[1:].strip() for line in done.stdout.splitlines() if line.startswith("E  ")]
+    print(f"    {reason[0][:200] if reason else 'passed'}")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.returncode == 1
 

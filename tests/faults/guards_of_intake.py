@@ -24,7 +24,7 @@ INTAKE = [
     ),
     Guard(  # a drop folder that was replaced is watched anew
         49,
-        "sensorflow/adapters/feeds/folder/watch.py::Watch.renew",
+        "sensorflow/adapters/feeds/folder/watch.py::InotifyWatcher.renew",
         "root != now.root or not self._lives(now) or _replaced(",
         "now.watch is None and _replaced(",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
@@ -55,7 +55,7 @@ INTAKE = [
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
-        "sensorflow/adapters/feeds/folder/watch.py::Watch.renew",
+        "sensorflow/adapters/feeds/folder/watch.py::InotifyWatcher.renew",
         "or _replaced(now.places, folder.places):",
         ":",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -79,7 +79,7 @@ INTAKE = [
     ),
     Guard(
         18,
-        "sensorflow/adapters/feeds/folder/feed.py::FolderFeed._settled",
+        "sensorflow/adapters/feeds/folder/feed.py::FolderFeed._stable",
         "except Gone as error:\n    self._vanished(key, error)",
         "except Gone:\n    self._settling.forget(key)",
         faults("test_files", "test_fault_18_a_file_deleted_while_it_is_read_is_told"),
@@ -205,7 +205,7 @@ INTAKE = [
     ),
     Guard(  # a copy to the archive has its name when it is whole
         22,
-        "sensorflow/adapters/local/keeping.py::_copy_new",
+        "sensorflow/adapters/local/no_overwrite.py::_copy_new",
         "with temporary(target.parent) as (new, path):\n    while block := stream.read(1 << 20):",
         'with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
         "    while block := stream.read(1 << 20):",

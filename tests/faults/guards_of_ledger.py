@@ -35,8 +35,8 @@ LEDGER = [
     Guard(  # rows and their state are one transaction
         4,
         f"{LOADING}::load",
-        "crash.point(crash.Point.COPIED)",
-        'c.exec_driver_sql("COMMIT")\ncrash.point(crash.Point.COPIED)',
+        "failpoints.hit(failpoints.Failpoint.COPIED)",
+        'c.exec_driver_sql("COMMIT")\nfailpoints.hit(failpoints.Failpoint.COPIED)',
         faults(
             "test_worker",
             "test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing",
@@ -47,7 +47,7 @@ LEDGER = [
         f"{LOADING}::load",
         "_finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)",
         'c.exec_driver_sql("COMMIT")\n'
-        "crash.point(crash.Point.COMMITTED)\n"
+        "failpoints.hit(failpoints.Failpoint.COMMITTED)\n"
         "_finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)",
         faults(
             "test_worker",
@@ -56,7 +56,7 @@ LEDGER = [
     ),
     Guard(  # messages that the broker should hold are counted
         6,
-        f"{POSTGRES}/outbox.py::Outbox.sweep",
+        f"{POSTGRES}/outbox.py::Outbox.reconcile",
         "lost = waiting - (depth or 0)",
         "lost = waiting * 0",
         faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
@@ -98,14 +98,14 @@ LEDGER = [
     ),
     Guard(  # a stopped worker's session is ended
         16,
-        f"{LOADING}::_alone",
+        f"{LOADING}::_evict_and_hold_rivals",
         "if not claim.fresh:",
         "if claim.attempt > 1_000:",
         faults("test_worker", "test_fault_16_a_worker_stopped_past_its_lease_cannot_commit"),
     ),
     Guard(  # at any attempt: one that was given back is the first again
         40,
-        f"{LOADING}::_alone",
+        f"{LOADING}::_evict_and_hold_rivals",
         "if not claim.fresh:",
         "if claim.attempt > 1:",
         SESSIONS
@@ -159,7 +159,7 @@ LEDGER = [
     Guard(  # a pool at its limit still serves
         46,
         f"{POSTGRES}/pooler.py::_keeps_sessions",
-        "return not is_said(str(error))",
+        "return not is_pooler_error(str(error))",
         "raise",
         "tests/integration/test_pooler.py::test_a_pool_at_its_limit_keeps_nobody_from_the_start",
     ),
@@ -210,7 +210,7 @@ LEDGER = [
     ),
     Guard(  # also one that has many files in hand
         16,
-        f"{POSTGRES}/together.py::_alone",
+        f"{POSTGRES}/batch_loading.py::_require_no_rivals",
         'run(c, "hold_together", ids=ids)',
         "",
         faults(
@@ -266,14 +266,14 @@ LEDGER = [
     ),
     Guard(  # what is stated again takes the place of what was stated before
         20,
-        f"{POSTGRES}/contest.py::Contest._take",
+        f"{POSTGRES}/ownership.py::OwnershipResolver._take_from_older",
         "older = [i for i in group if i < self.claim.file_id]",
         "older: list[int] = []",
         MERGED,
     ),
     Guard(  # and a version that is loaded late takes nothing from a newer one
         20,
-        f"{POSTGRES}/contest.py::Contest._yield",
+        f"{POSTGRES}/ownership.py::OwnershipResolver._yield_to_newer",
         "newer = [i for i in group if i > self.claim.file_id]",
         "newer: list[int] = []",
         "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
@@ -303,7 +303,7 @@ LEDGER = [
     ),
     Guard(
         36,
-        f"{POSTGRES}/outbox.py::Outbox.sweep",
+        f"{POSTGRES}/outbox.py::Outbox.reconcile",
         "lost = waiting - (depth or 0)",
         "lost = waiting * 0",
         faults(
@@ -364,7 +364,7 @@ LEDGER = [
     ),
     Guard(  # files that are loaded at once are bounded one by one
         50,
-        f"{POSTGRES}/together.py::_copy",
+        f"{POSTGRES}/batch_loading.py::_copy",
         "except Permanent as error:  # perhaps of all of them together",
         "except ZeroDivisionError as error:",
         "tests/integration/test_months.py::test_files_that_are_loaded_at_once_share_no_bound",

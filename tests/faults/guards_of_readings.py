@@ -20,7 +20,7 @@ READINGS = [
         51,
         "sensorflow/cli/up/edits.py::Edits.apply",
         "except Exception as error:  # noqa: BLE001 - no edit ends what runs",
-        "except (Misuse, Transient) as error:",
+        "except (UsageError, Transient) as error:",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # settings without sources are half an edit
@@ -40,7 +40,7 @@ READINGS = [
     ),
     Guard(  # a log line that cannot be written is lost, and nothing else
         45,
-        "sensorflow/steady.py::Steady.write",
+        "sensorflow/lossy_stream.py::LossyStream.write",
         "with suppress(OSError, ValueError):",
         "with suppress(ValueError):",
         faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
@@ -55,8 +55,8 @@ READINGS = [
     Guard(
         38,
         "sensorflow/cli/doctor.py::_database",
-        "for found in lasting(url):",
-        "for found in lasting(url)[:0]:",
+        "for found in long_outages(url):",
+        "for found in long_outages(url)[:0]:",
         SESSIONS + "test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy",
     ),
     Guard(
@@ -76,7 +76,7 @@ READINGS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge/times.py::Times._bounded",
+        "sensorflow/core/validation/times.py::Times._bounded",
         "codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n"
         "return Instants(pc.if_else(pa.array(bad), None, found.ts), codes)",
         "return found",
@@ -106,13 +106,13 @@ READINGS = [
     Guard(  # texts of files are escaped in the error's constructor
         32,
         "sensorflow/errors.py::SensorflowError.__init__",
-        "message = shown(message, keep=self._kept)",
+        "message = escape(message, keep=self._kept)",
         "",
         "tests/unit/test_shown.py::test_an_error_is_escaped_where_it_is_made_whatever_becomes_of_it",
     ),
     Guard(  # and in JSON
         32,
-        "sensorflow/shown.py::json_of",
+        "sensorflow/escaping.py::to_json",
         "return _HIDDEN.sub(lambda found: _escaped(found[0]), text)",
         "return text",
         "tests/integration/test_hostile_texts.py::test_what_commands_print_of_a_file",

@@ -15,9 +15,9 @@ from guard import (
 WORK = [
     Guard(  # the sweeper
         2,
-        "sensorflow/flow/sweep.py::sweep",
-        "swept = ledger.sweep(stale_after, _depth(publisher), grace)",
-        "swept = Swept(0, 0)",
+        "sensorflow/flow/reconcile.py::reconcile",
+        "reconciled = ledger.reconcile(stale_after, _depth(publisher), grace)",
+        "reconciled = Reconciled(0, 0)",
         faults(
             "test_worker",
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
@@ -42,21 +42,21 @@ WORK = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/outcomes.py::failed",
-        "if (why := threads.refused(lack)) is not None:",
-        "if (why := None) is not None:",
+        "sensorflow/flow/outcomes.py::after_failure",
+        "if (reason := threads.host_refusal(lack)) is not None:",
+        "if (reason := None) is not None:",
         faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
     ),
     Guard(  # a task that is refused memory does not end its worker
         45,
-        "workers/request.py::HandedOver.on_failure",
+        "workers/request.py::PoolRequest.on_failure",
         "if not isinstance(error, MemoryError):",
         "if not isinstance(error, AssertionError):",
         faults("test_stuck", "test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker"),
     ),
     Guard(  # a worker's mailbox is not exclusive
         2,
-        "workers/app.py::settle",
+        "workers/app.py::configure",
         '"control_queue_exclusive": False,\n"control_queue_durable": True,',
         "",
         faults(
@@ -67,11 +67,11 @@ WORK = [
     Guard(  # the bytes and the manifest are kept before the state says so
         3,
         "sensorflow/flow/process.py::_quarantine",
-        "where = quarantine(job)",
-        'where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
+        "where = quarantine(file_task)",
+        'where = f"{file_task.claim.source}/{file_task.claim.file_id}-v{file_task.claim.version}-1"\n'
         "done = StageReport(Stage.QUARANTINE, 0, 0)\n"
-        "job.world.ledger.quarantined(job.claim, where, done)\n"
-        "quarantine(job)",
+        "file_task.services.ledger.mark_quarantined(file_task.claim, where, done)\n"
+        "quarantine(file_task)",
         faults(
             "test_worker", "test_fault_03_child_killed_on_the_way_to_quarantine[quarantine.copied]"
         ),
@@ -95,7 +95,7 @@ WORK = [
     ),
     Guard(  # sweeps keep no child
         41,
-        "workers/app.py::settle",
+        "workers/app.py::configure",
         '"worker_autoscaler": "workers.autoscaler:Autoscaler",',
         "",
         POOL,
@@ -130,7 +130,7 @@ WORK = [
     ),
     Guard(  # and commands end no child
         43,
-        "workers/control.py::Guarded.handle",
+        "workers/control.py::GuardedNode.handle",
         "if reason := refusal(method, arguments or {}):",
         "if reason := None:",
         f"{STRANGERS}[valkey]",
@@ -147,9 +147,9 @@ WORK = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/outcomes.py::failed",
-        "if isinstance(error, Transient):\n    return _retried(job, error, burned=False)",
-        "if isinstance(error, Transient):\n    return _retried(job, error, burned=True)",
+        "sensorflow/flow/outcomes.py::after_failure",
+        "if isinstance(error, Transient):\n    return _retry(file_task, error, counts_as_attempt=False)",
+        "if isinstance(error, Transient):\n    return _retry(file_task, error, counts_as_attempt=True)",
         faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -158,7 +158,7 @@ WORK = [
     Guard(  # beat's host may be the one that is gone
         40,
         "sensorflow/flow/publisher.py::PublisherLoop.run",
-        "self._house.run_due()",
+        "self._house.run_due_steps()",
         "",
         faults(
             "test_hosts",
@@ -167,14 +167,14 @@ WORK = [
     ),
     Guard(  # nor is it sent with them
         27,
-        "sensorflow/flow/publish.py::_groups.plain",
-        "new = waiting.token == 0 and waiting.version == 1",
-        "new = waiting.version == 1",
+        "sensorflow/flow/publish.py::_batches.batch_key",
+        "new = entry.token == 0 and entry.version == 1",
+        "new = entry.version == 1",
         "tests/unit/test_flow.py::test_a_file_that_was_held_before_is_published_alone",
     ),
     Guard(  # nothing is carried from one file to the next where many are judged at once
         34,
-        "sensorflow/core/joint.py::plain",
+        "sensorflow/core/batch_validation.py::is_row_local",
         "return not (carried or ordered or profile.fill_down)",
         "return True",
         "tests/unit/test_joint.py"
@@ -182,23 +182,23 @@ WORK = [
     ),
     Guard(  # silver follows
         20,
-        "sensorflow/flow/tidy.py::tidy.remove",
-        'if left.holds is not None and not left.expired & {"silver", "rows"}:',
+        "sensorflow/flow/garbage.py::collect_garbage.remove",
+        'if garbage.holds is not None and not garbage.expired & {"silver", "rows"}:',
         "if False:",
         "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
     ),
     Guard(  # repeats are those of the whole file
         20,
-        "sensorflow/core/chained.py::Chained.number",
+        "sensorflow/core/cross_part.py::CrossPartDeduplicator.assign_ordinals",
         "if identity in self._others:",
         "if False:",
         growing("test_repeats_are_told_over_all_parts"),
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/outcomes.py::outcome_of",
-        "if claim.attempt > job.world.settings.max_attempts and",
-        "if claim.attempt > 1_000 and",
+        "sensorflow/flow/outcomes.py::run_to_outcome",
+        "claim.attempt > file_task.services.settings.max_attempts",
+        "claim.attempt > 1_000",
         faults(
             "test_worker",
             "test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbours_load",
@@ -216,9 +216,9 @@ WORK = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/outcomes.py::failed",
-        "if isinstance(error, Transient):\n    return _retried(job, error, burned=False)",
-        "if isinstance(error, Transient):\n    return _retried(job, error, burned=True)",
+        "sensorflow/flow/outcomes.py::after_failure",
+        "if isinstance(error, Transient):\n    return _retry(file_task, error, counts_as_attempt=False)",
+        "if isinstance(error, Transient):\n    return _retry(file_task, error, counts_as_attempt=True)",
         faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -234,23 +234,23 @@ WORK = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/outcomes.py::_fenced",
-        "job.world.ledger.collect_again(job.claim.file_id)",
+        "sensorflow/flow/outcomes.py::_after_fencing",
+        "file_task.services.ledger.mark_garbage(file_task.claim.file_id)",
         "pass",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
     ),
     Guard(  # who was stopped for long asks first
         52,
         "sensorflow/flow/single_pass.py::Ingest.__iter__",
-        "job.confirm()",
+        "file_task.ensure_claim()",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
     ),
     Guard(
         39,
-        "sensorflow/flow/publish.py::_due",
-        "return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)",
-        "return ledger.due(most, 10**9)",
+        "sensorflow/flow/publish.py::_pending",
+        "return ledger.pending(limit, limits.max_in_flight, limits.backfill_in_flight, share)",
+        "return ledger.pending(limit, 10**9)",
         faults(
             "test_fleet",
             "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",
@@ -258,7 +258,7 @@ WORK = [
     ),
     Guard(  # a folder that was made anew is not taken for losses
         22,
-        "sensorflow/flow/audit/elsewhere.py::Elsewhere.has",
+        "sensorflow/flow/audit/recreated.py::RecreatedFolder.explains",
         "if made is None:",
         "if made is not None:",
         "tests/integration/test_audit_history.py::"
@@ -266,8 +266,8 @@ WORK = [
     ),
     Guard(  # a heartbeat is of the loop, not of the thread that sends it
         1,
-        "sensorflow/flow/pulse.py::Loop.pulse",
-        "if not self._held and now() - self._touched > SILENT:",
+        "sensorflow/flow/heartbeats.py::LoopStatus.report",
+        "if not self._in_long_call and now() - self._touched > MAX_SILENCE_SECONDS:",
         "if False:",
         "tests/unit/test_pulse.py::test_a_loop_that_does_not_go_on_is_not_vouched_for",
     ),

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-from drops import Drops, assert_exact
+from dropped_files import DroppedFiles, assert_exact
 from fleet import Fleet, fleet
 from proxy import Proxy
-from servers import Place, RabbitMQ
+from servers import RabbitMQ, ServerFolder
 
 from sensorflow.embedded.valkey import Valkey
 
@@ -26,7 +26,7 @@ TIMES = int(os.environ.get("ACKNOWLEDGEMENTS", "2"))
 
 
 @pytest.fixture
-def server(place: Place, tmp_path: Path) -> Iterator[Valkey]:
+def server(place: ServerFolder, tmp_path: Path) -> Iterator[Valkey]:
     """A Valkey of the test's own, to be killed."""
     root = place.root / tmp_path.name
     root.mkdir()
@@ -34,17 +34,17 @@ def server(place: Place, tmp_path: Path) -> Iterator[Valkey]:
     made = Valkey(root, place.logs)
     made.start()
     yield made
-    made.process.end(30)
+    made.process.terminate(30)
 
 
 @contextmanager
 def working(
     project: Path, database: str, broker: str, lease: int = 30
-) -> Iterator[tuple[Fleet, Drops]]:
+) -> Iterator[tuple[Fleet, DroppedFiles]]:
     """At the end the worker is the one that was started, and all files are loaded. lease: seconds, more
     than a child is stopped that may hold a file."""
     with fleet(project, database, broker, environment={"SENSORFLOW_LEASE": str(lease)}) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         drops.put("first.csv")
         loaded(f, drops)
@@ -58,7 +58,7 @@ def working(
         assert {v.attempts for v in f.ledger.files(limit=1000)} == {1}
 
 
-def loaded(f: Fleet, drops: Drops) -> None:
+def loaded(f: Fleet, drops: DroppedFiles) -> None:
     f.wait(
         lambda: (
             f.running["worker"].poll() is not None or f.counts()["loaded"] == drops.manifest.files
@@ -71,7 +71,9 @@ def log(f: Fleet) -> str:
     return (f.project / "worker.log").read_text(errors="replace")
 
 
-def in_flight(f: Fleet, drops: Drops, name: str, spoil: Callable[[], None], first: bool) -> None:
+def in_flight(
+    f: Fleet, drops: DroppedFiles, name: str, spoil: Callable[[], None], first: bool
+) -> None:
     """Spoil the broker while messages are with children that stand still, or (`first`) just go on.
 
     As many as the worker takes at once, so that it does not wait for another: the files', or sweeps
@@ -105,7 +107,7 @@ def test_fault_41_valkey_ends_with_a_task_in_flight(
         pid = server.process.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL if way == "killed" else signal.SIGTERM)
-        server.process.end(30)
+        server.process.terminate(30)
         if way == "down" and not number % 2:
             time.sleep(5)
 

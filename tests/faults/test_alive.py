@@ -18,9 +18,9 @@ from fleet import Fleet, fleet
 
 from sensorflow import bootstrap, settings
 from sensorflow.adapters.feeds.folder import backlog
-from sensorflow.adapters.postgres.audit import PostgresBooks
+from sensorflow.adapters.postgres.audit import PostgresAuditStore
 from sensorflow.cli import drops
-from sensorflow.core.heartbeat import LIVE, Role
+from sensorflow.core.heartbeat import ALIVE_SECONDS, Role
 from sensorflow.embedded.valkey import Valkey
 
 
@@ -51,17 +51,17 @@ def _age(f: Fleet, seconds: float) -> None:
 
 
 def live(f: Fleet) -> set[Role]:
-    return {beat.pulse.role for beat in f.ledger.heartbeats() if beat.live}
+    return {beat.report.role for beat in f.ledger.heartbeats() if beat.is_alive}
 
 
 def test_who_runs_and_who_was_stopped_is_named(running: Fleet) -> None:
     f = running
     f.start("daemon", "worker", "beat")
     f.wait(lambda: live(f) == set(Role))
-    f.wait(lambda: not any(b.pulse.paused for b in f.ledger.heartbeats()))
+    f.wait(lambda: not any(b.report.paused for b in f.ledger.heartbeats()))
     f.wait(lambda: "health: ok" in status(f))
     assert _status(f, "--check").returncode == 0
-    worker = next(b.pulse for b in f.ledger.heartbeats() if b.pulse.role is Role.WORKER)
+    worker = next(b.report for b in f.ledger.heartbeats() if b.report.role is Role.WORKER)
     assert (worker.pid, worker.state["most"]) == (f.running["worker"].pid, 2)
     child = f.children("worker")[0]
     os.kill(child, signal.SIGSTOP)
@@ -69,7 +69,7 @@ def test_who_runs_and_who_was_stopped_is_named(running: Fleet) -> None:
     os.kill(child, signal.SIGCONT)
     for process in f.running.values():
         os.kill(process.pid, signal.SIGSTOP)
-    _age(f, LIVE - 12)  # one that still lived would say so within ten seconds
+    _age(f, ALIVE_SECONDS - 12)  # one that still lived would say so within ten seconds
     f.wait(lambda: not live(f))
     code, checks = doctor(f)
     failed = {check["what"] for check in checks if check["verdict"] == "fail"}
@@ -125,11 +125,11 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         read = settings.load(project / "sensorflow.toml", {"SENSORFLOW_DATABASE_URL": database})
         read = read.model_copy(update={"rescan": 0.0})
         time.sleep(1)  # four times as long as a file has to rest
-        waiting, books = bootstrap.backlogs(read, None), bootstrap.books(read)
+        waiting, books = bootstrap.backlogs(read, None), bootstrap.audit_store(read)
         for taken_in, verdict in ((True, "warn"), (False, "fail")):
             found = list(drops.checks(read, waiting, books, taken_in))
             assert [c.verdict for c in found if "waiting to be taken in" in c.found] == [verdict]
-        gone = PostgresBooks("postgresql://nobody@127.0.0.1:1/none", "audit", None)
+        gone = PostgresAuditStore("postgresql://nobody@127.0.0.1:1/none", "audit", None)
         found = list(drops.checks(read, waiting, gone, True))
         assert len([c for c in found if "report.pdf" in c.found]) == 1
         assert any("waiting" in c.found for c in found) == (after == "archive")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
-from drops import Drops, assert_exact, children
+from dropped_files import DroppedFiles, assert_exact, children
 from fleet import UNHURRIED, Fleet, fleet
 from proxy import Proxy
 from servers import RabbitMQ
@@ -41,11 +41,11 @@ def test_fault_06_deleted_rabbitmq_queue_costs_nothing(
 def lose_all_messages(project: Path, database: str, broker: str, lose: Callable[[], None]) -> None:
     """Files are published, the broker loses them, and two sweeps later all are loaded."""
     with fleet(project, database, broker) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon")
         for number in range(12):
             drops.put(f"{number}.csv")
-        f.wait(lambda: f.counts()["pending"] == 12 and f.ledger.due(100, 1000) == [])
+        f.wait(lambda: f.counts()["pending"] == 12 and f.ledger.pending(100, 1000) == [])
         lose()
         f.start("worker", "beat")
         f.wait(lambda: f.counts()["loaded"] == 12)
@@ -66,7 +66,7 @@ def test_fault_08_broker_unreachable_and_back_again(
         Proxy(parts.hostname, parts.port) as proxy,
         fleet(project, database, proxy.url(broker), environment=UNHURRIED) as f,
     ):
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         drops.put("before.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)

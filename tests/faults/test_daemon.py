@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drops import (
-    Drops,
+from dropped_files import (
+    DroppedFiles,
     armed,
     assert_exact,
     events,
@@ -21,27 +21,27 @@ from drops import (
 from fleet import Fleet, fleet
 
 from sensorflow.core.account import Totals
-from sensorflow.crash import Point
+from sensorflow.failpoints import Failpoint
 
 POINTS = (
-    Point.FOUND,
-    Point.LANDING,
-    Point.LANDED,
-    Point.REGISTERED,
-    Point.PUT_AWAY,
-    Point.PUBLISH,
-    Point.SENT,
-    Point.PUBLISHED,
+    Failpoint.FOUND,
+    Failpoint.LANDING,
+    Failpoint.LANDED,
+    Failpoint.REGISTERED,
+    Failpoint.DISPOSED,
+    Failpoint.PUBLISH,
+    Failpoint.SENT,
+    Failpoint.PUBLISHED,
 )
 
 
 @pytest.fixture(scope="module")
 def killed(
     lasting_project: Path, lasting_database: str, lasting_broker: str
-) -> tuple[Fleet, Drops]:
+) -> tuple[Fleet, DroppedFiles]:
     """A daemon that was killed at each point in turn, with a file before each start, and at last not."""
     with fleet(lasting_project, lasting_database, lasting_broker) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("worker")  # no beat: its sweep could publish a file before the daemon does
         for point in POINTS:
             drops.put(f"{point}.csv")
@@ -54,14 +54,14 @@ def killed(
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_fault_01_daemon_killed(killed: tuple[Fleet, Drops], point: Point) -> None:
+def test_fault_01_daemon_killed(killed: tuple[Fleet, DroppedFiles], point: Failpoint) -> None:
     f, _ = killed
     assert struck(f, point)
     assert told(f, f"{point}.csv").count("loaded") == 1
 
 
 def test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing(
-    killed: tuple[Fleet, Drops],
+    killed: tuple[Fleet, DroppedFiles],
 ) -> None:
     f, drops = killed
     assert_exact(f, drops.manifest)
@@ -77,10 +77,10 @@ def test_fault_01_daemon_killed_between_landing_a_group_and_registering_it(
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(5):
             drops.put(f"{number}.csv")
-        f.start("daemon", env=armed(f, Point.LANDED))
+        f.start("daemon", env=armed(f, Failpoint.LANDED))
         wait_for_death(f, "daemon")
         assert len(list(f.drop.iterdir())) == 5
         landing = (f.project / "data" / "landing").rglob("*")
@@ -102,7 +102,7 @@ def test_fault_23_events_lost_in_a_full_queue_are_made_good_by_a_rescan(
             f.wait(lambda: events(f, "daemon", "daemon.started") != [])
         f.running["daemon"].send_signal(signal.SIGSTOP)
         wait_until_stopped(f.running["daemon"].pid)
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(60):
             drops.put(f"{number}.csv", 1)
         f.running["daemon"].send_signal(signal.SIGCONT)
@@ -115,7 +115,7 @@ def test_fault_23_and_26_without_watches_the_rescan_finds_every_file(
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("before.csv")
         with limited("max_user_instances", 0):
             f.start("daemon")
@@ -130,7 +130,7 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
 ) -> None:
     """And what a killed daemon left half put away in it is taken too."""
     with fleet(project, database, valkey_url, sources={"late": {"settle": 0.2}}) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("a.csv")
         f.start("daemon")
         f.wait(lambda: f.counts()["files"] == 1)

@@ -11,11 +11,11 @@ import psycopg
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from drops import Drops, assert_exact, events
+from dropped_files import DroppedFiles, assert_exact, events
 from fleet import UNHURRIED, Fleet, fleet
 from proxy import Proxy
 from samples import add, batch, claim, state
-from servers import Place
+from servers import ServerFolder
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.connect import engine_of, translated
@@ -54,7 +54,7 @@ def test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger(
         assert proxy.cuts == 1
         assert state(ledger, file) is State.LOADED
         with pytest.raises(Fenced):  # the failure is not believed
-            distant.release(held, caught.value, 0, burned=False)
+            distant.nack(held, caught.value, 0, counts_as_attempt=False)
         distant.close()
     assert ledger.claim(file, WORK, "me", 60) is None
     assert ledger.totals()["plant"].rows_loaded == 5
@@ -65,7 +65,7 @@ def test_fault_09_answers_to_commit_lost_all_the_time(
 ) -> None:
     with by_way_of(database) as proxy, fleet(project, proxy.url(database), valkey_url) as f:
         f.database = database
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         for number in range(15):
             drops.put(f"{number}.csv")
@@ -92,7 +92,7 @@ def waits(f: Fleet, database: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def own_postgres(place: Place, tmp_path: Path) -> Iterator[Postgres]:
+def own_postgres(place: ServerFolder, tmp_path: Path) -> Iterator[Postgres]:
     """A server that a test may kill."""
     root = place.root / tmp_path.name
     root.mkdir(mode=0o755)
@@ -100,7 +100,7 @@ def own_postgres(place: Place, tmp_path: Path) -> Iterator[Postgres]:
     server.start()
     migrate.upgrade(server.url)
     yield server
-    server.process.end(30)
+    server.process.terminate(30)
 
 
 WAITING = (
@@ -114,7 +114,7 @@ def test_fault_09_and_38_an_outage_in_the_middle_of_loads_burns_no_attempt(
     """Sessions are ended, and then the server is killed and stays away for longer than a lease."""
     url = own_postgres.url
     with fleet(project, url, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         drops.put("first.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)
@@ -130,7 +130,7 @@ def test_fault_09_and_38_an_outage_in_the_middle_of_loads_burns_no_attempt(
             f.wait(lambda: watch.execute(RETRIED).fetchone() != (0,))
             f.wait(lambda: watch.execute(WAITING).fetchone() != (0,))
         own_postgres.process.stop = signal.SIGQUIT  # at once, as after a loss of power
-        own_postgres.process.end(10)
+        own_postgres.process.terminate(10)
         time.sleep(5)
         own_postgres.process.stop = signal.SIGINT
         own_postgres.start()
@@ -147,12 +147,14 @@ def test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_ba
     ledger = PostgresLedger(own_postgres.url, "here")
     file = add(ledger)
     held = claim(ledger, file, lease=0.1)
-    own_postgres.process.end(10)
+    own_postgres.process.terminate(10)
     own_postgres.start()
-    assert ledger.sweep(60, None, grace=3600).expired == 0
-    ledger.release(held, Transient(Code.DATABASE, "away"), 0, burned=False)
+    assert ledger.reconcile(60, None, grace=3600).expired == 0
+    ledger.nack(held, Transient(Code.DATABASE, "away"), 0, counts_as_attempt=False)
     assert claim(ledger, file, lease=-1).attempt == 1
-    assert ledger.sweep(60, None).expired == 1  # of a worker that is gone, when the grace is over
+    assert (
+        ledger.reconcile(60, None).expired == 1
+    )  # of a worker that is gone, when the grace is over
     ledger.close()
 
 
@@ -169,7 +171,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
         psycopg.connect(database, autocommit=True) as admin,
     ):
         admin.execute(f"ALTER FUNCTION {signature} RENAME TO gone")  # type: ignore[arg-type]
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(20):
             drops.put(f"{number}.csv")
         f.start("daemon", "worker", "beat")
@@ -252,7 +254,7 @@ def test_fault_11_no_connection_left_is_transient(database: str) -> None:
         try:
             url = sa.make_url(database).set(username="pauper", password="pauper")
             with pytest.raises(Transient) as caught:
-                PostgresLedger(url.render_as_string(False), "pauper").due(1, 1)
+                PostgresLedger(url.render_as_string(False), "pauper").pending(1, 1)
         finally:
             admin.execute("DROP ROLE pauper")
     assert caught.value.code is Code.DATABASE

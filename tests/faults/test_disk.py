@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from drops import Drops, assert_exact, events, told
+from dropped_files import DroppedFiles, assert_exact, events, told
 from fleet import UNHURRIED, fleet
 from samples import add, claim
-from servers import Place
+from servers import ServerFolder
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
@@ -49,7 +49,7 @@ def remount(disk: Path, how: str) -> None:
 
 
 @pytest.fixture
-def postgres_on_a_small_disk(place: Place) -> Iterator[tuple[Postgres, Path]]:
+def postgres_on_a_small_disk(place: ServerFolder) -> Iterator[tuple[Postgres, Path]]:
     """Its data folder has 144 MB, of which a new cluster takes most."""
     with small_disk(place.root / "small", 144) as disk:
         server = Postgres(disk, place.logs / "small")
@@ -58,7 +58,7 @@ def postgres_on_a_small_disk(place: Place) -> Iterator[tuple[Postgres, Path]]:
             migrate.upgrade(server.url)
             yield server, disk
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
 
 
 def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
@@ -66,7 +66,7 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
 ) -> None:
     server, disk = postgres_on_a_small_disk
     with fleet(project, server.url, valkey_url, environment=UNHURRIED) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         drops.put("before.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)
@@ -80,11 +80,11 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
         drops.put("late.csv")
         alert = next(e for e in events(f, "daemon", "intake.paused") if e["code"][:4] == "I505")
         assert "free space" in alert["do"]
-        if server.process.alive:
+        if server.process.is_alive:
             assert f.counts()["quarantined"] == 0
             assert f.counts()["loaded"] == 1
         ballast.unlink()
-        if not server.process.alive:  # no room for its log: it ended itself
+        if not server.process.is_alive:  # no room for its log: it ended itself
             server.start()
         f.wait(lambda: f.counts()["loaded"] == number + 2)
         assert_exact(f, drops.manifest)
@@ -96,10 +96,10 @@ def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
 ) -> None:
     """The daemon's own rows may find room where the readings do not."""
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         file_id = add(f.ledger)
         full = Transient(Code.DATABASE_FULL, "no space left on device")
-        f.ledger.release(claim(f.ledger, file_id), full, delay=20, burned=False)
+        f.ledger.nack(claim(f.ledger, file_id), full, delay=20, counts_as_attempt=False)
         drops.put("new.csv")
         f.start("daemon")
         f.wait(lambda: len(events(f, "daemon", "intake.paused")) >= 2)
@@ -107,7 +107,7 @@ def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
         away = Transient(Code.BROKER, "another reason")
         with psycopg.connect(database, autocommit=True) as admin:
             admin.execute("UPDATE files SET not_before = NULL")
-        f.ledger.release(claim(f.ledger, file_id), away, delay=20, burned=False)
+        f.ledger.nack(claim(f.ledger, file_id), away, delay=20, counts_as_attempt=False)
         f.wait(lambda: f.counts()["files"] == 2)
 
 
@@ -123,7 +123,7 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
         small_disk(project / "data") as disk,
         fleet(project, database, valkey_url, environment=UNHURRIED) as f,
     ):
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon")
         for number in range(4):
             drops.put(f"{number}.csv")

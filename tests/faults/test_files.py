@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from drops import Drops, armed, events, struck, wait_until_stopped
+from dropped_files import DroppedFiles, armed, events, struck, wait_until_stopped
 from fleet import Fleet, fleet, rows, text
 
 from sensorflow.core.arrival import printable
@@ -39,12 +39,12 @@ NAMES = [
 ]
 
 
-class Line:
+class SharedFleet:
     """A running fleet whose tests each have file names of their own."""
 
     def __init__(self, f: Fleet) -> None:
         self.fleet = f
-        self.drops = Drops(f)
+        self.drops = DroppedFiles(f)
 
     def views(self, name: str) -> list[FileView]:
         """The versions of a file, oldest first."""
@@ -73,10 +73,12 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def line(lasting_project: Path, lasting_database: str, lasting_broker: str) -> Iterator[Line]:
+def line(
+    lasting_project: Path, lasting_database: str, lasting_broker: str
+) -> Iterator[SharedFleet]:
     with fleet(lasting_project, lasting_database, lasting_broker) as f:
         f.start("daemon", "worker")
-        yield Line(f)
+        yield SharedFleet(f)
 
 
 # --- content that changes ---
@@ -87,7 +89,7 @@ def test_fault_18_a_file_rewritten_while_it_is_read_is_taken_as_it_is_at_last(
 ) -> None:
     """Cut to a prefix and written anew, between the copy and the look whether it changed."""
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         old, new = drops.content(50), drops.content(60)
         f.put("a.csv", old)
         daemon = stopped_while_reading(f)
@@ -107,7 +109,7 @@ def test_fault_18_a_file_deleted_while_it_is_read_is_told(
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        f.put("a.csv", Drops(f).content(50))
+        f.put("a.csv", DroppedFiles(f).content(50))
         daemon = stopped_while_reading(f)
         (f.drop / "a.csv").unlink()
         os.kill(daemon, signal.SIGCONT)
@@ -124,7 +126,7 @@ def test_fault_52_silver_written_by_a_worker_that_lost_its_file_is_removed(
     env = {"SENSORFLOW_LEASE": "60"}
     rule = {"on_change": "supersede"}
     with fleet(project, database, valkey_url, environment=env, source=rule) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.put("a.csv", text(rows(99, 500, random.Random(99))))
         f.start("daemon", "beat")
         f.start("worker", env=armed(f, point))
@@ -149,7 +151,7 @@ def stopped_while_reading(f: Fleet) -> int:
     return struck(f, point)
 
 
-def test_fault_19_a_file_is_not_taken_before_it_is_whole(line: Line) -> None:
+def test_fault_19_a_file_is_not_taken_before_it_is_whole(line: SharedFleet) -> None:
     content = line.drops.content(200)
     with (line.fleet.drop / "slow.csv").open("wb") as stream:
         (line.fleet.drop / "copy.csv.part").write_bytes(content[:500])
@@ -183,7 +185,7 @@ def rewritten(path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("write", [renamed_over, rewritten])
 def test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing(
-    line: Line, write: Callable[[Path, bytes], None]
+    line: SharedFleet, write: Callable[[Path, bytes], None]
 ) -> None:
     name, readings = f"{write.__name__}.csv", line.drops.manifest.readings
     before = set(readings)
@@ -204,21 +206,23 @@ def test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing(
     assert sorted(line.archived(f"{write.__name__}*")) == sorted([old, content])
 
 
-def test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once(line: Line) -> None:
+def test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once(
+    line: SharedFleet,
+) -> None:
     content = line.drops.content(11)
     line.fleet.put("twin.csv", content)
-    (twin,) = line.wait_for("twin.csv", State.LOADED)
+    (duplicate,) = line.wait_for("twin.csv", State.LOADED)
     line.fleet.put("other-twin.csv", content)
     line.fleet.put("twin.csv", content)
-    line.fleet.wait(lambda: len(line.fleet.ledger.arrivals(twin.file_id)) == 3)
-    arrivals = line.fleet.ledger.arrivals(twin.file_id)
+    line.fleet.wait(lambda: len(line.fleet.ledger.arrivals(duplicate.file_id)) == 3)
+    arrivals = line.fleet.ledger.arrivals(duplicate.file_id)
     assert [a.kind for a in arrivals] == ["new", "alias", "alias"]
     assert {a.name for a in arrivals} == {"twin.csv", "other-twin.csv"}
     assert line.views("other-twin.csv") == []
-    assert line.rows_of(twin) == 11
+    assert line.rows_of(duplicate) == 11
 
 
-def test_fault_25_times_of_files_in_the_future_and_the_past_do_no_harm(line: Line) -> None:
+def test_fault_25_times_of_files_in_the_future_and_the_past_do_no_harm(line: SharedFleet) -> None:
     for name, when in (("future.csv", 4_102_444_800), ("past.csv", 1)):
         path = line.fleet.drop / f"{name}.part"
         path.write_bytes(line.drops.content(4))
@@ -230,7 +234,7 @@ def test_fault_25_times_of_files_in_the_future_and_the_past_do_no_harm(line: Lin
 # --- files that would take all ---
 
 
-def test_fault_28_bombs_and_nested_archives_are_stopped_and_say_so(line: Line) -> None:
+def test_fault_28_bombs_and_nested_archives_are_stopped_and_say_so(line: SharedFleet) -> None:
     row = b"2026-02-01T00:00:00Z,s,temperature,1,degC\n"
     plain = b"time,sensor,type,value,unit\n" + row * (80_000_000 // len(row))
     bomb = lzma.compress(plain, preset=0)
@@ -253,9 +257,9 @@ def zipped(name: str, content: bytes) -> bytes:
 # --- names, and things that are no files ---
 
 
-def test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing(line: Line) -> None:
+def test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing(line: SharedFleet) -> None:
     drop, outside = line.fleet.drop, line.fleet.project / "outside.csv"
-    outside.write_bytes(Drops(line.fleet).content(5))
+    outside.write_bytes(DroppedFiles(line.fleet).content(5))
     os.mkfifo(drop / "fifo.csv")
     os.mknod(drop / "device.csv", 0o600 | 0o020000, os.makedev(1, 3))  # /dev/null
     (drop / "passwd.csv").symlink_to("/etc/passwd")
@@ -283,7 +287,7 @@ def test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing(line: Line) -
     assert outside.exists()
 
 
-def test_fault_32_odd_names_are_kept_byte_for_byte(line: Line) -> None:
+def test_fault_32_odd_names_are_kept_byte_for_byte(line: SharedFleet) -> None:
     folder = os.path.join(os.fsencode(line.fleet.drop), b"odd")
     os.mkdir(folder)
     for name in NAMES:
@@ -302,7 +306,7 @@ def test_fault_32_odd_names_are_kept_byte_for_byte(line: Line) -> None:
     assert list(line.fleet.project.rglob("hacked*")) == []
 
 
-def test_faults_18_to_32_together_leave_the_rows_that_belong_there(line: Line) -> None:
+def test_faults_18_to_32_together_leave_the_rows_that_belong_there(line: SharedFleet) -> None:
     """The last of this file: what the others did is in the database once, and no more."""
     expected = line.drops.manifest
     assert expected.of_database(line.fleet.database) == expected.readings

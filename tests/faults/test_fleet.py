@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from drops import Drops, assert_exact
+from dropped_files import DroppedFiles, assert_exact
 from fleet import fleet, rows, text
 from kombu import pools
 from patience import PATIENCE
@@ -52,7 +52,7 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
     with fleet(project, empty_database, broker) as f:
         upgrade = [sys.executable, "-m", "sensorflow", "db", "upgrade"]
         subprocess.run(upgrade, env={**f.env, **old}, cwd=project, check=True, capture_output=True)
-        drops, loaded = Drops(f), 0
+        drops, loaded = DroppedFiles(f), 0
         (project / "data").mkdir()  # Beat of 0.1.0 ends where its schedule has no folder yet
 
         def load(count: int, before_the_end: object = None) -> None:
@@ -101,11 +101,11 @@ def test_fault_36_a_message_that_no_worker_knows_is_not_a_lost_file(
     project: Path, database: str, broker: str
 ) -> None:
     with fleet(project, database, broker) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon")
         for number in range(3):
             drops.put(f"{number}.csv")
-        f.wait(lambda: f.counts()["pending"] == 3 and f.ledger.due(9, 9) == [])
+        f.wait(lambda: f.counts()["pending"] == 3 and f.ledger.pending(9, 9) == [])
         replace_messages(broker, "sensorflow.of-tomorrow", 3)
         f.start("worker", "beat")
         f.wait(lambda: f.counts()["loaded"] == 3)

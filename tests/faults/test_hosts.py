@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from hosts.network import why_not
-from hosts.run import Strike, run
-from hosts.stand import Stand, stand
+from hosts.run import HostCut, run
+from hosts.stand import HostsFleet, stand
 from patience import PATIENCE
 
 QUICK = {"lease": 5, "sweep": 2, "rescan": 2}
@@ -40,12 +40,12 @@ def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_other
         while not _held(made) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert _held(made) == 1
-        strike = Strike(("worker2", "daemon"), kill=False, seconds=27)
+        strike = HostCut(("worker2", "daemon"), kill=False, seconds=27)
         found = run(made, [strike], 20260113, print, look)
         assert found.clean, f"{found.line}\n{made.logs()}"
         assert found.p99 < strike.seconds, "nothing went on before they were back"
     assert held == [0]
 
 
-def _held(made: Stand) -> int:
+def _held(made: HostsFleet) -> int:
     return int(made.ask(HELD)[0][0])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from drops import Drops
+from dropped_files import DroppedFiles
 from fleet import fleet
 from patience import PATIENCE
 
@@ -24,7 +24,7 @@ def test_fault_45_a_full_log_disk_ends_no_process(
         f.start("daemon", "worker", "beat")
         for log in logs:
             log.unlink()  # nobody can read it to its end
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(3):
             drops.put(f"{number}.csv")
             f.wait(lambda number=number: f.counts()["loaded"] == number + 1)
@@ -38,8 +38,8 @@ def test_fault_45_closed_streams_and_a_pipe_that_nobody_reads_end_no_process(
     monkeypatch.chdir(tmp_path)
     script = """
 import os, sys
-from sensorflow import steady, telemetry
-steady.streams()
+from sensorflow import lossy_stream, telemetry
+lossy_stream.install()
 telemetry.configure("INFO")
 for n in range(1000):
     telemetry.emit(telemetry.Event.SWEPT, "info", n=n)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from drops import Drops, armed, assert_exact, struck
+from dropped_files import DroppedFiles, armed, assert_exact, struck
 from fleet import UNHURRIED, fleet
 
 from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, configuration, task_name
@@ -31,10 +31,10 @@ def test_fault_43_time_limits_and_commands_end_no_child(
 ) -> None:
     """They come while a file is in hand: its child stands still, so that it is past any limit."""
     with fleet(project, database, broker, environment=UNHURRIED) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon")
         drops.put("plant.csv")
-        f.wait(lambda: f.counts()["pending"] == 1 and f.ledger.due(9, 9) == [])
+        f.wait(lambda: f.counts()["pending"] == 1 and f.ledger.pending(9, 9) == [])
         purge(broker)
         event = {"specversion": "1.0", "type": EVENT_TYPE, "data": {"file_id": 1}}
         stranger.send_task(task_name(INGEST), [event], time_limit=1, soft_time_limit=1)

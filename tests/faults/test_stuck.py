@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from drops import Drops
+from dropped_files import DroppedFiles
 from fleet import UNHURRIED, Fleet, fleet
 from patience import PATIENCE
 from proxy import Proxy
@@ -51,7 +51,7 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
         f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
         f.start("daemon", "worker", "beat")
         (project / "stuck" / "s.csv").write_bytes(b"anything")
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.wait(lambda: f.ledger.totals().get("stuck", Totals()).running == 1)
         drops.put("meanwhile.csv")
         f.wait(lambda: f.ledger.totals()["stuck"].quarantined == 1)
@@ -79,7 +79,7 @@ def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
         for pid in f.children("worker"):
             os.kill(pid, signal.SIGKILL)
         proxy.pass_all()
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("after.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)
         assert f.running["worker"].poll() is None
@@ -88,15 +88,15 @@ def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
 REFUSING = """
 import os, sys
 if "worker" in sys.argv:
-    from sensorflow.flow import sweep
-    real = sweep.sweep
+    from sensorflow.flow import reconcile
+    real = reconcile.reconcile
     def refused(*args):
         try:
             os.mkdir(os.environ["REFUSED_ONCE"])
         except FileExistsError:
             return real(*args)
         raise MemoryError
-    sweep.sweep = refused
+    reconcile.reconcile = refused
 """
 
 
@@ -111,7 +111,7 @@ def test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker(
         f.start("worker", env=refusing)
         f.start("daemon", "beat")
         f.wait(refused.exists)
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("after.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)
         f.wait(lambda: "leases ended=" in (project / "worker.log").read_text())
@@ -122,9 +122,9 @@ def limited(f: Fleet, spare: int | None) -> None:
     """The address space of a worker and its children: as it is now and so many bytes; None: no limit."""
     for pid in [f.running["worker"].pid, *f.children("worker")]:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-        most = resource.RLIM_INFINITY
-        now = most if spare is None else pages * resource.getpagesize() + spare
-        resource.prlimit(pid, resource.RLIMIT_AS, (now, most))
+        limit = resource.RLIM_INFINITY
+        now = limit if spare is None else pages * resource.getpagesize() + spare
+        resource.prlimit(pid, resource.RLIMIT_AS, (now, limit))
 
 
 def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
@@ -133,7 +133,7 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
     # cold: a fork has stacks of threads to spare, for which a worker that started anew asks the system
     with fleet(project, database, valkey_url, environment=UNHURRIED, cold=True) as f:
         f.start("daemon", "worker", "beat")
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("before.csv")
         f.wait(lambda: f.counts()["loaded"] == 1)
         limited(f, 1 << 20)

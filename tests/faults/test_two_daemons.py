@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drops import Drops, armed, assert_exact, events, struck, wait_until_stopped
+from dropped_files import DroppedFiles, armed, assert_exact, events, struck, wait_until_stopped
 from fleet import Fleet, fleet, rows, text
 
 from sensorflow.core.states import State
-from sensorflow.crash import Point
+from sensorflow.failpoints import Failpoint
 
 
 def standby(f: Fleet, name: str) -> bool:
@@ -41,10 +41,10 @@ def test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes(
 ) -> None:
     """Old bytes are landed, the file is replaced, another daemon takes over, registers it, and stops."""
     with fleet(project, database, valkey_url, source={"after": after}) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         old = text(rows(99, 5, random.Random(99)))
         f.put("a.csv", old)
-        with stopped(f, f"stop@{Point.LANDED}"):
+        with stopped(f, f"stop@{Failpoint.LANDED}"):
             drops.put("a.csv", 7)
             f.start("worker", "daemon-b")
             f.wait(lambda: taken(f, "daemon-b"))
@@ -66,9 +66,9 @@ def test_fault_48_a_daemon_stopped_while_it_puts_files_away_takes_no_newer_one_a
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url, source={"after": "delete"}) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         drops.put("a.csv")
-        with stopped(f, f"stop@{Point.REGISTERED}"):
+        with stopped(f, f"stop@{Failpoint.REGISTERED}"):
             f.start("worker", "daemon-b")
             f.wait(lambda: taken(f, "daemon-b"))
             f.wait(lambda: f.counts()["loaded"] == 1 and not any(f.drop.iterdir()))
@@ -87,7 +87,7 @@ def test_fault_48_of_two_daemons_one_takes_files_in_and_the_other_takes_over(
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon-a")
         f.wait(lambda: taken(f, "daemon-a"))
         f.start("worker", "daemon-b")

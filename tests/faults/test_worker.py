@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
-from drops import (
-    Drops,
+from dropped_files import (
+    DroppedFiles,
     armed,
     assert_exact,
     children,
@@ -29,37 +29,42 @@ from proxy import Proxy
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.core.account import Totals
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
-from sensorflow.crash import Point
+from sensorflow.failpoints import Failpoint
 from sensorflow.ports.queue import Message
 
 BEFORE_COMMIT = (
-    Point.CLAIMED,
-    Point.VALIDATED,
-    Point.TRANSFORMED,
-    Point.COPYING,
-    Point.COPIED,
+    Failpoint.CLAIMED,
+    Failpoint.VALIDATED,
+    Failpoint.TRANSFORMED,
+    Failpoint.COPYING,
+    Failpoint.COPIED,
 )
 """A kill at one of these costs the attempt, and nothing else."""
-CONDEMNED = (Point.CONDEMNED, Point.KEPT, Point.NOTED, Point.QUARANTINED)
-PARENT = (Point.RECEIVED, Point.ACK, Point.ACKED)
+CONDEMNED = (
+    Failpoint.DEAD_LETTERED,
+    Failpoint.QUARANTINE_COPIED,
+    Failpoint.MANIFEST_WRITTEN,
+    Failpoint.QUARANTINED,
+)
+PARENT = (Failpoint.RECEIVED, Failpoint.ACK, Failpoint.ACKED)
 
 
 @pytest.fixture(scope="module")
 def casualties(
     lasting_project: Path, lasting_database: str, lasting_broker: str
-) -> tuple[Fleet, Drops]:
+) -> tuple[Fleet, DroppedFiles]:
     """A child was killed once at each point; small files, larger ones and corrupt ones went through."""
     with fleet(lasting_project, lasting_database, lasting_broker, inline_below="4 KiB") as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(8):
             drops.put(f"small-{number}.csv")
         for number in range(3):
             drops.put(f"large-{number}.csv", 200)
         for number in range(4):
             drops.corrupt(f"corrupt-{number}.csv.gz")
-        points = (*BEFORE_COMMIT, Point.COMMITTED, Point.ADVANCED, *CONDEMNED)
+        points = (*BEFORE_COMMIT, Failpoint.COMMITTED, Failpoint.ADVANCED, *CONDEMNED)
         f.start("worker", env=armed(f, *points))
         f.start("daemon", "beat")
         f.wait(lambda: all(struck(f, point) for point in points))
@@ -69,7 +74,7 @@ def casualties(
 
 @pytest.mark.parametrize("point", BEFORE_COMMIT)
 def test_fault_03_and_04_child_killed_before_the_commit(
-    casualties: tuple[Fleet, Drops], point: Point
+    casualties: tuple[Fleet, DroppedFiles], point: Failpoint
 ) -> None:
     """The attempt was counted before the work; the next one does all of it."""
     f, _ = casualties
@@ -81,7 +86,7 @@ def test_fault_03_and_04_child_killed_before_the_commit(
 
 @pytest.mark.parametrize("point", CONDEMNED)
 def test_fault_03_child_killed_on_the_way_to_quarantine(
-    casualties: tuple[Fleet, Drops], point: Point
+    casualties: tuple[Fleet, DroppedFiles], point: Failpoint
 ) -> None:
     f, drops = casualties
     assert struck(f, point)
@@ -91,20 +96,20 @@ def test_fault_03_child_killed_on_the_way_to_quarantine(
     assert len(list(kept.glob("*/manifest.json"))) == len(files)
 
 
-@pytest.mark.parametrize("point", [Point.COMMITTED, Point.ADVANCED])
+@pytest.mark.parametrize("point", [Failpoint.COMMITTED, Failpoint.ADVANCED])
 def test_fault_05_child_killed_between_commit_and_acknowledgement(
-    casualties: tuple[Fleet, Drops], point: Point
+    casualties: tuple[Fleet, DroppedFiles], point: Failpoint
 ) -> None:
     """What was committed is not done again."""
     f, _ = casualties
     _, after = held_by(f, struck(f, point))
     stages = [e["stage"] for e in after if e["what"] == "claimed"]
-    assert stages == ([] if point is Point.COMMITTED else stages)
+    assert stages == ([] if point is Failpoint.COMMITTED else stages)
     assert "validate" not in stages
 
 
 def test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing(
-    casualties: tuple[Fleet, Drops],
+    casualties: tuple[Fleet, DroppedFiles],
 ) -> None:
     f, drops = casualties
     assert_exact(f, drops.manifest)
@@ -129,7 +134,7 @@ def test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_m
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(8):
             drops.put(f"{number}.csv")
         f.start("daemon", "beat")
@@ -153,7 +158,7 @@ def test_fault_02_a_worker_works_that_is_started_before_the_broker_missed_the_ki
     assert parts.hostname is not None
     assert parts.port is not None
     with Proxy(parts.hostname, parts.port) as proxy, fleet(project, database, broker) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("daemon", "beat")
         f.start("worker", env={"SENSORFLOW_BROKER_URL": proxy.url(broker)})
         drops.put("first.csv")
@@ -170,11 +175,11 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
     project: Path, database: str, broker: str
 ) -> None:
     with fleet(project, database, broker, environment=UNHURRIED) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(4):
             drops.put(f"{number}.csv", 300)
         f.start("daemon")
-        f.wait(lambda: f.counts()["files"] == 4 and f.ledger.due(9, 99) == [])
+        f.wait(lambda: f.counts()["files"] == 4 and f.ledger.pending(9, 99) == [])
         queue = CeleryPublisher(broker, "landing")
         for _ in range(4):
             for view in f.ledger.files():
@@ -188,16 +193,16 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
             assert [what for what, _ in told].count("claimed") == 1, told
 
 
-def waiting(file_id: int) -> Waiting:
+def waiting(file_id: int) -> OutboxEntry:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    return Waiting(file_id, "plant", b"x.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, now)
+    return OutboxEntry(file_id, "plant", b"x.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, now)
 
 
 def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
     project: Path, database: str, valkey_url: str
 ) -> None:
     with fleet(project, database, valkey_url) as f:
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         f.start("worker", env=armed(f, "stop@load.copied"))
         f.start("daemon", "beat")
         drops.put("contested.csv")
@@ -220,23 +225,23 @@ def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
 MANY = 24
 
 
-def waiting_together(f: Fleet, database: str, broker: str) -> Drops:
+def waiting_together(f: Fleet, database: str, broker: str) -> DroppedFiles:
     """Small files that are due at once: a few messages, each of many of them."""
-    drops = Drops(f)
+    drops = DroppedFiles(f)
     for number in range(MANY):
         drops.put(f"{number}.csv", 5)
     f.start("daemon", "beat")
-    f.wait(lambda: f.counts()["pending"] == MANY and f.ledger.due(99, 99) == [])
+    f.wait(lambda: f.counts()["pending"] == MANY and f.ledger.pending(99, 99) == [])
     with psycopg.connect(database) as connection, redis.Redis.from_url(broker) as client:
         client.delete("sensorflow.ingest")  # however they came by: they are published anew
         connection.execute("UPDATE files SET published_at = NULL")
-    f.wait(lambda: f.ledger.due(99, 99) == [])
+    f.wait(lambda: f.ledger.pending(99, 99) == [])
     return drops
 
 
-@pytest.mark.parametrize("point", [Point.COPIED, Point.COMMITTED])
+@pytest.mark.parametrize("point", [Failpoint.COPIED, Failpoint.COMMITTED])
 def test_fault_03_and_05_child_killed_with_many_files_in_hand(
-    project: Path, database: str, valkey_url: str, point: Point
+    project: Path, database: str, valkey_url: str, point: Failpoint
 ) -> None:
     """All of them or none; each is claimed alone after, so that one cannot end the others again."""
     with fleet(project, database, valkey_url) as f:
@@ -250,11 +255,11 @@ def test_fault_03_and_05_child_killed_with_many_files_in_hand(
                         WHERE what = 'claimed' AND who LIKE %s ORDER BY id"""
             held = connection.execute(query, (f"worker@%:{pid}",)).fetchall()
         first = int(held[-1][1].rpartition(" ")[2])  # "together with file 7", said of the others
-        last = [n for n, why in held if n == first or why == held[-1][1]]
+        last = [n for n, reason in held if n == first or reason == held[-1][1]]
         assert len(last) > 1, held
         again = [e for n in last for e in f.ledger.history(n) if e.what == "claimed"]
         repeated = [e for e in again if e.attempt == 2]
-        assert len(repeated) == (0 if point is Point.COMMITTED else len(last))
+        assert len(repeated) == (0 if point is Failpoint.COMMITTED else len(last))
         assert all(e.why is None for e in repeated)
 
 
@@ -303,7 +308,7 @@ def test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbou
         f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
         f.start("daemon", "worker", "beat")
         (project / "poison" / "p.csv").write_bytes(b"anything")
-        drops = Drops(f)
+        drops = DroppedFiles(f)
         for number in range(6):
             drops.put(f"{number}.csv")
         f.wait(lambda: f.ledger.totals().get("poison", Totals()).quarantined == 1)

@@ -22,20 +22,20 @@ from seeds import OPTIONS, Made, parquet
 
 from sensorflow.core import reading
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats import csv, lines
 from sensorflow.core.formats.compression import kind_of
 from sensorflow.core.formats.encoding import BLOCK
-from sensorflow.core.judge import Accepted
 from sensorflow.core.profile import Profile
 from sensorflow.core.times.civil import EARLIEST, LATEST
+from sensorflow.core.validation import Accepted
 from sensorflow.errors import Code, Permanent
 
 Seeds = list[tuple[Made, bytes]]
 Case = tuple[Made, bytes, int]
 """(profile, bytes, which policy on new columns)"""
 
-PLACE = Place("station_1.csv", "a/station_1.csv")
+PLACE = FilePath("station_1.csv", "a/station_1.csv")
 RECEIVED = 1_800_000_000 * 10**9
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
@@ -69,31 +69,31 @@ def run(case: Case, thoroughly: bool) -> str:
 
     thoroughly: read it again, and line by line, and in small blocks: it must come to the same.
     """
-    told = Told(case)
+    told = CaseOutput(case)
     if thoroughly:
-        told.compare(Told(case), "read twice")
+        told.compare(CaseOutput(case), "read twice")
         with patch.object(csv._Table, "_fast", lambda self, block: None):
-            told.compare(Told(case), "read line by line")
+            told.compare(CaseOutput(case), "read line by line")
         with patch.object(lines, "BLOCK", 97), patch.object(csv, "ROWS", 3):
-            told.compare(Told(case), "read in small blocks")
+            told.compare(CaseOutput(case), "read in small blocks")
     return told.end
 
 
-class Wrong(Exception):
+class InvariantViolated(Exception):
     """An invariant that does not hold."""
 
 
 @contextmanager
-def _permanent(told: Told) -> Iterator[None]:
+def _permanent(told: CaseOutput) -> Iterator[None]:
     try:
         yield
     except Permanent as error:
         told.end = error.code.name
         if not error.message:
-            raise Wrong("a Permanent without a message") from error
+            raise InvariantViolated("a Permanent without a message") from error
 
 
-class Told:
+class CaseOutput:
     """What reading a file came to."""
 
     def __init__(self, case: Case) -> None:
@@ -115,11 +115,11 @@ class Told:
         batch.validate(full=True)
         nanos = batch["ts"].cast(pa.int64()).to_numpy()
         if any(batch[f.name].null_count for f in batch.schema if not f.nullable):
-            raise Wrong("a null where none may be")
+            raise InvariantViolated("a null where none may be")
         if not np.isfinite(batch["value"].to_numpy()).all():
-            raise Wrong("a value is not finite")
+            raise InvariantViolated("a value is not finite")
         if len(nanos) and (nanos.min() < EARLIEST or nanos.max() >= LATEST):
-            raise Wrong("a time is out of range")
+            raise InvariantViolated("a time is out of range")
         self._account(part)
         columns = [
             c.to_pylist() for n, c in zip(batch.schema.names, batch, strict=True) if n != "ts"
@@ -129,17 +129,17 @@ class Told:
     def _account(self, part: Accepted) -> None:
         for reject in part.rejects:
             if not isinstance(reject.code, Code) or not reject.reason:
-                raise Wrong(f"a reject without code or reason: {reject}")
+                raise InvariantViolated(f"a reject without code or reason: {reject}")
             if reject.byte_offset is not None:
                 self._check_place(reject.line_no, reject.byte_offset)
         self.refused += [(r.line_no, r.code.name, r.byte_offset, r.raw) for r in part.rejects]
         if part.readings != len(part.bronze) + len(part.rejects):
-            raise Wrong("readings are not the accepted and the rejected")
+            raise InvariantViolated("readings are not the accepted and the rejected")
         profile = self.profile
         plain = profile.value is not None and not profile.where and not profile.records
         total = part.readings + part.missing
         if plain and profile.format in ("csv", "xlsx", "jsonl", "parquet") and part.rows != total:
-            raise Wrong(
+            raise InvariantViolated(
                 f"{part.rows} rows are not {part.readings} readings, {part.missing} missing"
             )
 
@@ -149,13 +149,13 @@ class Told:
         if kind_of(data) or data.startswith(_WIDE_MARKS) or self.profile.encoding != "utf-8":
             return
         if not 0 <= offset <= len(data):
-            raise Wrong(f"a reject at byte {offset} of {len(data)}")
+            raise InvariantViolated(f"a reject at byte {offset} of {len(data)}")
         if self.profile.format == "xml" and data.count(b"\r") != data.count(b"\r\n"):
             return  # a carriage return alone ends a line of XML
         if self.profile.format == "xml" and b"\0" in data[:4]:
             return  # UTF-16 without a mark, which a declaration tells
         if b"\n" in data[:BLOCK] and bisect_right(self.ends, offset - 1) + 1 != line:
-            raise Wrong(f"a reject at byte {offset}, which is not in line {line}")
+            raise InvariantViolated(f"a reject at byte {offset}, which is not in line {line}")
 
     def _in_order(self) -> list[tuple[object, ...]]:
         """The readings in the file's order. Those of one line of JSON have none: its members are columns in
@@ -166,11 +166,11 @@ class Told:
             r for _, line in groupby(self.readings, itemgetter(1)) for r in sorted(line, key=repr)
         ]
 
-    def compare(self, other: Told, how: str) -> None:
+    def compare(self, other: CaseOutput, how: str) -> None:
         # of two faults of a file, the one in an earlier block is found first
         both = "accepted" not in (self.end, other.end) and how.endswith("blocks")
         if self.end != other.end and not both:
-            raise Wrong(f"{how}: {self.end}, then {other.end}")
+            raise InvariantViolated(f"{how}: {self.end}, then {other.end}")
         if self.end != "accepted":
             return
         mine, theirs = self._in_order(), other._in_order()
@@ -178,7 +178,9 @@ class Told:
             pairs = zip(mine, theirs, strict=False)
             first = next((p for p in pairs if repr(p[0]) != repr(p[1])), None)
             sizes = len(mine), len(theirs)
-            raise Wrong(f"{how}: other readings; {sizes}, first {str(first)[:300]}")
+            raise InvariantViolated(f"{how}: other readings; {sizes}, first {str(first)[:300]}")
         if sorted(self.refused, key=repr) != sorted(other.refused, key=repr):
             only = set(self.refused) ^ set(other.refused)
-            raise Wrong(f"{how}: other rejects; {str(sorted(only, key=repr)[:2])[:300]}")
+            raise InvariantViolated(
+                f"{how}: other rejects; {str(sorted(only, key=repr)[:2])[:300]}"
+            )

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from case import Case, Seeds, Wrong, make, run
+from case import Case, InvariantViolated, Seeds, make, run
 from seeds import cases
 
 FOUND = Path(__file__).parents[2] / ".build" / "fuzz"
@@ -38,7 +38,7 @@ THOROUGH = 4
 """One case in so many is read in several ways."""
 
 
-class Late(BaseException):
+class TimeLimitExceeded(BaseException):
     """Not an Exception, so that no reader takes it for a broken file."""
 
 
@@ -50,7 +50,7 @@ class Finding:
 
 
 def late(signum: int, frame: FrameType | None) -> None:
-    raise Late
+    raise TimeLimitExceeded
 
 
 def attempt(case: Case, index: int) -> tuple[str, Finding | None]:
@@ -61,7 +61,7 @@ def attempt(case: Case, index: int) -> tuple[str, Finding | None]:
     signal.setitimer(signal.ITIMER_PROF, limit)
     try:
         end, error = run(case, thoroughly), None
-    except (Exception, Late) as caught:  # noqa: BLE001 - what else there is, is found
+    except (Exception, TimeLimitExceeded) as caught:  # noqa: BLE001 - what else there is, is found
         end, error = type(caught).__name__, caught
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -78,7 +78,7 @@ def _mark(error: BaseException, case: Case) -> str:
     """Equal for the same defect, more or less."""
     ours = [f for f in traceback.extract_tb(error.__traceback__) if "/sensorflow/" in f.filename]
     place = f"{Path(ours[-1].filename).name}:{ours[-1].name}" if ours else ""
-    what = str(error).split(";")[0][:60] if isinstance(error, Wrong) else ""
+    what = str(error).split(";")[0][:60] if isinstance(error, InvariantViolated) else ""
     return " ".join((type(error).__name__, case[0]["format"], what or place))
 
 

@@ -25,12 +25,12 @@ from mutations import mutate
 from seeds import cases
 
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.sniff import sniff
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.check import check
-from sensorflow.flow.limited import Late, within
 from sensorflow.flow.sniff import Proposal, made
+from sensorflow.flow.time_limit import TimeLimitExceeded, time_limit
 
 FOUND = Path(__file__).parents[2] / ".build" / "fuzz"
 SLOW = 10.0
@@ -71,15 +71,15 @@ def case(seed: int, index: int) -> tuple[bytes, str]:
 def run(data: bytes, name: str) -> str:
     """How it ended. Raises what must not be."""
     try:
-        with within(SLOW):
+        with time_limit(SLOW):
             guess = sniff(io.BytesIO(data), None, name, made)
-    except Misuse as error:
+    except UsageError as error:
         if not error.message or len(error.message.splitlines()) != 1:
             raise AssertionError(f"a reason of {error.message!r}") from error
         return "refused"
     profile = Proposal(guess.in_zone("Europe/Berlin", "")).profile()
-    place = Place(name or "x", name or "x")
-    with within(SLOW):
+    place = FilePath(name or "x", name or "x")
+    with time_limit(SLOW):
         found = check(io.BytesIO(data), "x", ("sniffed", profile), place, Drift(), 5)
     if found.error is not None and not guess.todo:
         raise AssertionError(f"refused by what is proposed: {found.error.code.name}")
@@ -95,7 +95,7 @@ def attempt(seed: int, index: int) -> tuple[str, str]:
     data, name = case(seed, index)
     try:
         return run(data, name), ""
-    except (Exception, Late) as error:  # noqa: BLE001 - what else there is, is found
+    except (Exception, TimeLimitExceeded) as error:  # noqa: BLE001 - what else there is, is found
         FOUND.mkdir(parents=True, exist_ok=True)
         (FOUND / f"sniff-{seed}-{index}.bin").write_bytes(data)
         ours = [

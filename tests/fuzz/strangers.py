@@ -93,7 +93,7 @@ COMMANDS = (
 )
 
 
-class Stranger:
+class MessageSpoiler:
     """`draw` decides everything; `files`: how many ids of files there may be."""
 
     def __init__(self, draw: random.Random, files: int) -> None:
@@ -207,7 +207,7 @@ def _long_numbers() -> Any:
 class OnRedis:
     """Writes right into the lists, the channels and the hash that kombu has there."""
 
-    def __init__(self, url: str, stranger: Stranger) -> None:
+    def __init__(self, url: str, stranger: MessageSpoiler) -> None:
         self._client = redis.Redis.from_url(url)
         self._stranger, self._draw = stranger, stranger.draw
 
@@ -295,7 +295,7 @@ _HEADERS: list[Callable[[], Any]] = [
 class OnRabbitMQ:
     """A client's connection; the broker closes it at once for some of what is sent."""
 
-    def __init__(self, url: str, stranger: Stranger) -> None:
+    def __init__(self, url: str, stranger: MessageSpoiler) -> None:
         self._parts = urlsplit(url)
         self._stranger, self._draw = stranger, stranger.draw
         self._connection: amqp.Connection | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from fleet import Fleet, fleet, rows, text
 from patience import PATIENCE
 from servers import RabbitMQ
-from strangers import OnRabbitMQ, OnRedis, Stranger
+from strangers import MessageSpoiler, OnRabbitMQ, OnRedis
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 
@@ -24,7 +24,7 @@ EVERY = 50
 
 
 def test_fault_42_spoiled_messages_on_valkey(project: Path, database: str, valkey_url: str) -> None:
-    stranger = Stranger(random.Random(SEED), MESSAGES // EVERY)
+    stranger = MessageSpoiler(random.Random(SEED), MESSAGES // EVERY)
     spoil(project, database, valkey_url, OnRedis(valkey_url, stranger))
 
 
@@ -32,7 +32,7 @@ def test_fault_42_spoiled_messages_on_rabbitmq(
     project: Path, database: str, rabbitmq: RabbitMQ
 ) -> None:
     url = rabbitmq.fresh()
-    stranger = Stranger(random.Random(SEED), MESSAGES // EVERY)
+    stranger = MessageSpoiler(random.Random(SEED), MESSAGES // EVERY)
     spoil(project, database, url, OnRabbitMQ(url, stranger))
 
 

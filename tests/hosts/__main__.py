@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from hosts.network import why_not
-from hosts.run import Strike, run
+from hosts.run import HostCut, run
 from hosts.stand import stand
 
 ORDER = ("worker1", "daemon", "database", "broker", "worker2", "standby")
@@ -27,7 +27,7 @@ def main() -> int:
     cut = float(os.environ.get("CUT") or 120)
     hosts = os.environ.get("HOSTS", "").split() or ORDER
     broker = os.environ.get("BROKER") or "valkey"
-    strikes = [Strike((host,), kill, cut) for kill in (False, True) for host in hosts]
+    strikes = [HostCut((host,), kill, cut) for kill in (False, True) for host in hosts]
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
     print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults")
     with stand(folder, broker) as made:

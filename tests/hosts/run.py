@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hosts.stand import RUNS, Stand
+from hosts.stand import RUNS, HostsFleet
 
 PACE = 0.7
 """Seconds between small files."""
@@ -20,7 +20,7 @@ HEAD = "time,sensor,type,value,unit\n"
 
 
 @dataclass(frozen=True)
-class Strike:
+class HostCut:
     """hosts: "daemon" is the one that takes files in at the time, "standby" the other one."""
 
     hosts: tuple[str, ...]
@@ -36,7 +36,7 @@ class Strike:
 class Found:
     """takeovers: seconds by strike."""
 
-    takeovers: dict[Strike, float] = field(default_factory=dict)
+    takeovers: dict[HostCut, float] = field(default_factory=dict)
     lost: int = 0
     duplicated: int = 0
 
@@ -60,7 +60,7 @@ class Found:
 class Generator:
     """Drops files and knows what is in them: the truth that the database is held against."""
 
-    def __init__(self, stand: Stand, seed: int) -> None:
+    def __init__(self, stand: HostsFleet, seed: int) -> None:
         self._stand, self._draw = stand, random.Random(seed)
         self.rows: dict[str, tuple[int, int]] = {}
         """Sensor -> how many readings, and the sum of their values."""
@@ -90,8 +90,8 @@ class Generator:
 
 
 def run(
-    stand: Stand,
-    strikes: list[Strike],
+    stand: HostsFleet,
+    strikes: list[HostCut],
     seed: int,
     say: Callable[[str], None],
     before_return: Callable[[], None] = lambda: None,
@@ -127,12 +127,12 @@ SELECT 1 FROM pg_stat_activity
 """
 
 
-def _loaded(stand: Stand) -> dict[str, float]:
+def _loaded(stand: HostsFleet) -> dict[str, float]:
     return {name: at.timestamp() for name, at in stand.ask(_LOADED)}
 
 
 def _strike(
-    stand: Stand, files: Generator, strike: Strike, before_return: Callable[[], None]
+    stand: HostsFleet, files: Generator, strike: HostCut, before_return: Callable[[], None]
 ) -> tuple[float, float]:
     """When it struck, and when the hosts were back."""
     names = [_name(stand, name) for name in strike.hosts]
@@ -148,7 +148,7 @@ def _strike(
     return at, time.time()
 
 
-def _name(stand: Stand, name: str) -> str:
+def _name(stand: HostsFleet, name: str) -> str:
     if name not in ("daemon", "standby"):
         return name
     ((owner,),) = stand.ask("SELECT owner FROM intake_leases")
@@ -156,7 +156,7 @@ def _name(stand: Stand, name: str) -> str:
     return active if name == "daemon" else ({"daemon", "standby"} - {active}).pop()
 
 
-def _large(stand: Stand, files: Generator, address: str | None) -> None:
+def _large(stand: HostsFleet, files: Generator, address: str | None) -> None:
     """Have large files in the middle of their load, on the host of this address."""
     deadline = time.time() + 60
     while time.time() < deadline:
@@ -172,7 +172,7 @@ def _large(stand: Stand, files: Generator, address: str | None) -> None:
     raise AssertionError(f"no worker at {address} loads anything\n{stand.logs()}")
 
 
-def _wait(stand: Stand, files: Generator) -> int:
+def _wait(stand: HostsFleet, files: Generator) -> int:
     """Until all files are loaded; returns how many are not, after all."""
     deadline = time.time() + MOST
     while (left := len(files.dropped.keys() - _loaded(stand).keys())) and time.time() < deadline:
@@ -181,7 +181,7 @@ def _wait(stand: Stand, files: Generator) -> int:
 
 
 def _takeover(
-    stand: Stand, files: Generator, strike: Strike, began: int, at: float, back: float
+    stand: HostsFleet, files: Generator, strike: HostCut, began: int, at: float, back: float
 ) -> float:
     """Of a daemon's or worker's host: until each file was loaded that was in hand or came meanwhile. Of a
     server's: from its return until a file was loaded that came after it."""

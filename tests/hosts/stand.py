@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from hosts.network import Host, Network
-from servers import Place, RabbitMQ, place_for_servers
+from servers import RabbitMQ, ServerFolder, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import DATABASE, USER, Postgres
@@ -35,11 +35,11 @@ RUNS = {
 """What runs on a host, beside database and broker."""
 
 
-class Stand:
+class HostsFleet:
     """watch: a connection to the database that no cut concerns, through the disk."""
 
     def __init__(
-        self, network: Network, place: Place, folder: Path, broker: str, **keys: Any
+        self, network: Network, place: ServerFolder, folder: Path, broker: str, **keys: Any
     ) -> None:
         self.folder, self.drop = folder, folder / "drop"
         self.drop.mkdir(parents=True)
@@ -124,7 +124,7 @@ class Stand:
 class RabbitOnHost(RabbitMQ):
     """RabbitMQ that listens on its host's network, and is asked there."""
 
-    def __init__(self, place: Place, host: Host) -> None:
+    def __init__(self, place: ServerFolder, host: Host) -> None:
         super().__init__(place)
         self._host = host
 
@@ -149,14 +149,14 @@ class RabbitOnHost(RabbitMQ):
         )
 
 
-def _postgres(place: Place) -> Postgres:
+def _postgres(place: ServerFolder) -> Postgres:
     """Migrated, and stopped: it starts on its host."""
     server = Postgres(place.root, place.logs)
     server.start()
     try:
         migrate.upgrade(server.url)
     finally:
-        server.process.end(30)
+        server.process.terminate(30)
     data = place.root / "postgres"
     with (data / "pg_hba.conf").open("a") as rules:
         rules.write("local all all trust\nhost all all 10.77.0.0/24 scram-sha-256\n")
@@ -171,14 +171,14 @@ def _postgres(place: Place) -> Postgres:
 
 
 @contextmanager
-def stand(folder: Path, broker: str = "valkey", **keys: Any) -> Iterator[Stand]:
+def stand(folder: Path, broker: str = "valkey", **keys: Any) -> Iterator[HostsFleet]:
     """keys: of the settings, above all tables."""
     with place_for_servers() as place:
         network = Network()
         try:
-            yield Stand(network, place, folder, broker, **keys)
+            yield HostsFleet(network, place, folder, broker, **keys)
         finally:
             network.end()
 
 
-__all__ = ["Host", "Stand", "stand"]
+__all__ = ["Host", "HostsFleet", "stand"]

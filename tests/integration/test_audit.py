@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from fleet import rows, text
-from yard import Act, Yard, content
+from project_driver import Act, ProjectDriver, content
 
-from sensorflow.adapters.postgres import settle
+from sensorflow.adapters.postgres import index_mode
 
 LEVELS = ("--fast", "", "--checksum", "--deep")
 
@@ -24,16 +24,16 @@ OPEN = {"dedupe_index": "deferred", "deferred_close": "1000y"}
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database)
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database)
     yield made
     made.close()
 
 
 @pytest.fixture
-def open_yard(project: Path, database: str) -> Iterator[Yard]:
-    settle.settle(database, True)
-    made = Yard(project, database, **OPEN)
+def open_yard(project: Path, database: str) -> Iterator[ProjectDriver]:
+    index_mode.set_index_mode(database, True)
+    made = ProjectDriver(project, database, **OPEN)
     yield made
     made.close()
 
@@ -43,22 +43,24 @@ def options(level: str) -> list[str]:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_sound_project_is_clean(yard: Yard, level: str) -> None:
-    hold_sound(yard, level)
+def test_a_sound_project_is_clean(driver: ProjectDriver, level: str) -> None:
+    hold_sound(driver, level)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_sound_project_is_clean_without_a_unique_index(open_yard: Yard, level: str) -> None:
+def test_a_sound_project_is_clean_without_a_unique_index(
+    open_yard: ProjectDriver, level: str
+) -> None:
     hold_sound(open_yard, level)
 
 
-def hold_sound(yard: Yard, level: str) -> None:
+def hold_sound(driver: ProjectDriver, level: str) -> None:
     for number in range(3):
-        yard.load(f"{number}.csv", content(number))
-    yard.load("0.csv", content(7))  # beside the first version
-    yard.load("1.csv", text(rows(1, 5, random.Random(9))))  # in place of some of its readings
-    yard.quarantine()
-    told = yard.audit(*options(level))
+        driver.load(f"{number}.csv", content(number))
+    driver.load("0.csv", content(7))  # beside the first version
+    driver.load("1.csv", text(rows(1, 5, random.Random(9))))  # in place of some of its readings
+    driver.quarantine()
+    told = driver.audit(*options(level))
     assert (told.code, told.faults, told.report["files"]) == (0, [], 6)
     assert told.report["rows"] == 80
     assert "accounted for" in told.report["verdict"]
@@ -68,8 +70,8 @@ def hold_sound(yard: Yard, level: str) -> None:
 
 
 def _sql(statement: str) -> Act:
-    def act(yard: Yard, file_id: int) -> None:
-        assert yard.sql(statement.replace("{id}", str(file_id))) == 1
+    def act(driver: ProjectDriver, file_id: int) -> None:
+        assert driver.sql(statement.replace("{id}", str(file_id))) == 1
 
     return act
 
@@ -78,13 +80,13 @@ ONE = "WHERE file_id = {id} AND line_no = 5"
 COLUMNS = "sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
 
 
-def _truncate_silver(yard: Yard, file_id: int) -> None:
-    path = yard.silver(file_id)
+def _truncate_silver(driver: ProjectDriver, file_id: int) -> None:
+    path = driver.silver(file_id)
     os.truncate(path, path.stat().st_size - 50)
 
 
-def _change_silver(yard: Yard, file_id: int, **new: pa.Scalar) -> None:
-    path = yard.silver(file_id)
+def _change_silver(driver: ProjectDriver, file_id: int, **new: pa.Scalar) -> None:
+    path = driver.silver(file_id)
     table = pq.read_table(path, partitioning=None)
     for name, value in new.items():
         column = pc.if_else(pc.equal(table["line_no"], 5), value, table[name])
@@ -94,49 +96,49 @@ def _change_silver(yard: Yard, file_id: int, **new: pa.Scalar) -> None:
     pq.write_table(table, path)
 
 
-def _change_silver_value(yard: Yard, file_id: int) -> None:
-    _change_silver(yard, file_id, value=pa.scalar(1.5))
+def _change_silver_value(driver: ProjectDriver, file_id: int) -> None:
+    _change_silver(driver, file_id, value=pa.scalar(1.5))
 
 
-def _change_silver_sensor(yard: Yard, file_id: int) -> None:
-    _change_silver(yard, file_id, sensor_id=pa.scalar("other"))
+def _change_silver_sensor(driver: ProjectDriver, file_id: int) -> None:
+    _change_silver(driver, file_id, sensor_id=pa.scalar("other"))
 
 
-def _cut_silver(yard: Yard, file_id: int) -> None:
-    path = yard.silver(file_id)
+def _cut_silver(driver: ProjectDriver, file_id: int) -> None:
+    path = driver.silver(file_id)
     pq.write_table(pq.read_table(path, partitioning=None).slice(1), path)
 
 
-def _break_page(yard: Yard, file_id: int) -> None:
+def _break_page(driver: ProjectDriver, file_id: int) -> None:
     """The footer is whole, what it leads to is not."""
-    path = yard.silver(file_id)
+    path = driver.silver(file_id)
     data = bytearray(path.read_bytes())
     start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
     data[start : start + 40] = bytes(40)
     path.write_bytes(data)
 
 
-def _flip_landed(yard: Yard, file_id: int) -> None:
-    path = yard.landed(file_id)
+def _flip_landed(driver: ProjectDriver, file_id: int) -> None:
+    path = driver.landed(file_id)
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(data)
 
 
-def _unbalance(yard: Yard, file_id: int) -> None:
-    yard.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
-    yard.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = %s", file_id)
+def _unbalance(driver: ProjectDriver, file_id: int) -> None:
+    driver.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
+    driver.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = %s", file_id)
 
 
-def _copy_silver(yard: Yard, file_id: int) -> None:
-    path = yard.silver(file_id)
+def _copy_silver(driver: ProjectDriver, file_id: int) -> None:
+    path = driver.silver(file_id)
     other = path.parent.with_name("sensor_type=other")
     other.mkdir()
     (other / path.name).write_bytes(path.read_bytes())
 
 
-def _foreign_silver(yard: Yard, file_id: int) -> None:
-    path = yard.silver(file_id)
+def _foreign_silver(driver: ProjectDriver, file_id: int) -> None:
+    path = driver.silver(file_id)
     path.with_name("file-999-v1.parquet").write_bytes(path.read_bytes())
 
 
@@ -254,30 +256,30 @@ WITHOUT_INDEX: dict[str, tuple[Act, str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_it_is_found_at_its_level_and_not_before(yard: Yard, name: str) -> None:
-    hold_found(yard, name)
+def test_it_is_found_at_its_level_and_not_before(driver: ProjectDriver, name: str) -> None:
+    hold_found(driver, name)
 
 
 @pytest.mark.parametrize("name", [*WITHOUT_INDEX, *(n for n in CORRUPTIONS if "row" in n)])
-def test_it_is_found_without_a_unique_index(open_yard: Yard, name: str) -> None:
+def test_it_is_found_without_a_unique_index(open_yard: ProjectDriver, name: str) -> None:
     hold_found(open_yard, name)
 
 
-def hold_found(yard: Yard, name: str) -> None:
+def hold_found(driver: ProjectDriver, name: str) -> None:
     act, level, kind, faults = (CORRUPTIONS | WITHOUT_INDEX)[name]
     for number in range(2):
-        yard.load(f"{number}.csv", content(number))
-    file_id = yard.load("victim.csv", content(9))
-    act(yard, file_id)
+        driver.load(f"{number}.csv", content(number))
+    file_id = driver.load("victim.csv", content(9))
+    act(driver, file_id)
     place = LEVELS.index(level)
     if place:
-        before = yard.audit(*options(LEVELS[place - 1]))
+        before = driver.audit(*options(LEVELS[place - 1]))
         assert (before.code, before.faults) == (0, [])
-    told = yard.audit(*options(level))
+    told = driver.audit(*options(level))
     assert (told.code, told.faults) == (1, faults.split())
     assert told.kinds == {kind: len(faults.split())}
     assert {f["file_id"] for f in told.report["findings"]} <= {file_id, 999}
     assert all(f["do"] for f in told.report["findings"])
     if level != "--deep":
-        deepest = yard.audit("--checksum")
+        deepest = driver.audit("--checksum")
         assert deepest.kinds.get(kind, 0) >= 1

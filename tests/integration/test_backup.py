@@ -16,14 +16,14 @@ import psycopg
 import pytest
 import warm
 from fleet import HEAD
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 from sensorflow.adapters.postgres import dump, migrate
 from sensorflow.backup import folder as folders
-from sensorflow.backup.make import Done, make
+from sensorflow.backup.make import BackupResult, make
 from sensorflow.cli.backup import tools
+from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
 
 Progress = Callable[[str, int, int], object]
@@ -60,18 +60,18 @@ main()
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
     made = opened(project, database)
     yield made
     made.close()
 
 
-def opened(project: Path, database: str) -> Yard:
-    return Yard(project, database, {"max_rejects": "60%"}, profiles=MENDED)
+def opened(project: Path, database: str) -> ProjectDriver:
+    return ProjectDriver(project, database, {"max_rejects": "60%"}, profiles=MENDED)
 
 
 def run(
-    yard: Yard,
+    driver: ProjectDriver,
     *words: str,
     url: str = "",
     code: int = 0,
@@ -79,14 +79,14 @@ def run(
     env: Mapping[str, str] | None = None,
 ) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
-    given = {**clean, "SENSORFLOW_DATABASE_URL": url or yard.database, **(env or {})}
+    given = {**clean, "SENSORFLOW_DATABASE_URL": url or driver.database, **(env or {})}
     if program:
         command = [sys.executable, *program, *words]
         done = subprocess.run(
-            command, cwd=yard.project, env=given, capture_output=True, check=False
+            command, cwd=driver.project, env=given, capture_output=True, check=False
         )
     else:
-        done = warm.run(["sensorflow", *words], given, yard.project)
+        done = warm.run(["sensorflow", *words], given, driver.project)
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == code, said
     assert "Traceback" not in said
@@ -112,57 +112,64 @@ def rights(url: str) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def fill(yard: Yard) -> dict[str, int]:
+def fill(driver: ProjectDriver) -> dict[str, int]:
     """A file of each kind."""
-    made = {"plain": yard.load("plain.csv", content(1)), "undone": yard.load("u.csv", content(2))}
-    assert yard.arrive("again.csv", content(1)) == made["plain"]
+    made = {
+        "plain": driver.load("plain.csv", content(1)),
+        "undone": driver.load("u.csv", content(2)),
+    }
+    assert driver.arrive("again.csv", content(1)) == made["plain"]
     lines = ROW.format(0, 1), ROW.format(1, '"2,5"'), ROW.format(2, 3)
-    made["rejects"] = yard.load("r.csv", (HEAD + "".join(lines)).encode())
-    made["first"] = yard.load("c.csv", content(3))
-    made["corrected"] = yard.load("c.csv", content(3, 12))
-    made["bad"] = yard.quarantine()
-    made["taken out"] = yard.load("t.csv", content(4))
-    undo(yard.ledger, yard.world.lake, yard.world.landing, made["taken out"], "wrong")
-    made["late"] = yard.load("late.csv", content(5))
-    made["waiting"] = yard.arrive("w.csv", content(6))
-    tidy(yard.ledger, yard.world.lake, yard.world.landing)
+    made["rejects"] = driver.load("r.csv", (HEAD + "".join(lines)).encode())
+    made["first"] = driver.load("c.csv", content(3))
+    made["corrected"] = driver.load("c.csv", content(3, 12))
+    made["bad"] = driver.quarantine()
+    made["taken out"] = driver.load("t.csv", content(4))
+    undo(driver.ledger, driver.services.lake, driver.services.landing, made["taken out"], "wrong")
+    made["late"] = driver.load("late.csv", content(5))
+    made["waiting"] = driver.arrive("w.csv", content(6))
+    collect_garbage(driver.ledger, driver.services.lake, driver.services.landing)
     return made
 
 
-def backed_up(yard: Yard, target: Path, meanwhile: Progress = lambda *_: None) -> Done:
-    url = yard.database
-    project = {"sensorflow.toml": yard.config}
-    return make(yard.settings, url, tools(url), target, project, meanwhile)
+def backed_up(
+    driver: ProjectDriver, target: Path, meanwhile: Progress = lambda *_: None
+) -> BackupResult:
+    url = driver.database
+    project = {"sensorflow.toml": driver.config}
+    return make(driver.settings, url, tools(url), target, project, meanwhile)
 
 
 def test_what_is_replayed_corrected_and_undone_meanwhile_is_restored_as_it_was(
-    yard: Yard, empty_database: str, tmp_path: Path
+    driver: ProjectDriver, empty_database: str, tmp_path: Path
 ) -> None:
-    made, world = fill(yard), yard.world
-    before = readings(yard.database)
+    made, services = fill(driver), driver.services
+    before = readings(driver.database)
 
     def meanwhile(what: str, number: int, _total: int) -> None:
         if (what, number) != ("files", 1):
             return
         for name in ("undone", "late"):
-            undo(yard.ledger, world.lake, world.landing, made[name], "meanwhile")
-        assert yard.ledger.replay(made["rejects"], "mended")
-        assert yard.work(made["rejects"]) is Outcome.LOADED
-        yard.load("plain.csv", content(1, 7))
-        yard.load("new.csv", content(7))
-        assert yard.work(made["waiting"]) is Outcome.LOADED
-        assert tidy(yard.ledger, world.lake, world.landing) == 0  # the disk is held
+            undo(driver.ledger, services.lake, services.landing, made[name], "meanwhile")
+        assert driver.ledger.replay(made["rejects"], "mended")
+        assert driver.work(made["rejects"]) is Outcome.LOADED
+        driver.load("plain.csv", content(1, 7))
+        driver.load("new.csv", content(7))
+        assert driver.work(made["waiting"]) is Outcome.LOADED
+        assert (
+            collect_garbage(driver.ledger, services.lake, services.landing) == 0
+        )  # the disk is held
 
-    done = backed_up(yard, tmp_path / "b", meanwhile)
-    assert readings(yard.database) != before
+    done = backed_up(driver, tmp_path / "b", meanwhile)
+    assert readings(driver.database) != before
     assert done.backup.manifest.replays == {str(made["rejects"]): "mended"}
-    assert tidy(yard.ledger, world.lake, world.landing) > 0
+    assert collect_garbage(driver.ledger, services.lake, services.landing) > 0
     where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
-    said = run(yard, *where, url=empty_database)
+    said = run(driver, *where, url=empty_database)
     assert "every one accounted for" in said
     assert "next start: 2 files" in said
     assert readings(empty_database) == before
-    assert rights(empty_database) == rights(yard.database)
+    assert rights(empty_database) == rights(driver.database)
     restored = opened(tmp_path / "p", empty_database)
     assert restored.work(made["rejects"]) is Outcome.LOADED
     assert restored.work(made["waiting"]) is Outcome.LOADED
@@ -172,38 +179,38 @@ def test_what_is_replayed_corrected_and_undone_meanwhile_is_restored_as_it_was(
 
 
 def test_a_killed_backup_is_none_and_the_next_ones_copy_what_is_new(
-    yard: Yard, tmp_path: Path
+    driver: ProjectDriver, tmp_path: Path
 ) -> None:
-    fill(yard)
+    fill(driver)
     target = tmp_path / "b"
-    run(yard, str(target), program=("-c", KILLED), code=-signal.SIGKILL)
+    run(driver, str(target), program=("-c", KILLED), code=-signal.SIGKILL)
     [unfinished] = folders.garbage(target)
-    said = run(yard, "restore", str(target), "--to", str(tmp_path / "p"), code=2)
+    said = run(driver, "restore", str(target), "--to", str(tmp_path / "p"), code=2)
     assert "interrupted" in said
     landed = next((unfinished / "data" / "landing").glob("??/*"))
     inode, name = landed.stat().st_ino, landed.relative_to(unfinished)
-    first = json.loads(run(yard, "backup", str(target), "--json"))
+    first = json.loads(run(driver, "backup", str(target), "--json"))
     assert (Path(first["path"]) / name).stat().st_ino == inode  # taken over, not copied again
     assert folders.garbage(target) == []
-    yard.load("new.csv", content(8))
+    driver.load("new.csv", content(8))
     damage = next((Path(first["path"]) / "data" / "silver").rglob("*.parquet"))
     time.sleep(1.1)  # backups are named by their second
-    second = json.loads(run(yard, "backup", str(target), "--json", "--keep", "1"))
+    second = json.loads(run(driver, "backup", str(target), "--json", "--keep", "1"))
     assert second["shared_files"] == first["files"] - 1 - len(BEGUN) - 1  # dump, notes, settings
     assert second["removed"] == [Path(first["path"]).name]
     assert not damage.exists()
     sums = ["sha256sum", "--check", "--quiet", folders.SUMS]
     assert subprocess.run(sums, cwd=second["path"], check=False).returncode == 0
-    assert "whole" in run(yard, "backup", str(target), "--verify")
-    inside = run(yard, "backup", str(yard.data / "b"), code=2)
+    assert "whole" in run(driver, "backup", str(target), "--verify")
+    inside = run(driver, "backup", str(driver.data / "b"), code=2)
     assert "lies within" in inside
 
 
 def test_a_damaged_backup_is_named_and_nothing_of_it_is_restored(
-    yard: Yard, empty_database: str, tmp_path: Path
+    driver: ProjectDriver, empty_database: str, tmp_path: Path
 ) -> None:
-    fill(yard)
-    path, place = backed_up(yard, tmp_path / "b").backup.path, tmp_path / "p"
+    fill(driver)
+    path, place = backed_up(driver, tmp_path / "b").backup.path, tmp_path / "p"
     silver = next((path / "data" / "silver").rglob("*.parquet"))
     landed = next((path / "data" / "landing").glob("??/*"))
     where = ("restore", str(path), "--to", str(place))
@@ -213,45 +220,45 @@ def test_a_damaged_backup_is_named_and_nothing_of_it_is_restored(
         name = str(victim.relative_to(path))
         assert list(folders.verify(folders.read(path))) == [f"{name}: changed"]
         if victim is silver:
-            said = run(yard, *where, url=empty_database, code=2)
+            said = run(driver, *where, url=empty_database, code=2)
             assert f"{name}: changed; nothing was restored" in said
-            assert name in run(yard, "restore", str(path), "--check", code=1)
+            assert name in run(driver, "restore", str(path), "--check", code=1)
         victim.unlink()
         assert list(folders.verify(folders.read(path))) == [f"{name}: missing"]
         victim.write_bytes(kept)
     assert not place.exists()
     assert dump.contents(empty_database) == ([], False)
-    yard.landed(1).unlink()
+    driver.landed(1).unlink()
     time.sleep(1.1)
-    said = run(yard, "backup", str(tmp_path / "other"), code=1)
+    said = run(driver, "backup", str(tmp_path / "other"), code=1)
     assert "missing: landing/" in said
 
 
 def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
-    yard: Yard, empty_database: str, tmp_path: Path
+    driver: ProjectDriver, empty_database: str, tmp_path: Path
 ) -> None:
-    fill(yard)
-    before, place = readings(yard.database), tmp_path / "p"
-    migrate.downgrade(yard.database, "0010")  # as an older version made it
-    backup = backed_up(yard, tmp_path / "b").backup
+    fill(driver)
+    before, place = readings(driver.database), tmp_path / "p"
+    migrate.downgrade(driver.database, "0010")  # as an older version made it
+    backup = backed_up(driver, tmp_path / "b").backup
     where = ("restore", str(tmp_path / "b"), "--to", str(place))
-    assert "is not empty" in run(yard, *where, code=2)
-    assert "holds data (landing/" in run(yard, "restore", str(tmp_path / "b"), code=2)
+    assert "is not empty" in run(driver, *where, code=2)
+    assert "holds data (landing/" in run(driver, "restore", str(tmp_path / "b"), code=2)
     assert folders.read(backup.path) == backup
     for step in ("fill", "place"):
         program = ("-c", STOPPED, step)
-        run(yard, *where, url=empty_database, program=program, code=-signal.SIGKILL)
+        run(driver, *where, url=empty_database, program=program, code=-signal.SIGKILL)
         env = {"SENSORFLOW_CONFIG": str(place / "sensorflow.toml")}
         if step == "place":
-            said = run(yard, "status", code=2, env=env)
+            said = run(driver, "status", code=2, env=env)
             assert "is not finished" in said
-    assert "every one accounted for" in run(yard, *where, url=empty_database)
+    assert "every one accounted for" in run(driver, *where, url=empty_database)
     assert migrate.current(empty_database) == migrate.head()
     assert readings(empty_database) == before
-    assert "holds data" in run(yard, *where, url=empty_database, code=2)
+    assert "holds data" in run(driver, *where, url=empty_database, code=2)
     folders.write_manifest(backup.path, replace(backup.manifest, revision="9999"))
     other = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "q"))
-    assert "upgrade sensorflow" in run(yard, *other, url=empty_database, code=2)
+    assert "upgrade sensorflow" in run(driver, *other, url=empty_database, code=2)
 
 
 def resealed(path: Path, line: bytes) -> None:
@@ -263,36 +270,38 @@ def resealed(path: Path, line: bytes) -> None:
 
 
 def test_a_backup_that_leads_out_of_its_folder_is_refused(
-    yard: Yard, empty_database: str, tmp_path: Path
+    driver: ProjectDriver, empty_database: str, tmp_path: Path
 ) -> None:
-    fill(yard)
-    path = backed_up(yard, tmp_path / "b").backup.path
+    fill(driver)
+    path = backed_up(driver, tmp_path / "b").backup.path
     kept = {name: (path / name).read_bytes() for name in (folders.SUMS, folders.MANIFEST)}
     outside, where = tmp_path / "theirs", ("restore", str(path), "--to", str(tmp_path / "p"))
     outside.write_text("theirs")
     for name in ("data/landing/../../../theirs", "/etc/passwd", "data//x"):
         resealed(path, folders.sum_line("0" * 64, name))
-        assert "points outside of the backup" in run(yard, *where, url=empty_database, code=2)
+        assert "points outside of the backup" in run(driver, *where, url=empty_database, code=2)
         for each, content_ in kept.items():
             (path / each).write_bytes(content_)
     victim = next((path / "data" / "landing").glob("??/*"))
     victim.unlink()
     victim.symlink_to(outside)
-    assert "symbolic link" in run(yard, *where, url=empty_database, code=2)
+    assert "symbolic link" in run(driver, *where, url=empty_database, code=2)
     assert outside.read_text() == "theirs"
     assert not (tmp_path / "p").exists()
 
 
-def test_a_damaged_backup_is_not_passed_on_to_the_next(yard: Yard, tmp_path: Path) -> None:
-    fill(yard)
-    path = backed_up(yard, tmp_path / "b").backup.path
+def test_a_damaged_backup_is_not_passed_on_to_the_next(
+    driver: ProjectDriver, tmp_path: Path
+) -> None:
+    fill(driver)
+    path = backed_up(driver, tmp_path / "b").backup.path
     victim = next((path / "data" / "landing").glob("??/*"))
     relative, stat = victim.relative_to(path), victim.stat()
     victim.write_bytes(bytes(stat.st_size))
     os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a disk that forgets
-    assert f"damaged: {victim}" in run(yard, "backup", str(tmp_path / "b"), "--verify", code=1)
+    assert f"damaged: {victim}" in run(driver, "backup", str(tmp_path / "b"), "--verify", code=1)
     time.sleep(1.1)
-    second = backed_up(yard, tmp_path / "b")
+    second = backed_up(driver, tmp_path / "b")
     assert list(folders.verify(second.backup)) == []
     assert (second.backup.path / relative).stat().st_ino != stat.st_ino
     assert second.tally.shared > 0
@@ -301,7 +310,7 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(yard: Yard, tmp_path: Pat
     theirs.parent.mkdir()
     theirs.write_text("theirs")
     time.sleep(1.1)
-    third = backed_up(yard, tmp_path / "b")
+    third = backed_up(driver, tmp_path / "b")
     assert third.notes == [f"{second.backup.path} is damaged; nothing is shared with it"]
     assert list(folders.verify(third.backup)) == []
     folders.prune(tmp_path / "b", 1)
@@ -310,19 +319,22 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(yard: Yard, tmp_path: Pat
 
 
 def test_profile_files_are_in_it_or_named(
-    yard: Yard, empty_database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    driver: ProjectDriver,
+    empty_database: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    own = yard.config.parent / "own.toml"
+    own = driver.config.parent / "own.toml"
     theirs = tmp_path_factory.mktemp("theirs") / "theirs.toml"
     for file in (own, theirs):
         file.write_text('format = "csv"\ntime = "t"\nsensor = "s"\ntype = "k"\nvalue = "v"\n')
-    fill(yard)
-    with yard.config.open("a") as settings:
+    fill(driver)
+    with driver.config.open("a") as settings:
         settings.write('[profiles.mine]\nextends = "own.toml"\n')
         settings.write(f'[profiles.other]\nextends = "{theirs}"\n')
-    made = json.loads(run(yard, "backup", str(tmp_path / "b"), "--json"))
+    made = json.loads(run(driver, "backup", str(tmp_path / "b"), "--json"))
     assert [note.partition(" ")[0] for note in made["notes"]] == [str(theirs)]
     own.unlink()
     where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
-    assert "every one accounted for" in run(yard, *where, url=empty_database)
+    assert "every one accounted for" in run(driver, *where, url=empty_database)
     assert (tmp_path / "p" / "own.toml").is_file()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from yard import Yard
+from project_driver import ProjectDriver
 
 import sensorflow
 from sensorflow import Client, SensorflowError
@@ -23,16 +23,16 @@ def row(minute: int, value: object, sensor: str = "tank-7", kind: str = "tempera
 
 
 @pytest.fixture
-def yard(project: Path, emptied: str) -> Iterator[Yard]:
-    made = Yard(project, emptied, {"max_rejects": "60%"})
+def driver(project: Path, emptied: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, emptied, {"max_rejects": "60%"})
     made.load("a.csv", HEAD + row(2, 3) + row(0, 1) + row(1, "x") + row(1, 2, "tank-8"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def client(yard: Yard) -> Iterator[Client]:
-    with Client(yard.project) as made:
+def client(driver: ProjectDriver) -> Iterator[Client]:
+    with Client(driver.project) as made:
         yield made
 
 
@@ -41,8 +41,8 @@ def refused(error: pytest.ExceptionInfo[SensorflowError]) -> str:
     return f"{str(error.value.code).split()[0]} {error.value}"
 
 
-def test_files_are_listed_with_their_account(yard: Yard, client: Client) -> None:
-    yard.quarantine("bad.csv")
+def test_files_are_listed_with_their_account(driver: ProjectDriver, client: Client) -> None:
+    driver.quarantine("bad.csv")
     bad, good = client.files()
     assert (good.name, good.state, good.read, good.loaded, good.rejected) == (
         "a.csv",
@@ -92,12 +92,14 @@ def test_readings_are_chosen_by_time_sensor_type_and_source(client: Client) -> N
     assert count(START, START) == 0
 
 
-def test_readings_of_every_value_and_time_come_through(yard: Yard, client: Client) -> None:
+def test_readings_of_every_value_and_time_come_through(
+    driver: ProjectDriver, client: Client
+) -> None:
     times = ("1970-01-01T00:00:00Z", "2026-02-01T00:00:00.000001Z", "2199-12-31T23:59:59.999999Z")
     rows = (f"{time},Ö,k,-1e-308,°\n".encode() for time in times)
-    file_id = yard.load("far.csv", HEAD + b"".join(rows))
-    yard.sql("UPDATE raw_readings SET value = 'NaN', quality = 7 WHERE ts < '1971-01-01Z'")
-    yard.sql("UPDATE raw_readings SET value = '-Infinity', unit = '' WHERE ts > '2199-01-01Z'")
+    file_id = driver.load("far.csv", HEAD + b"".join(rows))
+    driver.sql("UPDATE raw_readings SET value = 'NaN', quality = 7 WHERE ts < '1971-01-01Z'")
+    driver.sql("UPDATE raw_readings SET value = '-Infinity', unit = '' WHERE ts > '2199-01-01Z'")
     found = client.readings("1900-01-01T00:00Z", "2300-01-01T00:00Z", sensor="Ö").to_table()
     assert [str(v) for v in found["value"].to_pylist()] == ["nan", "-1e-308", "-inf"]
     micros = [0, 1_769_904_000_000_001, 7_258_118_399_999_999]
@@ -108,32 +110,32 @@ def test_readings_of_every_value_and_time_come_through(yard: Yard, client: Clien
 
 
 def test_readings_stream_by_a_cursor_of_one_snapshot(
-    yard: Yard, client: Client, monkeypatch: pytest.MonkeyPatch
+    driver: ProjectDriver, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored, "_FETCH", "FETCH FORWARD 2 FROM readings")
     batches = client.readings(START, END)
     reader = iter(batches)
     assert len(next(reader)) == 2
-    yard.load("b.csv", HEAD + row(3, 4))
+    driver.load("b.csv", HEAD + row(3, 4))
     assert [len(batch) for batch in reader] == [1]
     assert sum(map(len, batches)) == 4  # each iteration begins anew
     assert batches.reader().read_all().num_rows == 4
 
 
-def test_a_stream_that_is_left_ends_its_session(yard: Yard, client: Client) -> None:
+def test_a_stream_that_is_left_ends_its_session(driver: ProjectDriver, client: Client) -> None:
     reader = iter(client.readings(START, END))
     next(reader)
     waits = (
         "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ '^FETCH'"
     )
     waits += " AND datname = current_database()"
-    assert yard.sql(waits) == 1
+    assert driver.sql(waits) == 1
     del reader
-    assert yard.sql(waits) == 0
+    assert driver.sql(waits) == 0
 
 
-def test_rejects_of_one_file_and_of_all(yard: Yard, client: Client) -> None:
-    yard.load("b.csv", HEAD + row(5, "y") + row(6, 1))
+def test_rejects_of_one_file_and_of_all(driver: ProjectDriver, client: Client) -> None:
+    driver.load("b.csv", HEAD + row(5, "y") + row(6, 1))
     found = client.rejects().to_pandas()
     assert list(found["file"]) == ["b.csv", "a.csv"]
     [one] = client.rejects("a.csv").to_table().to_pylist()
@@ -145,26 +147,26 @@ def test_rejects_of_one_file_and_of_all(yard: Yard, client: Client) -> None:
     assert client.rejects(source="plant", since="2199-01-01T00:00Z").to_table().num_rows == 0
 
 
-def test_undo_and_replay_say_what_they_did(yard: Yard, client: Client) -> None:
-    [undone] = client.undo("a.csv", why="wrong sensor")
+def test_undo_and_replay_say_what_they_did(driver: ProjectDriver, client: Client) -> None:
+    [undone] = client.undo("a.csv", reason="wrong sensor")
     assert (undone.done, undone.rows, undone.file.name) == (True, 3, "a.csv")
     assert client.readings(START, END).to_table().num_rows == 0
     [again] = client.undo(undone.file.id)
-    assert (again.done, again.why) == (False, "it is undone, not loaded")
+    assert (again.done, again.reason) == (False, "it is undone, not loaded")
     [replayed] = client.replay("a.csv")
     assert replayed.done
     assert client.file("a.csv").state == "pending"
     [refused] = client.replay(undone.file.id)
-    assert (refused.done, refused.why) == (False, "it is pending")
-    yard.work(undone.file.id)
+    assert (refused.done, refused.reason) == (False, "it is pending")
+    driver.work(undone.file.id)
     assert client.file("a.csv").loaded == 3
     assert client.replay(source="plant", state="quarantined") == []
 
 
 def test_the_status_says_where_files_are_and_whether_all_is_well(
-    yard: Yard, client: Client
+    driver: ProjectDriver, client: Client
 ) -> None:
-    yard.quarantine("bad.csv")
+    driver.quarantine("bad.csv")
     found = client.status("plant")
     assert (found.totals["plant"].loaded, found.totals["plant"].quarantined) == (1, 1)
     assert (found.balanced, found.well) == (True, False)  # no daemon and no worker runs
@@ -172,11 +174,11 @@ def test_the_status_says_where_files_are_and_whether_all_is_well(
     assert "daemon" in found.health
 
 
-def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
+def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
     found = client.audit("checksum", source="plant")
     assert found.verdict == "audit: 1 file, 3 readings: every one accounted for"
     assert (found.is_clean, found.files, found.readings) == (True, 1, 3)
-    yard.sql("DELETE FROM raw_readings WHERE sensor_id = 'tank-8'")
+    driver.sql("DELETE FROM raw_readings WHERE sensor_id = 'tank-8'")
     found = client.audit()
     assert (found.is_clean, [f.kind for f in found.findings]) == (False, ["lost"])
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from patience import PATIENCE
-from yard import Yard
+from project_driver import ProjectDriver
 
 from sensorflow.cli import main
 from sensorflow.flow.outcomes import Outcome
@@ -25,7 +25,7 @@ HEAD = b"time,sensor,type,value,unit\n"
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandOutput:
     code: int
     out: str
     err: str
@@ -35,18 +35,18 @@ class Said:
         return json.loads(self.out)
 
 
-Run = Callable[..., Said]
+Run = Callable[..., CommandOutput]
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
     """A loaded file in two versions, one in quarantine, and one that was undone."""
-    made = Yard(project, database, {"retention": {"rows": "2y"}, "silent_after": "1h"})
+    made = ProjectDriver(project, database, {"retention": {"rows": "2y"}, "silent_after": "1h"})
     made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 2))
     made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 3) + b'"cut\n' + row(2, 4) * 12)
     made.quarantine("bad.csv", HEAD + row(5, "x") + row(6, "y") + row(7, 1))
     gone = made.load("gone.csv", HEAD + row(8, 1))
-    undo(made.ledger, made.world.lake, made.world.landing, gone, "wrong sensor")
+    undo(made.ledger, made.services.lake, made.services.landing, gone, "wrong sensor")
     yield made
     made.close()
 
@@ -56,16 +56,18 @@ def row(minute: int, value: object) -> bytes:
 
 
 @pytest.fixture
-def run(yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("SENSORFLOW_CONFIG", str(yard.config))
+def run(
+    driver: ProjectDriver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    monkeypatch.setenv("SENSORFLOW_CONFIG", str(driver.config))
 
-    def run(*words: str) -> Said:
+    def run(*words: str) -> CommandOutput:
         monkeypatch.setattr(sys, "argv", ["sensorflow", *words])
         capsys.readouterr()  # the log of what was loaded
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
+        return CommandOutput(int(ended.value.code or 0), out, err)
 
     return run
 
@@ -158,9 +160,9 @@ def test_filters_and_cuts(run: Run) -> None:
 
 
 def test_a_name_with_a_line_break_is_shown_in_one_line_and_is_the_file_s_own(
-    run: Run, yard: Yard
+    run: Run, driver: ProjectDriver
 ) -> None:
-    yard.load("new\nline.csv", HEAD + row(20, 1))
+    driver.load("new\nline.csv", HEAD + row(20, 1))
     for name in ("new\nline.csv", "new\nline.csv@1"):
         said = run("files", "show", name)
         assert said.code == 0, said
@@ -170,7 +172,7 @@ def test_a_name_with_a_line_break_is_shown_in_one_line_and_is_the_file_s_own(
         assert "same bytes" not in said.out
 
 
-def test_accounts_add_up_in_every_state(run: Run, yard: Yard) -> None:
+def test_accounts_add_up_in_every_state(run: Run, driver: ProjectDriver) -> None:
     for one in run("files", "ls", "--json").json:
         rows = one["rows"]
         parts = ("loaded", "rejected", "duplicate", "not_loaded")
@@ -186,34 +188,34 @@ def test_accounts_add_up_in_every_state(run: Run, yard: Yard) -> None:
     parts = ("loaded", "rejected", "duplicate", "not_loaded")
     assert sums["rows_read"] == sum(sums[f"rows_{part}"] for part in parts)
     assert (sums["rows_quarantined"], sums["rows_undone"], said["balanced"]) == (1, 1, True)
-    yard.sql("UPDATE files SET checksum = 0 WHERE id = 1")  # as of no readings at all
+    driver.sql("UPDATE files SET checksum = 0 WHERE id = 1")  # as of no readings at all
     assert run("files", "show", "1", "--json").json["checksum"] == "0"
-    yard.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
-    yard.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = 1")
+    driver.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
+    driver.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = 1")
     assert "WRONG" in run("status").out
 
 
-def test_where_a_reading_came_from(run: Run, yard: Yard) -> None:
+def test_where_a_reading_came_from(run: Run, driver: ProjectDriver) -> None:
     [one] = run("files", "of-row", "tank-7", "temperature", "2026-01-31 12:01:00+00", "--json").json
     assert (one["name"], one["version"], one["line"], one["value"]) == ("sub/first.csv", 2, 3, 3.0)
     assert one["text"] == row(1, 3).decode().rstrip()
     assert one["profile"] == "long"
-    packed = yard.load("packed.csv.gz", gzip.compress(HEAD + row(20, 1) + row(21, 5)))
+    packed = driver.load("packed.csv.gz", gzip.compress(HEAD + row(20, 1) + row(21, 5)))
     place = ("files", "of-row", "tank-7", "temperature", "2026-01-31T13:21+01:00", "--json")
     assert run(*place).json[0]["text"] == row(21, 5).decode().rstrip()
-    yard.sql("UPDATE files SET expired = '{landing}' WHERE id = %s", packed)
+    driver.sql("UPDATE files SET expired = '{landing}' WHERE id = %s", packed)
     [one] = run(*place).json
     assert (one["text"], one["line"]) == (None, 3)
     assert "retention" in one["why"]
 
 
-def test_status_says_how_far_behind_and_who_is_silent(run: Run, yard: Yard) -> None:
-    yard.sql("UPDATE files SET registered_at = now() - interval '2 hours'")
+def test_status_says_how_far_behind_and_who_is_silent(run: Run, driver: ProjectDriver) -> None:
+    driver.sql("UPDATE files SET registered_at = now() - interval '2 hours'")
     run("replay", "gone.csv")
     assert run("status", "--json").json["activity"]["plant"]["oldest"] < 7000  # since the replay
-    assert yard.work(4) is Outcome.LOADED
-    yard.arrive("late.csv", HEAD + row(9, 1))
-    yard.sql(
+    assert driver.work(4) is Outcome.LOADED
+    driver.arrive("late.csv", HEAD + row(9, 1))
+    driver.sql(
         "UPDATE files SET registered_at = now() - interval '2 hours' WHERE key_text = 'late.csv'"
     )
     found = run("status", "--json").json
@@ -223,22 +225,22 @@ def test_status_says_how_far_behind_and_who_is_silent(run: Run, yard: Yard) -> N
     assert activity["rows_per_second"] > 0
     assert activity["last_reading"] == "2026-01-31T12:08:00+00:00"
     assert found["silent"] == {}
-    yard.sql("UPDATE files SET landed_at = landed_at - interval '2 hours'")
-    yard.sql("UPDATE arrivals SET at = at - interval '2 hours'")
+    driver.sql("UPDATE files SET landed_at = landed_at - interval '2 hours'")
+    driver.sql("UPDATE arrivals SET at = at - interval '2 hours'")
     said = run("status", "--check")
     assert said.code == 1
     assert "silent: no file of plant has arrived for 2 hours" in said.out
 
 
-def test_a_quarantined_file_is_replayed_by_its_name(run: Run, yard: Yard) -> None:
+def test_a_quarantined_file_is_replayed_by_its_name(run: Run, driver: ProjectDriver) -> None:
     assert run("quarantine", "replay", "gone.csv").code == 1
     assert run("quarantine", "replay", "bad.csv").code == 0
-    assert yard.work(3) is Outcome.CONDEMNED
+    assert driver.work(3) is Outcome.DEAD_LETTERED
 
 
-def test_a_watch_appends_lines_and_ends_with_control_c(yard: Yard) -> None:
+def test_a_watch_appends_lines_and_ends_with_control_c(driver: ProjectDriver) -> None:
     command = [sys.executable, "-m", "sensorflow", "status", "--watch", "0.2"]
-    env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config)}
     with subprocess.Popen(
         command,
         env=env,
@@ -256,9 +258,11 @@ def test_a_watch_appends_lines_and_ends_with_control_c(yard: Yard) -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"), [("--source p", "plant"), ("--state q", "quarantined")]
 )
-def test_a_shell_completes_sources_and_states(yard: Yard, typed: str, expected: str) -> None:
+def test_a_shell_completes_sources_and_states(
+    driver: ProjectDriver, typed: str, expected: str
+) -> None:
     words = f"sensorflow files ls {typed}"
-    env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config), "COMP_WORDS": words}
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config), "COMP_WORDS": words}
     env |= {"COMP_CWORD": "4", "_SENSORFLOW_COMPLETE": "complete_bash"}
     command = [str(Path(sys.executable).parent / "sensorflow")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

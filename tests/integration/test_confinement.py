@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.layers.local import LocalLayers
 from sensorflow.adapters.local.places import below
@@ -51,14 +51,14 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield Path(elsewhere) / "archive"
 
 
-def feed(tmp_path: Path, archive: Path, **source: Any) -> Folder:
+def feed(tmp_path: Path, archive: Path, **source: Any) -> DropFolder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
     rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
-    return Folder("plant", root, rules, archive)
+    return DropFolder("plant", root, rules, archive)
 
 
-def landed(f: Folder, key: bytes) -> Stat:
+def landed(f: DropFolder, key: bytes) -> Stat:
     with f.open(key) as stream:
         return stat_of(stream)
 
@@ -103,7 +103,7 @@ def test_what_is_swapped_in_while_a_file_is_put_away_is_neither_read_nor_removed
         move(*arguments, **options)
 
     monkeypatch.setattr(os, "rename", late)
-    f.put_away([(b"a.csv", stat)], DAY)
+    f.dispose([(b"a.csv", stat)], DAY)
     assert "secret" not in files(archive).values()
     assert os.path.lexists(path)
     assert files(f.root) == ({"a.csv": "secret"} if plant is put_hard_link else {})
@@ -158,7 +158,7 @@ def test_a_hold_that_is_no_folder_is_left_alone(
     hold.symlink_to(secret.parent) if what == "link" else hold.write_text("")
     (f.root / "a.csv").write_text("mine")
     f.recover(lambda _key, _stream: True, DAY)
-    assert list(f.put_away([(b"a.csv", landed(f, b"a.csv"))], DAY)) == [b"a.csv"]
+    assert list(f.dispose([(b"a.csv", landed(f, b"a.csv"))], DAY)) == [b"a.csv"]
     assert files(secret.parent) == {"secret.csv": "secret"}
     assert (f.root / "a.csv").read_text() == "mine"
 
@@ -177,7 +177,7 @@ def test_a_folder_that_becomes_a_link_between_two_steps_is_not_entered(
         pass
     with pytest.raises(Gone):
         f.stat(key)
-    f.put_away([(key, stat)], DAY)
+    f.dispose([(key, stat)], DAY)
     assert secret.read_text() == "secret"
     assert files(archive) == {}
 
@@ -204,9 +204,9 @@ def test_a_link_in_the_archive_leads_nowhere(tmp_path: Path, secret: Path, step:
     (f.root / "deep" / "a.csv").write_text("mine")
     (archive / step).parent.mkdir(parents=True)
     (archive / step).symlink_to(secret.parent)
-    [(key, why)] = f.put_away([(b"deep/a.csv", landed(f, b"deep/a.csv"))], DAY).items()
+    [(key, reason)] = f.dispose([(b"deep/a.csv", landed(f, b"deep/a.csv"))], DAY).items()
     assert key == b"deep/a.csv"
-    assert f"{DAY}/deep" in why
+    assert f"{DAY}/deep" in reason
     assert files(secret.parent) == {"secret.csv": "secret"}
     assert "mine" in files(f.root).values()
 
@@ -218,7 +218,7 @@ def test_a_name_in_the_archive_that_is_a_link_is_not_written_through(
     (archive / f"{DAY}").mkdir(parents=True)
     (archive / f"{DAY}" / "a.csv").symlink_to(secret)
     (f.root / "a.csv").write_text("mine")
-    f.put_away([(b"a.csv", landed(f, b"a.csv"))], DAY)
+    f.dispose([(b"a.csv", landed(f, b"a.csv"))], DAY)
     assert files(archive) == {"a~2.csv": "mine"}
     assert secret.read_text() == "secret"
 

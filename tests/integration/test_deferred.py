@@ -16,17 +16,17 @@ import pytest
 import typer
 import warm
 from patience import PATIENCE
+from project_driver import ProjectDriver, content
 from samples import add, batch, claim, load, state
-from yard import Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.postgres import closing, settle
-from sensorflow.adapters.postgres.closing import Outcome
+from sensorflow.adapters.postgres import index_mode, sealing
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.adapters.postgres.sealing import SealOutcome
 from sensorflow.cli.doctor import doctor
 from sensorflow.core.keys import keys
 from sensorflow.core.states import State
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Load
@@ -39,7 +39,7 @@ WEEK = timedelta(days=7)
 @pytest.fixture
 def deferred(database: str) -> str:
     """The URL of a database that is for it."""
-    assert "dropped" in str(settle.settle(database, True))
+    assert "dropped" in str(index_mode.set_index_mode(database, True))
     return database
 
 
@@ -65,8 +65,8 @@ def count(url: str) -> int:
     return int(sql(url, "SELECT count(*) FROM raw_readings")[0][0])
 
 
-def close(url: str) -> list[closing.Closing]:
-    return list(closing.close(url, [m for m in closing.months(url, WEEK) if m.due]))
+def close(url: str) -> list[sealing.SealResult]:
+    return list(sealing.seal(url, [m for m in sealing.months(url, WEEK) if m.due]))
 
 
 BRIN, UNIQUE = "brin (file_id, ts)", "btree (ts, dedupe_key)"
@@ -78,10 +78,10 @@ def test_a_month_has_a_coarse_index_until_it_is_closed(
 ) -> None:
     load(ledger, claim(ledger, add(ledger)), batch(3))
     assert {text.partition(" WITH")[0] for text in indexes(deferred)} == {BRIN}
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
     assert {text.partition(" WITH")[0] for text in indexes(deferred)} == {BRIN, UNIQUE, READING}
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
-    assert [m.closed for m in closing.months(deferred, WEEK)] == [True]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
+    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True]
 
 
 def test_a_late_file_goes_into_a_closed_month_and_new_months_stay_open(
@@ -95,7 +95,7 @@ def test_a_late_file_goes_into_a_closed_month_and_new_months_stay_open(
     given = [(silver, keys(silver, "plant/b.csv")) for silver in (both, december)]
     plan = Load(Counts(read=9), OnChange.SUPERSEDE, "p", "h", "0", ())
     assert ledger.load(claim(ledger, late), given, plan).counts.loaded == 9
-    assert [m.closed for m in closing.months(deferred, WEEK)] == [True, False]
+    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True, False]
 
 
 def test_a_closed_month_keeps_out_what_is_there_already(
@@ -130,13 +130,13 @@ def test_a_doubled_row_is_named_and_left_there(deferred: str, ledger: PostgresLe
     load(ledger, claim(ledger, file_id), batch(3))
     sql(deferred, DOUBLE)
     (done,) = close(deferred)
-    assert (done.outcome, done.total) == (Outcome.DOUBLED, 1)
+    assert (done.outcome, done.total) == (SealOutcome.DUPLICATES, 1)
     assert str(done.rows[0]) == (
         f"2023-11-14T22:13:21+00:00 s temperature: file {file_id} line 1, file {file_id} line 1"
     )
     assert count(deferred) == 4
     assert UNIQUE not in indexes(deferred)
-    assert closing.months(deferred, WEEK)[0].doubled_at is not None
+    assert sealing.months(deferred, WEEK)[0].doubled_at is not None
 
 
 def test_of_many_doubled_rows_twenty_are_named_and_all_are_counted(
@@ -154,18 +154,18 @@ def test_a_month_that_is_being_loaded_is_left_for_later(
     load(ledger, claim(ledger, add(ledger)), batch(3))
     with psycopg.connect(deferred) as loader:
         loader.execute(DOUBLE)  # type: ignore[arg-type]
-        assert [done.outcome for done in close(deferred)] == [Outcome.LOADING]
+        assert [done.outcome for done in close(deferred)] == [SealOutcome.LOADING]
         loader.rollback()
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
 
 
 def test_two_closers_do_not_collide(deferred: str, ledger: PostgresLedger) -> None:
     load(ledger, claim(ledger, add(ledger)), batch(3))
     with psycopg.connect(deferred) as other:
         other.execute("SELECT close_reading_partition('2023-11-01Z')")
-        assert [done.outcome for done in close(deferred)] == [Outcome.ANOTHER]
+        assert [done.outcome for done in close(deferred)] == [SealOutcome.BUSY]
         other.commit()
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
     assert len(indexes(deferred)) == 3
 
 
@@ -176,9 +176,9 @@ def test_a_broken_index_is_built_again(deferred: str, ledger: PostgresLedger) ->
     with pytest.raises(psycopg.errors.UniqueViolation):
         sql(deferred, f"CREATE UNIQUE INDEX CONCURRENTLY {PART}_uq ON {PART} (ts, dedupe_key)")
     sql(deferred, "DELETE FROM raw_readings WHERE ctid = '(0,4)'")
-    assert [m.closed for m in closing.months(deferred, WEEK)] == [False]
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
-    assert [m.closed for m in closing.months(deferred, WEEK)] == [True]
+    assert [m.closed for m in sealing.months(deferred, WEEK)] == [False]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
+    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True]
 
 
 def test_a_closer_that_is_killed_leaves_nothing_behind(
@@ -189,7 +189,7 @@ def test_a_closer_that_is_killed_leaves_nothing_behind(
         killed.execute("SELECT close_reading_partition('2023-11-01Z')")
         killed.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert len(indexes(deferred)) == 1
-    assert [done.outcome for done in close(deferred)] == [Outcome.CLOSED]
+    assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
 
 
 def test_beat_closes_what_is_over_and_quiet(deferred: str, ledger: PostgresLedger) -> None:
@@ -199,7 +199,7 @@ def test_beat_closes_what_is_over_and_quiet(deferred: str, ledger: PostgresLedge
     sql(deferred, this)
 
     def ripe(after: timedelta = WEEK) -> list[str]:
-        return [m.name for m in closing.ripe(closing.months(deferred, after), now)]
+        return [m.name for m in sealing.sealable(sealing.months(deferred, after), now)]
 
     assert ripe() == []  # a file was loaded into it just now
     sql(deferred, "UPDATE files SET finished_at = now() - interval '2 hours'")
@@ -231,11 +231,11 @@ def refused(ledger: PostgresLedger, file_id: int) -> None:
 def test_a_worker_whose_settings_differ_from_the_database_loads_nothing(
     database: str, told: bool
 ) -> None:
-    settle.settle(database, not told)
+    index_mode.set_index_mode(database, not told)
     wrong = PostgresLedger(database, "test", deferred=told)
     refused(wrong, add(wrong))
     assert count(database) == 0
-    settle.settle(database, told)
+    index_mode.set_index_mode(database, told)
     load(wrong, claim(wrong, add(wrong, b"b.csv", 2)), batch(3))
     wrong.close()
 
@@ -244,10 +244,10 @@ def test_a_worker_whose_settings_differ_from_the_database_loads_nothing(
 def test_a_worker_that_had_loaded_before_the_switch_loads_nothing_after_it(
     database: str, told: bool
 ) -> None:
-    settle.settle(database, told)
+    index_mode.set_index_mode(database, told)
     stale = PostgresLedger(database, "test", deferred=told)
     load(stale, claim(stale, add(stale)), batch(3))
-    settle.settle(database, not told)
+    index_mode.set_index_mode(database, not told)
     other = add(stale, b"b.csv", 2)
     refused(stale, other)
     assert state(stale, other) is State.RUNNING
@@ -269,7 +269,7 @@ def test_the_switch_waits_for_who_is_loading(database: str) -> None:
     thread = threading.Thread(target=lambda: ledger.load(held, slowly(), plan))
     thread.start()
     assert began.wait(PATIENCE)
-    switch = threading.Thread(target=lambda: settle.settle(database, True))
+    switch = threading.Thread(target=lambda: index_mode.set_index_mode(database, True))
     switch.start()
     switch.join(0.5)
     assert switch.is_alive()
@@ -281,11 +281,11 @@ def test_the_switch_waits_for_who_is_loading(database: str) -> None:
 
 
 def test_to_deferred_and_back_again(deferred: str, ledger: PostgresLedger) -> None:
-    assert settle.settle(deferred, True) is None
+    assert index_mode.set_index_mode(deferred, True) is None
     load(ledger, claim(ledger, add(ledger)), batch(3))
     close(deferred)
-    assert "built" in str(settle.settle(deferred, False))
-    assert settle.settle(deferred, False) is None
+    assert "built" in str(index_mode.set_index_mode(deferred, False))
+    assert index_mode.set_index_mode(deferred, False) is None
     query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'uq_raw_dedupe'::regclass"
     assert sql(deferred, query) == [(f"{PART}_uq",)]  # taken over, not built once more
     assert indexes(deferred) == {UNIQUE, READING}
@@ -296,16 +296,16 @@ def test_back_to_unique_is_refused_while_rows_are_doubled(
 ) -> None:
     load(ledger, claim(ledger, add(ledger)), batch(3))
     sql(deferred, DOUBLE)
-    with pytest.raises(Misuse, match="there twice"):
-        settle.settle(deferred, False)
-    assert settle.settle(deferred, True) is None
+    with pytest.raises(UsageError, match="there twice"):
+        index_mode.set_index_mode(deferred, False)
+    assert index_mode.set_index_mode(deferred, True) is None
 
 
 def test_a_hypertable_is_refused(database: str) -> None:
     sql(database, "ALTER TABLE raw_readings RENAME TO old")
     sql(database, "CREATE TABLE raw_readings (LIKE old)")  # as plain a table as a hypertable is
-    with pytest.raises(Misuse, match="hypertable") as caught:
-        settle.settle(database, True)
+    with pytest.raises(UsageError, match="hypertable") as caught:
+        index_mode.set_index_mode(database, True)
     assert caught.value.code is Code.SETTINGS
 
 
@@ -313,71 +313,71 @@ def test_a_hypertable_is_refused(database: str) -> None:
 
 
 @pytest.fixture
-def yard(project: Path, deferred: str) -> Iterator[Yard]:
-    made = Yard(project, deferred, dedupe_index="deferred")
+def driver(project: Path, deferred: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, deferred, dedupe_index="deferred")
     yield made
     made.close()
 
 
-def database_command(yard: Yard, *words: str) -> tuple[int, str]:
+def database_command(driver: ProjectDriver, *words: str) -> tuple[int, str]:
     """As a process, for it sets up the logs: the exit code, and what it prints."""
-    env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
-    done = warm.run(["sensorflow", "db", *words], env, yard.project)
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config)}
+    done = warm.run(["sensorflow", "db", *words], env, driver.project)
     assert b"Traceback" not in done.stderr
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
-def told_by_doctor(yard: Yard) -> dict[str, str]:
+def told_by_doctor(driver: ProjectDriver) -> dict[str, str]:
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(doctor)
-    found = json.loads(yard.invoke(app, "--json").stdout)
+    found = json.loads(driver.invoke(app, "--json").stdout)
     return next(check for check in found if check["what"] == "dedupe index")
 
 
 def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_them(
-    yard: Yard,
+    driver: ProjectDriver,
 ) -> None:
-    file_id = yard.load("a.csv", content(1))
-    yard.sql("INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 5")
-    code, told = database_command(yard, "close", "--month", "2026-02")
+    file_id = driver.load("a.csv", content(1))
+    driver.sql("INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 5")
+    code, told = database_command(driver, "close", "--month", "2026-02")
     assert code == 1
     assert "2026-02: not closed, 1 readings are there more than once" in told
     assert told.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
     assert '"event": "month.doubled", "level": "error"' in told
-    assert told_by_doctor(yard)["verdict"] == "fail"
-    assert yard.audit().faults == ["A201", "A202"]
-    yard.ledger.replay(file_id)
-    yard.work(file_id)
-    code, told = database_command(yard, "close", "--month", "2026-02")
+    assert told_by_doctor(driver)["verdict"] == "fail"
+    assert driver.audit().faults == ["A201", "A202"]
+    driver.ledger.replay(file_id)
+    driver.work(file_id)
+    code, told = database_command(driver, "close", "--month", "2026-02")
     assert (code, "no reading is stored twice" in told) == (0, True)
-    assert told_by_doctor(yard)["verdict"] == "ok"
-    assert yard.audit("--deep").faults == []
+    assert told_by_doctor(driver)["verdict"] == "ok"
+    assert driver.audit("--deep").faults == []
 
 
-def test_a_month_that_stays_open_is_told(yard: Yard) -> None:
-    yard.load("a.csv", content(1))
-    assert told_by_doctor(yard)["verdict"] == "ok"  # it was loaded a moment ago
-    yard.sql("UPDATE files SET finished_at = finished_at - interval '100 days'")
-    assert told_by_doctor(yard)["verdict"] == "warn"
-    assert yard.audit().faults == ["A504"]
-    assert "2026-02" in database_command(yard, "close")[1]
-    assert yard.audit().faults == []
-    assert "no month to seal" in database_command(yard, "close")[1]
+def test_a_month_that_stays_open_is_told(driver: ProjectDriver) -> None:
+    driver.load("a.csv", content(1))
+    assert told_by_doctor(driver)["verdict"] == "ok"  # it was loaded a moment ago
+    driver.sql("UPDATE files SET finished_at = finished_at - interval '100 days'")
+    assert told_by_doctor(driver)["verdict"] == "warn"
+    assert driver.audit().faults == ["A504"]
+    assert "2026-02" in database_command(driver, "close")[1]
+    assert driver.audit().faults == []
+    assert "no month to seal" in database_command(driver, "close")[1]
 
 
-def test_the_hourly_task_closes_months(yard: Yard) -> None:
-    yard.load("a.csv", content(1))
-    assert bootstrap.close_months(yard.settings) == []
-    yard.sql("UPDATE files SET finished_at = now() - interval '2 hours'")
-    assert [done.outcome for done in bootstrap.close_months(yard.settings)] == [Outcome.CLOSED]
+def test_the_hourly_task_closes_months(driver: ProjectDriver) -> None:
+    driver.load("a.csv", content(1))
+    assert bootstrap.seal_months(driver.settings) == []
+    driver.sql("UPDATE files SET finished_at = now() - interval '2 hours'")
+    assert [done.outcome for done in bootstrap.seal_months(driver.settings)] == [SealOutcome.SEALED]
 
 
-def test_doctor_tells_where_settings_and_database_differ(yard: Yard) -> None:
-    settle.settle(yard.database, False)
-    assert told_by_doctor(yard)["verdict"] == "fail"
+def test_doctor_tells_where_settings_and_database_differ(driver: ProjectDriver) -> None:
+    index_mode.set_index_mode(driver.database, False)
+    assert told_by_doctor(driver)["verdict"] == "fail"
 
 
-def test_upgrade_says_what_it_did(yard: Yard) -> None:
-    settle.settle(yard.database, False)
-    assert "uq_raw_dedupe was dropped" in database_command(yard, "upgrade")[1]
-    assert "dropped" not in database_command(yard, "upgrade")[1]
+def test_upgrade_says_what_it_did(driver: ProjectDriver) -> None:
+    index_mode.set_index_mode(driver.database, False)
+    assert "uq_raw_dedupe was dropped" in database_command(driver, "upgrade")[1]
+    assert "dropped" not in database_command(driver, "upgrade")[1]

@@ -60,18 +60,18 @@ def operated(folder: Path, database: str) -> None:
     (folder / "drop" / "readings").mkdir(parents=True)
     (folder / "sensorflow.toml").write_text(SETTINGS.format(database=database))
     settings, ledger = bootstrap.settings(folder), PostgresLedger(database, "docs")
-    world = bootstrap.world(settings, "docs", ledger)
+    services = bootstrap.services(settings, "docs", ledger)
     try:
         for number, (name, text) in enumerate(FILES.items()):
             now, size = datetime.now(UTC), len(text)
-            landed = world.landing.put(io.BytesIO(text.encode()))
+            landed = services.landing.put(io.BytesIO(text.encode()))
             file = file_of("readings", name.encode(), Stat(1, number, size, 0, number))
             file_id = register(ledger, settings, Found(file, landed, now, now)).file_id
             if (
-                process(world, Task([file_id]), lambda _: nullcontext())[0].outcome
+                process(services, Task([file_id]), lambda _: nullcontext())[0].outcome
                 is not Outcome.LOADED
             ):
-                process(world, Task([file_id], Stage.QUARANTINE), lambda _: nullcontext())
+                process(services, Task([file_id], Stage.QUARANTINE), lambda _: nullcontext())
     finally:
         ledger.close()
     ran("sensorflow undo gone.csv --why test", folder)

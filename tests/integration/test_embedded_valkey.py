@@ -33,7 +33,7 @@ def test_damaged_data_is_put_aside_and_the_server_starts_empty(place: Path) -> N
                 client.set("kept", "1")
                 assert os.fsdecode(client.config_get("dir")["dir"]) == str(place / "valkey")
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
         assert ("messages are sent again" in server.damage) is damaged
         (log,) = (place / "valkey" / "appendonlydir").glob("*incr.aof")
         log.write_text("no command\n")

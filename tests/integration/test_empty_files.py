@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 
 def test_files_without_rows_are_loaded_and_the_audit_is_clean(project: Path, database: str) -> None:
     allowed = {"long": {"extends": "long", "allow_empty": True}}
-    yard = Yard(project, database, profiles=allowed)
+    driver = ProjectDriver(project, database, profiles=allowed)
     try:
         header = content(1).partition(b"\n")[0] + b"\n"
-        ids = [yard.load(f"{n}.csv", data) for n, data in enumerate((header, b"\n", content(1)))]
-        counts = [yard.fact(i, "rows_read") for i in ids]
+        ids = [driver.load(f"{n}.csv", data) for n, data in enumerate((header, b"\n", content(1)))]
+        counts = [driver.fact(i, "rows_read") for i in ids]
         assert counts == [0, 0, 20]
         for level in ("--fast", "--checksum", "--deep"):
-            told = yard.audit(level)
+            told = driver.audit(level)
             assert (told.code, told.faults, told.report["files"]) == (0, [], 3)
-        yard.load("0.csv", content(2))  # the rows have come
-        assert yard.sql("SELECT 1 FROM raw_readings LIMIT 1") == 1
-        assert yard.audit("--deep").faults == []
+        driver.load("0.csv", content(2))  # the rows have come
+        assert driver.sql("SELECT 1 FROM raw_readings LIMIT 1") == 1
+        assert driver.audit("--deep").faults == []
     finally:
-        yard.close()
+        driver.close()

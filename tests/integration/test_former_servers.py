@@ -18,7 +18,7 @@ from sensorflow.embedded.former import end_former
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.process import tree
 from sensorflow.embedded.valkey import Valkey
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_a_stopped_server_of_a_former_run_is_ended_and_keeps_neither_port_nor_da
         new.start()
         assert read(new) == 1
     finally:
-        old.process.end(1)
-        new.process.end(30)
+        old.process.terminate(1)
+        new.process.terminate(30)
 
 
 def write(server: Postgres | Valkey) -> None:
@@ -128,5 +128,5 @@ def test_a_server_that_cannot_be_ended_is_named(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "kill", denied)
-        with pytest.raises(Misuse, match=f"`kill -9 {server.pid}` as its owner or as root"):
+        with pytest.raises(UsageError, match=f"`kill -9 {server.pid}` as its owner or as root"):
             end_former("Server", server.pid, (signal.SIGINT,))

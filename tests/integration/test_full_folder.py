@@ -24,7 +24,7 @@ FILES = 25
 def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
     project: Path, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "SETTLING", 4)
+    monkeypatch.setattr(feed, "MAX_UNSTABLE", 4)
     plant = {"path": "drop", "polling": True, "settle": 0.1, "after": after}
     write_settings(project, {"plant": plant}, rescan=3600)
     for number in range(FILES):

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.no_overwrite import add_file
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 
@@ -24,7 +24,7 @@ KILLED = """
 import io, os, signal, sys
 from pathlib import Path
 import pyarrow as pa
-from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.no_overwrite import add_file
 from datetime import UTC, datetime
 from sensorflow.adapters.layers.local import LocalLayers
 from sensorflow.adapters.objects.local import LocalObjects
@@ -62,15 +62,15 @@ def archive():
     (data / "archive" / "plant").mkdir(parents=True, exist_ok=True)
     lost = open(data / "lost", "w+b")
     os.unlink(lost.name)  # no link to it can be made: it is copied
-    keep(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
+    add_file(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
 
 globals()[sys.argv[1]]()
 """
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database)
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database)
     made.load("a.csv", content(1))
     made.quarantine()
     yield made
@@ -82,31 +82,31 @@ def everything(data: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("writer", ["landing", "quarantine", "lake", "archive"])
-def test_what_a_killed_writer_left_goes_after_an_hour(yard: Yard, writer: str) -> None:
-    before = everything(yard.data)
+def test_what_a_killed_writer_left_goes_after_an_hour(driver: ProjectDriver, writer: str) -> None:
+    before = everything(driver.data)
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, writer, str(yard.data)], check=False, capture_output=True
+        [sys.executable, "-c", KILLED, writer, str(driver.data)], check=False, capture_output=True
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    left = everything(yard.data) - before
+    left = everything(driver.data) - before
     assert [path.name.startswith(".writing-") for path in left] == [True]
-    assert bootstrap.collect_garbage(yard.settings) == 0  # its writer may be at it
+    assert bootstrap.collect_garbage(driver.settings) == 0  # its writer may be at it
     old = time.time() - 3700
-    for path in everything(yard.data):
+    for path in everything(driver.data):
         os.utime(path, (old, old))
-    assert bootstrap.collect_garbage(yard.settings) == 1
-    assert everything(yard.data) == before
-    assert yard.audit("--deep").code == 0
+    assert bootstrap.collect_garbage(driver.settings) == 1
+    assert everything(driver.data) == before
+    assert driver.audit("--deep").code == 0
 
 
-def test_nothing_outside_is_followed(yard: Yard, tmp_path: Path) -> None:
+def test_nothing_outside_is_followed(driver: ProjectDriver, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     kept = outside / ".writing-abcdefgh"
     kept.write_bytes(b"")
     os.utime(kept, (0, 0))
-    (yard.data / "quarantine" / "link").symlink_to(outside)
-    bootstrap.collect_garbage(yard.settings)
+    (driver.data / "quarantine" / "link").symlink_to(outside)
+    bootstrap.collect_garbage(driver.settings)
     assert kept.exists()
 
 
@@ -114,33 +114,33 @@ NAME = b".writing-abcdefgh"
 """A sender's, as a writer's are."""
 
 
-def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(yard: Yard) -> None:
-    archive, kept = yard.data / "archive" / "plant", yard.data / "quarantine"
+def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(driver: ProjectDriver) -> None:
+    archive, kept = driver.data / "archive" / "plant", driver.data / "quarantine"
     archive.mkdir(parents=True)
-    with (yard.project / "sent").open("w+b") as sent:
-        keep(sent, archive, NAME)
+    with (driver.project / "sent").open("w+b") as sent:
+        add_file(sent, archive, NAME)
     (archive / ".writing-notes.csv").write_bytes(b"x")
     zone = QuarantineZone(LocalObjects(kept, FILES))
     zone.put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
     (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
-    for path in everything(yard.data):
+    for path in everything(driver.data):
         os.utime(path, (0, 0))
-    assert zone.unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
-    assert bootstrap.collect_garbage(yard.settings) == 1
+    assert zone.list_unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
+    assert bootstrap.collect_garbage(driver.settings) == 1
     assert sorted(os.listdir(archive)) == [".writing-notes.csv", "_.writing-abcdefgh"]
     assert zone.size("file/9-v1-1") == 1
 
 
-def test_garbage_is_looked_for_once_a_day(yard: Yard) -> None:
-    left = yard.data / "landing" / ".writing-abcdefgh"
+def test_garbage_is_looked_for_once_a_day(driver: ProjectDriver) -> None:
+    left = driver.data / "landing" / ".writing-abcdefgh"
     for old, found in ((0.0, 1), (3600.0, 0), (25 * 3600.0, 1)):
         left.write_bytes(b"x")
         os.utime(left, (0, 0))
         if old:
             then = time.time() - old
-            os.utime(yard.data / bootstrap.COLLECTED, (then, then))
-        assert bootstrap.collect_garbage_daily(yard.settings) == found
-    assert yard.audit("--deep").code == 0
+            os.utime(driver.data / bootstrap.COLLECTED, (then, then))
+        assert bootstrap.collect_garbage_daily(driver.settings) == found
+    assert driver.audit("--deep").code == 0
 
 
 def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
@@ -154,6 +154,6 @@ def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
     for text in (b"one", b"two"):
         with (tmp_path / "sent").open("w+b") as sent:
             sent.write(text)
-            keep(sent, tmp_path / "archive", b"a.csv")
+            add_file(sent, tmp_path / "archive", b"a.csv")
     kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
     assert kept == {"a.csv": b"one", "a~2.csv": b"two"}

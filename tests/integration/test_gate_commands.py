@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import warm
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 from sensorflow import bootstrap
 from sensorflow.core.states import State
@@ -22,8 +22,8 @@ GATE = {"gate": "{name}.sha1"}
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, GATE)
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database, GATE)
     yield made
     made.close()
 
@@ -35,73 +35,77 @@ def drop(folder: Path, name: str, data: bytes, gate: bytes | None) -> None:
         (folder / f"{name}.sha1").write_text(f"{hashlib.sha1(gate).hexdigest()}  {name}\n")
 
 
-def check(yard: Yard, *words: str) -> tuple[int, str]:
-    env = {"SENSORFLOW_CONFIG": str(yard.config), "PATH": "/usr/bin:/bin"}
-    done = warm.run(["sensorflow", "check", *words], env, yard.project)
+def check(driver: ProjectDriver, *words: str) -> tuple[int, str]:
+    env = {"SENSORFLOW_CONFIG": str(driver.config), "PATH": "/usr/bin:/bin"}
+    done = warm.run(["sensorflow", "check", *words], env, driver.project)
     return done.returncode, done.stdout.decode()
 
 
-def backfill(yard: Yard, folder: Path) -> Progress:
+def backfill(driver: ProjectDriver, folder: Path) -> Progress:
     """Whatever is registered is worked on at once."""
-    feed = bootstrap.old_files(yard.settings, "plant", folder, yard.ledger)
-    work = Backfill(yard.settings, feed, Window(), yard.world.landing, yard.ledger, ahead=1)
+    feed = bootstrap.old_files(driver.settings, "plant", folder, driver.ledger)
+    work = Backfill(
+        driver.settings, feed, Window(), driver.services.landing, driver.ledger, max_unfinished=1
+    )
 
     def told(_: Progress) -> None:
-        for waiting in yard.ledger.due(100, 100):
-            if yard.work(waiting.file_id) is Outcome.CONDEMNED:
-                yard.put_aside(waiting.file_id)
+        for waiting in driver.ledger.pending(100, 100):
+            if driver.work(waiting.file_id) is Outcome.DEAD_LETTERED:
+                driver.put_aside(waiting.file_id)
 
     work.run(told)
     return work.progress
 
 
-def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(yard: Yard) -> None:
-    old = yard.project / "old"
+def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(
+    driver: ProjectDriver,
+) -> None:
+    old = driver.project / "old"
     drop(old, "good.csv", content(1), content(1))
     drop(old, "bad.csv", content(2), content(3))
     drop(old, "late.csv", content(4), None)
-    found = backfill(yard, old)
-    assert found.left_out == {"late.csv": "waits for its gate late.csv.sha1"}
+    found = backfill(driver, old)
+    assert found.skipped == {"late.csv": "waits for its gate late.csv.sha1"}
     assert found.registered == 2
-    [good], [bad] = yard.ledger.named("good.csv"), yard.ledger.named("bad.csv")
+    [good], [bad] = driver.ledger.named("good.csv"), driver.ledger.named("bad.csv")
     assert (good.state, bad.state) == (State.LOADED, State.QUARANTINED)
     assert bad.error_code == "F223 gate-mismatch"
     assert (old / "good.csv.sha1").exists()
-    yard.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
-    assert yard.work(bad.file_id) is Outcome.CONDEMNED
-    yard.put_aside(bad.file_id)
+    driver.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
+    assert driver.work(bad.file_id) is Outcome.DEAD_LETTERED
+    driver.put_aside(bad.file_id)
     drop(old, "bad.csv", content(2), content(2))
     os.utime(old / "bad.csv", (1_000_000, 1_000_000))  # another state of it for certain
-    again = backfill(yard, old)
+    again = backfill(driver, old)
     assert (again.registered, again.known) == (1, 1)
-    assert [v.state for v in yard.ledger.named("bad.csv")][-1] is State.LOADED
+    assert [v.state for v in driver.ledger.named("bad.csv")][-1] is State.LOADED
 
 
-def test_a_replay_without_the_gate_in_the_settings_loads_the_file(yard: Yard) -> None:
-    old = yard.project / "old"
+def test_a_replay_without_the_gate_in_the_settings_loads_the_file(driver: ProjectDriver) -> None:
+    old = driver.project / "old"
     drop(old, "bad.csv", content(2), content(3))
-    backfill(yard, old)
-    [bad] = yard.ledger.named("bad.csv")
-    yard.configure()
-    again = bootstrap.settings(yard.project)
-    yard.world = bootstrap.world(again, "test", yard.ledger)
-    yard.ledger.replay(bad.file_id)
-    assert yard.work(bad.file_id) is Outcome.LOADED
+    backfill(driver, old)
+    [bad] = driver.ledger.named("bad.csv")
+    driver.configure()
+    again = bootstrap.settings(driver.project)
+    driver.services = bootstrap.services(again, "test", driver.ledger)
+    driver.ledger.replay(bad.file_id)
+    assert driver.work(bad.file_id) is Outcome.LOADED
 
 
-def test_check_tells_a_file_s_gate_and_holds_it_against_it(yard: Yard) -> None:
-    folder = yard.project / "drop"
+def test_check_tells_a_file_s_gate_and_holds_it_against_it(driver: ProjectDriver) -> None:
+    folder = driver.project / "drop"
     drop(folder, "good.csv", content(1), content(1))
     drop(folder, "late.csv", content(4), None)
-    code, said = check(yard, "drop")
+    code, said = check(driver, "drop")
     assert code == 0
     assert "gate: its gate good.csv.sha1 is there" in said
     assert "gate: waits for its gate late.csv.sha1: the file is not taken in until then" in said
     assert "good.csv.sha1  (profile" not in said
-    yard.configure({**GATE, "after": "keep"})
-    assert "is there; if it was that of another version" in check(yard, "drop/good.csv")[1]
+    driver.configure({**GATE, "after": "keep"})
+    assert "is there; if it was that of another version" in check(driver, "drop/good.csv")[1]
     drop(folder, "good.csv", content(1), content(2))
-    code, said = check(yard, "--json", "drop/good.csv")
+    code, said = check(driver, "--json", "drop/good.csv")
     assert code == 1
     error: Any = json.loads(said)["error"]
     assert error["code"] == "F223 gate-mismatch"

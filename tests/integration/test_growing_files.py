@@ -12,7 +12,7 @@ import pytest
 import structlog
 from fleet import HEAD
 from looks import Looks
-from yard import Yard
+from project_driver import ProjectDriver
 
 from sensorflow import bootstrap
 from sensorflow.cli import drops
@@ -35,7 +35,7 @@ def line(second: int, value: float) -> str:
     return f"{at},s,temperature,{value},degC\n"
 
 
-class Growth(Yard):
+class Growth(ProjectDriver):
     def __init__(self, project: Path, database: str, index: str) -> None:
         super().__init__(project, database, RULES, dedupe_index=index, deferred_close="5200w")
         self.drop = project / "drop"
@@ -43,7 +43,7 @@ class Growth(Yard):
 
     def restart(self) -> None:
         feeds = bootstrap.feeds(self.settings, self.ledger)
-        self.looks = Looks(self.settings, feeds, self.world.landing, self.ledger)
+        self.looks = Looks(self.settings, feeds, self.services.landing, self.ledger)
 
     def write(self, text: str, name: str = "a.csv", how: str = "a") -> None:
         with (self.drop / name).open(how) as stream:
@@ -51,8 +51,8 @@ class Growth(Yard):
 
     def take(self) -> None:
         self.looks.look()
-        while due := self.ledger.due(100, 100):
-            self.ledger.published(due)
+        while due := self.ledger.pending(100, 100):
+            self.ledger.mark_sent(due)
             for waiting in due:
                 self.work(waiting.file_id)
                 view = self.ledger.file(waiting.file_id)
@@ -129,7 +129,7 @@ def test_a_file_is_undone_and_replayed_by_its_name(growth: Growth) -> None:
     growth.take()
     assert growth.values() == [40]
     done = growth.invoke(_app(replay), "a.csv", "--state", "undone")
-    while growth.ledger.due(10, 10):
+    while growth.ledger.pending(10, 10):
         growth.take()
     assert growth.values() == sorted([*before, 40])
     assert growth.audit("--deep").faults == []
@@ -181,7 +181,7 @@ def test_a_file_rotated_again_and_again_is_taken_once(growth: Growth) -> None:
 def drained(growth: Growth) -> None:
     """Whatever goes through again has done so."""
     growth.take()
-    while growth.ledger.due(10, 10):
+    while growth.ledger.pending(10, 10):
         growth.take()
 
 
@@ -280,8 +280,8 @@ def test_what_is_left_in_a_renamed_file_is_told(
 
 def _left(growth: Growth) -> list[str]:
     [backlog] = bootstrap.backlogs(growth.settings, growth.ledger)
-    found = backlog.left(None, -1, 3600)
-    return [check.found for check in drops._told("plant", found, True)]
+    found = backlog.inspect(None, -1, 3600)
+    return [check.found for check in drops._checks_of("plant", found, True)]
 
 
 def test_a_deep_audit_finds_what_was_rewritten_in_place(growth: Growth) -> None:

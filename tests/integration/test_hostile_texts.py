@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import warm
-from yard import Yard
+from project_driver import ProjectDriver
 
 from sensorflow.cli.files import app as files
 from sensorflow.cli.quarantine import app as quarantine
@@ -31,8 +31,8 @@ NAME = f"a{HOSTILE}.csv".replace("\x07", "")
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, {"max_rejects": "90%"})
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database, {"max_rejects": "90%"})
     made.load(NAME, (GOOD + BAD_ROW).encode())
     made.quarantine(f"b{NAME}", BAD_FILE.encode())
     yield made
@@ -58,29 +58,29 @@ def harmless(text: str) -> bool:
     ],
     ids=lambda w: f"{w[0].info.help} {w[1]}",
 )
-def test_what_commands_print_of_a_file(yard: Yard, words: tuple[object, str]) -> None:
+def test_what_commands_print_of_a_file(driver: ProjectDriver, words: tuple[object, str]) -> None:
     app, line = words
-    done = yard.invoke(app, *line.split())  # type: ignore[arg-type]
+    done = driver.invoke(app, *line.split())  # type: ignore[arg-type]
     assert done.exit_code == 0, done.output
     assert done.output
     assert harmless(done.output)
 
 
-def test_manifests_ledger_and_audit(yard: Yard) -> None:
-    manifest = next((yard.data / "quarantine").rglob("manifest.json")).read_text()
+def test_manifests_ledger_and_audit(driver: ProjectDriver) -> None:
+    manifest = next((driver.data / "quarantine").rglob("manifest.json")).read_text()
     assert harmless(manifest)
     assert HOSTILE not in str(json.loads(manifest))
-    assert harmless(yard.fact(2, "error_detail"))
-    assert "x1b" in yard.fact(2, "error_detail")
-    yard.landed(1).unlink()
-    assert harmless(yard.run().output)
+    assert harmless(driver.fact(2, "error_detail"))
+    assert "x1b" in driver.fact(2, "error_detail")
+    driver.landed(1).unlink()
+    assert harmless(driver.run().output)
 
 
-def exported(yard: Yard, *words: str, terminal: bool = False) -> str:
+def exported(driver: ProjectDriver, *words: str, terminal: bool = False) -> str:
     command = ["sensorflow", "rejects", "export", *words]
-    env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config)}
     if not terminal:
-        done = warm.run(command, env, yard.project)
+        done = warm.run(command, env, driver.project)
         assert done.returncode == 0, done.stderr
         return done.stdout.decode()
     ours, theirs = pty.openpty()
@@ -100,12 +100,14 @@ def exported(yard: Yard, *words: str, terminal: bool = False) -> str:
     return found.decode().replace("\r\n", "\n").rstrip("\r")
 
 
-def test_an_export_is_exact_in_a_file_and_a_pipe_and_harmless_on_a_terminal(yard: Yard) -> None:
-    to = yard.project / "rejects.csv"
-    exported(yard, "--to", str(to))
+def test_an_export_is_exact_in_a_file_and_a_pipe_and_harmless_on_a_terminal(
+    driver: ProjectDriver,
+) -> None:
+    to = driver.project / "rejects.csv"
+    exported(driver, "--to", str(to))
     assert BAD_ROW.strip() in to.read_text("utf-8")
-    assert BAD_ROW.strip() in exported(yard)
-    assert harmless(exported(yard, terminal=True).replace("\r", ""))
+    assert BAD_ROW.strip() in exported(driver)
+    assert harmless(exported(driver, terminal=True).replace("\r", ""))
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -28,11 +28,11 @@ def test_a_registrar_that_falls_silent_in_its_transaction_gives_the_source_up(
     ledger: PostgresLedger,
 ) -> None:
     """Stopped, or its host gone, between two statements: the lock is everybody's."""
-    old = ledger.take_intake("plant", "old", "old", 0.1)
+    old = ledger.acquire_intake_lease("plant", "old", "old", 0.1)
     with pytest.raises(Transient) as caught, ledger._transaction() as c:
         run(c, "lock_source", source="plant")
         time.sleep(0.2)
-        new = ledger.take_intake("plant", "new", "new", 60)  # waits for the lock
+        new = ledger.acquire_intake_lease("plant", "new", "new", 60)  # waits for the lock
         assert new.process == "new"
         run(c, "intake_held", source="plant", token=old.token)
     assert caught.value.code is Code.DATABASE
@@ -41,11 +41,11 @@ def test_a_registrar_that_falls_silent_in_its_transaction_gives_the_source_up(
 def test_a_registration_is_committed_before_another_takes_over_or_refused(
     ledger: PostgresLedger,
 ) -> None:
-    old = ledger.take_intake("plant", "old", "old", 0.1)
+    old = ledger.acquire_intake_lease("plant", "old", "old", 0.1)
     taken = []
 
     def take() -> None:
-        taken.append((ledger.take_intake("plant", "new", "new", 60), time.monotonic()))
+        taken.append((ledger.acquire_intake_lease("plant", "new", "new", 60), time.monotonic()))
 
     with ledger._transaction() as c:
         run(c, "lock_source", source="plant")

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres import inspect, months
@@ -26,8 +26,8 @@ HEAD = b"time,sensor,type,value,unit\n"
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, {"earliest": "1950-01-01"})
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database, {"earliest": "1950-01-01"})
     yield made
     made.close()
 
@@ -50,91 +50,91 @@ def daily(first: int, years: int) -> bytes:
 
 
 def test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_advice(
-    yard: Yard,
+    driver: ProjectDriver,
 ) -> None:
-    yard.load("a.csv", content(1))
-    before = inspect.months(yard.database)
-    file_id = yard.arrive("b.csv", monthly(1951, 40))
-    assert yard.work(file_id) is Outcome.CONDEMNED
-    yard.put_aside(file_id)
-    assert yard.fact(file_id, "error_code") == "F219 too-many-months"
-    assert inspect.months(yard.database) == before
-    manifest = next((yard.data / "quarantine").rglob("manifest.json")).read_text()
+    driver.load("a.csv", content(1))
+    before = inspect.months(driver.database)
+    file_id = driver.arrive("b.csv", monthly(1951, 40))
+    assert driver.work(file_id) is Outcome.DEAD_LETTERED
+    driver.put_aside(file_id)
+    assert driver.fact(file_id, "error_code") == "F219 too-many-months"
+    assert inspect.months(driver.database) == before
+    manifest = next((driver.data / "quarantine").rglob("manifest.json")).read_text()
     assert "sparse_months" in manifest
-    yard.load("thirty.csv", monthly(1991, 30))  # as much as is honest
-    assert yard.audit("--checksum").code == 0
+    driver.load("thirty.csv", monthly(1991, 30))  # as much as is honest
+    assert driver.audit("--checksum").code == 0
 
 
-def test_sixty_years_of_daily_readings_are_loaded(yard: Yard) -> None:
-    file_id = yard.load("long.csv", daily(1960, 60))
-    assert yard.fact(file_id, "rows_loaded") == 60 * 12 * 28
-    assert inspect.months(yard.database) == 720
+def test_sixty_years_of_daily_readings_are_loaded(driver: ProjectDriver) -> None:
+    file_id = driver.load("long.csv", daily(1960, 60))
+    assert driver.fact(file_id, "rows_loaded") == 60 * 12 * 28
+    assert inspect.months(driver.database) == 720
 
 
-def test_files_that_are_loaded_at_once_share_no_bound(yard: Yard) -> None:
+def test_files_that_are_loaded_at_once_share_no_bound(driver: ProjectDriver) -> None:
     """Each has few months of its own; together they are many."""
     from contextlib import nullcontext
 
     from sensorflow.flow.process import process
     from sensorflow.ports.queue import Task
 
-    ids = [yard.arrive(f"{n}.csv", monthly(1960 + 2 * n, 2)) for n in range(5)]
-    bad = yard.arrive("bad.csv", monthly(1951, 60))
-    done = process(yard.world, Task([*ids, bad]), lambda _: nullcontext())
-    assert [d.outcome for d in done] == [Outcome.LOADED] * 5 + [Outcome.CONDEMNED]
-    assert inspect.months(yard.database) == 120
+    ids = [driver.arrive(f"{n}.csv", monthly(1960 + 2 * n, 2)) for n in range(5)]
+    bad = driver.arrive("bad.csv", monthly(1951, 60))
+    done = process(driver.services, Task([*ids, bad]), lambda _: nullcontext())
+    assert [d.outcome for d in done] == [Outcome.LOADED] * 5 + [Outcome.DEAD_LETTERED]
+    assert inspect.months(driver.database) == 120
 
 
-def test_readings_outside_of_a_sources_bounds_are_rejects(yard: Yard) -> None:
+def test_readings_outside_of_a_sources_bounds_are_rejects(driver: ProjectDriver) -> None:
     rows = content(1) + b"1949-12-31T23:00:00Z,s,level,1.5,m\n"
-    file_id = yard.load("a.csv", rows)
-    assert (yard.fact(file_id, "rows_rejected"), yard.fact(file_id, "rows_loaded")) == (1, 20)
-    assert yard.audit("--deep").code == 0
-    assert yard.audit("--deep").report["notes"] == []
+    file_id = driver.load("a.csv", rows)
+    assert (driver.fact(file_id, "rows_rejected"), driver.fact(file_id, "rows_loaded")) == (1, 20)
+    assert driver.audit("--deep").code == 0
+    assert driver.audit("--deep").report["notes"] == []
 
 
-def test_months_without_rows_go_at_the_second_look_and_come_back(yard: Yard) -> None:
-    yard.load("a.csv", content(1))
-    file_id = yard.load("b.csv", monthly(1991, 2))
-    assert inspect.months(yard.database) == 25
-    yard.ledger.undo(file_id, "wrong")
-    assert months.drop_empty(yard.database) == 0  # seen
-    assert months.drop_empty(yard.database) == 0  # not long ago
-    assert months.drop_empty(yard.database, timedelta(0)) == 24
-    assert inspect.months(yard.database) == 1
-    yard.ledger.replay(file_id)
-    assert yard.work(file_id) is Outcome.RETRY  # this process had the months in mind
-    yard.sql("UPDATE files SET not_before = NULL")
-    assert yard.work(file_id) is Outcome.LOADED
-    assert yard.fact(file_id, "attempts") == 1
-    assert yard.audit("--checksum").code == 0
+def test_months_without_rows_go_at_the_second_look_and_come_back(driver: ProjectDriver) -> None:
+    driver.load("a.csv", content(1))
+    file_id = driver.load("b.csv", monthly(1991, 2))
+    assert inspect.months(driver.database) == 25
+    driver.ledger.undo(file_id, "wrong")
+    assert months.drop_empty(driver.database) == 0  # seen
+    assert months.drop_empty(driver.database) == 0  # not long ago
+    assert months.drop_empty(driver.database, timedelta(0)) == 24
+    assert inspect.months(driver.database) == 1
+    driver.ledger.replay(file_id)
+    assert driver.work(file_id) is Outcome.RETRY  # this process had the months in mind
+    driver.sql("UPDATE files SET not_before = NULL")
+    assert driver.work(file_id) is Outcome.LOADED
+    assert driver.fact(file_id, "attempts") == 1
+    assert driver.audit("--checksum").code == 0
 
 
-def test_a_month_that_is_being_loaded_into_is_not_dropped(yard: Yard) -> None:
-    file_id = yard.load("b.csv", monthly(1991, 1))
-    yard.ledger.undo(file_id, "wrong")
-    months.drop_empty(yard.database)
-    with psycopg.connect(yard.database) as loading:
+def test_a_month_that_is_being_loaded_into_is_not_dropped(driver: ProjectDriver) -> None:
+    file_id = driver.load("b.csv", monthly(1991, 1))
+    driver.ledger.undo(file_id, "wrong")
+    months.drop_empty(driver.database)
+    with psycopg.connect(driver.database) as loading:
         loading.execute(
             "INSERT INTO raw_readings VALUES"
             " ('1991-05-01Z', 's', 'k', 1, 'u', 0, 1, 1, gen_random_uuid())"
         )
-        dropping = threading.Thread(target=months.drop_empty, args=(yard.database, timedelta(0)))
+        dropping = threading.Thread(target=months.drop_empty, args=(driver.database, timedelta(0)))
         dropping.start()
         dropping.join(10)
         assert not dropping.is_alive()  # it does not wait for long
-        assert inspect.months(yard.database) == 12
-    assert months.drop_empty(yard.database, timedelta(0)) == 11
-    assert yard.sql("SELECT 1 FROM raw_readings") == 1
+        assert inspect.months(driver.database) == 12
+    assert months.drop_empty(driver.database, timedelta(0)) == 11
+    assert driver.sql("SELECT 1 FROM raw_readings") == 1
 
 
 def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    driver: ProjectDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looked at and dropped in transactions of few months; one that is busy ends the look."""
-    yard.sql("SELECT ensure_reading_partitions('1951-01-01', '1962-12-31')")
+    driver.sql("SELECT ensure_reading_partitions('1951-01-01', '1962-12-31')")
     held = 0
-    watch = psycopg.connect(yard.database, autocommit=True)
+    watch = psycopg.connect(driver.database, autocommit=True)
     real = months.run
 
     def looking(c: Any, query: str, **values: Any) -> Any:
@@ -146,8 +146,8 @@ def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
         return result
 
     monkeypatch.setattr(months, "run", looking)
-    assert months.drop_empty(yard.database) == 0
-    assert months.drop_empty(yard.database, timedelta(0)) == 144
+    assert months.drop_empty(driver.database) == 0
+    assert months.drop_empty(driver.database, timedelta(0)) == 144
     assert held < 20  # each call has committed before the next one
     watch.close()
 
@@ -155,29 +155,29 @@ def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
 def test_a_step_of_retention_that_fails_keeps_no_other_one(
     project: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    yard = Yard(project, database, {"retention": {"history": "30d"}})
-    file_id = yard.load("b.csv", monthly(1991, 1))
-    yard.ledger.undo(file_id, "wrong")
-    months.drop_empty(yard.database)
+    driver = ProjectDriver(project, database, {"retention": {"history": "30d"}})
+    file_id = driver.load("b.csv", monthly(1991, 1))
+    driver.ledger.undo(file_id, "wrong")
+    months.drop_empty(driver.database)
     monkeypatch.setattr(months.drop_empty, "__defaults__", (timedelta(0),))
-    yard.sql("DROP FUNCTION forget_events")
+    driver.sql("DROP FUNCTION forget_events")
     with pytest.raises(Transient, match="forget_events"):
-        bootstrap.housekeeping(yard.settings, yard.ledger, MemoryQueue()).run(RETAIN)
-    assert inspect.months(yard.database) == 0
-    yard.close()
+        bootstrap.housekeeping(driver.settings, driver.ledger, MemoryQueue()).run(RETAIN)
+    assert inspect.months(driver.database) == 0
+    driver.close()
 
 
-def test_the_database_makes_no_more_months_than_it_bears(yard: Yard) -> None:
-    with psycopg.connect(yard.database) as c:
+def test_the_database_makes_no_more_months_than_it_bears(driver: ProjectDriver) -> None:
+    with psycopg.connect(driver.database) as c:
         body = c.execute(
             "SELECT pg_get_functiondef('ensure_reading_partitions(timestamptz, timestamptz)'::regprocedure)"
         ).fetchone()
         assert body is not None
         c.execute(body[0].replace("2400", "3"))
-    yard.load("a.csv", content(1))
-    file_id = yard.arrive("b.csv", monthly(1991, 1))
-    assert yard.work(file_id) is Outcome.CONDEMNED
-    view = yard.ledger.file(file_id)
+    driver.load("a.csv", content(1))
+    file_id = driver.arrive("b.csv", monthly(1991, 1))
+    assert driver.work(file_id) is Outcome.DEAD_LETTERED
+    view = driver.ledger.file(file_id)
     assert view is not None
     assert view.error_code == "F219 too-many-months"
     assert view.state is State.PENDING

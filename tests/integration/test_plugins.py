@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from installed import install
 from patience import PATIENCE
+from project_driver import ProjectDriver, content
 from typer.testing import CliRunner
-from yard import Yard, content
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli import app, commands
 from sensorflow.core.account import Totals
 from sensorflow.daemon import Daemon
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 from sensorflow.flow.consume import consume
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.settings import Settings
@@ -71,7 +71,9 @@ def test_the_format_is_not_imported_before_a_file_is_read(site: Path, project: P
 
 
 def test_a_format_that_is_not_installed_is_named_with_those_that_are(project: Path) -> None:
-    with pytest.raises(Misuse, match=r"profiles\.raw\.format = 'records': unknown format; known: "):
+    with pytest.raises(
+        UsageError, match=r"profiles\.raw\.format = 'records': unknown format; known: "
+    ):
         bootstrap.settings()
 
 
@@ -83,29 +85,33 @@ def test_a_format_whose_package_is_broken_is_named_with_it(site: Path, project: 
 
 
 @pytest.fixture
-def yard(site: Path, tmp_path: Path, database: str) -> Iterator[Yard]:
+def driver(site: Path, tmp_path: Path, database: str) -> Iterator[ProjectDriver]:
     (tmp_path / "drop").mkdir()
-    made = Yard(tmp_path, database, {"profile": "raw"}, profiles=RAW)
+    made = ProjectDriver(tmp_path, database, {"profile": "raw"}, profiles=RAW)
     yield made
     made.close()
 
 
-def test_a_worker_loads_what_a_package_decodes_and_rejects_what_is_cut_off(yard: Yard) -> None:
+def test_a_worker_loads_what_a_package_decodes_and_rejects_what_is_cut_off(
+    driver: ProjectDriver,
+) -> None:
     many = [(1772323200 + 60 * n, 7, 1, n / 4) for n in range(40)]
     records = b"".join(struct.pack("<IHHd", *reading) for reading in many)
-    file_id = yard.load("a.bin", records + b"\x01\x02")
-    view = yard.ledger.file(file_id)
+    file_id = driver.load("a.bin", records + b"\x01\x02")
+    view = driver.ledger.file(file_id)
     assert view is not None
     assert (view.counts.loaded, view.counts.rejected) == (40, 1)
-    assert yard.audit().code == 0
+    assert driver.audit().code == 0
 
 
-def test_a_file_waits_on_a_host_where_the_package_is_broken(yard: Yard, site: Path) -> None:
+def test_a_file_waits_on_a_host_where_the_package_is_broken(
+    driver: ProjectDriver, site: Path
+) -> None:
     (site / "sensorflow_records.py").write_text("import nowhere\n")
-    file_id = yard.arrive("a.bin", RECORDS)
-    assert yard.work(file_id) is Outcome.RETRY
-    assert yard.fact(file_id, "attempts") == 0
-    assert yard.fact(file_id, "error_detail").startswith(f"format {BROKEN}")
+    file_id = driver.arrive("a.bin", RECORDS)
+    assert driver.work(file_id) is Outcome.RETRY
+    assert driver.fact(file_id, "attempts") == 0
+    assert driver.fact(file_id, "error_detail").startswith(f"format {BROKEN}")
 
 
 BOX = (
@@ -139,9 +145,9 @@ def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
         box.execute(PUT, (f"{number}.csv", content(number)))
     box.execute(PUT, ("left.part", b"not taken"))
     feeds, landing = bootstrap.feeds(settings, ledger), bootstrap.landing(settings)
-    world = bootstrap.world(settings, "test", ledger)
+    services = bootstrap.services(settings, "test", ledger)
     with running(Daemon(settings, feeds, landing, ledger, queue)):
-        consume(queue, world, within(PATIENCE, lambda: _loaded(ledger) == 20))
+        consume(queue, services, within(PATIENCE, lambda: _loaded(ledger) == 20))
     views = ledger.files(limit=100)
     assert sorted(view.name for view in views) == sorted(f"{number}.csv" for number in range(20))
     assert {view.counts.loaded for view in views} == {20}
@@ -155,7 +161,9 @@ def _loaded(ledger: PostgresLedger) -> int:
 def test_a_key_of_a_package_s_source_that_is_misspelt_is_named(
     box: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    with pytest.raises(Misuse, match=r"unknown key 'sources\.post\.fil'; did you mean 'file'\?"):
+    with pytest.raises(
+        UsageError, match=r"unknown key 'sources\.post\.fil'; did you mean 'file'\?"
+    ):
         boxed(tmp_path, "postgresql://h/d", "fil")
 
 
@@ -164,7 +172,7 @@ def test_a_feed_whose_package_is_broken_is_named_with_its_source(
 ) -> None:
     (tmp_path / "site" / "sensorflow_box.py").write_text("import nowhere\n")
     told = "sources.post.kind = 'box': 'box' of the package sensorflow-box 1.0 cannot be imported"
-    with pytest.raises(Misuse, match=re.escape(told)):
+    with pytest.raises(UsageError, match=re.escape(told)):
         boxed(tmp_path, "postgresql://h/d")
 
 

@@ -12,17 +12,17 @@ import warm
 from bouncer import bouncer
 from fleet import fleet, rows, text
 from samples import add, batch, claim, load, state
-from servers import Place
+from servers import ServerFolder
 
 from sensorflow.adapters.postgres import inspect, pooler
 from sensorflow.adapters.postgres.connect import FRESH, engine_of, translated
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.errors import Code, Transient, UsageError
 
 
 @pytest.fixture
-def folder(place: Place, tmp_path: Path) -> Path:
+def folder(place: ServerFolder, tmp_path: Path) -> Path:
     return place.root / f"bouncer-{tmp_path.name}"
 
 
@@ -33,7 +33,7 @@ def test_a_pooler_that_is_not_in_session_mode_is_refused(
     database: str, folder: Path, mode: str, robin: int
 ) -> None:
     with bouncer(database, folder, mode, robin) as url:
-        with pytest.raises(Misuse, match="session mode") as caught:
+        with pytest.raises(UsageError, match="session mode") as caught:
             inspect.require_sessions(url)
         assert caught.value.code is Code.POOLER
         assert "\n" not in str(caught.value)
@@ -53,7 +53,7 @@ def test_in_session_mode_files_are_loaded_and_no_setting_of_the_pooler_is_needed
         file_id = add(ledger)
         load(ledger, claim(ledger, file_id), batch())
         assert state(ledger, file_id) is State.LOADED
-        with ledger.publishing() as is_mine:
+        with ledger.publisher_lease() as is_mine:
             assert is_mine()
         ledger.close()
         engine = engine_of(url)

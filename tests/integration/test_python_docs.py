@@ -8,7 +8,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from yard import Yard
+from project_driver import ProjectDriver
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "python.md").read_text()
@@ -19,9 +19,9 @@ FILE = re.search(r"```csv[^\n]*\n(.*?)```", PAGE, re.DOTALL)
 def project_with_a_file(project: Path, emptied: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Loaded, and beside sensorflow.toml."""
     assert FILE is not None
-    yard = Yard(project, emptied, {"max_rejects": "30%"})
-    yard.load("boiler.csv", FILE[1].encode())
-    yard.close()
+    driver = ProjectDriver(project, emptied, {"max_rejects": "30%"})
+    driver.load("boiler.csv", FILE[1].encode())
+    driver.close()
     (project / "boiler.csv").write_text(FILE[1])
     monkeypatch.chdir(project)
     monkeypatch.delenv("SENSORFLOW_CONFIG", raising=False)

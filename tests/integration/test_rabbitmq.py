@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from servers import RabbitMQ
 
 from sensorflow.adapters.queues.celery import INGEST, QUEUES, CeleryPublisher, task_name
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
 from sensorflow.ports.queue import Message
 
-WAITING = Waiting(
+WAITING = OutboxEntry(
     7, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
 )
 

@@ -35,15 +35,15 @@ def test_an_alias_that_arrives_while_its_twin_is_superseded_keeps_its_readings(
 
     ledger.load(new, rows(), Load(Counts(read=2), OnChange.SUPERSEDE, "p", "h", "0", ()))
     assert kinds == [Kind.ALIAS]
-    (heir,) = [view for view in ledger.files() if view.name == "b.csv"]
-    assert heir.state is State.PENDING
-    load(ledger, claim(ledger, heir.file_id), batch(3), "plant/b.csv")
+    (promoted,) = [view for view in ledger.files() if view.name == "b.csv"]
+    assert promoted.state is State.PENDING
+    load(ledger, claim(ledger, promoted.file_id), batch(3), "plant/b.csv")
     assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def waiting(ledger: PostgresLedger, count: int) -> list[int]:
     ids = [add(ledger, b"%d.csv" % n, n + 1) for n in range(count)]
-    ledger.published(ledger.due(100, 100))
+    ledger.mark_sent(ledger.pending(100, 100))
     return ids
 
 

@@ -64,7 +64,7 @@ def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
         other = replace(found, name="sensorflow", silent=90.0)
         assert "pg_terminate_backend" in running.held(other).todo
         assert running.held(replace(other, state="active")).verdict == "ok"
-        ledger.release(lease, AWAY, 0, burned=False)
+        ledger.nack(lease, AWAY, 0, counts_as_attempt=False)
         (found,) = inspect.old_sessions(database, 0)
         assert found.outdated
         assert running.held(found).verdict == "fail"
@@ -99,7 +99,7 @@ def test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_tha
     ledger: PostgresLedger, database: str
 ) -> None:
     file_id = add(ledger)
-    ledger.release(claim(ledger, file_id), AWAY, -1, burned=False)
+    ledger.nack(claim(ledger, file_id), AWAY, -1, counts_as_attempt=False)
     with loading(database, file_id):
         held = claim(ledger, file_id)
         assert held.attempt == 1
@@ -112,7 +112,7 @@ def test_a_worker_that_has_lost_a_file_ends_nobodys_session(
 ) -> None:
     """It was stopped just before its load, and goes on while the file's new worker loads it."""
     file_id = add(ledger)
-    ledger.release(claim(ledger, file_id), AWAY, -1, burned=False)
+    ledger.nack(claim(ledger, file_id), AWAY, -1, counts_as_attempt=False)
     old = claim(ledger, file_id, -1)
     claim(ledger, file_id)
     impatient = PostgresLedger(database + "?options=-c%20lock_timeout%3D200ms", "test")
@@ -128,7 +128,7 @@ def test_a_worker_that_has_lost_a_file_ends_nobodys_session(
 KILLED = """
 import os, signal, sys
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-with PostgresLedger(sys.argv[1], "killed").publishing(3600) as is_mine:
+with PostgresLedger(sys.argv[1], "killed").publisher_lease(3600) as is_mine:
     assert is_mine()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -141,7 +141,7 @@ def test_of_a_publisher_that_was_killed_the_lease_need_not_run_out(
     assert done.returncode == -signal.SIGKILL
     (shown,) = running.ledger(Settings(), database)
     assert (shown.what, shown.found) == ("publisher's lease", "held by killed")
-    with ledger.publishing() as is_mine:
+    with ledger.publisher_lease() as is_mine:
         assert is_mine()
 
 
@@ -184,10 +184,10 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
 ) -> None:
     limit = Transient(Code.DATABASE_LIMIT, "tuple decompression limit exceeded by operation")
     other = Transient(Code.DATABASE_LIMIT, "too many locks")
-    for key, why in ((b"a.csv", limit), (b"b.csv", other)):
+    for key, reason in ((b"a.csv", limit), (b"b.csv", other)):
         held = claim(ledger, add(ledger, key, key[0]))
-        ledger.release(held, why, 300, burned=False)
-    assert inspect.lasting(database) == []
+        ledger.nack(held, reason, 300, counts_as_attempt=False)
+    assert inspect.long_outages(database) == []
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE file_events SET at = at - interval '11 minutes'")
     (project / "sensorflow.toml").write_text("")
@@ -206,9 +206,9 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         database
     ) as connection:  # the outage is over, and there is much to catch up
         connection.execute("UPDATE files SET not_before = now() - interval '6 minutes'")
-    assert inspect.lasting(database) == []
-    ledger.release(claim(ledger, 1), limit, 300, burned=False)
-    (again,) = inspect.lasting(database)
+    assert inspect.long_outages(database) == []
+    ledger.nack(claim(ledger, 1), limit, 300, counts_as_attempt=False)
+    (again,) = inspect.long_outages(database)
     assert (again.files, again.file_id) == (1, 1)
 
 

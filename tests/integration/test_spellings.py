@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import structlog
 from patience import PATIENCE
+from project_driver import ProjectDriver
 from samples import add, arrival, claim
-from yard import Yard
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.postgres import migrate, registering
@@ -105,19 +105,19 @@ def test_sensor_and_keys_are_those_of_the_name_in_either_spelling(
 ) -> None:
     """A pattern finds the whole name, and the same reading has the key of the first version."""
     named = {"extends": "long", "sensor": {"file_name": r"^([^\W_]+)_"}}
-    yard = Yard(project, database, profiles={"long": named})
+    driver = ProjectDriver(project, database, profiles={"long": named})
     row = "2026-02-01T00:00:00Z,x,temperature,1.5,degC\n"
     found = []
     for name, more in ((NFD, ""), (NFC, row.replace(":00Z", ":01Z"))):
         content = f"time,sensor,type,value,unit\n{row}{more}".encode()
-        assert yard.work(yard.arrive(name, content)) is Outcome.LOADED
+        assert driver.work(driver.arrive(name, content)) is Outcome.LOADED
         with psycopg.connect(database) as c:
             query = "SELECT sensor_id, dedupe_key FROM raw_readings ORDER BY ts LIMIT 1"
             found.append(c.execute(query).fetchone())
     assert found[0] == found[1]
     assert found[0][0] == "Kühlraum"  # type: ignore[index]
-    assert yard.sql("SELECT 1 FROM raw_readings") == 2
-    yard.close()
+    assert driver.sql("SELECT 1 FROM raw_readings") == 2
+    driver.close()
 
 
 # --- in a database of before ---

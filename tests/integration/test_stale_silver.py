@@ -20,24 +20,24 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
-from yard import Yard, content
+from project_driver import ProjectDriver, content
 
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
-from sensorflow.flow import work
+from sensorflow.flow import file_task
+from sensorflow.flow.file_task import FileTask, Services
+from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
-from sensorflow.flow.tidy import tidy
-from sensorflow.flow.work import Job, World
 from sensorflow.ports.layers import LayerWriter
-from sensorflow.ports.maintenance import COLLECT_AGAIN
+from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS
 from sensorflow.ports.queue import Task
 
 OPEN = (State.PENDING, State.RUNNING)
 Seen = tuple[Any, ...]
 
 
-class Killed(BaseException):
+class WorkerKilled(BaseException):
     """Ends a worker where it stands: nothing is written down."""
 
 
@@ -55,7 +55,7 @@ class Gates:
         self._stopped.release()
         self._turn.acquire()
         if self._killed:
-            raise Killed
+            raise WorkerKilled
 
     def ended(self) -> None:
         self.at = ""
@@ -98,16 +98,16 @@ class Lake:
 
 
 class Worker:
-    def __init__(self, world: World, file_id: int) -> None:
+    def __init__(self, services: Services, file_id: int) -> None:
         self.gates = Gates()
-        gated = replace(world, lake=Lake(world.lake, self.gates))
+        gated = replace(services, lake=Lake(services.lake, self.gates))
         self.outcomes: list[Outcome] = []
 
         def work() -> None:
             try:
                 done = process(gated, Task([file_id]), lambda _: nullcontext())
                 self.outcomes += [result.outcome for result in done]
-            except Killed:
+            except WorkerKilled:
                 pass
             finally:
                 self.gates.ended()
@@ -126,7 +126,7 @@ class Worker:
             self._thread.join()
 
 
-class OpenYard(Yard):
+class SharedConnectionDriver(ProjectDriver):
     """With one connection for all statements."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -142,10 +142,10 @@ class OpenYard(Yard):
 
 
 @dataclass
-class Scene:
+class FileScenario:
     """A file of its own, and what was done to it. budget: how often each may yet happen."""
 
-    yard: Yard
+    driver: ProjectDriver
     number: int
     workers: list[Worker] = field(default_factory=list)
     budget: dict[str, int] = field(
@@ -155,7 +155,7 @@ class Scene:
     done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.file_id = self.yard.arrive(f"{self.number}.csv", content(self.number, 3))
+        self.file_id = self.driver.arrive(f"{self.number}.csv", content(self.number, 3))
         self.newer = 0
 
     # --- what may happen ---
@@ -184,38 +184,38 @@ class Scene:
             getattr(self, f"_{name}")()
 
     def _begin(self) -> None:
-        self.workers.append(Worker(self.yard.world, self.file_id))
+        self.workers.append(Worker(self.driver.services, self.file_id))
 
     def _expire(self) -> None:
-        self.yard.sql("UPDATE files SET lease_until = now() WHERE id = %s", self.file_id)
-        self.yard.ledger.sweep(60, None)
+        self.driver.sql("UPDATE files SET lease_until = now() WHERE id = %s", self.file_id)
+        self.driver.ledger.reconcile(60, None)
 
     def _correct(self) -> None:
-        self.newer = self.yard.load(f"{self.number}.csv", content(self.number + 1_000_000, 2))
+        self.newer = self.driver.load(f"{self.number}.csv", content(self.number + 1_000_000, 2))
 
     def _undo(self) -> None:
-        assert self.yard.ledger.undo(self.file_id, "") is not None
+        assert self.driver.ledger.undo(self.file_id, "") is not None
 
     def _replay(self) -> None:
-        assert self.yard.ledger.replay(self.file_id)
+        assert self.driver.ledger.replay(self.file_id)
 
     def _collect(self) -> None:
-        world = self.yard.world
-        tidy(world.ledger, world.lake, world.landing)
+        services = self.driver.services
+        collect_garbage(services.ledger, services.lake, services.landing)
 
     # --- what is seen ---
 
     def state(self, file_id: int) -> State:
-        view = self.yard.ledger.file(file_id)
+        view = self.driver.ledger.file(file_id)
         assert view is not None
         return view.state
 
     def silver(self, file_id: int) -> bool:
-        return any((self.yard.data / "silver").rglob(f"file-{file_id}-v*.parquet"))
+        return any((self.driver.data / "silver").rglob(f"file-{file_id}-v*.parquet"))
 
     def seen(self) -> Seen:
         """All that matters for what may happen from here on."""
-        view = self.yard.ledger.file(self.file_id)
+        view = self.driver.ledger.file(self.file_id)
         assert view is not None
         facts = [view.state, view.tidy]
         first = view.collected_for is None
@@ -239,11 +239,17 @@ class Scene:
         self.kill()
         ids = [self.file_id, self.newer]
         for _ in range(2):
-            self.yard.sql(_LATER, COLLECT_AGAIN + 1, COLLECT_AGAIN + 1, COLLECT_AGAIN + 1, ids)
-            self.yard.ledger.sweep(60, None)
+            self.driver.sql(
+                _LATER,
+                RECOLLECT_AFTER_SECONDS + 1,
+                RECOLLECT_AFTER_SECONDS + 1,
+                RECOLLECT_AFTER_SECONDS + 1,
+                ids,
+            )
+            self.driver.ledger.reconcile(60, None)
             for file_id in ids:
                 if file_id and self.state(file_id) in OPEN:
-                    assert self.yard.work(file_id) is Outcome.LOADED
+                    assert self.driver.work(file_id) is Outcome.LOADED
             self._collect()
 
     def assert_agrees(self) -> None:
@@ -251,7 +257,7 @@ class Scene:
             state = self.state(file_id)
             assert state in (State.LOADED, State.UNDONE, State.SUPERSEDED)
             assert self.silver(file_id) is (state is State.LOADED), (file_id, state)
-            assert self.yard.fact(file_id, "tidy")
+            assert self.driver.fact(file_id, "tidy")
 
 
 _LATER = """
@@ -263,19 +269,21 @@ UPDATE files SET lease_until = lease_until - make_interval(secs => %s),
 
 
 @pytest.fixture
-def yard(project: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
+def driver(
+    project: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ProjectDriver]:
     """One that survives no loss of power, and is quick."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
-    made = OpenYard(project, database, {"on_change": "supersede"})
+    made = SharedConnectionDriver(project, database, {"on_change": "supersede"})
     yield made
     made.close()
 
 
-def play(yard: Yard, number: int, path: tuple[str, ...]) -> Scene:
-    scene = Scene(yard, number)
+def play(driver: ProjectDriver, number: int, path: tuple[str, ...]) -> FileScenario:
+    scene = FileScenario(driver, number)
     for what in path:
         scene.do(what)
     return scene
@@ -286,7 +294,7 @@ class Search:
     """Each state is settled once, and each event that is possible in a state happens in it once. A file
     that comes to a state that is known goes on from there, until it finds one that is not."""
 
-    yard: Yard
+    driver: ProjectDriver
     paths: dict[Seen, tuple[str, ...]] = field(default_factory=dict)
     """What leads to each state: few events."""
     untried: dict[Seen, list[str]] = field(default_factory=dict)
@@ -311,11 +319,11 @@ class Search:
                 return
         scene.kill()
 
-    def _play(self, path: tuple[str, ...]) -> Scene:
+    def _play(self, path: tuple[str, ...]) -> FileScenario:
         self._number += 2
-        return play(self.yard, self._number, path)
+        return play(self.driver, self._number, path)
 
-    def _found(self, scene: Scene, seen: Seen, path: tuple[str, ...]) -> None:
+    def _found(self, scene: FileScenario, seen: Seen, path: tuple[str, ...]) -> None:
         self.paths[seen] = path
         self.untried[seen] = scene.possible()
         try:
@@ -326,17 +334,17 @@ class Search:
 
 
 def test_in_every_order_of_events_silver_is_there_for_what_is_loaded_and_for_nothing_else(
-    yard: Yard,
+    driver: ProjectDriver,
 ) -> None:
-    search = Search(yard)
+    search = Search(driver)
     search.run()
     print(f"{len(search.paths)} states")
     assert len(search.paths) > 100
 
 
-def test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once(yard: Yard) -> None:
+def test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once(driver: ProjectDriver) -> None:
     """A large file is being read as a correction is renamed over it."""
-    scene = play(yard, 2, ("begin", "correct", "collect"))
+    scene = play(driver, 2, ("begin", "correct", "collect"))
     assert scene.state(scene.file_id) is State.SUPERSEDED
     scene.do("on 0")
     assert scene.silver(scene.file_id)
@@ -348,36 +356,36 @@ def test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once(yard: Yard)
 
 
 def test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    driver: ProjectDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "CERTAIN", 0.0)
+    monkeypatch.setattr(file_task, "CLAIM_CERTAIN_SECONDS", 0.0)
     other: list[Worker] = []
     named = []
-    confirm = work.Job.confirm
+    confirm = file_task.FileTask.ensure_claim
 
-    def late(job: Job) -> None:
-        if job.claim.file_id == file_id:
-            other.append(Worker(yard.world, newer))
+    def late(file_task: FileTask) -> None:
+        if file_task.claim.file_id == file_id:
+            other.append(Worker(driver.services, newer))
             while other[0].at:
                 other[0].end(other[0].gates.go_on)
-        confirm(job)
-        named.append(job.claim.file_id)
+        confirm(file_task)
+        named.append(file_task.claim.file_id)
 
-    file_id = yard.arrive("a.csv", content(1, 3))
-    newer = yard.arrive("a.csv", content(2, 3))
-    monkeypatch.setattr(work.Job, "confirm", late)
-    assert yard.work(file_id) is Outcome.FENCED
+    file_id = driver.arrive("a.csv", content(1, 3))
+    newer = driver.arrive("a.csv", content(2, 3))
+    monkeypatch.setattr(file_task.FileTask, "ensure_claim", late)
+    assert driver.work(file_id) is Outcome.FENCED
     assert other[0].outcomes == [Outcome.LOADED]
     assert named == [newer]
 
 
-def test_of_a_quarantined_file_no_silver_is_left(yard: Yard) -> None:
+def test_of_a_quarantined_file_no_silver_is_left(driver: ProjectDriver) -> None:
     """Its last worker removes what is there; one that lost it before goes on, and is killed."""
-    scene = play(yard, 4, ("begin",))
-    scene.yard.sql("UPDATE files SET attempts = 3 WHERE id = %s", scene.file_id)
+    scene = play(driver, 4, ("begin",))
+    scene.driver.sql("UPDATE files SET attempts = 3 WHERE id = %s", scene.file_id)
     scene.do("expire")
-    assert yard.work(scene.file_id) is Outcome.CONDEMNED
-    yard.put_aside(scene.file_id)
+    assert driver.work(scene.file_id) is Outcome.DEAD_LETTERED
+    driver.put_aside(scene.file_id)
     scene.do("on 0")
     scene.settle()
     assert scene.state(scene.file_id) is State.QUARANTINED

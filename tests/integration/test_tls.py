@@ -19,13 +19,13 @@ from patience import PATIENCE
 from servers import RabbitMQ
 
 from sensorflow import bootstrap
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.queue import Message
 from sensorflow.settings import Settings, load
 
-WAITING = Waiting(
+WAITING = OutboxEntry(
     1, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
 )
 

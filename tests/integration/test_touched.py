@@ -162,13 +162,13 @@ def test_files_that_are_loaded_together_touch_what_they_hold(held: Database) -> 
         given.append((claim(held.ledger, file_id), rows, plan))
 
     def change() -> Touched:
-        (said,) = held.ledger.load_together(given) or []
+        (said,) = held.ledger.load_batch(given) or []
         return said
 
     assert held.after(change) == Touched("plant", at(20), at(31), frozenset("bc"))
 
 
 def test_of_many_sensors_none_is_named(held: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(touched, "MOST", 2)
+    monkeypatch.setattr(touched, "MAX_SENSORS", 2)
     said = held.load(add(held.ledger), of(batch(5), "abc"))
     assert said == Touched("plant", at(0), at(4), None)

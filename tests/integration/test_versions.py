@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import structlog
+from project_driver import ProjectDriver
 from samples import arrival, batch, claim
 from versions.histories import FIRST, History, version_of
-from versions.model import Model, Version
-from yard import Yard
+from versions.model import Version, VersionModel
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.keys import keys
 from sensorflow.core.states import WORK, State
+from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
@@ -35,19 +35,19 @@ SEEDS = int(os.environ.get("HISTORIES", "6"))
 
 
 @pytest.fixture
-def yard(project: Path, indexed: str, index: str) -> Iterator[Yard]:
-    made = Yard(project, indexed, dedupe_index=index, deferred_close="90y")
+def driver(project: Path, indexed: str, index: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, indexed, dedupe_index=index, deferred_close="90y")
     yield made
     made.close()
 
 
 @dataclass
-class Play:
+class RandomHistory:
     """A random history of a few names, in the project and in the model."""
 
-    yard: Yard
+    driver: ProjectDriver
     draw: random.Random
-    model: Model = field(default_factory=Model)
+    model: VersionModel = field(default_factory=VersionModel)
     versions: dict[int, Version] = field(default_factory=dict)
     """File id -> the version that it is, of files that are not aliases."""
     names: dict[str, History] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Play:
                 self.undo,
                 self.replay,
                 self.kill,
-                self.tidy,
+                self.collect_garbage,
             ),
             (6, 2, 6, 1, 1, 1, 1),
         )[0]
@@ -88,43 +88,49 @@ class Play:
 
     def _arrive(self, name: str, version: Version) -> None:
         self.contents.append(version)
-        file_id = self.yard.arrive(name, version.content)
+        file_id = self.driver.arrive(name, version.content)
         if file_id not in self.versions:
             self.versions[file_id] = self.model.arrive(name, version)
         else:
             self.model.arrive(name, version)
 
     def pending(self) -> list[int]:
-        return [view.file_id for view in self.yard.ledger.select((State.PENDING,))]
+        return [view.file_id for view in self.driver.ledger.select((State.PENDING,))]
 
     def work(self) -> None:
         if not (found := self.pending()):
             return
         file_id = self.draw.choice(found)
-        if self.yard.fact(file_id, "stage") == "quarantine":
-            self.yard.put_aside(file_id)
+        if self.driver.fact(file_id, "stage") == "quarantine":
+            self.driver.put_aside(file_id)
         else:
-            outcome = self.yard.work(file_id)
+            outcome = self.driver.work(file_id)
             version = self.versions.get(file_id)  # None of an alias that became a file of its own
-            expected = [Outcome.LOADED, Outcome.CONDEMNED]
+            expected = [Outcome.LOADED, Outcome.DEAD_LETTERED]
             assert outcome in (
                 expected if version is None else expected[not version.readings :][:1]
             )
 
     def undo(self) -> None:
         """Of a file, under each name that it has."""
-        loaded = self.yard.ledger.select((State.LOADED,))
+        loaded = self.driver.ledger.select((State.LOADED,))
         if loaded:
             view = self.draw.choice(loaded)
-            undo(self.yard.ledger, self.yard.world.lake, self.yard.world.landing, view.file_id, "")
-            names = {a.name for a in self.yard.ledger.arrivals(view.file_id)} | {view.name}
+            undo(
+                self.driver.ledger,
+                self.driver.services.lake,
+                self.driver.services.landing,
+                view.file_id,
+                "",
+            )
+            names = {a.name for a in self.driver.ledger.arrivals(view.file_id)} | {view.name}
             sha = view.sha256
             self._undone(view.name, view.version, names, sha)
 
     def _undone(self, name: str, number: int, names: set[str], sha: bytes) -> None:
         import hashlib
 
-        own = self.yard.ledger.named(name)
+        own = self.driver.ledger.named(name)
         same = [v.version for v in own if v.sha256 == bytes(sha)]
         nth = sorted(same).index(number)
         for each in names:
@@ -136,22 +142,22 @@ class Play:
             found[nth if each == name else -1].loaded = False
 
     def replay(self) -> None:
-        loaded = self.yard.ledger.select((State.LOADED,))
+        loaded = self.driver.ledger.select((State.LOADED,))
         if loaded:
-            self.yard.ledger.replay(self.draw.choice(loaded).file_id)
+            self.driver.ledger.replay(self.draw.choice(loaded).file_id)
 
     def kill(self) -> None:
         """A worker that claimed a file is gone; its lease ends."""
-        found = [i for i in self.pending() if not self.yard.fact(i, "attempts")]
+        found = [i for i in self.pending() if not self.driver.fact(i, "attempts")]
         if found:
-            self.yard.ledger.claim(self.draw.choice(found), WORK, "gone", 30)
-            self.yard.sql(
+            self.driver.ledger.claim(self.draw.choice(found), WORK, "gone", 30)
+            self.driver.sql(
                 "UPDATE files SET lease_until = now() - interval '1s' WHERE state = 'running'"
             )
-            self.yard.ledger.sweep(0, None)
+            self.driver.ledger.reconcile(0, None)
 
-    def tidy(self) -> None:
-        tidy(self.yard.ledger, self.yard.world.lake, self.yard.world.landing)
+    def collect_garbage(self) -> None:
+        collect_garbage(self.driver.ledger, self.driver.services.lake, self.driver.services.landing)
 
     def finish(self) -> None:
         for _ in range(500):
@@ -159,7 +165,7 @@ class Play:
                 break
             self.work()
         assert not self.pending()
-        self.tidy()
+        self.collect_garbage()
 
 
 def served(url: str) -> Counter[tuple[str, int, float]]:
@@ -168,23 +174,23 @@ def served(url: str) -> Counter[tuple[str, int, float]]:
         return Counter(connection.execute(query).fetchall())
 
 
-def in_silver(yard: Yard) -> Counter[tuple[str, int, float]]:
+def in_silver(driver: ProjectDriver) -> Counter[tuple[str, int, float]]:
     found: Counter[tuple[str, int, float]] = Counter()
-    for path in (yard.data / "silver").rglob("file-*.parquet"):
+    for path in (driver.data / "silver").rglob("file-*.parquet"):
         for row in pq.read_table(path, partitioning=None).to_pylist():
             found[row["sensor_id"], int(row["ts"].timestamp()), row["value"]] += 1
     return found
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_what_is_served_is_what_the_model_says(yard: Yard, seed: int) -> None:
-    play = Play(yard, random.Random(seed))
+def test_what_is_served_is_what_the_model_says(driver: ProjectDriver, seed: int) -> None:
+    play = RandomHistory(driver, random.Random(seed))
     for _ in range(play.draw.randrange(5, 40)):
         play.step()
     play.finish()
-    assert served(yard.database) == play.model.served()
-    assert in_silver(yard) == play.model.served()
-    told = yard.audit("--deep")
+    assert served(driver.database) == play.model.served()
+    assert in_silver(driver) == play.model.served()
+    told = driver.audit("--deep")
     assert told.code == 0, told.report["findings"]
 
 
@@ -244,8 +250,8 @@ def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
 # --- what is said ---
 
 
-def noticed(yard: Yard, name: str) -> str:
-    newest = yard.ledger.named(name)[-1]
+def noticed(driver: ProjectDriver, name: str) -> str:
+    newest = driver.ledger.named(name)[-1]
     return str(newest.remarks)
 
 
@@ -253,28 +259,30 @@ def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
     project: Path, indexed: str, index: str
 ) -> None:
     keys = {"dedupe_index": index, "deferred_close": "90y"}
-    yard = Yard(project, indexed, {"on_change": "supersede"}, **keys)
+    driver = ProjectDriver(project, indexed, {"on_change": "supersede"}, **keys)
     history = History.begun(random.Random(1), ("s1",))
-    yard.load("a.csv", version_of(history.lines).content)
+    driver.load("a.csv", version_of(history.lines).content)
     with structlog.testing.capture_logs() as logs:
-        yard.load("a.csv", version_of(history.lines[2:]).content)
+        driver.load("a.csv", version_of(history.lines[2:]).content)
     first, second = (datetime.fromtimestamp(history.lines[n][0], UTC) for n in (0, 1))
     said = "2 readings outside its own span are gone with the older version, "
     said += f"from {first.isoformat()} to {second.isoformat()}"
-    assert noticed(yard, "a.csv") == said
+    assert noticed(driver, "a.csv") == said
     assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [said]
-    yard.load("a.csv", version_of(history.grown()).content)  # all that is there, and more
-    assert noticed(yard, "a.csv") == "None"
-    yard.close()
+    driver.load("a.csv", version_of(history.grown()).content)  # all that is there, and more
+    assert noticed(driver, "a.csv") == "None"
+    driver.close()
 
 
-def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(yard: Yard) -> None:
+def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(
+    driver: ProjectDriver,
+) -> None:
     lines = [(FIRST + n * 10, "s1", float(n % 5)) for n in range(12)]
-    yard.load("a.csv", version_of(lines).content)
+    driver.load("a.csv", version_of(lines).content)
     with structlog.testing.capture_logs() as logs:
-        yard.load("a.csv", version_of([(s + 3600, n, v) for s, n, v in lines]).content)
-    assert "times shifted by +1:00:00" in noticed(yard, "a.csv")
-    assert sum(served(yard.database).values()) == 24
+        driver.load("a.csv", version_of([(s + 3600, n, v) for s, n, v in lines]).content)
+    assert "times shifted by +1:00:00" in noticed(driver, "a.csv")
+    assert sum(served(driver.database).values()) == 24
     (kept,) = [e for e in logs if e["event"] == "readings.kept"]
     assert (kept["readings"], kept["of_version"]) == (12, 1)
     assert "sensorflow undo 'a.csv@1'" in kept["do"]

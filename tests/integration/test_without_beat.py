@@ -6,49 +6,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from yard import Yard
+from project_driver import ProjectDriver
 
 from sensorflow import bootstrap
 from sensorflow.core.states import WORK, State
-from sensorflow.flow.housekeeping import SWEEP, TIDY
+from sensorflow.flow.housekeeping import RECONCILE, TIDY
 from sensorflow.testing.queue import MemoryQueue
 
 
 @pytest.fixture
-def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database)
+def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
+    made = ProjectDriver(project, database)
     yield made
     made.close()
 
 
-def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(yard: Yard) -> None:
+def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(
+    driver: ProjectDriver,
+) -> None:
     queue = MemoryQueue()
-    settings = yard.settings.model_copy(
+    settings = driver.settings.model_copy(
         update={"lease": 0.0}
     )  # the server may be younger than a lease
-    keeper = bootstrap.housekeeping(settings, yard.ledger, queue)
-    file_id = yard.arrive("a.csv", b"time,sensor,type,value,unit\n")
-    assert yard.ledger.claim(file_id, WORK, "a worker that died", -1.0)
-    done = keeper.run_due()
+    keeper = bootstrap.housekeeping(settings, driver.ledger, queue)
+    file_id = driver.arrive("a.csv", b"time,sensor,type,value,unit\n")
+    assert driver.ledger.claim(file_id, WORK, "a worker that died", -1.0)
+    done = keeper.run_due_steps()
     assert done["sweep"]["leases ended"] == 1
     assert done["sweep"]["published"] == 1
     assert "retain" in done
-    assert keeper.run_due() == {}
+    assert keeper.run_due_steps() == {}
     assert queue.depth() == 1
-    view = yard.ledger.file(file_id)
+    view = driver.ledger.file(file_id)
     assert view is not None
     assert view.state is State.PENDING
 
 
-def test_daemon_and_beat_sweep_once_between_them(yard: Yard) -> None:
+def test_daemon_and_beat_sweep_once_between_them(driver: ProjectDriver) -> None:
     queue = MemoryQueue()
-    daemon = bootstrap.sweeper(yard.settings, yard.ledger, queue, lambda: None)
-    worker = bootstrap.housekeeping(yard.settings, yard.ledger, queue)
-    assert set(daemon.run_due()) == {SWEEP}
-    assert worker.run(SWEEP, TIDY) == {"tidied": 0}
-    yard.sql("UPDATE leases SET until = until - interval '8 s'")  # of the 15 s of an interval
-    assert worker.run(SWEEP, TIDY).keys() == {
+    daemon = bootstrap.sweeper(driver.settings, driver.ledger, queue, lambda: None)
+    worker = bootstrap.housekeeping(driver.settings, driver.ledger, queue)
+    assert set(daemon.run_due_steps()) == {RECONCILE}
+    assert worker.run(RECONCILE, TIDY) == {"tidied": 0}
+    driver.sql("UPDATE leases SET until = until - interval '8 s'")  # of the 15 s of an interval
+    assert worker.run(RECONCILE, TIDY).keys() == {
         *("leases ended", "messages missing", "published"),
         "tidied",
     }
-    assert daemon.run_due() == {}
+    assert daemon.run_due_steps() == {}

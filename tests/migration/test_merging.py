@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from project_driver import ProjectDriver, content
 from samples import arrival, batch, claim, load
-from yard import Yard, content
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -38,23 +38,23 @@ def everything(url: str) -> dict[str, list[Any]]:
 def test_an_upgrade_changes_nothing_of_superseded_undone_and_aliased_files(
     project: Path, database: str
 ) -> None:
-    yard = Yard(project, database, {"on_change": "supersede"})
-    yard.load("a.csv", content(1))
-    yard.load("a.csv", content(2))  # supersedes
-    yard.arrive("b.csv", content(2))  # an alias
-    undone = yard.load("c.csv", content(3))
-    yard.ledger.undo(undone, "")
-    yard.quarantine()
-    yard.close()
+    driver = ProjectDriver(project, database, {"on_change": "supersede"})
+    driver.load("a.csv", content(1))
+    driver.load("a.csv", content(2))  # supersedes
+    driver.arrive("b.csv", content(2))  # an alias
+    undone = driver.load("c.csv", content(3))
+    driver.ledger.undo(undone, "")
+    driver.quarantine()
+    driver.close()
     migrate.downgrade(database, "0005")
     before = everything(database)
     migrate.upgrade(database)
     assert everything(database) == before
-    made = Yard(project, database, {"on_change": "supersede"})
+    made = ProjectDriver(project, database, {"on_change": "supersede"})
     assert made.audit("--deep").code == 0
     made.close()
     # and under merge from now on: the next version replaces readings, what was superseded stays so
-    merging = Yard(project, database)
+    merging = ProjectDriver(project, database)
     merging.load("a.csv", content(2, 5) + content(4, 5).partition(b"\n")[2])
     assert merging.ledger.totals()["plant"].superseded == 1
     assert merging.ledger.totals()["plant"].rows_replaced == 5

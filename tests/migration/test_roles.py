@@ -17,9 +17,9 @@ import warm
 from fleet import fleet, rows, text
 from patience import PATIENCE
 from samples import add, batch, claim, load, state
-from servers import Place
+from servers import ServerFolder
 
-from sensorflow.adapters.postgres import closing, inspect, migrate, settle
+from sensorflow.adapters.postgres import index_mode, inspect, migrate, sealing
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.schema import metadata
 from sensorflow.core.states import State
@@ -157,8 +157,8 @@ def test_a_loader_ends_its_own_old_sessions_and_names_those_of_others(
     file_id = add(ledger)
     name = f"sensorflow load {file_id}"
     for url, ended in ((database, False), (loader, True)):
-        ledger.release(
-            claim(ledger, file_id, -1), Transient(Code.STORAGE, "away"), -1, burned=False
+        ledger.nack(
+            claim(ledger, file_id, -1), Transient(Code.STORAGE, "away"), -1, counts_as_attempt=False
         )
         with closing_(psycopg.connect(url, application_name=name)) as old:
             old.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
@@ -169,35 +169,35 @@ def test_a_loader_ends_its_own_old_sessions_and_names_those_of_others(
             with pytest.raises(Transient, match="may not end it") as caught:
                 load(ledger, held, batch())
             assert caught.value.code is Code.DATABASE_RIGHTS
-            ledger.release(held, caught.value, -1, burned=False)
+            ledger.nack(held, caught.value, -1, counts_as_attempt=False)
     assert state(ledger, file_id) is State.LOADED
     ledger.close()
 
 
 def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader: str) -> None:
-    settle.settle(database, True)
+    index_mode.set_index_mode(database, True)
     with psycopg.connect(loader) as connection:
         connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
         connection.execute(READING)
-    (month,) = closing.months(loader, timedelta(days=7))
-    assert [done.outcome for done in closing.close(loader, [month])] == [closing.Outcome.CLOSED]
-    assert closing.months(reader, timedelta(days=7))[0].closed
+    (month,) = sealing.months(loader, timedelta(days=7))
+    assert [done.outcome for done in sealing.seal(loader, [month])] == [sealing.SealOutcome.SEALED]
+    assert sealing.months(reader, timedelta(days=7))[0].closed
     assert kind_of_owner(database, "raw_readings_2026_02_uq") == "sensorflow_owner"
     refused(reader, "SELECT close_reading_partition('2026-02-01')")
     with pytest.raises(Transient, match="must be owner"):
-        settle.settle(loader, False)
+        index_mode.set_index_mode(loader, False)
 
 
 def test_an_owner_migrates_a_deferred_index_down_and_settles_it_again(
     owner: str, database: str
 ) -> None:
-    settle.settle(database, True)
+    index_mode.set_index_mode(database, True)
     migrate.downgrade(database, "0003")  # whose code knows one way only
     with psycopg.connect(database) as connection:
         connection.execute("SELECT 'uq_raw_dedupe'::regclass")
     migrate.upgrade(database)
-    assert settle.settle(owner, True)
-    assert settle.settle(owner, False)
+    assert index_mode.set_index_mode(owner, True)
+    assert index_mode.set_index_mode(owner, False)
 
 
 def test_a_temporary_table_of_a_loader_does_not_stand_in_for_the_owners(loader: str) -> None:
@@ -264,14 +264,14 @@ def test_a_month_made_by_a_loader_and_its_owner_survive_down_and_up(
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, place: Place) -> Iterator[str]:
+def cluster(tmp_path: Path, place: ServerFolder) -> Iterator[str]:
     """The URL of an administrator in a cluster without our roles, less the name of the database."""
     root = place.root / f"roles-{uuid.uuid4().hex[:8]}"
     root.mkdir()
     server = Postgres(root, tmp_path)
     server.start()
     yield server.url.rsplit("/", 1)[0]
-    server.process.end(30)
+    server.process.terminate(30)
 
 
 def test_four_databases_of_one_cluster_migrated_at_once(cluster: str) -> None:

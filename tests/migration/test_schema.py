@@ -23,7 +23,7 @@ from sensorflow.adapters.postgres.schema import EVENTS, STAGES, STATES, STEPS, m
 from sensorflow.cli.files import COLUMNS
 from sensorflow.core.events import FileEvent
 from sensorflow.embedded.postgres import Postgres, binaries
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.ports.files import FileView
 
 READING = (
@@ -213,7 +213,7 @@ def test_the_database_takes_the_events_of_the_list_and_no_others(database: str) 
 def test_a_schema_of_a_newer_version_is_left_to_it(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Misuse, match="a newer version has upgraded it"):
+    with pytest.raises(UsageError, match="a newer version has upgraded it"):
         migrate.upgrade(database)
     assert migrate.current(database) == "9999"
 

@@ -70,16 +70,16 @@ class Pipeline:
         settings = Settings.model_validate(
             {"home": self.home, "sources": {"real": source}, "profiles": {"p": profile}}
         )
-        world = bootstrap.world(settings, "real-data", self.ledger)
+        services = bootstrap.services(settings, "real-data", self.ledger)
         name = os.fsencode(file.name)
         with file.open("rb") as stream:
-            taken = land(world.landing, OpenFile("real", name, stream))
+            taken = land(services.landing, OpenFile("real", name, stream))
         assert taken is not None
         now = datetime.now(UTC)
         found = register(self.ledger, settings, Found(taken[1], taken[0], now, now)).file_id
-        process(world, Task([found]), _keep)
-        process(world, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
-        return found, world
+        process(services, Task([found]), _keep)
+        process(services, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
+        return found, services
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def profile_of(name: str) -> Profile:
     return profiles.load(str(PROFILES / f"{name}.toml"))[1]
 
 
-def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
+def account(pipeline: Pipeline, file_id: int, services: Any) -> dict[str, Any]:
     """What became of a file, as ledger, database and silver tell it."""
     view = pipeline.ledger.file(file_id)
     assert view is not None
@@ -103,7 +103,7 @@ def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
         types = dict(c.execute(_TYPES, [file_id]).fetchall())
         units = dict(c.execute(_UNITS, [file_id]).fetchall())
         (back,) = c.execute(_ORDER, [file_id]).fetchone()  # type: ignore[misc]
-        first, last = _ends(c, view, world)
+        first, last = _ends(c, view, services)
     return {
         "valid": valid + view.counts.duplicate,
         "missing": view.counts.missing,
@@ -121,14 +121,14 @@ def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
     }
 
 
-def _ends(c: psycopg.Connection[Any], view: Any, world: Any) -> list[list[Any] | None]:
+def _ends(c: psycopg.Connection[Any], view: Any, services: Any) -> list[list[Any] | None]:
     """The first and the last reading of silver, which the database must hold too."""
     from sensorflow.core.partitions import Layer
     from sensorflow.core.readings import Span
 
     if view.state != "loaded":
         return [None, None]
-    batches = [b for b in world.lake.read(Layer.SILVER, view.layer_file) if len(b)]
+    batches = [b for b in services.lake.read(Layer.SILVER, view.layer_file) if len(b)]
     found: list[list[Any] | None] = []
     for row in (batches[0].slice(0, 1), batches[-1].slice(len(batches[-1]) - 1)):
         ts = Span().over(row["ts"]).low
@@ -207,7 +207,7 @@ def main() -> int:
                 exact += not wrong
                 print(line(name, found, wrong), flush=True)
         finally:
-            server.process.end(30)
+            server.process.terminate(30)
     print(f"real-data: {exact} of {total} exact")
     return 0 if exact == total else 1
 

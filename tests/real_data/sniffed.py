@@ -21,13 +21,13 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
-from sensorflow.errors import Misuse, Permanent
+from sensorflow.errors import Permanent, UsageError
 from sensorflow.flow.check import Checked, check
 from sensorflow.flow.sniff import guess
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import scratch_file
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("SENSORFLOW_REAL_DATA", ROOT.parent / "shared" / "real-data"))
@@ -71,14 +71,14 @@ Parts = dict[str, tuple[int, float]]
 
 def readings(file: Path, profile: Profile) -> tuple[Checked, Parts]:
     """A dry run, and what each type holds."""
-    place = Place(file.name, file.name)
+    place = FilePath(file.name, file.name)
     with file.open("rb") as stream:
         found = check(stream, file.name, ("sniffed", profile), place, Drift(), 5)
     parts: Parts = {}
     if found.error is not None:
         return found, parts
     with file.open("rb") as stream:
-        for accepted in read(stream, profile, place, scratch, Drift()):
+        for accepted in read(stream, profile, place, scratch_file, Drift()):
             bronze = accepted.bronze
             types = bronze["reading_type"].cast(pa.string()).to_pylist()
             values = bronze["value"].to_numpy()
@@ -92,7 +92,7 @@ def readings(file: Path, profile: Profile) -> tuple[Checked, Parts]:
 def judged(file: Path, wanted: dict[str, Any], hand: Profile) -> Verdict:
     try:
         profile = guess(file, zone_of(hand)).profile()
-    except (Misuse, Permanent) as error:
+    except (UsageError, Permanent) as error:
         return Verdict([f"refused: {error}"])
     found, parts = readings(file, profile)
     if found.error is not None:

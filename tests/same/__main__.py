@@ -21,7 +21,7 @@ from same import corpus, proof
 from same.compare import Difference, declared, differences
 from same.normal import normal
 from same.project import REAL, lay
-from same.side import Side, Taken
+from same.side import RunRecord, TreeUnderTest
 from same.steps import Step
 from servers import place_for_servers
 
@@ -98,7 +98,9 @@ def _compare_dependencies(before: Path, after: Path) -> None:
             print(f"same: {name} differs: both sides run with the packages of {sys.prefix}")
 
 
-def both(folder: Path, trees: list[Path], steps: list[Step]) -> tuple[list[Side], list[Taken]]:
+def both(
+    folder: Path, trees: list[Path], steps: list[Step]
+) -> tuple[list[TreeUnderTest], list[RunRecord]]:
     """Both trees through the corpus, at the same time."""
     with servers() as made:
         sides = [
@@ -108,14 +110,14 @@ def both(folder: Path, trees: list[Path], steps: list[Step]) -> tuple[list[Side]
         return sides, _taken(folder, sides)
 
 
-def _keep(folder: Path, sides: list[Side], taken: list[Taken]) -> None:
+def _keep(folder: Path, sides: list[TreeUnderTest], taken: list[RunRecord]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, side, seen in zip(NAMES, sides, taken, strict=True):
         version_ = version(side.tree)
         (folder / f"{name}.pickle").write_bytes(pickle.dumps((side, seen, version_)))
 
 
-def report(sides: list[Side], taken: list[Taken], expect: str) -> int:
+def report(sides: list[TreeUnderTest], taken: list[RunRecord], expect: str) -> int:
     left, expected = declared(found(sides, taken), expect)
     for difference in left[:SHOWN]:
         print(difference)
@@ -147,7 +149,7 @@ def report(sides: list[Side], taken: list[Taken], expect: str) -> int:
     return 1 if left else 0
 
 
-def found(sides: list[Side], taken: list[Taken]) -> list[Difference]:
+def found(sides: list[TreeUnderTest], taken: list[RunRecord]) -> list[Difference]:
     states = [normal(s, t, version(s.tree)) for s, t in zip(sides, taken, strict=True)]
     return list(differences(*states))
 
@@ -188,17 +190,17 @@ def _made(folder: Path) -> Path:
 def _end(server: Any, by: signal.Signals) -> None:
     """Nothing of it is kept."""
     server.process.stop = by
-    server.process.end(30)
+    server.process.terminate(30)
 
 
-def _side(folder: Path, tree: Path, url: str, broker: str, steps: list[Step]) -> Side:
+def _side(folder: Path, tree: Path, url: str, broker: str, steps: list[Step]) -> TreeUnderTest:
     project = folder / "project"
     project.mkdir(parents=True)
     lay(project)
-    return Side(tree, project, url, broker, steps)
+    return TreeUnderTest(tree, project, url, broker, steps)
 
 
-def _taken(folder: Path, sides: list[Side]) -> list[Taken]:
+def _taken(folder: Path, sides: list[TreeUnderTest]) -> list[RunRecord]:
     running = []
     for name, side in zip(NAMES, sides, strict=True):
         given, out = folder / f"{name}.given", folder / f"{name}.taken"

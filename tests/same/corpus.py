@@ -30,17 +30,17 @@ from same.project import BORN, real
 from same.steps import (
     Age,
     Dump,
-    Grow,
-    Lose,
+    GrowFile,
     Messages,
-    Put,
-    Quiet,
-    Run,
+    PutFile,
+    RemoveData,
+    RunCommand,
     Start,
     Step,
     Stop,
-    Tidy,
-    Until,
+    WaitCondition,
+    WaitForGarbageCollection,
+    WaitUntilIdle,
 )
 
 WORDS = ("--json",)
@@ -161,9 +161,11 @@ def _archives() -> Files:
 # --- the way ---
 
 
-def _puts(files: Files, clock: Iterator[int], until: Until = Until.FINISHED) -> Iterator[Step]:
+def _puts(
+    files: Files, clock: Iterator[int], until: WaitCondition = WaitCondition.FINISHED
+) -> Iterator[Step]:
     for source, name, content in files:
-        yield Put(source, name, content, next(clock), until)
+        yield PutFile(source, name, content, next(clock), until)
 
 
 def _mtimes() -> Iterator[int]:
@@ -178,20 +180,20 @@ def _growing(clock: Iterator[int]) -> Iterator[Step]:
     at = 0
     for begin, end in ((0, 21), (21, 30), (30, 31), (31, 61)):
         part = b"".join(whole[begin:end])
-        yield Grow("logger", "grows.csv", part, next(clock), at)
+        yield GrowFile("logger", "grows.csv", part, next(clock), at)
         at += len(part)
     repeats = plain(301, 15)
-    yield Grow("logger", "repeats.csv", repeats, next(clock))
+    yield GrowFile("logger", "repeats.csv", repeats, next(clock))
     more = b"".join(repeats.splitlines(keepends=True)[8:]) + b"not,a,reading\n"
-    yield Grow("logger", "repeats.csv", more, next(clock), len(repeats))
-    yield Grow("logger", "long.csv", plain(302, 2500), next(clock))
+    yield GrowFile("logger", "repeats.csv", more, next(clock), len(repeats))
+    yield GrowFile("logger", "long.csv", plain(302, 2500), next(clock))
     # begun anew under its name, with some of what it had
-    yield Put("logger", "grows.csv", renewed(300), next(clock))
+    yield PutFile("logger", "grows.csv", renewed(300), next(clock))
 
 
 def _gated(clock: Iterator[int]) -> Iterator[Step]:
     def gate(source: str, name: str, content: bytes) -> Step:
-        return Put(source, name, content, next(clock), Until.NOTHING)
+        return PutFile(source, name, content, next(clock), WaitCondition.NOTHING)
 
     def digest(content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()
@@ -199,9 +201,9 @@ def _gated(clock: Iterator[int]) -> Iterator[Step]:
     for number in range(310, 314):
         name, content = f"sum-{number}.csv", plain(number)
         yield gate("sums", f"{name}.sha256", f"{digest(content)}  {name}\n".encode())
-        yield Put("sums", name, content, next(clock))
+        yield PutFile("sums", name, content, next(clock))
     yield gate("sums", "wrong.csv.sha256", f"{digest(b'other')}  wrong.csv\n".encode())
-    yield Put("sums", "wrong.csv", plain(314), next(clock))
+    yield PutFile("sums", "wrong.csv", plain(314), next(clock))
     yield gate("sums", "waits.csv", plain(315))
     yield gate("sums", "alone.csv.sha256", f"{digest(b'late')}  alone.csv\n".encode())
     files = {f"set-{n}.csv": plain(n) for n in range(316, 319)}
@@ -212,7 +214,7 @@ def _gated(clock: Iterator[int]) -> Iterator[Step]:
     for number, (name, content) in enumerate(files.items()):
         announced = json.dumps({"files": [listed[number]]}).encode()
         yield gate("sets", f"{number}.manifest.json", announced)
-        yield Put("sets", name, content, next(clock))
+        yield PutFile("sets", name, content, next(clock))
 
 
 def _documents() -> Iterator[Step]:
@@ -245,32 +247,34 @@ def _documents() -> Iterator[Step]:
         ("sniff", "given/good.csv"),
         ("sniff", "given/station.csv"),
     ):
-        yield Run((*words, *WORDS))
-        yield Run(words)
+        yield RunCommand((*words, *WORDS))
+        yield RunCommand(words)
     for number in (1, 10, 2, 13, 60, 120):
-        yield Run(("files", "show", str(number), *WORDS))
-        yield Run(("files", "show", str(number)))
+        yield RunCommand(("files", "show", str(number), *WORDS))
+        yield RunCommand(("files", "show", str(number)))
     for name in ("file-105.csv", "rejects-150.csv", "v-200.csv", "v-210.csv", "v-220.csv"):
-        yield Run(("files", "show", name, *WORDS))
+        yield RunCommand(("files", "show", name, *WORDS))
     for name in ("grows.csv", "all.zip", "wrong.csv", "chain-rejects.csv", "kept-260.csv"):
-        yield Run(("files", "show", name, *WORDS))
-        yield Run(("files", "show", name))
-    yield Run(("rejects", "show", "rejects-151.csv", *WORDS))
-    yield Run(("rejects", "show", "rejects-151.csv"))
-    yield Run(("quarantine", "show", "wrong.csv"))
-    yield Run(("quarantine", "show", "truncated.csv.gz"))
-    yield Run(("files", "of-row", "s111", "temperature", "2026-02-01T00:00:03Z", *WORDS))
+        yield RunCommand(("files", "show", name, *WORDS))
+        yield RunCommand(("files", "show", name))
+    yield RunCommand(("rejects", "show", "rejects-151.csv", *WORDS))
+    yield RunCommand(("rejects", "show", "rejects-151.csv"))
+    yield RunCommand(("quarantine", "show", "wrong.csv"))
+    yield RunCommand(("quarantine", "show", "truncated.csv.gz"))
+    yield RunCommand(("files", "of-row", "s111", "temperature", "2026-02-01T00:00:03Z", *WORDS))
     for name in ("long", "station", "hobo", "real12"):
-        yield Run(("profiles", "show", name))
-    yield Run(("profiles", "show", "long", "--as", "csvw"))
-    yield Run(("status", "--check"))
-    yield Run(("files", "show", "nothing.csv"))
-    yield Run(("files", "ls", "--source", "plnt"))
-    yield Run(("db", "current"))
+        yield RunCommand(("profiles", "show", name))
+    yield RunCommand(("profiles", "show", "long", "--as", "csvw"))
+    yield RunCommand(("status", "--check"))
+    yield RunCommand(("files", "show", "nothing.csv"))
+    yield RunCommand(("files", "ls", "--source", "plnt"))
+    yield RunCommand(("db", "current"))
     for number, name in enumerate(names, 1):
-        yield Run(("check", f"given/{name}", "--profile", f"profiles/real{number:02}.toml", *WORDS))
+        yield RunCommand(
+            ("check", f"given/{name}", "--profile", f"profiles/real{number:02}.toml", *WORDS)
+        )
     for name in (names[0], names[6], names[12], names[14], names[24], names[32]):
-        yield Run(("sniff", f"given/{name}", *WORDS))
+        yield RunCommand(("sniff", f"given/{name}", *WORDS))
 
 
 def steps() -> list[Step]:
@@ -285,18 +289,18 @@ def few() -> list[Step]:
 def _few() -> Iterator[Step]:
     clock = _mtimes()
     plant, replaced = list(_plant()), list(_versions())[:8]
-    yield Run(("db", "upgrade"))
+    yield RunCommand(("db", "upgrade"))
     yield Start("daemon")
-    yield from _puts(iter(list(_outbox())[:4]), clock, Until.REGISTERED)
+    yield from _puts(iter(list(_outbox())[:4]), clock, WaitCondition.REGISTERED)
     yield Messages("new files", 4)
     yield Start("worker")
-    yield Quiet()
+    yield WaitUntilIdle()
     yield from _puts(iter(plant[50:72]), clock)
     yield from _puts(iter(replaced), clock)
     yield from _puts(_bad(), clock)
-    yield Run(("status", *WORDS))
-    yield Run(("files", "ls"))
-    yield Run(("quarantine", "--help"))
+    yield RunCommand(("status", *WORDS))
+    yield RunCommand(("files", "ls"))
+    yield RunCommand(("quarantine", "--help"))
     yield Stop("worker")
     yield Stop("daemon")
     yield Dump("at the end")
@@ -304,70 +308,72 @@ def _few() -> Iterator[Step]:
 
 def _steps() -> Iterator[Step]:
     clock = _mtimes()
-    yield Run(("db", "upgrade"))
+    yield RunCommand(("db", "upgrade"))
     # what is published before anyone works on it
     yield Start("daemon", {"SENSORFLOW_MAX_IN_FLIGHT": "1"})
-    yield from _puts(_outbox(), clock, Until.REGISTERED)
+    yield from _puts(_outbox(), clock, WaitCondition.REGISTERED)
     yield Stop("daemon")
     yield Start("daemon", {"SENSORFLOW_GROUP_SMALL_FILES": "true"})
     yield Messages("new files", 6)
     yield Stop("daemon")
     yield Start("daemon")
     yield Start("worker")
-    yield Quiet()
+    yield WaitUntilIdle()
     for group in (_plant(), _bad(), _versions(), _windows(), _others()):
         yield from _puts(group, clock)
     yield from _growing(clock)
     yield from _gated(clock)
     yield from _puts(_archives(), clock)
     for number, path in enumerate(real(), 1):
-        yield Put(f"real{number:02}", path.name, path.read_bytes(), next(clock))
+        yield PutFile(f"real{number:02}", path.name, path.read_bytes(), next(clock))
     yield Dump("loaded")
     yield from _documents()
     # what is done again and undone, seen in the broker first
-    yield Run(("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--why", "a test"), quiet=True)
-    yield Run(("undo", "file-121.csv", "window-0.csv", *WORDS), quiet=True)
-    yield Run(("undo", "file-105.csv@2", "v-200.csv@2"), quiet=True)
+    yield RunCommand(
+        ("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--why", "a test"), quiet=True
+    )
+    yield RunCommand(("undo", "file-121.csv", "window-0.csv", *WORDS), quiet=True)
+    yield RunCommand(("undo", "file-105.csv@2", "v-200.csv@2"), quiet=True)
     yield Dump("undone")
     yield Stop("worker")
-    yield Run(("replay", "file-120.csv", "chain-168.csv", "rejects-151.csv"))
-    yield Run(("replay", "missing-158.csv", "--profile", "comma", *WORDS))
-    yield Run(("quarantine", "replay", "column.csv", "chain-truncated.csv.gz"))
-    yield Put("first", "v-222.csv", plain(399), next(clock), Until.REGISTERED)
+    yield RunCommand(("replay", "file-120.csv", "chain-168.csv", "rejects-151.csv"))
+    yield RunCommand(("replay", "missing-158.csv", "--profile", "comma", *WORDS))
+    yield RunCommand(("quarantine", "replay", "column.csv", "chain-truncated.csv.gz"))
+    yield PutFile("first", "v-222.csv", plain(399), next(clock), WaitCondition.REGISTERED)
     yield Messages("done again", 7)
     yield Start("worker")
-    yield Quiet()
-    yield Run(("replay", "--source", "overlap"), quiet=True)
-    yield Run(("replay", "--source", "wide", "--rejected"), quiet=True)
-    yield Run(("replay", "--source", "packed"), quiet=True)
-    yield Run(("replay", "v-210.csv", "file-105.csv@2"), quiet=True)
-    yield Run(("backfill", "history", "--source", "old"), quiet=True)
-    yield Run(("backfill", "history", "--source", "old"), quiet=True)
+    yield WaitUntilIdle()
+    yield RunCommand(("replay", "--source", "overlap"), quiet=True)
+    yield RunCommand(("replay", "--source", "wide", "--rejected"), quiet=True)
+    yield RunCommand(("replay", "--source", "packed"), quiet=True)
+    yield RunCommand(("replay", "v-210.csv", "file-105.csv@2"), quiet=True)
+    yield RunCommand(("backfill", "history", "--source", "old"), quiet=True)
+    yield RunCommand(("backfill", "history", "--source", "old"), quiet=True)
     yield Age("kept", 7200)
-    yield Run(("retention", "--apply", *WORDS))
-    yield Run(("retention", "--apply"))
-    yield Run(("files", "show", "kept-260.csv"))
+    yield RunCommand(("retention", "--apply", *WORDS))
+    yield RunCommand(("retention", "--apply"))
+    yield RunCommand(("files", "show", "kept-260.csv"))
     # beat's own messages; its sweeps then remove what is left in the lake
     yield Stop("worker")
     yield Start("beat", {"SENSORFLOW_SWEEP": "5"})
     yield Messages("beat", 1)
     yield Start("worker")
-    yield Tidy()
+    yield WaitForGarbageCollection()
     yield Stop("beat")
-    yield Run(("audit", "--checksum", "--deep", *WORDS))
-    yield Run(("status", *WORDS))
+    yield RunCommand(("audit", "--checksum", "--deep", *WORDS))
+    yield RunCommand(("status", *WORDS))
     yield Dump("done again")
-    yield Lose("silver/*/*/file-20-v1.parquet")
-    yield Lose("landing/a*/*")
-    yield Lose("quarantine/*/*")
-    yield Run(("audit", "--deep", *WORDS))
-    yield Run(("audit", "--repair"))
-    yield Run(("audit", "--repair", "--apply"), quiet=True)
-    yield Run(("audit", *WORDS))
+    yield RemoveData("silver/*/*/file-20-v1.parquet")
+    yield RemoveData("landing/a*/*")
+    yield RemoveData("quarantine/*/*")
+    yield RunCommand(("audit", "--deep", *WORDS))
+    yield RunCommand(("audit", "--repair"))
+    yield RunCommand(("audit", "--repair", "--apply"), quiet=True)
+    yield RunCommand(("audit", *WORDS))
     yield Stop("worker")
     yield Stop("daemon")
     yield Dump("repaired")
 
 
 def count(steps_: list[Step]) -> int:
-    return sum(isinstance(step, Put | Grow) for step in steps_)
+    return sum(isinstance(step, PutFile | GrowFile) for step in steps_)

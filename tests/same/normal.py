@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from same.compare import flat
-from same.side import Side, Taken
+from same.side import RunRecord, TreeUnderTest
 
 VALUES = (
     # (area, place, reason): a value that is there is written *, one that is not stays as it is
@@ -40,10 +40,10 @@ TOGETHER = re.compile(r"together with file \d+")
 """Why a small file was claimed, if it was known to wait when another one was: likewise."""
 
 
-class Normal:
+class Normalizer:
     """The two lists, for one side."""
 
-    def __init__(self, side: Side, version: str) -> None:
+    def __init__(self, side: TreeUnderTest, version: str) -> None:
         today = datetime.now(UTC).date()
         days = "|".join(str(today - timedelta(days=n)) for n in (0, 1))
         address = re.escape(side.url.rpartition("@")[2])
@@ -114,9 +114,9 @@ def said(text: str, history: bool) -> list[str]:
     return [RATE.sub("<rate>", line) for line in lines]
 
 
-def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:
+def normal(side: TreeUnderTest, taken: RunRecord, version: str) -> dict[str, dict[str, Any]]:
     """What `compare.differences` takes."""
-    rules, found = Normal(side, version), {}
+    rules, found = Normalizer(side, version), {}
     for area, place, value in _values(taken):
         kind = area.partition(": ")[2] or area
         if isinstance(value, str) and kind == "command" and place.endswith(("stdout", "stderr")):
@@ -127,7 +127,7 @@ def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _values(taken: Taken) -> Iterator[tuple[str, str, Any]]:
+def _values(taken: RunRecord) -> Iterator[tuple[str, str, Any]]:
     for label, state in taken.states.items():
         for area, places in state.items():
             if any(re.fullmatch(name, area) for name, *_ in LEFT_OUT):

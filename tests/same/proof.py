@@ -11,7 +11,7 @@ from same.compare import Difference
 
 
 @dataclass(frozen=True)
-class Plant:
+class PlantedBug:
     """A text that stands once in the product, wherever that is, what takes its place, and what is found."""
 
     about: str
@@ -22,49 +22,49 @@ class Plant:
 
 
 PLANTS = (
-    Plant(
+    PlantedBug(
         "a column of the ledger",
         "mtime_ns=file.stat.mtime_ns,",
         "mtime_ns=file.stat.mtime_ns + 1,",
         r"table files \[\d+ plant/\S+\]\.mtime_ns: ",
     ),
-    Plant(
+    PlantedBug(
         "a text of the history",
         "readings outside its own span are gone",
         "readings outside its span are gone",
         r"table file_events \[\d+ replaced/.*\.why: .*own span.* -> ",
     ),
-    Plant(
+    PlantedBug(
         "a part of the dedupe key, of the second reading of a time alone",
         'pc.if_else(later, _netstrings(ordinals.cast(pa.string())), "")',
         'pc.if_else(later, _netstrings(pc.add(ordinals, 1).cast(pa.string())), "")',
         r"reading \d+ plant/repeated-\S+ row \d+: ",
     ),
-    Plant(
+    PlantedBug(
         "a field of the message",
         '"subject": printable(waiting.key),',
         '"subject": printable(waiting.key).upper(),',
         r"message \d+\.body\[0\]\[0\]\.subject: ",
     ),
-    Plant(
+    PlantedBug(
         "a key of JSON",
         '"no_file_yet": self.unseen,',
         '"no_files_yet": self.unseen,',
         r"command \d+ status --json \$0\.no_file_yet.*: ",
     ),
-    Plant(
+    PlantedBug(
         "a value of silver",
         'bronze["quality"].to_numpy() | watch.flags(bronze)',
         'bronze["quality"].to_numpy() | watch.flags(bronze) | (ordinal != 0).astype(np.int16)',
         r"lake silver/\S+ rows row \d+: ",
     ),
-    Plant(
+    PlantedBug(
         "a condition of the schema",
         "kind IN ('new', 'alias')",
         "kind IN ('new', 'alias', 'other')",
         r"schema constraint arrivals ck_arrivals_kind: ",
     ),
-    Plant(
+    PlantedBug(
         "a text of a command",
         "Quarantined files and their errors",
         "Quarantined files and errors",

@@ -22,17 +22,17 @@ from same import state
 from same.steps import (
     Age,
     Dump,
-    Grow,
-    Lose,
+    GrowFile,
     Messages,
-    Put,
-    Quiet,
-    Run,
+    PutFile,
+    RemoveData,
+    RunCommand,
     Start,
     Step,
     Stop,
-    Tidy,
-    Until,
+    WaitCondition,
+    WaitForGarbageCollection,
+    WaitUntilIdle,
 )
 
 PATIENCE = 120.0
@@ -50,7 +50,7 @@ _LEFT = "SELECT count(*) FROM files WHERE state IN ('pending', 'running')"
 
 
 @dataclass(frozen=True)
-class Side:
+class TreeUnderTest:
     """tree: its code. url, broker: an empty database, and an empty Valkey."""
 
     tree: Path
@@ -61,7 +61,7 @@ class Side:
 
 
 @dataclass
-class Taken:
+class RunRecord:
     """What was seen on the way: states by label, messages by label, commands in their order."""
 
     states: dict[str, state.State] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Taken:
 
 
 class Driver:
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: TreeUnderTest) -> None:
         self._side = side
         self._drop = side.project / "drop"
         self._env = {
@@ -92,10 +92,10 @@ class Driver:
         self._database = state.connect(side.url)
         self._redis = redis.Redis.from_url(side.broker)
         self._run = _warm(side.tree)
-        self._seen = state.Seen()
-        self.taken = Taken()
+        self._seen = state.SeenParquetFiles()
+        self.taken = RunRecord()
 
-    def go(self) -> Taken:
+    def go(self) -> RunRecord:
         began = time.monotonic()
         try:
             for number, step in enumerate(self._side.steps):
@@ -118,22 +118,22 @@ class Driver:
 
     def _take(self, step: Step) -> None:
         match step:
-            case Put():
+            case PutFile():
                 self._put(step)
-            case Grow():
+            case GrowFile():
                 self._grow(step)
             case Start():
                 self._start(step)
             case Stop(process):
                 self._stop(process)
-            case Quiet():
+            case WaitUntilIdle():
                 self._quiet()
-            case Tidy():
+            case WaitForGarbageCollection():
                 self._until(lambda: self._count(_UNTIDY) == 0)
             case Messages(label, least):
                 self._until(lambda: state.waiting(self._redis) >= least)
                 self.taken.messages[label] = state.messages(self._redis)
-            case Run():
+            case RunCommand():
                 self._command(step)
             case Age(source, seconds):
                 self._database.execute(
@@ -141,7 +141,7 @@ class Driver:
                     " WHERE source = %s",
                     [seconds, source],
                 )
-            case Lose(glob):
+            case RemoveData(glob):
                 found = sorted((self._side.project / "data").glob(glob))
                 assert found, f"nothing to lose: {glob}"
                 _remove(found[0])
@@ -149,7 +149,7 @@ class Driver:
                 data = self._side.project / "data"
                 self.taken.states[label] = state.of_project(self._database, data, self._seen)
 
-    def _put(self, put: Put) -> None:
+    def _put(self, put: PutFile) -> None:
         path = self._drop / put.source / put.name
         path.parent.mkdir(parents=True, exist_ok=True)
         kept, arrivals = path.exists(), self._count("SELECT count(*) FROM arrivals")
@@ -157,16 +157,16 @@ class Driver:
         part.write_bytes(put.content)
         os.utime(part, (put.mtime, put.mtime))
         part.rename(path)
-        if put.until is Until.NOTHING:
+        if put.until is WaitCondition.NOTHING:
             return
         if kept:
             self._until(lambda: self._count("SELECT count(*) FROM arrivals") > arrivals)
         else:
             self._until(lambda: not path.exists())
-        if put.until is Until.FINISHED:
+        if put.until is WaitCondition.FINISHED:
             self._quiet()
 
-    def _grow(self, grow: Grow) -> None:
+    def _grow(self, grow: GrowFile) -> None:
         arrivals = self._count("SELECT count(*) FROM arrivals")
         path = self._drop / grow.source / grow.name
         daemon = self._running["daemon"]
@@ -211,7 +211,7 @@ class Driver:
             process.wait()
             raise
 
-    def _command(self, run: Run) -> None:
+    def _command(self, run: RunCommand) -> None:
         done = self._run(["sensorflow", *run.words], self._env, self._side.project)
         kept: dict[str, Any] = {"exit code": done.returncode, "stderr": done.stderr.decode()}
         out = done.stdout.decode()
@@ -281,7 +281,7 @@ def _warm(tree: Path) -> Any:
 def main() -> None:
     given, out = map(Path, sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started here ends with it
-    side: Side = pickle.loads(given.read_bytes())
+    side: TreeUnderTest = pickle.loads(given.read_bytes())
     out.write_bytes(pickle.dumps(Driver(side).go()))
 
 

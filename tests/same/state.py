@@ -65,11 +65,11 @@ def connect(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(url, autocommit=True, options=options)
 
 
-class Seen(dict[str, tuple[int, int]]):
+class SeenParquetFiles(dict[str, tuple[int, int]]):
     """The Parquet files of earlier dumps, by path: (inode, mtime in nanoseconds)."""
 
 
-def of_project(connection: psycopg.Connection[Any], data: Path, seen: Seen) -> State:
+def of_project(connection: psycopg.Connection[Any], data: Path, seen: SeenParquetFiles) -> State:
     """Readings are given row by row the first time, later as a hash for each file. A Parquet file that was
     given before is named alone."""
     names = dict(
@@ -127,7 +127,7 @@ def _sums(c: psycopg.Connection[Any], names: dict[int, str]) -> dict[str, str]:
     return {names.get(number, str(number)): found for number, found in c.execute(_SUMS).fetchall()}
 
 
-def _lake(data: Path, seen: Seen) -> Iterator[tuple[str, Any]]:
+def _lake(data: Path, seen: SeenParquetFiles) -> Iterator[tuple[str, Any]]:
     """Of each Parquet file, by its path with its partitions: schema, and rows."""
     layers = ("silver", "bronze", "rejects")
     for path in sorted(p for layer in layers for p in (data / layer).rglob("*.parquet")):

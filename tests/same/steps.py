@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Until(StrEnum):
+class WaitCondition(StrEnum):
     """What a step waits for."""
 
     FINISHED = "no file is pending or running, and the file was registered"
@@ -15,18 +15,18 @@ class Until(StrEnum):
 
 
 @dataclass(frozen=True)
-class Put:
+class PutFile:
     """A file is renamed into a drop folder. mtime: seconds since 1970."""
 
     source: str
     name: str
     content: bytes
     mtime: int
-    until: Until = Until.FINISHED
+    until: WaitCondition = WaitCondition.FINISHED
 
 
 @dataclass(frozen=True)
-class Grow:
+class GrowFile:
     """A file of a drop folder is written from `offset` on, while the daemon is halted: it never sees half
     of it, or another mtime. Waits for a new arrival."""
 
@@ -51,12 +51,12 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Quiet:
+class WaitUntilIdle:
     """Until no file is pending or running."""
 
 
 @dataclass(frozen=True)
-class Tidy:
+class WaitForGarbageCollection:
     """Until beat's sweeps have removed what is left in the lake of files that no longer want it."""
 
 
@@ -69,7 +69,7 @@ class Messages:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunCommand:
     """A command of the CLI: exit code and output are kept under its words.
 
     json: parsed and compared key by key, each line by itself where it is of several. quiet: until no file
@@ -93,7 +93,7 @@ class Age:
 
 
 @dataclass(frozen=True)
-class Lose:
+class RemoveData:
     """A part of the data folder is removed, for the audit to find. glob: the first that fits."""
 
     glob: str
@@ -106,4 +106,16 @@ class Dump:
     label: str
 
 
-Step = Put | Grow | Start | Stop | Quiet | Tidy | Messages | Run | Age | Lose | Dump
+Step = (
+    PutFile
+    | GrowFile
+    | Start
+    | Stop
+    | WaitUntilIdle
+    | WaitForGarbageCollection
+    | Messages
+    | RunCommand
+    | Age
+    | RemoveData
+    | Dump
+)

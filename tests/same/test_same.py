@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 from same.compare import Difference, declared, differences, flat
 from same.normal import normal
-from same.side import Side, Taken
+from same.side import RunRecord, TreeUnderTest
 
 BEFORE = {"table files": {"[1 plant/a.csv@1].state": "loaded", "[1 plant/a.csv@1].rows_read": 20}}
 
 
-def side(name: str) -> Side:
+def side(name: str) -> TreeUnderTest:
     folder = Path("/tmp/same") / name
     url, broker = f"postgresql://u:p@127.0.0.1:5432/{name}", f"redis://:p@127.0.0.1:{len(name)}/0"
-    return Side(folder / "tree", folder / "project", url, broker, [])
+    return TreeUnderTest(folder / "tree", folder / "project", url, broker, [])
 
 
-def compared(before: Taken, after: Taken) -> list[str]:
+def compared(before: RunRecord, after: RunRecord) -> list[str]:
     states = [normal(side(n), t, "0.3.0") for n, t in (("before", before), ("after_", after))]
     return [str(d) for d in differences(*states)]
 
 
-def ledger(**values: object) -> Taken:
+def ledger(**values: object) -> RunRecord:
     columns = {f"[7 plant/a.csv@1].{name}": value for name, value in values.items()}
-    return Taken(states={"done": {"table files": columns}})
+    return RunRecord(states={"done": {"table files": columns}})
 
 
 def test_what_is_alike_has_no_differences() -> None:
@@ -91,9 +91,9 @@ def test_a_token_that_is_there_is_not_one_that_is_missing() -> None:
 
 
 def test_events_are_numbered_within_their_file() -> None:
-    def events(*ids: int, what: str = "loaded") -> Taken:
+    def events(*ids: int, what: str = "loaded") -> RunRecord:
         rows = {f"[{n} 0007 plant/a.csv@1].what": what for n in ids}
-        return Taken(states={"done": {"table file_events": rows}})
+        return RunRecord(states={"done": {"table file_events": rows}})
 
     assert compared(events(3, 5), events(4, 9)) == []
     assert len(compared(events(3, 5), events(3))) == 1
@@ -104,9 +104,9 @@ def test_events_are_numbered_within_their_file() -> None:
 def test_published_counts_where_no_worker_ran(source: str, counts: int) -> None:
     """Recorded only if no worker was faster."""
 
-    def events(*what: str) -> Taken:
+    def events(*what: str) -> RunRecord:
         rows = {f"[{n} 0007 {source}/a.csv@1].what": w for n, w in enumerate(what)}
-        return Taken(states={"done": {"table file_events": rows}})
+        return RunRecord(states={"done": {"table file_events": rows}})
 
     published = events("registered", "published", "claimed")
     assert bool(compared(published, events("registered", "claimed"))) == bool(counts)
@@ -117,14 +117,14 @@ def test_messages_are_compared_in_an_order_of_their_own() -> None:
         headers = {"argsrepr": f"file={name}", "id": subject}
         return {"queue": "q", "headers": headers, "body": [[{"id": name, "subject": subject}]]}
 
-    before = Taken(messages={"new": [message("a", "1"), message("b", "2")]})
-    after = Taken(messages={"new": [message("b", "2"), message("a", "3")]})
+    before = RunRecord(messages={"new": [message("a", "1"), message("b", "2")]})
+    after = RunRecord(messages={"new": [message("b", "2"), message("a", "3")]})
     assert compared(before, after) == ["new: message 1.body[0][0].subject: 1 -> 3"]
 
 
 def test_durations_of_commands_are_none_of_their_texts() -> None:
-    def told(text: str) -> Taken:
-        return Taken(commands={"000 status": {"stdout": text, "exit code": 0}})
+    def told(text: str) -> RunRecord:
+        return RunRecord(commands={"000 status": {"stdout": text, "exit code": 0}})
 
     assert compared(told("waits for 3.2 s"), told("waits for 14 s")) == []
     assert len(compared(told("3 files wait"), told("4 files wait"))) == 1

@@ -24,7 +24,7 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)
 
 
-class Site:
+class InstalledProject:
     """A project on the machine, and its user."""
 
     def __init__(self, machine: Machine, home: str, user: str) -> None:
@@ -80,7 +80,7 @@ def _open(machine: Machine) -> None:
 
 
 def _system(machine: Machine) -> None:
-    site = Site(machine, f"/srv/{NAME}", "plant")
+    site = InstalledProject(machine, f"/srv/{NAME}", "plant")
     site.drop("early")
     print(site.flow("service install --now", user="root"))
     shown = machine.must(f"systemctl show -p RequiresMountsFor -p Environment -p User {UNIT}")
@@ -126,7 +126,7 @@ def _user(machine: Machine) -> None:
     uid = machine.uid("plant")
     machine.must("mkdir -p /var/lib/systemd/linger && touch /var/lib/systemd/linger/plant")
     machine.must(f"systemctl start user@{uid}.service")
-    site = Site(machine, "/home/plant/small", "plant")
+    site = InstalledProject(machine, "/home/plant/small", "plant")
     print(site.flow("service install --user --now"))
     site.drop("one")
     site.wait()

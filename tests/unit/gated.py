@@ -8,8 +8,8 @@ from pathlib import Path
 
 from samples import NOW
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.gates import Admitted, Gates, Held, of
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.gates import AdmittedFile, Gates, WithheldFile, make_gates
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.gates.announced import Announced, Announcement
 from sensorflow.core.stability import Stat
@@ -24,13 +24,13 @@ class Drop:
     def __init__(self, root: Path, gate: object, **rules: object) -> None:
         root.mkdir()
         made = {"path": "drop", "profile": "long", "settle": 0, "gate": gate, **rules}
-        self.folder = Folder("plant", root, FolderSource.model_validate(made), root.parent)
+        self.folder = DropFolder("plant", root, FolderSource.model_validate(made), root.parent)
         self.ledger = MemoryLedger()
         self.gates = self.start()
 
     def start(self) -> Gates:
         """As a daemon that was started again."""
-        gates = of(self.folder, self.ledger)
+        gates = make_gates(self.folder, self.ledger)
         assert gates is not None
         self.gates = gates
         return gates
@@ -42,23 +42,23 @@ class Drop:
         if at is not None:
             os.utime(path, (at, at))
 
-    def ask(self, name: str) -> Admitted | str:
+    def ask(self, name: str) -> AdmittedFile | str:
         """Admitted, or why not."""
         self.gates.look()
         key = name.encode()
         found = self.gates.admit(key, self.folder.stat(key))
-        return found.why if isinstance(found, Held) else found
+        return found.reason if isinstance(found, WithheldFile) else found
 
     def said(self, name: str) -> Announced:
         found = self.ask(name)
-        assert isinstance(found, Admitted)
+        assert isinstance(found, AdmittedFile)
         assert found.announcement is not None
         return found.announcement.what
 
     def take(self, name: str) -> list[bytes]:
         """Register a file that is admitted; returns the gates that are spent."""
         found = self.ask(name)
-        assert isinstance(found, Admitted), found
+        assert isinstance(found, AdmittedFile), found
         return [gate for gate, _ in self.enter(name)]
 
     def enter(self, name: str) -> list[tuple[bytes, Stat]]:

@@ -12,23 +12,23 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-from emptied import Clocked
+from fresh_database import FreshDatabaseWithClock
 from looks import Looks
 from psycopg.rows import dict_row
 from samples import chained, taken
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
+from sensorflow.flow.file_task import Services
 from sensorflow.flow.intake.look import Rest
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
-from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.feed import GrowingFeed
 from sensorflow.settings import Limits, Settings
@@ -58,14 +58,14 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
     yield
 
 
-class Site:
+class GrowingSite:
     """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the
     daemon's, eleven seconds after the last. To be closed."""
 
     def __init__(
         self,
         root: Path,
-        database: Clocked,
+        database: FreshDatabaseWithClock,
         profile: Mapping[str, Any] = MappingProxyType({}),
         inline: bool = True,
         **source: Any,
@@ -84,7 +84,7 @@ class Site:
             }
         )
         self.landing, self.lake = Landing(MemoryObjects()), MemoryLayers()
-        self.world = World(
+        self.services = Services(
             ledger=self.ledger,
             landing=self.landing,
             lake=self.lake,
@@ -100,7 +100,7 @@ class Site:
     def restart(self) -> None:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
-        self.feed = GrowingFolder(Folder("plant", self.drop, rules, self.drop))
+        self.feed = GrowingFolder(DropFolder("plant", self.drop, rules, self.drop))
         self.take_from(self.feed)
 
     def take_from(self, feed: GrowingFeed) -> None:
@@ -117,7 +117,7 @@ class Site:
             stream.write(data)
 
     def look(self, seconds: float = 11) -> bool:
-        self.database.go_on(seconds)
+        self.database.advance(seconds)
         for key, rest in self.rests.items():  # what it believes runs by the real clock
             self.rests[key] = replace(rest, until=rest.until - seconds)
         return self.looks.look()
@@ -129,7 +129,7 @@ class Site:
         while publish(self.ledger, self.queue, Limits(limit, 1000, 8)):
             for message in taken(self.queue):
                 for task in chained(message):
-                    results += process(self.world, task, keep)
+                    results += process(self.services, task, keep)
         return results
 
     def take(self, seconds: float = 11) -> list[Result]:

@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
-from emptied import Clocked
-from test_flow import Plant
+from fresh_database import FreshDatabaseWithClock
+from test_flow import InMemoryPipeline
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 
 
-class Stock(Plant):
+class Stock(InMemoryPipeline):
     """A plant whose ledger is the one that is given."""
 
     ledger: PostgresLedger  # type: ignore[assignment]
@@ -28,11 +28,11 @@ class Stock(Plant):
 
 
 Stored: TypeAlias = Callable[..., Stock]
-"""Makes one: of a class of ledgers, and what a `Plant` is made of."""
+"""Makes one: of a class of ledgers, and what a `InMemoryPipeline` is made of."""
 
 
 @contextmanager
-def storing(clocked: Clocked) -> Iterator[Stored]:
+def storing(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
     with ExitStack() as made:
 
         def of(kind: type[PostgresLedger] = PostgresLedger, **given: Any) -> Stock:

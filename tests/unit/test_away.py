@@ -16,7 +16,7 @@ from looks import Looks
 from structlog.testing import capture_logs
 
 from sensorflow.core.health import Check, health
-from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
+from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.intake.away import LONGEST, REPORTS, Away
 from sensorflow.flow.landing import Landing
@@ -124,11 +124,11 @@ def test_a_broken_feed_is_in_the_heartbeat_until_it_goes_well_again(
     site = looks(feed)
     site.look()
     site.look()
-    why = "sensorflow.testing.feed.MemoryFeed: ZeroDivisionError: none of sensorflow's"
-    assert site.state()["defects"] == {"dead": why}
+    reason = "sensorflow.testing.feed.MemoryFeed: ZeroDivisionError: none of sensorflow's"
+    assert site.state()["defects"] == {"dead": reason}
     (check,) = _broken(site)
     assert (check.what, check.verdict) == ("source dead", "fail")
-    assert why in check.found
+    assert reason in check.found
     feed.errors.clear()
     site.intake._away._outages["dead"].until -= 2 * LONGEST
     site.look()
@@ -139,8 +139,8 @@ def test_a_broken_feed_is_in_the_heartbeat_until_it_goes_well_again(
 
 def _broken(site: Looks) -> list[Check]:
     at = datetime.now(UTC)
-    pulse = Pulse(Role.INTAKE, "host", 1, "test", "", site.state())
-    beats = [Heartbeat(pulse, at, at, 0.0)]
+    report = LoopReport(Role.INTAKE, "host", 1, "test", "", site.state())
+    beats = [Heartbeat(report, at, at, 0.0)]
     return [c for c in health(beats, None, lambda _: False) if c.what.startswith("source ")]
 
 

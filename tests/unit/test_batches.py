@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from celery.exceptions import Retry
-from emptied import Clocked
+from fresh_database import FreshDatabaseWithClock
 from samples import taken
 from stored import Stored, storing
-from test_flow import LIMITS, Plant, content, keep, names, sent
+from test_flow import LIMITS, InMemoryPipeline, content, keep, names, sent
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import WORK, State
@@ -18,39 +18,39 @@ from sensorflow.core.touched import Touched
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.outcomes import Outcome, Result
 from sensorflow.flow.process import process
-from sensorflow.flow.publish import SIZE, SMALL, publish
+from sensorflow.flow.publish import BATCH_BYTES, SMALL_FILE_BYTES, publish
 from sensorflow.ports.claims import BatchLimits
 from sensorflow.ports.queue import Task
-from workers.outcome import tell
+from workers.outcome import report_results
 
 
-class Together(PostgresLedger):
+class BatchCountingLedger(PostgresLedger):
     """Counts the files that are committed with others."""
 
     together = 0
 
-    def load_together(self, files: Any) -> list[Touched] | None:
+    def load_batch(self, files: Any) -> list[Touched] | None:
         self.together += len(files)
-        return super().load_together(files)
+        return super().load_batch(files)
 
 
 @pytest.fixture
-def stored(clocked: Clocked) -> Iterator[Stored]:
+def stored(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
     with storing(clocked) as made:
         yield made
 
 
-def work(plant: Plant) -> dict[str, list[Result]]:
+def work(plant: InMemoryPipeline) -> dict[str, list[Result]]:
     """Publish, and handle each message; the results by the name of the message's file."""
     plant.publish()
     results = {}
     for message in taken(plant.queue):
         [waiting] = message.files
-        results[waiting.key.decode()] = process(plant.world, message.task, keep)
+        results[waiting.key.decode()] = process(plant.services, message.task, keep)
     return results
 
 
-def claims(plant: Plant, file_id: int) -> list[str | None]:
+def claims(plant: InMemoryPipeline, file_id: int) -> list[str | None]:
     return [e.why for e in plant.ledger.history(file_id) if e.what == "claimed"]
 
 
@@ -66,19 +66,19 @@ def test_the_ledger_knows_soon_which_messages_are_sent(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker takes along what is known to have a message."""
-    monkeypatch.setattr("sensorflow.flow.publish.RECORDED", 3)
+    monkeypatch.setattr("sensorflow.flow.publish.RECORD_EVERY", 3)
     plant = stored()
     for number in range(7):
         plant.drop(content(number + 1), names(number))
     recorded = []
-    published = plant.ledger.published
-    plant.ledger.published = lambda sent: (recorded.append(len(sent)), published(sent))[1]  # type: ignore[method-assign]
+    published = plant.ledger.mark_sent
+    plant.ledger.mark_sent = lambda sent: (recorded.append(len(sent)), published(sent))[1]  # type: ignore[method-assign]
     publish(plant.ledger, plant.queue, LIMITS)
     assert recorded == [3, 3, 1]
 
 
 def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which(stored: Stored) -> None:
-    plant = stored(Together)
+    plant = stored(BatchCountingLedger)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
     results = work(plant)
     assert [len(results[f"{n}.csv"]) for n in range(9)] == [3, 1, 1, 3, 1, 1, 2, 1, 1]
@@ -91,7 +91,7 @@ def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which(stored
     assert plant.ledger.together == 8
     views = [plant.ledger.file(f.file_id) for f in files]
     assert [v and (v.counts.read, v.counts.loaded) for v in views] == [(n, n) for n in range(1, 10)]
-    told = [tell(results[f"{n}.csv"]) for n in range(3)]
+    told = [report_results(results[f"{n}.csv"]) for n in range(3)]
     account = "loaded 0.csv: read=1 loaded=1 rejected=0 duplicates=0"
     assert told == [
         f"{account}; batch members 2: loaded=2",
@@ -106,7 +106,7 @@ def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along(
     plant.drop(content(1), b"first.csv")
     spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
     results = work(plant)
-    assert tell(results["first.csv"]) == (
+    assert report_results(results["first.csv"]) == (
         "loaded first.csv: read=1 loaded=1 rejected=0 duplicates=0; batch members 1: condemned=1"
     )
     text = "nothing to do: in the batch of file 1, now pending"
@@ -121,15 +121,15 @@ def test_a_task_fails_with_its_own_file_and_not_with_the_others(stored: Stored) 
     fine = plant.drop(content(1), b"fine.csv")
     results = work(plant)
     with pytest.raises(SensorflowError, match=r"spoilt\.csv.*; batch members 1: loaded=1"):
-        tell(results["spoilt.csv"])
+        report_results(results["spoilt.csv"])
     assert plant.state(fine.file_id) is State.LOADED
 
 
 def test_of_files_that_share_a_message_the_worst_decides() -> None:
     fine, worse = Result(Outcome.LOADED, "loaded a"), Result(Outcome.RETRY, "b: away")
-    assert tell([fine, fine]) == "2 files: loaded=2; loaded a"
+    assert report_results([fine, fine]) == "2 files: loaded=2; loaded a"
     with pytest.raises(Retry, match="2 files: retry=1 loaded=1; b: away"):
-        tell([fine, worse])
+        report_results([fine, worse])
 
 
 def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself(stored: Stored) -> None:
@@ -137,8 +137,8 @@ def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself(stor
     plant = stored()
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(6)]
     plant.publish()
-    results = process(plant.world, Task(files[:3]), keep)
-    assert [(r.outcome, r.along) for r in results] == [(Outcome.LOADED, False)] * 3
+    results = process(plant.services, Task(files[:3]), keep)
+    assert [(r.outcome, r.has_own_message) for r in results] == [(Outcome.LOADED, False)] * 3
     assert [plant.state(n) for n in files] == [State.LOADED] * 3 + [State.PENDING] * 3
 
 
@@ -146,7 +146,7 @@ def test_where_small_files_are_grouped_a_message_of_one_takes_nothing_along(stor
     plant = stored(grouped=True)
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
     plant.publish()
-    assert len(process(plant.world, Task(files[:1]), keep)) == 1
+    assert len(process(plant.services, Task(files[:1]), keep)) == 1
     assert plant.state(files[1]) is State.PENDING
 
 
@@ -161,9 +161,9 @@ def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself(stored: Stor
     plant = stored()
     first, second = (plant.drop(content(n + 1), names(n)).file_id for n in range(2))
     plant.publish()
-    limits = BatchLimits(("plant",), SMALL, SIZE, files=1, share=1)
+    limits = BatchLimits(("plant",), SMALL_FILE_BYTES, BATCH_BYTES, files=1, share=1)
     for held in plant.ledger.claim_batch(first, WORK, "me", 30, limits).claims:
-        plant.ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
+        plant.ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     assert len(list(taken(plant.queue))) == 2
     assert {name: len(results) for name, results in work(plant).items()} == {"0.csv": 1, "1.csv": 1}
     assert claims(plant, second) == ["together with file 1", None]

@@ -51,10 +51,10 @@ def test_a_benchmark_measures_and_writes_down_what_it_found(tmp_path: Path) -> N
 
 
 def test_a_stand_takes_files_all_the_way(tmp_path: Path, postgres: Postgres, database: str) -> None:
-    from benchmarks.stand import Stand
+    from benchmarks.stand import BenchmarkFleet
 
     server = SimpleNamespace(url=database, process=postgres.process)
-    made = Stand(tmp_path, server, max_attempts=1)  # type: ignore[arg-type]
+    made = BenchmarkFleet(tmp_path, server, max_attempts=1)  # type: ignore[arg-type]
     try:
         took = made.take(inputs.many(tmp_path / "inputs", 20, 2), "csv")
         assert (took.files, made.rows()) == (2, 20)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from test_flow import LIMITS, BrokenLake, Plant, content, names, with_lake
+from test_flow import LIMITS, BrokenLake, InMemoryPipeline, content, names, with_lake
 
 from sensorflow import telemetry
 from sensorflow.core.states import State
@@ -71,48 +71,48 @@ def test_what_is_held_twice_is_let_go_one_by_one() -> None:
         until(lambda: len(outer) > seen + 1)
 
 
-def drained(plant: Plant) -> Callable[[], bool]:
+def drained(plant: InMemoryPipeline) -> Callable[[], bool]:
     """Whether nothing waits, be it delayed."""
     return lambda: plant.queue.depth() == 0
 
 
 def test_a_message_is_settled_when_its_files_have_an_outcome() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
     bad = plant.drop(content(1, "x"), b"bad.csv").file_id
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     assert [plant.state(n) for n in ids] == [State.LOADED] * 3
     assert plant.queue._held == {}
     publish(plant.ledger, plant.queue, LIMITS)  # the quarantine task
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     assert plant.state(bad) is State.QUARANTINED
 
 
 def test_a_large_file_goes_stage_by_stage_by_the_outbox() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(5))
     sent = []
     while publish(plant.ledger, plant.queue, replace(LIMITS, inline_below=0)):
         sent += [str(message.only) for _, message in plant.queue._waiting]
-        consume(plant.queue, plant.world, drained(plant))
+        consume(plant.queue, plant.services, drained(plant))
     assert sent == ["validate", "transform", "load"]
     assert plant.state(file.file_id) is State.LOADED
 
 
 def test_a_retry_is_the_ledgers_and_its_message_is_done() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     with_lake(plant, BrokenLake(Transient(Code.STORAGE, "disk full")))
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     view = plant.ledger.file(file.file_id)
     assert view is not None
     assert (view.state, view.error_code) == (State.PENDING, Code.STORAGE)
     assert plant.queue._held == {}
 
 
-class Away(MemoryLedger):
+class FlakyLedger(MemoryLedger):
     """A database that cannot be asked a few times."""
 
     def __init__(self, clock: Any, error: Exception, times: int) -> None:
@@ -131,19 +131,19 @@ class Away(MemoryLedger):
 )
 def test_what_has_no_outcome_comes_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry.configure()  # structlog's own way takes seconds for a traceback
-    monkeypatch.setattr(module, "AGAIN", 0.01)
+    monkeypatch.setattr(module, "REDELIVERY_SECONDS", 0.01)
     monkeypatch.setattr(module, "backoff", lambda *_, **__: 0.01)
-    plant = Plant()
-    plant.ledger = Away(lambda: plant.now, error, times=2)
-    plant.world = replace(plant.world, ledger=plant.ledger)
+    plant = InMemoryPipeline()
+    plant.ledger = FlakyLedger(lambda: plant.now, error, times=2)
+    plant.services = replace(plant.services, ledger=plant.ledger)
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     structlog.reset_defaults()
     assert plant.state(file.file_id) is State.LOADED
 
 
-class Cut(MemoryQueue):
+class FlakyQueue(MemoryQueue):
     """A broker that is away for the first few calls."""
 
     def __init__(self, times: int) -> None:
@@ -160,11 +160,11 @@ class Cut(MemoryQueue):
 def test_a_broker_that_is_away_ends_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[int] = []
     monkeypatch.setattr(module, "backoff", lambda n, *_, **__: waits.append(n) or 0.0)
-    plant = Plant()
-    plant.queue = Cut(3)
+    plant = InMemoryPipeline()
+    plant.queue = FlakyQueue(3)
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     assert waits == [1, 2, 3]
     assert plant.state(file.file_id) is State.LOADED
 
@@ -179,15 +179,15 @@ def test_housekeeping_that_fails_keeps_no_message_waiting(
         asked.append("once in a while")
         raise Transient(Code.DATABASE, "away") if len(asked) == 1 else ZeroDivisionError("oh")
 
-    plant = Plant()
+    plant = InMemoryPipeline()
     ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant), run_due=run_due)
+    consume(plant.queue, plant.services, drained(plant), run_due=run_due)
     assert [plant.state(n) for n in ids] == [State.LOADED] * 3
     assert len(asked) == 1
     plant.drop(content(9), b"more.csv")
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant), run_due=run_due)
+    consume(plant.queue, plant.services, drained(plant), run_due=run_due)
     structlog.reset_defaults()
     said = capsys.readouterr().err
     assert '"event": "housekeeping.failed"' in said
@@ -195,19 +195,19 @@ def test_housekeeping_that_fails_keeps_no_message_waiting(
 
 
 def test_what_is_in_hand_is_said_to_whoever_watches() -> None:
-    plant, held = Plant(), list[list[int]]()
+    plant, held = InMemoryPipeline(), list[list[int]]()
     file_id = plant.drop(content(5)).file_id
     publish(plant.ledger, plant.queue, LIMITS)
     consume(
         plant.queue,
-        plant.world,
+        plant.services,
         drained(plant),
         hold=lambda claims: held.append([claim.file_id for claim in claims]),
     )
     assert held == [[file_id], []]
 
 
-class Slow(MemoryQueue):
+class ExtensionRecorder(MemoryQueue):
     """Notes which deliveries are extended."""
 
     def __init__(self) -> None:
@@ -220,9 +220,9 @@ class Slow(MemoryQueue):
 
 
 def test_a_message_is_extended_while_it_is_worked_on() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     plant.settings = plant.settings.model_copy(update={"lease": 0.03})
-    plant.queue = queue = Slow()
+    plant.queue = queue = ExtensionRecorder()
 
     class Waits(MemoryLedger):
         def claim_batch(self, *args: Any) -> Any:
@@ -230,9 +230,9 @@ def test_a_message_is_extended_while_it_is_worked_on() -> None:
             return super().claim_batch(*args)
 
     plant.ledger = Waits(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger, settings=plant.settings)
+    plant.services = replace(plant.services, ledger=plant.ledger, settings=plant.settings)
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.world, drained(plant))
+    consume(plant.queue, plant.services, drained(plant))
     assert plant.state(file.file_id) is State.LOADED
     assert queue.extended.is_set()

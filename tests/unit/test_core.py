@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.arrival import EVENT_TYPE, Waiting, event, file_ids_of, printable
+from sensorflow.core.arrival import EVENT_TYPE, OutboxEntry, file_ids_of, message_of, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.deduplicate import Deduplicator
 from sensorflow.core.keys import keys
-from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.readings import KEY, SILVER
 from sensorflow.core.retry import backoff
-from sensorflow.core.stability import IGNORED, Stat, settled, takes
+from sensorflow.core.stability import IGNORED, Stat, is_stable, takes
 from sensorflow.core.states import TRANSITIONS, Stage, State
-from sensorflow.errors import Code, Fenced, Misuse, Permanent, Transient
+from sensorflow.errors import Code, Fenced, Permanent, Transient, UsageError
 from sensorflow.flow.validate import TooManyRejects
 from sensorflow.ports.files import Counts
 
@@ -67,9 +67,9 @@ def test_repeats_are_told_over_all_batches(
     batches: list[list[tuple[int, str, str, float]]],
 ) -> None:
     known: dict[tuple[int, str, str], list[float]] = {}
-    seen = Occurrences()
+    seen = Deduplicator()
     for batch in batches:
-        ordinals, duplicates = seen.number(silver([(*row, 0) for row in batch]))
+        ordinals, duplicates = seen.assign_ordinals(silver([(*row, 0) for row in batch]))
         for row, ordinal, duplicate in zip(batch, ordinals, duplicates, strict=True):
             values = known.setdefault(row[:3], [])
             assert duplicate == (row[3] in values)
@@ -83,7 +83,7 @@ def test_repeats_within_a_microsecond_are_one_instant() -> None:
     ns = batch["ts"].cast(pa.int64()).to_numpy() + np.array([0, 999])
     place = batch.schema.get_field_index("ts")
     batch = batch.set_column(place, SILVER.field("ts"), pa.array(ns).cast(SILVER.field("ts").type))
-    ordinals, _ = Occurrences().number(batch)
+    ordinals, _ = Deduplicator().assign_ordinals(batch)
     assert ordinals.tolist() == [0, 1]
     assert (
         len(set(keys(silver([(1, "a", "t", 1.0, 0), (1, "a", "t", 2.0, 1)]), "f").to_pylist())) == 2
@@ -151,11 +151,11 @@ def test_which_names_are_taken(key: bytes, taken: bool) -> None:
 
 def test_a_file_settles_when_nothing_changes() -> None:
     one, two = Stat(1, 1, 5, 0, 0), Stat(1, 1, 6, 0, 0)
-    done, seen = settled(None, one, 10.0, 2.0)
+    done, seen = is_stable(None, one, 10.0, 2.0)
     assert not done
-    assert not settled(seen, one, 11.9, 2.0)[0]
-    assert settled(seen, one, 12.0, 2.0)[0]
-    assert not settled(seen, two, 12.0, 2.0)[0]
+    assert not is_stable(seen, one, 11.9, 2.0)[0]
+    assert is_stable(seen, one, 12.0, 2.0)[0]
+    assert not is_stable(seen, two, 12.0, 2.0)[0]
 
 
 def test_names_for_people_hold_no_control_characters() -> None:
@@ -164,8 +164,8 @@ def test_names_for_people_hold_no_control_characters() -> None:
 
 def test_a_message_is_a_cloud_event_and_only_its_id_is_believed() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    waiting = Waiting(7, "plant", b"\xff.csv", 2, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
-    message = event(waiting, "landing")
+    waiting = OutboxEntry(7, "plant", b"\xff.csv", 2, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
+    message = message_of(waiting, "landing")
     assert {"specversion", "id", "source", "type"} <= set(message)
     assert set(message["data"]) >= {"bucket", "key", "size", "md5", "source", "received_at"}
     assert file_ids_of(message) == [7]
@@ -175,12 +175,12 @@ def test_a_message_is_a_cloud_event_and_only_its_id_is_believed() -> None:
 def test_a_message_may_be_of_more_files_and_is_what_a_worker_of_yesterday_understands() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     files = [
-        Waiting(n, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
+        OutboxEntry(n, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
         for n in (7, 12, 9)
     ]
-    message = event(files[0], "landing", files[1:])
+    message = message_of(files[0], "landing", files[1:])
     assert file_ids_of(message) == [7, 12, 9]
-    alone = event(files[0], "landing")
+    alone = message_of(files[0], "landing")
     assert {name: message[name] for name in alone} == alone
     assert all(isinstance(message[name], str) for name in message if name != "data")
 
@@ -194,7 +194,7 @@ def test_a_message_may_be_of_more_files_and_is_what_a_worker_of_yesterday_unders
 )
 def test_others_that_are_no_ids_are_refused(wrong: object) -> None:
     message = {"type": EVENT_TYPE, "data": {"file_id": 7}, "others": wrong}
-    with pytest.raises(Misuse, match="others"):
+    with pytest.raises(UsageError, match="others"):
         file_ids_of(message)
 
 
@@ -202,18 +202,18 @@ def test_others_that_are_no_ids_are_refused(wrong: object) -> None:
     "wrong", [None, 7, "7", [7], {}, {"data": {"file_id": 7}}, {"type": EVENT_TYPE, "data": 7}]
 )
 def test_what_is_no_event_is_refused(wrong: object) -> None:
-    with pytest.raises(Misuse, match="not a sensorflow event"):
+    with pytest.raises(UsageError, match="not a sensorflow event"):
         file_ids_of(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["7", True, -7, 0, 7.0, None, [7], 2**63, "../../etc/passwd"])
 def test_an_id_that_is_none_is_refused(wrong: object) -> None:
-    with pytest.raises(Misuse, match="file_id"):
+    with pytest.raises(UsageError, match="file_id"):
         file_ids_of({"type": EVENT_TYPE, "data": {"file_id": wrong}})
 
 
 def test_an_event_with_more_in_it_is_refused() -> None:
-    with pytest.raises(Misuse, match="unknown fields"):
+    with pytest.raises(UsageError, match="unknown fields"):
         file_ids_of({"type": EVENT_TYPE, "data": {"file_id": 7, "path": "/etc/passwd"}})
 
 
@@ -223,7 +223,7 @@ def test_an_event_with_more_in_it_is_refused() -> None:
         Transient(Code.DATABASE, "away", host="h"),
         Permanent(Code.UNREADABLE, "no", line=3, column=None),
         Fenced("lost", token=4),
-        Misuse("wrong"),
+        UsageError("wrong"),
         TooManyRejects(Counts(read=3, rejected=2), "too many"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 from sensorflow.core.times.durations import duration
 from sensorflow.errors import Code
@@ -20,7 +20,7 @@ def times(csv: str, **profile: Any) -> tuple[list[str], list[tuple[Code, str]]]:
     made = Profile.model_validate({**LONG, **profile})
     found: list[str] = []
     refused: list[tuple[Code, str]] = []
-    for part in reading.read(io.BytesIO(csv.encode()), made, Place("a"), io.BytesIO):
+    for part in reading.read(io.BytesIO(csv.encode()), made, FilePath("a"), io.BytesIO):
         found += [t.isoformat().replace("+00:00", "Z") for t in part.bronze["ts"].to_pylist()]
         refused += [(r.code, r.reason) for r in part.rejects]
     return found, refused

@@ -20,14 +20,14 @@ import pytest
 
 from sensorflow import profiles
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
-from sensorflow.core.occurrences import Occurrences
-from sensorflow.core.quality import Watch
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.deduplicate import Deduplicator
+from sensorflow.core.quality import QualityFlagger
 from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Permanent
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import scratch_file
 
 MARK = r"<!-- example: (\S+)(?: as (\S+))?(?: drift (\S+))? -->"
 EXAMPLE = re.compile(MARK + r"(?:(?:(?!```|<!--).)*```\w+\n(.*?)```)" * 3, re.DOTALL)
@@ -57,16 +57,20 @@ def readings(name: str, encoding: str, drift: str, text: str, toml: str) -> str:
     policy = Drift(**dict.fromkeys(Drift.model_fields, drift)) if drift else Drift()
     stream = io.BytesIO(packed(name, text.encode(encoding or "utf-8")))
     lines, refused, missing, notes = [], [], 0, dict[str, None]()
-    place, watch, seen = Place(name, f"site-7/{name}"), Watch(profile.rules), Occurrences()
+    place, watch, seen = (
+        FilePath(name, f"site-7/{name}"),
+        QualityFlagger(profile.rules),
+        Deduplicator(),
+    )
     try:
-        for part in read(stream, profile, place, scratch, policy, RECEIVED):
+        for part in read(stream, profile, place, scratch_file, policy, RECEIVED):
             for r in reshape(part.bronze, watch, seen).silver.to_pylist():
                 flags = f"[{str(Flag(r['quality']).name).lower()}]" if r["quality"] else ""
                 at = r["ts"].isoformat().replace("+00:00", "Z")
                 cells = (at, r["sensor_id"], r["reading_type"], repr(r["value"]), r["unit"], flags)
                 lines.append("  ".join(filter(None, cells)))
-            for no, _, column, code, why, _ in part.rejects:
-                refused.append(f"line {no}{f', column {column}' * bool(column)}: {code}: {why}")
+            for no, _, column, code, reason, _ in part.rejects:
+                refused.append(f"line {no}{f', column {column}' * bool(column)}: {code}: {reason}")
             missing += part.missing
             notes.update({f"drift: {note}": None for note in part.drift})
     except Permanent as error:

@@ -14,7 +14,7 @@ from sensorflow.cli import exchange
 from sensorflow.core.exchange import Imported, datepatterns, imported
 from sensorflow.core.exchange.exported import exported
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 WHEN = {"name": "when", "type": "datetime"}
 T = {"name": "T", "type": "number"}
@@ -156,7 +156,7 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "why"),
+    ("document", "reason"),
     [
         ([], "not a JSON object"),
         ({"a": 1}, "neither fields"),
@@ -175,18 +175,18 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
         ({"tableSchema": {"columns": [1]}}, "column 1 of the tableSchema is not an object"),
     ],
 )
-def test_a_document_of_another_kind_is_refused_in_one_line(document: Any, why: str) -> None:
-    with pytest.raises(Misuse, match=why):
+def test_a_document_of_another_kind_is_refused_in_one_line(document: Any, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
         imported(document)
 
 
 def test_a_file_that_is_no_json_names_itself(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text("time,T\n")
-    with pytest.raises(Misuse, match=r"x\.json: not JSON.*`sensorflow sniff`"):
+    with pytest.raises(UsageError, match=r"x\.json: not JSON.*`sensorflow sniff`"):
         exchange.imported(file, None)
     file.write_text(json.dumps({"schema": {"fields": [WHEN, T]}, "dialect": {"delimiter": "é"}}))
-    with pytest.raises(Misuse, match="delimiter"):
+    with pytest.raises(UsageError, match="delimiter"):
         exchange.imported(file, None)
 
 
@@ -237,5 +237,5 @@ def test_what_a_profile_says_and_the_standard_cannot_is_said() -> None:
     said = " ".join(exported(Profile.model_validate({**ROUND, **more}), "table-schema").unsaid)
     for word in ("each", "sensor", "time.zone", "units"):
         assert word in said
-    with pytest.raises(Misuse, match="reads influx"):
+    with pytest.raises(UsageError, match="reads influx"):
         exported(Profile.model_validate({"format": "influx"}), "csvw")

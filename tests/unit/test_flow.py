@@ -20,16 +20,16 @@ from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
 from sensorflow.errors import Code, Transient
-from sensorflow.flow.ahead import ahead
+from sensorflow.flow.file_task import FileTask, Services
 from sensorflow.flow.land import land
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.prefetch import prefetch
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
+from sensorflow.flow.reconcile import reconcile
 from sensorflow.flow.register import Found, register
-from sensorflow.flow.sweep import sweep
-from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
@@ -62,7 +62,7 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
     yield
 
 
-class Plant:
+class InMemoryPipeline:
     """One world in memory, with a clock that the test moves. grouped: small files share messages.
     ledger: if it is to be another one, with a time of its own."""
 
@@ -79,7 +79,7 @@ class Plant:
             }
         )
         self.landed = MemoryObjects()
-        self.world = World(
+        self.services = Services(
             ledger=self.ledger,
             landing=Landing(self.landed),
             lake=MemoryLayers(),
@@ -92,7 +92,9 @@ class Plant:
     def drop(self, data: bytes, key: bytes = b"a.csv") -> Registration:
         self._inode += 1
         stat = Stat(1, self._inode, len(data), 0, 0)
-        landed = land(self.world.landing, OpenFile("plant", key, io.BytesIO(data), lambda _: stat))
+        landed = land(
+            self.services.landing, OpenFile("plant", key, io.BytesIO(data), lambda _: stat)
+        )
         assert landed is not None
         return register(self.ledger, self.settings, Found(landed[1], landed[0], NOW, NOW))
 
@@ -102,7 +104,7 @@ class Plant:
         results = []
         for message in taken(self.queue):
             for task in chained(message):
-                results += process(self.world, task, keep)
+                results += process(self.services, task, keep)
         return results
 
     def publish(self, inline: bool = True) -> None:
@@ -117,12 +119,12 @@ class Plant:
     def silver_rows(self, claim_of: int) -> int:
         (view,) = [v for v in self.ledger.files() if v.file_id == claim_of]
         place = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
-        assert self.world.lake.place(Layer.SILVER, view.layer_file) == place
-        return sum(len(b) for b in self.world.lake.read(Layer.SILVER, view.layer_file))
+        assert self.services.lake.place(Layer.SILVER, view.layer_file) == place
+        return sum(len(b) for b in self.services.lake.read(Layer.SILVER, view.layer_file))
 
 
 def test_a_small_file_is_loaded_in_one_task() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(5))
     (result,) = plant.work()
     assert result.outcome is Outcome.LOADED
@@ -131,7 +133,7 @@ def test_a_small_file_is_loaded_in_one_task() -> None:
 
 
 def test_a_chain_leaves_the_same_rows_and_counts_as_one_task() -> None:
-    whole, chain = Plant(), Plant()
+    whole, chain = InMemoryPipeline(), InMemoryPipeline()
     data = content(5) + b"2026-01-01T00:00:00Z,s,temperature,1.5,degC\n"
     for plant, inline in ((whole, True), (chain, False)):
         plant.drop(data)
@@ -141,15 +143,15 @@ def test_a_chain_leaves_the_same_rows_and_counts_as_one_task() -> None:
 
 
 def test_the_same_message_five_times_has_one_effect() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    outcomes = [process(plant.world, Task([file.file_id]), keep)[0].outcome for _ in range(5)]
-    assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING] * 4
+    outcomes = [process(plant.services, Task([file.file_id]), keep)[0].outcome for _ in range(5)]
+    assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING_TO_DO] * 4
 
 
 def test_repeats_in_a_file_are_duplicates_or_readings_of_their_own() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     same = b"2026-01-01T00:00:00Z,s,temperature,1.5,degC\n"
     other = b"2026-01-01T00:00:00Z,s,temperature,2.5,degC\n"
     plant.drop(HEAD + same + same + other + same + other)
@@ -158,13 +160,13 @@ def test_repeats_in_a_file_are_duplicates_or_readings_of_their_own() -> None:
 
 
 def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(8) + content(2, "x").removeprefix(HEAD))
-    assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
+    assert [r.outcome for r in plant.work()] == [Outcome.DEAD_LETTERED]
     assert [r.outcome for r in plant.work()] == [Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert (view.counts.read, view.counts.rejected, view.counts.loaded) == (10, 2, 0)
-    manifest = plant.world.quarantine.manifest(view.quarantined_to)
+    manifest = plant.services.quarantine.manifest(view.quarantined_to)
     assert manifest["error"]["code"] == Code.TOO_MANY_REJECTS
     assert [r["line_no"] for r in manifest["error"]["first_rejects"]] == [10, 11]
     assert manifest["replay"] == f"sensorflow quarantine replay {file.file_id}"
@@ -172,7 +174,7 @@ def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
 
 
 def test_kept_versions_stand_side_by_side() -> None:
-    plant = Plant(on_change="keep")
+    plant = InMemoryPipeline(on_change="keep")
     plant.drop(content(5))
     plant.drop(content(4, "9.5"))
     plant.work()
@@ -180,7 +182,7 @@ def test_kept_versions_stand_side_by_side() -> None:
 
 
 def test_a_refused_version_is_quarantined() -> None:
-    plant = Plant(on_change="reject")
+    plant = InMemoryPipeline(on_change="reject")
     plant.drop(content(5))
     plant.drop(content(4, "9.5"))
     assert {r.outcome for r in plant.work()} == {Outcome.LOADED, Outcome.QUARANTINED}
@@ -188,7 +190,7 @@ def test_a_refused_version_is_quarantined() -> None:
 
 
 def test_overlapping_windows_of_one_source_are_loaded_once() -> None:
-    plant = Plant(dedupe_scope="source", on_change="keep")
+    plant = InMemoryPipeline(dedupe_scope="source", on_change="keep")
     plant.drop(content(5), b"morning.csv")
     plant.drop(content(8), b"noon.csv")
     texts = [r.text for r in plant.work()]
@@ -197,15 +199,17 @@ def test_overlapping_windows_of_one_source_are_loaded_once() -> None:
 
 
 def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(5))
     for _ in range(3):  # claimed, and then nothing: the worker is gone
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "gone", 30) is not None
         plant.now += timedelta(seconds=31)
-        assert sweep(plant.ledger, plant.queue, 5, 0, LIMITS)[0].expired == 1
+        assert reconcile(plant.ledger, plant.queue, 5, 0, LIMITS)[0].expired == 1
     outcomes = [r.outcome for r in plant.work() + plant.work()]
-    done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
-    assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
+    done = [
+        o for o in outcomes if o is not Outcome.NOTHING_TO_DO
+    ]  # the lost messages came after all
+    assert done == [Outcome.DEAD_LETTERED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert view.error_code == Code.CRASHED
 
@@ -223,12 +227,12 @@ class BrokenLake(MemoryLayers):
         return super().writer(layer, file, schema)
 
 
-def with_lake(plant: Plant, lake: MemoryLayers) -> None:
-    plant.world = World(**{**plant.world.__dict__, "lake": lake})
+def with_lake(plant: InMemoryPipeline, lake: MemoryLayers) -> None:
+    plant.services = Services(**{**plant.services.__dict__, "lake": lake})
 
 
 def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     lake = BrokenLake(Transient(Code.STORAGE, "disk full"))
     with_lake(plant, lake)
     file = plant.drop(content(5))
@@ -243,7 +247,7 @@ def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
 
 
 def test_retries_wait_longer_each_time() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     with_lake(plant, BrokenLake(Transient(Code.STORAGE, "disk full")))
     plant.drop(content(5))
     delays = []
@@ -254,7 +258,7 @@ def test_retries_wait_longer_each_time() -> None:
 
 
 def test_a_retry_waits_for_its_time() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     with_lake(plant, BrokenLake(Transient(Code.STORAGE, "away")))
     plant.drop(content(5))
     (result,) = plant.work()
@@ -265,21 +269,21 @@ def test_a_retry_waits_for_its_time() -> None:
 
 
 def test_a_defect_is_tried_three_times_and_then_quarantined() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     with_lake(plant, BrokenLake(ZeroDivisionError("oh")))
     file = plant.drop(content(5))
     outcomes = []
     for _ in range(3):
         outcomes += [r.outcome for r in plant.work()]
         plant.now += timedelta(seconds=120)
-    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.DEAD_LETTERED]
     view = plant.ledger.file(file.file_id)
     assert view is not None
     assert view.error_code == Code.UNEXPECTED
     assert "ZeroDivisionError" in view.error_detail
 
 
-def attempts(plant: Plant, file: Registration) -> int:
+def attempts(plant: InMemoryPipeline, file: Registration) -> int:
     view = plant.ledger.file(file.file_id)
     assert view is not None
     return view.attempts
@@ -290,7 +294,7 @@ def names(number: int) -> bytes:
 
 
 def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
-    plant = Plant(grouped=True, max_rejects="10%")
+    plant = InMemoryPipeline(grouped=True, max_rejects="10%")
     files = [plant.drop(content(n + 1), names(n)) for n in range(12)]
     broken = plant.drop(b"no header of ours\n1,2\n", b"broken.csv")
     spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
@@ -318,7 +322,7 @@ def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
 
 
 def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -> None:
-    together_, alone = Plant(grouped=True), Plant()
+    together_, alone = InMemoryPipeline(grouped=True), InMemoryPipeline()
     for number in range(9):
         for plant in (together_, alone):
             plant.drop(content(number % 3 + 1, f"{number}.5"), names(number))
@@ -331,14 +335,14 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
     assert "together with file 1" in whys
 
 
-def sent(plant: Plant) -> list[list[str]]:
+def sent(plant: InMemoryPipeline) -> list[list[str]]:
     """The names of the files of each message that is published now."""
     plant.publish()
     return [[waiting.key.decode() for waiting in message.files] for message in taken(plant.queue)]
 
 
 def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
-    plant = Plant(grouped=True)
+    plant = InMemoryPipeline(grouped=True)
     plant.drop(content(1), b"0.csv")
     assert sent(plant) == [["0.csv"]]
     for number in range(1, 9):
@@ -352,18 +356,18 @@ def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
 
 
 def test_a_file_that_was_held_before_is_published_alone() -> None:
-    plant = Plant(grouped=True)
+    plant = InMemoryPipeline(grouped=True)
     files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
     assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
     ids = [file.file_id for file in files]
     for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30).claims:
-        plant.ledger.release(claim, Transient(Code.STORAGE, "away"), 0, burned=False)
+        plant.ledger.nack(claim, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     assert sent(plant) == [[f"{number}.csv"] for number in range(8)]
 
 
 def test_a_message_has_only_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorflow.flow.publish.SIZE", len(content(4)) * 2)
-    plant = Plant(grouped=True)
+    monkeypatch.setattr("sensorflow.flow.publish.BATCH_BYTES", len(content(4)) * 2)
+    plant = InMemoryPipeline(grouped=True)
     for number in range(20):
         plant.drop(content(4, str(number)), names(number))
     assert max(map(len, sent(plant))) <= 2
@@ -378,30 +382,30 @@ def test_a_batch_made_ahead_is_given_up_when_the_load_fails() -> None:
         finally:
             closed.append(True)
 
-    with contextlib.closing(ahead(source())) as items:
+    with contextlib.closing(prefetch(source())) as items:
         assert next(items) == 0
     assert closed == [True]
     with pytest.raises(ZeroDivisionError):
-        list(ahead(1 // n for n in (1, 0)))
-    assert list(ahead(range(7))) == list(range(7))
+        list(prefetch(1 // n for n in (1, 0)))
+    assert list(prefetch(range(7))) == list(range(7))
 
 
-class Together(MemoryLedger):
+class BatchCountingLedger(MemoryLedger):
     """Counts the files that are committed with others."""
 
     files = 0
 
-    def load_together(self, files: Any) -> list[Touched] | None:
+    def load_batch(self, files: Any) -> list[Touched] | None:
         self.files += len(files)
-        return super().load_together(files)
+        return super().load_batch(files)
 
 
 @pytest.mark.parametrize(("scope", "together"), [("source", 0), ("file", 9)])
 def test_keys_of_a_whole_source_are_never_loaded_together(scope: str, together: int) -> None:
     """Two files may hold the same reading, and each counts its own."""
-    plant = Plant(grouped=True, dedupe_scope=scope, on_change="keep")
-    plant.ledger = Together(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger)
+    plant = InMemoryPipeline(grouped=True, dedupe_scope=scope, on_change="keep")
+    plant.ledger = BatchCountingLedger(lambda: plant.now)
+    plant.services = replace(plant.services, ledger=plant.ledger)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
     plant.work()
     counts = [view.counts for view in map(plant.ledger.file, [f.file_id for f in files]) if view]
@@ -412,7 +416,7 @@ def test_keys_of_a_whole_source_are_never_loaded_together(scope: str, together: 
 
 
 def test_a_lease_lost_while_working_commits_nothing() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(5))
 
     @contextlib.contextmanager
@@ -421,17 +425,17 @@ def test_a_lease_lost_while_working_commits_nothing() -> None:
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "thief", 30) is not None
         yield
 
-    [result] = process(plant.world, Task([file.file_id]), stolen)
+    [result] = process(plant.services, Task([file.file_id]), stolen)
     assert result.outcome is Outcome.FENCED
     assert plant.ledger.rows == {}
 
 
 def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     plant.drop(content(5))
     for name in plant.landed.contents:
         plant.landed.contents[name] = content(4)
-    assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
+    assert [r.outcome for r in plant.work()] == [Outcome.DEAD_LETTERED]
     assert plant.ledger.files()[0].error_code == Code.BYTES_CHANGED
 
 
@@ -442,28 +446,28 @@ def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
 
 
 def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
     assert len(list(taken(plant.queue))) == 1  # and lost
     plant.now += timedelta(seconds=10)
-    swept, published = sweep(plant.ledger, plant.queue, 5, 0, LIMITS)
+    swept, published = reconcile(plant.ledger, plant.queue, 5, 0, LIMITS)
     assert (swept.stale, published) == (1, 1)
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
 
 
 def test_the_source_that_a_file_came_from_may_be_gone() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     plant.drop(content(5))
     del plant.settings.sources["plant"]
     outcomes = [r.outcome for r in plant.work() + plant.work()]
-    assert outcomes == [Outcome.CONDEMNED, Outcome.QUARANTINED]
+    assert outcomes == [Outcome.DEAD_LETTERED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert view.error_code == Code.SOURCE_UNKNOWN
 
 
 def test_aliases_and_versions_are_told_apart() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     kinds = [
         plant.drop(content(5)).kind,
         plant.drop(content(5)).kind,
@@ -474,17 +478,19 @@ def test_aliases_and_versions_are_told_apart() -> None:
 
 
 def test_paths_of_layers_hold_no_part_of_a_files_name() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     file = plant.drop(content(1), b"../../x';DROP.csv")
     claim = plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "me", 30)
     assert claim is not None
     for layer in Layer:
-        assert ".." not in plant.world.lake.place(layer, Job(plant.world, claim).file)
+        assert ".." not in plant.services.lake.place(
+            layer, FileTask(plant.services, claim).layer_file
+        )
 
 
 @pytest.mark.parametrize("inline", [True, False])
 def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline: bool) -> None:
-    plant = Plant(drift="rescue")
+    plant = InMemoryPipeline(drift="rescue")
     rows = content(2).replace(b"unit\n", b"unit,battery\n").replace(b"degC\n", b"degC,3.3\n")
     file = plant.drop(rows)
     plant.work(inline)
@@ -494,13 +500,13 @@ def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline
     view = plant.ledger.file(file.file_id)
     assert view is not None
     place = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
-    assert plant.world.lake.place(Layer.BRONZE, view.layer_file) == place
-    (batch,) = plant.world.lake.read(Layer.BRONZE, view.layer_file)
+    assert plant.services.lake.place(Layer.BRONZE, view.layer_file) == place
+    (batch,) = plant.services.lake.read(Layer.BRONZE, view.layer_file)
     assert batch["rescued"].to_pylist() == ['{"battery": "3.3"}'] * 2
 
 
 def test_a_drifted_file_is_quarantined_where_the_source_says_so() -> None:
-    plant = Plant(drift={"new": "quarantine"})
+    plant = InMemoryPipeline(drift={"new": "quarantine"})
     file = plant.drop(content(2).replace(b"unit\n", b"unit,battery\n").replace(b"C\n", b"C,3.3\n"))
     plant.work()
     plant.work()
@@ -510,7 +516,7 @@ def test_a_drifted_file_is_quarantined_where_the_source_says_so() -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     profile = plant.settings.profiles["long"].model_copy(update={"max_seconds": 0.0})
     plant.settings.profiles["long"] = profile
     file = plant.drop(content(2))
@@ -522,13 +528,13 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
 
 
 def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last() -> None:
-    plant = Plant()
+    plant = InMemoryPipeline()
     with_lake(plant, BrokenLake(OSError(errno.ENOMEM, "Cannot allocate memory")))
     plant.drop(content(1))
     outcomes = []
     for _ in range(3):
         outcomes += [r.outcome for r in plant.work()]
         plant.now += timedelta(hours=1)
-    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.DEAD_LETTERED]
     (view,) = plant.ledger.files()
     assert view.error_code == Code.OUT_OF_MEMORY

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emptied import Clocked
+from fresh_database import FreshDatabaseWithClock
 from stored import Stored, storing
 from test_flow import HEAD, attempts, content, names
 
@@ -19,7 +19,7 @@ from sensorflow.flow.outcomes import Outcome
 
 
 @pytest.fixture
-def stored(clocked: Clocked) -> Iterator[Stored]:
+def stored(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
     with storing(clocked) as made:
         yield made
 
@@ -67,7 +67,7 @@ def test_a_superseding_version_replaces_the_rows_and_the_silver_of_the_first_one
 def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(micro_batch, "READINGS", 20)
+    monkeypatch.setattr(micro_batch, "MAX_READINGS", 20)
     plant = stored()
     sizes = (1, 15, 50, 3, 8)
     files = [plant.drop(content(rows), names(rows)) for rows in sizes]
@@ -80,7 +80,7 @@ def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
 class Refusing(PostgresLedger):
     """A database that finds something that needs a transaction of its own."""
 
-    def load_together(self, files: Any) -> None:
+    def load_batch(self, files: Any) -> None:
         return None
 
 
@@ -92,21 +92,21 @@ def test_what_cannot_be_committed_together_is_committed_one_by_one(stored: Store
     assert len(plant.values()) == sum(range(10))
 
 
-class Away(PostgresLedger):
-    def load_together(self, files: Any) -> list[Touched] | None:
+class UnavailableLedger(PostgresLedger):
+    def load_batch(self, files: Any) -> list[Touched] | None:
         raise Transient(Code.DATABASE, "away")
 
 
 def test_a_database_that_is_away_gives_every_file_its_attempt_back(
-    stored: Stored, clocked: Clocked
+    stored: Stored, clocked: FreshDatabaseWithClock
 ) -> None:
-    plant = stored(Away)
+    plant = stored(UnavailableLedger)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
     results = plant.work()
     assert {plant.state(f.file_id) for f in files} <= {State.PENDING, State.LOADED}
     assert results[0].outcome is Outcome.RETRY
     assert {attempts(plant, f) for f in files} <= {0, 1}
-    clocked.go_on(600)
+    clocked.advance(600)
     plant.work()
     assert {plant.state(f.file_id) for f in files} == {State.LOADED}
     assert len(plant.values()) == sum(range(10))

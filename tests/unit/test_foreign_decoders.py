@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import structlog
 from patience import PATIENCE
-from test_flow import Plant
+from test_flow import InMemoryPipeline
 from typer.testing import CliRunner
 
 from sensorflow import telemetry
@@ -28,7 +28,7 @@ from sensorflow.testing.project import write_settings
 
 MODULE = '''
 import sys
-from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.binding import decoded
 from sensorflow.core.formats.chunk import Reject, Spot
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.errors import Code, Permanent, Transient
@@ -78,7 +78,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("sensorflow_unsound", None)
 
 
-class Unsound(Plant):
+class Unsound(InMemoryPipeline):
     """Reads its files by the decoder."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Unsound(Plant):
             "home": Path("/nowhere"),
         }
         self.settings = Settings.model_validate(told)
-        self.world = replace(self.world, settings=self.settings)
+        self.services = replace(self.services, settings=self.settings)
         self._turn = 0
 
     def tried(self, what: str) -> tuple[int, list[Result]]:
@@ -129,12 +129,12 @@ def test_what_a_decoder_raises_or_yields_burns_three_attempts_and_names_it(
 ) -> None:
     plant = Unsound()
     file_id, results = plant.tried(what)
-    ends = [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED, Outcome.QUARANTINED]
+    ends = [Outcome.RETRY, Outcome.RETRY, Outcome.DEAD_LETTERED, Outcome.QUARANTINED]
     assert [r.outcome for r in results] == ends
     view = plant.ledger.file(file_id)
     assert view is not None
     assert view.quarantined_to is not None
-    error = plant.world.quarantine.manifest(view.quarantined_to)["error"]
+    error = plant.services.quarantine.manifest(view.quarantined_to)["error"]
     assert (error["code"], error["message"]) == (Code.UNEXPECTED, NAME + said)
     assert "correct the decoder 'unsound' of the package" in error["what_to_do"]
     assert plant.ledger.rows == {}
@@ -144,7 +144,7 @@ def test_what_a_decoder_calls_transient_or_permanent_is_taken_for_that(site: Pat
     _, waits = Unsound().tried('raise Transient(Code.STORAGE, "tape robot away")')
     assert [r.outcome for r in waits] == [Outcome.RETRY] * 5
     _, [refused, _] = Unsound().tried('raise Permanent(Code.UNREADABLE, "not ours")')
-    assert refused.outcome is Outcome.CONDEMNED
+    assert refused.outcome is Outcome.DEAD_LETTERED
     assert str(refused.error) == "F203 file-unreadable: not ours"
 
 
@@ -161,7 +161,7 @@ def test_a_disk_that_fails_under_a_decoder_is_not_the_decoder_s_fault(
             return super().read(size)
 
     plant = Unsound()
-    plant.world = replace(plant.world, landing=_Landing(plant.world.landing, Failing))
+    plant.services = replace(plant.services, landing=_Landing(plant.services.landing, Failing))
     _, results = plant.tried(how)
     assert [r.outcome for r in results] == [Outcome.RETRY] * 5
     assert "I503 storage-unavailable" in results[0].text

@@ -10,10 +10,10 @@ from patience import PATIENCE
 
 FORKED = """
 import logging, os, signal, sys, threading, time
-from sensorflow import steady, telemetry
+from sensorflow import lossy_stream, telemetry
 from sensorflow.telemetry import Event, emit
 
-steady.streams()
+lossy_stream.install()
 telemetry.configure()
 logging.basicConfig(stream=sys.stderr)
 threading.Thread(target=lambda: emit(Event.DEFECT, reason="x" * 1_000_000)).start()

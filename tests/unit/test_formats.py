@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats import lines as lines_
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.profile import Profile
@@ -31,7 +31,7 @@ def read(data: bytes, **profile: Any) -> tuple[list[dict[str, Any]], list[Reject
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     missing = 0
-    for accepted in reading.read(io.BytesIO(data), made, Place("roof_1.csv"), io.BytesIO):
+    for accepted in reading.read(io.BytesIO(data), made, FilePath("roof_1.csv"), io.BytesIO):
         batch = accepted.bronze
         place = batch.schema.get_field_index("ts")
         plain = batch.set_column(place, "ts", batch["ts"].cast(pa.int64()))
@@ -131,7 +131,7 @@ def _wide() -> tuple[list[dict[str, Any]], list[Reject], int]:
         }
     )
     data = b"t,T,RH\n2024-01-01T00:00:00Z,x,48\n2024-01-01T00:01:00Z,21.5,\n"
-    (accepted,) = reading.read(io.BytesIO(data), made, Place("roof_1.csv"), io.BytesIO)
+    (accepted,) = reading.read(io.BytesIO(data), made, FilePath("roof_1.csv"), io.BytesIO)
     rows = accepted.bronze.drop_columns(["ts"]).to_pylist()
     return rows, accepted.rejects, accepted.missing
 
@@ -193,7 +193,7 @@ def test_what_pythons_csv_writes_is_read_back(readings: list[tuple[str, str, flo
     found = [
         row
         for accepted in reading.read(
-            io.BytesIO(out.getvalue().encode()), made, Place("x"), io.BytesIO
+            io.BytesIO(out.getvalue().encode()), made, FilePath("x"), io.BytesIO
         )
         for row in accepted.bronze.drop_columns(["ts", "line_no"]).to_pylist()
     ]

@@ -10,7 +10,7 @@ import pytest
 from gated import Drop
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.gates import Admitted
+from sensorflow.adapters.feeds.folder.gates import AdmittedFile
 from sensorflow.core.gates.announced import (
     Announced,
     GateUnreadable,
@@ -20,7 +20,7 @@ from sensorflow.core.gates.announced import (
 from sensorflow.core.gates.manifests import manifest
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
-from sensorflow.errors import Code, Misuse, Permanent
+from sensorflow.errors import Code, Permanent, UsageError
 from sensorflow.testing.project import Table, write_settings
 
 SHA = "ab" * 32
@@ -127,7 +127,7 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("", "empty"),
         ("\n# nothing\n", "empty"),
@@ -143,8 +143,10 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
         (f"{SHA}  a.csv\nnonsense\n", "line 2"),
     ],
 )
-def test_a_gate_that_is_half_written_or_of_another_file_says_nothing(text: str, why: str) -> None:
-    with pytest.raises(GateUnreadable, match=why):
+def test_a_gate_that_is_half_written_or_of_another_file_says_nothing(
+    text: str, reason: str
+) -> None:
+    with pytest.raises(GateUnreadable, match=reason):
         digest_for(text, "a.csv", "sha256")
 
 
@@ -190,7 +192,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("", "empty"),
         ('{"files": [', "not valid JSON"),
@@ -221,8 +223,8 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         (f"{SHA}\n", "a name on each line"),
     ],
 )
-def test_a_manifest_that_cannot_be_read_says_why(text: str, why: str) -> None:
-    with pytest.raises(GateUnreadable, match=why):
+def test_a_manifest_that_cannot_be_read_says_why(text: str, reason: str) -> None:
+    with pytest.raises(GateUnreadable, match=reason):
         manifest(text.encode(), b"m")
 
 
@@ -257,7 +259,7 @@ def test_a_file_waits_for_its_gate_and_gates_are_no_data(tmp_path: Path) -> None
 def test_a_gate_may_come_before_its_file_and_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     drop = Drop(tmp_path / "drop", "ok/{stem}.done")
     drop.put("ok/a.done", at=1_000_000)
-    assert [(k, why) for k, _, why in drop.gates.unmet()] == [
+    assert [(k, reason) for k, _, reason in drop.gates.unmet()] == [
         (b"ok/a.done", "is there without its file")
     ]
     drop.put("a.csv.gz")
@@ -284,7 +286,7 @@ def test_a_gate_that_has_opened_does_not_open_for_the_next_version(
     drop.put("a.csv", b"1", at=1_000_000)
     drop.put(name, hashlib.sha256(b"1").hexdigest().encode(), at=2_000_000)
     drop.take("a.csv")
-    assert isinstance(drop.ask("a.csv"), Admitted)  # in this very state it was registered
+    assert isinstance(drop.ask("a.csv"), AdmittedFile)  # in this very state it was registered
     drop.put("a.csv", b"2", at=1_500_000)
     for _ in range(2):
         assert drop.ask("a.csv") == f"waits for a new gate: {name} was that of another version"
@@ -311,7 +313,7 @@ def test_a_file_that_was_registered_before_its_gate_was_put_away_waits_no_more(
     drop.take("a.csv")
     (tmp_path / "drop" / "a.csv.done").unlink()
     drop.start()
-    assert drop.ask("a.csv") == Admitted()
+    assert drop.ask("a.csv") == AdmittedFile()
 
 
 def test_a_half_written_checksum_is_waited_for(tmp_path: Path) -> None:
@@ -337,12 +339,12 @@ def test_a_set_is_let_in_when_it_is_whole(tmp_path: Path) -> None:
     assert drop.ask("a.csv") == "has 1 of the 2 bytes that x.manifest.json announces"
     drop.put("a.csv", b"12")
     assert drop.ask("a.csv") == "waits for b.csv, of x.manifest.json"
-    [(gate, _, why)] = drop.gates.unmet()
-    assert (gate, why) == (b"x.manifest.json", "waits for 1 of 2 files: b.csv")
+    [(gate, _, reason)] = drop.gates.unmet()
+    assert (gate, reason) == (b"x.manifest.json", "waits for 1 of 2 files: b.csv")
     drop.put("b.csv", b"3")
     assert drop.ask("a.csv") == "waits for b.csv, which is not complete yet, of x.manifest.json"
     found = drop.ask("b.csv")
-    assert isinstance(found, Admitted)
+    assert isinstance(found, AdmittedFile)
     assert drop.gates.look_again() == [b"a.csv"]
     assert drop.take("b.csv") == []
     assert drop.take("a.csv") == [b"x.manifest.json"]
@@ -373,7 +375,7 @@ def test_a_manifest_that_is_sent_again_is_of_files_that_come_again(tmp_path: Pat
     drop.put("a.csv", b"45", at=2_000_000)
     assert "was that of another version" in str(drop.ask("a.csv"))
     drop.put("x.manifest.json", SET, at=2_000_000)
-    assert isinstance(drop.ask("a.csv"), Admitted)  # b.csv is kept, and known
+    assert isinstance(drop.ask("a.csv"), AdmittedFile)  # b.csv is kept, and known
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -404,7 +406,7 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "why"),
+    ("wrong", "reason"),
     [
         ({"gate": "done"}, "sources.plant.gate.file"),
         ({"gate": {"manifest": "*"}}, "sources.plant.gate.manifest"),
@@ -414,11 +416,11 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
         ({"gate": "{name}.done", "overdue_after": "soon"}, "overdue_after"),
     ],
 )
-def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: Table, why: str) -> None:
+def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: Table, reason: str) -> None:
     write_settings(tmp_path, {"plant": wrong})
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         bootstrap.settings(tmp_path)
-    assert why in str(caught.value)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

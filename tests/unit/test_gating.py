@@ -11,7 +11,7 @@ import pytest
 from gated import Drop
 from structlog.testing import capture_logs
 
-from sensorflow.adapters.feeds.folder.gates import Admitted
+from sensorflow.adapters.feeds.folder.gates import AdmittedFile
 from sensorflow.adapters.feeds.folder.gating import Gating
 from sensorflow.core.stability import Stat
 from sensorflow.ports.feed import Withheld
@@ -51,7 +51,7 @@ def test_the_files_of_a_set_are_returned_once_when_it_is_whole(tmp_path: Path) -
         drop.put(name.decode(), b"1")
         assert admits(gating, name, drop.folder.stat(name)) == (name == b"c.csv")
     assert gating.again() == [b"a.csv", b"b.csv"]
-    assert gating.lets_in(b"a.csv", drop.folder.stat(b"a.csv"))
+    assert gating.admits(b"a.csv", drop.folder.stat(b"a.csv"))
     assert gating.again() == []
 
 
@@ -81,7 +81,7 @@ def test_a_folder_is_listed_once_for_the_gates_of_many_files(
     for name in (*names, *(f"{number}.ok" for number in range(20)), "7.tsv", "8.part"):
         drop.put(name)
     for name in names:
-        assert isinstance(drop.ask(name), Admitted)
+        assert isinstance(drop.ask(name), AdmittedFile)
     listed: list[object] = []
     scan = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scan(path))

@@ -14,9 +14,9 @@ import pytest
 from patience import PATIENCE
 from samples import NOW
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
-from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import Daemon
@@ -31,7 +31,7 @@ from sensorflow.testing.queue import MemoryQueue
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 
 
-class Told(PostgresLedger):
+class RecordingLedger(PostgresLedger):
     """Remembers what was registered together; what is told of by name is a defect."""
 
     def __init__(self, database: str, defect: bytes = b"") -> None:
@@ -50,7 +50,7 @@ class Told(PostgresLedger):
         return done
 
 
-class Guarded(Folder):
+class Guarded(DropFolder):
     """One of its files may not be read, whoever asks."""
 
     def open(self, key: bytes) -> AbstractContextManager[BinaryIO]:
@@ -65,7 +65,7 @@ def drop(tmp_path: Path, **content: bytes) -> None:
 
 
 @contextmanager
-def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
+def taking(tmp_path: Path, ledger: RecordingLedger) -> Iterator[Daemon]:
     source = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
     settings = Settings.model_validate(
         {
@@ -75,7 +75,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
         }
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
-    feed = FolderFeed(folder, ledger, settings.rescan, Watch())
+    feed = FolderFeed(folder, ledger, settings.rescan, InotifyWatcher())
     daemon = Daemon(settings, [feed], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
@@ -102,10 +102,10 @@ def root(tmp_path: Path) -> Path:
 def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
     tmp_path: Path, root: Path, emptied: str
 ) -> None:
-    ledger = Told(emptied)
+    ledger = RecordingLedger(emptied)
     drop(root, again=b"one")
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
-    stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
+    stat = DropFolder("plant", root, source, tmp_path).stat(b"again.csv")
     landed = Landing(MemoryObjects()).put((root / "again.csv").open("rb"))
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):
         ledger.register(
@@ -127,7 +127,7 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
 
 
 def test_a_large_file_keeps_no_small_one_waiting(tmp_path: Path, root: Path, emptied: str) -> None:
-    ledger = Told(emptied)
+    ledger = RecordingLedger(emptied)
     drop(root, a=b"1", b=b"2", large=bytes(GROUP_BYTES + 1), small=b"3")
     with taking(tmp_path, ledger):
         wait(lambda: not any(root.iterdir()))
@@ -141,7 +141,7 @@ def test_a_large_file_keeps_no_small_one_waiting(tmp_path: Path, root: Path, emp
 def test_what_cannot_be_registered_keeps_no_other_file_out(
     tmp_path: Path, root: Path, emptied: str
 ) -> None:
-    ledger = Told(emptied, defect=b"bad.csv")
+    ledger = RecordingLedger(emptied, defect=b"bad.csv")
     drop(root, a=b"1", bad=b"2", c=b"3")
     with taking(tmp_path, ledger):
         wait(lambda: [p.name for p in root.iterdir()] == ["bad.csv"])
@@ -151,14 +151,14 @@ def test_what_cannot_be_registered_keeps_no_other_file_out(
 def test_who_stands_by_keeps_nothing_of_what_it_is_told(
     tmp_path: Path, root: Path, emptied: str
 ) -> None:
-    ledger = Told(emptied)
-    ledger.take_intake("plant", "another", "another", 3600)
+    ledger = RecordingLedger(emptied)
+    ledger.acquire_intake_lease("plant", "another", "another", 3600)
     with taking(tmp_path, ledger) as daemon:
         feed = daemon._intake.strategy("plant").feed
         assert isinstance(feed, FolderFeed)
         wait(lambda: feed._taker is not None)
         drop(root, a=b"1")
-        feed._tell(b"a.csv")
+        feed._on_file(b"a.csv")
         wait(lambda: not feed._told)
     assert [p.name for p in root.iterdir()] == ["a.csv"]
     assert ledger.groups == []
@@ -168,8 +168,8 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
     """watchdog holds such moves back for half a second, and all events that come after them."""
     found: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
-    watch = Watch()
-    watch.add(Folder("plant", root, source, tmp_path), found.put, lambda _reason: None)
+    watch = InotifyWatcher()
+    watch.add(DropFolder("plant", root, source, tmp_path), found.put, lambda _reason: None)
     spent = []
     for _ in range(3):
         drop(root, old=b"1")

@@ -13,42 +13,42 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from emptied import Clocked
-from growth import HEAD, Site, line
+from fresh_database import FreshDatabaseWithClock
+from growth import HEAD, GrowingSite, line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from sensorflow import settings as settings_
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.core.growth import EDGE, Lines, complete, unfit
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.core.growth import EDGE, Lines, complete, why_not_growable
 from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.testing.feed import GrowingMemoryFeed
 
 
 @pytest.fixture
-def start(tmp_path: Path, clocked: Clocked) -> Iterator[Callable[..., Site]]:
+def start(tmp_path: Path, clocked: FreshDatabaseWithClock) -> Iterator[Callable[..., GrowingSite]]:
     """Makes a site; see there."""
     with ExitStack() as made:
         yield lambda *given, **rules: made.enter_context(
-            closing(Site(tmp_path, clocked, *given, **rules))
+            closing(GrowingSite(tmp_path, clocked, *given, **rules))
         )
 
 
 @pytest.fixture(params=[True, False], ids=["one-pass", "stages"])
-def site(start: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+def site(start: Callable[..., GrowingSite], request: pytest.FixtureRequest) -> GrowingSite:
     return start(inline=request.param)
 
 
-def sizes(site: Site, root: int = 1) -> list[int]:
+def sizes(site: GrowingSite, root: int = 1) -> list[int]:
     return [segment.size for segment in site.ledger.segments(root)]
 
 
-def instants(site: Site) -> list[int]:
+def instants(site: GrowingSite) -> list[int]:
     """As given to `line`."""
     return [row["ts"].minute * 60 + row["ts"].second for row in site.rows]
 
@@ -93,7 +93,7 @@ def test_the_edges_of_a_part_are_those_of_the_file(data: bytes, draw: st.DataObj
 # --- growing ---
 
 
-def test_only_what_is_new_is_landed_and_loaded(site: Site) -> None:
+def test_only_what_is_new_is_landed_and_loaded(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.write(line(2) + line(3))
@@ -105,7 +105,7 @@ def test_only_what_is_new_is_landed_and_loaded(site: Site) -> None:
     assert site.lines() == [2, 3, 4, 5]
 
 
-def test_a_half_line_waits_for_its_end(site: Site) -> None:
+def test_a_half_line_waits_for_its_end(site: GrowingSite) -> None:
     site.write(HEAD + line(1) + line(2, 21.5)[:-8])
     site.take()
     site.take()
@@ -116,7 +116,7 @@ def test_a_half_line_waits_for_its_end(site: Site) -> None:
     assert len(site.ids) == 2
 
 
-def test_nothing_is_taken_before_there_is_one_whole_line(site: Site) -> None:
+def test_nothing_is_taken_before_there_is_one_whole_line(site: GrowingSite) -> None:
     site.write("time,sens")
     site.take()
     assert site.ids == []
@@ -128,7 +128,7 @@ def test_nothing_is_taken_before_there_is_one_whole_line(site: Site) -> None:
     assert site.states == [State.LOADED] * 2
 
 
-def test_lines_may_end_with_carriage_return_and_newline(site: Site) -> None:
+def test_lines_may_end_with_carriage_return_and_newline(site: GrowingSite) -> None:
     text = (HEAD + line(1) + line(2) + line(3)).replace("\n", "\r\n")
     cut = text.index("\r\n", 80) + 1  # between the two
     site.write(text[:cut])
@@ -139,7 +139,7 @@ def test_lines_may_end_with_carriage_return_and_newline(site: Site) -> None:
     assert site.lines() == [2, 3, 4]
 
 
-def test_a_file_grows_at_most_once_each_interval(site: Site) -> None:
+def test_a_file_grows_at_most_once_each_interval(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.write(line(2))
@@ -150,7 +150,7 @@ def test_a_file_grows_at_most_once_each_interval(site: Site) -> None:
     assert site.look(30)
 
 
-def test_the_interval_is_since_the_last_growth(site: Site) -> None:
+def test_the_interval_is_since_the_last_growth(site: GrowingSite) -> None:
     for second in (1, 2, 3):
         site.write(line(second) if second > 1 else HEAD + line(1))
         site.take()
@@ -160,7 +160,7 @@ def test_the_interval_is_since_the_last_growth(site: Site) -> None:
 
 
 def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: GrowingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorflow.flow.intake.look.CAP", 200)
     site.write(HEAD + "".join(line(n) for n in range(20)))
@@ -173,7 +173,7 @@ def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
     assert site.lines() == list(range(2, 22))
 
 
-def test_a_restart_takes_nothing_twice_and_nothing_less(site: Site) -> None:
+def test_a_restart_takes_nothing_twice_and_nothing_less(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.look()
     site.restart()
@@ -187,7 +187,9 @@ def test_a_restart_takes_nothing_twice_and_nothing_less(site: Site) -> None:
     assert site.account() == (2, 2, 0, 0)
 
 
-def test_a_file_at_rest_is_not_asked_for_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_at_rest_is_not_asked_for_again(
+    site: GrowingSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.take()
@@ -197,12 +199,12 @@ def test_a_file_at_rest_is_not_asked_for_again(site: Site, monkeypatch: pytest.M
     assert asked == []
 
 
-def test_a_growth_waits_for_the_one_before_it(site: Site) -> None:
+def test_a_growth_waits_for_the_one_before_it(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.look()
     site.write(line(2))
     site.look(61)
-    assert [w.file_id for w in site.ledger.due(10, 10)] == [1]
+    assert [w.file_id for w in site.ledger.pending(10, 10)] == [1]
     assert site.ledger.claim(2, ("validate",), "me", 60) is None  # type: ignore[arg-type]
     site.work()
     assert site.states == [State.LOADED] * 2
@@ -211,7 +213,7 @@ def test_a_growth_waits_for_the_one_before_it(site: Site) -> None:
 # --- what parts need of the parts before ---
 
 
-def test_header_and_preamble_may_come_in_parts(start: Callable[..., Site]) -> None:
+def test_header_and_preamble_may_come_in_parts(start: Callable[..., GrowingSite]) -> None:
     profile = {
         "format": "csv",
         "time": "time",
@@ -238,7 +240,7 @@ def test_header_and_preamble_may_come_in_parts(start: Callable[..., Site]) -> No
     assert [r["line_no"] for r in site.rejects()] == [7]
 
 
-def test_a_file_without_a_header_grows(start: Callable[..., Site]) -> None:
+def test_a_file_without_a_header_grows(start: Callable[..., GrowingSite]) -> None:
     site = start({"names": ["time", "sensor", "type", "value", "unit"]})
     for n in range(3):
         site.write(line(n))
@@ -247,7 +249,7 @@ def test_a_file_without_a_header_grows(start: Callable[..., Site]) -> None:
     assert site.lines() == [1, 2, 3]
 
 
-def test_a_byte_order_mark_stands_once(site: Site) -> None:
+def test_a_byte_order_mark_stands_once(site: GrowingSite) -> None:
     site.write(b"\xef\xbb\xbf" + (HEAD + line(1)).encode())
     site.take()
     site.write(line(2) + "2026-01-01T00:00:09Z,s,temperature,oops,degC\n")
@@ -256,7 +258,7 @@ def test_a_byte_order_mark_stands_once(site: Site) -> None:
     assert (reject["line_no"], reject["byte_offset"]) == (4, 3 + len(HEAD) + 2 * len(line(1)))
 
 
-def test_lines_and_bytes_of_rejects_are_those_of_the_file(site: Site) -> None:
+def test_lines_and_bytes_of_rejects_are_those_of_the_file(site: GrowingSite) -> None:
     site.write(HEAD + line(1) + line(2) + line(3) + "# no reading\n" * 2)
     site.take()
     bad = "2026-01-01T00:00:09Z,s,temperature,oops,degC\n"
@@ -271,7 +273,7 @@ def test_lines_and_bytes_of_rejects_are_those_of_the_file(site: Site) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "influx"])
-def test_other_formats_of_lines_grow(start: Callable[..., Site], form: str) -> None:
+def test_other_formats_of_lines_grow(start: Callable[..., GrowingSite], form: str) -> None:
     profile = {"format": form} if form == "influx" else {**_LONG, "format": form}
     site = start(profile, max_rejects="50%")
     text = {
@@ -290,7 +292,7 @@ def test_other_formats_of_lines_grow(start: Callable[..., Site], form: str) -> N
 _LONG = {"time": "time", "sensor": "sensor", "type": "type", "value": "value", "unit": "unit"}
 
 
-def test_an_encoding_of_one_byte_a_character_grows(start: Callable[..., Site]) -> None:
+def test_an_encoding_of_one_byte_a_character_grows(start: Callable[..., GrowingSite]) -> None:
     site = start({"encoding": "latin-1"})
     site.write((HEAD + line(1, sensor="Küche")).encode("latin-1"))
     site.take()
@@ -300,7 +302,7 @@ def test_an_encoding_of_one_byte_a_character_grows(start: Callable[..., Site]) -
     assert site.account() == (2, 2, 0, 0)
 
 
-def test_rules_that_look_back_see_the_parts_before(start: Callable[..., Site]) -> None:
+def test_rules_that_look_back_see_the_parts_before(start: Callable[..., GrowingSite]) -> None:
     site = start({"rules": {"temperature": {"gap": "60s", "flatline": 3}}})
     site.write(HEAD + line(1))
     site.take()
@@ -315,7 +317,7 @@ def test_rules_that_look_back_see_the_parts_before(start: Callable[..., Site]) -
 # --- one file, whatever its parts ---
 
 
-def test_repeats_are_told_over_all_parts(site: Site) -> None:
+def test_repeats_are_told_over_all_parts(site: GrowingSite) -> None:
     site.write(HEAD + line(1, 1) + line(2, 2))
     site.take()
     site.write(line(2, 2) + line(2, 3) + line(3, 4))  # a repeat, and another value at one instant
@@ -328,7 +330,7 @@ def test_repeats_are_told_over_all_parts(site: Site) -> None:
     assert last["ordinal"].to_pylist() == [2]
 
 
-def test_tolerance_is_over_all_parts(site: Site) -> None:
+def test_tolerance_is_over_all_parts(site: GrowingSite) -> None:
     bad = "2026-01-01T00:01:00Z,s,temperature,oops,degC\n"
     site.write(HEAD + "".join(line(n) for n in range(30)))
     site.take()
@@ -338,8 +340,8 @@ def test_tolerance_is_over_all_parts(site: Site) -> None:
     site.take()
     assert site.account() == (33, 30, 3, 0)
     site.write(bad)  # 4 of 34
-    outcomes = {r.outcome for r in site.take()} - {Outcome.NOTHING}
-    assert outcomes == {Outcome.CONDEMNED, Outcome.QUARANTINED}
+    outcomes = {r.outcome for r in site.take()} - {Outcome.NOTHING_TO_DO}
+    assert outcomes == {Outcome.DEAD_LETTERED, Outcome.QUARANTINED}
     site.write(line(31))
     site.take()
     assert site.account() == (34, 31, 3, 0)
@@ -349,7 +351,7 @@ def test_tolerance_is_over_all_parts(site: Site) -> None:
 # --- which file it is ---
 
 
-def test_a_truncated_file_begins_anew(site: Site) -> None:
+def test_a_truncated_file_begins_anew(site: GrowingSite) -> None:
     site.write(HEAD + line(1) + line(2))
     site.take()
     site.write(HEAD + line(7), how="wb")
@@ -362,7 +364,7 @@ def test_a_truncated_file_begins_anew(site: Site) -> None:
     assert times == [2, 2, 3, 3]
 
 
-def test_a_file_that_was_rewritten_begins_anew(site: Site) -> None:
+def test_a_file_that_was_rewritten_begins_anew(site: GrowingSite) -> None:
     site.write(HEAD + line(1, 1) + line(2, 2))
     site.take()
     site.write(HEAD + line(1, 1) + line(2, 9) + line(3, 3), how="wb")
@@ -371,7 +373,7 @@ def test_a_file_that_was_rewritten_begins_anew(site: Site) -> None:
     assert 3 in site.values
 
 
-def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: Site) -> None:
+def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: GrowingSite) -> None:
     text = HEAD + "".join(line(n, 1) for n in range(5000))
     assert len(text) > 3 * EDGE
     site.write(text)
@@ -388,7 +390,7 @@ def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: S
     assert len(site.ids) == 2
 
 
-def test_an_idle_file_is_compared_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_file_is_compared_once(site: GrowingSite, monkeypatch: pytest.MonkeyPatch) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.take(3600)
@@ -404,7 +406,7 @@ def test_an_idle_file_is_compared_once(site: Site, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", ["a.1.csv", "a.csv.1"], ids=["taken too", "not taken"])
-def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: Site, name: str) -> None:
+def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: GrowingSite, name: str) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.write(line(2))  # in the last moment
@@ -421,7 +423,7 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: Site, name: str)
     assert names == {"a.csv", name}
 
 
-def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: Site) -> None:
+def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.look()
     os.rename(site.drop / "a.csv", site.drop / "a.csv.1")
@@ -430,7 +432,7 @@ def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: Site) -> N
     assert len(site.ids) == 2
 
 
-def test_a_look_before_a_growth_is_loaded_puts_off_no_look_after_it(site: Site) -> None:
+def test_a_look_before_a_growth_is_loaded_puts_off_no_look_after_it(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     assert site.look()
     assert not site.look(1)  # the worker has it still
@@ -439,7 +441,7 @@ def test_a_look_before_a_growth_is_loaded_puts_off_no_look_after_it(site: Site) 
     assert site.look(9.5)
 
 
-def test_while_nobody_loads_a_file_grows_once_a_minute(site: Site) -> None:
+def test_while_nobody_loads_a_file_grows_once_a_minute(site: GrowingSite) -> None:
     grew = []
     for n in range(27):
         site.write(line(n) if n else HEAD + line(n))
@@ -448,7 +450,7 @@ def test_while_nobody_loads_a_file_grows_once_a_minute(site: Site) -> None:
 
 
 def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers(
-    site: Site,
+    site: GrowingSite,
 ) -> None:
     """Rotated to names that the source does not take, each 11 seconds, and looked at as the daemon does."""
     for n in range(5):
@@ -465,7 +467,7 @@ def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers
     assert instants(site) == [10 * n + m for n in range(5) for m in range(3)]
 
 
-def test_a_file_rotated_sooner_than_it_may_grow_is_taken(site: Site) -> None:
+def test_a_file_rotated_sooner_than_it_may_grow_is_taken(site: GrowingSite) -> None:
     for n in range(5):
         site.write(HEAD + line(2 * n))
         site.look(1)
@@ -477,7 +479,7 @@ def test_a_file_rotated_sooner_than_it_may_grow_is_taken(site: Site) -> None:
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_the_last_lines_of_a_file_that_is_renamed_and_not_begun_anew_are_taken(
-    site: Site, restart: bool
+    site: GrowingSite, restart: bool
 ) -> None:
     site.write(HEAD + line(1))
     site.take()
@@ -497,7 +499,7 @@ def test_the_last_lines_of_a_file_that_is_renamed_and_not_begun_anew_are_taken(
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2)), len(line(3)), len(line(4))]
 
 
-def test_a_file_that_was_rotated_before_it_was_seen_is_told_of(site: Site) -> None:
+def test_a_file_that_was_rotated_before_it_was_seen_is_told_of(site: GrowingSite) -> None:
     site.write(HEAD + line(0))
     site.write("note", "a.csv.0")
     os.utime(site.drop / "a.csv.0", (0, 0))
@@ -514,7 +516,7 @@ def test_a_file_that_was_rotated_before_it_was_seen_is_told_of(site: Site) -> No
     assert sorted(instants(site)) == [0, 1, 3, 4]
 
 
-def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:
+def test_a_file_rotated_on_and_on_is_known_under_each_name(site: GrowingSite) -> None:
     for n in range(4):
         for old in range(n, 0, -1):
             before = "a.csv" if old == 1 else f"a.{old - 1}.csv"
@@ -530,7 +532,7 @@ def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:
     assert sum(view.counts.duplicate for view in site.ledger.files()) == 0
 
 
-def test_what_is_renamed_over_a_name_with_the_same_beginning_goes_on(site: Site) -> None:
+def test_what_is_renamed_over_a_name_with_the_same_beginning_goes_on(site: GrowingSite) -> None:
     """As rsync and editors write."""
     text = HEAD + line(1)
     for n in range(2, 5):
@@ -542,7 +544,7 @@ def test_what_is_renamed_over_a_name_with_the_same_beginning_goes_on(site: Site)
     assert site.account() == (3, 3, 0, 0)
 
 
-def test_another_file_under_the_name_begins_anew(site: Site) -> None:
+def test_another_file_under_the_name_begins_anew(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.write(HEAD + line(2) + line(3), "new", how="wb")
@@ -552,7 +554,7 @@ def test_another_file_under_the_name_begins_anew(site: Site) -> None:
     assert sizes(site, 2) == [len(HEAD + line(2) + line(3))]
 
 
-def test_what_cannot_be_cut_is_left_alone(site: Site) -> None:
+def test_what_cannot_be_cut_is_left_alone(site: GrowingSite) -> None:
     site.write(gzip.compress((HEAD + line(1)).encode()), "a.csv.gz")
     site.write((HEAD + line(1)).encode("utf-16"), "wide.csv")
     site.write(HEAD + line(1))
@@ -562,7 +564,7 @@ def test_what_cannot_be_cut_is_left_alone(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["a.1.csv", "z.csv", "a.csv.1"])
 def test_a_file_copied_and_truncated_is_one_file_and_its_rest_is_taken(
-    site: Site, name: str
+    site: GrowingSite, name: str
 ) -> None:
     """logrotate's copytruncate, to a name that the source takes, before and after its own, and not."""
     site.write(HEAD + line(1))
@@ -580,7 +582,7 @@ def test_a_file_copied_and_truncated_is_one_file_and_its_rest_is_taken(
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2))]
 
 
-def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
+def test_a_copy_of_what_was_taken_is_not_taken_again(site: GrowingSite) -> None:
     site.write(HEAD + line(1) + line(2))
     site.take()
     for name, cut in (("b.csv", None), ("c.csv", len(HEAD + line(1)))):
@@ -593,7 +595,7 @@ def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
     assert sizes(site, 2) == [len(HEAD + line(1) + line(3))]
 
 
-def test_where_names_matter_a_copy_is_another_file(start: Callable[..., Site]) -> None:
+def test_where_names_matter_a_copy_is_another_file(start: Callable[..., GrowingSite]) -> None:
     site = start({"sensor": {"file_name": "^(\\w+)"}})
     for name in ("a.csv", "b.csv"):
         site.write(HEAD + line(1), name)
@@ -601,7 +603,7 @@ def test_where_names_matter_a_copy_is_another_file(start: Callable[..., Site]) -
     assert {r["sensor_id"] for r in site.rows} == {"a", "b"}
 
 
-def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
+def test_equal_files_that_go_on_in_the_same_way_are_two(site: GrowingSite) -> None:
     for name in ("a.csv", "b.csv"):
         site.write(HEAD + line(1), name)
     site.take()
@@ -614,7 +616,7 @@ def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
 # --- files that are in no folder ---
 
 
-def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
+def test_files_of_any_feed_grow_and_are_rotated(site: GrowingSite) -> None:
     feed = GrowingMemoryFeed("plant", {b"a.csv": (HEAD + line(1)).encode()})
     feed.delay = 10
     site.take_from(feed)
@@ -635,7 +637,7 @@ def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("given", "reason"),
     [
         ({"format": "parquet"}, "cannot be read in parts"),
         ({"encoding": "utf-16"}, "do not end with one byte"),
@@ -647,33 +649,35 @@ def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
     ],
 )
 def test_profiles_that_cannot_be_read_in_parts_are_refused(
-    given: dict[str, object], why: str
+    given: dict[str, object], reason: str
 ) -> None:
     profile = Profile.model_validate({"format": "csv", **_LONG, **given})
-    assert why in (unfit(profile) or "")
+    assert reason in (why_not_growable(profile) or "")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252", "shift_jis", "gb18030"])
 def test_encodings_in_which_a_line_ends_with_one_byte_are_fit(encoding: str) -> None:
     profile = Profile.model_validate({"format": "csv", **_LONG, "encoding": encoding})
-    assert unfit(profile) is None
+    assert why_not_growable(profile) is None
 
 
 @pytest.mark.parametrize(
-    ("source", "why"),
+    ("source", "reason"),
     [
         ('after = "archive"', 'growing = true needs after = "keep"'),
         ('after = "keep"\non_change = "supersede"', 'growing = true needs on_change = "merge"'),
         ('after = "keep"\non_change = "merge"\nprofile = "sheet"', "cannot be read in parts"),
     ],
 )
-def test_settings_that_do_not_go_with_growing_say_so(tmp_path: Path, source: str, why: str) -> None:
+def test_settings_that_do_not_go_with_growing_say_so(
+    tmp_path: Path, source: str, reason: str
+) -> None:
     profile = "" if "profile" in source else 'profile = "long"\n'
     (tmp_path / "sensorflow.toml").write_text(
         f'[sources.plant]\npath = "drop"\ngrowing = true\n{profile}{source}\n'
         '[profiles.sheet]\nformat = "xlsx"\ntime = "t"\nsensor = "s"\ncolumns = ["x"]\n'
     )
-    with pytest.raises(Misuse, match=why):
+    with pytest.raises(UsageError, match=reason):
         settings_.load(tmp_path / "sensorflow.toml", {})
 
 
@@ -697,16 +701,18 @@ STEPS = st.lists(
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(STEPS)
 def test_every_complete_line_is_loaded_once_whatever_happens(
-    tmp_path_factory: pytest.TempPathFactory, clocked: Clocked, steps: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory,
+    clocked: FreshDatabaseWithClock,
+    steps: list[tuple[str, int]],
 ) -> None:
     """A file that is begun anew may state the last readings again, with other values. That comes after a
     look, as only what was seen can be known."""
     clocked.empty()
-    with closing(Site(tmp_path_factory.mktemp("site"), clocked)) as site:
+    with closing(GrowingSite(tmp_path_factory.mktemp("site"), clocked)) as site:
         _take_steps(site, steps)
 
 
-def _take_steps(site: Site, steps: list[tuple[str, int]]) -> None:
+def _take_steps(site: GrowingSite, steps: list[tuple[str, int]]) -> None:
     written, half, rotations = 0, "", 0
     expected: dict[int, float] = {}
     site.write(HEAD)
@@ -747,7 +753,7 @@ def _take_steps(site: Site, steps: list[tuple[str, int]]) -> None:
     assert sum(view.counts.duplicate for view in site.ledger.files(limit=1000)) == 0
 
 
-def _ends_with(site: Site, half: str) -> bool:
+def _ends_with(site: GrowingSite, half: str) -> bool:
     return (site.drop / "a.csv").read_text().endswith("\n" + half)
 
 
@@ -758,18 +764,18 @@ class Guarded(io.BufferedReader):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
-class Share(Folder):
+class NetworkShare(DropFolder):
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
         with super().open(key) as stream, Guarded(io.FileIO(stream.fileno(), closefd=False)) as it:
             yield it if key == b"a.csv" else stream
 
 
-def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Site) -> None:
+def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.write(HEAD + line(2), "b.csv")
     mine = site.feed.folder
-    site.feed.folder = Share(mine.name, mine.root, mine.source, mine.root)
+    site.feed.folder = NetworkShare(mine.name, mine.root, mine.source, mine.root)
     with capture_logs() as logs:
         site.take()
         site.take()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sensorflow.errors import Code, Transient
-from sensorflow.flow.housekeeping import Housekeeping, Step, each
+from sensorflow.flow.housekeeping import Housekeeping, Step, run_all
 from sensorflow.testing.ledger import MemoryLedger
 
 
-class House:
+class HousekeepingDriver:
     """A ledger, and a clock that the test moves. did: the steps that were done."""
 
     def __init__(self) -> None:
@@ -37,33 +37,33 @@ class House:
 
 
 def test_each_step_is_done_once_when_it_is_due_whoever_asks() -> None:
-    house = House()
+    house = HousekeepingDriver()
     one, two = house.keeper(), house.keeper()
-    assert one.run_due() == {"often": {"things": 3}, "rarely": {"things": 3}}
-    assert (one.run_due(), two.run_due()) == ({}, {})
+    assert one.run_due_steps() == {"often": {"things": 3}, "rarely": {"things": 3}}
+    assert (one.run_due_steps(), two.run_due_steps()) == ({}, {})
     house.later(16)
-    assert (two.run_due(), one.run_due()) == ({"often": {"things": 3}}, {})
+    assert (two.run_due_steps(), one.run_due_steps()) == ({"often": {"things": 3}}, {})
     house.later(3600)
-    two.run_due()
+    two.run_due_steps()
     assert house.did == ["often", "rarely", "often", "often", "rarely"]
 
 
 def test_who_has_a_schedule_does_it_a_little_early_and_for_all_others() -> None:
-    house = House()
+    house = HousekeepingDriver()
     loop, beat = house.keeper(), house.keeper()
-    loop.run_due()
+    loop.run_due_steps()
     house.later(10)
     assert beat.run("often") == {"things": 3}
     house.later(10)
-    assert loop.run_due() == {}
+    assert loop.run_due_steps() == {}
     house.later(6)
-    assert "often" in loop.run_due()
+    assert "often" in loop.run_due_steps()
 
 
 def test_what_somebody_has_just_done_is_not_done_again_by_a_schedule() -> None:
-    house = House()
+    house = HousekeepingDriver()
     loop, beat = house.keeper(), house.keeper()
-    loop.run_due()
+    loop.run_due_steps()
     house.later(7)
     assert beat.run("often", "rarely") == {}
     house.later(1)
@@ -73,27 +73,27 @@ def test_what_somebody_has_just_done_is_not_done_again_by_a_schedule() -> None:
 
 def test_a_loop_and_a_schedule_of_the_same_interval_do_a_step_once_in_each() -> None:
     """Whichever of both is late: they drift, and neither waits for the other."""
-    house = House()
+    house = HousekeepingDriver()
     loop, beat = house.keeper(), house.keeper()
     for tick in range(12):
         beat.run("often")
         for _ in range(5):
-            loop.run_due()
+            loop.run_due_steps()
             house.later(3 + (0.1 if tick % 3 else -0.2))
     assert house.did.count("often") == 12
 
 
 def test_a_clock_that_is_set_back_keeps_no_step_waiting() -> None:
-    house = House()
+    house = HousekeepingDriver()
     loop = house.keeper()
-    loop.run_due()
+    loop.run_due_steps()
     house.later(-7200)
-    assert set(loop.run_due()) == {"often", "rarely"}
-    assert loop.run_due() == {}
+    assert set(loop.run_due_steps()) == {"often", "rarely"}
+    assert loop.run_due_steps() == {}
 
 
 def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
-    house = House()
+    house = HousekeepingDriver()
     away = Transient(Code.STORAGE, "away")
 
     def fail() -> dict[str, Any]:
@@ -103,25 +103,25 @@ def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
     good = house.keeper().steps
     keeper = Housekeeping(house.ledger, (Step("fails", 60, fail), *good))
     with pytest.raises(Transient, match="away"):
-        keeper.run_due()
+        keeper.run_due_steps()
     assert house.did == ["fail", "often", "rarely"]
-    assert keeper.run_due() == {}
+    assert keeper.run_due_steps() == {}
     house.later(61)
     with pytest.raises(Transient):
-        keeper.run_due()
+        keeper.run_due_steps()
 
 
-class Away(MemoryLedger):
-    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
+class UnavailableLedger(MemoryLedger):
+    def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         raise Transient(Code.DATABASE, "away")
 
 
 def test_a_schedule_needs_no_word_of_the_database() -> None:
-    keeper = Housekeeping(Away(), (Step("often", 15, lambda: {"things": 1}),))
+    keeper = Housekeeping(UnavailableLedger(), (Step("often", 15, lambda: {"things": 1}),))
     assert keeper.run("often") == {"things": 1}
     with pytest.raises(Transient):
-        keeper.run_due()
+        keeper.run_due_steps()
 
 
 def test_what_several_did_is_one_account() -> None:
-    assert each([lambda: {"a": 1}, dict, lambda: {"b": 2}]) == {"a": 1, "b": 2}
+    assert run_all([lambda: {"a": 1}, dict, lambda: {"b": 2}]) == {"a": 1, "b": 2}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jointly import at_once, hold
 
-from sensorflow.core import joint
+from sensorflow.core import batch_validation
 from sensorflow.core.profile import Profile
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -69,7 +69,7 @@ def test_the_same_reading_in_two_files_is_no_repeat_and_twice_in_one_is() -> Non
     files = [long("00Z,s,k,1", "00Z,s,k,1", "00Z,s,k,2"), long("00Z,s,k,1"), long("00Z,s,k,2")]
     found = at_once(files, profile(LONG))
     assert found is not None
-    made = joint.reshape(found, profile(LONG))
+    made = batch_validation.reshape_batch(found, profile(LONG))
     assert [one.duplicates for one in made] == [1, 0, 0]
     assert [one.silver["ordinal"].to_pylist() for one in made] == [[0, 1], [0], [0]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -26,7 +26,7 @@ def read(text: str, form: str, **profile: Any) -> tuple[Rows, list[Reject], int]
         given["columns"] = {"v": {}}
     made = Profile.model_validate({"format": form, **given})
     stream = io.BytesIO(text.encode())
-    found = list(reading.read(stream, made, Place("f", "f"), tempfile.TemporaryFile))
+    found = list(reading.read(stream, made, FilePath("f", "f"), tempfile.TemporaryFile))
     names = ("sensor_id", "reading_type", "value", "unit")
     rows = [row for p in found for row in zip(*(p.bronze[n].to_pylist() for n in names))]  # noqa: B905
     return rows, [r for p in found for r in p.rejects], sum(p.missing for p in found)
@@ -73,15 +73,15 @@ def test_the_key_above_a_list_and_the_place_in_it(form: str, name: str, found: l
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
         ("@key", r"goes through a list. @key\(1\) tells a key above it"),
         ("@index(1)", "is the key 's1' here"),
         ("@key(2)", r"2 above the last \[\*\] of records, which has 2"),
     ],
 )
-def test_nobody_gets_a_place_for_a_key(form: str, name: str, why: str) -> None:
-    with pytest.raises(Permanent, match=why) as caught:
+def test_nobody_gets_a_place_for_a_key(form: str, name: str, reason: str) -> None:
+    with pytest.raises(Permanent, match=reason) as caught:
         read(LISTED, form, records="[*][*]", sensor=name)
     assert caught.value.code is Code.COLUMN_MISSING
 
@@ -153,7 +153,7 @@ def test_a_name_that_is_also_a_path_costs_its_record(form: str, member: str) -> 
     given = {"format": form, "time": "t", "sensor": "s", "each": [{"match": r"^(a|c)"}]}
     found = list(
         reading.read(
-            io.BytesIO(text.encode()), Profile.model_validate(given), Place("f", "f"), io.BytesIO
+            io.BytesIO(text.encode()), Profile.model_validate(given), FilePath("f", "f"), io.BytesIO
         )
     )
     assert sum(len(part.bronze) for part in found) == 40

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
-from sensorflow.core.formats import cut, guarded, jsonl, listed, shaped
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.formats import guarded, json_elements, jsonl, listed, shaped
 from sensorflow.core.formats import json as documents
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Permanent
@@ -72,7 +72,7 @@ def read(data: bytes, few: int, piece: int, **profile: Any) -> Found:
         patch.setattr(shaped, "NEAR", 1)
         try:
             for part in reading.read(
-                io.BytesIO(data), made, Place("f", "f"), tempfile.TemporaryFile
+                io.BytesIO(data), made, FilePath("f", "f"), tempfile.TemporaryFile
             ):
                 table = part.bronze.set_column(1, "ts", part.bronze["ts"].cast("int64")).to_pylist()
                 rows += [(*r.values(), struct.pack("d", r["value"])) for r in table]
@@ -255,7 +255,7 @@ def documented(
     """What a document tells, but for the texts of its numbers: the streaming parser writes 1e2 as 100."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shaped, "FEW", 1)
-        patch.setattr(cut, "PIECE", 200)
+        patch.setattr(json_elements, "PIECE", 200)
         patch.setattr(guarded, "SIZE", 64)
         if streamed:
             patch.setattr(documents, "find", lambda *_: None)
@@ -301,7 +301,7 @@ def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(listed._Reading, "one_by_one", one_by_one)
     monkeypatch.setattr(shaped, "FEW", 1)
-    monkeypatch.setattr(cut, "PIECE", 4000)
+    monkeypatch.setattr(json_elements, "PIECE", 4000)
     monkeypatch.setattr(guarded, "SIZE", 1000)
     line = '{"t": "2026-01-31T12:00:00Z",\n "k": "T,]", "v": 21.5, "u": "%"}'
     data = AROUND[1].format(", ".join([line] * 300)).encode()
@@ -327,6 +327,6 @@ def test_texts_with_nothing_between_them_are_no_number(texts: str) -> None:
     text = line % '"x"' * 60 + line % texts + line % '"x"' * 60
     profile = {"time": "t", "sensor": "s", "type": "k", "value": "v", "unit": "u"}
     made = Profile.model_validate({"format": "jsonl", **profile})
-    found = list(reading.read(io.BytesIO(text.encode()), made, Place("f", "f"), io.BytesIO))
+    found = list(reading.read(io.BytesIO(text.encode()), made, FilePath("f", "f"), io.BytesIO))
     assert sum(len(part.bronze) for part in found) == 120
     assert [reject.line_no for part in found for reject in part.rejects] == [61]

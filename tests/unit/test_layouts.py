@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
+from sensorflow.core.binding.binding import Binding
+from sensorflow.core.binding.cache import MANY, BindingCache
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.fields import Field
-from sensorflow.core.binding.layout import Layout
-from sensorflow.core.binding.layouts import MANY, Layouts
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.binding.resolve import resolver
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks
@@ -20,26 +20,26 @@ from sensorflow.errors import Code, Permanent
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 COLUMNS = ["t", "s", "k", "v"]
-Found = Callable[..., Layout]
+Found = Callable[..., Binding]
 
 
 @pytest.fixture
 def found() -> Found:
     """Files that are read one after the other."""
-    return partial(layout, Layouts())
+    return partial(layout, BindingCache())
 
 
 def layout(
-    layouts: Layouts,
+    bindings: BindingCache,
     profile: Profile,
     columns: list[str],
     name: str = "a.csv",
     preamble: str = "",
     **drift: str,
-) -> Layout:
+) -> Binding:
     policy = Drift.model_validate(drift)
     fields = [Field(column, (column,)) for column in columns]
-    return resolver(profile, Place(name, name), policy, layouts)(fields, preamble)
+    return resolver(profile, FilePath(name, name), policy, bindings)(fields, preamble)
 
 
 def test_the_next_file_of_the_same_header_has_the_same_layout(found: Found) -> None:
@@ -98,21 +98,21 @@ def test_the_place_in_a_doubled_hour_is_of_one_file(found: Found) -> None:
 
 
 def test_no_more_are_remembered_than_a_few() -> None:
-    layouts = Layouts()
+    bindings = BindingCache()
     profiles = [Profile.model_validate(LONG) for _ in range(3 * MANY)]
     for profile in profiles:
-        layout(layouts, profile, COLUMNS)
-    assert 0 < len(layouts) <= MANY
+        layout(bindings, profile, COLUMNS)
+    assert 0 < len(bindings) <= MANY
 
 
 def test_files_that_are_read_with_the_same_layouts_share_one() -> None:
-    layouts, profile = Layouts(), Profile.model_validate(LONG)
+    bindings, profile = BindingCache(), Profile.model_validate(LONG)
     data = b"t,s,k,v\n2026-01-01T00:00:00Z,a,b,1\n"
     found = [
-        chunk.layout
+        chunk.binding
         for name in ("a.csv", "b.csv")
         for chunk in chunks(
-            io.BytesIO(data), profile, Place(name, name), io.BytesIO, layouts=layouts
+            io.BytesIO(data), profile, FilePath(name, name), io.BytesIO, bindings=bindings
         )
     ]
     assert len(found) == 2

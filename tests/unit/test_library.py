@@ -9,9 +9,9 @@ import pytest
 
 from sensorflow import profiles
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Misuse, Permanent
+from sensorflow.errors import Permanent, UsageError
 
 HOBO = '"#","Date Time, GMT-04:00","Temp, °C (LGR S/N: 7, SEN S/N: 7)"\n1,{},1.5\n'
 ANNOTATED = (
@@ -26,7 +26,9 @@ def read(text: str, name: str = "x", **more: Any) -> list[tuple[Any, ...]]:
 
 def _read(text: str, profile: Profile, name: str = "x") -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    for accepted in reading.read(io.BytesIO(text.encode()), profile, Place(name, name), io.BytesIO):
+    for accepted in reading.read(
+        io.BytesIO(text.encode()), profile, FilePath(name, name), io.BytesIO
+    ):
         assert not accepted.rejects
         table = accepted.bronze
         times = [t.as_py().rstrip("Z")[:19] for t in table["ts"].cast("string")]
@@ -59,9 +61,9 @@ def test_tags_make_one_series_whatever_the_order_of_their_columns() -> None:
 
 
 def test_tags_are_of_tables_alone() -> None:
-    with pytest.raises(Misuse, match="tags requires a table format, not json"):
+    with pytest.raises(UsageError, match="tags requires a table format, not json"):
         read("{}", format="json", time="t", sensor={"column": "a", "tags": "b"}, columns=["v"])
-    with pytest.raises(Misuse, match="require column"):
+    with pytest.raises(UsageError, match="require column"):
         read("", format="csv", time="t", sensor={"constant": "a", "tags": "b"}, columns=["v"])
 
 
@@ -77,17 +79,17 @@ def test_open_meteo_tells_units_beside_the_columns_and_the_offset_of_its_clock()
 
 
 @pytest.mark.parametrize(
-    ("units", "why"),
+    ("units", "reason"),
     [(('"x"', '"x"'), "is not an object"), (('{"t":"F"}', '{"t":"C"}'), "differs")],
 )
 def test_units_that_are_not_those_of_all_documents_refuse_the_file(
-    units: tuple[str, str], why: str
+    units: tuple[str, str], reason: str
 ) -> None:
     text = "\n".join(METEO.format("GMT", each) for each in units)
-    with pytest.raises(Permanent, match=why):
+    with pytest.raises(Permanent, match=reason):
         read(text, extends="open-meteo")
 
 
 def test_units_at_goes_with_columns() -> None:
-    with pytest.raises(Misuse, match="units_at requires"):
+    with pytest.raises(UsageError, match="units_at requires"):
         read("{}", format="json", time="t", sensor="s", columns=["v"], units_at="$.u")

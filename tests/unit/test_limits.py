@@ -21,7 +21,7 @@ import pytest
 from writers import packed, workbook
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -39,7 +39,7 @@ def read(data: bytes | io.RawIOBase, **made: Any) -> tuple[list[tuple[int, float
     stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data
     found: list[tuple[int, float]] = []
     rejects: list[Reject] = []
-    for part in reading.read(stream, profile, Place("f.csv"), tempfile.TemporaryFile):
+    for part in reading.read(stream, profile, FilePath("f.csv"), tempfile.TemporaryFile):
         nanos = part.bronze["ts"].cast(pa.int64()).to_pylist()
         found += zip(nanos, part.bronze["value"].to_pylist(), strict=True)
         rejects += part.rejects
@@ -55,12 +55,12 @@ def refused(data: bytes | io.RawIOBase, **made: Any) -> Code:
 
 
 @contextmanager
-def little_memory(most: int) -> Iterator[None]:
+def little_memory(limit: int) -> Iterator[None]:
     """Not more than so many megabytes are held at any time."""
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < most * MB
+        assert tracemalloc.get_traced_memory()[1] < limit * MB
     finally:
         tracemalloc.stop()
 
@@ -73,7 +73,7 @@ def in_zip(*members: tuple[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-class Endless(io.RawIOBase):
+class GeneratedFile(io.RawIOBase):
     """A file of 10 GB that is made while it is read."""
 
     SIZE = 10 * 1024 * MB
@@ -189,7 +189,7 @@ def test_an_archive_that_is_cut_off_loads_nothing(way: str) -> None:
 @pytest.mark.parametrize(("encoding", "sign"), [("utf-8", b"a"), ("utf-16-le", b"a\0")])
 def test_a_line_of_10_gb(form: str, encoding: str, sign: bytes) -> None:
     known = {} if form in ("csv", "jsonl") else dict.fromkeys(("sensor", "type", "value"))
-    endless = Endless(sign, sign)
+    endless = GeneratedFile(sign, sign)
     with little_memory(64):
         found = refused(endless, format=form, encoding=encoding, **known)
     assert found == Code.LINE_TOO_LONG
@@ -212,7 +212,7 @@ def test_a_line_of_10_gb(form: str, encoding: str, sign: bytes) -> None:
 )
 def test_json_of_10_gb(head: bytes, rest: bytes, code: Code) -> None:
     """One text, key, number, nesting, list or object."""
-    endless = Endless(head, rest)
+    endless = GeneratedFile(head, rest)
     with little_memory(200):
         assert refused(endless, format="json", max_record=4 * MB) == code
     assert endless.given < 32 * MB

@@ -11,7 +11,7 @@ import pytest
 
 from sensorflow import profiles
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.flow.check import Checked, check
 
 
@@ -31,7 +31,7 @@ class Sample:
 def read(sample: Sample) -> tuple[Checked, list[tuple[str, str, str, float, str]]]:
     table = profiles.resolved("t", {"t": tomllib.loads(sample.toml)})
     profile = profiles.validated(table, "t")
-    place = Place(sample.file, "site7/" + sample.file)
+    place = FilePath(sample.file, "site7/" + sample.file)
     data = io.BytesIO(sample.data.encode(sample.encoding))
     found = check(data, sample.file, ("t", profile), place, Drift(), 100)
     assert found.error is None, found.error
@@ -359,5 +359,5 @@ def test_a_logger_is_read_by_toml_alone(sample: Sample) -> None:
 def test_read_with_others_a_file_is_the_same(sample: Sample) -> None:
     table = profiles.resolved("t", {"t": tomllib.loads(sample.toml)})
     data = sample.data.encode(sample.encoding)
-    place = Place(sample.file, "site7/" + sample.file)
+    place = FilePath(sample.file, "site7/" + sample.file)
     jointly.hold([data, data], profiles.validated(table, "t"), place)

@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_flow import HEAD, Plant
+from test_flow import HEAD, InMemoryPipeline
 
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Fenced
+from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.leases import LeaseKeeper, Lost
 from sensorflow.flow.load import load
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import validate
-from sensorflow.flow.work import Job
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.queue import Task
 from sensorflow.testing.ledger import MemoryLedger
@@ -43,38 +43,38 @@ class LostAt:
 
 @pytest.mark.parametrize("turn", [1, 2, 4])
 def test_a_file_in_one_pass_is_left_at_the_block_after_its_lease_was_lost(turn: int) -> None:
-    plant, lost = Plant(), LostAt(turn)
+    plant, lost = InMemoryPipeline(), LostAt(turn)
     file_id = plant.drop(LONG).file_id
-    [done] = process(plant.world, Task([file_id]), lambda _: nullcontext(lost))
+    [done] = process(plant.services, Task([file_id]), lambda _: nullcontext(lost))
     assert (done.outcome, lost.asked) == (Outcome.FENCED, turn)
     assert plant.ledger.rows == {}
 
 
 def test_files_in_a_micro_batch_are_left_too() -> None:
-    plant, lost = Plant(grouped=True), LostAt(1)
+    plant, lost = InMemoryPipeline(grouped=True), LostAt(1)
     ids = [plant.drop(HEAD + ROW * (n + 1), b"%d.csv" % n).file_id for n in range(3)]
-    done = process(plant.world, Task(ids), lambda _: nullcontext(lost))
+    done = process(plant.services, Task(ids), lambda _: nullcontext(lost))
     assert [d.outcome for d in done] == [Outcome.FENCED] * 3
     assert plant.ledger.rows == {}
 
 
-def claimed(plant: Plant, data: bytes) -> Job:
+def claimed(plant: InMemoryPipeline, data: bytes) -> FileTask:
     file_id = plant.drop(data).file_id
     found = plant.ledger.claim_many([file_id], list(Stage), "me", 60.0)
-    return Job(plant.world, found.claims[0])
+    return FileTask(plant.services, found.claims[0])
 
 
-Step = Callable[[Job], Any]
+Step = Callable[[FileTask], Any]
 
 
-@pytest.mark.parametrize("step", [validate, transform, lambda job: load(job, ())])
+@pytest.mark.parametrize("step", [validate, transform, lambda file_task: load(file_task, ())])
 def test_each_stage_by_itself_is_left_at_its_next_block(step: Step) -> None:
-    plant = Plant()
-    job = claimed(plant, gzip.compress(LONG, 1))
-    job, _, _ = validate(job)
-    job, _, _ = transform(job)
+    plant = InMemoryPipeline()
+    file_task = claimed(plant, gzip.compress(LONG, 1))
+    file_task, _, _ = validate(file_task)
+    file_task, _, _ = transform(file_task)
     with pytest.raises(Fenced, match="lost while"):
-        step(replace(job, is_lost=LostAt(2)))
+        step(replace(file_task, is_lost=LostAt(2)))
     assert plant.ledger.rows == {}
 
 
@@ -89,7 +89,7 @@ class Taken(MemoryLedger):
 
 
 def test_a_renewal_that_finds_the_lease_lost_says_so_inside_and_outside() -> None:
-    plant, heard, known = Plant(ledger=Taken()), list[int](), threading.Event()
+    plant, heard, known = InMemoryPipeline(ledger=Taken()), list[int](), threading.Event()
 
     def lose(file_id: int) -> None:
         heard.append(file_id)
@@ -100,7 +100,7 @@ def test_a_renewal_that_finds_the_lease_lost_says_so_inside_and_outside() -> Non
     Taken.taken = frozenset(ids[1:])
     with (
         LeaseKeeper(0.03, lose=lose) as keeper,
-        keeper.claims(plant.ledger, claims) as is_lost,
+        keeper.keep_claims(plant.ledger, claims) as is_lost,
     ):
         assert known.wait(20)
         assert [is_lost(claim) for claim in claims] == [False, True]
@@ -108,17 +108,17 @@ def test_a_renewal_that_finds_the_lease_lost_says_so_inside_and_outside() -> Non
 
 
 def test_work_ends_when_the_keeper_finds_the_lease_lost() -> None:
-    plant, known = Plant(ledger=Taken()), threading.Event()
+    plant, known = InMemoryPipeline(ledger=Taken()), threading.Event()
     file_id = plant.drop(HEAD + ROW).file_id
     Taken.taken = frozenset([file_id])
     with LeaseKeeper(0.03, lose=lambda _: known.set()) as keeper:
 
         @contextmanager
         def keep(claims: Sequence[Claim]) -> Iterator[Lost]:
-            with keeper.claims(plant.ledger, claims) as is_lost:
+            with keeper.keep_claims(plant.ledger, claims) as is_lost:
                 assert known.wait(20)
                 yield is_lost
 
-        [done] = process(plant.world, Task([file_id]), keep)
+        [done] = process(plant.services, Task([file_id]), keep)
     assert done.outcome is Outcome.FENCED
     assert plant.state(file_id) is not State.LOADED

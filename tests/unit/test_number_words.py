@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.numbers import Style, read
 from sensorflow.core.reading import read as judged
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import scratch_file
 from sensorflow.profiles import resolved, validated
 
 
@@ -98,7 +98,7 @@ def rows(data: bytes, **profile: object) -> list[tuple[object, ...]]:
     made = validated(resolved("p", {"p": table}), "p")
     return [
         (r["value"], r["unit"])
-        for part in judged(io.BytesIO(data), made, Place("x", "x"), scratch)
+        for part in judged(io.BytesIO(data), made, FilePath("x", "x"), scratch_file)
         for r in part.bronze.to_pylist()
     ]
 

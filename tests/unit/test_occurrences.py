@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorflow.core import occurrences
-from sensorflow.core.occurrences import Disordered, Occurrences
+from sensorflow.core import deduplicate
+from sensorflow.core.deduplicate import Deduplicator, OutOfOrder
 from sensorflow.core.readings import BRONZE, NS
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import scratch_file
 
 Row = tuple[str, str, int, float]
 """(sensor, type, nanoseconds, value)"""
@@ -54,10 +54,10 @@ def reference(batches: Iterable[list[Row]]) -> Result:
     return found
 
 
-def numbered(seen: Occurrences, batches: Iterable[list[Row]]) -> Result:
+def numbered(seen: Deduplicator, batches: Iterable[list[Row]]) -> Result:
     found: Result = []
     for rows in batches:
-        ordinals, duplicates = seen.number(batch(rows))
+        ordinals, duplicates = seen.assign_ordinals(batch(rows))
         pairs = zip(ordinals.tolist(), duplicates.tolist(), strict=True)
         found += [(None if twice else ordinal, twice) for ordinal, twice in pairs]
     return found
@@ -77,13 +77,13 @@ def forward(batches: Iterable[list[Row]]) -> bool:
 @settings(deadline=None)
 @given(BATCHES)
 def test_repeats_held_in_memory(batches: list[list[Row]]) -> None:
-    assert numbered(Occurrences(), batches) == reference(batches)
+    assert numbered(Deduplicator(), batches) == reference(batches)
 
 
 @settings(deadline=None)
 @given(BATCHES)
 def test_repeats_sorted_on_disk(batches: list[list[Row]]) -> None:
-    seen = Occurrences.sorted((batch(rows) for rows in batches), scratch)
+    seen = Deduplicator.sorted((batch(rows) for rows in batches), scratch_file)
     try:
         assert numbered(seen, batches) == reference(batches)
     finally:
@@ -96,10 +96,10 @@ def test_a_file_too_large_to_hold_is_in_order_or_told_not_to_be(
     batches: list[list[Row]], held: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(occurrences, "HELD", held)
+        patch.setattr(deduplicate, "MAX_HELD_READINGS", held)
         try:
-            found = numbered(Occurrences(), batches)
-        except Disordered:
+            found = numbered(Deduplicator(), batches)
+        except OutOfOrder:
             assert not forward(batches)
             assert sum(map(len, batches)) > held
         else:
@@ -115,13 +115,13 @@ def test_a_large_file_in_order_is_never_sorted(batches: list[list[Row]], held: i
     ordered = [(s, k, 1000 * next(step), v) for s, k, _, v in rows]
     parts = [[ordered.pop(0) for _ in range(cut)] for cut in cuts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(occurrences, "HELD", held)
-        assert numbered(Occurrences(), parts) == [(0, False)] * len(rows)
+        patch.setattr(deduplicate, "MAX_HELD_READINGS", held)
+        assert numbered(Deduplicator(), parts) == [(0, False)] * len(rows)
 
 
 @settings(deadline=None)
 @given(BATCHES)
 def test_marks_that_collide_are_told_apart(batches: list[list[Row]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(occurrences, "_GOLDEN", 0)  # every series has the same marks
-        assert numbered(Occurrences(), batches) == reference(batches)
+        patch.setattr(deduplicate, "_GOLDEN", 0)  # every series has the same marks
+        assert numbered(Deduplicator(), batches) == reference(batches)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gated import Drop
 
-from sensorflow.adapters.feeds.folder.gates import Admitted, of
+from sensorflow.adapters.feeds.folder.gates import AdmittedFile, make_gates
 
 SET = b'["a.csv", "b.csv"]'
 DAY = date(2026, 1, 31)
@@ -42,9 +42,9 @@ def test_a_gate_that_is_given_back_does_not_open_for_the_next_version(tmp_path: 
     drop = Drop(tmp_path / "drop", "{name}.done")
     drop.put("a.csv", b"1")
     drop.put("a.csv.done")
-    assert isinstance(drop.ask("a.csv"), Admitted)
+    assert isinstance(drop.ask("a.csv"), AdmittedFile)
     with (drop.folder.root / "a.csv.done").open("ab"):
-        drop.folder.put_away(drop.enter("a.csv"), DAY)
+        drop.folder.dispose(drop.enter("a.csv"), DAY)
     assert (drop.folder.root / "a.csv.done").exists()
     assert waits_for_a_new_gate(drop)
     drop.put("a.csv.done", at=6_000_000)
@@ -63,12 +63,12 @@ def test_a_gate_that_is_touched_while_its_file_is_landed_is_the_same_gate(
     drop.put("a.csv", b"1")
     name = gate.format(name="a.csv").replace("*", "x")
     drop.put(name, b'["a.csv"]' if is_set else b"c4ca4238a0b923820dcc509a6f75849b")
-    assert isinstance(drop.ask("a.csv"), Admitted)
+    assert isinstance(drop.ask("a.csv"), AdmittedFile)
     if touch == "mode":
         (drop.folder.root / name).chmod(0o640)
     else:
         os.utime(drop.folder.root / name, (1_000_000, 1_000_000))
-    drop.folder.put_away(drop.enter("a.csv"), DAY)
+    drop.folder.dispose(drop.enter("a.csv"), DAY)
     assert (drop.folder.root / name).exists() == (after == "keep")
     if after == "keep":
         assert waits_for_a_new_gate(drop)
@@ -107,7 +107,7 @@ def test_on_a_share_a_gate_opens_when_it_has_not_changed_for_the_settling_time(
     """Nothing tells there whether somebody has it open."""
     drop = Drop(tmp_path / "drop", "{name}.done", polling=polling, after="keep")
     settle = 0.05
-    made = of(drop.folder, drop.ledger, settle)
+    made = make_gates(drop.folder, drop.ledger, settle)
     assert made is not None
     drop.gates = made
     drop.put("a.csv", b"1")
@@ -116,7 +116,7 @@ def test_on_a_share_a_gate_opens_when_it_has_not_changed_for_the_settling_time(
         assert "its gate a.csv.done: it " in str(before)
         writer.write(b"ok")
     if not polling:
-        assert isinstance(drop.ask("a.csv"), Admitted)
+        assert isinstance(drop.ask("a.csv"), AdmittedFile)
         return
     assert drop.ask("a.csv") == before == "its gate a.csv.done: it changed a moment ago"
     assert made.look_again() == []

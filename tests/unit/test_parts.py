@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.judge import Accepted
 from sensorflow.core.profile import Profile
+from sensorflow.core.validation import Accepted
 
 WIDE = {"format": "csv", "time": "t", "sensor": {"constant": "x"}, "columns": ["a", "b", "c"]}
 RULES = {"rules": {"*": [{"max": 5}, {"monotonic": "increasing"}]}}
@@ -26,7 +26,7 @@ ROW = st.tuples(TIME, CELL, CELL, CELL).map(",".join) | st.sampled_from(["1,2", 
 
 
 def judged(data: bytes, profile: Profile) -> list[Accepted]:
-    return list(reading.read(io.BytesIO(data), profile, Place("f", "f"), tempfile.TemporaryFile))
+    return list(reading.read(io.BytesIO(data), profile, FilePath("f", "f"), tempfile.TemporaryFile))
 
 
 def sums(found: list[Accepted]) -> tuple[pa.Table, list[Reject], int, int]:
@@ -40,11 +40,11 @@ def hold(data: bytes, made: dict[str, Any]) -> int:
     counts = []
     with pytest.MonkeyPatch.context() as patch:
         whole = sums(judged(data, profile))
-        for most in (1, 3, 7):
-            patch.setattr(reading, "READINGS", most)
+        for limit in (1, 3, 7):
+            patch.setattr(reading, "READINGS", limit)
             parts = judged(data, profile)
             counts.append(len(parts))
-            assert all(len(one.bronze) <= max(most, 3) for one in parts)
+            assert all(len(one.bronze) <= max(limit, 3) for one in parts)
             assert sums(parts) == whole
     return max(counts)
 

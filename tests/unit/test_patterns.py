@@ -10,7 +10,7 @@ import time
 import pytest
 
 from sensorflow.core import patterns
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.patterns import Pattern
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
@@ -88,12 +88,12 @@ def test_what_may_take_long_does_not(text: str) -> None:
 
 
 def test_a_pattern_that_backtracks_costs_its_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0.3)
+    monkeypatch.setattr(patterns, "TIMEOUT_SECONDS", 0.3)
     keys = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
     profile = Profile.model_validate({**keys, "drop": SLOW})
     data = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n" + b"a" * 35 + b",\n"
     with pytest.raises(Permanent) as caught:
-        list(read(io.BytesIO(data), profile, Place("x.csv"), io.BytesIO))
+        list(read(io.BytesIO(data), profile, FilePath("x.csv"), io.BytesIO))
     assert caught.value.code is Code.PATTERN_TOO_SLOW
     assert SLOW in caught.value.message
     assert caught.value.place["line"] == 3
@@ -101,17 +101,17 @@ def test_a_pattern_that_backtracks_costs_its_file_alone(monkeypatch: pytest.Monk
 
 
 def test_a_cell_that_is_cut_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0.3)
+    monkeypatch.setattr(patterns, "TIMEOUT_SECONDS", 0.3)
     keys = {"format": "csv", "time": "t", "type": "k", "value": "v"}
     profile = Profile.model_validate({**keys, "sensor": {"column": "s", "match": SLOW}})
     data = b"t,s,k,v\n2026-01-01T00:00:00Z,aa,k,1\n2026-01-01T00:00:01Z," + b"a" * 60 + b"!,k,1\n"
     with pytest.raises(Permanent) as caught:
-        list(read(io.BytesIO(data), profile, Place("x.csv"), io.BytesIO))
+        list(read(io.BytesIO(data), profile, FilePath("x.csv"), io.BytesIO))
     assert (caught.value.code, caught.value.place["line"]) == (Code.PATTERN_TOO_SLOW, 3)
 
 
 def test_other_threads_go_on_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 1.0)
+    monkeypatch.setattr(patterns, "TIMEOUT_SECONDS", 1.0)
     stop, ticks = threading.Event(), []
 
     def tick() -> None:

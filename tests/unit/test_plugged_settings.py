@@ -17,7 +17,7 @@ from sensorflow.cli import app, commands
 from sensorflow.core.health import health
 from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.embedded.stack import fleet
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.service.plan import plan
 from sensorflow.settings import Settings
 
@@ -51,7 +51,7 @@ def made(folder: Path, text: str) -> Settings:
 
 
 def mistake(folder: Path, text: str) -> str:
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         made(folder, text)
     return str(caught.value)
 
@@ -75,7 +75,7 @@ def test_a_broker_that_is_not_installed_is_named_with_those_that_are(
 def test_a_broker_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
     (site / "sensorflow_line.py").write_text("import nowhere\n")
     told = "'line' of the package sensorflow-line 1.0 cannot be imported: ModuleNotFoundError"
-    with pytest.raises(Misuse, match=re.escape(told)):
+    with pytest.raises(UsageError, match=re.escape(told)):
         bootstrap.publisher(made(tmp_path, BROKER + SOURCE))
 
 
@@ -93,7 +93,7 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
     }
     beats: list[Heartbeat] = []
     assert [c.what for c in health(beats, None, lambda _: False, False)] == ["daemon", "workers"]
-    with pytest.raises(Misuse, match="--parts beat: only Celery has it"):
+    with pytest.raises(UsageError, match="--parts beat: only Celery has it"):
         plan(tmp_path / "sensorflow.toml", settings, user=None, parts=("daemon", "beat"))
 
 
@@ -131,7 +131,7 @@ def test_a_mistake_in_storage_is_one_line(tmp_path: Path, given: str, told: str)
 def test_a_store_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
     (site / "sensorflow_shelf.py").write_text("import nowhere\n")
     told = "'shelf' of the package sensorflow-shelf 1.0 cannot be imported: ModuleNotFoundError"
-    with pytest.raises(Misuse, match=re.escape(told)):
+    with pytest.raises(UsageError, match=re.escape(told)):
         bootstrap.landing(made(tmp_path, SOURCE + STORAGE))
 
 
@@ -154,7 +154,7 @@ def test_what_knows_the_data_folder_alone_refuses(
         commands.register(app)
     for words in (["backup", "there"], ["up", "--reset"]):
         done = CliRunner().invoke(app, words)
-        assert isinstance(done.exception, Misuse)
+        assert isinstance(done.exception, UsageError)
         assert "storage.landing = 'shelf:zone.sqlite'" in str(done.exception)
 
 

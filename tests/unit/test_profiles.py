@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sensorflow import profiles
-from sensorflow.cli.rejects import harmless
-from sensorflow.errors import Misuse
+from sensorflow.cli.rejects import escape_cell
+from sensorflow.errors import UsageError
 
 GOOD = {"format": "csv", "time": "t", "sensor": "s", "columns": ["a"]}
 
@@ -42,7 +42,7 @@ def test_a_project_may_give_its_own_profile_the_name_of_the_one_it_extends() -> 
 
 def test_a_circle_is_named() -> None:
     tables = {"a": {"extends": "b"}, "b": {"extends": "a"}}
-    with pytest.raises(Misuse, match="a -> b -> a"):
+    with pytest.raises(UsageError, match="a -> b -> a"):
         profiles.resolved("a", tables)
 
 
@@ -92,7 +92,7 @@ def test_a_circle_is_named() -> None:
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         profiles.validated({**GOOD, **change}, "p.toml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -104,17 +104,17 @@ def test_a_file_holds_a_profile_or_names_one_of_several(tmp_path: Path) -> None:
     assert profiles.load(str(file))[1].value == "value"
     file.write_text('[profiles.a]\nextends = "long"\n[profiles.b]\nextends = "wide"\n')
     assert profiles.load(f"{file}:b")[0] == "b"
-    with pytest.raises(Misuse, match="has several profiles"):
+    with pytest.raises(UsageError, match="has several profiles"):
         profiles.load(str(file))
-    with pytest.raises(Misuse, match="did you mean 'surfrad'"):
+    with pytest.raises(UsageError, match="did you mean 'surfrad'"):
         profiles.load("surfrat")
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_exported_cell_is_taken_for_a_formula(cell: str) -> None:
-    assert harmless(cell) == "'" + cell
-    assert harmless("x" + cell) == "x" + cell
-    assert harmless(-1) == -1
+    assert escape_cell(cell) == "'" + cell
+    assert escape_cell("x" + cell) == "x" + cell
+    assert escape_cell(-1) == -1
 
 
 OF_0_2 = {

@@ -8,34 +8,34 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sensorflow.core.health import health, stalled, summary
-from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
+from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Transient
-from sensorflow.flow import pulse
-from sensorflow.flow.pulse import Heart
+from sensorflow.flow import heartbeats
+from sensorflow.flow.heartbeats import HeartbeatSender
 from sensorflow.testing.ledger import MemoryLedger
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def test_a_loop_that_does_not_go_on_is_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE)
-    assert loop.pulse() is not None
-    real = pulse.now
-    monkeypatch.setattr(pulse, "now", lambda: real() + pulse.SILENT + 1)
-    assert loop.pulse() is None
-    loop.hold()
-    assert loop.pulse() is not None
+    loop = HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest").add_loop(Role.INTAKE)
+    assert loop.report() is not None
+    real = heartbeats.now
+    monkeypatch.setattr(heartbeats, "now", lambda: real() + heartbeats.MAX_SILENCE_SECONDS + 1)
+    assert loop.report() is None
+    loop.begin_long_call()
+    assert loop.report() is not None
     loop.touch()
-    assert loop.pulse() is not None
+    assert loop.report() is not None
 
 
 def test_a_pause_is_told_since_when_until_it_is_over() -> None:
-    loop = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE)
+    loop = HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest").add_loop(Role.INTAKE)
     loop.pause(Transient(Code.STORAGE, "full"))
-    first = loop.pulse()
+    first = loop.report()
     loop.pause(Transient(Code.STORAGE, "still full"))
-    loop.resume(sure=False)
-    second = loop.pulse()
+    loop.resume(is_confirmed=False)
+    second = loop.report()
     assert first is not None
     assert second is not None
     assert first.paused is not None
@@ -45,20 +45,20 @@ def test_a_pause_is_told_since_when_until_it_is_over() -> None:
         "still full",
     )
     loop.resume()
-    third = loop.pulse()
+    third = loop.report()
     assert third is not None
     assert third.paused is None
 
 
 def test_health_names_what_is_missing_paused_or_set_otherwise() -> None:
     ledger = MemoryLedger()
-    heart = Heart(ledger, "host", 1, "p", "digest")
+    heartbeats = HeartbeatSender(ledger, "host", 1, "p", "digest")
     for role in (Role.INTAKE, Role.PUBLISHER, Role.WORKER):
-        loop = heart.loop(role)
+        loop = heartbeats.add_loop(role)
         loop.pause(Transient(Code.BROKER, "away"))
-        found = loop.pulse()
+        found = loop.report()
         assert found is not None
-        ledger.beat(found)
+        ledger.record_report(found)
     checks = list(health(ledger.heartbeats(), "edited", lambda _: False))
     failed = [c.what for c in checks if c.verdict == "fail"]
     assert failed == ["beat", "paused", "paused", "paused"]
@@ -68,7 +68,7 @@ def test_health_names_what_is_missing_paused_or_set_otherwise() -> None:
 
 def worker(process: str, started: float, last: float) -> Heartbeat:
     """A worker of the one host; started and last heard of so many seconds ago."""
-    known = Pulse(Role.WORKER, "host", 7, process, "digest")
+    known = LoopReport(Role.WORKER, "host", 7, process, "digest")
     return Heartbeat(known, NOW - timedelta(seconds=started), NOW - timedelta(seconds=last), last)
 
 
@@ -100,29 +100,32 @@ def test_a_stopped_worker_beside_others_of_its_host_is_missed() -> None:
 
 def test_a_worker_that_ends_neither_waits_nor_counts_as_running() -> None:
     ledger = MemoryLedger()
-    heart = Heart(ledger, "host", 1, "p", "digest")
-    loop = heart.loop(Role.WORKER, ending=True)
-    found = loop.pulse()
+    heartbeats = HeartbeatSender(ledger, "host", 1, "p", "digest")
+    loop = heartbeats.add_loop(Role.WORKER, ending=True)
+    found = loop.report()
     assert found is not None
-    ledger.beat(found)
+    ledger.record_report(found)
     checks = list(health(ledger.heartbeats(), "edited", lambda _: False))
     assert {c.found for c in checks} == {"none is running"}
 
 
 def test_a_loop_is_vouched_for_while_a_long_call_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, real = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE), pulse.now
-    with loop.held():
-        monkeypatch.setattr(pulse, "now", lambda: real() + pulse.SILENT + 1)
-        assert loop.pulse() is not None
-    monkeypatch.setattr(pulse, "now", lambda: real() + 3 * pulse.SILENT)
-    assert loop.pulse() is None
+    loop, real = (
+        HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest").add_loop(Role.INTAKE),
+        heartbeats.now,
+    )
+    with loop.long_call():
+        monkeypatch.setattr(heartbeats, "now", lambda: real() + heartbeats.MAX_SILENCE_SECONDS + 1)
+        assert loop.report() is not None
+    monkeypatch.setattr(heartbeats, "now", lambda: real() + 3 * heartbeats.MAX_SILENCE_SECONDS)
+    assert loop.report() is None
 
 
 def test_workers_that_finish_nothing_while_files_wait_are_told() -> None:
     def busy(minutes: int | None) -> Heartbeat:
         state = {"children": 2, "most": 2, **({"busy": minutes} if minutes else {})}
         beat = worker("boot ns1 7 5", 9000, 1)
-        return replace(beat, pulse=replace(beat.pulse, state=state))
+        return replace(beat, report=replace(beat.report, state=state))
 
     def said(*minutes: int | None, waiting: int = 35) -> list[str]:
         return [check.verdict for check in stalled([busy(m) for m in minutes], waiting)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorflow.cli.loglines import Tail, merged, parsed
+from sensorflow.cli.loglines import LogTail, merged, parsed
 from sensorflow.embedded import logs
 
 WRITER = r"""
@@ -38,7 +38,7 @@ def text(path: Path) -> bytes:
 def test_nothing_is_lost_while_two_programs_append(tmp_path: Path) -> None:
     """As a worker's parent and children do: each with a descriptor of its own, never told of it."""
     path = tmp_path / "worker.log"
-    tail = Tail(path)
+    tail = LogTail(path)
     with path.open("ab") as log:
         command = [sys.executable, "-c", WRITER]
         writers = [subprocess.Popen([*command, name], stdout=log) for name in ("a", "b")]
@@ -144,11 +144,11 @@ def test_logs_come_in_the_order_of_time_and_tracebacks_stay_whole(tmp_path: Path
     )
     (tmp_path / "postgres.log.1").write_text("2026-01-01 00:00:02.000 UTC [7] LOG:  tw")
     (tmp_path / "postgres.log").write_text("o\n2026-01-01 00:00:03.000 UTC [7] LOG:  three\n")
-    tails = [Tail(tmp_path / f"{name}.log") for name in ("worker", "postgres", "valkey")]
+    tails = [LogTail(tmp_path / f"{name}.log") for name in ("worker", "postgres", "valkey")]
     told = [line.text for line in merged(tails)]
     assert told == [
         *("banner", "INFO one", "Traceback", "  deep"),
         *("[7] LOG:  two", "[7] LOG:  three", "INFO four"),
     ]
-    last = list(merged([Tail(tmp_path / "worker.log")], 1))
+    last = list(merged([LogTail(tmp_path / "worker.log")], 1))
     assert last[-1].at == datetime(2026, 1, 1, 0, 0, 4, tzinfo=UTC)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from writers import CLOCKS, SECOND, Clock, Made, Reading
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 
 steady = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -77,7 +77,7 @@ def read(data: bytes, made: Made) -> list[Reading]:
     """The accepted readings; nothing may be refused."""
     found: list[Reading] = []
     profile = Profile.model_validate(made)
-    stream, place = io.BytesIO(data), Place("file.csv", "file.csv")
+    stream, place = io.BytesIO(data), FilePath("file.csv", "file.csv")
     for part in reading.read(stream, profile, place, tempfile.TemporaryFile):
         assert part.rejects == []
         names = ("sensor_id", "reading_type", "unit", "value")

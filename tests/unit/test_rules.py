@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
-from sensorflow.core.occurrences import Occurrences
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.deduplicate import Deduplicator
 from sensorflow.core.profile import Profile
-from sensorflow.core.quality import Watch
+from sensorflow.core.quality import QualityFlagger
 from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag
 from sensorflow.core.reshape import reshape
@@ -30,10 +30,10 @@ def run(
         {**BASE, "columns": {"v": {"type": "k", "unit": unit}}, "rules": {"k": rule}}
     )
     data = io.BytesIO(("t,v\n" + rows).encode())
-    watch, seen = Watch(profile.rules), Occurrences()
+    watch, seen = QualityFlagger(profile.rules), Deduplicator()
     readings: list[tuple[float, int]] = []
     rejects: list[tuple[int | None, str]] = []
-    for accepted in read(data, profile, Place(), io.BytesIO, None, RECEIVED):
+    for accepted in read(data, profile, FilePath(), io.BytesIO, None, RECEIVED):
         silver = reshape(accepted.bronze, watch, seen).silver
         pairs = zip(silver["value"].to_pylist(), silver["quality"].to_pylist(), strict=True)
         readings += pairs
@@ -106,7 +106,7 @@ def test_rules_hold_for_types_by_pattern_and_for_all() -> None:
     table = {**BASE, "columns": ["temp_1", "temp_2", "rh"]}
     table["rules"] = {"~^temp": {"max": 50}, "*": [{"min": 0}, {"max": 99, "severity": "flag"}]}
     data = io.BytesIO(b"t,temp_1,temp_2,rh\n1,60,-1,120\n")
-    (accepted,) = read(data, Profile.model_validate(table), Place(), io.BytesIO)
+    (accepted,) = read(data, Profile.model_validate(table), FilePath(), io.BytesIO)
     assert [(r.column, r.code) for r in accepted.rejects] == [
         ("temp_1", Code.RULE_RANGE),
         ("temp_2", Code.RULE_RANGE),
@@ -118,7 +118,7 @@ def test_the_loggers_own_flag_is_kept_or_refuses() -> None:
     quality = {"column": "qc", "good": ["0"], "reject": ["9"]}
     table = {**BASE, "columns": {"v": {"quality": quality}}}
     data = io.BytesIO(b"t,v,qc\n1,1,0\n2,2,1\n3,3,9\n")
-    (accepted,) = read(data, Profile.model_validate(table), Place(), io.BytesIO)
+    (accepted,) = read(data, Profile.model_validate(table), FilePath(), io.BytesIO)
     assert accepted.bronze["quality"].to_pylist() == [0, Flag.SOURCE]
     assert [(r.line_no, r.code) for r in accepted.rejects] == [(4, Code.QUALITY_REFUSED)]
 
@@ -128,7 +128,7 @@ DRIFTED = b"t,v,new\n1,1,x\n2,2,\n"
 
 def drift(policy: dict[str, str], data: bytes = DRIFTED, **profile: Any) -> Any:
     made = Profile.model_validate({**BASE, "columns": {"v": {"unit": "C"}}, **profile})
-    (found,) = read(io.BytesIO(data), made, Place(), io.BytesIO, Drift.model_validate(policy))
+    (found,) = read(io.BytesIO(data), made, FilePath(), io.BytesIO, Drift.model_validate(policy))
     return found
 
 

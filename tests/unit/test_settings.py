@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensorflow.cli.init import write
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.folders import require_folders
 from sensorflow.settings import FolderSource, Settings, find, load
 
@@ -27,7 +27,7 @@ value = "value"
 def mistake(folder: Path, text: str, env: dict[str, str] | None = None) -> str:
     path = folder / "sensorflow.toml"
     path.write_text(text)
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         load(path, env or {})
     message = str(caught.value)
     assert len(message.splitlines()) == 1, message
@@ -39,7 +39,7 @@ def test_the_file_that_init_writes_is_right(tmp_path: Path) -> None:
     assert list(settings.sources) == ["readings"]
     assert settings.embedded
     require_folders(settings)
-    with pytest.raises(Misuse, match="already exists"):
+    with pytest.raises(UsageError, match="already exists"):
         write(tmp_path)
 
 
@@ -143,11 +143,11 @@ def test_kubernetes_own_variables_are_left_alone(tmp_path: Path) -> None:
 
 def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text(GOOD)
-    with pytest.raises(Misuse, match=r"sources\.plant\.path = 'drop'.*mkdir"):
+    with pytest.raises(UsageError, match=r"sources\.plant\.path = 'drop'.*mkdir"):
         require_folders(load(tmp_path / "sensorflow.toml", {}))
-    with pytest.raises(Misuse, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         find(tmp_path, {"SENSORFLOW_CONFIG": str(tmp_path / "nowhere.toml")})
-    with pytest.raises(Misuse, match="SENSORFLOW_DATABASE_URL_FILE"):
+    with pytest.raises(UsageError, match="SENSORFLOW_DATABASE_URL_FILE"):
         load(None, {"SENSORFLOW_DATABASE_URL_FILE": "/nowhere"})
 
 

@@ -19,7 +19,7 @@ from test_limits import in_zip, refused
 from test_typed_numbers import values
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats import ooxml, workbook, xlsx
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -192,7 +192,7 @@ def test_cells_that_are_far_apart_cost_what_they_are(monkeypatch: pytest.MonkeyP
 def rows_of(data: bytes, **profile: Any) -> list[tuple[str, str, float]]:
     given = {"format": "xlsx", "sensor": {"constant": "s"}, "columns": {"v": {}}, **profile}
     made = Profile.model_validate(given)
-    found = reading.read(io.BytesIO(data), made, Place("f", "f"), io.BytesIO)
+    found = reading.read(io.BytesIO(data), made, FilePath("f", "f"), io.BytesIO)
     return [
         (r["ts"].isoformat(), r["reading_type"], r["value"])
         for part in found

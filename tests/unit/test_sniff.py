@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.sniff import head, sniff
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.flow.check import Checked, check
 from sensorflow.flow.sniff import Proposal, guess
 
@@ -41,7 +41,7 @@ def proposed(data: str | bytes, zone: str | None = None) -> Proposal:
 def read(data: str | bytes, zone: str | None = "UTC", name: str = "tower7.csv") -> Checked:
     raw = data if isinstance(data, bytes) else data.encode()
     profile = proposed(raw, zone).profile()
-    found = check(io.BytesIO(raw), name, ("sniffed", profile), Place(name, name), Drift(), 10)
+    found = check(io.BytesIO(raw), name, ("sniffed", profile), FilePath(name, name), Drift(), 10)
     assert found.error is None, found.error
     return found
 
@@ -179,7 +179,7 @@ def test_a_zone_is_never_guessed() -> None:
     told = proposed(text, "America/Los_Angeles").toml()
     assert 'zone = "America/Los_Angeles"' in told
     assert 'ambiguous = "order"' in told
-    with pytest.raises(Misuse, match="did you mean 'Europe/Berlin'"):
+    with pytest.raises(UsageError, match="did you mean 'Europe/Berlin'"):
         proposed(text, "Europe/Berln")
 
 
@@ -426,7 +426,7 @@ def test_only_the_beginning_is_read() -> None:
 def test_a_file_for_which_nothing_can_be_proposed(tmp_path: Path, data: bytes, says: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(data)
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         guess(path)
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
@@ -449,7 +449,7 @@ def test_the_command_prints_toml_and_a_preview(tmp_path: Path) -> None:
     assert "25 rows: 24 readings, 0 missing cells, 1 rejected" in printed
     assert "first: 2023-03-05T21:00:00+00:00  tower  temp = 20.5 C" in printed
     assert "'warm' is not a number" in printed
-    with pytest.raises(Misuse, match="already exists"):
+    with pytest.raises(UsageError, match="already exists"):
         run(str(path), "--out", str(out))
 
 
@@ -485,7 +485,7 @@ def test_real_files(name: str) -> None:
     path, wanted = REAL / "files" / name, EXPECTED[name]
     profile = guess(path, ZONES.get(name)).profile()
     with path.open("rb") as stream:
-        checked = check(stream, name, ("sniffed", profile), Place(name, name), Drift(), 10)
+        checked = check(stream, name, ("sniffed", profile), FilePath(name, name), Drift(), 10)
     found = checked.as_dict()
     keys = ["rows", "rejected", "tmin", "tmax"]
     if name in MORE:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.sniff import filename, sniff
 from sensorflow.flow.check import Checked, check
 from sensorflow.flow.sniff import Proposal
@@ -45,7 +45,7 @@ def proposal(text: str | bytes, name: str) -> Proposal:
 def read(text: str | bytes, name: str = "tower.csv") -> Checked:
     raw = text if isinstance(text, bytes) else text.encode()
     profile = proposal(raw, name).profile()
-    found = check(io.BytesIO(raw), name, ("sniffed", profile), Place(name, name), Drift(), 5)
+    found = check(io.BytesIO(raw), name, ("sniffed", profile), FilePath(name, name), Drift(), 5)
     assert found.error is None, found.error
     assert found.rejected == 0, found.rejects
     return found

@@ -11,7 +11,7 @@ import pytest
 from test_sheets import ods, xls, xlsb
 from test_sniff import proposed, read
 
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 T = [datetime(2026, 1, 31) + timedelta(minutes=10 * i) for i in range(12)]  # noqa: DTZ001 (loggers have no zone)
 WATERML = """<w:response xmlns:w="http://example.org/w"><w:info><w:created>2026-02-01T00:00:00Z</w:created></w:info>
@@ -121,7 +121,7 @@ def test_a_document_longer_than_what_is_read() -> None:
     ],
 )  # fmt: skip
 def test_xml_that_nothing_is_proposed_for(data: str, says: str) -> None:
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         proposed(data)
     assert says in str(caught.value)
 

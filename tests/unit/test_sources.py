@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
 from sensorflow.cli.init import TEMPLATE, write
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.settings import COPY, copied, load
 
 LONG = 'format = "csv"\ntime = "t"\nsensor = "s"\ntype = "k"\nvalue = "v"\n'
@@ -99,7 +99,7 @@ def test_a_mistake_in_a_profile_file_names_the_file(
     toml = tmp_path / "sensorflow.toml"
     toml.write_text('[sources.b]\npath = "b"\nprofile = "testo.toml"\n')
     (tmp_path / ("testo.toml" if text else "tasto.toml")).write_text(text or LONG)
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         load(toml, {})
     assert part in str(caught.value)
 

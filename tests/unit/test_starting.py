@@ -20,12 +20,12 @@ from sensorflow.adapters import host
 from sensorflow.cli import flower, project
 from sensorflow.cli.hung import Hung
 from sensorflow.cli.init import write
-from sensorflow.cli.ready import Readiness, Troubles
-from sensorflow.core.heartbeat import Pulse, Role
+from sensorflow.cli.ready import ProcessProblems, Readiness
+from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.embedded import postgres, state
 from sensorflow.embedded.process import Process, cause, free_port, kept_port
 from sensorflow.embedded.stack import Supervisor
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.folders import data_fault, folder_fault, require_data
 from sensorflow.settings import Settings, load
 from sensorflow.testing.ledger.ledger import MemoryLedger
@@ -150,7 +150,7 @@ def test_variables_alone_make_a_project(
     if enough:
         assert bootstrap.settings().home == tmp_path
     else:
-        with pytest.raises(Misuse, match=r"no sensorflow\.toml"):
+        with pytest.raises(UsageError, match=r"no sensorflow\.toml"):
             bootstrap.settings()
 
 
@@ -174,7 +174,7 @@ def test_a_mistake_in_a_variable_names_the_variable(
     tmp_path: Path, variables: dict[str, str], begin: str
 ) -> None:
     path = write(tmp_path)
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(UsageError) as caught:
         load(path, {f"SENSORFLOW_SOURCES__{name}": value for name, value in variables.items()})
     assert str(caught.value).startswith(begin.format("SENSORFLOW_SOURCES__", path))
 
@@ -182,7 +182,7 @@ def test_a_mistake_in_a_variable_names_the_variable(
 def test_a_mistake_in_the_file_beside_variables_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "sensorflow.toml"
     path.write_text('[sources.a-B]\npath = "x"\n')
-    with pytest.raises(Misuse, match=r"sensorflow.toml: sources.a-B.profile: is required"):
+    with pytest.raises(UsageError, match=r"sensorflow.toml: sources.a-B.profile: is required"):
         load(path, {"SENSORFLOW_SOURCES__A_B__AFTER": "keep"})
     path.write_text('[sources.a-B]\npath = "x"\nprofile = "long"\n')
     found = load(path, {"SENSORFLOW_SOURCES__A_B__AFTER": "keep"})  # as no variable can spell it
@@ -236,9 +236,9 @@ def test_its_owner_adds_to_a_file_whose_group_is_none_of_his(
 
 def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    with pytest.raises(Misuse, match=r"data = 'data': .* is a file, not a folder"):
+    with pytest.raises(UsageError, match=r"data = 'data': .* is a file, not a folder"):
         require_data(Settings(home=tmp_path))
-    with pytest.raises(Misuse, match="is not a folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         write_beside(tmp_path)
 
 
@@ -311,14 +311,14 @@ def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with taken_port() as wanted:
-        with pytest.raises(Misuse, match=f"flower_port = {wanted}: this port is in use by"):
+        with pytest.raises(UsageError, match=f"flower_port = {wanted}: this port is in use by"):
             flower.port_for(Settings(flower_port=wanted))
         usual = Settings.model_construct(_fields_set=set(), flower_port=wanted)
         port = flower.port_for(usual)
         assert f"port {wanted} is in use by" in capsys.readouterr().out
         ended = Process("flower", ["true", f"--port={wanted}"], Path(os.devnull))
         ended.start()
-        while ended.alive:
+        while ended.is_alive:
             pass
         new = flower.another_port([ended], usual, wanted)
         assert ended.command == ["true", f"--port={new}"]
@@ -366,7 +366,7 @@ def test_ready_is_said_once_when_daemon_and_workers_answer(fleet: Supervisor) ->
     def beat(role: Role, pid: int | None) -> None:
         assert pid is not None
         process = f"{' '.join(host.process().split(' ')[:2])} {pid} {host._start(pid)}"
-        ledger.beat(Pulse(role, socket.gethostname(), pid, process, "x"))
+        ledger.record_report(LoopReport(role, socket.gethostname(), pid, process, "x"))
 
     daemon, worker = (process.pid for process in fleet.processes)
     beat(Role.WORKER, os.getpid())  # of another stack on the same database
@@ -391,7 +391,7 @@ def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
 
     def beat(role: Role, pid: int | None) -> None:
         assert pid is not None
-        ledger.beat(Pulse(role, "h", pid, host.identity(pid), "x"))
+        ledger.record_report(LoopReport(role, "h", pid, host.identity(pid), "x"))
 
     def look(after: float) -> list[str]:
         nonlocal now
@@ -404,12 +404,12 @@ def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
     assert look(130.0) == []
     beat(role, daemon)  # as after an outage of the database
     assert [look(1.0), look(129.0)] == [[], []]
-    assert fleet.processes[0].alive
+    assert fleet.processes[0].is_alive
     (line,) = look(30.0)
     assert f"daemon (pid {daemon}) hangs: its {role} loop has not gone on for 160 s" in line
-    while fleet.processes[0].alive:
+    while fleet.processes[0].is_alive:
         pass
-    assert fleet.processes[1].alive
+    assert fleet.processes[1].is_alive
 
 
 def test_after_a_while_it_is_said_which_process_does_not_answer(
@@ -426,17 +426,17 @@ def test_after_a_while_it_is_said_which_process_does_not_answer(
 
 
 def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Path) -> None:
-    troubles = Troubles((tmp_path, tmp_path), full=1 << 62)
+    failures = ProcessProblems((tmp_path, tmp_path), full=1 << 62)
 
     def news() -> list[str]:
-        troubles._next = 0.0
-        return list(troubles.news([]))
+        failures._next = 0.0
+        return list(failures.news([]))
 
     told = news()
     assert f"the disk of {tmp_path} is full: " in told[0]
     assert f"free on {disk.mount(tmp_path)}" in told[0]
     assert news() == []
-    troubles.full = 0
+    failures.full = 0
     assert [line.partition(":")[0] for line in news()] == [
         f"the disk of {tmp_path} has space again"
     ]
@@ -460,16 +460,16 @@ def test_a_process_that_ends_is_named_with_the_reason_once(
     log.write_text("Error: of the one before\n")
     process = Process("flower", ["sh", "-c", ending], log)
     process.start()
-    while process.alive:
+    while process.is_alive:
         pass
-    troubles = Troubles(())
-    (line,) = troubles.news([process])
+    failures = ProcessProblems(())
+    (line,) = failures.news([process])
     assert f"flower {told.format('and is started again')}" in line
-    assert list(troubles.news([process])) == []
+    assert list(failures.news([process])) == []
     process.start()
-    while process.alive:
+    while process.is_alive:
         pass
-    assert list(troubles.news([process])) == []  # again, for the same reason
+    assert list(failures.news([process])) == []  # again, for the same reason
 
 
 def test_free_port_of_a_number_that_is_none() -> None:

@@ -12,14 +12,14 @@ from kombu.transport.virtual import Message
 
 from sensorflow.adapters.queues.celery import CeleryPublisher, task_name
 from sensorflow.adapters.queues.rabbitmq import _readable
-from sensorflow.core.arrival import Lane, Waiting
+from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.states import Stage
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.ports import queue as ports
 from workers.control import refusal
 from workers.messages import own
 
-WAITING = Waiting(
+WAITING = OutboxEntry(
     7, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
 )
 
@@ -27,7 +27,7 @@ WAITING = Waiting(
 def sent(inline: bool, lane: Lane = Lane.LIVE) -> Any:
     """A message as our publisher sends it, as it comes out of a queue."""
     queue = CeleryPublisher("memory://", "landing")
-    waiting = Waiting(**{**vars(WAITING), "lane": lane})
+    waiting = OutboxEntry(**{**vars(WAITING), "lane": lane})
     where = "sensorflow.backfill" if lane is Lane.BACKFILL else "sensorflow.validate"
     with queue._app.connection_for_write() as connection, connection.channel() as channel:
         name = task_name("ingest") if inline else where
@@ -111,7 +111,7 @@ LINK = {"task": "sensorflow.load", "options": {}}
 def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> None:
     message = made()
     message.body = json.dumps([[{}], {}, embed]).encode()
-    with pytest.raises(Misuse, match=r"chain|callbacks"):
+    with pytest.raises(UsageError, match=r"chain|callbacks"):
         own(message)
 
 
@@ -119,7 +119,7 @@ def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> N
 def test_arguments_that_a_task_does_not_take_are_refused(body: list[Any]) -> None:
     message = made()
     message.body = json.dumps([*body, {}]).encode()
-    with pytest.raises(Misuse, match="arguments"):
+    with pytest.raises(UsageError, match="arguments"):
         own(message)
 
 

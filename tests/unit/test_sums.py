@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import batch
 
-from sensorflow.adapters.postgres import copied
+from sensorflow.adapters.postgres import copy_out
 from sensorflow.core.checksum import checksum, marks
 from sensorflow.core.findings import TODO, Fault, Kind
 from sensorflow.core.keys import keys
-from sensorflow.core.ordinals import FEW, recomputed
+from sensorflow.core.ordinals import TRIED_BEFORE_COUNTING, recomputed
 from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
 from sensorflow.core.readings import READING, SILVER
 from sensorflow.core.tally import Prints, Sums, Tally
@@ -60,7 +60,7 @@ def stored(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def test_ordinals_are_found_again_from_keys_alone() -> None:
-    count = FEW + 5  # of one identity: more than are tried without asking
+    count = TRIED_BEFORE_COUNTING + 5  # of one identity: more than are tried without asking
     one = batch(1)
     rows = pa.Table.from_batches([one] * count).combine_chunks().to_batches()[0]
     rows = with_column(rows, "ordinal", range(count))
@@ -148,7 +148,7 @@ def sent(number: int, texts: tuple[str, ...], ts: int) -> bytes:
 def test_rows_come_out_of_a_binary_copy_bit_by_bit() -> None:
     start = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 3) + b"ext"
     rows = [sent(1, TEXT, 0), sent(2, ("a", "b", "c"), -1), sent(3, TEXT[::-1], 2**63 - 1)]
-    found = list(copied.batches([start + rows[0], *rows[1:], struct.pack(">h", -1)]))
+    found = list(copy_out.batches([start + rows[0], *rows[1:], struct.pack(">h", -1)]))
     assert len(found) == 1
     assert found[0].schema == READING
     assert found[0]["file_id"].to_pylist() == [1, 2, 3]
@@ -166,8 +166,8 @@ def test_rows_come_out_of_a_binary_copy_bit_by_bit() -> None:
 
 def test_an_empty_copy_has_no_rows() -> None:
     start = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-    assert list(copied.batches([start, struct.pack(">h", -1)])) == []
-    assert list(copied.batches([start + struct.pack(">h", -1)])) == []
+    assert list(copy_out.batches([start, struct.pack(">h", -1)])) == []
+    assert list(copy_out.batches([start + struct.pack(">h", -1)])) == []
 
 
 def test_the_file_of_a_lake_path_is_known_and_of_no_other() -> None:
@@ -182,7 +182,7 @@ def test_the_file_of_a_lake_path_is_known_and_of_no_other() -> None:
 
 def test_parts_of_a_subset_have_every_file_once() -> None:
     for parts in (1, 3, 7):
-        held = [sum(Subset(n, parts).has(i) for n in range(1, parts + 1)) for i in range(50)]
+        held = [sum(Subset(n, parts).includes(i) for n in range(1, parts + 1)) for i in range(50)]
         assert held == [1] * 50
 
 
@@ -192,6 +192,6 @@ def test_what_was_not_looked_at_outweighs_what_was_found() -> None:
         0,
         "audit: 0 files, 0 readings: every one accounted for",
     )
-    report.unseen.append("silver: away")
+    report.not_checked.append("silver: away")
     assert report.exit_code == 2
     assert "could not finish" in report.verdict

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from sensorflow.core import reading
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats import csv, lines
-from sensorflow.core.growth import unfit
-from sensorflow.core.judge import Accepted
+from sensorflow.core.growth import why_not_growable
 from sensorflow.core.profile import Profile
+from sensorflow.core.validation import Accepted
 from sensorflow.errors import Code, Permanent
 
 T = "2024-01-01T00:00:00Z"
@@ -32,7 +32,7 @@ def parts(data: str | bytes, drift: str = "ignore", **keys: Any) -> list[Accepte
     profile = Profile.model_validate(given)
     stream = io.BytesIO(data if isinstance(data, bytes) else data.encode())
     policy = Drift.model_validate(dict.fromkeys(Drift.model_fields, drift))
-    return list(reading.read(stream, profile, Place("a_1.csv"), tempfile.TemporaryFile, policy))
+    return list(reading.read(stream, profile, FilePath("a_1.csv"), tempfile.TemporaryFile, policy))
 
 
 def told(data: str | bytes, **keys: Any) -> list[tuple[Any, ...]]:
@@ -406,7 +406,7 @@ def test_what_follows_the_table_is_left_out(block: int, monkeypatch: pytest.Monk
     cut = f"time,a\n{T},1\nEND\nrest\n"
     assert sensors(cut, stop_at="^END", skip_until="^time", header_again=True) == [("roof", "a", 1)]
     made = Profile.model_validate({**BASE, "stop_at": "^END"})
-    assert "stop_at" in (unfit(made) or "")
+    assert "stop_at" in (why_not_growable(made) or "")
 
 
 # sheets
@@ -516,7 +516,7 @@ def test_what_is_filled_down_goes_by_the_column_and_not_by_its_place() -> None:
         "time": "t", "sensor": "s", "type": "k", "value": "v",
     }  # fmt: skip
     profile = Profile.model_validate(given)
-    found = reading.read(io.BytesIO(table.encode()), profile, Place("f", "f"), io.BytesIO)
+    found = reading.read(io.BytesIO(table.encode()), profile, FilePath("f", "f"), io.BytesIO)
     rows = [row for part in found for row in part.bronze.to_pylist()]
     assert [(r["sensor_id"], r["reading_type"], r["value"]) for r in rows] == [
         ("S1", "temp", 1.0),

@@ -29,9 +29,9 @@ which, least = getattr(resource, sys.argv[1]), used(used_up)
 resource.setrlimit(which, (least + (1 << 20), resource.RLIM_INFINITY))
 
 def why(error):
-    lack = threads.lack(error)
+    lack = threads.exhaustion_in(error)
     assert lack is not None
-    return bool(threads.refused(lack))
+    return bool(threads.host_refusal(lack))
 
 found = []
 try:
@@ -71,5 +71,5 @@ def test_a_thread_that_arrow_cannot_have_is_no_fault_of_a_file() -> None:
     error = pa.ArrowException(
         "Unknown error: Failed to launch worker thread: Resource temporarily unavailable"
     )
-    assert threads.lack(error) is error
-    assert threads.refused(error) == "the host refuses a thread or a process"
+    assert threads.exhaustion_in(error) is error
+    assert threads.host_refusal(error) == "the host refuses a thread or a process"

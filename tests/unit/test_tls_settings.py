@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensorflow.adapters.queues.tls import options
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.settings import load
 from sensorflow.tls import Tls
 
@@ -18,7 +18,7 @@ def settings(folder: Path, text: str) -> str:
     (folder / "sensorflow.toml").write_text(text)
     try:
         load(folder / "sensorflow.toml", {})
-    except Misuse as error:
+    except UsageError as error:
         return str(error)
     return ""
 

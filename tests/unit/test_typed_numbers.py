@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.profile import Profile
 
 Values = list[float]
@@ -26,7 +26,7 @@ def values(form: str, cells: list[Any], text: str = "", **profile: Any) -> tuple
     given = {"time": "t", "sensor": {"constant": "s"}, "columns": {"v": {}}, **profile}
     made = Profile.model_validate({"format": form, **given})
     stream = io.BytesIO(text.encode() or WRITERS[form](rows))
-    found = list(reading.read(stream, made, Place("f", "f"), tempfile.TemporaryFile))
+    found = list(reading.read(stream, made, FilePath("f", "f"), tempfile.TemporaryFile))
     accepted = [value for part in found for value in part.bronze["value"].to_pylist()]
     return accepted, sum(p.missing for p in found), sum(len(p.rejects) for p in found)
 

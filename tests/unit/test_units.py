@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 from sensorflow.service import plan as plans
 from sensorflow.service.escape import mount_unit, value, word
 from sensorflow.service.units import PARTS, Plan, units
@@ -92,9 +92,9 @@ def test_mount_units_are_named_as_systemd_does() -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x7f", "\udcff"])
 def test_what_no_unit_can_hold_is_refused(text: str) -> None:
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         word(text)
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         value(text)
 
 
@@ -105,13 +105,13 @@ def test_a_service_never_runs_as_root_unasked(
     path.touch()
     whose = pwd.getpwuid(path.stat().st_uid).pw_name
     if whose == "root":
-        with pytest.raises(Misuse, match="--run-as NAME"):
+        with pytest.raises(UsageError, match="--run-as NAME"):
             plans.owner(path, None)
         path.chmod(0o644)
     else:
         assert plans.owner(path, None) == whose
     assert plans.owner(path, "root") == "root"
-    with pytest.raises(Misuse, match="no such user"):
+    with pytest.raises(UsageError, match="no such user"):
         plans.owner(path, "no-such-user")
 
 
@@ -123,7 +123,7 @@ def test_parts_need_servers_that_other_hosts_reach(
     write_settings(tmp_path, {"s": {}})
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
-    with pytest.raises(Misuse, match="--parts needs database_url and broker_url"):
+    with pytest.raises(UsageError, match="--parts needs database_url and broker_url"):
         plans.plan(path, settings, user="daemon", parts=("worker",))
     secrets = plans.secrets_of(["database_url=db", "broker_url=broker"])
     path, settings = plans.project(secrets)
@@ -141,5 +141,5 @@ def test_an_empty_database_is_not_begun_for_another_user(
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
     (tmp_path / "data/embedded/postgres").mkdir(parents=True)
-    with pytest.raises(Misuse, match="a new, empty one would be created"):
+    with pytest.raises(UsageError, match="a new, empty one would be created"):
         plans.require_usable(path, settings, "root")

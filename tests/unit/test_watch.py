@@ -13,20 +13,20 @@ import pytest
 from patience import PATIENCE
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
 from sensorflow.settings import FolderSource, Settings
 
 
-class Seen:
+class WatchedFolder:
     """A watched folder, and what is told of it."""
 
     def __init__(self, root: Path, **rules: str) -> None:
         source = FolderSource.model_validate({"path": "drop", "profile": "long", **rules})
-        self.folder = Folder("plant", root, source, root.parent)
+        self.folder = DropFolder("plant", root, source, root.parent)
         self.files: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.doubts: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.watch = Watch()
+        self.watch = InotifyWatcher()
         self.watch.add(self.folder, self.files.put, self.doubts.put)
         self.renew()
 
@@ -55,21 +55,21 @@ class Seen:
 
 
 @pytest.fixture
-def seen(tmp_path: Path) -> Iterator[Seen]:
+def seen(tmp_path: Path) -> Iterator[WatchedFolder]:
     (tmp_path / "drop").mkdir()
-    seen = Seen(tmp_path / "drop")
+    seen = WatchedFolder(tmp_path / "drop")
     yield seen
     seen.watch.stop()
 
 
 def test_a_gate_is_told_of_too(tmp_path: Path) -> None:
     (tmp_path / "drop").mkdir()
-    seen = Seen(tmp_path / "drop", gate="{name}.done")
+    seen = WatchedFolder(tmp_path / "drop", gate="{name}.done")
     seen.told("a.csv.done")
     seen.watch.stop()
 
 
-def test_a_folder_that_was_removed_and_made_again_is_watched(seen: Seen) -> None:
+def test_a_folder_that_was_removed_and_made_again_is_watched(seen: WatchedFolder) -> None:
     seen.told("a.csv")
     shutil.rmtree(seen.folder.root)
     seen.renew()
@@ -78,7 +78,7 @@ def test_a_folder_that_was_removed_and_made_again_is_watched(seen: Seen) -> None
     seen.told("b.csv")
 
 
-def test_another_folder_under_the_name_is_watched(seen: Seen) -> None:
+def test_another_folder_under_the_name_is_watched(seen: WatchedFolder) -> None:
     (seen.folder.root.parent / "new").mkdir()
     seen.folder.root.rename(seen.folder.root.parent / "old")
     (seen.folder.root.parent / "new").rename(seen.folder.root)
@@ -94,7 +94,7 @@ def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
         {"home": tmp_path, "sources": {"plant": {"path": "drop", "profile": "long"}}}
     )
     (folder,) = bootstrap.folders(settings)
-    seen = Seen(folder.root)
+    seen = WatchedFolder(folder.root)
     seen.told("a.csv")
     (tmp_path / "new").symlink_to("two")
     (tmp_path / "new").rename(tmp_path / "drop")
@@ -105,7 +105,7 @@ def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
-    seen = Seen(tmp_path / "drop")
+    seen = WatchedFolder(tmp_path / "drop")
     seen.renew()
     (tmp_path / "drop").mkdir()
     seen.anew()
@@ -113,7 +113,7 @@ def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
     seen.watch.stop()
 
 
-def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
+def test_a_folder_within_that_is_mounted_over_is_watched(seen: WatchedFolder) -> None:
     """The scan sees that it is another one: the kernel tells nothing of a mount."""
     sub = seen.folder.root / "sub"
     sub.mkdir()
@@ -132,7 +132,7 @@ def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
         subprocess.run(["umount", str(sub)], check=True)
 
 
-def test_what_is_watched_is_left_alone(seen: Seen) -> None:
+def test_what_is_watched_is_left_alone(seen: WatchedFolder) -> None:
     before = seen.watch._watched[seen.folder].watch
     list(seen.folder.scan())
     seen.renew()
@@ -142,8 +142,8 @@ def test_what_is_watched_is_left_alone(seen: Seen) -> None:
 def test_on_a_share_a_file_is_known_by_what_lasts(tmp_path: Path) -> None:
     source = FolderSource.model_validate({"path": "drop", "profile": "long", "polling": True})
     (tmp_path / "a.csv").write_bytes(b"1")
-    found = Folder("plant", tmp_path, source, tmp_path).stat(b"a.csv")
-    plain = Folder("plant", tmp_path, source.model_copy(update={"polling": False}), tmp_path)
+    found = DropFolder("plant", tmp_path, source, tmp_path).stat(b"a.csv")
+    plain = DropFolder("plant", tmp_path, source.model_copy(update={"polling": False}), tmp_path)
     stat = plain.stat(b"a.csv")
     assert found.fingerprint == f"*:*:1:{stat.mtime_ns}:{stat.ctime_ns}"
     assert stat.fingerprint == f"{stat.device}:{stat.inode}:1:{stat.mtime_ns}:{stat.ctime_ns}"

@@ -15,7 +15,7 @@ from patience import PATIENCE
 from sensorflow.core.states import Stage
 from sensorflow.engine import watchdog
 from sensorflow.engine.board import Board, Slot
-from sensorflow.engine.watchdog import Ended, judge
+from sensorflow.engine.watchdog import EndedChild, find_stuck
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Settings
@@ -25,23 +25,23 @@ IDLE = Slot(pid=7, beat=100.0)
 
 
 def test_a_child_that_holds_nothing_is_left_alone() -> None:
-    assert judge(IDLE, 10_000.0, SILENT) is None
+    assert find_stuck(IDLE, 10_000.0, SILENT) is None
 
 
 def test_a_child_that_works_and_answers_is_left_alone() -> None:
-    assert judge(Slot(pid=7, beat=5_000.0, since=1.0), 5_010.0, SILENT) is None
+    assert find_stuck(Slot(pid=7, beat=5_000.0, since=1.0), 5_010.0, SILENT) is None
 
 
 def test_a_child_that_does_not_answer_is_stuck() -> None:
-    found = judge(Slot(pid=7, beat=100.0, since=90.0), 121.0, SILENT)
+    found = find_stuck(Slot(pid=7, beat=100.0, since=90.0), 121.0, SILENT)
     assert found is not None
     assert found.reading == 0
 
 
 def test_a_decoder_has_its_time_and_a_little_more() -> None:
     slot = Slot(pid=7, beat=260.0, since=100.0, began=100.0, until=200.0, reading=3)
-    assert judge(slot, 214.0, SILENT * 10) is None
-    found = judge(slot, 216.0, SILENT * 10)
+    assert find_stuck(slot, 214.0, SILENT * 10) is None
+    found = find_stuck(slot, 216.0, SILENT * 10)
     assert found is not None
     assert found.reading == 3
 
@@ -91,7 +91,7 @@ def holding(board: Board, file_id: int) -> Iterator[int]:
 
 
 def test_what_a_child_held_is_read_before_another_one_has_its_place() -> None:
-    board, ended = Board(), list[Ended]()
+    board, ended = Board(), list[EndedChild]()
     with holding(board, 1):
         watchdog.look(board, now() + 100, Settings(), ended)
     with holding(board, 2):
@@ -100,7 +100,7 @@ def test_what_a_child_held_is_read_before_another_one_has_its_place() -> None:
 
 def test_another_child_is_ended_while_the_database_is_away() -> None:
     settings = Settings.model_validate({"database_url": "postgresql://nobody@127.0.0.1:1/nothing"})
-    board, ended = Board(), list[Ended]()
+    board, ended = Board(), list[EndedChild]()
     try:
         for file_id in (1, 2):
             with holding(board, file_id) as child:
@@ -118,14 +118,14 @@ def test_another_child_is_ended_while_the_database_is_away() -> None:
 
 def test_a_decoder_that_does_not_come_back_after_its_lease_was_lost_is_ended() -> None:
     slot = Slot(pid=7, beat=260.0, since=100.0, began=100.0, until=3700.0, reading=3, lost=230.0)
-    assert judge(slot, 249.0, SILENT * 10) is None
-    found = judge(slot, 251.0, SILENT * 10)
+    assert find_stuck(slot, 249.0, SILENT * 10) is None
+    found = find_stuck(slot, 251.0, SILENT * 10)
     assert found is not None
-    assert (found.reading, found.why) == (
+    assert (found.reading, found.reason) == (
         3,
         "the lease was lost 21 s ago, and the decoder did not come back",
     )
-    assert judge(replace(slot, reading=0), 251.0, SILENT * 10) is None
+    assert find_stuck(replace(slot, reading=0), 251.0, SILENT * 10) is None
 
 
 def test_a_lost_lease_is_held_against_the_file_that_is_read_and_no_other() -> None:

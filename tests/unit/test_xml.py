@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff import sniff
@@ -30,7 +30,7 @@ def read(data: bytes, **profile: Any) -> tuple[list[tuple[Any, ...]], list[Rejec
     made = Profile.model_validate({"format": "xml", **TRACK, **profile})
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
-    for accepted in reading.read(io.BytesIO(data), made, Place("roof.xml"), io.BytesIO):
+    for accepted in reading.read(io.BytesIO(data), made, FilePath("roof.xml"), io.BytesIO):
         names = ("line_no", "sensor_id", "reading_type", "value")
         rows += zip(*(accepted.bronze[name].to_pylist() for name in names), strict=True)
         rejects += accepted.rejects

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats import csv, lines
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
@@ -34,7 +34,7 @@ def read(times: list[str], zone: str | None, **policy: str) -> list[datetime | C
         {"format": "csv", "time": clock, "sensor": sensor, "columns": ["v"]}
     )
     found: dict[int, datetime | Code] = {}
-    stream, place = io.BytesIO(text.encode()), Place("f.csv")
+    stream, place = io.BytesIO(text.encode()), FilePath("f.csv")
     for part in reading.read(stream, profile, place, tempfile.TemporaryFile):
         stamps = part.bronze["ts"].cast(pa.timestamp("us", tz="UTC")).to_pylist()
         found |= dict(zip(part.bronze["line_no"].to_pylist(), stamps, strict=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from chaos.scene import servers
 from servers import RabbitMQ
-from upgrade.hold import Judge
+from upgrade.hold import UpgradeChecker
 from upgrade.rolling import Rolling
 from upgrade.sides import unpacked
 
@@ -55,7 +55,7 @@ def _once(broker: str, seed: int, options: argparse.Namespace, folder: Path, tre
         run = Rolling(folder, tree, urls, rabbit, seed, options.files, options.rows, print)
         try:
             run.run()
-            judge = Judge(run.observer, run.old, run.new, run.drops.manifest, run.facts)
+            judge = UpgradeChecker(run.observer, run.old, run.new, run.drops.manifest, run.facts)
             found = judge.hold()
         finally:
             run.close()

@@ -17,7 +17,7 @@ BATCHES = {Kind.REUSED: VERSIONS, Kind.BORROWED: 3}
 
 
 @dataclass
-class Grown(Manifest):
+class GrowingManifest(Manifest):
     """With the readings of the file that grows."""
 
     lines: dict[int, float] = field(default_factory=dict)
@@ -26,13 +26,13 @@ class Grown(Manifest):
         return super().readings() | {GROWN: dict(self.lines)}
 
 
-class Drops:
+class DroppedFiles:
     """Files of every kind in every phase; a name that is still in its folder is not used again."""
 
     def __init__(self, shared: Path, seed: int, files: int, phases: int, rows: int) -> None:
         self._shared = shared
         self._draw = random.Random(seed)
-        self.manifest = Grown()
+        self.manifest = GrowingManifest()
         self._each = files // phases
         wanted = [kind for _ in range(phases) for kind in self._kinds()]
         self._drops = generate(seed, wanted, rows, self.manifest)

@@ -12,7 +12,7 @@ from chaos.account import Account, audited
 from chaos.findings import Findings
 from chaos.scene import Observer
 from servers import RabbitMQ
-from upgrade.drops import Grown
+from upgrade.drops import GrowingManifest
 from upgrade.sides import Host
 
 from sensorflow.adapters.queues.celery import QUEUES, normal, task_name
@@ -36,7 +36,7 @@ AFTER = {"registered", "published", "claimed", "stage done", "loaded", "condemne
 
 
 @dataclass
-class Facts:
+class RunFacts:
     """What a run was like. meanwhile: events written while the schema was upgraded. upgraded: the last
     event before the new schema was there."""
 
@@ -60,7 +60,7 @@ def queues_of(broker: str, rabbit: RabbitMQ | None) -> dict[str, Any]:
         return {key.decode(): sorted(client.smembers(key)) for key in keys}  # type: ignore[union-attr, type-var]
 
 
-class Held(Account):
+class AccountWithoutParts(Account):
     """The growing file is held by its readings alone: where its parts end is chance."""
 
     def _hold_files(self) -> None:
@@ -70,9 +70,9 @@ class Held(Account):
         self._files = every
 
 
-class Judge:
+class UpgradeChecker:
     def __init__(
-        self, observer: Observer, old: Host, new: Host, manifest: Grown, facts: Facts
+        self, observer: Observer, old: Host, new: Host, manifest: GrowingManifest, facts: RunFacts
     ) -> None:
         self._observer, self._facts, self._manifest = observer, facts, manifest
         self._hosts = {host.name: host for host in (old, new)}
@@ -83,7 +83,7 @@ class Judge:
 
     def hold(self) -> Findings:
         data = self._new.project.parent / "data"
-        Held(self._observer, data, self._manifest, self.found).hold()
+        AccountWithoutParts(self._observer, data, self._manifest, self.found).hold()
         self.found.unexpected += [
             *self._attempts(),
             *self._words(),
@@ -110,7 +110,9 @@ class Judge:
             if leases > kills:
                 found.append(f"file id {file_id}: {leases} leases ended, by {kills} kills")
         tried = [
-            f"file id {i}: {w}: {why}" for _, i, w, _, _, _, why in self._events if w == RETRIED
+            f"file id {i}: {w}: {reason}"
+            for _, i, w, _, _, _, reason in self._events
+            if w == RETRIED
         ]
         return found + tried
 

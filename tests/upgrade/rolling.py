@@ -11,9 +11,9 @@ from pathlib import Path
 
 from chaos.scene import Observer
 from servers import RabbitMQ
-from upgrade.drops import Drops
-from upgrade.hold import Facts, queues_of
-from upgrade.sides import LEASE, ROOT, SOURCES, Host, Lookout, until
+from upgrade.drops import DroppedFiles
+from upgrade.hold import RunFacts, queues_of
+from upgrade.sides import LEASE, ROOT, SOURCES, Host, ProcessTracker, until
 
 PHASES = 6
 BYTES = 95
@@ -41,13 +41,13 @@ class Rolling:
             (folder / name).mkdir()
         self._draw, self._early = random.Random(seed), seed % 2 == 1
         self._say, self._rabbit, self._broker = say, rabbit, urls[1]
-        self.drops = Drops(folder, seed, files, PHASES, rows)
+        self.drops = DroppedFiles(folder, seed, files, PHASES, rows)
         self.old = Host("old", old_tree, folder, urls, rows * BYTES)
         self.new = Host("new", ROOT, folder, urls, rows * BYTES)
         self.hosts = (self.old, self.new)
         self.observer = Observer(urls[0])
-        self.facts = Facts()
-        self._lookout = Lookout(self.hosts)
+        self.facts = RunFacts()
+        self._lookout = ProcessTracker(self.hosts)
 
     def close(self) -> None:
         self._lookout.stop()

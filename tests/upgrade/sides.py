@@ -139,7 +139,7 @@ class Host(Fleet):
         return bool(hit)
 
 
-class Lookout:
+class ProcessTracker:
     """Sees whose processes are whose, as long as they live."""
 
     def __init__(self, hosts: tuple[Host, ...]) -> None:

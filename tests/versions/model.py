@@ -19,7 +19,7 @@ class Version:
 
 
 @dataclass
-class Model:
+class VersionModel:
     """A newer version replaces the readings that it states again, everything else stays.
 
     The same content under two names holds its readings once.

@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 
 from sensorflow.adapters.local import garbage
 from sensorflow.adapters.local.places import (
-    began,
     below,
+    created_at,
     make_root,
     open_below,
     require,
     storage_errors,
 )
-from sensorflow.adapters.local.writing import Together, alone
+from sensorflow.adapters.local.writing import FileBatch, write_file
 from sensorflow.core.formats.parquet import batches
 from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
-from sensorflow.memory import lean
+from sensorflow.memory import trimming_heap
 from sensorflow.ports.layers import LayerWriter, Stored, Unreadable
 
 ROWS = 32768
@@ -66,14 +66,14 @@ class LocalLayers:
     """See `ports.layers.Layers`. Each layer is a subfolder of `root`, which may be a link to another
     disk."""
 
-    def __init__(self, root: Path, together: Together | None = None) -> None:
+    def __init__(self, root: Path, together: FileBatch | None = None) -> None:
         """together: the shared sync of a batch of files."""
         self._root = root
         self._together = together
 
     @contextmanager
     def batch(self) -> Iterator[LocalLayers]:
-        with storage_errors(), Together() as together:
+        with storage_errors(), FileBatch() as together:
             yield LocalLayers(self._root, together)
 
     @contextmanager
@@ -81,7 +81,7 @@ class LocalLayers:
         root, folder, leaf = self._split(layer_path(layer, file))
         with storage_errors():
             make_root(root)
-        with storage_errors(), (self._together or alone)(root, folder, leaf) as stream:
+        with storage_errors(), (self._together or write_file)(root, folder, leaf) as stream:
             writer = _Writer(stream, schema)
             try:
                 yield writer
@@ -95,7 +95,7 @@ class LocalLayers:
             open_below(root, f"{folder}/{leaf}") as stream,
             pq.ParquetFile(_direct(stream)) as parquet,
         ):
-            yield from lean(batches(parquet, ROWS))
+            yield from trimming_heap(batches(parquet, ROWS))
 
     def count(self, layer: Layer, file: LayerFile) -> int | None:
         path = layer_path(layer, file)
@@ -146,18 +146,20 @@ class LocalLayers:
         known = file_of(place)
         return None if known is None else Stored(*known, place)
 
-    def began(self, layer: Layer) -> datetime | None:
-        return began(self._root / layer)
+    def created_at(self, layer: Layer) -> datetime | None:
+        return created_at(self._root / layer)
 
-    def unfinished(self, older: float) -> list[str]:
+    def list_unfinished(self, older_than_seconds: float) -> list[str]:
         return [
             f"{layer}/{name}"
             for layer in Layer
-            for name in garbage.unfinished(self._root / layer, older)
+            for name in garbage.list_unfinished(self._root / layer, older_than_seconds)
         ]
 
-    def collect(self, older: float) -> int:
-        return sum(garbage.collect(self._root / layer, older) for layer in Layer)
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        return sum(
+            garbage.remove_unfinished(self._root / layer, older_than_seconds) for layer in Layer
+        )
 
     def _split(self, path: str) -> tuple[Path, str, str]:
         """Split a path into the layer's folder, the path below it, and the file name."""

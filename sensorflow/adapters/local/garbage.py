@@ -12,7 +12,7 @@ from sensorflow.adapters.local.places import below, storage_errors
 from sensorflow.adapters.local.writing import UNFINISHED
 
 
-def unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
+def list_unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
     """Return paths below `folder` of files that `temporary` created more than `older` seconds ago and
     nobody named.
 
@@ -39,11 +39,11 @@ def _missing(error: OSError) -> None:
         raise error
 
 
-def collect(folder: Path, older: float, kept: str = "") -> int:
-    """Remove what `unfinished` finds. Returns the number of files removed. If a writer is still using
+def remove_unfinished(folder: Path, older: float, kept: str = "") -> int:
+    """Remove what `list_unfinished` finds. Returns the number of files removed. If a writer is still using
     one, it fails and its file is retried. Raises Transient STORAGE."""
     done = 0
-    for name in unfinished(folder, older, kept):
+    for name in list_unfinished(folder, older, kept):
         parent, _, leaf = name.rpartition("/")
         with (
             storage_errors(),

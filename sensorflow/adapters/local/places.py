@@ -74,7 +74,7 @@ def make_root(root: Path) -> None:
         note.write(f"{time.time():.6f}\n")
 
 
-def began(root: Path) -> datetime | None:
+def created_at(root: Path) -> datetime | None:
     """Return when `make_root` created a folder; None if it did not, or if the folder does not exist."""
     try:
         return datetime.fromtimestamp(float((root / BEGAN).read_text("ascii")), UTC)

@@ -22,7 +22,7 @@ UNFINISHED = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Provide a new file in `folder`, which is removed at the end unless it was renamed."""
     make_folders(folder)
-    new = _Unnamed(folder)
+    new = _TemporaryFile(folder)
     try:
         yield new.stream, new.path
     finally:
@@ -50,7 +50,7 @@ def sync_all(streams: Sequence[BinaryIO]) -> None:
         sync(stream)
 
 
-def settle(stream: BinaryIO, path: Path, final: Path) -> None:
+def finalize(stream: BinaryIO, path: Path, final: Path) -> None:
     """Sync a written file and rename it to its final name, replacing any file of that name."""
     sync(stream)
     path.replace(final)
@@ -58,38 +58,38 @@ def settle(stream: BinaryIO, path: Path, final: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
+def write_file(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
     """Provide a new file below `root`: complete, synced and named when the context ends, or absent."""
     with below(root, folder) as place, temporary(place) as (stream, path):
         yield stream
-        settle(stream, path, place / name)
+        finalize(stream, path, place / name)
 
 
-class Together:
+class FileBatch:
     """New files that are synced and named together when the context ends: each folder is synced once."""
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
         self._folders: dict[tuple[Path, str], int] = {}
-        self._written: list[tuple[_Unnamed, str]] = []
+        self._written: list[tuple[_TemporaryFile, str]] = []
 
-    def __enter__(self) -> Together:
+    def __enter__(self) -> FileBatch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._open:
             if kind is None:
-                self._settle()
+                self._commit()
 
     @contextlib.contextmanager
     def __call__(self, root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
-        """Like `alone`, except that syncing and naming happen at the end of the outer context."""
+        """Like `write_file`, except that syncing and naming happen at the end of the outer context."""
         place = self._folders.get((root, folder))
         if place is None:
             place = self._open.enter_context(opened(root, folder))
             self._folders[root, folder] = place
         here = f"/proc/self/fd/{place}"
-        new = _Unnamed(here)
+        new = _TemporaryFile(here)
         try:
             yield new.stream
         except BaseException:
@@ -98,7 +98,7 @@ class Together:
         self._written.append((new, f"{here}/{name}"))
         self._open.callback(new.close)
 
-    def _settle(self) -> None:
+    def _commit(self) -> None:
         sync_all([new.stream for new, _ in self._written])
         for new, final in self._written:
             new.name(final)
@@ -106,7 +106,7 @@ class Together:
             os.fsync(place)
 
 
-class _Unnamed:
+class _TemporaryFile:
     """A new file in `folder`, which is removed when it is closed unless it was named."""
 
     def __init__(self, folder: str | Path) -> None:

@@ -17,8 +17,8 @@ from typing import BinaryIO
 from sensorflow.adapters.local import garbage
 from sensorflow.adapters.local.places import (
     BEGAN,
-    began,
     below,
+    created_at,
     make_root,
     open_below,
     opened,
@@ -96,14 +96,14 @@ class LocalObjects:
             with below(self._root, parent, make=False) as place:
                 (place / leaf).unlink()
 
-    def began(self) -> datetime | None:
-        return began(self._root)
+    def created_at(self) -> datetime | None:
+        return created_at(self._root)
 
-    def unfinished(self, older: float) -> Sequence[str]:
-        return garbage.unfinished(self._root, older, self._foreign)
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
+        return garbage.list_unfinished(self._root, older_than_seconds, self._foreign)
 
-    def collect(self, older: float) -> int:
-        return garbage.collect(self._root, older, self._foreign)
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        return garbage.remove_unfinished(self._root, older_than_seconds, self._foreign)
 
 
 class _Batch:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.registering import register_all
@@ -23,7 +23,7 @@ from sensorflow.ports.loading import Unpack
 
 
 def unpack(
-    c: sa.Connection, who: str, claim: Claim, members: Sequence[Arrival], how: Unpack
+    c: sa.Connection, actor: str, claim: Claim, members: Sequence[Arrival], how: Unpack
 ) -> list[Registration]:
     """See `ports.loading.Loader.unpack`. Runs in the transaction of `c`."""
     run(c, "lock_source", source=claim.source)
@@ -31,24 +31,24 @@ def unpack(
     arrivals = [_of(member, archive) for member in members]
     _require_order(c, claim, arrivals)
     how.keep()
-    done = register_all(c, who, arrivals, how.on_change, how.name_matters)
+    done = register_all(c, actor, arrivals, how.on_change, how.name_matters)
     known = {"source": claim.source, **_columns(arrivals)}
     run(c, "add_lineage", id=claim.file_id, **known)
     if claim.profile is not None:
         new = [entered.file_id for entered in done if entered.kind is Kind.NEW]
         run(c, "wanted_profile", ids=new, profile=claim.profile)
-    _finish_archive(c, who, claim, len(arrivals), how)
-    crash.point(crash.Point.REGISTERING)
+    _finish_archive(c, actor, claim, len(arrivals), how)
+    failpoints.hit(failpoints.Failpoint.REGISTERING)
     return done
 
 
-def _finish_archive(c: sa.Connection, who: str, claim: Claim, members: int, how: Unpack) -> None:
+def _finish_archive(c: sa.Connection, actor: str, claim: Claim, members: int, how: Unpack) -> None:
     facts = {"profile": how.profile, "profile_hash": how.profile_hash}
     facts |= {"code_version": how.code_version, "on_change": str(how.on_change)}
     guarded(c, "unpacked", claim, members=members, **facts)
     add_event(
         c,
-        who,
+        actor,
         claim.file_id,
         FileEvent.UNPACKED,
         Stage.LOAD,
@@ -66,9 +66,9 @@ def _archive(c: sa.Connection, claim: Claim) -> Any:
     if row is None:
         raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
     if row.earlier is not None:
-        raise unpacking.earlier(row.earlier)
+        raise unpacking.older_archive_waiting(row.earlier)
     if row.rows:
-        raise unpacking.loaded_whole(row.rows)
+        raise unpacking.archive_has_readings(row.rows)
     return row
 
 
@@ -96,4 +96,4 @@ def _require_order(c: sa.Connection, claim: Claim, arrivals: Sequence[Arrival]) 
     }
     row = run(c, "later_member", source=claim.source, version=claim.version, **facts).first()
     if row is not None:
-        raise unpacking.later(row.name, row.version)
+        raise unpacking.newer_member_exists(row.name, row.version)

@@ -13,13 +13,13 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import copied
-from sensorflow.adapters.postgres.closing import AGAIN, months_of
+from sensorflow.adapters.postgres import copy_out
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
-from sensorflow.adapters.postgres.rows import book_of
+from sensorflow.adapters.postgres.rows import record_of
+from sensorflow.adapters.postgres.sealing import RETRY_AFTER, months_of
 from sensorflow.core.events import FileEvent
-from sensorflow.ports.audit import Altered, Book, History
+from sensorflow.ports.audit import FileRecord, HistoryDigest, TamperedHistory
 
 PAGE = 5000
 """Ledger rows per fetch, and keys per lookup."""
@@ -29,7 +29,7 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 class PostgresSnapshot:
-    """See `ports.audit.Snapshot`. Made by `PostgresBooks.snapshot`."""
+    """See `ports.audit.Snapshot`. Made by `PostgresAuditStore.snapshot`."""
 
     def __init__(
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
@@ -43,33 +43,33 @@ class PostgresSnapshot:
         second.execute(sa.text(f"SET TRANSACTION SNAPSHOT '{self.name}'"))
         self._main, self._second, self._after = main, second, after
 
-    def files(self) -> Iterator[Book]:
+    def files(self) -> Iterator[FileRecord]:
         with translated():
             found = self._main.execution_options(yield_per=PAGE).execute(
                 queries()["audit_files"], {"ids": None}
             )
             for row in found.mappings():
-                yield book_of(row)
+                yield record_of(row)
 
     def rows_per_file(self) -> dict[int, int]:
         with translated():
             return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
 
-    def altered(self) -> list[Altered]:
+    def tampered(self) -> list[TamperedHistory]:
         with translated():
             rows = self._main.execute(queries()["audit_histories"]).all()
-        return [Altered(row.file_id, row.expected, row.found) for row in rows]
+        return [TamperedHistory(row.file_id, row.expected, row.found) for row in rows]
 
-    def history(self) -> History:
+    def history(self) -> HistoryDigest:
         with translated():
             row = self._main.execute(queries()["audit_history_digest"]).one()
-        return History(int(row.events), row.digest)
+        return HistoryDigest(int(row.events), row.digest)
 
-    def unproved(self) -> list[tuple[str, bool]]:
+    def unsealed_months(self) -> list[tuple[str, bool]]:
         if self._after is None:
             return []
         with translated():
-            patience = self._after + AGAIN  # also after the last load into the month
+            patience = self._after + RETRY_AFTER  # also after the last load into the month
             found = months_of(self._main, patience, patience)
         late = [m for m in found if not m.closed and ((m.due and not m.busy) or m.doubled_at)]
         return [(m.name, m.doubled_at is not None) for m in late]
@@ -80,13 +80,13 @@ class PostgresSnapshot:
         done = False
         try:
             with translated():
-                yield from copied.batches(copied.messages(driver))
+                yield from copy_out.batches(copy_out.messages(driver))
                 done = True
         finally:
             if not done:  # useless in the middle of a COPY
                 self._main.invalidate()
 
-    def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
+    def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
         found: list[int | None] = []
         for start in range(0, len(ts), PAGE):
             values = {
@@ -97,7 +97,7 @@ class PostgresSnapshot:
                 found += self._second.execute(queries()["audit_held"], values).scalars()
         return found
 
-    def sharing(self, rows: pa.RecordBatch) -> list[int]:
+    def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
         micros = rows["ts"].cast(pa.int64()).to_numpy()
         ordinary = (micros >= FIRST) & (
             micros <= LAST
@@ -121,15 +121,15 @@ class PostgresSnapshot:
         return found
 
 
-class PostgresBooks:
-    """See `ports.audit.Books`.
+class PostgresAuditStore:
+    """See `ports.audit.AuditStore`.
 
     after: with `dedupe_index = "deferred"`, how long after its end a month is sealed.
     """
 
-    def __init__(self, url: str, who: str, after: timedelta | None = None) -> None:
+    def __init__(self, url: str, actor: str, after: timedelta | None = None) -> None:
         self._engine = engine_of(url, pool_size=3, max_overflow=0)
-        self._who, self._after = who, after
+        self._actor, self._after = actor, after
 
     def close(self) -> None:
         self._engine.dispose()
@@ -144,16 +144,16 @@ class PostgresBooks:
             )
             yield PostgresSnapshot(main, second, self._after)
 
-    def present(self, file_ids: list[int]) -> dict[int, Book]:
-        found: dict[int, Book] = {}
+    def current(self, file_ids: list[int]) -> dict[int, FileRecord]:
+        found: dict[int, FileRecord] = {}
         with translated(), self._engine.begin() as c:
             for start in range(0, len(file_ids), PAGE):
                 ids = file_ids[start : start + PAGE]
                 for row in c.execute(queries()["audit_files"], {"ids": ids}).mappings():
-                    found[row["id"]] = book_of(row)
+                    found[row["id"]] = record_of(row)
         return found
 
-    def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+    def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
         values = {"source": source, "keys": [k for k, _ in found]}
         values["fingerprints"] = [mark for _, mark in found]
         with translated(), self._engine.begin() as c:
@@ -161,7 +161,7 @@ class PostgresBooks:
         return [(bytes(row.key), row.fingerprint) for row in rows]
 
     @contextmanager
-    def holding(self, file_id: int) -> Iterator[Book | None]:
+    def locked(self, file_id: int) -> Iterator[FileRecord | None]:
         with translated(), self._engine.begin() as c:
             yield _held(c, file_id)
 
@@ -177,12 +177,12 @@ class PostgresBooks:
                 "stage": book.stage,
             }
             facts |= dict.fromkeys(("from_state", "to_state", "seconds"))
-            facts |= {"attempt": 0, "who": self._who, "rows": removed, "why": "audit --repair"}
+            facts |= {"attempt": 0, "who": self._actor, "rows": removed, "why": "audit --repair"}
             c.execute(queries()["add_event"], facts)
             return removed
 
 
-def _held(c: sa.Connection, file_id: int) -> Book | None:
+def _held(c: sa.Connection, file_id: int) -> FileRecord | None:
     c.execute(queries()["audit_hold"], {"id": file_id})
     row = c.execute(queries()["audit_files"], {"ids": [file_id]}).mappings().first()
-    return None if row is None else book_of(row)
+    return None if row is None else record_of(row)

@@ -13,7 +13,7 @@ from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.adapters.postgres.rows import counts_of, view_of
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.account import Account, Totals, account
-from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
+from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
@@ -88,7 +88,7 @@ class Catalog(Transactions):
             rows = run(c, "heartbeats").all()
         return [
             Heartbeat(
-                Pulse(Role(r.role), r.host, r.pid, r.process, r.settings, r.state),
+                LoopReport(Role(r.role), r.host, r.pid, r.process, r.settings, r.state),
                 r.started_at,
                 r.beat_at,
                 r.age,

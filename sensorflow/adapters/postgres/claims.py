@@ -24,7 +24,7 @@ from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
 
 _UNKNOWN = dict.fromkeys(count_values(Counts()))
-ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
+NO_BATCH = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
 class Claims(Transactions):
@@ -38,7 +38,7 @@ class Claims(Transactions):
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claimed:
-        found = self._claim(file_ids, stages, owner, lease, ALONE)
+        found = self._claim(file_ids, stages, owner, lease, NO_BATCH)
         return Claimed(found.claims, found.progress)
 
     def claim_batch(
@@ -80,32 +80,40 @@ class Claims(Transactions):
                 from_state="running",
                 to_state="pending",
                 attempt=claim.attempt,
-                **report.told,
+                **report.event_facts,
             )
 
-    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+    def nack(
+        self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
+    ) -> None:
         with self._transaction() as c:
-            facts = {"attempt": claim.attempt, "stage": str(claim.stage), "burned": burned}
+            facts = {
+                "attempt": claim.attempt,
+                "stage": str(claim.stage),
+                "burned": counts_as_attempt,
+            }
             guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
-            self._back(c, claim, FileEvent.RETRIED, error)
+            self._add_pending_event(c, claim, FileEvent.RETRIED, error)
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
+    def dead_letter(
+        self, claim: Claim, error: SensorflowError, counts: Counts | None = None
+    ) -> State:
         with self._transaction() as c:
             if claim.again:
-                return self._give_up(c, claim, error)
+                return self._abandon_replay(c, claim, error)
             found = _UNKNOWN if counts is None else count_values(counts)
             guarded(c, "condemn", claim, **found, **error_values(error))
-            self._back(c, claim, FileEvent.CONDEMNED, error)
+            self._add_pending_event(c, claim, FileEvent.CONDEMNED, error)
             return State.PENDING
 
-    def _give_up(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
+    def _abandon_replay(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
         """After a replay that ends without a load, restore the state of the previous load."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
         self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))
         return State.LOADED
 
-    def _back(
+    def _add_pending_event(
         self, c: sa.Connection, claim: Claim, what: FileEvent, error: SensorflowError
     ) -> None:
         self._event(
@@ -119,7 +127,7 @@ class Claims(Transactions):
             why=str(error),
         )
 
-    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._transaction() as c:
             code = guarded(c, "quarantined", claim, where=where).scalar_one()
             self._event(
@@ -137,4 +145,4 @@ class Claims(Transactions):
     def _event(
         self, c: sa.Connection, file_id: int, what: FileEvent, stage: str, **facts: Any
     ) -> None:
-        add_event(c, self._who, file_id, what, stage, **facts)
+        add_event(c, self._actor, file_id, what, stage, **facts)

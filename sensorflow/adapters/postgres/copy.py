@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.readings import KEY, READING, US, Span, micros
-from sensorflow.core.touched import MOST, Touched
+from sensorflow.core.touched import MAX_SENSORS, Touched
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
@@ -45,7 +45,7 @@ def copy_in(
         copy.write(encoder.write_header())
         for batch in rows:
             copy.write(encoder.write_batch(batch))
-            crash.point(crash.Point.COPYING)
+            failpoints.hit(failpoints.Failpoint.COPYING)
         copy.write(encoder.finish())
 
 
@@ -57,7 +57,7 @@ class Inserted:
     checksum: int = 0
 
 
-class Loader:
+class CopyLoader:
     """Loads the batches of one file within one transaction.
 
     deferred: months that are not sealed have no unique index (see `indexing`). touched: the changes made.
@@ -120,7 +120,7 @@ class Loader:
         copy_in(self._connection, "incoming", [rows])
 
 
-class Difference(Loader):
+class DifferenceLoader(CopyLoader):
     """Reloads a file that already has rows, and writes only the differences.
 
     All batches are staged. `finish` removes the rows that are not among them and adds those that are
@@ -154,7 +154,7 @@ class Difference(Loader):
 
     def _changed(self, query: str, **facts: Any) -> int:
         """Run a statement that returns the rows it inserted or removed. Returns their number."""
-        row = run(self._connection, query, **facts, most=MOST + 1).one()
+        row = run(self._connection, query, **facts, most=MAX_SENSORS + 1).one()
         self.touched = self.touched.over(row.low, row.high, row.sensors)
         return int(row.rows)
 
@@ -175,9 +175,9 @@ class Difference(Loader):
 
 
 def sensors_of(column: pa.Array | pa.ChunkedArray) -> list[str] | None:
-    """Return the distinct sensors of a column, or None if there are more than `MOST`."""
+    """Return the distinct sensors of a column, or None if there are more than `MAX_SENSORS`."""
     found = pc.unique(column)
-    return None if len(found) > MOST else found.to_pylist()
+    return None if len(found) > MAX_SENSORS else found.to_pylist()
 
 
 def _checksum_of(rows: Sequence[Any]) -> int:

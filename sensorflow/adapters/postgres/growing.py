@@ -60,7 +60,7 @@ def segment_of(row: Any) -> Segment:
     )
 
 
-def grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
+def grow(c: sa.Connection, actor: str, growth: Growth) -> Registration | None:
     arrival, new = growth.arrival, growth.increment
     taken = new.follows
     facts = facts_of(arrival)
@@ -80,8 +80,8 @@ def grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
         row = run(c, "add_growth", source=arrival.source, on_change=MERGE, **facts).one()
     _note(c, arrival, new, row.id)
     follows = f", after file {taken.last}" if taken else ""
-    why = f"bytes {new.start:,} to {new.end:,} of a growing file{follows}"
-    add_event(c, who, row.id, FileEvent.REGISTERED, row.stage, why=why)
+    reason = f"bytes {new.start:,} to {new.end:,} of a growing file{follows}"
+    add_event(c, actor, row.id, FileEvent.REGISTERED, row.stage, why=reason)
     return Registration(row.id, row.version, Kind.NEW)
 
 

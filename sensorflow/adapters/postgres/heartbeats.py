@@ -6,17 +6,17 @@ import json
 
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.heartbeat import FORGOTTEN, Pulse
+from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, LoopReport
 
 
 class Heartbeats(Transactions):
     """See `ports.heartbeats.Heartbeats`."""
 
-    def beat(self, pulse: Pulse) -> None:
-        facts = {**vars(pulse), "role": str(pulse.role), "state": json.dumps(pulse.state)}
+    def record_report(self, report: LoopReport) -> None:
+        facts = {**vars(report), "role": str(report.role), "state": json.dumps(report.state)}
         with self._statement() as c:
-            run(c, "beat", **facts, forgotten=FORGOTTEN)
+            run(c, "beat", **facts, forgotten=FORGET_AFTER_SECONDS)
 
-    def end_beats(self, process: str) -> None:
+    def remove_reports(self, process: str) -> None:
         with self._statement() as c:
             run(c, "end_beats", process=process)

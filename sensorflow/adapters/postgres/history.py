@@ -16,17 +16,17 @@ _NOTHING: dict[str, Any] = {
 
 
 def add_event(
-    c: sa.Connection, who: str, file_id: int, what: FileEvent, stage: str, **facts: Any
+    c: sa.Connection, actor: str, file_id: int, what: FileEvent, stage: str, **facts: Any
 ) -> None:
-    event = {"file_id": file_id, "what": str(what), "stage": str(stage), "who": who}
+    event = {"file_id": file_id, "what": str(what), "stage": str(stage), "who": actor}
     run(c, "add_event", **(_NOTHING | facts), **event)
 
 
 class Events:
     """Collects events, and writes them in order with one statement."""
 
-    def __init__(self, who: str) -> None:
-        self._who = who
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
         self._columns: dict[str, list[Any]] = {}
 
     def add(self, file_id: int, what: FileEvent, stage: str, **facts: Any) -> None:
@@ -37,4 +37,4 @@ class Events:
 
     def write(self, c: sa.Connection) -> None:
         if self._columns:
-            run(c, "add_events", **self._columns, who=self._who)
+            run(c, "add_events", **self._columns, who=self._actor)

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sensorflow.errors import Code, Transient
 
 
-def words(deferred: bool) -> str:
+def mode_text(deferred: bool) -> str:
     return f'dedupe_index = "{"deferred" if deferred else "unique"}"'
 
 
-class Wanted:
+class ExpectedIndexMode:
     """The index mode that a process expects of the database. Checked against the database once, and
     again after `forget`; the last statement of each load verifies it in any case."""
 
@@ -29,8 +29,8 @@ class Wanted:
         if not self._sure and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,
-                f"this process's settings have {words(self.deferred)}, the database has "
-                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
+                f"this process's settings have {mode_text(self.deferred)}, the database has "
+                f"{mode_text(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
                 "and restart daemon, workers and beat",
             )
         self._sure = True

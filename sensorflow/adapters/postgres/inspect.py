@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.errors import REMEDY, Code, Misuse, Transient
+from sensorflow.errors import REMEDY, Code, Transient, UsageError
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -48,7 +48,7 @@ def require_sessions(url: str) -> None:
         server(url)
     except Transient as error:
         if error.code is Code.POOLER:
-            raise Misuse(f"{error.message}; {REMEDY[error.code]}", error.code) from error
+            raise UsageError(f"{error.message}; {REMEDY[error.code]}", error.code) from error
 
 
 def deferred(url: str) -> bool:
@@ -75,19 +75,19 @@ def missing_roles(url: str) -> list[str]:
         return list(connection.scalars(_ROLES, {"names": list(ROLES)}))
 
 
-def survivors(url: str, most: int = 3) -> list[sa.Row[Any]]:
+def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
     """Return the names with the most readings in older versions beside a newer version.
 
     Columns: source, key_text, version (the newest of the older ones), rows, low, high; names and total
     count all names and readings. Raises Transient DATABASE.
     """
-    return _rows(url, "survivors", most=most)
+    return _rows(url, "survivors", most=limit)
 
 
-def remarks(url: str, days: int = 30, most: int = 3) -> list[sa.Row[Any]]:
+def remarks(url: str, days: int = 30, limit: int = 3) -> list[sa.Row[Any]]:
     """Return the newest remarks about versions: id, source, key_text, version, remarks; files: the total
     number."""
-    return _rows(url, "remarks", days=days, most=most)
+    return _rows(url, "remarks", days=days, most=limit)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ OUTAGE = 600.0
 """Seconds after which an infrastructure error no longer counts as a passing outage."""
 RECENT = 600.0
 """Seconds within which a file is nacked again during an outage: twice the longest wait between two
-attempts (`flow.outcomes.SELDOM`)."""
+attempts (`flow.outcomes.SLOW_BACKOFF`)."""
 
 
-def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
+def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
     """Return the errors with which the same files have been nacked for longer than `longer` seconds.
 
     Columns: code, files (their number), since; file_id and detail of the file that waits longest; details
@@ -147,7 +147,7 @@ def backlog(url: str) -> list[sa.Row[Any]]:
     return _rows(url, "backlog")
 
 
-def quarantined_lately(url: str) -> list[sa.Row[Any]]:
+def recently_quarantined(url: str) -> list[sa.Row[Any]]:
     """Return sources with files quarantined within a day: source, files, key_text and error_code of the
     last."""
     return _rows(url, "quarantined_lately")

@@ -17,26 +17,26 @@ from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_
 class Intake(Segments):
     """See `ports.intake.Intake`."""
 
-    def take_intake(
+    def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:
-        who = {"source": source, "process": process, "ended": ended}
+        actor = {"source": source, "process": process, "ended": ended}
         with self._statement() as c:
-            holder = run(c, "intake_lease", **who).first()
+            holder = run(c, "intake_lease", **actor).first()
         if holder is None or holder.vacant:
             with self._transaction() as c:
                 run(c, "lock_source", source=source)
-                run(c, "take_intake", **who, owner=owner, lease=lease)
-                holder = run(c, "intake_lease", **who).one()
+                run(c, "take_intake", **actor, owner=owner, lease=lease)
+                holder = run(c, "intake_lease", **actor).one()
         return IntakeLease(source, holder.owner, holder.process, holder.token)
 
-    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
         with self._statement() as c:
             facts = {"source": held.source, "token": held.token, "lease": lease}
             if run(c, "renew_intake", **facts).rowcount != 1:
                 raise intake_lost(held)
 
-    def release_intake(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, held: IntakeLease) -> None:
         with self._statement() as c:
             run(c, "release_intake", source=held.source, token=held.token)
 
@@ -52,7 +52,7 @@ class Intake(Segments):
     ) -> list[Registration]:
         with self._transaction() as c:
             hold_source(c, arrivals[0].source, lease)
-            done = register_all(c, self._who, arrivals, on_change, name_matters)
+            done = register_all(c, self._actor, arrivals, on_change, name_matters)
             announce(c, arrivals, done)
             return done
 
@@ -61,7 +61,7 @@ class Intake(Segments):
             place = {"source": source, "key": key, "fingerprint": fingerprint}
             return run(c, "seen", **place, sha256=None).first() is not None
 
-    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+    def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         with self._statement() as c:
             name = name_of(c, source, key) or key
             facts = {"source": source, "key": key, "name": name, "sha256": sha256}
@@ -78,7 +78,7 @@ class Intake(Segments):
             rows = run(c, "announced_by", source=source, gate=gate, mark=mark).all()
         return frozenset(bytes(row.key) for row in rows)
 
-    def given_back_lately(self, code: Code, within: float) -> bool:
+    def recently_nacked(self, code: Code, within: float) -> bool:
         with self._statement() as c:
             found = run(c, "given_back_lately", code=str(code), within=within)
             return bool(found.scalar_one())
@@ -96,7 +96,7 @@ class Intake(Segments):
     ) -> list[Registration | None]:
         with self._transaction() as c:
             hold_source(c, growths[0].arrival.source, lease)
-            return [grow(c, self._who, growth) for growth in growths]
+            return [grow(c, self._actor, growth) for growth in growths]
 
     def looked_at(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensorflow.adapters.postgres import archives
 from sensorflow.adapters.postgres.growing import Segments, segment_of
-from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
 from sensorflow.core.arrival import Arrival
@@ -17,7 +17,7 @@ from sensorflow.core.touched import Touched
 from sensorflow.errors import Fenced
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Registration
-from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded, Unpack
+from sensorflow.ports.loading import Keyed, Load, Loaded, OlderVersions, UnloadedVersion, Unpack
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,10 +32,10 @@ class Loader(Segments):
     Transient INDEX_DIFFERS if the database differs.
     """
 
-    def __init__(self, url: str, who: str, pool: int = 2, deferred: bool = False) -> None:
-        super().__init__(url, who, pool)
+    def __init__(self, url: str, actor: str, pool: int = 2, deferred: bool = False) -> None:
+        super().__init__(url, actor, pool)
         self._months: Months | None = None
-        self._wanted = Wanted(deferred)
+        self._wanted = ExpectedIndexMode(deferred)
 
     def load(
         self,
@@ -49,31 +49,31 @@ class Loader(Segments):
         self._months = self._months or loading.Months(self._engine)
         months, wanted = self._months, self._wanted
         with self._transaction() as c:
-            return loading.load(c, self._who, claim, batches, load, closing, months, wanted)
+            return loading.load(c, self._actor, claim, batches, load, closing, months, wanted)
 
-    def load_together(
+    def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
-        from sensorflow.adapters.postgres import loading, together
+        from sensorflow.adapters.postgres import batch_loading, loading
 
         self._months = self._months or loading.Months(self._engine)
         try:
             with self._transaction() as c:
-                return together.load(c, self._who, files, self._months, self._wanted)
-        except (together.Apart, Fenced):
+                return batch_loading.load_batch(c, self._actor, files, self._months, self._wanted)
+        except (batch_loading.NotBatchable, Fenced):
             return None
 
-    def older(self, claim: Claim) -> Older:
+    def older_versions(self, claim: Claim) -> OlderVersions:
         place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
         with self._transaction() as c:
             unloaded = run(c, "unloaded_versions", **place, size=claim.size).all()
             before = run(c, "predecessor", **place).mappings().first()
-        waiting = tuple(Unloaded(row.id, row.size, bytes(row.sha256)) for row in unloaded)
-        return Older(waiting, None if before is None else view_of(before))
+        waiting = tuple(UnloadedVersion(row.id, row.size, bytes(row.sha256)) for row in unloaded)
+        return OlderVersions(waiting, None if before is None else view_of(before))
 
-    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
+    def unpack(self, claim: Claim, members: Sequence[Arrival], plan: Unpack) -> list[Registration]:
         with self._transaction() as c:
-            return archives.unpack(c, self._who, claim, members, how)
+            return archives.unpack(c, self._actor, claim, members, plan)
 
     def announced(self, file_id: int) -> list[Announced]:
         with self._statement() as c:
@@ -85,10 +85,10 @@ class Loader(Segments):
             rows = run(c, "segments_before", **place).all()
         return [segment_of(row) for row in reversed(rows)]
 
-    def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
+    def rows_in_other_parts(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
         import pyarrow as pa
 
-        from sensorflow.core.readings import BESIDE, NS, Span
+        from sensorflow.core.readings import NS, OTHER_PARTS, Span
 
         span = Span().over(ts.cast(NS))
         facts: dict[str, Any] = {"root": part.root, "id": file_id, "ts": ts.to_pylist()}
@@ -99,4 +99,4 @@ class Loader(Segments):
             rows = [dict(row) for row in run(c, query, **facts).mappings()]
         for row in rows:
             row["dedupe_key"] = row["dedupe_key"].bytes
-        return pa.RecordBatch.from_pylist(rows, schema=BESIDE)
+        return pa.RecordBatch.from_pylist(rows, schema=OTHER_PARTS)

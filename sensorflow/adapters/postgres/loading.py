@@ -13,12 +13,12 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.adapters.postgres import reversal, versions
-from sensorflow.adapters.postgres.contest import Contest, contest_of
-from sensorflow.adapters.postgres.copy import Difference, Loader
+from sensorflow.adapters.postgres.copy import CopyLoader, DifferenceLoader
 from sensorflow.adapters.postgres.history import add_event
-from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
+from sensorflow.adapters.postgres.ownership import OwnershipResolver, ownership_resolver
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.events import FileEvent
@@ -35,33 +35,33 @@ from sensorflow.ports.loading import Keyed, Load, Loaded
 
 def load(
     c: sa.Connection,
-    who: str,
+    actor: str,
     claim: Claim,
     batches: Iterable[Keyed],
     load: Load,
     closing: Callable[[], Load] | None,
     months: Months,
-    wanted: Wanted,
+    wanted: ExpectedIndexMode,
 ) -> Loaded:
     """See `ports.loading.Loader.load`. Runs in the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
-    rivals = contest_of(c, claim, load)
-    _alone(c, claim, rivals)
+    rivals = ownership_resolver(c, claim, load)
+    _evict_and_hold_rivals(c, claim, rivals)
     superseded: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
-        superseded = versions.supersede(c, who, claim)
-    removed = versions.removed(claim.source, superseded)
-    kind = Difference if claim.again else Loader
-    loader: Loader | Difference = kind(c, claim.file_id, removed, wanted.deferred)
+        superseded = versions.supersede(c, actor, claim)
+    removed = versions.deleted_rows(claim.source, superseded)
+    kind = DifferenceLoader if claim.again else CopyLoader
+    loader: CopyLoader | DifferenceLoader = kind(c, claim.file_id, removed, wanted.deferred)
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
-    crash.point(crash.Point.COPIED)
+    failpoints.hit(failpoints.Failpoint.COPIED)
     if closing is not None:  # the time spent on making the batches belongs to other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
-    others = versions.settle(c, who, claim, load, superseded, outside, rivals)
+    others = versions.apply_replacements(c, actor, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
     stated = loader.inserted.rows + lost
     _require_parts(claim, offered - stated)
@@ -72,14 +72,14 @@ def load(
         replaced=lost,
     )
     _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
-    if isinstance(loader, Difference) and loader.removed:
-        why = "which states fewer readings after a replay"
-        reversal.return_replaced(c, who, claim.file_id, why)
-    note = loader.note if isinstance(loader, Difference) else ""
+    if isinstance(loader, DifferenceLoader) and loader.removed:
+        reason = "which states fewer readings after a replay"
+        reversal.return_replaced(c, actor, claim.file_id, reason)
+    note = loader.note if isinstance(loader, DifferenceLoader) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
-    _tell(c, who, claim, (*load.reports, done))
+    _add_stage_events(c, actor, claim, (*load.reports, done))
     merged = load.on_change is OnChange.MERGE and claim.part is None
-    kept = versions.kept(c, claim) if merged else None
+    kept = versions.newest_retained(c, claim) if merged else None
     others = others or lost > 0
     return Loaded(counts, loader.touched, others, rivals.rows_taken, kept, load.remarks)
 
@@ -93,7 +93,7 @@ def _require_parts(claim: Claim, repeats: int) -> None:
         )
 
 
-def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
+def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipResolver) -> None:
     """End the session of a worker that was stopped or disconnected while it loaded this same file.
 
     That session cannot commit, because its token is outdated. But until it ends, it holds the keys of its
@@ -103,7 +103,7 @@ def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
     if not claim.fresh:
         for row in run(c, "evict", name=name, id=claim.file_id, token=claim.token).all():
             _require_ended(claim, row)
-    rivals.hold(name)
+    rivals.lock_name(name)
 
 
 def _require_ended(claim: Claim, row: Any) -> None:
@@ -116,8 +116,8 @@ def _require_ended(claim: Claim, row: Any) -> None:
 
 
 def _insert(
-    loader: Loader | Difference,
-    rivals: Contest | None,
+    loader: CopyLoader | DifferenceLoader,
+    rivals: OwnershipResolver | None,
     batches: Iterable[Keyed],
     months: Months,
     made: NewMonths,
@@ -140,7 +140,7 @@ def _insert(
         rows += len(silver)
         if rivals is not None:
             taken, offered = rivals.rows_taken, silver
-            silver, keys = rivals.decide(silver, keys)
+            silver, keys = rivals.resolve(silver, keys)
             if rivals.rows_taken > taken:
                 loader.touch(offered, here)
             if not len(silver):
@@ -162,7 +162,7 @@ def _finish(
     checksum: int,
     span: Span,
     load: Load,
-    wanted: Wanted,
+    wanted: ExpectedIndexMode,
 ) -> None:
     facts = {
         **count_values(counts),
@@ -189,19 +189,21 @@ def _finish(
         raise
 
 
-def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, ...]) -> None:
+def _add_stage_events(
+    c: sa.Connection, actor: str, claim: Claim, reports: tuple[StageReport, ...]
+) -> None:
     for report in reports:
         last = report.stage is Stage.LOAD
         add_event(
             c,
-            who,
+            actor,
             claim.file_id,
             FileEvent.LOADED if last else FileEvent.STAGE_DONE,
             report.stage,
             from_state="running" if last else None,
             to_state="loaded" if last else None,
             attempt=claim.attempt,
-            **report.told,
+            **report.event_facts,
         )
 
 

@@ -7,43 +7,48 @@ from collections.abc import Callable, Sequence
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.ports.maintenance import Expirable, Expired, Leftover, Undone
+from sensorflow.ports.maintenance import Expirable, Expired, Garbage, Undone
 
 
 class Maintenance(Transactions):
     """See `ports.maintenance.Maintenance`."""
 
-    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
-        facts = {"name": f"{step} begun", "owner": self._who, "every": every, "early": early}
+    def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
+        facts = {
+            "name": f"{step} begun",
+            "owner": self._actor,
+            "every": interval_seconds,
+            "early": early,
+        }
         with self._statement() as c:
             return run(c, "take_turn", **facts).scalar() is not None
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:
-            return reversal.replay(c, self._who, file_id, profile, None)
+            return reversal.replay(c, self._actor, file_id, profile, None)
 
-    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
+    def undo(self, file_id: int, reason: str, also_undone: Sequence[int] = ()) -> Undone | None:
         with self._transaction() as c:
-            return reversal.undo(c, self._who, file_id, why, along)
+            return reversal.undo(c, self._actor, file_id, reason, also_undone)
 
-    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+    def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
         after, done = 0, 0
         while done < limit:
             with self._transaction() as c:
-                found = retention.tidy_one(c, remove, after)
+                found = retention.collect_one(c, remove, after)
             if found is None:
                 break
             after, done = found, done + 1
         return done
 
-    def collect_again(self, file_id: int) -> None:
+    def mark_garbage(self, file_id: int) -> None:
         with self._statement() as c:
             run(c, "collect_again", id=file_id)
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         with self._transaction() as c:
-            return retention.expire(c, self._who, source, layer, age, limit)
+            return retention.expire(c, self._actor, source, layer, age, limit)
 
-    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+    def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
             return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())

@@ -19,7 +19,7 @@ from alembic.util.exc import CommandError
 import sensorflow
 from sensorflow import settings as settings_
 from sensorflow.adapters.postgres.connect import engine_of, translated
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.errors import Code, Transient, UsageError
 
 
 def folder() -> Path:
@@ -41,7 +41,7 @@ def url_of_settings() -> str:
     """Return the URL from the settings file or the environment, for the plain ``alembic`` command."""
     found = settings_.load(settings_.find(Path.cwd()), os.environ).database
     if found is None:
-        raise Misuse(
+        raise UsageError(
             "alembic: no database_url is set; set SENSORFLOW_DATABASE_URL, "
             "or use `sensorflow db upgrade`, which starts the embedded PostgreSQL",
             Code.SETTINGS,
@@ -65,14 +65,14 @@ def upgrade(url: str, revision: str = "head") -> None:
             command.upgrade(config(url), revision)
 
     try:
-        patiently(once)
+        with_lock_retries(once)
     except CommandError as error:
         if (at := current(url)) is None or is_known(at):
             raise
-        raise Misuse(f"schema {at}, wanted {head()}: {advice(at)}", Code.SCHEMA) from error
+        raise UsageError(f"schema {at}, wanted {head()}: {advice(at)}", Code.SCHEMA) from error
 
 
-def patiently(work: Callable[[], None]) -> None:
+def with_lock_retries(work: Callable[[], None]) -> None:
     """Run `work`, and retry while it fails only because of a lock that others hold."""
     for attempt in range(TRIES):
         try:

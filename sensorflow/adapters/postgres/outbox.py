@@ -7,77 +7,79 @@ from contextlib import AbstractContextManager
 
 from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.adapters.postgres.rows import waiting_of
+from sensorflow.adapters.postgres.rows import outbox_entry_of
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.arrival import Lane, Waiting
-from sensorflow.core.heartbeat import LIVE
+from sensorflow.core.arrival import Lane, OutboxEntry
+from sensorflow.core.heartbeat import ALIVE_SECONDS
 from sensorflow.ports.outbox import (
-    HIDDEN,
-    HIDDEN_AFTER,
-    PUBLISHING,
-    UNSHARED,
+    HIDDEN_AFTER_PERIODS,
+    HIDDEN_FILES,
+    NO_IN_FLIGHT_LIMITS,
+    PUBLISHER_LEASE_SECONDS,
     WORK_BYTES,
-    WORK_MOST,
-    Pace,
-    Share,
-    Swept,
+    WORK_MAX_BYTES,
+    InFlightLimits,
+    Reconciled,
+    Throughput,
 )
 
 A_TURN = 25
 """Minimum number of files of a source to examine, however many sources wait."""
 SECONDS, EVENTS = 5.0, 2_000
 """Maximum range over which throughput is measured."""
-_WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MOST}
+_WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MAX_BYTES}
 
 
 class Outbox(Transactions):
     """See `ports.outbox.Outbox`."""
 
-    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
-        return publishing(self._statement, self._who, lease)
+    def publisher_lease(
+        self, lease: float = PUBLISHER_LEASE_SECONDS
+    ) -> AbstractContextManager[Callable[[], bool]]:
+        return publishing(self._statement, self._actor, lease)
 
-    def due(
+    def pending(
         self,
         limit: int,
         max_in_flight: int,
         backfill_in_flight: int | None = None,
-        share: Share = UNSHARED,
-    ) -> list[Waiting]:
+        in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
+    ) -> list[OutboxEntry]:
         room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        facts = {**vars(share), **_WORK, "a_turn": A_TURN}
+        facts = {**vars(in_flight), **_WORK, "a_turn": A_TURN}
         facts |= {"limit": limit, "max_in_flight": max_in_flight}
         with self._statement() as c:
             rows = run(c, "due", **facts, lane=Lane.LIVE, live=True, room=max_in_flight).all()
             if not rows:  # an old file never delays a live one
                 rows = run(c, "due", **facts, lane=Lane.BACKFILL, live=False, room=room).all()
-        return [waiting_of(row) for row in rows]
+        return [outbox_entry_of(row) for row in rows]
 
-    def pace(self) -> Pace:
+    def throughput(self) -> Throughput:
         with self._statement() as c:
-            facts = {"live": LIVE, "seconds": SECONDS, "events": EVENTS}
+            facts = {"live": ALIVE_SECONDS, "seconds": SECONDS, "events": EVENTS}
             row = run(c, "pace", **facts, **_WORK).one()
-        return Pace(row.work or 0.0, row.children)
+        return Throughput(row.work or 0.0, row.children)
 
     def unfinished(self, lane: Lane) -> int:
         with self._transaction() as c:
             return int(run(c, "unfinished", lane=lane).scalar_one())
 
-    def published(self, sent: list[Waiting]) -> None:
+    def mark_sent(self, sent: list[OutboxEntry]) -> None:
         ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
         carriers = [w.sent_with for w in sent]
         with self._statement() as c:
-            run(c, "published", ids=ids, tokens=tokens, carriers=carriers, who=self._who)
+            run(c, "published", ids=ids, tokens=tokens, carriers=carriers, who=self._actor)
 
-    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
+    def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
         with self._transaction() as c:
-            expired = int(run(c, "expire", grace=grace, who=self._who).scalar_one())
+            expired = int(run(c, "expire", grace=grace, who=self._actor).scalar_one())
         with self._transaction() as c:
             waiting = int(run(c, "waiting_messages").scalar_one())
             lost = waiting - (depth or 0)
             if lost == 0:
-                return Swept(expired, 0)
+                return Reconciled(expired, 0)
             if lost < 0:
-                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
-            facts = {"stale_after": stale_after, "lost": lost, "who": self._who}
+                stale_after, lost = stale_after * HIDDEN_AFTER_PERIODS, HIDDEN_FILES
+            facts = {"stale_after": stale_after, "lost": lost, "who": self._actor}
             stale = run(c, "stale", **facts).scalar_one()
-        return Swept(expired, int(stale))
+        return Reconciled(expired, int(stale))

@@ -43,7 +43,7 @@ def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
     return connection.info.backend_pid != pid
 
 
-def is_said(text: str) -> bool:
+def is_pooler_error(text: str) -> bool:
     """Whether the text is an error of a pooler that is not in session mode."""
     return _SAID.search(text) is not None
 
@@ -70,21 +70,21 @@ def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
     for _ in range(TRIES):
         before = _pid(connection)
         try:
-            with _another(connection) as other:
+            with _second_session(connection) as other:
                 taken = _pid(other)
                 after = _pid(connection)
         except psycopg.Error as error:
-            return not is_said(str(error))
+            return not is_pooler_error(str(error))
         if taken == before or after != before:
             return False
     return True
 
 
 @contextmanager
-def _another(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+def _second_session(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
     info = connection.info
     other = psycopg.connect(info.dsn, password=info.password, connect_timeout=5)
-    alarm = threading.Timer(PATIENCE, _hang_up, (other,))
+    alarm = threading.Timer(PATIENCE, _close_session, (other,))
     alarm.start()
     try:
         yield other
@@ -93,7 +93,7 @@ def _another(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection
         other.close()
 
 
-def _hang_up(connection: psycopg.Connection[Any]) -> None:
+def _close_session(connection: psycopg.Connection[Any]) -> None:
     """Close the session, so that pending requests fail."""
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)

@@ -22,9 +22,9 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 
 
 @contextmanager
-def publishing(statement: Statement, who: str, lease: float) -> Iterator[Callable[[], bool]]:
-    """See `ports.outbox.Outbox.publishing`. statement: provides a connection for one statement."""
-    held = _Lease(statement, who, lease)
+def publishing(statement: Statement, actor: str, lease: float) -> Iterator[Callable[[], bool]]:
+    """See `ports.outbox.Outbox.publisher_lease`. statement: provides a connection for one statement."""
+    held = _Lease(statement, actor, lease)
     held.take()
     try:
         yield held.is_mine
@@ -34,9 +34,9 @@ def publishing(statement: Statement, who: str, lease: float) -> Iterator[Callabl
 
 
 class _Lease:
-    def __init__(self, statement: Statement, who: str, lease: float) -> None:
+    def __init__(self, statement: Statement, actor: str, lease: float) -> None:
         self._statement, self._lease = statement, lease
-        self._who = {"owner": who, "process": f"{process()} {secrets.token_hex(4)}"}
+        self._actor = {"owner": actor, "process": f"{process()} {secrets.token_hex(4)}"}
         self._token: int | None = None
         self._renew_at = 0.0
 
@@ -50,7 +50,7 @@ class _Lease:
     def _take(self, ended: str) -> bool:
         at = time.monotonic()
         with self._statement() as c:
-            given = {"name": NAME, "lease": self._lease, "ended": ended, **self._who}
+            given = {"name": NAME, "lease": self._lease, "ended": ended, **self._actor}
             self._token = run(c, "take_lease", **given).scalar()
         self._renew_at = at + self._lease / 3
         return self._token is not None

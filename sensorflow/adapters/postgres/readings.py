@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from psycopg.pq.abc import PGresult
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
-from sensorflow.adapters.postgres.copied import since_1970
+from sensorflow.adapters.postgres.copy_out import since_1970
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.readings import READING
 

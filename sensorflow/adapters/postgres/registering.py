@@ -25,22 +25,22 @@ _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 def register_all(
     c: sa.Connection,
-    who: str,
+    actor: str,
     arrivals: Sequence[Arrival],
     on_change: OnChange,
     name_matters: bool,
 ) -> list[Registration]:
     """Register a group of arrivals. Call after `hold_source`."""
-    known = _add_many(c, who, arrivals, on_change, name_matters)
+    known = _add_many(c, actor, arrivals, on_change, name_matters)
     return [
-        known.get(place) or _register(c, who, arrival, on_change, name_matters)
+        known.get(place) or _register(c, actor, arrival, on_change, name_matters)
         for place, arrival in enumerate(arrivals, 1)
     ]
 
 
 def _add_many(
     c: sa.Connection,
-    who: str,
+    actor: str,
     arrivals: Sequence[Arrival],
     on_change: OnChange,
     name_matters: bool,
@@ -50,7 +50,7 @@ def _add_many(
     source = arrivals[0].source
     facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
     columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
-    given = {"source": source, "who": who, "on_change": str(on_change)}
+    given = {"source": source, "who": actor, "on_change": str(on_change)}
     rows = run(c, "add_plain", **given, **columns).all()
     done = {row.place: Registration(row.id, 1, Kind.NEW) for row in rows}
     if name_matters or len(arrivals) - len(done) < ALIASES:
@@ -63,7 +63,7 @@ def _add_many(
 
 
 def _register(
-    c: sa.Connection, who: str, arrival: Arrival, on_change: OnChange, name_matters: bool
+    c: sa.Connection, actor: str, arrival: Arrival, on_change: OnChange, name_matters: bool
 ) -> Registration:
     place = {"source": arrival.source, "key": arrival.key}
     sha = arrival.landed.sha256
@@ -73,11 +73,11 @@ def _register(
     name = name_of(c, arrival.source, arrival.key)
     known = {"source": arrival.source, "name": name or arrival.key}
     if on_change is OnChange.MERGE:
-        _own(c, who, arrival, name)
-    twin = run(c, "twin", **known, sha256=sha, name_matters=name_matters).first()
-    kind = Kind.NEW if twin is None else Kind.ALIAS
-    row = twin or _add(c, who, arrival, on_change, name)
-    if twin is not None:
+        _promote_alias(c, actor, arrival, name)
+    duplicate = run(c, "twin", **known, sha256=sha, name_matters=name_matters).first()
+    kind = Kind.NEW if duplicate is None else Kind.ALIAS
+    row = duplicate or _add(c, actor, arrival, on_change, name)
+    if duplicate is not None:
         run(c, "landed_again", id=row.id)
     run(
         c,
@@ -92,21 +92,21 @@ def _register(
     return Registration(row.id, row.version, kind)
 
 
-def _own(c: sa.Connection, who: str, arrival: Arrival, name: bytes | None) -> None:
+def _promote_alias(c: sa.Connection, actor: str, arrival: Arrival, name: bytes | None) -> None:
     """Give an alias content of its own: the content that it had becomes an earlier version."""
     known = {"source": arrival.source, "name": name or arrival.key}
     row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
     if row is None:
         return
     named = {"key": row.key, "key_text": row.key_text, "name": row.name}
-    heir = run(c, "take_over", id=row.id, **named).scalar_one()
-    run(c, "move_alias", id=row.id, heir=heir, name=known["name"])
-    why = f"the name was an alias of file {row.id}, and has content of its own now"
-    add_event(c, who, heir, FileEvent.REGISTERED, Stage.VALIDATE, why=why)
+    promoted = run(c, "take_over", id=row.id, **named).scalar_one()
+    run(c, "move_alias", id=row.id, heir=promoted, name=known["name"])
+    reason = f"the name was an alias of file {row.id}, and has content of its own now"
+    add_event(c, actor, promoted, FileEvent.REGISTERED, Stage.VALIDATE, why=reason)
 
 
 def _add(
-    c: sa.Connection, who: str, arrival: Arrival, on_change: OnChange, name: bytes | None
+    c: sa.Connection, actor: str, arrival: Arrival, on_change: OnChange, name: bytes | None
 ) -> Any:
     facts = {**facts_of(arrival), "name": name}
     del facts["fingerprint"]
@@ -120,7 +120,7 @@ def _add(
         refusal=REMEDY[Code.VERSION_REFUSED],
         **facts,
     ).one()
-    add_event(c, who, row.id, FileEvent.REGISTERED, row.stage)
+    add_event(c, actor, row.id, FileEvent.REGISTERED, row.stage)
     return row
 
 

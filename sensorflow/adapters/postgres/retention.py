@@ -14,25 +14,25 @@ from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
 from sensorflow.core.touched import Touched
-from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Leftover
+from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS, Expirable, Expired, Garbage
 
 
-def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
+def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int) -> int | None:
     """Collect the garbage of the next file past id `after`; its row is locked until the transaction ends.
 
     Returns None also while a backup copies the disk: garbage is collected after that.
     """
     if not run(c, "may_remove").scalar_one():
         return None
-    row = run(c, "untidy", after=after, again=COLLECT_AGAIN).first()
+    row = run(c, "untidy", after=after, again=RECOLLECT_AFTER_SECONDS).first()
     if row is None:
         return None
-    remove(_leftover(c, row))
-    run(c, "tidied", id=row.id, again=COLLECT_AGAIN)
+    remove(_garbage_of(c, row))
+    run(c, "tidied", id=row.id, again=RECOLLECT_AFTER_SECONDS)
     return int(row.id)
 
 
-def _leftover(c: sa.Connection, row: Any) -> Leftover:
+def _garbage_of(c: sa.Connection, row: Any) -> Garbage:
     free = None
     if Expirable.LANDING in row.expired:
         # no registration can rely on the object until it is removed
@@ -40,8 +40,8 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
         free = run(c, "unneeded_landing", landing=row.landing).scalar()
     changed = row.state == State.LOADED and row.rows_replaced > 0
     if changed:
-        from sensorflow.adapters.postgres.contest import holds_of  # needs Arrow
-    return Leftover(
+        from sensorflow.adapters.postgres.ownership import owned_rows_lookup  # needs Arrow
+    return Garbage(
         file_id=row.id,
         source=row.source,
         version=row.version,
@@ -52,12 +52,12 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
         landing=free,
         counts=counts_of(row._mapping),
         identity=identity_of_row(row.identity) or "",
-        holds=holds_of(c, row) if changed else None,
+        holds=owned_rows_lookup(c, row) if changed else None,
     )
 
 
 def expire(
-    c: sa.Connection, who: str, source: str, layer: Expirable, age: float, limit: int
+    c: sa.Connection, actor: str, source: str, layer: Expirable, age: float, limit: int
 ) -> Expired:
     facts: dict[str, Any] = {"source": source, "layer": str(layer), "age": age, "limit": limit}
     if layer is Expirable.ROWS:
@@ -69,5 +69,5 @@ def expire(
         if layer is Expirable.ROWS and row.ts_min is not None:
             run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
             touched = touched.over(row.ts_min, row.ts_max)
-        add_event(c, who, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
+        add_event(c, actor, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
     return Expired(len(rows), touched)

@@ -17,10 +17,10 @@ from sensorflow.ports.maintenance import Undone
 
 def replay(
     c: sa.Connection,
-    who: str,
+    actor: str,
     file_id: int,
     profile: str | None,
-    why: str | None,
+    reason: str | None,
     also_superseded: bool = False,
 ) -> bool:
     facts = {"profile": profile, "also_superseded": also_superseded}
@@ -29,12 +29,12 @@ def replay(
         return False
     steps = {"from_state": row.state_before, "to_state": "pending"}
     by = f"by profile {profile}" if profile else None
-    add_event(c, who, file_id, FileEvent.REPLAYED, Stage.VALIDATE, **steps, why=why or by)
+    add_event(c, actor, file_id, FileEvent.REPLAYED, Stage.VALIDATE, **steps, why=reason or by)
     return True
 
 
 def undo(
-    c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
+    c: sa.Connection, actor: str, file_id: int, reason: str, along: Sequence[int] = ()
 ) -> Undone | None:
     place = run(c, "place_of", id=file_id).first()
     if place is None:
@@ -51,30 +51,30 @@ def undo(
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
         if rows:
             touched = touched.over(row.ts_min, row.ts_max)
-        _return_shared(c, who, row, span, along)
+        _return_shared(c, actor, row, span, along)
     steps = {"from_state": row.state_before, "to_state": "undone"}
-    add_event(c, who, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=why)
-    return_replaced(c, who, file_id, "which held readings of it, was undone", along)
+    add_event(c, actor, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=reason)
+    return_replaced(c, actor, file_id, "which held readings of it, was undone", along)
     run(c, "forget_replacements", ids=[file_id])
     return Undone(rows, touched)
 
 
 def _return_shared(
-    c: sa.Connection, who: str, row: Any, span: dict[str, Any], along: Sequence[int]
+    c: sa.Connection, actor: str, row: Any, span: dict[str, Any], along: Sequence[int]
 ) -> None:
     """Replay the files that left out readings because this file had them."""
     facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
     for other in run(c, "sharers", **facts, **span).scalars().all():
-        why = f"file {row.id}, which held readings of it, was undone"
-        replay(c, who, other, None, why)
+        reason = f"file {row.id}, which held readings of it, was undone"
+        replay(c, actor, other, None, reason)
 
 
 def return_replaced(
-    c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
+    c: sa.Connection, actor: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> None:
     """Replay the files whose readings this file had replaced, so that they own them again."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
-        if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):
+        if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):
             facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}
-            add_event(c, who, row.file_id, FileEvent.NOT_RETURNED, Stage.LOAD, **facts)
+            add_event(c, actor, row.file_id, FileEvent.NOT_RETURNED, Stage.LOAD, **facts)

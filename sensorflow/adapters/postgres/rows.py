@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.arrival import Arrival, Lane, OutboxEntry, printable
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports.audit import Book
+from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.claims import Claim, Claimed, Progress
 from sensorflow.ports.files import Counts, FileView
 
@@ -146,8 +146,8 @@ def part_of(row: sa.RowMapping) -> Part | None:
     )
 
 
-def waiting_of(row: sa.Row[Any]) -> Waiting:
-    return Waiting(
+def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
+    return OutboxEntry(
         file_id=row.id,
         source=row.source,
         key=bytes(row.key),
@@ -173,8 +173,8 @@ def identity_of_row(stored: str | None) -> str | None:
     return None if stored is None else stored.replace("//", "\0")
 
 
-def book_of(row: sa.RowMapping) -> Book:
-    return Book(
+def record_of(row: sa.RowMapping) -> FileRecord:
+    return FileRecord(
         file_id=row["id"],
         source=sys.intern(row["source"]),
         key=bytes(row["key"]),

@@ -69,7 +69,7 @@ def fault_of(cause: BaseException | None) -> Transient | None:
 
 def _code(cause: psycopg.Error) -> Code | None:
     state = cause.sqlstate
-    if pooler.is_said(str(cause)):
+    if pooler.is_pooler_error(str(cause)):
         return Code.POOLER
     if state is None:
         if not isinstance(cause, _AWAY):

@@ -13,13 +13,13 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 class Transactions:
     """Thread-safe. Create one in each process, after any fork.
 
-    who: the actor under which this process writes history.
+    actor: the actor under which this process writes history.
     """
 
-    def __init__(self, url: str, who: str, pool: int = 2) -> None:
+    def __init__(self, url: str, actor: str, pool: int = 2) -> None:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2)
         self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._who = who
+        self._actor = actor
 
     def close(self) -> None:
         self._engine.dispose()

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import reversal
-from sensorflow.adapters.postgres.contest import Contest
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.ownership import OwnershipResolver
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
 from sensorflow.core.events import FileEvent
@@ -20,7 +20,7 @@ from sensorflow.ports.files import FileView
 from sensorflow.ports.loading import Load
 
 
-def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
+def supersede(c: sa.Connection, actor: str, claim: Claim) -> list[Any]:
     """Delete the rows of all older versions, before those of the new one are inserted."""
     place = {"source": claim.source, "name": claim.known_as}
     replaced = run(c, "older_versions", **place, version=claim.version).all()
@@ -30,7 +30,7 @@ def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
     return list(replaced)
 
 
-def removed(source: str, superseded: Sequence[Any]) -> Touched:
+def deleted_rows(source: str, superseded: Sequence[Any]) -> Touched:
     """Return which rows `supersede` has deleted."""
     touched = Touched(source)
     for old in superseded:
@@ -39,14 +39,14 @@ def removed(source: str, superseded: Sequence[Any]) -> Touched:
     return touched
 
 
-def settle(
+def apply_replacements(
     c: sa.Connection,
-    who: str,
+    actor: str,
     claim: Claim,
     load: Load,
     superseded: Sequence[Any],
     outside: str,
-    rivals: Contest,
+    rivals: OwnershipResolver,
 ) -> bool:
     """Update the row counts of files whose rows were deleted or replaced. Returns whether there are any.
 
@@ -56,36 +56,36 @@ def settle(
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
     if superseded or covered or rivals.taken or rivals.lost:
         run(c, "lock_source", source=claim.source)
-    _tell(c, who, claim, [*superseded, *covered], outside)
+    _add_superseded_events(c, actor, claim, [*superseded, *covered], outside)
     if superseded:
         run(c, "forget_replacements", ids=[old.id for old in superseded])
-        _reevaluate(c, who, [old.id for old in superseded], claim.known_as)
+        _reevaluate(c, actor, [old.id for old in superseded], claim.known_as)
     stale = [old.id for old in (*superseded, *covered) if old.state_before != State.UNDONE]
-    stale += _keep_accounts(c, who, claim, rivals, [old.id for old in covered])
-    _promote(c, who, claim, stale)
+    stale += _record_replacements(c, actor, claim, rivals, [old.id for old in covered])
+    _promote(c, actor, claim, stale)
     return bool(superseded or covered or rivals.taken)
 
 
-def _tell(
-    c: sa.Connection, who: str, claim: Claim, superseded: Iterable[Any], outside: str
+def _add_superseded_events(
+    c: sa.Connection, actor: str, claim: Claim, superseded: Iterable[Any], outside: str
 ) -> None:
-    why = f"by version {claim.version}, file {claim.file_id}"
+    reason = f"by version {claim.version}, file {claim.file_id}"
     for old in superseded:
         add_event(
             c,
-            who,
+            actor,
             old.id,
             FileEvent.SUPERSEDED,
             old.stage,
             from_state=old.state_before,
             to_state="superseded",
             attempt=old.attempts,
-            why=f"{why}; {outside}" if outside else why,
+            why=f"{reason}; {outside}" if outside else reason,
         )
 
 
-def _keep_accounts(
-    c: sa.Connection, who: str, claim: Claim, rivals: Contest, covered: list[int]
+def _record_replacements(
+    c: sa.Connection, actor: str, claim: Claim, rivals: OwnershipResolver, covered: list[int]
 ) -> list[int]:
     """Record what was replaced, and by which file. Returns the files that no longer hold all of their
     readings.
@@ -111,33 +111,33 @@ def _keep_accounts(
         checksums=[found.checksum for _, found in taken],
     ).all()
     for old in changed:
-        why = f"by version {claim.version}, file {me}"
+        reason = f"by version {claim.version}, file {me}"
         add_event(
             c,
-            who,
+            actor,
             old.id,
             FileEvent.REPLACED,
             old.stage,
             attempt=old.attempts,
             rows=old.rows,
-            why=why,
+            why=reason,
         )
     stale = [old.id for old in changed if bytes(old.sha256) != claim.sha256]
     holders = list(rivals.lost)
     if holders and run(c, "other_content", ids=holders, sha256=claim.sha256).scalar():
         stale.append(me)
-    _reevaluate(c, who, stale, claim.known_as)
+    _reevaluate(c, actor, stale, claim.known_as)
     return stale
 
 
-def _reevaluate(c: sa.Connection, who: str, by: list[int], name: bytes) -> None:
+def _reevaluate(c: sa.Connection, actor: str, by: list[int], name: bytes) -> None:
     """Replay files under other names whose readings these files held and no longer hold."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
-        why = f"file {row.by_file}, which held readings of it, was replaced"
-        reversal.replay(c, who, row.file_id, row.wanted_profile, why)
+        reason = f"file {row.by_file}, which held readings of it, was replaced"
+        reversal.replay(c, actor, row.file_id, row.wanted_profile, reason)
 
 
-def kept(c: sa.Connection, claim: Claim) -> FileView | None:
+def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
     """Return the newest older version that still holds readings."""
     if claim.version == 1:
         return None
@@ -146,14 +146,14 @@ def kept(c: sa.Connection, claim: Claim) -> FileView | None:
     return None if row is None else view_of(row)
 
 
-def _promote(c: sa.Connection, who: str, claim: Claim, stale: list[int]) -> None:
+def _promote(c: sa.Connection, actor: str, claim: Claim, stale: list[int]) -> None:
     """Promote aliases of files whose readings no longer exist to files of their own."""
     for old in stale:
         alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:
             continue
         named = {"key": alias.key, "name": alias.name}
-        heir = run(c, "take_over", id=old, key_text=alias.key_text, **named).scalar_one()
-        run(c, "move_aliases", id=old, heir=heir, **named)
-        why = f"file {old} had the same bytes and was superseded"
-        add_event(c, who, heir, FileEvent.REGISTERED, Stage.VALIDATE, why=why)
+        promoted = run(c, "take_over", id=old, key_text=alias.key_text, **named).scalar_one()
+        run(c, "move_aliases", id=old, heir=promoted, **named)
+        reason = f"file {old} had the same bytes and was superseded"
+        add_event(c, actor, promoted, FileEvent.REGISTERED, Stage.VALIDATE, why=reason)

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from sensorflow.adapters.queues import rabbitmq, redis
 from sensorflow.adapters.queues import tls as secure
-from sensorflow.core.arrival import Lane, Waiting, event, printable
+from sensorflow.core.arrival import Lane, OutboxEntry, message_of, printable
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.queue import Message
@@ -136,12 +136,12 @@ def _arguments(task: str) -> dict[str, Any]:
     return arguments
 
 
-def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
+def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
     """Return the displayed arguments of a task, and its queue if that is not the task's own."""
     along = f" others={others}" if others else ""
-    shown = f"source={waiting.source} file={printable(waiting.key)}{along} stage={task}"
+    shown = f"source={entry.source} file={printable(entry.key)}{along} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
-    if waiting.lane is Lane.BACKFILL:
+    if entry.lane is Lane.BACKFILL:
         options |= dict.fromkeys(("queue", "routing_key"), task_name(Lane.BACKFILL))
     return options
 
@@ -169,7 +169,7 @@ class CeleryPublisher:
 
     def _send(self, message: Message) -> None:
         first, *others = message.files
-        body = event(first, self._bucket, others)
+        body = message_of(first, self._bucket, others)
         with self._errors():
             if self._producer is None:
                 self._connection = self._app.connection_for_write()
@@ -184,8 +184,8 @@ class CeleryPublisher:
                 stages = WORK[WORK.index(message.only) :]
                 chain(self._signature(s, first, body) for s in stages).apply_async(**options)
 
-    def _signature(self, task: str, waiting: Waiting, message: dict[str, Any]) -> Any:
-        given = _options(task, waiting)
+    def _signature(self, task: str, entry: OutboxEntry, message: dict[str, Any]) -> Any:
+        given = _options(task, entry)
         return self._app.signature(task_name(task), (message,), immutable=True, **given)
 
     @contextmanager
@@ -195,7 +195,7 @@ class CeleryPublisher:
                 yield
             except (BrokerError, KombuError, AMQPError, OSError, *self._driver_errors()) as error:
                 self._drop()
-                reason = secure.why(error, bool(self._app.conf.broker_use_ssl))
+                reason = secure.reason(error, bool(self._app.conf.broker_use_ssl))
                 raise Transient(Code.BROKER, reason) from error
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
@@ -221,13 +221,13 @@ class CeleryPublisher:
             self._app.connection_for_write() as connection,
             connection.channel() as channel,
         ):
-            waiting = 0
+            entry = 0
             for queue in self._app.conf.task_queues:
                 bound = queue(channel)
                 bound.declare()
                 if queue.name != task_name(SWEEP):
-                    waiting += bound.queue_declare().message_count
-            return waiting
+                    entry += bound.queue_declare().message_count
+            return entry
 
     def close(self) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as Late
 
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, UsageError
 from sensorflow.telemetry import Event, emit
 
 READ = 1.0
@@ -134,7 +134,7 @@ class Transport(redis.Transport):  # type: ignore[misc]
     def _deliver(self, message: Any, queue: str) -> None:
         try:
             _check(message)
-        except Misuse as error:
+        except UsageError as error:
             refuse(queue, error.message)
         else:
             super()._deliver(message, queue)
@@ -148,7 +148,7 @@ def _check(envelope: Any) -> None:
     properties = _dict(_dict(envelope, "envelope").get("properties"), "properties")
     info = _dict(properties.get("delivery_info"), "delivery_info")
     if "compression" in _dict(envelope.get("headers", {}), "headers"):
-        raise Misuse("an envelope has a compressed body, which is not supported", Code.MESSAGE)
+        raise UsageError("an envelope has a compressed body, which is not supported", Code.MESSAGE)
     _text(properties.get("delivery_tag") or None, "delivery_tag")
     for name in ("exchange", "routing_key"):
         _text(info.get(name), name)
@@ -158,18 +158,18 @@ def _check(envelope: Any) -> None:
             virtual.Channel, envelope["body"], properties.get("body_encoding")
         )
     except Exception as error:
-        raise Misuse("the body of an envelope cannot be decoded", Code.MESSAGE) from error
+        raise UsageError("the body of an envelope cannot be decoded", Code.MESSAGE) from error
 
 
 def _dict(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misuse(f"an envelope whose {name} is not an object", Code.MESSAGE)
+        raise UsageError(f"an envelope whose {name} is not an object", Code.MESSAGE)
     return value
 
 
 def _text(value: Any, name: str) -> None:
     if not isinstance(value, str):
-        raise Misuse(f"an envelope whose {name} is not a text", Code.MESSAGE)
+        raise UsageError(f"an envelope whose {name} is not a text", Code.MESSAGE)
 
 
 def refuse(queue: str, reason: str) -> None:

@@ -31,7 +31,7 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
     }
 
 
-def why(error: BaseException, secure: bool) -> str:
+def reason(error: BaseException, secure: bool) -> str:
     """Return one line that explains the error. Drivers wrap TLS errors, so the causes are searched."""
     seen: BaseException | None = error
     while seen is not None:

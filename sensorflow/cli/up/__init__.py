@@ -17,9 +17,9 @@ from sensorflow.cli.show import line
 from sensorflow.cli.up.edits import Edits
 from sensorflow.cli.up.live import live, welcome
 from sensorflow.cli.up.stack import Stack, require_sources
-from sensorflow.embedded.where import Where
+from sensorflow.embedded.log_target import LogTarget
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -34,12 +34,12 @@ def up(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
     logs: Annotated[
-        Where,
+        LogTarget,
         typer.Option(help="Log destination: data/logs, this stdout, or the systemd journal."),
-    ] = Where.FILES,
+    ] = LogTarget.FILES,
 ) -> None:
     """Run PostgreSQL, Valkey, daemon, workers, beat and Flower on this host. Ctrl-C stops all."""
-    from sensorflow import bootstrap, steady
+    from sensorflow import bootstrap, lossy_stream
     from sensorflow.embedded import state
     from sensorflow.folders import require_data
     from sensorflow.service.notify import notify
@@ -49,17 +49,21 @@ def up(
     require_sources(settings)
     require_data(settings)
     if reset and settings.database_url is not None:
-        raise Misuse(
+        raise UsageError(
             "--reset removes landed files, but the ledger in database_url still refers to them: "
             "empty that database yourself, then remove the data folder"
         )
     if reset and (zone := settings.storage.elsewhere()) is not None:
-        raise Misuse(
+        raise UsageError(
             f"--reset empties only the data folder, but {zone} is elsewhere: its old files would conflict "
             "with new ones. Empty it yourself, then remove the data folder"
         )
-    steady.streams()
-    with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
+    lossy_stream.install()
+    with (
+        state.held(settings.data_folder) as place,
+        _record_signals() as stopped,
+        ExitStack() as stack,
+    ):
         if reset:
             _reset(settings, place, yes)
         edits = Edits(find(here()), settings)
@@ -74,7 +78,7 @@ def up(
 
 
 @contextmanager
-def _stopping() -> Iterator[list[int]]:
+def _record_signals() -> Iterator[list[int]]:
     """Yields a list that collects the signals to stop."""
     seen: list[int] = []
 
@@ -92,7 +96,7 @@ def _stopping() -> Iterator[list[int]]:
 def _reset(settings: Settings, place: Path, yes: bool) -> None:
     data = settings.data_folder
     if not yes and not typer.confirm(f"Remove all data in {data} and {place}?"):
-        raise Misuse("not confirmed: nothing was removed")
+        raise UsageError("not confirmed: nothing was removed")
     for folder in (*place.iterdir(), *(data.iterdir() if data.is_dir() else ())):
         if folder.name == "lock" or folder == place:
             continue

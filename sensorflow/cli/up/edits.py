@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow.cli.show import line
 from sensorflow.cli.up.stack import Stack
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Transient, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -52,7 +52,7 @@ class Edits:
         try:
             running.apply()
         except Exception as error:  # noqa: BLE001 - no edit ends what runs
-            known = isinstance(error, Misuse | Transient)
+            known = isinstance(error, UsageError | Transient)
             what = " ".join(str(error).split())[:300]
             reason = str(error) if known else f"{type(error).__name__}: {what}"
             if reason != self._refused:

@@ -12,8 +12,8 @@ from sensorflow.cli.up.stack import Stack, report
 from sensorflow.errors import Transient
 
 if TYPE_CHECKING:
-    from sensorflow.cli.ready import News
-    from sensorflow.embedded.state import Running
+    from sensorflow.cli.ready import ReadinessReport
+    from sensorflow.embedded.state import RunningStack
     from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
@@ -23,16 +23,16 @@ STARTING = 30.0
 """Seconds after the start before missing heartbeats are reported."""
 
 
-def _news(running: Stack) -> News:
+def _readiness(running: Stack) -> ReadinessReport:
     from sensorflow import bootstrap
-    from sensorflow.cli.ready import News
+    from sensorflow.cli.ready import ReadinessReport
 
     settings = running.settings
     folders = (settings.data_folder, running.place)
-    return News(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
+    return ReadinessReport(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
 
 
-def welcome(settings: Settings, running: Running) -> None:
+def welcome(settings: Settings, running: RunningStack) -> None:
     for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     _flower(settings, running)
@@ -42,7 +42,7 @@ def welcome(settings: Settings, running: Running) -> None:
     sys.stdout.flush()
 
 
-def _flower(settings: Settings, running: Running) -> None:
+def _flower(settings: Settings, running: RunningStack) -> None:
     from sensorflow import bootstrap
     from sensorflow.plugins import scheme
 
@@ -62,14 +62,14 @@ def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console, news = Console(), _news(running)
+    console, news = Console(), _readiness(running)
     if not console.is_terminal:
         while not stopped:
             report(*news.lines())
             running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                news = _news(running)
+                news = _readiness(running)
             time.sleep(0.2)
         return
     view = _View(running)
@@ -79,7 +79,7 @@ def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
             running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                view, news = _View(running), _news(running)
+                view, news = _View(running), _readiness(running)
             screen.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
@@ -121,7 +121,7 @@ class _View:
         from sensorflow.adapters.host import has_ended
         from sensorflow.core.health import health, summary
 
-        down = [p.name for p in self._supervisor.all if not p.alive]
+        down = [p.name for p in self._supervisor.all if not p.is_alive]
         if down:
             return f"restarting: {', '.join(down)}"
         if time.monotonic() - self._began < STARTING:

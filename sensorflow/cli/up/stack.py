@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli.show import line
-from sensorflow.embedded.where import Where
+from sensorflow.embedded.log_target import LogTarget
 from sensorflow.environment import folder as here
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
-    from sensorflow.embedded.state import Running
+    from sensorflow.embedded.state import RunningStack
     from sensorflow.embedded.valkey import Valkey
     from sensorflow.settings import Settings
 
 
 def require_sources(settings: Settings) -> None:
-    """Raises Misuse if there is no source or a folder is unusable."""
+    """Raises UsageError if there is no source or a folder is unusable."""
     from sensorflow.folders import require_folders
 
     require_folders(settings)
     if not settings.sources:
-        raise Misuse(
+        raise UsageError(
             "sensorflow.toml has no [sources.NAME] table: nothing to watch; "
             "add one with `sensorflow sources add`"
         )
@@ -38,7 +38,7 @@ class Stack:
     """The running servers and the fleet, which uses the newest settings that could be applied."""
 
     def __init__(
-        self, settings: Settings, place: Path, stack: ExitStack, logs: Where = Where.FILES
+        self, settings: Settings, place: Path, stack: ExitStack, logs: LogTarget = LogTarget.FILES
     ) -> None:
         from sensorflow.embedded import state
         from sensorflow.embedded.logs import Rotation
@@ -62,7 +62,7 @@ class Stack:
         state.announce(place, self.running)
 
     def apply(self) -> None:
-        """Apply the current sensorflow.toml, all or nothing. Raises Misuse or Transient."""
+        """Apply the current sensorflow.toml, all or nothing. Raises UsageError or Transient."""
         copy = _copied(self.place, self._generation + 1, self._path)
         before, self._copy = self._copy, copy
         try:
@@ -79,7 +79,7 @@ class Stack:
 
         try:
             return copied(self._path) == self._copy.read_text("utf-8")
-        except (Misuse, OSError):
+        except (UsageError, OSError):
             return False
 
     def _apply(self, copy: Path) -> None:
@@ -89,7 +89,7 @@ class Stack:
         settings = bootstrap.settings(copy=copy)
         require_sources(settings)
         if settings.data_folder != self.settings.data_folder:
-            raise Misuse(
+            raise UsageError(
                 f"data = {str(settings.data)!r} is a new data folder: restart `sensorflow up`"
             )
         before = self.running
@@ -116,10 +116,10 @@ class Stack:
             self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
             state.announce(self.place, self.running)
 
-    def _servers(self, settings: Settings) -> Running:
+    def _servers(self, settings: Settings) -> RunningStack:
         """Start the embedded servers that are needed and not running, and upgrade the schema."""
-        from sensorflow.adapters.postgres import inspect, migrate, settle
-        from sensorflow.embedded.state import Running
+        from sensorflow.adapters.postgres import index_mode, inspect, migrate
+        from sensorflow.embedded.state import RunningStack
 
         database = settings.database or self._embedded_postgres().url
         given = settings.database_url
@@ -127,11 +127,11 @@ class Stack:
         broker = settings.broker_url
         inspect.require_sessions(database)
         migrate.upgrade(database)
-        if told := settle.settle(database, settings.deferred):
+        if told := index_mode.set_index_mode(database, settings.deferred):
             line(told)
         url = broker.get_secret_value() if broker else self._embedded_valkey().url
         digest = settings.digest(plain, url)
-        return Running(
+        return RunningStack(
             pid=os.getpid(), database_url=plain, broker_url=url, digest=digest, logs=self._logs
         )
 
@@ -141,7 +141,7 @@ class Stack:
         if self._postgres is None:
             server = Postgres(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
-            self._stack.callback(server.process.end, 60.0)
+            self._stack.callback(server.process.terminate, 60.0)
             report(server.former, server.moved)
             server.start()
             self._postgres = server
@@ -153,7 +153,7 @@ class Stack:
         if self._valkey is None:
             server = Valkey(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
-            self._stack.callback(server.process.end, 30.0)
+            self._stack.callback(server.process.terminate, 30.0)
             report(server.former, server.moved)
             server.start()
             report(server.damage)
@@ -197,7 +197,7 @@ def report(*lines: str) -> None:
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
     """Write a private copy of sensorflow.toml and its profile files, which may contain passwords. Raises
-    Misuse."""
+    UsageError."""
     from sensorflow.embedded.state import write_secret
     from sensorflow.settings import copied
 

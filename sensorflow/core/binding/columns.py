@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from sensorflow.core.binding import astray
+from sensorflow.core.binding import unbound
+from sensorflow.core.binding.binding import Extract, Text
 from sensorflow.core.binding.fields import Field, find
-from sensorflow.core.binding.layout import Cut, Text
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.binding.tags import tagged
 from sensorflow.core.names import composed
 from sensorflow.core.patterns import LINES, search
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.errors import Code, Permanent
 
 
@@ -22,7 +22,7 @@ class Columns:
     file's name or path, so that the result is valid for this file only."""
 
     def __init__(
-        self, profile: Profile, place: Place, fields: Sequence[Field], preamble: str
+        self, profile: Profile, place: FilePath, fields: Sequence[Field], preamble: str
     ) -> None:
         self.profile, self.place = profile, place
         self.fields, self.preamble = fields, preamble
@@ -49,52 +49,52 @@ class Columns:
             Code.COLUMN_MISSING,
             f"column {reference!r} is not in the header; found: {names or 'none'}",
             column=reference,
-            do=astray.advice(reference, [f.name for f in self.fields][:1000], self.profile),
+            do=unbound.advice(reference, [f.name for f in self.fields][:1000], self.profile),
         )
 
-    def is_titled(self, origin: Origin) -> bool:
+    def is_titled(self, source: TextSource) -> bool:
         """Return whether a part of the time comes from a group of the pattern for measured columns'
         titles."""
-        if not self.profile.each or origin.template is None:
+        if not self.profile.each or source.template is None:
             return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
         groups -= {found.name for found in self.fields}
         groups |= {g for each in self.profile.each for g in re.compile(each.match).groupindex}
-        return any(name in groups for name in TEMPLATE.findall(origin.template))
+        return any(name in groups for name in TEMPLATE.findall(source.template))
 
-    def text(self, origin: Origin | None) -> Text:
-        if origin is None:
+    def text(self, source: TextSource | None) -> Text:
+        if source is None:
             return Text()
-        if origin.column is not None:
-            place = self.column(origin.column)
-            plain = origin.match is None and origin.default is None
-            part = place if plain else Cut(place, origin.match, origin.default)
-            return Text((part, *self._tags(origin)))
-        if origin.constant is not None:
-            return Text((origin.constant,))
-        if origin.template is not None:
-            return self.template(origin.template, {})
-        return text_of(self._searched(origin))
+        if source.column is not None:
+            place = self.column(source.column)
+            plain = source.match is None and source.default is None
+            part = place if plain else Extract(place, source.match, source.default)
+            return Text((part, *self._tags(source)))
+        if source.constant is not None:
+            return Text((source.constant,))
+        if source.template is not None:
+            return self.template(source.template, {})
+        return text_of(self._searched(source))
 
-    def _tags(self, origin: Origin) -> Iterable[str | Cut]:
+    def _tags(self, source: TextSource) -> Iterable[str | Extract]:
         """Return the tags sorted by title, so that a series keeps its name when columns are reordered."""
-        for place, title in tagged(origin, self.profile, self.fields, self.matching):
+        for place, title in tagged(source, self.profile, self.fields, self.matching):
             yield f",{title}="
-            yield Cut(place, default="")
+            yield Extract(place, default="")
 
-    def _searched(self, origin: Origin) -> str | None:
+    def _searched(self, source: TextSource) -> str | None:
         """Return the first group of the origin's pattern in the text that it is searched in."""
         for pattern, text in (
-            (_composed(origin.file_name), composed(self.place.file_name)),
-            (_composed(origin.path), composed(self.place.path)),
-            (origin.preamble, self.preamble),
-            (origin.header, self.header),
+            (_composed(source.file_name), composed(self.place.file_name)),
+            (_composed(source.path), composed(self.place.path)),
+            (source.preamble, self.preamble),
+            (source.header, self.header),
         ):
             if pattern is not None:
-                self.placed |= origin.file_name is not None or origin.path is not None
+                self.placed |= source.file_name is not None or source.path is not None
                 match = search(pattern, text, LINES)
                 if match is None or not match[1]:
-                    (where,) = origin.model_dump(exclude_none=True)
+                    (where,) = source.model_dump(exclude_none=True)
                     what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
                     do = "correct the pattern in the profile, then replay"
                     if where in ("file_name", "path"):
@@ -105,7 +105,7 @@ class Columns:
 
     def template(self, template: str, known: Mapping[str, str]) -> Text:
         """Resolve each {name} in a template: a group of the title's pattern, a capture or a column."""
-        parts: list[str | int | Cut] = []
+        parts: list[str | int | Extract] = []
         for index, piece in enumerate(TEMPLATE.split(template)):
             if index % 2 == 0:
                 parts += [piece] if piece else []

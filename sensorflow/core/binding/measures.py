@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sensorflow.core.binding.binding import Extract, Grade, Measure, Text
 from sensorflow.core.binding.columns import Columns, text_of
 from sensorflow.core.binding.fields import find
-from sensorflow.core.binding.layout import Cut, Grade, Measure, Text
 from sensorflow.core.binding.notes import Notes
 from sensorflow.core.numbers import Style
 from sensorflow.core.patterns import search
@@ -118,10 +118,10 @@ class Measures:
         times: tuple[Text, ...] = ()
         if self.titled and self.profile.time is not None:
             times = tuple(
-                self.columns.template(origin.template or "", known)
-                if self.columns.is_titled(origin)
-                else self.columns.text(origin)
-                for origin in self.profile.time.origins
+                self.columns.template(source.template or "", known)
+                if self.columns.is_titled(source)
+                else self.columns.text(source)
+                for source in self.profile.time.origins
             )
         made = self._measure(
             place,
@@ -158,7 +158,7 @@ class Measures:
             cell.angle,
         )
         if style.clean is not None and "unit" in re.compile(style.clean).groupindex:
-            unit = Text((Cut(place, style.clean, group="unit", otherwise=unit),))
+            unit = Text((Extract(place, style.clean, group="unit", otherwise=unit),))
         half = self.columns.column(cell.hemisphere) if cell.hemisphere is not None else None
         name = self.columns.fields[place].name
         return Measure(place, name, kind, unit, sensor, style, grade, hemisphere=half)

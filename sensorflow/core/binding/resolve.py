@@ -5,47 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sensorflow.core.binding.binding import Binding
+from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.binding.clocks import clock_of
 from sensorflow.core.binding.columns import Columns
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.fields import Field
-from sensorflow.core.binding.layout import Layout
-from sensorflow.core.binding.layouts import Layouts
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.binding.measures import Measures
 from sensorflow.core.binding.notes import Notes
-from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.times.clock import Order
 
-Resolve = Callable[[Sequence[Field], str], Layout]
+Resolve = Callable[[Sequence[Field], str], Binding]
 """(columns, text before the header) -> binding. Raises Permanent if the profile cannot be applied."""
 
 
-def resolver(profile: Profile, place: Place, drift: Drift, layouts: Layouts) -> Resolve:
+def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingCache) -> Resolve:
     """Return the function that resolves bindings for every part of one file. It carries the clock's state
     from one part to the next."""
     order = Order()
 
-    def resolve(fields: Sequence[Field], preamble: str) -> Layout:
+    def resolve(fields: Sequence[Field], preamble: str) -> Binding:
         asked = (drift, fields, preamble)
-        if (known := layouts.of(profile, asked)) is not None:
+        if (known := bindings.of(profile, asked)) is not None:
             return known
         columns = Columns(profile, place, fields, preamble)
-        found = _layout(columns, Notes(drift), order)
+        found = _binding(columns, Notes(drift), order)
         ordered = profile.time is not None and profile.time.ambiguous == "order"
         if not (ordered or columns.placed):  # also valid for other files
-            layouts.keep(profile, asked, found)
+            bindings.keep(profile, asked, found)
         return found
 
     return resolve
 
 
-def _layout(columns: Columns, notes: Notes, order: Order) -> Layout:
+def _binding(columns: Columns, notes: Notes, order: Order) -> Binding:
     profile, time = columns.profile, columns.profile.time
     assert time is not None
-    titled = any(columns.is_titled(origin) for origin in time.origins)
-    untitled = [origin for origin in time.origins if not columns.is_titled(origin)]
-    parts = tuple(columns.text(origin) for origin in untitled)
+    titled = any(columns.is_titled(source) for source in time.origins)
+    untitled = [source for source in time.origins if not columns.is_titled(source)]
+    parts = tuple(columns.text(source) for source in untitled)
     columns.header = " ".join(columns.fields[c].name for part in parts for c in part.columns)
     zone = columns.text(time.zone)
     dst = columns.column(time.dst.column) if time.dst is not None else None
@@ -54,7 +54,7 @@ def _layout(columns: Columns, notes: Notes, order: Order) -> Layout:
     if not measures:
         raise columns.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
     where = tuple((columns.column(name), texts) for name, texts in profile.where.items())
-    made = Layout(
+    made = Binding(
         tuple(f.name for f in columns.fields),
         () if titled else parts,
         time.format,

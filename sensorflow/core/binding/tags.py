@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.origin import Origin
+from sensorflow.core.profile.text_source import TextSource
 
 
 class Titled(Protocol):
@@ -16,18 +16,18 @@ class Titled(Protocol):
 
 
 def tagged(
-    origin: Origin,
+    source: TextSource,
     profile: Profile,
     fields: Sequence[Titled],
     matching: Callable[[str], Iterable[int]],
 ) -> list[tuple[int, str]]:
     """Return (index, title) of an origin's tag columns, by title: those that its pattern matches and that
     the profile uses for nothing else. matching: returns the columns of a name."""
-    if origin.tags is None:
+    if source.tags is None:
         return []
     used = {i for name in _named(profile) for i in matching(name)}
     found = [(i, f.name) for i, f in enumerate(fields) if f.name and i not in used]
-    return sorted(((i, t) for i, t in found if search(origin.tags, t)), key=lambda tag: tag[1])
+    return sorted(((i, t) for i, t in found if search(source.tags, t)), key=lambda tag: tag[1])
 
 
 def _named(profile: Profile) -> Iterable[str]:

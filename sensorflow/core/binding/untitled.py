@@ -17,11 +17,11 @@ HINT = "; name it by its position in the profile or in its ignore list, or set t
 def notes(chunk: Chunk) -> tuple[str, ...]:
     """Return the drift in the rows of a chunk. Raises Permanent DRIFT if the source quarantines new
     columns."""
-    layout = chunk.layout
+    binding = chunk.binding
     found = tuple(
-        f'column "#{i + 1}" without a title' for i in layout.untitled if _filled(chunk.columns[i])
+        f'column "#{i + 1}" without a title' for i in binding.untitled if _filled(chunk.columns[i])
     )
-    if found and layout.strict:
+    if found and binding.strict:
         raise Permanent(Code.DRIFT, found[0] + HINT)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 from sensorflow.core.exchange import csvw, frictionless
 from sensorflow.core.exchange.described import Described
 from sensorflow.core.exchange.proposed import Imported, proposed
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 __all__ = ["Imported", "imported"]
 
@@ -17,18 +17,20 @@ def imported(document: Any, table: str | None = None) -> Imported:
 
     table: selects one of several, by a resource's name or path, or by a table's url.
 
-    Raises Misuse for a document of another kind.
+    Raises UsageError for a document of another kind.
     """
     try:
         return proposed(_described(document, table))
     except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
         what = "a part of it does not have the type that the standard requires"
-        raise Misuse(f"{what}: {error}") from error
+        raise UsageError(f"{what}: {error}") from error
 
 
 def _described(document: Any, table: str | None) -> Described:
     if not isinstance(document, dict):
-        raise Misuse("not a JSON object: expected a Table Schema, a Data Package or CSVW metadata")
+        raise UsageError(
+            "not a JSON object: expected a Table Schema, a Data Package or CSVW metadata"
+        )
     resources = document.get("resources")
     if isinstance(resources, list):
         return frictionless.resource(chosen(resources, table, ("name", "path")))
@@ -42,7 +44,7 @@ def _described(document: Any, table: str | None) -> Described:
     if "schema" in document or "fields" in document:
         schema = document if "fields" in document else None
         return frictionless.resource({"schema": schema} if schema else document)
-    raise Misuse(
+    raise UsageError(
         "it has neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW)"
     )
 
@@ -56,6 +58,6 @@ def chosen(given: list[Any], named: str | None, keys: tuple[str, ...]) -> dict[s
         return found[0]
     many = "no table" if named is None else f"no table {named!r}"
     many = f"{len(found)} tables" if found else many
-    raise Misuse(
+    raise UsageError(
         f"it has {many}; select one with --table: {', '.join(filter(None, names)) or 'none'}"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensorflow.core.exchange import datepatterns
 from sensorflow.core.exchange.described import Described, Field, Kind, measured, texts, unit
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 _INTEGERS = (
     *("integer", "long", "int", "short", "byte", "nonNegativeInteger", "positiveInteger"),
@@ -28,13 +28,13 @@ _NO_RULE = "rules have no such check"
 
 
 def table(given: dict[str, Any]) -> Described:
-    """Read the description of a CSVW table. Raises Misuse if it has no columns."""
+    """Read the description of a CSVW table. Raises UsageError if it has no columns."""
     schema = given.get("tableSchema", given)
     if isinstance(schema, str):
-        raise Misuse(f"its tableSchema is in another file, {schema!r}: import that file")
+        raise UsageError(f"its tableSchema is in another file, {schema!r}: import that file")
     columns = schema.get("columns") if isinstance(schema, dict) else None
     if not isinstance(columns, list) or not columns:
-        raise Misuse("the tableSchema has no list of columns")
+        raise UsageError("the tableSchema has no list of columns")
     made = Described("CSVW", settings={"format": "csv"})
     inherited = {
         k: s[k] for s in (given, schema) for k in ("null", "required", "datatype") if k in s
@@ -42,7 +42,7 @@ def table(given: dict[str, Any]) -> Described:
     named: dict[str, str] = {}
     for number, one in enumerate(columns, 1):
         if not isinstance(one, dict):
-            raise Misuse(f"column {number} of the tableSchema is not an object")
+            raise UsageError(f"column {number} of the tableSchema is not an object")
         if one.get("virtual"):
             continue
         found = _column({**inherited, **one}, number, made)
@@ -57,7 +57,7 @@ def table(given: dict[str, Any]) -> Described:
 
 def _dialect(given: Any, made: Described) -> None:
     if isinstance(given, str):
-        raise Misuse(f"its dialect is in another file, {given!r}: put it into the metadata")
+        raise UsageError(f"its dialect is in another file, {given!r}: put it into the metadata")
     dialect = given or {}
     settings = made.settings
     for theirs, ours in (

@@ -50,9 +50,9 @@ class Described:
 
     def cannot(self, where: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> None:
         """Add a line to `unsaid` for each given key. keys: key -> why a profile cannot express it."""
-        for key, why in keys.items():
+        for key, reason in keys.items():
             if given.get(key) not in (None, False, [], ""):
-                self.unsaid.append(f"{where}{key} = {given[key]!r}: {why}")
+                self.unsaid.append(f"{where}{key} = {given[key]!r}: {reason}")
 
 
 _UNIT = re.compile(r"(?:.*[/#:])?(?:unit|units|hasUnit|unitCode|unitText)", re.IGNORECASE)

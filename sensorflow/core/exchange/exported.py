@@ -9,7 +9,7 @@ from typing import Any
 from sensorflow.core.exchange import datepatterns
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.cells import Column
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 
 @dataclass
@@ -21,11 +21,11 @@ class Exported:
 
 
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
-    """Export a profile. name: the described file. Raises Misuse if the profile is not for tables."""
+    """Export a profile. name: the described file. Raises UsageError if the profile is not for tables."""
     if kind not in ("table-schema", "csvw"):
-        raise Misuse(f"--as {kind!r}: expected table-schema or csvw")
+        raise UsageError(f"--as {kind!r}: expected table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
-        raise Misuse(
+        raise UsageError(
             f"--as {kind}: it describes text tables, but the profile reads {profile.format}"
         )
     made = _Exporting(profile, kind == "csvw")

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensorflow.core.exchange.described import Described, Field, Kind, measured, texts, unit
 from sensorflow.core.times import timeformats
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 _KINDS: dict[str, Kind] = {
     "number": "number",
@@ -34,18 +34,18 @@ _CONSTRAINTS = dict.fromkeys(
 
 
 def resource(given: dict[str, Any]) -> Described:
-    """Read the description of a Data Resource. Raises Misuse if it has no fields."""
+    """Read the description of a Data Resource. Raises UsageError if it has no fields."""
     schema = given.get("schema")
     if isinstance(schema, str):
-        raise Misuse(f"its schema is in another file, {schema!r}: import that file")
+        raise UsageError(f"its schema is in another file, {schema!r}: import that file")
     fields = schema.get("fields") if isinstance(schema, dict) else None
     if not isinstance(schema, dict) or not isinstance(fields, list) or not fields:
-        raise Misuse("the schema has no list of fields")
+        raise UsageError("the schema has no list of fields")
     made = Described("Table Schema")
     _dialect(given, made)
     for number, one in enumerate(fields, 1):
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
-            raise Misuse(f"field {number} of the schema has no name")
+            raise UsageError(f"field {number} of the schema has no name")
         made.fields.append(_field(one, made))
     if missing := texts(schema.get("missingValues")):
         made.settings["missing"] = [*made.settings.get("missing", []), *missing]
@@ -62,7 +62,7 @@ def _dialect(given: dict[str, Any], made: Described) -> None:
     written = str(given.get("format") or "csv").lower()
     dialect = given.get("dialect") or {}
     if isinstance(dialect, str):
-        raise Misuse(f"its dialect is in another file, {dialect!r}: put it into the resource")
+        raise UsageError(f"its dialect is in another file, {dialect!r}: put it into the resource")
     dialect = {**dialect, **(dialect.get("csv") or {})}
     settings = made.settings
     settings["format"] = _FORMATS.get(written, written)

@@ -44,8 +44,8 @@ def proposed(given: Described) -> Imported:
         doubts.append("no column is a number: name what is measured in [columns]")
     told = {*(f.name for f in (*times, *numbers)), *_identity(given, times)}
     if rest := [f for f in given.fields if f.name not in told]:
-        why = ", ".join(dict.fromkeys(f.told or f.kind for f in rest))
-        settings.append(Line("ignore", [f.name for f in rest], f"no readings: {why}"))
+        reason = ", ".join(dict.fromkeys(f.told or f.kind for f in rest))
+        settings.append(Line("ignore", [f.name for f in rest], f"no readings: {reason}"))
     settings += _bounds(times)
     if rules := _rules(numbers, given):
         settings.append(Line("rules", rules, "constraints"))

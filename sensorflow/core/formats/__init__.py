@@ -4,7 +4,7 @@ A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. 
 seekable for formats in `SEEKING`; `resolve` returns the binding of columns. Formats in `growth.FORMATS`
 also accept `part`: the stream is a growing file up to the end of that part, and the chunks are those of the
 part. Add a format here and in `profile.formats.FORMATS`, and the conformance suites test it. Other packages
-register theirs (`profile.formats.bring`)."""
+register theirs (`profile.formats.register_external_formats`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.growth import Part
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.formats import FORMATS, Reader, others
+from sensorflow.core.profile.formats import FORMATS, Reader, external_formats
 from sensorflow.errors import DO, Code, Permanent
 
 FREE_ROWS = 1_000_000
@@ -97,6 +97,6 @@ def _chunks(
 def _reader(name: str) -> Reader:
     """Return the reader of a format. Imported on demand, because some readers are slow to import."""
     if name not in FORMATS:
-        return others().reader(name)
+        return external_formats().reader(name)
     found: Reader = importlib.import_module(f"{__name__}.{name}").chunks
     return found

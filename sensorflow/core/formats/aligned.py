@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.errors import Code, Permanent
 
 UNEQUAL = (
@@ -80,7 +80,7 @@ def _counted(index: int, role: str, profile: Profile) -> bool:
 def _named(profile: Profile) -> set[str]:
     """Return all names that occur in braces in the profile."""
     texts = [t for e in profile.each for t in (e.type, e.unit, e.sensor) if t]
-    origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
+    origins: list[TextSource | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]
     texts += [origin.template for origin in origins if origin is not None and origin.template]
     return {name for text in texts for name in TEMPLATE.findall(text)}

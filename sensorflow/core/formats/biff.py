@@ -65,10 +65,10 @@ def _records(data: bytes) -> Iterator[tuple[int, int]]:
         at += size
 
 
-def _varied(data: bytes, at: int, most: int) -> tuple[int, int]:
-    """Return a number stored in up to `most` bytes of seven bits each, and the offset of its end."""
+def _varied(data: bytes, at: int, limit: int) -> tuple[int, int]:
+    """Return a number stored in up to `limit` bytes of seven bits each, and the offset of its end."""
     number = 0
-    for i in range(most):
+    for i in range(limit):
         if at >= len(data):
             break
         byte = data[at]

@@ -182,8 +182,8 @@ class Splitting:
         if profile.widths:
             rest = text[self.slices[-1].stop :].strip()
             if rest and profile.long_rows == "reject":
-                why = f"{rest[:40]!r} follows the last of {len(self.slices)} widths"
-                return [], refuse(line, Code.COLUMN_COUNT, why)
+                reason = f"{rest[:40]!r} follows the last of {len(self.slices)} widths"
+                return [], refuse(line, Code.COLUMN_COUNT, reason)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
 

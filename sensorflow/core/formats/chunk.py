@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.binding import Binding
 from sensorflow.core.readings import REJECTS
 from sensorflow.errors import Code
 
@@ -54,7 +54,7 @@ class Chunk:
     returns the text of row i, for a reject. rejects: rows that could not be split into cells. records: the
     number of records that the rows represent, if one record yields several rows."""
 
-    layout: Layout
+    binding: Binding
     columns: Mapping[int, pa.Array]
     lines: npt.NDArray[np.int64]
     spot: Callable[[int], Spot]
@@ -68,7 +68,7 @@ class Chunk:
     @property
     def readings(self) -> int:
         """Return the maximum number of readings in its rows."""
-        return len(self) * len(self.layout.measures)
+        return len(self) * len(self.binding.measures)
 
     @property
     def rows(self) -> int:
@@ -78,30 +78,30 @@ class Chunk:
     def parts(self, readings: int) -> Iterator[Chunk]:
         """Split the chunk into chunks of at most `readings` readings, but at least one row, in the file's
         order."""
-        most = max(1, readings // max(1, len(self.layout.measures)))
-        if len(self) <= most:
+        limit = max(1, readings // max(1, len(self.binding.measures)))
+        if len(self) <= limit:
             yield self
             return
-        most = -(-len(self) // -(-len(self) // most))  # the smallest number of equal parts
+        limit = -(-len(self) // -(-len(self) // limit))  # the smallest number of equal parts
         rejects, records = self.rejects, self.records
-        for start in range(0, len(self), most):
-            lines = self.lines[start : start + most]
-            last = start + most >= len(self)
+        for start in range(0, len(self), limit):
+            lines = self.lines[start : start + limit]
+            last = start + limit >= len(self)
             here = [r for r in rejects if last or (r.line_no or 0) <= lines[-1]]
             rejects = [r for r in rejects if not last and (r.line_no or 0) > lines[-1]]
-            columns = {i: column.slice(start, most) for i, column in self.columns.items()}
-            typed = {i: cells.slice(start, most) for i, cells in self.typed.items()}
+            columns = {i: column.slice(start, limit) for i, column in self.columns.items()}
+            typed = {i: cells.slice(start, limit) for i, cells in self.typed.items()}
             spot = partial(self._spot_after, start)
-            yield Chunk(self.layout, columns, lines, spot, here, records, typed)
+            yield Chunk(self.binding, columns, lines, spot, here, records, typed)
             records = None if records is None else 0
 
     def _spot_after(self, start: int, row: int) -> Spot:
         return self.spot(start + row)
 
 
-def typed_cells(layout: Layout, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
+def typed_cells(binding: Binding, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
     """Return `Chunk.typed`, computed from the cells of each column by index."""
-    styled = {m.column for m in layout.measures if m.style.is_for_texts}
+    styled = {m.column for m in binding.measures if m.style.is_for_texts}
     return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 
 

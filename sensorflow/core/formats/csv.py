@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.binding import Binding
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.cells import Splitting, is_utf8, quotes_are_plain, refuse
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
-from sensorflow.core.formats.lines import Ahead, Block, Line, Lines
+from sensorflow.core.formats.lines import Block, Line, Lines, LookAhead
 from sensorflow.core.formats.preamble import NoHeader, Preamble
 from sensorflow.core.growth import Part
 from sensorflow.core.profile import Profile
@@ -60,7 +60,7 @@ class _Table:
 
     def __init__(self, lines: Lines, profile: Profile, resolve: Resolve) -> None:
         self.lines, self.profile, self.resolve = lines, profile, resolve
-        self.layout: Layout
+        self.binding: Binding
         self.width = self.least = 0
         self.splitting = Splitting(profile)
         self.preamble = Preamble(lines, profile, self.splitting)
@@ -83,12 +83,12 @@ class _Table:
         self.width = len(fields)
         named = [i for i, field in enumerate(fields) if field.name]
         self.least = named[-1] + 1 if named else 0
-        self.layout = self.resolve(fields, before)
+        self.binding = self.resolve(fields, before)
         self.begun = False
 
     def _data_width(self) -> int:
         """Return the number of cells in the first row."""
-        ahead = Ahead(self.lines)
+        ahead = LookAhead(self.lines)
         while (line := ahead.next()) is not None and len(ahead.taken) < FIRST:
             if self.splitting.wanted(line):
                 break
@@ -137,10 +137,10 @@ class _Table:
             return None
         kept = splitting.kept(block)
         self.begun |= bool(len(kept))
-        needed = self.layout.needed
+        needed = self.binding.needed
         if not len(kept):
             empty = {i: pa.array([], pa.string()) for i in needed}
-            return Chunk(self.layout, empty, kept, lambda _: Spot(None, ""))
+            return Chunk(self.binding, empty, kept, lambda _: Spot(None, ""))
         if (data := splitting.plain(block, kept)) is None:
             return None
         try:
@@ -157,15 +157,15 @@ class _Table:
             return Spot(block.offset + int(block.starts[at]), text_of(block.raw(at)))
 
         columns = dict(zip(needed, arrays, strict=True))
-        return Chunk(self.layout, columns, kept + block.line, spot)
+        return Chunk(self.binding, columns, kept + block.line, spot)
 
     def _slow(self) -> Chunk:
         rows: list[list[str]] = []
         spots: list[tuple[Line, str]] = []
         rejects: list[Reject] = []
-        lines, layout, needed = self.lines, self.layout, self.layout.needed
-        most = max(1, min(ROWS, CELLS // max(self.width, 1)))
-        while len(rows) + len(rejects) < most and (lines.pending or not (rows or rejects)):
+        lines, binding, needed = self.lines, self.binding, self.binding.needed
+        limit = max(1, min(ROWS, CELLS // max(self.width, 1)))
+        while len(rows) + len(rejects) < limit and (lines.pending or not (rows or rejects)):
             line = lines.next()
             if line is None:
                 break
@@ -179,7 +179,7 @@ class _Table:
                     self.open()
                 if self.ended:
                     break
-                layout, needed = self.layout, self.layout.needed
+                binding, needed = self.binding, self.binding.needed
                 continue
             if not self.splitting.wanted(line):
                 continue
@@ -198,7 +198,11 @@ class _Table:
         columns = {i: pa.array(c, pa.string()) for i, c in zip(needed, cells, strict=True)}
         numbers = np.array([line.number for line, _ in spots], np.int64)
         return Chunk(
-            layout, columns, numbers, lambda row: Spot(spots[row][0].offset, spots[row][1]), rejects
+            binding,
+            columns,
+            numbers,
+            lambda row: Spot(spots[row][0].offset, spots[row][1]),
+            rejects,
         )
 
     def _ends(self, line: Line) -> bool:

@@ -1,4 +1,4 @@
-"""The output of decoders: readings in a format's own terms, as the columns of `binding.layout.DECODED`."""
+"""The output of decoders: readings in a format's own terms, as the columns of `binding.binding.DECODED`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.binding import Binding
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot
 
 
-class Told(NamedTuple):
+class DecodedReading(NamedTuple):
     """One reading, as texts. quality: "" if it is good."""
 
     line: int
@@ -29,19 +29,19 @@ class Told(NamedTuple):
 class Readings:
     """Collects decoded readings into chunks. spots: the position of each record, by its line."""
 
-    layout: Layout
-    told: list[Told] = field(default_factory=list)
+    binding: Binding
+    told: list[DecodedReading] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     spots: dict[int, Callable[[], Spot]] = field(default_factory=dict)
     records: int = 0
 
     def chunk(self) -> Chunk:
         told, spots = self.told, self.spots
-        columns = list(zip(*told, strict=True)) or [()] * len(Told._fields)
+        columns = list(zip(*told, strict=True)) or [()] * len(DecodedReading._fields)
         arrays = {i: pa.array(c, pa.string()) for i, c in enumerate(columns[1:])}
         lines = np.array(columns[0], np.int64)
         made = Chunk(
-            self.layout,
+            self.binding,
             arrays,
             lines,
             lambda row: spots[told[row].line](),

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.binding import decoded
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
-from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.decoded import DecodedReading, Readings
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Line, Lines
 from sensorflow.core.growth import Part
@@ -65,7 +65,9 @@ def _take(line: Line, text: str, found: Readings) -> None:
         return
     found.records += 1
     found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
-    found.told += [Told(line.number, time, series, key, "", value) for key, value in fields]
+    found.told += [
+        DecodedReading(line.number, time, series, key, "", value) for key, value in fields
+    ]
 
 
 def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:

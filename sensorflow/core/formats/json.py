@@ -15,10 +15,10 @@ import ijson
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import listed
 from sensorflow.core.formats.chunk import Chunk, Number, Spot
-from sensorflow.core.formats.cut import find
 from sensorflow.core.formats.encoding import utf8
 from sensorflow.core.formats.guarded import Guarded
-from sensorflow.core.formats.keys import Members, Place, doubled, twice_in
+from sensorflow.core.formats.json_elements import find
+from sensorflow.core.formats.keys import Members, Place, duplicate_key, duplicate_key_in
 from sensorflow.core.formats.records import (
     EVERY,
     ROWS,
@@ -26,7 +26,7 @@ from sensorflow.core.formats.records import (
     Path,
     Record,
     explode,
-    hollow,
+    is_empty_record,
     path,
     raw_of,
     references,
@@ -83,7 +83,7 @@ def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
 def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
     """Return, for a document without records, whether the lists that should contain them exist."""
     listed = profile.orient == "columns"
-    return all(hollow(value, steps, listed) for value in items(stream, profile, "", 0))
+    return all(is_empty_record(value, steps, listed) for value in items(stream, profile, "", 0))
 
 
 def _spot(record: Record) -> Callable[[], Spot]:
@@ -195,10 +195,10 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
             pass
         if guarded.documents > 1:
             return None
-        if len(documents) > 1 or (key := twice_in(documents)) is not None:
+        if len(documents) > 1 or (key := duplicate_key_in(documents)) is not None:
             key = str(plain[-1]) if len(documents) > 1 else key
             do = "request the file again from its sender, and report"
-            raise Permanent(Code.UNREADABLE, f"{doubled(str(key))}: {reference}", do=do)
+            raise Permanent(Code.UNREADABLE, f"{duplicate_key(str(key))}: {reference}", do=do)
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None
     return found

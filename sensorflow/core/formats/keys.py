@@ -38,18 +38,18 @@ class Members(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-def twice_in(value: Any) -> str | None:
+def duplicate_key_in(value: Any) -> str | None:
     """Return a duplicate key of an object or of an object nested in it, or None."""
     if isinstance(value, dict):
         if (twice := getattr(value, "twice", None)) is not None:
             return str(twice)
-        return next((key for key in map(twice_in, value.values()) if key is not None), None)
+        return next((key for key in map(duplicate_key_in, value.values()) if key is not None), None)
     if isinstance(value, list):
-        return next((key for key in map(twice_in, value) if key is not None), None)
+        return next((key for key in map(duplicate_key_in, value) if key is not None), None)
     return None
 
 
-def doubled(key: str) -> str:
+def duplicate_key(key: str) -> str:
     return f"the key {key[:100]!r} stands twice in an object"
 
 
@@ -59,9 +59,9 @@ def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
-    up, most = int(match[2] or 0), sum(step == "*" for step in records)
-    if up >= max(most, 1):
-        what = f"{reference} is {up} above the last [*] of records, which has {most}"
+    up, limit = int(match[2] or 0), sum(step == "*" for step in records)
+    if up >= max(limit, 1):
+        what = f"{reference} is {up} above the last [*] of records, which has {limit}"
         raise Permanent(Code.COLUMN_MISSING, what, column=reference, do=DO)
     return match[1] == KEY, up
 

@@ -223,7 +223,7 @@ class Lines:
         return bool(self._waiting) or self._opened is not None
 
 
-class Ahead:
+class LookAhead:
     """Reads lines ahead and gives them back."""
 
     def __init__(self, lines: Lines) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Spot
-from sensorflow.core.formats.cut import Found, elements
+from sensorflow.core.formats.json_elements import Found, elements
 from sensorflow.core.formats.keys import Place
 from sensorflow.core.formats.lines import Block
 from sensorflow.core.formats.oneline import MEMBERS

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
-from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.binding import decoded
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
-from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.decoded import DecodedReading, Readings
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Line, Lines
 from sensorflow.core.profile import Profile
@@ -161,7 +161,9 @@ class _Reading:
         found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
         for index, (value, quality) in enumerate(zip(day.values, day.quality, strict=False), 1):
             at = (day.start + timedelta(minutes=index * channel.minutes)).isoformat()
-            told = Told(line.number, at, channel.nmi, channel.suffix, channel.unit, value, quality)
+            told = DecodedReading(
+                line.number, at, channel.nmi, channel.suffix, channel.unit, value, quality
+            )
             found.told.append(told)
 
 

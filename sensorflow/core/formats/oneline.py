@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sensorflow.core.formats.chunk import Number
-from sensorflow.core.formats.keys import Members, doubled
+from sensorflow.core.formats.keys import Members, duplicate_key
 from sensorflow.errors import Code
 
 
@@ -15,7 +15,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Fault(Code.MALFORMED_ROW, doubled(key))
+        raise Fault(Code.MALFORMED_ROW, duplicate_key(key))
     return found
 
 

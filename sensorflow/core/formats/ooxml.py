@@ -125,9 +125,9 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
 
 def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profile) -> None:
     held = sum(i.file_size for i in archive.infolist() if i.filename in paths.values())
-    if held > (most := int(profile.max_parts)):
+    if held > (limit := int(profile.max_parts)):
         what = f"the texts and styles of the spreadsheet have {held:,} bytes, which must fit in memory; "
-        what += f"max_parts allows {most:,}"
+        what += f"max_parts allows {limit:,}"
         do = "if the file is valid, raise max_parts, then replay"
         raise Permanent(Code.TOO_LARGE, what, do=do)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sensorflow.core.binding.binding import Binding
 from sensorflow.core.binding.fields import Field
-from sensorflow.core.binding.layout import Layout
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot
 from sensorflow.core.profile import Profile
@@ -31,14 +31,14 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         limit = profile.max_columns
         raise Permanent(Code.TOO_MANY_COLUMNS, f"{len(names):,} columns, the limit is {limit:,}")
     doubled = {name for name in names if names.count(name) > 1}
-    layout = resolve([Field(name) for name in names], "")
-    if twice := sorted({names[i] for i in layout.needed} & doubled):
+    binding = resolve([Field(name) for name in names], "")
+    if twice := sorted({names[i] for i in binding.needed} & doubled):
         raise Permanent(Code.COLUMN_MISSING, f"several columns are named {twice[0]!r}")
-    wanted = list(dict.fromkeys(names[i] for i in layout.needed))
+    wanted = list(dict.fromkeys(names[i] for i in binding.needed))
     row = 1
     try:
         for batch in batches(file, ROWS, wanted):
-            yield _chunk(flat(pa.Table.from_batches([batch])), row, layout)
+            yield _chunk(flat(pa.Table.from_batches([batch])), row, binding)
             row += len(batch)
     except MemoryError:
         raise
@@ -70,15 +70,15 @@ def flat(table: pa.Table) -> pa.Table:
     return table
 
 
-def _chunk(table: pa.Table, first: int, layout: Layout) -> Chunk:
-    columns = {i: _plain(table[layout.names[i]]) for i in layout.needed}
+def _chunk(table: pa.Table, first: int, binding: Binding) -> Chunk:
+    columns = {i: _plain(table[binding.names[i]]) for i in binding.needed}
 
     def spot(row: int) -> Spot:
-        cells = {layout.names[i]: shown(column, row) for i, column in columns.items()}
+        cells = {binding.names[i]: shown(column, row) for i, column in columns.items()}
         return Spot(None, str(cells)[:RAW_LIMIT])
 
     lines = np.arange(first, first + len(table), dtype=np.int64)
-    return Chunk(layout, columns, lines, spot)
+    return Chunk(binding, columns, lines, spot)
 
 
 def shown(column: pa.Array, row: int) -> str:

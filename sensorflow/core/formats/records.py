@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sensorflow.core.binding.binding import NOTHING
 from sensorflow.core.binding.fields import Field
-from sensorflow.core.binding.layout import NOTHING
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
 from sensorflow.core.formats.elements import Element
 from sensorflow.core.formats.keys import KEY as KEY
-from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
+from sensorflow.core.formats.keys import Place, at, duplicate_key, duplicate_key_in, level
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
@@ -61,7 +61,7 @@ class Record:
     keys: tuple[str, ...] = ()
 
 
-def hollow(value: Any, steps: Path, listed: bool = False) -> bool:
+def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
     """Return whether a path leads only to empty lists or objects. listed: to an object of empty lists.
 
     >>> hollow({"data": []}, ("data", EVERY)), hollow({"error": "none"}, ("data", EVERY))
@@ -71,8 +71,10 @@ def hollow(value: Any, steps: Path, listed: bool = False) -> bool:
     step, rest = steps[0], steps[1:]
     if step == EVERY:
         members = value.values() if isinstance(value, dict) else value
-        return isinstance(value, dict | list) and all(hollow(v, rest, listed) for v in members)
-    return isinstance(value, dict) and step in value and hollow(value[step], rest, listed)
+        return isinstance(value, dict | list) and all(
+            is_empty_record(v, rest, listed) for v in members
+        )
+    return isinstance(value, dict) and step in value and is_empty_record(value[step], rest, listed)
 
 
 def explode(
@@ -178,7 +180,7 @@ def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
 
 def references(profile: Profile) -> tuple[list[str], list[str]]:
     """Return (columns of texts, columns of values) that a profile names."""
-    origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
+    origins: list[TextSource | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.origins if profile.time else ())]
     if profile.time is not None:
         origins += [profile.time.zone, profile.time.since]
@@ -263,9 +265,9 @@ class Columns:
     def _names(self, value: Any) -> list[str]:
         """Return the paths of a record's leaves. Raises Permanent if they exceed the maximum number of
         columns."""
-        most = self.profile.max_columns
-        names = [name for name, _ in islice(flat(value), most + 1)]
-        if len(names) > most:
+        limit = self.profile.max_columns
+        names = [name for name, _ in islice(flat(value), limit + 1)]
+        if len(names) > limit:
             self.check_width(names)
         return names
 
@@ -297,15 +299,15 @@ class Columns:
         self.check_width(names)
         units = self.units(record for _, record, _ in found)
         fields = [Field(name, unit=units.get(name, "")) for name in names]
-        layout = self.resolve(fields, "") if rows else NOTHING
+        binding = self.resolve(fields, "") if rows else NOTHING
         columns = {
-            i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
+            i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in binding.needed
         }
         self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
         self.rows += len(rows)
         numbers = np.array(lines, np.int64)
-        typed = typed_cells(layout, lambda i: (row.get(names[i]) for row in rows))
-        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records, typed)
+        typed = typed_cells(binding, lambda i: (row.get(names[i]) for row in rows))
+        return Chunk(binding, columns, numbers, lambda row: spots[row](), rejects, records, typed)
 
     def check_width(self, names: Sequence[str]) -> None:
         limit = self.profile.max_columns
@@ -317,7 +319,7 @@ class Columns:
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
         if (key := _twice(record)) is not None:
-            return row, (Code.MALFORMED_ROW, doubled(key))
+            return row, (Code.MALFORMED_ROW, duplicate_key(key))
         for name, get in self.getters.items():
             value = get(record)
             row[name] = label(value) if name in self.labels else text(value)
@@ -362,7 +364,7 @@ class Columns:
 def _twice(record: Record) -> str | None:
     """Return a duplicate key of the record or of an object on the path to it, or None."""
     above = (getattr(value, "twice", None) for value in record.above)
-    return next((key for key in above if key is not None), None) or twice_in(record.value)
+    return next((key for key in above if key is not None), None) or duplicate_key_in(record.value)
 
 
 def is_unicode(found: str) -> bool:

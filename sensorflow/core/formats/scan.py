@@ -36,7 +36,7 @@ _ONES = np.uint64(0x0101010101010101)
 _TOP = np.uint64(56)
 
 
-class Odd(Exception):
+class NotUniform(Exception):
     """Raised with the lines that are irregular."""
 
     def __init__(self, lines: Bools) -> None:
@@ -102,7 +102,7 @@ class _Scanning:
         if len(places):
             lines = np.zeros(len(self.starts), np.bool_)
             lines[np.searchsorted(self.starts, places, "right") - 1] = True
-            raise Odd(lines)
+            raise NotUniform(lines)
 
     def scan(self) -> Scan:
         quotes, slashes = self.characters()

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, BinaryIO
 
-from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.binding import decoded
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Reject
-from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.decoded import DecodedReading, Readings
 from sensorflow.core.formats.json import items
 from sensorflow.core.formats.records import Record, label, raw_of
 from sensorflow.core.profile import Profile
@@ -76,7 +76,7 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
     for key, kind in (("v", name or "value"), ("s", f"{name or 'value'}.sum")):
         if key in record:
             value = _sum(base.get("bv" if key == "v" else "bs"), record[key])
-            found.told.append(Told(number, format(time, "f"), sensor, kind, unit, value))
+            found.told.append(DecodedReading(number, format(time, "f"), sensor, kind, unit, value))
 
 
 def _number(text: Any) -> Decimal:

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.binding.binding import NOTHING
 from sensorflow.core.binding.fields import Field
-from sensorflow.core.binding.layout import NOTHING
 from sensorflow.core.formats import scan as scanning
 from sensorflow.core.formats.chunk import Chunk, Number, Spot, text_of
 from sensorflow.core.formats.keys import Place
@@ -36,7 +36,7 @@ from sensorflow.core.formats.records import (
     repeated,
     text,
 )
-from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
+from sensorflow.core.formats.scan import Bools, Ints, NotUniform, Scan
 
 SHAPES = 64
 """Maximum number of shapes in the lines of a block; the parser reads blocks with more."""
@@ -84,7 +84,7 @@ class Shaped:
             return
         try:
             chunk = made(block, self.chunk(block))
-        except Odd as odd:
+        except NotUniform as odd:
             for begin, end, plain in scanning.runs(odd.lines, NEAR):
                 piece = block.between(begin, end)
                 again = self.read(piece, one_by_one, made, rounds - 1)
@@ -99,7 +99,7 @@ class Shaped:
         names = found.shapes.dictionary.to_pylist()
         codes = found.shapes.indices.to_numpy(zero_copy_only=False)
         if len(names) > SHAPES:
-            raise Odd(np.ones(len(block), np.bool_))
+            raise NotUniform(np.ones(len(block), np.bool_))
         first = {
             int(code): int(line)
             for code, line in zip(*np.unique(codes, return_index=True), strict=True)
@@ -113,7 +113,7 @@ class Shaped:
         if self.comment:
             odd |= _beginning(block, self.comment)
         if odd.any():
-            raise Odd(odd)
+            raise NotUniform(odd)
         return _Rows(self, block, found, codes, [s or Shape((), ()) for s in shapes]).chunk()
 
     def shape(self, name: bytes, found: Scan, block: Block, line: int) -> Shape | None:
@@ -265,19 +265,19 @@ class _Rows:
         named = {name: self.places(name) for name in columns.named}
         names = self.names()
         columns.check_width(names)
-        layout = columns.resolve([Field(name) for name in names], "")
-        if self.count * len(layout.needed) > CELLS:
-            raise Odd(np.ones(len(self.block), np.bool_))
-        needed = {i: named.get(names[i]) or self.places(names[i]) for i in layout.needed}
+        binding = columns.resolve([Field(name) for name in names], "")
+        if self.count * len(binding.needed) > CELLS:
+            raise NotUniform(np.ones(len(self.block), np.bool_))
+        needed = {i: named.get(names[i]) or self.places(names[i]) for i in binding.needed}
         self.check(named)
         arrays = {i: self.array(slots) for i, (slots, _) in needed.items()}
         columns.never -= {names[i] for i, a in arrays.items() if a.null_count < self.count}
         columns.rows += self.count
-        styled = {m.column for m in layout.measures if m.style.is_for_texts}
+        styled = {m.column for m in binding.measures if m.style.is_for_texts}
         typed = {i: pa.array(needed[i][1]) for i in styled}
         numbers = self.block.line + self.lines
         records = self.read if self.steps else None
-        return Chunk(layout, arrays, numbers, self.spot, [], records, typed)
+        return Chunk(binding, arrays, numbers, self.spot, [], records, typed)
 
     def names(self) -> list[str]:
         extra = dict.fromkeys(name for shape in self.shapes for row in shape.rows for name in row)
@@ -303,7 +303,7 @@ class _Rows:
         if not some.all():
             odd = np.zeros(len(self.block), np.bool_)
             odd[self.lines[~some]] = True
-            raise Odd(odd)
+            raise NotUniform(odd)
 
     def spot(self, row: int) -> Spot:
         line = int(self.lines[row])

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.binding import Binding
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import titles, workbook
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Number, Reject, Spot, typed_cells
@@ -38,11 +38,11 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     fields = titles.fields([texts(cells) for _, cells in head], profile, width)
     while fields and not fields[-1].name:
         fields.pop()
-    layout = resolve(fields, before)
+    binding = resolve(fields, before)
     rest = chain([first] if first else [], rows)
-    most = max(1, min(ROWS, (1 << 20) // max(len(fields), 1)))
-    while part := list(islice(rest, most)):
-        yield _chunk(part, layout, len(fields), profile)
+    limit = max(1, min(ROWS, (1 << 20) // max(len(fields), 1)))
+    while part := list(islice(rest, limit)):
+        yield _chunk(part, binding, len(fields), profile)
 
 
 def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
@@ -61,13 +61,13 @@ def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     """Yield the rows that are not empty, without the empty cells at their ends."""
     size = workbook.size_of(stream, profile)
-    most = profile.max_cells or CELLS + CELLS_PER_BYTE * size
+    limit = profile.max_cells or CELLS + CELLS_PER_BYTE * size
     walked = before = 0
     for number, cells in workbook.rows(stream, profile):
         walked += len(cells) + number - before - 1
         before = number
-        if walked > most:
-            what = f"more than {most:,} cells, including empty ones"
+        if walked > limit:
+            what = f"more than {limit:,} cells, including empty ones"
             raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
         if isinstance(cells[-1], str) and not (cells := _filled(cells)):
             continue
@@ -131,7 +131,7 @@ def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]
     return "\n".join(before), iter(())
 
 
-def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chunk:
+def _chunk(part: list[Row], binding: Binding, width: int, profile: Profile) -> Chunk:
     rejects: list[Reject] = []
     if max(map(len, (cells for _, cells in part))) > width or _chooses(profile):
         rows = list(_chosen(part, width, profile, rejects))
@@ -139,14 +139,14 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
         rows = part
     even = (cells[:width] + [""] * (width - len(cells)) for _, cells in rows)
     across: list[tuple[Cell, ...]] = list(zip(*even, strict=True))
-    columns = _columns(across, layout)
-    typed = typed_cells(layout, lambda i: map(_text, across[i] if across else ()))
+    columns = _columns(across, binding)
+    typed = typed_cells(binding, lambda i: map(_text, across[i] if across else ()))
     lines = np.array([number for number, _ in rows], np.int64)
 
     def spot(row: int) -> Spot:
         return Spot(None, _line(rows[row][1])[:RAW_LIMIT])
 
-    return Chunk(layout, columns, lines, spot, rejects, typed=typed)
+    return Chunk(binding, columns, lines, spot, rejects, typed=typed)
 
 
 def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
@@ -174,14 +174,14 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
     return profile.drop is not None and found_in(compiled(profile.drop), line, number)
 
 
-def _columns(across: list[tuple[Cell, ...]], layout: Layout) -> dict[int, pa.Array]:
+def _columns(across: list[tuple[Cell, ...]], binding: Binding) -> dict[int, pa.Array]:
     """Return the columns that the binding needs. A column that contains only numbers, or only dates, keeps
     its type."""
-    measured = {measure.column for measure in layout.measures} - _spoken(layout)
-    single = len(layout.time) == 1 and layout.formats == ("iso8601",)
-    dated = set(layout.time[0].columns) - _spoken(layout) if single else set[int]()
+    measured = {measure.column for measure in binding.measures} - _spoken(binding)
+    single = len(binding.time) == 1 and binding.formats == ("iso8601",)
+    dated = set(binding.time[0].columns) - _spoken(binding) if single else set[int]()
     columns: dict[int, pa.Array] = {}
-    for index in layout.needed:
+    for index in binding.needed:
         cells = across[index] if across else ()
         kinds = set(map(type, cells))
         if index in measured and kinds <= {float, str} and _is_typed(cells, kinds):
@@ -191,7 +191,7 @@ def _columns(across: list[tuple[Cell, ...]], layout: Layout) -> dict[int, pa.Arr
         else:
             found = pa.array(texts(cells), pa.string())
         columns[index] = found
-    for joined in _joined(layout):
+    for joined in _joined(binding):
         _apart(joined, across, columns)
     return columns
 
@@ -200,11 +200,11 @@ def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
     return str not in kinds or all(cell == "" for cell in cells if isinstance(cell, str))
 
 
-def _spoken(layout: Layout) -> set[int]:
+def _spoken(binding: Binding) -> set[int]:
     """Return columns whose cells are also used as texts."""
-    texts = [text for m in layout.measures for text in (m.type, m.unit, m.sensor)]
-    graded = {m.grade.column for m in layout.measures if m.grade}
-    chosen = {column for column, _ in layout.where} | set(layout.rescued)
+    texts = [text for m in binding.measures for text in (m.type, m.unit, m.sensor)]
+    graded = {m.grade.column for m in binding.measures if m.grade}
+    chosen = {column for column, _ in binding.where} | set(binding.rescued)
     return {c for text in texts for c in text.columns} | graded | chosen
 
 
@@ -214,9 +214,9 @@ def _instant(cell: Cell) -> datetime | None:
     return datetime.combine(cell, time()) if isinstance(cell, date) else None
 
 
-def _joined(layout: Layout) -> Iterator[tuple[int, ...]]:
+def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
     """Yield the groups of columns that are joined to form a time."""
-    for parts in {layout.time, *(measure.time for measure in layout.measures)}:
+    for parts in {binding.time, *(measure.time for measure in binding.measures)}:
         columns = tuple(c for part in parts for c in part.columns)
         if len(columns) > 1:
             yield columns

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorflow.errors import Code, Permanent
-from sensorflow.shown import shown
+from sensorflow.escaping import escape
 
 LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """Hexadecimal digits of a digest -> its algorithm, as hashlib names it."""
@@ -18,8 +18,8 @@ SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"
 class GateUnreadable(Exception):
     """A gate has unexpected content. `str()` is the reason, for users, with only printable characters."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(shown(why))
+    def __init__(self, reason: str) -> None:
+        super().__init__(escape(reason))
 
 
 @dataclass(frozen=True)

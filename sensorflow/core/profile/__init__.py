@@ -31,10 +31,10 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from sensorflow.core import elementpath
 from sensorflow.core.profile.cells import Cell, Column, Each, Unit
 from sensorflow.core.profile.formats import DECODED, FORMATS, Format
-from sensorflow.core.profile.origin import TEMPLATE, Origin, Text
 from sensorflow.core.profile.rules import Rule
 from sensorflow.core.profile.scalars import Instant, Names, Reference, References, Regex, Seconds
-from sensorflow.core.profile.strict import later
+from sensorflow.core.profile.strict import later_default
+from sensorflow.core.profile.text_source import TEMPLATE, Text, TextSource
 from sensorflow.core.profile.time import Time
 
 ROLES = ("name", "type", "unit", "sensor", "skip")
@@ -49,13 +49,13 @@ class Profile(Cell):
     time: Time | None = None
     sensor: Text = None
     sensor_type: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$")
-    unit: Origin = Origin(constant="")
+    unit: TextSource = TextSource(constant="")
     type: Text = None  # long
     value: str | None = None
     columns: dict[Reference, Column] = Field(default_factory=dict)  # wide
     each: tuple[Each, ...] = ()
     ignore: References = ()
-    captures: dict[str, Origin] = Field(default_factory=dict)
+    captures: dict[str, TextSource] = Field(default_factory=dict)
     units: dict[str, Unit] = Field(default_factory=dict)
     types: dict[str, str] = Field(default_factory=dict)
     rules: dict[Reference, tuple[Rule, ...]] = Field(default_factory=dict)
@@ -77,11 +77,11 @@ class Profile(Cell):
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
     # table structures that cannot be detected from the file
-    align: Literal["left", "right"] | None = later(None)
-    long_rows: Literal["reject", "ignore"] = later("reject")
-    stop_at: Regex | None = later(None)
-    checksum: Literal["nmea"] | None = later(None)
-    allow_empty: bool = later(False)
+    align: Literal["left", "right"] | None = later_default(None)
+    long_rows: Literal["reject", "ignore"] = later_default("reject")
+    stop_at: Regex | None = later_default(None)
+    checksum: Literal["nmea"] | None = later_default(None)
+    allow_empty: bool = later_default(False)
     where: dict[Reference, Names] = Field(default_factory=dict)
     fill_down: References = ()
     decimal: Literal[".", ","] = "."
@@ -92,7 +92,7 @@ class Profile(Cell):
     # documents
     records: str | None = None
     orient: Literal["records", "columns"] = "records"
-    units_at: str | None = later(None, pattern=r"^\$")  # an object: column -> unit
+    units_at: str | None = later_default(None, pattern=r"^\$")  # an object: column -> unit
     sheet: str | int = 1
     member: str = "*"
     # limits

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from sensorflow.core.profile.scalars import Grouped, Reference, References, Regex, Texts
-from sensorflow.core.profile.strict import Strict, later
+from sensorflow.core.profile.strict import Strict, later_default
 
 
 def _numbers_in(clean: str) -> int:
@@ -25,7 +25,7 @@ class Quality(Strict):
     column: Reference
     good: Texts = ("", "0")
     reject: Texts = ()
-    missing: Texts = later(())
+    missing: Texts = later_default(())
 
     @model_validator(mode="before")
     @classmethod
@@ -50,8 +50,8 @@ class Cell(Strict):
     offset: float | None = None
     quality: Quality | None = None
     # positions
-    angle: Literal["ddmm", "dms"] | None = later(None)
-    hemisphere: Reference | None = later(None)
+    angle: Literal["ddmm", "dms"] | None = later_default(None)
+    hemisphere: Reference | None = later_default(None)
 
     @model_validator(mode="after")
     def _numbered(self) -> Cell:

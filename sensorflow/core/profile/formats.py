@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator
 
-from sensorflow.core.nearest import meant
+from sensorflow.core.nearest import did_you_mean
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that define their own type, time and sensor."""
@@ -18,7 +18,7 @@ Reader = Callable[..., Iterator[Any]]
 """Bytes -> chunks: a function as described in `core.formats`."""
 
 
-class Others(Protocol):
+class ExternalFormats(Protocol):
     """Formats that other packages provide."""
 
     def names(self) -> Sequence[str]: ...
@@ -26,7 +26,7 @@ class Others(Protocol):
     def reader(self, name: str) -> Reader: ...
 
 
-class _NoOthers:
+class _NoExternalFormats:
     def names(self) -> Sequence[str]:
         return ()
 
@@ -34,16 +34,16 @@ class _NoOthers:
         raise KeyError(name)
 
 
-_others: Others = _NoOthers()
+_others: ExternalFormats = _NoExternalFormats()
 
 
-def bring(found: Others) -> None:
+def register_external_formats(found: ExternalFormats) -> None:
     """Register the lookup for external formats. The core itself does not access the disk."""
     global _others
     _others = found
 
 
-def others() -> Others:
+def external_formats() -> ExternalFormats:
     return _others
 
 
@@ -54,9 +54,9 @@ SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
 def _format(name: str) -> str:
     if name in SHEETS:
         return "xlsx"
-    if name not in FORMATS and name not in (brought := others().names()):
+    if name not in FORMATS and name not in (brought := external_formats().names()):
         known = (*FORMATS, *brought)
-        hint = meant(name, known, f"known: {', '.join(known)}")
+        hint = did_you_mean(name, known, f"known: {', '.join(known)}")
         raise ValueError(f"unknown format; {hint}")
     return name
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys. A `later` key at its default is not serialized.
+    """A frozen model that refuses unknown keys. A `later_default` key at its default is not serialized.
 
     leading: the keys that come first in lists of keys."""
 
@@ -33,7 +33,7 @@ class Strict(BaseModel):
 LATER: Any = {"later": True}
 
 
-def later(default: Any, **constraints: Any) -> Any:
+def later_default(default: Any, **constraints: Any) -> Any:
     """Return a field added after the first release. At its default it leaves the profile's hash unchanged,
     so an upgrade does not change the hash of profiles that do not use it."""
     return Field(default=default, json_schema_extra=LATER, **constraints)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sensorflow.core.profile.origin import TEMPLATE, Origin
 from sensorflow.core.profile.scalars import Grouped, Names, Reference, Seconds, Shift, Texts
-from sensorflow.core.profile.strict import Strict, later
+from sensorflow.core.profile.strict import Strict, later_default
+from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.core.times import timeformats
 from sensorflow.core.times.durations import duration
 from sensorflow.core.times.monthnames import known_locale
@@ -31,8 +31,8 @@ class Counted(Strict):
     size: a duration ("PT15M", "15m"), or the source of one. unit: the unit of a bare number, "Hz" for a
     rate."""
 
-    index: Origin
-    size: Origin
+    index: TextSource
+    size: TextSource
     unit: Literal["ns", "us", "ms", "s", "m", "min", "h", "d", "Hz"] = "s"
     first: int = Field(default=1, ge=-1_000_000, le=1_000_000)
 
@@ -69,24 +69,24 @@ class Time(Strict):
     before the zone is applied."""
 
     column: Reference | None = None
-    columns: tuple[Origin, ...] = ()
+    columns: tuple[TextSource, ...] = ()
     format: Names = ("iso8601",)
     join: str = " "
     pad: tuple[int, ...] = ()
     extract: Grouped | None = None
-    since: Origin | None = None
-    zone: Origin | None = None
+    since: TextSource | None = None
+    zone: TextSource | None = None
     zones: dict[str, str] = Field(default_factory=dict)
     ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
     nonexistent: Literal["reject", "earlier", "later"] = "reject"
     # language of names; daylight saving flag; ends of intervals; omitted digits
-    locale: Annotated[str, AfterValidator(known_locale)] | None = later(None)
-    dst: Dst | None = later(None)
-    shift: Shift = later(0.0)
-    shift_clock: Shift = later(0.0)
-    round_to: Seconds = later(0.0)
-    scientific: Literal["complete", "trimmed"] = later("complete")
-    step: Counted | None = later(None)
+    locale: Annotated[str, AfterValidator(known_locale)] | None = later_default(None)
+    dst: Dst | None = later_default(None)
+    shift: Shift = later_default(0.0)
+    shift_clock: Shift = later_default(0.0)
+    round_to: Seconds = later_default(0.0)
+    scientific: Literal["complete", "trimmed"] = later_default("complete")
+    step: Counted | None = later_default(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -116,7 +116,7 @@ class Time(Strict):
 
     @field_validator("zone")
     @classmethod
-    def _zone(cls, zone: Origin | None) -> Origin | None:
+    def _zone(cls, zone: TextSource | None) -> TextSource | None:
         if zone is not None and zone.constant is not None:
             check_zone(zone.constant)
         return zone
@@ -131,7 +131,7 @@ class Time(Strict):
 
     @field_validator("since")
     @classmethod
-    def _since(cls, since: Origin | None) -> Origin | None:
+    def _since(cls, since: TextSource | None) -> TextSource | None:
         if (
             since is not None
             and since.constant is not None
@@ -158,10 +158,12 @@ class Time(Strict):
         return self
 
     @property
-    def parts(self) -> tuple[Origin, ...]:
-        return self.columns or ((Origin(column=self.column),) if self.column is not None else ())
+    def parts(self) -> tuple[TextSource, ...]:
+        return self.columns or (
+            (TextSource(column=self.column),) if self.column is not None else ()
+        )
 
     @property
-    def origins(self) -> tuple[Origin, ...]:
+    def origins(self) -> tuple[TextSource, ...]:
         """Return `parts`, followed by the index and the size of a step."""
         return (*self.parts, self.step.index, self.step.size) if self.step else self.parts

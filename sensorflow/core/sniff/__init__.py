@@ -22,15 +22,15 @@ from sensorflow.core.sniff import (
     markup,
     networks,
     sheets,
-    what,
-    when,
+    time_columns,
+    value_columns,
 )
 from sensorflow.core.sniff.guess import Guess, Line, zoned
-from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
 from sensorflow.core.sniff.trial import Trial, tried
+from sensorflow.core.sniff.trial_checks import Look, checked_by_trial, checked_library_guess, doubts
 from sensorflow.core.times.zones import check_zone
-from sensorflow.errors import Misuse, Permanent
+from sensorflow.errors import Permanent, UsageError
 
 __all__ = ["Guess", "sniff"]
 
@@ -46,7 +46,8 @@ def sniff(
     thousand rows are read with the proposal.
 
     zone: for times without an offset; it is never guessed. name: the file's name. make: without it,
-    proposals that extend a library profile are not tested. Raises Misuse if no profile can be proposed."""
+    proposals that extend a library profile are not tested. Raises UsageError if no profile can be
+    proposed."""
     if zone is not None:
         _check(zone)
 
@@ -59,7 +60,7 @@ def sniff(
     try:
         guess = _sniff(stream, zone, name, look, make is not None)
     except Permanent as error:
-        raise Misuse(" ".join(error.message.split())) from error
+        raise UsageError(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
 
 
@@ -67,14 +68,14 @@ def _check(zone: str) -> None:
     try:
         check_zone(zone)
     except ValueError as error:
-        raise Misuse(f"--zone {zone!r}: {error}") from error
+        raise UsageError(f"--zone {zone!r}: {error}") from error
 
 
 def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_library: bool) -> Guess:
     found = _recognised(stream, name)
     if isinstance(found, Guess):
         extends = any(line.key == "extends" for line in found.settings)
-        return borne_out(found, look) if with_library or not extends else found
+        return checked_library_guess(found, look) if with_library or not extends else found
     return _best(found, zone, name, look)
 
 
@@ -104,11 +105,11 @@ def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> G
     """Return the first interpretation of the file whose preview has no problems, otherwise the one that
     loses the least."""
     found: list[tuple[Guess, Trial]] = []
-    problem: Misuse | None = None
+    problem: UsageError | None = None
     for table in (replace(each, name=name) for each in tables):
         try:
-            guess, trial = judged(_of(table, zone), table, look)
-        except Misuse as error:
+            guess, trial = checked_by_trial(_of(table, zone), table, look)
+        except UsageError as error:
             problem = problem or error
             continue
         if not doubts(guess, trial):
@@ -122,20 +123,20 @@ def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> G
 
 def _of(table: Table, zone: str | None) -> Guess:
     """Return a profile for a table of unknown kind."""
-    found = when.when(table, _prefer(zone))
+    found = time_columns.find_time_columns(table, _prefer(zone))
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
-        raise Misuse(f"no column contains readable times; found {titles}")
+        raise UsageError(f"no column contains readable times; found {titles}")
     found = fraction.refined(found, [c for c in table.columns if not c.above])
-    settings, columns, todo = what.lines(table, found)
-    time = when.lines(found)
+    settings, columns, todo = value_columns.lines(table, found)
+    time = time_columns.lines(found)
     absolute = found.read.offset
     stated = None if absolute else _zone(found, table)
     if stated is not None:
         time += [stated] if zone is None else zoned(zone, "as told")
     doubts = [found.read.doubt] if found.read.doubt else []
     if not absolute and stated is None and zone is None:
-        doubts += when.abbreviated(found)
+        doubts += time_columns.abbreviated(found)
     return Guess(
         (*_format(table), *settings),
         tuple(time),
@@ -145,10 +146,10 @@ def _of(table: Table, zone: str | None) -> Guess:
     )
 
 
-def _zone(found: when.When, table: Table) -> Line | None:
+def _zone(found: time_columns.TimeColumns, table: Table) -> Line | None:
     """Return the zone that the file states, or None."""
-    named = when.zone_of(found) or when.zone_above(table.preamble)
-    return named or (when.zone_around(table.above) if _is_xml(table) else None)
+    named = time_columns.zone_of(found) or time_columns.zone_above(table.preamble)
+    return named or (time_columns.zone_around(table.above) if _is_xml(table) else None)
 
 
 def _is_xml(table: Table) -> bool:

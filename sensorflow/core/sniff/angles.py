@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sensorflow.core.sniff import aside, numeric
+from sensorflow.core.sniff import ignored_columns, numeric
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
@@ -32,7 +32,7 @@ def found(columns: Sequence[Column]) -> dict[Column, Angle]:
         near = [c for c in lettered if abs(c.index - column.index) == 1]
         paired = any(lettered[c] != letters for c in near)
         mixed = len({t.strip()[-1] for t in column.counts} & letters) == 2
-        if paired or mixed or aside.is_place(column):
+        if paired or mixed or ignored_columns.is_place(column):
             made[column] = Angle(_kind(column))
     for column in columns:
         before = next((c for c in columns if c.index == column.index - 1), None)
@@ -57,7 +57,7 @@ def _is_half(column: Column, before: Column) -> bool:
     if not texts or not any(texts <= half for half in _HALVES):
         return False
     numbers = [numeric.POINT.fullmatch(t) for t in before.counts if not numeric.is_nothing(t)]
-    named = aside.is_place(before) or column.says(_TITLED)
+    named = ignored_columns.is_place(before) or column.says(_TITLED)
     return named and bool(numbers) and all(numbers)
 
 

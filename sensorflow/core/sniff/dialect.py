@@ -14,7 +14,7 @@ from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.header import Header
 from sensorflow.core.sniff.table import Column, Table, references
 from sensorflow.core.sniff.units import unit_like
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 NAMES = {
     "\t": "tabs",
@@ -30,12 +30,14 @@ DIGIT = r'^\s*"?\d'
 
 
 def table(text: Text) -> Table:
-    """Return the table of a text. Raises Misuse if it contains no table."""
+    """Return the table of a text. Raises UsageError if it contains no table."""
     grid = grids.found(text.text)
     if grid is None:
-        raise Misuse("no table found: no delimiter splits its lines into the same number of cells")
+        raise UsageError(
+            "no table found: no delimiter splits its lines into the same number of cells"
+        )
     if grid.width > PROBE.max_columns:
-        raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
+        raise UsageError(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
     return tabled(fixed.aligned(grid) or grid, text)
 
 
@@ -43,14 +45,14 @@ def tabled(grid: Grid, text: Text) -> Table:
     """Return the table of a grid, with the settings that make a profile read the same table."""
     above = [r for r in grid.rows[: grid.first] if r.text.strip()]
     titles, prefix = _titles(grid, above)
-    names, why = _renamed(grid, titles, prefix)
+    names, reason = _renamed(grid, titles, prefix)
     if names:
         titles, prefix = [], ""
     mark = _mark(grid, titles, prefix)
     data = [r for r in grid.rows[grid.first :] if r.text.strip()]
     data = [r for r in data if not mark or not r.text.startswith(mark)]
     data, keeping = _kept(grid, titles, data, text.complete)
-    head = _header(grid, titles, prefix, names, why, data)
+    head = _header(grid, titles, prefix, names, reason, data)
     before = [r for r in above if not titles or r.line < titles[0].line]
     width = max(grid.width, len(head.names))
     short = sum(len(r.cells) < _least(head.names) for r in data)
@@ -63,8 +65,8 @@ def tabled(grid: Grid, text: Text) -> Table:
             f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
         )
     elif short and not grid.widths:
-        why = f"{_count(short, 'row')} shorter than the header"
-        settings.append(Line("short_rows", "missing", why))
+        reason = f"{_count(short, 'row')} shorter than the header"
+        settings.append(Line("short_rows", "missing", reason))
     if numeric.decimal_comma(columns):
         settings.append(Line("decimal", ",", "as in " + _example(columns)))
     preamble = "\n".join(r.text for r in before)
@@ -178,10 +180,10 @@ def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str
 
 
 def _header(
-    grid: Grid, titles: list[Row], prefix: str, names: list[str], why: str, data: list[Row]
+    grid: Grid, titles: list[Row], prefix: str, names: list[str], reason: str, data: list[Row]
 ) -> Header:
     if names:
-        return header.named(names, why)
+        return header.named(names, reason)
     if titles:
         return Header.of([_bare(r, prefix, grid) for r in titles], grid.width)
     return header.nameless([[_at(r.cells, i) for r in data] for i in range(grid.width)])
@@ -216,8 +218,8 @@ def _kept(
         return data, []
     begin = [re.match(DIGIT, r.text) is not None for r in gone]
     if all(re.match(DIGIT, r.text) for r in kept) and not any(begin):
-        why = f"{_count(len(gone), 'line')} at the end or between rows begin differently and are not rows"
-        return kept, [Line("keep", DIGIT, why)]
+        reason = f"{_count(len(gone), 'line')} at the end or between rows look different: not rows"
+        return kept, [Line("keep", DIGIT, reason)]
     if len(blank) == len(gone):
         pattern = rf"^[\s{re.escape(grid.delimiter)}]+$"
         return kept, [Line("drop", pattern, f"{_count(len(gone), 'row')} without values")]
@@ -254,14 +256,14 @@ def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
     count, text = titles[0].line, titles[0].text
     sign = " " if grid.delimiter == "whitespace" else grid.delimiter
     words = text.split(sign)
-    why = f"{_count(count, 'line')} before the header"
+    reason = f"{_count(count, 'line')} before the header"
     for some in (1, 2, 3):
         start = sign.join(words[:some])
         pattern = "^" + re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", start)
         clear = len(start) > 2 and start.isprintable() and '"' not in start[1:-1]
         if clear and not any(re.search(pattern, r.text, re.MULTILINE) for r in before):
-            return Line("skip_until", pattern, why)
-    return Line("skip", count, why)
+            return Line("skip_until", pattern, reason)
+    return Line("skip", count, reason)
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,13 +16,13 @@ import ijson
 from sensorflow.core.formats.guarded import Guarded
 from sensorflow.core.formats.records import EVERY, Path, Record, explode
 from sensorflow.core.formats.records import path as steps_of
-from sensorflow.core.sniff import aside, leaves, numeric, times, words
+from sensorflow.core.sniff import ignored_columns, leaves, numeric, times, words
 from sensorflow.core.sniff import places as places_
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.places import Place, places
 from sensorflow.core.sniff.table import Column, Table
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 RECORDS = 5000
 """Maximum number of records that are examined."""
@@ -55,7 +55,7 @@ def parsed(text: Text) -> Documents:
         return Documents(good, True)
     values = list(_documents(text))
     if not values:
-        raise Misuse("the file begins like JSON, but is not JSON")
+        raise UsageError("the file begins like JSON, but is not JSON")
     return Documents(values, False)
 
 
@@ -86,7 +86,7 @@ def _documents(text: Text) -> Iterator[Any]:
                 builder, begun = ijson.ObjectBuilder(), False
     except (ijson.JSONError, ValueError, ArithmeticError) as error:
         if not begun or text.complete:
-            raise Misuse(f"not JSON: {' '.join(str(error).split())[:200]}") from error
+            raise UsageError(f"not JSON: {' '.join(str(error).split())[:200]}") from error
         yield _plain(builder.value)
 
 
@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
 def known(text: Text) -> Guess | None:
     """Recognize documents by members that only one source uses."""
     documents = parsed(text)
-    name, why = _kind(documents)
+    name, reason = _kind(documents)
     if not name:
         return None
     needs = (
@@ -112,7 +112,7 @@ def known(text: Text) -> Guess | None:
         if documents.lines and name == "ttn"
         else ()
     )
-    return Guess((Line("extends", name, why), *needs, *text.settings))
+    return Guess((Line("extends", name, reason), *needs, *text.settings))
 
 
 def _kind(documents: Documents) -> tuple[str, str]:
@@ -141,7 +141,7 @@ def _is_senml(record: dict[str, Any]) -> bool:
 
 def tables(text: Text) -> list[Table]:
     """Return the leaves of the records as columns, one table for each of the most likely places. Raises
-    Misuse if no records have a time."""
+    UsageError if no records have a time."""
     documents = parsed(text)
     made = [
         (worth(table, place), table, place)
@@ -150,9 +150,9 @@ def tables(text: Text) -> list[Table]:
     ]
     found = sorted((m for m in made if m[0] > 0), key=lambda m: -m[0])
     if not found:
-        raise Misuse("no list of records with a time and a number in the JSON")
-    most, first, _ = found[0]
-    alike = [m for m in found if m[0] >= 0.2 * most and m[1].rows >= 0.4 * first.rows]
+        raise UsageError("no list of records with a time and a number in the JSON")
+    limit, first, _ = found[0]
+    alike = [m for m in found if m[0] >= 0.2 * limit and m[1].rows >= 0.4 * first.rows]
     return [_besides(table, place, found) for _, table, place in alike[:PLACES]]
 
 
@@ -195,7 +195,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _is_measured(column: Column) -> bool:
     """Return whether a column may be a reading: its numbers change between groups of records."""
-    other = (words.COUNTER, words.IDENTITY, aside.PLACE, words.FLAG, words.TIME)
+    other = (words.COUNTER, words.IDENTITY, ignored_columns.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
     return number and not any(map(column.says, other)) and not is_time(column)
 

@@ -13,7 +13,7 @@ from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.places import Place, below
 from sensorflow.core.sniff.table import Column, Table
-from sensorflow.errors import Code, Misuse, Permanent
+from sensorflow.errors import Code, Permanent, UsageError
 
 RECORDS = 5000
 """Maximum number of records that are examined."""
@@ -87,7 +87,7 @@ class _Tree(Handler):
 
 
 def _tree(text: Text) -> _Tree:
-    """Parse the sample. Raises Misuse if it is not well-formed."""
+    """Parse the sample. Raises UsageError if it is not well-formed."""
     tree = _Tree()
     # the text is already decoded, whatever its declaration says
     plain = re.sub(r"^\s*<\?xml[^>]*\?>", lambda m: "\n" * m[0].count("\n"), text.text)
@@ -96,13 +96,13 @@ def _tree(text: Text) -> _Tree:
             pass
     except Permanent as error:
         if text.complete or error.code is not Code.UNREADABLE or tree.root is None:
-            raise Misuse(" ".join(error.message.split())) from error
+            raise UsageError(" ".join(error.message.split())) from error
     return tree
 
 
 def tables(text: Text) -> list[Table]:
-    """Return the tables of the most likely elements first. Raises Misuse if no elements have a time and a
-    number."""
+    """Return the tables of the most likely elements first. Raises UsageError if no elements have a time
+    and a number."""
     tree = _tree(text)
     made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
     ranked = [
@@ -112,19 +112,19 @@ def tables(text: Text) -> list[Table]:
     found = sorted((m for m in ranked if m[0] > 0), key=lambda m: -m[0])
     listed = _longest(tree)
     if listed > max(LIST, *(m[0] for m in found), 0):
-        raise Misuse(
+        raise UsageError(
             f"this XML has {listed:,} values in one text, which is not supported: export it as CSV or JSON"
         )
     if not found:
-        raise Misuse(
+        raise UsageError(
             "no elements with a time and a number that a profile could be proposed for were found in this "
             'XML; where there are some, write one: format = "xml" and records, the path to the elements '
             "that are records; docs/profiles/xml.md has examples"
         )
-    most = found[0][0]
-    alike = [m for m in found if m[0] >= 0.3 * most][:PLACES]
+    limit = found[0][0]
+    alike = [m for m in found if m[0] >= 0.3 * limit][:PLACES]
     return [
-        _besides(table, names, [m for m in found if m[0] >= 0.2 * most])
+        _besides(table, names, [m for m in found if m[0] >= 0.2 * limit])
         for _, table, names in alike
     ]
 
@@ -173,9 +173,9 @@ def _paths(tree: _Tree) -> list[Names]:
     return sorted(rough, key=lambda n: (-rough[n], len(n)))[:PATHS]
 
 
-def _too_deep(paths: Iterable[str], most: int) -> bool:
+def _too_deep(paths: Iterable[str], limit: int) -> bool:
     """Return whether an element is more likely a container than a record."""
-    return any(path.replace("['", ".").count(".") > most for path in paths if path != ".")
+    return any(path.replace("['", ".").count(".") > limit for path in paths if path != ".")
 
 
 def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -47,8 +47,8 @@ def sensor(name: str) -> tuple[Line, str]:
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
             found = re.match(pattern, bare)
             if found and _tells(found[1]):
-                why = f"the file's name without its date: {found[1]!r}"
-                return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, why), ""
+                reason = f"the file's name without its date: {found[1]!r}"
+                return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, reason), ""
         if re.search(rf"(?<!\d){date}", bare):
             return _unknown("it is a date")
     counted = re.match(r"^([A-Za-z_ -]+?)[-_ ]*\d{1,6}$", bare)
@@ -87,7 +87,7 @@ def _tells(part: str) -> bool:
     return any(not re.match(_GENERIC, w) and not re.fullmatch(r"[-_.\d]{0,2}|T", w) for w in words)
 
 
-def _unknown(why: str) -> tuple[Line, str]:
-    doubt = f"{DOUBT} 'logger' ({why}), as in sensor = {{ constant = \"roof\" }}"
-    said = f"neither a column nor the file's name contains the sensor: {why}"
+def _unknown(reason: str) -> tuple[Line, str]:
+    doubt = f"{DOUBT} 'logger' ({reason}), as in sensor = {{ constant = \"roof\" }}"
+    said = f"neither a column nor the file's name contains the sensor: {reason}"
     return Line("sensor", {"constant": "logger"}, said), doubt

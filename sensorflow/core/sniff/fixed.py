@@ -37,8 +37,8 @@ def aligned(grid: Grid) -> Grid | None:
 
 def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
     """Return whether the cells of each column look alike, and some are empty with others after them."""
-    most = max(len(r.cells) for r in data)
-    if not most - 1 <= len(widths) <= most + 1:
+    limit = max(len(r.cells) for r in data)
+    if not limit - 1 <= len(widths) <= limit + 1:
         return False
     rows = [cut(r.text, widths) for r in data]
     gaps = any("" in row and any(row[row.index("") :]) for row in rows)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from sensorflow.core.sniff import words
 from sensorflow.core.sniff.table import Column
-from sensorflow.core.sniff.when import When
+from sensorflow.core.sniff.time_columns import TimeColumns
 
 
-def refined(found: When, columns: Sequence[Column]) -> When:
+def refined(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
     """Add a column of milliseconds to the time, if rows have equal times without it."""
     formats = found.read.formats
     if not all(re.search(r"%S$", f) for f in formats) or found.read.extract:

@@ -17,11 +17,11 @@ NO_ZONE = "the times have no offset: state their time zone, as in --zone Europe/
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the profile. why: the reason for the guess, for people."""
+    """A key of the profile. reason: the reason for the guess, for people."""
 
     key: str
     value: Value
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Guess:
     todo: tuple[str, ...] = ()
     needs_zone: bool = False
 
-    def in_zone(self, zone: str, why: str) -> Guess:
+    def in_zone(self, zone: str, reason: str) -> Guess:
         """Return the proposal with `zone` for its times, if it needs one."""
         if not self.needs_zone:
             return self
-        time = (*self.time, *zoned(zone, why))
+        time = (*self.time, *zoned(zone, reason))
         return replace(self, time=time, needs_zone=False)
 
     def toml(self) -> str:
@@ -57,10 +57,10 @@ class Guess:
         return "\n".join(out) + "\n"
 
 
-def zoned(zone: str, why: str) -> tuple[Line, ...]:
+def zoned(zone: str, reason: str) -> tuple[Line, ...]:
     """Return the lines of [time] for a zone. In a zone with daylight saving time, the order of rows decides
     which pass of a repeated hour a time belongs to."""
-    line = Line("zone", zone, why)
+    line = Line("zone", zone, reason)
     if fixed_offset(zone) is not None:
         return (line,)
     return line, Line("ambiguous", "order", "the order of rows resolves the repeated hour")
@@ -71,11 +71,11 @@ def lines(given: Iterable[Line]) -> list[str]:
     out: list[str] = []
     for each in given:
         text = f"{key(each.key)} = {toml(each.value)}"
-        why = comment(each.why)
-        if why and len(text) + len(why) > 100:
-            out.append(f"# {why}")
-        elif why:
-            text += f"  # {why}"
+        reason = comment(each.reason)
+        if reason and len(text) + len(reason) > 100:
+            out.append(f"# {reason}")
+        elif reason:
+            text += f"  # {reason}"
         out.append(text)
     return out
 

@@ -17,7 +17,7 @@ from sensorflow.core.formats.encoding import MARKS
 from sensorflow.core.formats.workbook import OLE
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff.guess import Line
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 LIMIT = 1 << 20
 """Maximum decompressed bytes that a guess is based on, whatever the file's size."""
@@ -63,7 +63,7 @@ class Text:
 
 
 def opened(stream: BinaryIO) -> Head:
-    """Return the decompressed bytes at the beginning. Raises Misuse for an empty file, Permanent for a
+    """Return the decompressed bytes at the beginning. Raises UsageError for an empty file, Permanent for a
     broken container."""
     magic = stream.read(8)
     stream.seek(0)
@@ -77,7 +77,7 @@ def opened(stream: BinaryIO) -> Head:
     while len(raw) <= LIMIT and (more := plain.read(LIMIT + 1 - len(raw))):
         raw += more
     if not raw.strip():
-        raise Misuse("the file is empty")
+        raise UsageError("the file is empty")
     return Head(raw[:LIMIT], len(raw) <= LIMIT, settings)
 
 
@@ -110,7 +110,7 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
         with zipfile.ZipFile(stream) as archive:
             files = [info for info in archive.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise Misuse(f"the zip is broken: {error}") from error
+        raise UsageError(f"the zip is broken: {error}") from error
     finally:
         stream.seek(0)
     if len(files) == 1:
@@ -118,19 +118,21 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
     real = [f for f in files if not re.search(r"(^|/)(__MACOSX|\.)", f.filename)]
     tables = [f for f in real if re.search(r"(?i)\.(csv|txt|dat|tsv|jsonl?)$", f.filename)] or real
     if not tables:
-        raise Misuse("the zip contains no file")
+        raise UsageError("the zip contains no file")
     best = max(tables, key=lambda f: f.file_size)
     member = glob.escape(best.filename)
-    why = f"one of {len(files)} files in the archive" + (": the largest" if len(tables) > 1 else "")
-    return member, (Line("member", member, why),)
+    reason = f"one of {len(files)} files in the archive" + (
+        ": the largest" if len(tables) > 1 else ""
+    )
+    return member, (Line("member", member, reason),)
 
 
 def decoded(head: Head) -> Text:
-    """Decode the text. Raises Misuse if the bytes are not text."""
+    """Decode the text. Raises UsageError if the bytes are not text."""
     for magic, what in _BINARY.items():
         if head.raw.startswith(magic):
-            raise Misuse(f"the file is {what}")
-    encoding, why = encoding_of(head.raw)
+            raise UsageError(f"the file is {what}")
+    encoding, reason = encoding_of(head.raw)
     text = head.raw.decode(encoding, "replace").removeprefix("\ufeff")
     text = text.replace("\r\n", "\n")
     if "\n" not in text:
@@ -139,11 +141,11 @@ def decoded(head: Head) -> Text:
         text = text[: text.rindex("\n") + 1]
     odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
     if odd > 0.02 * min(len(text), 65536):
-        raise Misuse("the file is neither text nor a binary format that sensorflow reads")
+        raise UsageError("the file is neither text nor a binary format that sensorflow reads")
     marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
     if encoding != "utf-8" and not marked:
-        settings = (*settings, Line("encoding", encoding, why))
+        settings = (*settings, Line("encoding", encoding, reason))
     return Text(text, head.complete, settings)
 
 

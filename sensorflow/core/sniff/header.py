@@ -42,9 +42,9 @@ class Header:
     @classmethod
     def of(cls, rows: Sequence[Sequence[str]], width: int) -> Header:
         """Return the columns with the names that the reader will give them."""
-        roles, why = _roles(rows)
+        roles, reason = _roles(rows)
         probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
-        settings: tuple[Line, ...] = (Line("header", roles, why),) if len(rows) > 1 else ()
+        settings: tuple[Line, ...] = (Line("header", roles, reason),) if len(rows) > 1 else ()
         todo: tuple[str, ...] = ()
         try:
             fields = titles.fields(rows, probe, width)
@@ -88,9 +88,9 @@ def nameless(columns: Sequence[Sequence[str]]) -> Header:
     )
 
 
-def named(names: Sequence[str], why: str) -> Header:
+def named(names: Sequence[str], reason: str) -> Header:
     """Return names that the reader cannot take from the header as it is."""
-    settings = (Line("names", list(names), why),)
+    settings = (Line("names", list(names), reason),)
     return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
 
 

@@ -8,7 +8,7 @@ from sensorflow.core.sniff import filename, grid, markup, numeric, times
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 _INFLUX = re.compile(
     r"(?:\\.|[^\\,=\s\"{#])+(?:,(?:\\.|[^\\,= ])+=(?:\\.|[^\\,= ])+)* "
@@ -22,7 +22,7 @@ def of_text(text: Text, name: str = "") -> Guess | None:
     """Recognize a file by its first lines. name: of the file, which may be needed to name the station."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
-        raise Misuse("the file is empty")
+        raise UsageError("the file is empty")
     if markup.is_xml(text.text):
         found = markup.kind(text.text)
         return _extending(*found) if found else None
@@ -37,8 +37,8 @@ def of_text(text: Text, name: str = "") -> Guess | None:
     return None
 
 
-def _extending(name: str, why: str, *more: Line, time: tuple[Line, ...] = ()) -> Guess:
-    return Guess((Line("extends", name, why), *more), time)
+def _extending(name: str, reason: str, *more: Line, time: tuple[Line, ...] = ()) -> Guess:
+    return Guess((Line("extends", name, reason), *more), time)
 
 
 def _nem12(lines: list[str]) -> Guess | None:
@@ -89,7 +89,7 @@ def _toa5(text: Text) -> Guess:
     """Recognize a TOA5 table: four header rows; text columns are detected by content."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
-        raise Misuse("the TOA5 file has no data row")
+        raise UsageError("the TOA5 file has no data row")
     titles, data = rows[1].cells, rows[4:]
     texts = _texts([t or f"#{i + 1}" for i, t in enumerate(titles)], data, {"TIMESTAMP"})
     ignore = ["RECORD", *(t for t in texts if t != "RECORD")]
@@ -138,7 +138,7 @@ def of_table(table: Table, kind: str) -> Guess | None:
     if kind != "csv":
         settings.append(Line("format", kind))
     formats = found.formats[0] if len(found.formats) == 1 else list(found.formats)
-    lines = [Line("format", formats, found.why)]
+    lines = [Line("format", formats, found.reason)]
     zoned = "GMT" in time.title
     todo = (found.doubt,) if found.doubt else ()
     return Guess((*settings, *kept), tuple(lines), todo=todo, needs_zone=not zoned)

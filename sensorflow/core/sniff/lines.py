@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sensorflow.core.profile.origin import TEMPLATE
-from sensorflow.core.sniff import who
+from sensorflow.core.profile.text_source import TEMPLATE
+from sensorflow.core.sniff import sensor_columns
 from sensorflow.core.sniff.guess import Guess, Line, Value
 from sensorflow.core.sniff.table import Column
 
@@ -18,9 +18,9 @@ def of(guess: Guess, key: str) -> Any:
     return next((line.value for line in guess.settings if line.key == key), None)
 
 
-def put(guess: Guess, key: str, value: Value, why: str = "") -> Guess:
+def put(guess: Guess, key: str, value: Value, reason: str = "") -> Guess:
     """Replace the line for a key, or append one if there is none."""
-    line = Line(key, value, why)
+    line = Line(key, value, reason)
     if of(guess, key) is None:
         return replace(guess, settings=(*guess.settings, line))
     return replace(guess, settings=tuple(line if o.key == key else o for o in guess.settings))
@@ -53,8 +53,8 @@ def used(guess: Guess, column: Column) -> Guess | None:
     ignored = of(guess, "ignore")
     if ignored is not None and column.reference in ignored:
         left = [name for name in ignored if name != column.reference]
-        why = next(o.why for o in guess.settings if o.key == "ignore")
-        guess = put(guess, "ignore", left, why) if left else without(guess, "ignore")
+        reason = next(o.reason for o in guess.settings if o.key == "ignore")
+        guess = put(guess, "ignore", left, reason) if left else without(guess, "ignore")
     kept = tuple(line for line in guess.columns if line.key != column.reference)
     if guess.columns and not kept:
         return None
@@ -64,29 +64,32 @@ def used(guess: Guess, column: Column) -> Guess | None:
 def with_sensor(guess: Guess, column: Column) -> Guess:
     """Add a column to the sensor's name."""
     old = of(guess, "sensor")
-    why = f"without it readings would collide; {who.few(column)}"
+    reason = f"without it readings would collide; {sensor_columns.few(column)}"
     if re.search(r"[{}]", column.reference):
-        return put(guess, "sensor", who.origin(column), why)
+        return put(guess, "sensor", sensor_columns.origin(column), reason)
     mine = f"{{{column.reference}}}"
     if isinstance(old, Mapping) and "preamble" in old:
         guess = put(guess, "captures", {"logger": old})
-        return put(guess, "sensor", f"{{logger}}/{mine}", why)
+        return put(guess, "sensor", f"{{logger}}/{mine}", reason)
     names = references(old)
     if not names:
-        return put(guess, "sensor", who.origin(column), why)
+        return put(guess, "sensor", sensor_columns.origin(column), reason)
     whole = "/".join(f"{{{name}}}" for name in names)
-    return put(guess, "sensor", f"{whole}/{mine}", why)
+    return put(guess, "sensor", f"{whole}/{mine}", reason)
 
 
 def with_type(guess: Guess, column: Column) -> Guess | None:
     """Add a column to the type's name. Returns None if that cannot be expressed."""
     if re.search(r"[{}]", column.reference):
         return None
-    mine, why = f"{{{column.reference}}}", f"without it readings would collide; {who.few(column)}"
+    mine, reason = (
+        f"{{{column.reference}}}",
+        f"without it readings would collide; {sensor_columns.few(column)}",
+    )
     names = references(of(guess, "type"))
     if names:
         whole = " ".join(f"{{{name}}}" for name in names)
-        return put(guess, "type", f"{whole} {mine}", why)
+        return put(guess, "type", f"{whole} {mine}", reason)
     if not guess.columns:
         return None
     made = []
@@ -95,5 +98,5 @@ def with_type(guess: Guess, column: Column) -> Guess | None:
         kind = str(cell.get("type", line.key))
         if re.search(r"[{}]", kind):
             return None
-        made.append(Line(line.key, {**cell, "type": f"{kind} {mine}"}, line.why or why))
+        made.append(Line(line.key, {**cell, "type": f"{kind} {mine}"}, line.reason or reason))
     return replace(guess, columns=tuple(made))

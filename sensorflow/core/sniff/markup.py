@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sensorflow.errors import Misuse
+from sensorflow.errors import UsageError
 
 _BEFORE = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]")
@@ -28,16 +28,18 @@ def root_of(text: str) -> str | None:
 
 
 def kind(text: str) -> tuple[str, str] | None:
-    """Return (profile, reason) for a kind of XML in the library. Raises Misuse for XML that profiles cannot
-    read."""
+    """Return (profile, reason) for a kind of XML in the library. Raises UsageError for XML that profiles
+    cannot read."""
     name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:
         return profile, f"{called}: its root is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
-        raise Misuse("the file is HTML, which profiles cannot read: export CSV, JSON or XML")
+        raise UsageError("the file is HTML, which profiles cannot read: export CSV, JSON or XML")
     if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):
-        raise Misuse("the file is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
+        raise UsageError(
+            "the file is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV"
+        )
     return None
 
 

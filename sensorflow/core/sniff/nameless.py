@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from sensorflow.core.sniff import who
+from sensorflow.core.sniff import sensor_columns
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 from sensorflow.core.sniff.units import unit_like
@@ -64,7 +64,7 @@ def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[st
 
     cells: the rows' times."""
     named = [c for c in texts if _names(c)]
-    codes = [n.column for n in numbers if _names(n.column) and who.is_name(n.column)]
+    codes = [n.column for n in numbers if _names(n.column) and sensor_columns.is_name(n.column)]
     values = [n for n in numbers if n.column not in codes and len(n.column.counts) > 1]
     if not values or any(map(is_named, [*texts, *(n.column for n in numbers)])):
         return None
@@ -103,14 +103,14 @@ def _apart(
 ) -> tuple[Column, ...]:
     """Return the smallest set of columns, the first of equal ones, that distinguishes rows of the same
     time."""
-    if who.apart(cells, []) > 0.99:
+    if sensor_columns.tells_rows_apart(cells, []) > 0.99:
         return ()
     some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
     for count in (1, 2, 3):
         sets = list(combinations(some, count))
         sets.sort(key=lambda s: not any(c in kinds for c in s))
         for chosen in sets:
-            if who.apart(cells, chosen) > 0.99:
+            if sensor_columns.tells_rows_apart(cells, chosen) > 0.99:
                 return chosen
     return ()
 

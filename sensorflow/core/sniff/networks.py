@@ -36,12 +36,12 @@ def _crn(lines: list[str]) -> Guess | None:
         return None
     names = f"{_CRN_BEGIN} {rest}".split()
     ignore = ["LST_DATE", "LST_TIME", "CRX_VN", "LONGITUDE", "LATITUDE", "~_FLAG$", "~_TYPE$"]
-    why = "U.S. Climate Reference Network of NOAA: the titles of its documentation"
+    reason = "U.S. Climate Reference Network of NOAA: the titles of its documentation"
     return Guess(
         (
             Line("format", "csv"),
             Line("delimiter", "whitespace"),
-            Line("names", names, why),
+            Line("names", names, reason),
             Line("sensor", "WBANNO"),
             Line("missing", _CRN_MISSING, "from its documentation"),
             Line("ignore", ignore, "ignored: local time, place, flags"),

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from sensorflow.core.formats import workbook as book_
 from sensorflow.core.formats import xlsx
 from sensorflow.core.formats.parquet import flat
-from sensorflow.core.sniff import dialect, head, when
+from sensorflow.core.sniff import dialect, head, time_columns
 from sensorflow.core.sniff.grid import Row, bounds
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table, references
-from sensorflow.errors import Misuse, Permanent
+from sensorflow.errors import Permanent, UsageError
 
 ROWS = 5000
 """Maximum number of rows of a sheet or a Parquet file that are examined."""
@@ -32,9 +32,9 @@ def parquet(stream: BinaryIO) -> Table:
         file = pq.ParquetFile(stream)
         batch = next(file.iter_batches(ROWS, use_threads=False), None)
     except (pa.ArrowException, OSError) as error:
-        raise Misuse(f"not a Parquet file: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"not a Parquet file: {str(error).splitlines()[0]}") from error
     if batch is None or not len(batch):
-        raise Misuse("the file contains no rows")
+        raise UsageError("the file contains no rows")
     plain = flat(pa.Table.from_batches([batch]))
     refs = references(plain.column_names)
     columns = [
@@ -67,7 +67,7 @@ def workbook(stream: BinaryIO, kind: str) -> Table:
         book_.size_of(stream, head.PROBE)
         names = book_.names(stream)
     except Permanent as error:
-        raise Misuse(" ".join(error.message.split())) from error
+        raise UsageError(" ".join(error.message.split())) from error
     first: Table | None = None
     best: Table | None = None
     others: list[str] = []
@@ -81,13 +81,13 @@ def workbook(stream: BinaryIO, kind: str) -> Table:
         if table is None:
             continue
         first = first or table
-        if when.when(table) is not None:
+        if time_columns.find_time_columns(table) is not None:
             others += [name] if best else []
             best = best or table
     found = best or first
     if found is None:
         what = " ".join(problem.message.split()) if problem else "no sheet contains a table"
-        raise Misuse(what) from problem
+        raise UsageError(what) from problem
     return replace(found, todo=(*found.todo, *_left_out(others, len(names))))
 
 
@@ -104,9 +104,9 @@ def _left_out(others: Sequence[str], count: int) -> list[str]:
     return told
 
 
-def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, most: int) -> Table | None:
-    rows = _rows(stream, number, most)
-    table = _sheet(rows, most) if len(rows) > 1 else None
+def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, limit: int) -> Table | None:
+    rows = _rows(stream, number, limit)
+    table = _sheet(rows, limit) if len(rows) > 1 else None
     if table is None:
         return None
     settings = [Line("format", kind)]
@@ -118,17 +118,17 @@ def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, most: int) ->
     return Table(table.columns, (*settings, *kept), table.preamble, table.sensors, todo=table.todo)
 
 
-def _rows(stream: BinaryIO, number: int, most: int) -> list[tuple[int, list[str]]]:
+def _rows(stream: BinaryIO, number: int, limit: int) -> list[tuple[int, list[str]]]:
     probe = head.PROBE.model_copy(update={"format": "xlsx", "sheet": number})
     stream.seek(0)
-    return [(n, xlsx.texts(cells)) for n, cells in islice(xlsx.sheet_rows(stream, probe), most)]
+    return [(n, xlsx.texts(cells)) for n, cells in islice(xlsx.sheet_rows(stream, probe), limit)]
 
 
-def _sheet(found: Sequence[tuple[int, list[str]]], most: int) -> Table | None:
+def _sheet(found: Sequence[tuple[int, list[str]]], limit: int) -> Table | None:
     width = max(len(cells) for _, cells in found)
     rows = [
         Row(number - 1, "\t".join(cells), [c.strip() for c in cells] + [""] * (width - len(cells)))
         for number, cells in found
     ]
     grid = bounds(rows, "\t")
-    return None if grid is None else dialect.tabled(grid, Text("", len(found) < most))
+    return None if grid is None else dialect.tabled(grid, Text("", len(found) < limit))

@@ -45,7 +45,7 @@ class Parts:
     columns: tuple[Column, ...]
     formats: tuple[str, ...]
     pad: tuple[int, ...] = ()
-    why: str = ""
+    reason: str = ""
     aside: tuple[Column, ...] = ()
 
 

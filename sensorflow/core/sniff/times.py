@@ -62,7 +62,7 @@ class Read:
     doubt: a question for the user. since: the start of epochs, if not 1970."""
 
     formats: tuple[str, ...]
-    why: str
+    reason: str
     offset: bool = False
     clock: bool = True
     extract: str = ""
@@ -83,8 +83,8 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
         halves = [t.split("/")[0] for t in texts]
         if "T" in halves[0] and _share(halves, "iso8601") >= ENOUGH:
             found = _iso(halves)
-            why = "an interval; its start is taken"
-            return Read(found.formats, why, found.offset, found.clock, "^([^/]+)/")
+            reason = "an interval; its start is taken"
+            return Read(found.formats, reason, found.offset, found.clock, "^([^/]+)/")
     return _ordered(texts, hint, prefer)
 
 
@@ -114,9 +114,9 @@ def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
     formats, doubt = _most_even(texts, even, hint, prefer)
     whole = " ".join(formats)
     said = ORDERS.get(found[formats][1], "")
-    why = _seen(even, formats, said) if len(found) > 1 and not doubt else ""
+    reason = _seen(even, formats, said) if len(found) > 1 and not doubt else ""
     offset = "%z" in whole or "%Z" in whole
-    return Read(formats, why, offset, "%H" in whole or "%I" in whole, doubt=doubt)
+    return Read(formats, reason, offset, "%H" in whole or "%I" in whole, doubt=doubt)
 
 
 def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str) -> str:
@@ -335,6 +335,6 @@ def epoch(cells: Sequence[str], title: str) -> Read | None:
             digits = len(texts[0].split(".")[0])
             return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970 in UTC", True)
     if values.min() >= 2.9e9 and values.max() < 4.9e9:
-        why = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
-        return Read(("epoch_s",), why, True, since="1904-01-01")
+        reason = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
+        return Read(("epoch_s",), reason, True, since="1904-01-01")
     return None

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.binding.drift import Drift
-from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
@@ -60,7 +60,7 @@ def tried(stream: BinaryIO, profile: Profile, name: str) -> Trial:
     batches: list[pa.RecordBatch] = []
     stream.seek(0)
     try:
-        for part in read(stream, profile, Place(name, name), io.BytesIO, Drift()):
+        for part in read(stream, profile, FilePath(name, name), io.BytesIO, Drift()):
             found.rows += part.rows
             found.missing += part.missing
             found.rejected += len(part.rejects)

@@ -69,14 +69,14 @@ def _counts(index: pa.Array) -> tuple[Int64s, Bools]:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """A column of durations. most: how many intervals may be counted before the supported years are
+    """A column of durations. limit: how many intervals may be counted before the supported years are
     exceeded."""
 
     months: Int64s
     days: Int64s
     numerators: Objects
     denominators: Objects
-    most: Int64s
+    limit: Int64s
 
     @classmethod
     def of(cls, sizes: Sequence[Duration]) -> _Sizes:
@@ -89,7 +89,7 @@ class _Sizes:
         )
 
     def take(self, rows: Int64s) -> _Sizes:
-        columns = self.months, self.days, self.numerators, self.denominators, self.most
+        columns = self.months, self.days, self.numerators, self.denominators, self.limit
         return _Sizes(*(column[rows] for column in columns))
 
 
@@ -108,7 +108,7 @@ def _moved(
     nanos: Int64s, counts: Int64s, sizes: _Sizes, clock: Clock
 ) -> tuple[Int64s, npt.NDArray[np.int16]]:
     codes = np.zeros(len(nanos), np.int16)
-    far = np.abs(counts) > sizes.most
+    far = np.abs(counts) > sizes.limit
     codes[far] = Code.TIMESTAMP_OUT_OF_RANGE.number
     counts = np.where(far, 0, counts)
     shift = counts.astype(object) * sizes.numerators // sizes.denominators

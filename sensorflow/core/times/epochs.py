@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.codes import Codes, no_codes
 from sensorflow.core.times.civil import ROUNDED, Bools, Int64s, ints, missing, text_or
 from sensorflow.core.times.clock import Clock
 from sensorflow.errors import Code
@@ -17,7 +17,7 @@ from sensorflow.errors import Code
 
 def fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
     """Convert decimals of a long unit, minus `start`, to nanoseconds rounded to the millisecond."""
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
         if text is None or not text.strip():
@@ -38,7 +38,7 @@ def bools(array: pa.Array) -> Bools:
 
 def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
     """Convert integers or decimals to nanoseconds, exactly. Digits beyond the nanosecond are dropped."""
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     texts = _unscientific(texts, clock.trimmed)
     found = pc.extract_regex(
         texts, r"^\s*(?P<sign>[+-]?)(?P<whole>\d{1,19})(?:\.(?P<part>\d*))?\s*$"

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.codes import Codes, no_codes
 from sensorflow.core.readings import NS
 from sensorflow.core.times.civil import (
     EARLIEST,
@@ -130,7 +130,7 @@ def bounded(nanos: Int64s, codes: Codes) -> Instants:
 
 def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
     """Convert typed timestamps (Parquet) of any unit, with or without a zone, like `parse`."""
-    codes = unrefused(len(values))
+    codes = no_codes(len(values))
     kind = values.type
     if pa.types.is_date(kind):
         values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
@@ -150,7 +150,7 @@ def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
 def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
     if texts.null_count:
         return None
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     try:
         nanos = ints(texts.cast(NS).cast(pa.int64()))
         return (nanos + clock.clock_shift if clock.clock_shift else nanos), codes
@@ -167,7 +167,7 @@ def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
 
 def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Codes]:
     found = pc.extract_regex(texts, regex)
-    codes = unrefused(len(texts))
+    codes = no_codes(len(texts))
     codes[~bools(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
     codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
     nanos, valid = civil(found, clock.locale)

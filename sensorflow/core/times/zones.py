@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import available_timezones
 
-from sensorflow.core.nearest import meant
+from sensorflow.core.nearest import did_you_mean
 from sensorflow.core.times.timeformats import fixed_offset
 
 ABBREVIATIONS = {
@@ -33,5 +33,5 @@ def zones() -> frozenset[str]:
 def check_zone(name: str) -> None:
     """Raise ValueError that suggests the nearest name if `name` is not a zone."""
     if fixed_offset(name) is None and name not in zones():
-        hint = meant(name, sorted(zones()), "give an IANA name or one like +01:00")
+        hint = did_you_mean(name, sorted(zones()), "give an IANA name or one like +01:00")
         raise ValueError(f"unknown zone; {hint}")

@@ -13,10 +13,10 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.audit import growing
-from sensorflow.flow.audit.elsewhere import Elsewhere
+from sensorflow.flow.audit.context import AuditContext, finding, if_unchanged, landing_wanted
+from sensorflow.flow.audit.recreated import RecreatedFolder
 from sensorflow.flow.audit.report import Report, names
-from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
-from sensorflow.ports.audit import Book
+from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.feed import Candidate, Feed
 
 PAGE = 1000
@@ -26,182 +26,188 @@ LONG = 10
 may need."""
 
 
-def drops(sight: Sight, report: Report) -> None:
+def drops(context: AuditContext, report: Report) -> None:
     """Find files that have been in a drop folder for longer than discovery takes and are not in the
     ledger."""
-    for feed in sight.feeds:
-        if sight.source in (None, feed.name):
+    for feed in context.feeds:
+        if context.source in (None, feed.name):
             try:
-                if feed.name in sight.growing:
-                    growing.overdue(sight, report, sight.growing[feed.name])
+                if feed.name in context.growing:
+                    growing.overdue(context, report, context.growing[feed.name])
                     continue
-                for file in _unseen(sight, feed):
-                    _overdue_drop(sight, report, feed, file)
+                for file in _unregistered(context, feed):
+                    _overdue_drop(context, report, feed, file)
             except Transient as error:
-                report.unseen.append(f"drop folder of {feed.name}: {error}")
+                report.not_checked.append(f"drop folder of {feed.name}: {error}")
 
 
-def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
-    limit = sight.world.settings.rescan + feed.delay
-    recent = sight.now - timedelta(seconds=limit)
-    if any(book.received_at > recent for book in sight.books_by_id.values()):
+def _unregistered(context: AuditContext, feed: Feed) -> Iterator[Candidate]:
+    limit = context.services.settings.rescan + feed.delay
+    recent = context.now - timedelta(seconds=limit)
+    if any(record.received_at > recent for record in context.records_by_id.values()):
         limit *= LONG  # the daemon is busy: this file may be waiting for its turn
     before = time.time_ns() - int(limit * 1e9)
     # ctime is set by the kernel; mtime is whatever the sender set
     old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
-        unknown = set(sight.books.unknown(feed.name, [(f.key, f.revision) for f in page]))
+        unknown = set(context.store.unregistered(feed.name, [(f.key, f.revision) for f in page]))
         for file in page:
-            if (file.key, file.revision) in unknown and feed.unchanged(file):
+            if (file.key, file.revision) in unknown and feed.is_unchanged(file):
                 yield file
 
 
-def _overdue_drop(sight: Sight, report: Report, feed: Feed, file: Candidate) -> None:
-    def still(_: Book | None) -> bool:
-        asked = sight.books.unknown(feed.name, [(file.key, file.revision)])
-        return bool(asked) and feed.unchanged(file)
+def _overdue_drop(context: AuditContext, report: Report, feed: Feed, file: Candidate) -> None:
+    def still(_: FileRecord | None) -> bool:
+        asked = context.store.unregistered(feed.name, [(file.key, file.revision)])
+        return bool(asked) and feed.is_unchanged(file)
 
     age = max(0, time.time_ns() - file.changed_ns) // 10**9
     expected = f"in the ledger {feed.delay:g} s after it is complete, or a rescan later"
     found = f"in the drop folder for {age:,} s, not in the ledger"
     name = printable(file.key)
-    report.find(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)
+    report.add(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)
 
 
-def overdue(sight: Sight, report: Report) -> None:
+def overdue(context: AuditContext, report: Report) -> None:
     """Find pending and running files that make no progress."""
-    room = _room(sight) if _idle(sight) else dict.fromkeys(Lane, False)
+    room = _has_room(context) if _is_idle(context) else dict.fromkeys(Lane, False)
     slow: list[str] = []
-    for book in sight.mine:
-        if book.state is State.RUNNING:
-            _lease(sight, report, book)
-        elif book.state is State.PENDING and book.published_at is None:
-            if room[Lane(book.lane)] and not _held_back(sight, book):
-                _unpublished(sight, report, book)
-        elif book.state is State.PENDING and _is_slow(sight, book):
-            slow.append(f"{book.source}/{book.name}")
+    for record in context.selected:
+        if record.state is State.RUNNING:
+            _lease(context, report, record)
+        elif record.state is State.PENDING and record.published_at is None:
+            if room[Lane(record.lane)] and not _is_held_back(context, record):
+                _unpublished(context, report, record)
+        elif record.state is State.PENDING and _is_slow(context, record):
+            slow.append(f"{record.source}/{record.name}")
     if slow:
         report.note(
             f"sent but not claimed for {LONG} reconciliation intervals: {names(slow)}; are workers running?"
         )
 
 
-def _held_back(sight: Sight, book: Book) -> bool:
+def _is_held_back(context: AuditContext, record: FileRecord) -> bool:
     """Whether it is a part of a growing file whose previous part is not finished."""
-    before = book.part and sight.books_by_id.get(book.part.follows or 0)
+    before = record.part and context.records_by_id.get(record.part.follows or 0)
     return bool(before and before.in_flight)
 
 
-def _idle(sight: Sight) -> bool:
+def _is_idle(context: AuditContext) -> bool:
     """Whether nothing was sent for two reconciliation intervals. Otherwise a pending file may just wait for
     its turn."""
-    everything = (book.published_at for book in sight.books_by_id.values())
+    everything = (record.published_at for record in context.records_by_id.values())
     last = max((at for at in everything if at is not None), default=None)
-    return last is None or last < sight.now - sight.patience
+    return last is None or last < context.now - context.grace_period
 
 
-def _room(sight: Sight) -> dict[Lane, bool]:
+def _has_room(context: AuditContext) -> dict[Lane, bool]:
     """Returns, for each lane, whether more files may be sent. Backfill files are sent only when no live
     file is pending."""
-    limits = sight.world.settings.limits
+    limits = context.services.settings.limits
     flying = dict.fromkeys(Lane, 0)
-    waiting = False
-    for book in sight.books_by_id.values():
-        if book.in_flight and book.published_at is not None:
-            flying[Lane(book.lane)] += 1
-        elif book.state is State.PENDING and book.lane == Lane.LIVE:
-            waiting = waiting or book.not_before is None or book.not_before <= sight.now
+    entry = False
+    for record in context.records_by_id.values():
+        if record.in_flight and record.published_at is not None:
+            flying[Lane(record.lane)] += 1
+        elif record.state is State.PENDING and record.lane == Lane.LIVE:
+            entry = entry or record.not_before is None or record.not_before <= context.now
     room = sum(flying.values()) < limits.max_in_flight
-    behind = room and not waiting and flying[Lane.BACKFILL] < limits.backfill_in_flight
+    behind = room and not entry and flying[Lane.BACKFILL] < limits.backfill_in_flight
     return {Lane.LIVE: room, Lane.BACKFILL: behind}
 
 
-def _lease(sight: Sight, report: Report, book: Book) -> None:
-    if book.lease_until is not None and book.lease_until < sight.now - sight.patience:
-        ended = f"the lease ended at {book.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+def _lease(context: AuditContext, report: Report, record: FileRecord) -> None:
+    if record.lease_until is not None and record.lease_until < context.now - context.grace_period:
+        ended = f"the lease ended at {record.lease_until:%Y-%m-%d %H:%M:%S} UTC"
         expected = "sent again by the reconciler"
-        report.find(finding(Fault.LEASE_OVERDUE, book, expected, ended))
+        report.add(finding(Fault.LEASE_OVERDUE, record, expected, ended))
 
 
-def _unpublished(sight: Sight, report: Report, book: Book) -> None:
-    since = max(t for t in (book.received_at, book.moved_at, book.not_before) if t is not None)
-    if since < sight.now - sight.patience:
+def _unpublished(context: AuditContext, report: Report, record: FileRecord) -> None:
+    since = max(
+        t for t in (record.received_at, record.moved_at, record.not_before) if t is not None
+    )
+    if since < context.now - context.grace_period:
         found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not sent"
         expected = "sent within a second while there is room"
-        report.find(finding(Fault.PUBLISH_OVERDUE, book, expected, found))
+        report.add(finding(Fault.PUBLISH_OVERDUE, record, expected, found))
 
 
-def _is_slow(sight: Sight, book: Book) -> bool:
-    assert book.published_at is not None
-    return book.published_at < sight.now - LONG / 2 * sight.patience
+def _is_slow(context: AuditContext, record: FileRecord) -> bool:
+    assert record.published_at is not None
+    return record.published_at < context.now - LONG / 2 * context.grace_period
 
 
-def landing(sight: Sight, report: Report) -> None:
+def landing(context: AuditContext, report: Report) -> None:
     """Check that the landed bytes of every file exist and have the right size."""
     sizes: dict[str, int | None] = {}
-    began = sight.world.landing.began()
-    elsewhere = Elsewhere("landing", began, began)
-    for book in sight.mine:
-        if "landing" not in book.expired:
-            if book.landing not in sizes:
-                sizes[book.landing] = sight.world.landing.size(book.landing)
-            size = sizes[book.landing]
-            if size is None and elsewhere.has(book):
+    began = context.services.landing.created_at()
+    elsewhere = RecreatedFolder("landing", began, began)
+    for record in context.selected:
+        if "landing" not in record.expired:
+            if record.landing not in sizes:
+                sizes[record.landing] = context.services.landing.size(record.landing)
+            size = sizes[record.landing]
+            if size is None and elsewhere.explains(record):
                 continue
-            if size != book.size:
-                report.find(_landed(book, size), landing_wanted)
+            if size != record.size:
+                report.add(_landed(record, size), landing_wanted)
     elsewhere.report(report)
 
 
-def _landed(book: Book, size: int | None) -> Finding:
-    expected = f"{book.size:,} bytes at landing/{book.landing}"
+def _landed(record: FileRecord, size: int | None) -> Finding:
+    expected = f"{record.size:,} bytes at landing/{record.landing}"
     if size is None:
-        return finding(Fault.LANDING_MISSING, book, expected, NOTHING)
-    return finding(Fault.LANDING_SIZE, book, expected, f"{size:,} bytes")
+        return finding(Fault.LANDING_MISSING, record, expected, NOTHING)
+    return finding(Fault.LANDING_SIZE, record, expected, f"{size:,} bytes")
 
 
-def quarantine(sight: Sight, report: Report) -> None:
+def quarantine(context: AuditContext, report: Report) -> None:
     """Check that every quarantined file is unchanged and has its manifest."""
-    world = sight.world
-    elsewhere = Elsewhere("quarantine", world.landing.began(), world.quarantine.began())
-    for book in sight.mine:
-        if book.state is State.QUARANTINED and book.quarantined_to is not None:
-            found = _kept(sight, book, book.quarantined_to)
+    services = context.services
+    elsewhere = RecreatedFolder(
+        "quarantine", services.landing.created_at(), services.quarantine.created_at()
+    )
+    for record in context.selected:
+        if record.state is State.QUARANTINED and record.quarantined_to is not None:
+            found = _kept(context, record, record.quarantined_to)
             if found is None:
                 continue
             gone = found.fault is Fault.KEPT_MISSING and found.found == NOTHING
-            if not (gone and elsewhere.has(book)):
-                report.find(found, unmoved(book))
+            if not (gone and elsewhere.explains(record)):
+                report.add(found, if_unchanged(record))
     elsewhere.report(report)
 
 
-def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
-    store, expected = sight.world.quarantine, f"kept at quarantine/{where}"
+def _kept(context: AuditContext, record: FileRecord, where: str) -> Finding | None:
+    store, expected = context.services.quarantine, f"kept at quarantine/{where}"
     size = store.size(where)
-    if size != book.size:
+    if size != record.size:
         found = NOTHING if size is None else f"{size:,} bytes"
-        wanted = f"{book.size:,} bytes {expected}"
-        return finding(Fault.KEPT_MISSING, book, wanted, found)
+        wanted = f"{record.size:,} bytes {expected}"
+        return finding(Fault.KEPT_MISSING, record, wanted, found)
     try:
         manifest = store.manifest(where)
     except (Transient, ValueError) as error:
         gone = isinstance(error.__cause__, FileNotFoundError)
         text = "none" if gone else str(error)
-        return finding(Fault.MANIFEST_MISSING, book, f"a manifest, {expected}", text)
-    if manifest.get("file", {}).get("sha256") != book.sha256.hex():
-        return finding(Fault.MANIFEST_MISSING, book, f"its manifest, {expected}", "another file's")
+        return finding(Fault.MANIFEST_MISSING, record, f"a manifest, {expected}", text)
+    if manifest.get("file", {}).get("sha256") != record.sha256.hex():
+        return finding(
+            Fault.MANIFEST_MISSING, record, f"its manifest, {expected}", "another file's"
+        )
     with store.open(where) as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
-    if digest != book.sha256:
-        wanted = f"SHA-256 {book.sha256.hex()}, {expected}"
-        return finding(Fault.KEPT_HASH, book, wanted, f"SHA-256 {digest.hex()}")
+    if digest != record.sha256:
+        wanted = f"SHA-256 {record.sha256.hex()}, {expected}"
+        return finding(Fault.KEPT_HASH, record, wanted, f"SHA-256 {digest.hex()}")
     return None
 
 
-def balance(sight: Sight, report: Report) -> None:
+def balance(context: AuditContext, report: Report) -> None:
     """Check for every loaded file that read = loaded + rejected + duplicates."""
-    for book in sight.mine:
-        if book.state is State.LOADED and not book.counts.balanced:
-            c = book.counts
+    for record in context.selected:
+        if record.state is State.LOADED and not record.counts.balanced:
+            c = record.counts
             found = f"{c.loaded:,} loaded + {c.rejected:,} rejected + {c.duplicate:,} duplicates"
-            report.find(finding(Fault.BALANCE, book, f"{c.read:,} readings", found))
+            report.add(finding(Fault.BALANCE, record, f"{c.read:,} readings", found))

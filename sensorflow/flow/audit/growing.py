@@ -10,10 +10,10 @@ from itertools import islice
 from sensorflow.core.arrival import printable
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.growth import BACKLOG, Segment, Taken, Verdict, compare, complete, holds
-from sensorflow.flow.audit.report import Report, Still
-from sensorflow.flow.audit.sight import Sight
+from sensorflow.flow.audit.context import AuditContext
+from sensorflow.flow.audit.report import Recheck, Report
 from sensorflow.flow.segments import segments
-from sensorflow.ports.audit import Book
+from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 
 PAGE = 100
@@ -21,34 +21,34 @@ LOOKS = 3
 """Number of scans that may skip a file before it is a finding."""
 
 
-def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
+def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
     """Find complete lines that should have been taken in by now."""
-    limit = LOOKS * max(feed.delay, sight.world.settings.rescan, BACKLOG)
+    limit = LOOKS * max(feed.delay, context.services.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
-    for file, taken in files(sight, feed):
+    for file, taken in files(context, feed):
         since = 0 if taken is None else taken.size
         quiet = file.changed_ns < old  # nothing was written for that long
         passed = taken is not None and taken.age > limit and file.size > since
         if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue
-        if taken is not None or sight.books.unknown(feed.name, [(file.key, file.revision)]):
+        if taken is not None or context.store.unregistered(feed.name, [(file.key, file.revision)]):
             expected = f"taken {feed.delay:g} s after it was written"
             found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
             fault = Fault.DROP_OVERDUE
-            _find(sight, report, feed, fault, file, taken, expected, found)
+            _find(context, report, feed, fault, file, taken, expected, found)
 
 
-def changed(sight: Sight, report: Report) -> None:
+def changed(context: AuditContext, report: Report) -> None:
     """Find files whose bytes differ from those taken in. Reads all of them."""
-    for feed in sight.growing.values():
-        if sight.source in (None, feed.name):
-            for file, taken in files(sight, feed):
+    for feed in context.growing.values():
+        if context.source in (None, feed.name):
+            for file, taken in files(context, feed):
                 if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
                     continue
-                if not _holds(feed, file, segments(sight.intake, taken.root, taken.size)):
+                if not _holds(feed, file, segments(context.intake, taken.root, taken.size)):
                     expected = f"the {taken.size:,} bytes that were taken"
                     fault, found = Fault.GROWING_CHANGED, "others"
-                    _find(sight, report, feed, fault, file, taken, expected, found)
+                    _find(context, report, feed, fault, file, taken, expected, found)
 
 
 def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
@@ -65,22 +65,22 @@ def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool
     return True
 
 
-def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
+def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
     """What lies in a folder, and what was taken of each; also of what was renamed to other names than those
     that the source takes."""
-    newest = sight.intake.grown(feed.name, [], [], PAGE)
+    newest = context.intake.grown(feed.name, [], [], PAGE)
     folders = {_folder(t.key): Candidate(feed.name, t.key, "", 0, 0, 0) for t in newest}
     there: set[bytes] = set()
     found = feed.scan()
     while page := list(islice(found, PAGE)):
-        for file, by_inode, by_key in _looked_up(sight, feed, page):
+        for file, by_inode, by_key in _looked_up(context, feed, page):
             there.add(file.key)
             folders[_folder(file.key)] = file
             yield file, by_inode or by_key
     for one in folders.values():
         others = (file for file in feed.siblings(one) if file.key not in there)
         while page := list(islice(others, PAGE)):
-            for file, taken, _ in _looked_up(sight, feed, page):
+            for file, taken, _ in _looked_up(context, feed, page):
                 if taken is not None and _is_it(feed, file, taken):
                     yield file, taken
 
@@ -90,11 +90,11 @@ def _folder(key: bytes) -> bytes:
 
 
 def _looked_up(
-    sight: Sight, feed: GrowingFeed, page: list[Candidate]
+    context: AuditContext, feed: GrowingFeed, page: list[Candidate]
 ) -> Iterator[tuple[Candidate, Taken | None, Taken | None]]:
     """What was taken of each, by its inode and by its name."""
     keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
-    taken = sight.intake.grown(feed.name, keys, inodes)
+    taken = context.intake.grown(feed.name, keys, inodes)
     by_inode = {t.inode: t for t in taken}
     by_key = {t.key: t for t in taken}
     for file, inode in zip(page, inodes, strict=True):
@@ -109,7 +109,7 @@ def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
 
 
 def _find(
-    sight: Sight,
+    context: AuditContext,
     report: Report,
     feed: GrowingFeed,
     fault: Fault,
@@ -120,14 +120,16 @@ def _find(
 ) -> None:
     file_id = None if taken is None else taken.root
     text = Finding(fault, feed.name, file_id, printable(file.key), expected, found)
-    report.find(text, _unchanged(sight, feed, file, taken))
+    report.add(text, _unchanged(context, feed, file, taken))
 
 
-def _unchanged(sight: Sight, feed: GrowingFeed, file: Candidate, taken: Taken | None) -> Still:
+def _unchanged(
+    context: AuditContext, feed: GrowingFeed, file: Candidate, taken: Taken | None
+) -> Recheck:
     """Returns a recheck: whether nothing was taken in from the file since."""
 
-    def still(_: Book | None) -> bool:
-        now = sight.intake.grown(feed.name, [file.key], [feed.place(file)])
+    def still(_: FileRecord | None) -> bool:
+        now = context.intake.grown(feed.name, [file.key], [feed.place(file)])
         known = {(t.root, t.last) for t in now}
         return (taken is None and not now) or (
             taken is not None and (taken.root, taken.last) in known

@@ -13,14 +13,14 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient
+from sensorflow.flow.audit.context import AuditContext
 from sensorflow.flow.audit.deep import digest
 from sensorflow.flow.audit.layers import is_unwanted
 from sensorflow.flow.audit.report import Report
-from sensorflow.flow.audit.sight import Sight
-from sensorflow.ports.audit import Book
+from sensorflow.ports.audit import FileRecord
 
 
-class Act(StrEnum):
+class RepairAction(StrEnum):
     REPLAY = "replay"  # the workers process the file again
     REMOVE_ROWS = "remove rows"
     REMOVE_FILE = "remove lake file"
@@ -48,123 +48,129 @@ _REPLAYED = frozenset(
         Fault.KEYS_CHANGED,
     }
 )
-_ACTS = dict.fromkeys(_REPLAYED, Act.REPLAY) | {
-    Fault.ROWS_UNWANTED: Act.REMOVE_ROWS,
-    Fault.LAYER_UNWANTED: Act.REMOVE_FILE,
+_ACTIONS = dict.fromkeys(_REPLAYED, RepairAction.REPLAY) | {
+    Fault.ROWS_UNWANTED: RepairAction.REMOVE_ROWS,
+    Fault.LAYER_UNWANTED: RepairAction.REMOVE_FILE,
 }
 
 
 @dataclass(frozen=True)
-class Step:
-    """A repair of one file. able: whether it is allowed. done: whether it was done. why: the reason, for
-    people."""
+class RepairStep:
+    """A repair of one file. is_allowed: whether it is allowed. done: whether it was done. reason: the
+    reason, for people."""
 
-    act: Act
+    action: RepairAction
     finding: Finding
-    able: bool
-    why: str
+    is_allowed: bool
+    reason: str
     done: bool = False
 
 
-def plan(sight: Sight, report: Report) -> list[Step]:
+def plan(context: AuditContext, report: Report) -> list[RepairStep]:
     """Returns the repair for each finding, with at most one replay per file. Changes nothing."""
-    steps: list[Step] = []
+    steps: list[RepairStep] = []
     replayed: set[int] = set()
     for found in report.findings:
-        act = _ACTS.get(found.fault, Act.NOTHING)
-        if act is Act.REPLAY and found.file_id in replayed:
+        action = _ACTIONS.get(found.fault, RepairAction.NOTHING)
+        if action is RepairAction.REPLAY and found.file_id in replayed:
             continue
-        step = _step(sight, act, found)
-        if act is Act.REPLAY and found.file_id is not None:
+        step = _step(context, action, found)
+        if action is RepairAction.REPLAY and found.file_id is not None:
             replayed.add(found.file_id)
         steps.append(step)
     return steps
 
 
-def _step(sight: Sight, act: Act, found: Finding) -> Step:
-    book = sight.books_by_id.get(found.file_id or 0)
-    if act is Act.NOTHING or book is None:
-        why = "no row of the ledger refers to it" if book is None else found.todo
-        return Step(Act.NOTHING, found, False, why)
-    why = _hindrance(sight, act, book)
-    return Step(act, found, not why, why or _words(sight, act, book))
+def _step(context: AuditContext, action: RepairAction, found: Finding) -> RepairStep:
+    record = context.records_by_id.get(found.file_id or 0)
+    if action is RepairAction.NOTHING or record is None:
+        reason = "no row of the ledger refers to it" if record is None else found.todo
+        return RepairStep(RepairAction.NOTHING, found, False, reason)
+    reason = _obstacle(context, action, record)
+    return RepairStep(action, found, not reason, reason or _describe(context, action, record))
 
 
-def _hindrance(sight: Sight, act: Act, book: Book) -> str:
+def _obstacle(context: AuditContext, action: RepairAction, record: FileRecord) -> str:
     """Returns why the repair is not allowed; empty if it is."""
-    if book.in_flight:
-        return f"the file is {book.state}: let it come to its end first"
-    if act is Act.REPLAY and "rows" in book.expired:
+    if record.in_flight:
+        return f"the file is {record.state}: let it come to its end first"
+    if action is RepairAction.REPLAY and "rows" in record.expired:
         return "retention has removed its rows: a replay would bring them back"
-    if _original(sight, book):
+    if _original(context, record):
         return ""
-    if act is Act.REMOVE_FILE and any(_original(sight, b) for b in _successors(sight, book)):
+    if action is RepairAction.REMOVE_FILE and any(
+        _original(context, b) for b in _successors(context, record)
+    ):
         return ""
     return "the landed original is missing or was changed: this may be the only copy"
 
 
-def _original(sight: Sight, book: Book) -> bool:
+def _original(context: AuditContext, record: FileRecord) -> bool:
     """Whether the landed bytes exist and are unchanged."""
     try:
-        return digest(sight.world.landing, book.landing) == book.sha256
+        return digest(context.services.landing, record.landing) == record.sha256
     except Transient:
         return False
 
 
-def _successors(sight: Sight, book: Book) -> list[Book]:
+def _successors(context: AuditContext, record: FileRecord) -> list[FileRecord]:
     """Returns the loaded versions that replaced a superseded file."""
-    if book.state is not State.SUPERSEDED:
+    if record.state is not State.SUPERSEDED:
         return []
-    name = canonical(book.key)
+    name = canonical(record.key)
     return [
         b
-        for b in sight.books_by_id.values()
-        if (b.source, canonical(b.key), b.state) == (book.source, name, State.LOADED)
-        and b.version > book.version
+        for b in context.records_by_id.values()
+        if (b.source, canonical(b.key), b.state) == (record.source, name, State.LOADED)
+        and b.version > record.version
     ]
 
 
-def _words(sight: Sight, act: Act, book: Book) -> str:
-    if act is not Act.REPLAY:
+def _describe(context: AuditContext, action: RepairAction, record: FileRecord) -> str:
+    if action is not RepairAction.REPLAY:
         return "the landed original is there"
-    source = sight.world.settings.sources.get(book.source)
-    loaded = book.state is State.LOADED
-    if source and loaded and sight.world.settings.profile_of(source).hash != book.profile_hash:
+    source = context.services.settings.sources.get(record.source)
+    loaded = record.state is State.LOADED
+    if (
+        source
+        and loaded
+        and context.services.settings.profile_of(source).hash != record.profile_hash
+    ):
         return "from its landed bytes, by the profile as it is now: not the one it was loaded by"
     return "from its landed bytes"
 
 
-def apply(sight: Sight, steps: list[Step]) -> list[Step]:
+def apply(context: AuditContext, steps: list[RepairStep]) -> list[RepairStep]:
     """Apply the allowed repairs. Skips files that have changed since."""
-    return [_apply(sight, step) if step.able else step for step in steps]
+    return [_apply(context, step) if step.is_allowed else step for step in steps]
 
 
-def _apply(sight: Sight, step: Step) -> Step:
+def _apply(context: AuditContext, step: RepairStep) -> RepairStep:
     file_id = step.finding.file_id
     assert file_id is not None
     try:
-        if step.act is Act.REPLAY:
-            done = sight.world.ledger.replay(file_id)
-        elif step.act is Act.REMOVE_ROWS:
-            done = sight.books.remove_rows(file_id) > 0
+        if step.action is RepairAction.REPLAY:
+            done = context.services.ledger.replay(file_id)
+        elif step.action is RepairAction.REMOVE_ROWS:
+            done = context.store.remove_rows(file_id) > 0
         else:
-            done = _remove(sight, file_id, step.finding.path)
+            done = _remove(context, file_id, step.finding.path)
     except SensorflowError as error:
-        return replace(step, why=str(error))
+        return replace(step, reason=str(error))
     return replace(
         step,
         done=done,
-        why=step.why if done else "the file has changed since, or the action failed",
+        reason=step.reason if done else "the file has changed since, or the action failed",
     )
 
 
-def _remove(sight: Sight, file_id: int, place: str) -> bool:
+def _remove(context: AuditContext, file_id: int, place: str) -> bool:
     """Remove one file of the lake while its ledger row is locked."""
-    found = sight.world.lake.stored_at(place)
-    with sight.books.holding(file_id) as book:
-        if book is None or found is None or _hindrance(sight, Act.REMOVE_FILE, book):
+    found = context.services.lake.stored_at(place)
+    with context.store.locked(file_id) as record:
+        if record is None or found is None or _obstacle(context, RepairAction.REMOVE_FILE, record):
             return False
-        if not is_unwanted(sight, book, found):
+        if not is_unwanted(context, record, found):
             return False
-        sight.world.lake.discard(found)
+        context.services.lake.discard(found)
         return True

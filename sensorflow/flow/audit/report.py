@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from sensorflow.core.findings import Finding, Kind
-from sensorflow.ports.audit import Book, Books, History
+from sensorflow.ports.audit import AuditStore, FileRecord, HistoryDigest
 
 PAGE = 5000
 
@@ -32,17 +32,17 @@ class Subset:
     part: int = 1
     parts: int = 1
 
-    def has(self, file_id: int) -> bool:
+    def includes(self, file_id: int) -> bool:
         return file_id % self.parts == self.part - 1
 
 
-Still = Callable[[Book | None], bool]
+Recheck = Callable[[FileRecord | None], bool]
 """Takes the current ledger record (None if there is none); returns whether a finding still holds."""
 
 
 @dataclass
 class Report:
-    """files, rows: numbers of those inspected. unseen: what could not be inspected, and why.
+    """files, rows: numbers of those inspected. not_checked: what could not be inspected, and why.
 
     in_flight: files that are being processed, or were when they were inspected. expired: number of files
     with an expired layer, by layer. history: the digest of all histories.
@@ -56,18 +56,18 @@ class Report:
     rows: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     expired: Counter[str] = field(default_factory=Counter)
-    history: History | None = None
-    _doubtful: list[tuple[Finding, Still]] = field(default_factory=list)
+    history: HistoryDigest | None = None
+    _unconfirmed: list[tuple[Finding, Recheck]] = field(default_factory=list)
 
-    def find(self, finding: Finding, still: Still | None = None) -> None:
-        """Add a finding. still: a recheck, for a finding on the disk, which no snapshot covers."""
-        if still is None:
+    def add(self, finding: Finding, recheck: Recheck | None = None) -> None:
+        """Add a finding. recheck: a recheck, for a finding on the disk, which no snapshot covers."""
+        if recheck is None:
             self.findings.append(finding)
         else:
-            self._doubtful.append((finding, still))
+            self._unconfirmed.append((finding, recheck))
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -76,14 +76,14 @@ class Report:
     def all(self) -> Iterator[Finding]:
         """Yield all findings, including those that are still to be rechecked."""
         yield from self.findings
-        yield from (finding for finding, _ in self._doubtful)
+        yield from (finding for finding, _ in self._unconfirmed)
 
-    def settle(self, books: Books) -> None:
+    def recheck(self, store: AuditStore) -> None:
         """Recheck the findings on the disk against the current ledger."""
-        doubtful, self._doubtful = self._doubtful, []
-        for start in range(0, len(doubtful), PAGE):
-            page = doubtful[start : start + PAGE]
-            present = books.present(sorted({f.file_id for f, _ in page if f.file_id is not None}))
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        for start in range(0, len(unconfirmed), PAGE):
+            page = unconfirmed[start : start + PAGE]
+            present = store.current(sorted({f.file_id for f, _ in page if f.file_id is not None}))
             for finding, still in page:
                 if still(present.get(finding.file_id or 0)):
                     self.findings.append(finding)
@@ -91,10 +91,12 @@ class Report:
                     self.in_flight.add(finding.file_id)
         self.findings.sort(key=lambda f: (list(Kind).index(f.kind), f.fault, f.file_id or 0))
 
-    def unsettled(self) -> None:
+    def skip_recheck(self) -> None:
         """Skip the recheck, because the ledger is unavailable."""
-        if self._doubtful:
-            self.unseen.append(f"whether {len(self._doubtful):,} findings on the disk still hold")
+        if self._unconfirmed:
+            self.not_checked.append(
+                f"whether {len(self._unconfirmed):,} findings on the disk still hold"
+            )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -104,18 +106,20 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 clean, 1 findings, 2 incomplete."""
-        if self.unseen:
+        if self.not_checked:
             return 2
         return 1 if self.findings else 0
 
     @property
     def verdict(self) -> str:
-        flying = f" ({_many(len(self.in_flight), 'file')} in flight)" if self.in_flight else ""
-        of = f"{_many(self.files, 'file')}, {_many(self.rows, 'reading')}"
+        flying = f" ({_plural(len(self.in_flight), 'file')} in flight)" if self.in_flight else ""
+        of = f"{_plural(self.files, 'file')}, {_plural(self.rows, 'reading')}"
         found = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
-        if self.unseen:
+        if self.not_checked:
             also = f"; found so far: {found}" if found else ""
-            return f"audit: could not finish, {_many(len(self.unseen), 'check')} not done{also}"
+            return (
+                f"audit: could not finish, {_plural(len(self.not_checked), 'check')} not done{also}"
+            )
         if self.findings:
             return f"audit: {of}: {found}{flying}"
         what = "every file" if self.level is Level.FAST else "every one"
@@ -133,16 +137,16 @@ class Report:
             "in_flight": len(self.in_flight),
             "expired": dict(self.expired),
             "counts": self.counts,
-            "findings": [record(f) for f in self.findings[:limit]],
+            "findings": [as_dict(f) for f in self.findings[:limit]],
             "history": None if self.history is None else vars(self.history),
             "notes": self.notes,
-            "not_looked_at": self.unseen,
+            "not_looked_at": self.not_checked,
             "exit_code": self.exit_code,
             "verdict": self.verdict,
         }
 
 
-def record(finding: Finding) -> dict[str, Any]:
+def as_dict(finding: Finding) -> dict[str, Any]:
     return {
         "kind": str(finding.kind),
         "code": str(finding.fault),
@@ -155,12 +159,12 @@ def record(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _many(count: int, what: str) -> str:
+def _plural(count: int, what: str) -> str:
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
-def names(paths: Iterable[str], most: int = 3) -> str:
+def names(paths: Iterable[str], limit: int = 3) -> str:
     """Returns the first few names and the number of the others."""
     given = list(paths)
-    more = f" and {len(given) - most:,} more" if len(given) > most else ""
-    return ", ".join(given[:most]) + more
+    more = f" and {len(given) - limit:,} more" if len(given) > limit else ""
+    return ", ".join(given[:limit]) + more

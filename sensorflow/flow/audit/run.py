@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 
 from sensorflow.errors import LASTING, Code, Transient
 from sensorflow.flow.audit import deep, files, growing, layers, sums
+from sensorflow.flow.audit.context import AuditContext
 from sensorflow.flow.audit.report import Level, Report, Subset
-from sensorflow.flow.audit.sight import Sight
 from sensorflow.ports.audit import Snapshot
 
 
-def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:
+def audit(context: AuditContext, level: Level, subset: Subset | None = None) -> Report:
     """Run all checks of `level`. Never raises for an unavailable service; the report says so instead.
 
     subset: the files that the deep level reads again.
     """
-    run = _Run(sight, Report(level, datetime.now(UTC)))
+    run = _Run(context, Report(level, datetime.now(UTC)))
     began = time.perf_counter()
-    with run.looking("the database"), sight.books.snapshot() as snapshot:
+    with run.looking("the database"), context.store.snapshot() as snapshot:
         run.all(snapshot, level, subset or Subset())
     run.close()
     run.report.seconds = time.perf_counter() - began
@@ -31,40 +31,40 @@ def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:
 
 @dataclass
 class _Run:
-    sight: Sight
+    context: AuditContext
     report: Report
     away: bool = field(default=False)
 
     def all(self, snapshot: Snapshot, level: Level, subset: Subset) -> None:
-        sight, report = self.sight, self.report
+        context, report = self.context, self.report
         self._open(snapshot)
-        self._do("drop folders", lambda: files.drops(sight, report))
-        self._do("overdue files", lambda: files.overdue(sight, report))
-        self._do("the landing zone", lambda: files.landing(sight, report))
-        self._do("the quarantine", lambda: files.quarantine(sight, report))
-        self._do("the balance", lambda: files.balance(sight, report))
+        self._do("drop folders", lambda: files.drops(context, report))
+        self._do("overdue files", lambda: files.overdue(context, report))
+        self._do("the landing zone", lambda: files.landing(context, report))
+        self._do("the quarantine", lambda: files.quarantine(context, report))
+        self._do("the balance", lambda: files.balance(context, report))
         if level >= Level.DEFAULT:
-            self._do("rows in the database", lambda: layers.rows(sight, report, snapshot))
-            self._do("histories", lambda: layers.histories(sight, report, snapshot))
-            self._do("sealed months", lambda: layers.months(sight, report, snapshot))
-            self._do("the lake's layers", lambda: layers.lake(sight, report))
-            self._do("the lake", lambda: layers.orphans(sight, report))
-            self._do("leftovers", lambda: layers.leftovers(sight, report))
+            self._do("rows in the database", lambda: layers.rows(context, report, snapshot))
+            self._do("histories", lambda: layers.histories(context, report, snapshot))
+            self._do("sealed months", lambda: layers.months(context, report, snapshot))
+            self._do("the lake's layers", lambda: layers.lake(context, report))
+            self._do("the lake", lambda: layers.orphans(context, report))
+            self._do("leftovers", lambda: layers.unfinished_writes(context, report))
         if level >= Level.CHECKSUM:
-            self._do("checksums", lambda: sums.checksums(sight, report, snapshot))
+            self._do("checksums", lambda: sums.checksums(context, report, snapshot))
         if level >= Level.DEEP:
-            self._do("landed originals", lambda: deep.read_again(sight, report, snapshot, subset))
-            self._do("growing files", lambda: growing.changed(sight, report))
+            self._do("landed originals", lambda: deep.reread(context, report, snapshot, subset))
+            self._do("growing files", lambda: growing.changed(context, report))
 
     def _open(self, snapshot: Snapshot) -> None:
-        sight, report = self.sight, self.report
-        report.snapshot, sight.now = snapshot.name, snapshot.taken_at
-        sight.books_by_id = {book.file_id: book for book in snapshot.files()}
-        report.files = len(sight.mine)
-        report.in_flight |= {book.file_id for book in sight.mine if book.in_flight}
-        report.rows = sum(book.rows or 0 for book in sight.mine)
-        for book in sight.mine:
-            report.expired.update(book.expired)
+        context, report = self.context, self.report
+        report.snapshot, context.now = snapshot.name, snapshot.taken_at
+        context.records_by_id = {record.file_id: record for record in snapshot.files()}
+        report.files = len(context.selected)
+        report.in_flight |= {record.file_id for record in context.selected if record.in_flight}
+        report.rows = sum(record.rows or 0 for record in context.selected)
+        for record in context.selected:
+            report.expired.update(record.expired)
 
     def _do(self, what: str, look: Callable[[], None]) -> None:
         with self.looking(what):
@@ -79,12 +79,12 @@ class _Run:
             yield
         except Transient as error:
             self.away = self.away or error.code in (Code.DATABASE, *LASTING)
-            self.report.unseen.append(f"{what}: {error}")
+            self.report.not_checked.append(f"{what}: {error}")
         except OSError as error:
-            self.report.unseen.append(f"{what}: {error}")
+            self.report.not_checked.append(f"{what}: {error}")
 
     def close(self) -> None:
         with self.looking("the ledger as it is now"):
             if not self.away:
-                self.report.settle(self.sight.books)
-        self.report.unsettled()
+                self.report.recheck(self.context.store)
+        self.report.skip_recheck()

@@ -20,57 +20,59 @@ from sensorflow.core.readings import SILVER, US, micros
 from sensorflow.core.states import State
 from sensorflow.core.tally import Prints, Sums, Tally
 from sensorflow.errors import Code, Transient
+from sensorflow.flow.audit.context import AuditContext, finding, identity_of_record, if_unchanged
 from sensorflow.flow.audit.layers import silver_rows
 from sensorflow.flow.audit.report import Report
-from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, unmoved
-from sensorflow.flow.work import whole_source
-from sensorflow.ports.audit import Book, Snapshot
+from sensorflow.flow.file_task import spans_whole_source
+from sensorflow.ports.audit import FileRecord, Snapshot
 from sensorflow.ports.layers import Unreadable
 
 
-def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
+def checksums(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
     """Compare the sums of every loaded file's rows, of its silver, and of the ledger."""
-    loaded = [book for book in sight.mine if book.state is State.LOADED]
+    loaded = [record for record in context.selected if record.state is State.LOADED]
     with ThreadPoolExecutor(1, "silver") as beside:  # in parallel with the database
-        silver = beside.submit(_silver_sums, sight, loaded)
-        database = _database_sums(sight, loaded, snapshot)
+        silver = beside.submit(_silver_sums, context, loaded)
+        database = _database_sums(context, loaded, snapshot)
         lake = silver.result()
-    for number, book in enumerate(loaded):
+    for number, record in enumerate(loaded):
         sums = database.of(number)
-        sound = _rows(report, book, sums)
+        sound = _rows(report, record, sums)
         found = lake[number]
         if isinstance(found, Exception):
             if not isinstance(found, Unreadable):
                 raise found
-            _unreadable(sight, report, book, found)
-        elif found is not None and "rows" not in book.expired and found != _alike(sums):
-            _compare(sight, report, snapshot, book, sums, sound)
+            _unreadable(context, report, record, found)
+        elif found is not None and "rows" not in record.expired and found != _are_equal(sums):
+            _compare(context, report, snapshot, record, sums, sound)
 
 
-def _alike(sums: Sums) -> tuple[int, int]:
+def _are_equal(sums: Sums) -> tuple[int, int]:
     return sums.rows, sums.columns
 
 
 # --- the database ---
 
 
-def _database_sums(sight: Sight, loaded: list[Book], snapshot: Snapshot) -> Tally:
+def _database_sums(context: AuditContext, loaded: list[FileRecord], snapshot: Snapshot) -> Tally:
     tally, prints = Tally(len(loaded)), Prints()
-    ids = np.array([book.file_id for book in loaded], np.int64)
-    names = pa.array([identity_of_book(sight, book) for book in loaded], pa.string())
+    ids = np.array([record.file_id for record in loaded], np.int64)
+    names = pa.array([identity_of_record(context, record) for record in loaded], pa.string())
     for rows in snapshot.readings():
-        file, rows = _ours(rows, ids)
+        file, rows = _own_sums(rows, ids)
         if len(rows):
             used, place = np.unique(file, return_inverse=True)
             name = pa.DictionaryArray.from_arrays(
                 pa.array(place, pa.int32()), names.take(pa.array(used))
             )
-            fresh, ordinal, strange = recomputed(rows, name, rows["dedupe_key"], snapshot.sharing)
+            fresh, ordinal, strange = recomputed(
+                rows, name, rows["dedupe_key"], snapshot.identity_counts
+            )
             tally.add(file, marks(fresh, rows["value"]), prints.of(rows, ordinal), strange)
     return tally
 
 
-def _ours(
+def _own_sums(
     rows: pa.RecordBatch, ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], pa.RecordBatch]:
     """Returns the rows that belong to these files, and for each row the index of its file."""
@@ -84,20 +86,20 @@ def _ours(
     return number[ours], rows.filter(pa.array(ours))
 
 
-def _rows(report: Report, book: Book, sums: Sums) -> bool:
+def _rows(report: Report, record: FileRecord, sums: Sums) -> bool:
     """Whether the database holds exactly what was loaded. A wrong number of rows was reported before."""
-    if "rows" in book.expired or sums.rows != book.rows:
+    if "rows" in record.expired or sums.rows != record.rows:
         return False
-    if sums.checksum != book.checksum:
+    if sums.checksum != record.checksum:
         found = f"checksum {sums.checksum}"
         if sums.strange:
             found += f"; {sums.strange:,} rows whose key does not match their content"
-        report.find(finding(Fault.ROWS_CHANGED, book, f"checksum {book.checksum}", found))
+        report.add(finding(Fault.ROWS_CHANGED, record, f"checksum {record.checksum}", found))
         return False
     if sums.strange:
         found = f"{sums.strange:,} rows have another"
         expected = "keys of each row's sensor, time, type and file"
-        report.find(finding(Fault.KEYS_CHANGED, book, expected, found))
+        report.add(finding(Fault.KEYS_CHANGED, record, expected, found))
     return True
 
 
@@ -105,30 +107,30 @@ def _rows(report: Report, book: Book, sums: Sums) -> bool:
 
 
 def _silver_sums(
-    sight: Sight, loaded: list[Book]
+    context: AuditContext, loaded: list[FileRecord]
 ) -> list[tuple[int, int] | Unreadable | Transient | None]:
     """Returns (rows, sum of columns) of each file's silver; None if it has expired or does not exist."""
     prints, found = Prints(), []
-    for book in loaded:
-        wanted = "silver" not in book.expired
-        found.append(_attempt(sight, book, prints) if wanted else None)
+    for record in loaded:
+        wanted = "silver" not in record.expired
+        found.append(_attempt(context, record, prints) if wanted else None)
     return found
 
 
 def _attempt(
-    sight: Sight, book: Book, prints: Prints
+    context: AuditContext, record: FileRecord, prints: Prints
 ) -> tuple[int, int] | Unreadable | Transient | None:
     try:
-        return _columns(sight, book, prints)
+        return _columns(context, record, prints)
     except FileNotFoundError:
         return None
     except (Unreadable, Transient) as error:
         return error
 
 
-def _columns(sight: Sight, book: Book, prints: Prints) -> tuple[int, int]:
+def _columns(context: AuditContext, record: FileRecord, prints: Prints) -> tuple[int, int]:
     rows = columns = 0
-    for batch in silver_of(sight, book):
+    for batch in silver_of(context, record):
         found = prints.of(batch, batch["ordinal"].to_numpy())
         rows += len(batch)
         with np.errstate(over="ignore"):
@@ -136,11 +138,11 @@ def _columns(sight: Sight, book: Book, prints: Prints) -> tuple[int, int]:
     return rows, columns
 
 
-def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
+def silver_of(context: AuditContext, record: FileRecord) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a file's silver. Raises Unreadable, or FileNotFoundError if there is none."""
-    place = sight.place(book, Layer.SILVER)
+    place = context.place(record, Layer.SILVER)
     try:
-        for batch in sight.world.lake.read(Layer.SILVER, LayerFile.of(book)):
+        for batch in context.services.lake.read(Layer.SILVER, LayerFile.of(record)):
             if batch.schema.names != SILVER.names:
                 raise Unreadable(f"{place}: columns differ from those of silver")
             yield batch
@@ -155,13 +157,17 @@ def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
         raise Unreadable(str(error)) from error
 
 
-def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> None:
+def _unreadable(
+    context: AuditContext, report: Report, record: FileRecord, error: Unreadable
+) -> None:
     """Report unreadable silver, unless its footer is broken, which was reported before."""
-    told = any(f.file_id == book.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all)
+    told = any(
+        f.file_id == record.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all
+    )
     if not told:
-        place, expected = sight.place(book, Layer.SILVER), "a Parquet file that can be read"
-        fault = finding(Fault.SILVER_UNREADABLE, book, expected, str(error)[:300], place)
-        report.find(fault, unmoved(book))
+        place, expected = context.place(record, Layer.SILVER), "a Parquet file that can be read"
+        fault = finding(Fault.SILVER_UNREADABLE, record, expected, str(error)[:300], place)
+        report.add(fault, if_unchanged(record))
 
 
 # --- differences ---
@@ -194,48 +200,59 @@ class Held:
         self.nowhere += nowhere
 
 
-def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.RecordBatch]) -> Held:
+def held(
+    context: AuditContext, snapshot: Snapshot, record: FileRecord, batches: Iterator[pa.RecordBatch]
+) -> Held:
     """Sum up silver, and separately the readings that the database holds as this file's own.
 
     These are all readings, unless the dedupe scope is the source or newer files restate some of them.
     """
-    name, result = identity_of_book(sight, book), Held()
-    shared = whole_source(book.source, name)
+    name, result = identity_of_record(context, record), Held()
+    shared = spans_whole_source(record.source, name)
     for batch in batches:
         made = keys(batch, name)
         own, nowhere = np.ones(len(batch), np.bool_), 0
-        if shared or book.counts.replaced:
+        if shared or record.counts.replaced:
             ts = pa.array(micros(batch["ts"])).cast(US)
-            holders = snapshot.held(ts, made)
-            own = np.array([holder == book.file_id for holder in holders], np.bool_)
+            holders = snapshot.holders(ts, made)
+            own = np.array([holder == record.file_id for holder in holders], np.bool_)
             nowhere = sum(holder is None for holder in holders) if shared else 0
         result.add(batch, made, own, nowhere)
     return result
 
 
 def _compare(
-    sight: Sight, report: Report, snapshot: Snapshot, book: Book, sums: Sums, sound: bool
+    context: AuditContext,
+    report: Report,
+    snapshot: Snapshot,
+    record: FileRecord,
+    sums: Sums,
+    sound: bool,
 ) -> None:
     """Silver differs from the database: find out which of them is wrong."""
     try:
-        found = held(sight, snapshot, book, silver_of(sight, book))
+        found = held(context, snapshot, record, silver_of(context, record))
     except (FileNotFoundError, Unreadable):  # it existed a moment ago
         return
-    place = sight.place(book, Layer.SILVER)
-    shared = whole_source(book.source, identity_of_book(sight, book))
-    if (shared or book.counts.replaced) and not sound:
+    place = context.place(record, Layer.SILVER)
+    shared = spans_whole_source(record.source, identity_of_record(context, record))
+    if (shared or record.counts.replaced) and not sound:
         return  # only the database knows the owner of each row: replay resolves it
-    least, most = silver_rows(sight, book)
-    if not least <= found.rows <= most:
+    least, limit = silver_rows(context, record)
+    if not least <= found.rows <= limit:
         return  # the footer check reported it
-    if found.own_checksum != book.checksum:
-        expected, text = f"checksum {book.checksum}", f"checksum {found.own_checksum}"
-        fault = finding(Fault.SILVER_CHANGED, book, expected, text, place)
-        report.find(fault, unmoved(book))
+    if found.own_checksum != record.checksum:
+        expected, text = f"checksum {record.checksum}", f"checksum {found.own_checksum}"
+        fault = finding(Fault.SILVER_CHANGED, record, expected, text, place)
+        report.add(fault, if_unchanged(record))
     elif sound and found.own_columns != sums.columns:
         expected, text = "unit, quality and line as in silver", "others in the database"
-        report.find(finding(Fault.COLUMNS_CHANGED, book, expected, text, place), unmoved(book))
+        report.add(
+            finding(Fault.COLUMNS_CHANGED, record, expected, text, place), if_unchanged(record)
+        )
     elif sound and found.nowhere:
         expected = "readings that another file brought first to be there"
         text = f"{found.nowhere:,} of them are in no file"
-        report.find(finding(Fault.REPEATS_MISSING, book, expected, text, place), unmoved(book))
+        report.add(
+            finding(Fault.REPEATS_MISSING, record, expected, text, place), if_unchanged(record)
+        )

@@ -18,9 +18,9 @@ from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, emit
 
-LONGEST = 30.0
+MAX_LEASE_SECONDS = 30.0
 """Maximum seconds of a lease. If a host fails, another daemon takes over within a minute."""
-LOOK = 2.0
+STANDBY_POLL_SECONDS = 2.0
 """Maximum seconds between attempts of a standby daemon to acquire a lease."""
 
 
@@ -49,7 +49,7 @@ class Leases:
         self._ledger = ledger
         self._sources = sources
         self._owner, self._process = owner, process
-        self._lease = min(lease, LONGEST)
+        self._lease = min(lease, MAX_LEASE_SECONDS)
         self._has_ended = has_ended
         self._held: dict[str, _Held] = {}
         self._standing_by: set[str] = set()
@@ -66,7 +66,7 @@ class Leases:
         self._thread.join()
         for held in self._held.values():
             with suppress(Transient):  # then it expires by itself
-                self._ledger.release_intake(held.lease)
+                self._ledger.release_intake_lease(held.lease)
 
     def held(self, source: str) -> IntakeLease | None:
         """Returns the lease of a source as last known, or None. It may be lost by now: see `is_certain`."""
@@ -88,7 +88,7 @@ class Leases:
     def _run(self) -> None:
         while True:
             self.keep()
-            if self._stop.wait(min(LOOK, self._lease / 3)):
+            if self._stop.wait(min(STANDBY_POLL_SECONDS, self._lease / 3)):
                 return
 
     def keep(self) -> None:
@@ -107,16 +107,16 @@ class Leases:
             self._take(source, at)
         elif at >= held.renew_at:
             try:
-                self._ledger.renew_intake(held.lease, self._lease)
+                self._ledger.renew_intake_lease(held.lease, self._lease)
                 self._hold(held.lease, at)
             except IntakeLost:
                 self.lost(held.lease)
 
     def _take(self, source: str, at: float) -> None:
         ours = (source, self._owner, self._process, self._lease)
-        lease = self._ledger.take_intake(*ours)
+        lease = self._ledger.acquire_intake_lease(*ours)
         if lease.process != self._process and self._has_ended(lease.process):
-            lease = self._ledger.take_intake(*ours, lease.process)
+            lease = self._ledger.acquire_intake_lease(*ours, lease.process)
         if lease.process == self._process:
             self._hold(lease, at)
             self._standing_by.discard(source)
@@ -128,7 +128,7 @@ class Leases:
         until = since + self._lease
         self._held[lease.source] = _Held(lease, until, renew_at=since + self._lease / 3)
 
-    def _stand_by(self, source: str, why: str) -> None:
+    def _stand_by(self, source: str, reason: str) -> None:
         if source not in self._standing_by:
             self._standing_by.add(source)
-            emit(Event.INTAKE_STANDBY, source=source, why=why)
+            emit(Event.INTAKE_STANDBY, source=source, why=reason)

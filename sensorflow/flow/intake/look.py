@@ -25,7 +25,7 @@ from sensorflow.core.growth import (
     complete,
     edges,
     holds,
-    refused,
+    why_head_refused,
 )
 from sensorflow.flow.intake.strategy import Unit
 from sensorflow.flow.landing import LandingBatch
@@ -230,9 +230,9 @@ class Look:
 
     def _new(self) -> Unit:
         self._opened.seek(0)
-        why = refused(self._opened.read(8))
-        if why is not None:
-            self._all.set_aside(self._file, Event.FILE_SKIPPED, why)
+        reason = why_head_refused(self._opened.read(8))
+        if reason is not None:
+            self._all.set_aside(self._file, Event.FILE_SKIPPED, reason)
             return []
         found = self._landed(None)
         if not found:  # not one whole line so far
@@ -246,8 +246,8 @@ class Look:
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
             if self._size - start >= CAP:
-                why = f"{CAP:,} bytes without the end of a line"
-                self._all.set_aside(self._file, Event.FILE_STUCK, why)
+                reason = f"{CAP:,} bytes without the end of a line"
+                self._all.set_aside(self._file, Event.FILE_STUCK, reason)
             return []
         self._all.hurry |= self._size - start > CAP
         part = Lines(self._opened, start, end)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.errors import REMEDY, Code, Transient, unexpected
+from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.intake.away import Away
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
@@ -24,7 +25,6 @@ from sensorflow.flow.intake.take import Group
 from sensorflow.flow.intake.turns import Turns
 from sensorflow.flow.intake.whole import Whole
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.pulse import Loop
 from sensorflow.ports.feed import Candidate, Feed, GrowingFeed, Permit
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
@@ -32,22 +32,22 @@ from sensorflow.ports.objects import Reader
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
-TICK = 0.25
+POLL_SECONDS = 0.25
 """Seconds between polls of feeds that have not called `wake`."""
-FULL_EVERY = 2.0
+FULL_CHECK_SECONDS = 2.0
 """Seconds between checks for a full disk of the database while files arrive."""
-FULL_FOR = 120.0
+FULL_REPORT_SECONDS = 120.0
 """Seconds after which a report of a full disk no longer stops the intake."""
-GROUP = 100
+GROUP_FILES = 100
 """Maximum number of files that are landed, registered and acknowledged as a group."""
-LOOKING = 0.25
+GATHER_SECONDS = 0.25
 """Maximum seconds spent on gathering files for a group."""
 
 
 class Intake:
     """registered: called after files were registered. loop: its heartbeat.
 
-    Implements `ports.feed.Taker` for its feeds.
+    Implements `ports.feed.FeedHost` for its feeds.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Intake:
         landing: Landing,
         ledger: Ledger,
         leases: Leases,
-        loop: Loop,
+        loop: LoopStatus,
         registered: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._landing, self._ledger = settings, landing, ledger
@@ -71,9 +71,9 @@ class Intake:
         self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
         self._away = Away()
-        self._news = threading.Event()
+        self._wakeup = threading.Event()
         self._stop = threading.Event()
-        self._troubles = 0
+        self._failures = 0
 
     def _strategy_of(self, feed: Feed) -> Strategy:
         if not isinstance(feed, GrowingFeed):
@@ -84,7 +84,7 @@ class Intake:
     # --- what feeds ask ---
 
     def wake(self) -> None:
-        self._news.set()
+        self._wakeup.set()
 
     def is_known(self, candidate: Candidate) -> bool:
         return self._known.has(self._feeds[candidate.source], candidate)
@@ -92,19 +92,19 @@ class Intake:
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
         return self._ledger.has_content(source, key, self._landing.put(stream).sha256)
 
-    def vanished(self, source: str, key: bytes, why: str) -> None:
+    def file_vanished(self, source: str, key: bytes, reason: str) -> None:
         self._strategies[source].forget(key)
-        emit(Event.FILE_VANISHED, source=source, file=printable(key), why=why)
+        emit(Event.FILE_VANISHED, source=source, file=printable(key), why=reason)
 
-    def scanned(self) -> None:
+    def scan_finished(self) -> None:
         gates = {}
         for name, feed in self._feeds.items():
             with self.apart(name):
                 gates[name] = feed.state()
-        self._loop.note(gates={n: s for n, s in gates.items() if s is not None} or None)
+        self._loop.set_facts(gates={n: s for n, s in gates.items() if s is not None} or None)
 
-    def held(self) -> AbstractContextManager[None]:
-        return self._loop.held()
+    def long_call(self) -> AbstractContextManager[None]:
+        return self._loop.long_call()
 
     # --- what a group asks ---
 
@@ -178,7 +178,7 @@ class Intake:
 
     def _is_away(self, source: str, error: Transient) -> bool:
         """Whether an error concerns only this source's storage; if so, the source backs off."""
-        if error.code is not Code.STORAGE or self._feeds[source].reachable():
+        if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
         if self._away.failed(source, time.monotonic()):
             emit(Event.SOURCE_AWAY, source=source, reason=error.message)
@@ -194,7 +194,7 @@ class Intake:
     def stop(self) -> None:
         """Finish the files in progress, then stop."""
         self._stop.set()
-        self._news.set()
+        self._wakeup.set()
 
     def start(self) -> None:
         """Call before `run`."""
@@ -215,23 +215,23 @@ class Intake:
             now = time.monotonic()
             self._loop.touch()
             try:
-                self._heed_leases()
+                self._apply_lease_changes()
                 if now >= next_room:
                     self._require_room()
-                    next_room = now + FULL_EVERY
+                    next_room = now + FULL_CHECK_SECONDS
                 if now >= next_poll:
-                    next_poll = now + TICK
+                    next_poll = now + POLL_SECONDS
                 self._poll(now)
                 self._take_turn(next_poll)
-                self._troubles = 0
-                self._loop.resume(sure=False)
+                self._failures = 0
+                self._loop.resume(is_confirmed=False)
             except Transient as error:
                 self._pause(error)
             except Exception as error:  # noqa: BLE001 - a defect must not end the intake
                 emit(Event.DEFECT, exc_info=True)
                 self._pause(unexpected(error))
 
-    def _heed_leases(self) -> None:
+    def _apply_lease_changes(self) -> None:
         """Activate the feeds of newly acquired sources, and put the others on standby."""
         for source, feed in self._feeds.items():
             lease = self._keeper.held(source)
@@ -240,19 +240,19 @@ class Intake:
             self._leases.pop(source, None)
             if lease is not None:
                 with self.apart(source):
-                    feed.begin(self.permit(lease))
+                    feed.activate(self.permit(lease))
                 self._leases[source] = lease
 
     def _require_room(self) -> None:
         """Raises Transient DATABASE_FULL while workers report it, because files taken in now could not be
         loaded."""
-        if self._ledger.given_back_lately(Code.DATABASE_FULL, FULL_FOR):
+        if self._ledger.recently_nacked(Code.DATABASE_FULL, FULL_REPORT_SECONDS):
             raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
     def _pause(self, error: Transient) -> None:
         """The disk or the database is full or unavailable: wait, then scan everything again."""
-        self._troubles += 1
-        delay = backoff(self._troubles, 0.5, cap=15.0)
+        self._failures += 1
+        delay = backoff(self._failures, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
         emit(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
         self._loop.pause(error)
@@ -270,14 +270,14 @@ class Intake:
                 with self._asking(name):
                     for files in self._strategies[name].poll(now):
                         self._turns.add(name, "polled", offered(name, files))
-        self._loop.note(defects=self._away.defects(now) or None)
+        self._loop.set_facts(defects=self._away.defects(now) or None)
 
     def _take_turn(self, until: float) -> None:
         """Take in a group of files from all sources in turn; if there are none, wait for a short time."""
         if not self._turns:
-            self._news.wait(max(until - time.monotonic(), 0.001))
-        self._news.clear()
-        if candidates := self._turns.gather(GROUP, LOOKING, self._asking):
+            self._wakeup.wait(max(until - time.monotonic(), 0.001))
+        self._wakeup.clear()
+        if candidates := self._turns.gather(GROUP_FILES, GATHER_SECONDS, self._asking):
             taken, left = self._group.take(candidates)
             for source, some in left.items():
                 self._turns.put_back(source, some, first=source not in taken)

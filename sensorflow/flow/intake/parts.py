@@ -141,10 +141,10 @@ class Parts:
             self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]
         return self._newest
 
-    def set_aside(self, file: Candidate, event: Event, why: str) -> None:
+    def set_aside(self, file: Candidate, event: Event, reason: str) -> None:
         """Ignore a file in this state and report it once."""
         if self._known.refuse(file):
-            emit(event, "error", source=self.feed.name, file=printable(file.key), why=why)
+            emit(event, "error", source=self.feed.name, file=printable(file.key), why=reason)
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
         return list(units)

@@ -93,8 +93,8 @@ class Renamed:
         for key, file in self._suspects.items():
             if key not in there:  # else it is taken under that name
                 facts = {"source": file.source, "file": printable(key), "size": file.size}
-                why = "rotated before it was looked at, to a name that the source does not take"
-                emit(Event.FILE_MISSED, **facts, why=why, do="rename it to one that it takes")
+                reason = "rotated before it was looked at, to a name that the source does not take"
+                emit(Event.FILE_MISSED, **facts, why=reason, do="rename it to one that it takes")
         self._suspects.clear()
 
 

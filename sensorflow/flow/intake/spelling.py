@@ -42,7 +42,7 @@ class Spellings:
         """
         if candidate.key.isascii():
             return False
-        other = self._ledger.spelt_otherwise(feed.name, candidate.key, b"")
+        other = self._ledger.other_spelling(feed.name, candidate.key, b"")
         if other is None or not feed.has_other(other, candidate):
             other = spelt.setdefault(canonical(candidate.key), candidate.key)
             if other == candidate.key:
@@ -80,7 +80,7 @@ class Spellings:
         """Returns the key of an existing file with the same name and other bytes, or None."""
         if file.key.isascii():
             return None
-        key = self._ledger.spelt_otherwise(feed.name, file.key, file.landed.sha256)
+        key = self._ledger.other_spelling(feed.name, file.key, file.landed.sha256)
         return key if key is not None and feed.has_other(key, file.candidate) else None
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Protocol
 
-from sensorflow import crash
+from sensorflow import failpoints
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import differs
 from sensorflow.errors import IntakeLost, Transient
@@ -37,7 +37,7 @@ class Round(Protocol):
     def permit(self, lease: IntakeLease) -> Permit: ...
     def lose(self, lease: IntakeLease) -> None: ...
     def apart(self, source: str) -> AbstractContextManager[None]: ...
-    def held(self) -> AbstractContextManager[None]: ...
+    def long_call(self) -> AbstractContextManager[None]: ...
     def touch(self) -> None: ...
     def entered(self) -> None: ...
     def fresh(self) -> None: ...
@@ -62,12 +62,12 @@ class Group:
         A file that was read under one lease is registered under that lease, which may have been lost and
         reacquired since.
         """
-        waiting = deque(candidates)
-        leases = {c.source: self._round.lease(c.source) for c in waiting}
-        for source, candidates in _by_source(waiting).items():
+        entry = deque(candidates)
+        leases = {c.source: self._round.lease(c.source) for c in entry}
+        for source, candidates in _by_source(entry).items():
             if leases[source] is not None and not self._expect(source, candidates):
-                waiting = deque(c for c in waiting if c.source != source)
-        landed = self._land_some(waiting)
+                entry = deque(c for c in entry if c.source != source)
+        landed = self._land_some(entry)
         for source, units in landed.items():
             lease = leases[source]
             assert lease is not None, "nothing is landed without"
@@ -77,7 +77,7 @@ class Group:
                     self._enter(strategy, strategy.sort(units), lease)
             except IntakeLost:
                 self._round.lose(lease)
-        return set(landed), _by_source(waiting)
+        return set(landed), _by_source(entry)
 
     def _expect(self, source: str, candidates: Sequence[Candidate]) -> bool:
         """Returns whether they can be landed; else the source was left alone."""
@@ -86,23 +86,23 @@ class Group:
             return True
         return False
 
-    def _land_some(self, waiting: deque[Candidate]) -> dict[str, list[Unit]]:
+    def _land_some(self, entry: deque[Candidate]) -> dict[str, list[Unit]]:
         """Land the first of the waiting files as a batch, and remove them from the queue."""
         landed: dict[str, list[Unit]] = {}
         room: float = GROUP_BYTES
         with self._landing.batch() as batch, suppress(TooLarge):
-            while waiting and not self._round.is_stopped:
+            while entry and not self._round.is_stopped:
                 self._round.touch()
-                crash.point(crash.Point.FOUND)
-                candidate, unit = waiting[0], Unit()
+                failpoints.hit(failpoints.Failpoint.FOUND)
+                candidate, unit = entry[0], Unit()
                 with self._round.apart(candidate.source):
                     unit = self._land_one(batch, candidate, room if landed else math.inf)
-                waiting.popleft()
+                entry.popleft()
                 if unit:
                     landed.setdefault(candidate.source, []).append(unit)
                     room -= sum(file.landed.size for file in unit)
         for _ in _files(unit for units in landed.values() for unit in units):
-            crash.point(crash.Point.LANDED)
+            failpoints.hit(failpoints.Failpoint.LANDED)
         return landed
 
     def _land_one(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
@@ -135,7 +135,7 @@ class Group:
         if not files:
             return
         try:
-            with self._round.held():
+            with self._round.long_call():
                 entered = register_many(self._ledger, self._settings, source, files, lease)
         except Transient:
             raise
@@ -148,15 +148,15 @@ class Group:
         for file in files:
             self._keep_landed(strategy, file)
         for _ in files:
-            crash.point(crash.Point.REGISTERED)
+            failpoints.hit(failpoints.Failpoint.REGISTERED)
         self._round.fresh()
         self._acknowledge(strategy, files, lease)
         for _ in files:
-            crash.point(crash.Point.PUT_AWAY)
+            failpoints.hit(failpoints.Failpoint.DISPOSED)
         for file, done in zip(files, entered, strict=True):
             if done is not None:  # else it was taken by somebody else meanwhile
-                _tell_difference(file, done)
-                _tell(file, done)
+                _log_gate_mismatch(file, done)
+                _log_registered(file, done)
 
     def _enter_each(self, strategy: Strategy, units: Sequence[Unit], lease: IntakeLease) -> None:
         """Register one by one, because one file cannot be registered due to a defect and must not delay the
@@ -185,13 +185,13 @@ class Group:
         """
         strategy.entered(files)
         done = [file.candidate for file in files]
-        for candidate, why in strategy.feed.ack(done, self._round.permit(lease)).items():
+        for candidate, reason in strategy.feed.ack(done, self._round.permit(lease)).items():
             self._known.refuse(candidate)
             name = printable(candidate.key)
-            emit(Event.FILE_STUCK, source=candidate.source, file=name, why=why)
+            emit(Event.FILE_STUCK, source=candidate.source, file=name, why=reason)
 
 
-def _tell_difference(file: Found, done: Registration) -> None:
+def _log_gate_mismatch(file: Found, done: Registration) -> None:
     """Report known bytes that came again with a gate for other bytes: the bytes that the sender announced
     have not arrived. For new bytes, the worker reports it."""
     if done.kind is not Kind.ALIAS or file.announcement is None:
@@ -200,12 +200,12 @@ def _tell_difference(file: Found, done: Registration) -> None:
     known = {"sha256": landed.sha256.hex(), "md5": landed.md5.hex()}
     what = file.announcement.what
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
-    if why := differs(what, landed.size, known.__getitem__):
+    if reason := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}
-        emit(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=why)
+        emit(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=reason)
 
 
-def _tell(file: Found, done: Registration) -> None:
+def _log_registered(file: Found, done: Registration) -> None:
     new = file.increment
     more = {} if new is None else {"offset": new.start}
     emit(

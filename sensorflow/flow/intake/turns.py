@@ -61,15 +61,15 @@ class Turns(Generic[T]):
                 stream.files.close()  # folders that it has open
 
     def gather(
-        self, most: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
+        self, limit: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
     ) -> list[T]:
-        """Returns up to `most` files found within `seconds`, one from each stream in turn.
+        """Returns up to `limit` files found within `seconds`, one from each stream in turn.
 
         apart: isolates a source; an exception that it suppresses ends only that stream.
         """
         group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds
-        while self._streams and len(group) < most and time.monotonic() < until:
+        while self._streams and len(group) < limit and time.monotonic() < until:
             stream, ended = self._streams.popleft(), True
             with apart(stream.source):
                 for file in stream.files:

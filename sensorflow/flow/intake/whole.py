@@ -59,11 +59,11 @@ class Whole:
         try:
             self.feed.admit(state)
         except Withheld as error:
-            self._tell_waiting(state, error)
+            self._log_waiting(state, error)
             raise
         self._told.pop(state.key, None)
 
-    def _tell_waiting(self, candidate: Candidate, error: Withheld) -> None:
+    def _log_waiting(self, candidate: Candidate, error: Withheld) -> None:
         """Log once per state of a file."""
         if self._told.get(candidate.key) != candidate.revision:
             self._told[candidate.key] = candidate.revision

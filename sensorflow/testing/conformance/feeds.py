@@ -1,4 +1,4 @@
-"""The contract of `ports.feed.Feed`. The fixture `site` returns a `Site` whose feed is called "plant".
+"""The contract of `ports.feed.Feed`. The fixture `site` returns a `FeedSite` whose feed is called "plant".
 
 The feed must be started and activated: `feed.start(Asked())`, `feed.begin(Permit(1))`.
 """
@@ -12,12 +12,12 @@ from typing import Protocol
 
 import pytest
 
-from sensorflow.ports.feed import Candidate, Feed, Gone, Permit, Taker
+from sensorflow.ports.feed import Candidate, Feed, FeedHost, Gone, Permit
 
 SECONDS = count(time.monotonic())
 
 
-class Asked(Taker):
+class RecordingHost(FeedHost):
     """A taker that knows no files, for `Feed.start`. gone: the files that were reported as vanished."""
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class Asked(Taker):
     def is_registered(self, source: str, key: bytes, stream: object) -> bool:
         return True
 
-    def vanished(self, source: str, key: bytes, why: str) -> None:
+    def file_vanished(self, source: str, key: bytes, reason: str) -> None:
         self.gone.append(key)
 
-    def scanned(self) -> None: ...
+    def scan_finished(self) -> None: ...
 
-    def held(self) -> AbstractContextManager[None]:
+    def long_call(self) -> AbstractContextManager[None]:
         return nullcontext()
 
 
-class Site(Protocol):
+class FeedSite(Protocol):
     """The storage of a feed's files, as tests manipulate it.
 
     put: create a file that the next poll returns; if the feed scans in a thread, `put` waits for it.
@@ -60,13 +60,13 @@ def polled(feed: Feed) -> list[Candidate]:
     return [c for files in feed.poll(next(SECONDS)) for c in files if c is not None]
 
 
-def one(site: Site, key: bytes = b"a.csv", data: bytes = b"1") -> Candidate:
+def one(site: FeedSite, key: bytes = b"a.csv", data: bytes = b"1") -> Candidate:
     site.put(key, data)
     [found] = [c for c in polled(site.feed) if c.key == key]
     return found
 
 
-def test_all_that_is_there_is_polled(site: Site) -> None:
+def test_all_that_is_there_is_polled(site: FeedSite) -> None:
     keys = [b"a.csv", b"deep/b.csv", "ü.csv".encode()]
     for key in keys:
         site.put(key, key)
@@ -76,15 +76,15 @@ def test_all_that_is_there_is_polled(site: Site) -> None:
     assert sorted(site.feed.scan(), key=lambda c: c.key) == sorted(found, key=lambda c: c.key)
 
 
-def test_what_was_not_acknowledged_is_polled_again(site: Site) -> None:
+def test_what_was_not_acknowledged_is_polled_again(site: FeedSite) -> None:
     before = one(site)
     site.feed.rewind()
     assert polled(site.feed) == [before]
-    site.feed.begin(Permit(2))
+    site.feed.activate(Permit(2))
     assert polled(site.feed) == [before]
 
 
-def test_a_file_is_opened_as_it_is(site: Site) -> None:
+def test_a_file_is_opened_as_it_is(site: FeedSite) -> None:
     found = one(site, data=b"content")
     with site.feed.open(found) as opened:
         assert opened.state() == found
@@ -95,14 +95,14 @@ def test_a_file_is_opened_as_it_is(site: Site) -> None:
         assert opened.read() == b"other content"
 
 
-def test_a_file_that_changes_while_it_is_read_says_so_or_is_read_as_it_was(site: Site) -> None:
+def test_a_file_that_changes_while_it_is_read_says_so_or_is_read_as_it_was(site: FeedSite) -> None:
     with site.feed.open(one(site)) as opened:
         before = opened.state()
         site.put(b"a.csv", b"other content")
         assert opened.read() == b"1" or opened.state() != before
 
 
-def test_a_poll_gives_nothing_while_the_one_before_is_not_through(site: Site) -> None:
+def test_a_poll_gives_nothing_while_the_one_before_is_not_through(site: FeedSite) -> None:
     for number in range(3):
         site.put(b"%d.csv" % number, b"1")
     begun = [files for files in site.feed.poll(next(SECONDS)) if next(files)]
@@ -110,7 +110,7 @@ def test_a_poll_gives_nothing_while_the_one_before_is_not_through(site: Site) ->
     assert sum(1 for files in begun for _ in files) == 2
 
 
-def test_a_file_that_is_gone_cannot_be_opened(site: Site) -> None:
+def test_a_file_that_is_gone_cannot_be_opened(site: FeedSite) -> None:
     found = one(site)
     site.remove(b"a.csv")
     with pytest.raises(Gone) as caught, site.feed.open(found):
@@ -120,16 +120,16 @@ def test_a_file_that_is_gone_cannot_be_opened(site: Site) -> None:
     assert polled(site.feed) == []
 
 
-def test_whether_a_file_is_as_it_was(site: Site) -> None:
+def test_whether_a_file_is_as_it_was(site: FeedSite) -> None:
     found = one(site)
-    assert site.feed.unchanged(found)
+    assert site.feed.is_unchanged(found)
     site.put(b"a.csv", b"other")
-    assert not site.feed.unchanged(found)
+    assert not site.feed.is_unchanged(found)
     site.remove(b"a.csv")
-    assert not site.feed.unchanged(found)
+    assert not site.feed.is_unchanged(found)
 
 
-def test_what_is_acknowledged_is_not_offered_again(site: Site) -> None:
+def test_what_is_acknowledged_is_not_offered_again(site: FeedSite) -> None:
     site.put(b"a.csv", b"1")
     site.put(b"b.csv", b"2")
     found = polled(site.feed)
@@ -138,14 +138,14 @@ def test_what_is_acknowledged_is_not_offered_again(site: Site) -> None:
     assert polled(site.feed) == found[1:]
 
 
-def test_nothing_is_acknowledged_by_one_who_is_replaced(site: Site) -> None:
+def test_nothing_is_acknowledged_by_one_who_is_replaced(site: FeedSite) -> None:
     found = one(site)
     assert site.feed.ack([found], Permit(1, lambda: False)) == {}
     site.feed.rewind()
     assert polled(site.feed) == [found]
 
 
-def test_other_content_that_came_meanwhile_is_not_acknowledged(site: Site) -> None:
+def test_other_content_that_came_meanwhile_is_not_acknowledged(site: FeedSite) -> None:
     found = one(site)
     site.put(b"a.csv", b"other")
     site.feed.ack([found], Permit(1))

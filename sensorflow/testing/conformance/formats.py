@@ -12,10 +12,10 @@ from typing import BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.core.binding.place import Place
-from sensorflow.core.occurrences import Occurrences
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.deduplicate import Deduplicator
 from sensorflow.core.profile import Profile
-from sensorflow.core.quality import Watch
+from sensorflow.core.quality import QualityFlagger
 from sensorflow.core.reading import chunks, read
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Permanent
@@ -49,8 +49,8 @@ class Few(io.BytesIO):
 
 def parts(sample: Sample, stream: BinaryIO) -> Iterator[tuple[pa.Table, int]]:
     """Yield the readings of each chunk, and the number of rejected rows."""
-    seen, watch = Occurrences(), Watch(sample.profile.rules)
-    for found in read(stream, sample.profile, Place("a file"), io.BytesIO):
+    seen, watch = Deduplicator(), QualityFlagger(sample.profile.rules)
+    for found in read(stream, sample.profile, FilePath("a file"), io.BytesIO):
         yield reshape(found.bronze, watch, seen).silver, len(found.rejects)
 
 
@@ -85,7 +85,7 @@ def test_a_compressed_file_is_read_forward(sample: Sample) -> None:
 
 def test_memory_is_bounded_by_a_block(sample: Sample) -> None:
     stream = io.BytesIO(sample.made(MANY))
-    sizes = [c.readings for c in chunks(stream, sample.profile, Place("a file"), io.BytesIO)]
+    sizes = [c.readings for c in chunks(stream, sample.profile, FilePath("a file"), io.BytesIO)]
     assert sum(sizes) == MANY
     assert max(sizes) <= BLOCK
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 
 from sensorflow.ports.feed import Busy, Unreadable
-from sensorflow.testing.conformance.feeds import Site, one, polled
+from sensorflow.testing.conformance.feeds import FeedSite, one, polled
 
 
-def test_a_file_that_is_written_is_offered_again_later(site: Site) -> None:
+def test_a_file_that_is_written_is_offered_again_later(site: FeedSite) -> None:
     found = one(site)
     with site.written(b"a.csv"):
         with pytest.raises(Busy) as caught, site.feed.open(found):
@@ -21,7 +21,7 @@ def test_a_file_that_is_written_is_offered_again_later(site: Site) -> None:
     assert [c.key for c in polled(site.feed)] == [b"a.csv"]
 
 
-def test_a_file_that_cannot_be_read_keeps_no_other_out(site: Site) -> None:
+def test_a_file_that_cannot_be_read_keeps_no_other_out(site: FeedSite) -> None:
     site.put(b"a.csv", b"1")
     site.put(b"b.csv", b"2")
     found, other = sorted(polled(site.feed), key=lambda c: c.key)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
 from sensorflow.ports.queue import Message, Publisher
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-ONE = Waiting(1, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, AT)
+ONE = OutboxEntry(1, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, AT)
 TWO, THREE = replace(ONE, file_id=2), replace(ONE, file_id=3)
 MESSAGES = [Message([ONE]), Message([TWO], Stage.VALIDATE), Message([ONE, TWO, THREE])]
 

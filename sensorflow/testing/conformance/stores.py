@@ -17,7 +17,7 @@ def names(objects: ObjectStore, prefix: str = "") -> list[str]:
     return sorted(found.name for found in objects.list(prefix))
 
 
-class Failing(io.BytesIO):
+class FailingReader(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if self.tell() > 0 or size is None or size < 0:
             raise ValueError("bad")
@@ -96,11 +96,11 @@ def test_of_a_source_that_fails_nothing_is_stored(objects: ObjectStore) -> None:
     objects.put("a", io.BytesIO(b"before"))
     for name in ("a", "b"):
         with pytest.raises(ValueError, match="bad"):
-            objects.put(name, Failing(b"after"))
+            objects.put(name, FailingReader(b"after"))
     assert names(objects) == ["a"]
     with objects.open("a") as stream:
         assert stream.read() == b"before"
-    assert objects.unfinished(-1) == []
+    assert objects.list_unfinished(-1) == []
 
 
 def test_ranges_can_be_read(objects: ObjectStore) -> None:
@@ -196,7 +196,7 @@ def test_a_batch_is_there_when_it_ends_and_not_before(objects: ObjectStore) -> N
         assert names(objects) == []
         assert objects.head("b") is None
     assert names(objects) == ["a/1", "a/2", "b", "c"]
-    assert objects.unfinished(-1) == []
+    assert objects.list_unfinished(-1) == []
 
 
 def test_nothing_is_there_of_a_batch_that_raises(objects: ObjectStore) -> None:
@@ -204,14 +204,14 @@ def test_nothing_is_there_of_a_batch_that_raises(objects: ObjectStore) -> None:
         batch.put("a/1", io.BytesIO(b"x"))
         raise RuntimeError
     assert names(objects) == []
-    assert objects.unfinished(-1) == []
+    assert objects.list_unfinished(-1) == []
 
 
 def test_of_a_batch_the_source_that_fails_is_missing_alone(objects: ObjectStore) -> None:
     with objects.batch() as batch:
         batch.put("a/1", io.BytesIO(b"x"))
         with pytest.raises(ValueError, match="bad"):
-            batch.put("a/2", Failing(b"after"))
+            batch.put("a/2", FailingReader(b"after"))
     assert names(objects) == ["a/1"]
 
 
@@ -232,8 +232,8 @@ def test_what_is_put_beside_a_batch_is_there_at_once(objects: ObjectStore) -> No
 
 
 def test_nothing_is_unfinished_where_nobody_was_killed(objects: ObjectStore) -> None:
-    assert objects.began() is None or objects.began() <= datetime.now(UTC)  # type: ignore[operator]
+    assert objects.created_at() is None or objects.created_at() <= datetime.now(UTC)  # type: ignore[operator]
     objects.put("a", io.BytesIO(b"x"))
-    assert objects.unfinished(-1) == []
-    assert objects.collect(-1) == 0
+    assert objects.list_unfinished(-1) == []
+    assert objects.remove_unfinished(-1) == 0
     assert names(objects) == ["a"]

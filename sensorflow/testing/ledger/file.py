@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sensorflow.core.arrival import Arrival, Waiting, printable
+from sensorflow.core.arrival import Arrival, OutboxEntry, printable
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
@@ -74,19 +74,19 @@ def error_of(error: SensorflowError) -> tuple[str, str, dict[str, Any]]:
     return str(error.code), error.message, dict(error.place)
 
 
-def waiting_of(file: File) -> Waiting:
+def outbox_entry_of(file: File) -> OutboxEntry:
     landed_at = file.arrival.landed_at
-    return _told(Waiting, file, received_at=landed_at, token=file.token or 0)
+    return _project(OutboxEntry, file, received_at=landed_at, token=file.token or 0)
 
 
 def claim_of(file: File, fresh: bool) -> Claim:
     facts = {"received_at": file.arrival.landed_at, "fresh": fresh, "name": file.name}
-    return _told(Claim, file, attempt=file.attempts, **facts)
+    return _project(Claim, file, attempt=file.attempts, **facts)
 
 
 def view_of(file: File) -> FileView:
     code, detail, place = file.error or (None, None, None)
-    return _told(
+    return _project(
         FileView,
         file,
         name=printable(file.arrival.key),
@@ -100,7 +100,7 @@ def view_of(file: File) -> FileView:
     )
 
 
-def _told(kind: type[T], file: File, **more: Any) -> T:
+def _project(kind: type[T], file: File, **more: Any) -> T:
     """Returns a view of a file. Its fields have the same names in the file, its arrival or its landed
     bytes."""
     landed = file.arrival.landed

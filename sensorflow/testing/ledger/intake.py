@@ -20,7 +20,7 @@ from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, i
 from sensorflow.testing.ledger.file import OPEN, File
 
 
-def beyond(what: str) -> NoReturn:
+def unsupported(what: str) -> NoReturn:
     raise NotImplementedError(f"a ledger in memory does not {what}; take one in PostgreSQL")
 
 
@@ -36,7 +36,7 @@ class MemoryIntake:
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self._tokens = 0
 
-    def take_intake(
+    def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:
         with self._lock:
@@ -48,12 +48,12 @@ class MemoryIntake:
                 self._intake[source] = (held, self._in(lease))
             return held
 
-    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
         with self._lock:
             self._require_intake(held)
             self._intake[held.source] = (held, self._in(lease))
 
-    def release_intake(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, held: IntakeLease) -> None:
         with self._lock, suppress(IntakeLost):
             self._require_intake(held)
             self._intake[held.source] = (held, self._clock())
@@ -81,10 +81,10 @@ class MemoryIntake:
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         known = self._known(arrival)
         if known is None and on_change is OnChange.MERGE and self._was_alias(arrival):
-            beyond("give an alias content of its own")
-        twin = known or self._twin(arrival, name_matters)
-        file = twin or self._add(arrival, on_change is OnChange.REJECT)
-        kind = Kind.NEW if twin is None else Kind.ALIAS if known is None else Kind.SEEN
+            unsupported("give an alias content of its own")
+        duplicate = known or self._duplicate(arrival, name_matters)
+        file = duplicate or self._add(arrival, on_change is OnChange.REJECT)
+        kind = Kind.NEW if duplicate is None else Kind.ALIAS if known is None else Kind.SEEN
         if known is None:
             place = (arrival.source, arrival.key, arrival.fingerprint, kind, file.id, self._clock())
             self._arrivals.append(place)
@@ -117,7 +117,7 @@ class MemoryIntake:
         name = canonical(key)
         return [f for f in self._files.values() if (f.source, f.name) == (source, name)]
 
-    def _twin(self, arrival: Arrival, name_matters: bool) -> File | None:
+    def _duplicate(self, arrival: Arrival, name_matters: bool) -> File | None:
         name = canonical(arrival.key)
         newest = max((f.version for f in self._named(arrival.source, name)), default=0)
         found = [
@@ -131,7 +131,7 @@ class MemoryIntake:
 
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         if arrival.lane is not Lane.LIVE:
-            beyond("have a lane of backfill")
+            unsupported("have a lane of backfill")
         older = self._named(arrival.source, arrival.key)
         first = older[0].first_key if older else arrival.key
         file = File(len(self._files) + 1, arrival, len(older) + 1, first)
@@ -139,7 +139,7 @@ class MemoryIntake:
             file.stage = Stage.QUARANTINE
             file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
         self._files[file.id] = file
-        self._tell(file, FileEvent.REGISTERED)
+        self._add_event(file, FileEvent.REGISTERED)
         return file
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
@@ -148,7 +148,7 @@ class MemoryIntake:
                 a[:2] == (source, key) and same_state(a[2], fingerprint) for a in self._arrivals
             )
 
-    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+    def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         with self._lock:
             newest = max(self._named(source, key), key=lambda f: f.version, default=None)
         if newest is None or newest.sha256 == sha256:
@@ -170,7 +170,7 @@ class MemoryIntake:
         with self._lock:
             return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
 
-    def given_back_lately(self, code: Code, within: float) -> bool:
+    def recently_nacked(self, code: Code, within: float) -> bool:
         with self._lock:
             after = self._in(-within)
             return any(
@@ -189,9 +189,9 @@ class MemoryIntake:
             ]
 
     def grown(self, *_given: Any, **_named: Any) -> NoReturn:
-        beyond("know growing files")
+        unsupported("know growing files")
 
-    grow = looked_at = segments = segments_before = rows_beside = chains = grown
+    grow = looked_at = segments = segments_before = rows_in_other_parts = chains = grown
 
     def _in(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
@@ -199,9 +199,9 @@ class MemoryIntake:
     def _move(self, file: File, to: State, what: FileEvent, **facts: Any) -> None:
         assert allowed(file.state, to), (file.state, to)
         before, file.state, file.lease_until = file.state, to, None
-        self._tell(file, what, from_state=str(before), to_state=str(to), **facts)
+        self._add_event(file, what, from_state=str(before), to_state=str(to), **facts)
 
-    def _tell(self, file: File, what: FileEvent, **facts: Any) -> None:
+    def _add_event(self, file: File, what: FileEvent, **facts: Any) -> None:
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         place = {"at": self._clock(), "what": str(what), "stage": str(file.stage), "who": "memory"}
         file.events.append(HistoryEvent(**{**none, **place, "attempt": file.attempts, **facts}))

@@ -13,23 +13,30 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from sensorflow.core.account import Totals
-from sensorflow.core.arrival import Lane, Waiting
+from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
-from sensorflow.core.heartbeat import FORGOTTEN, Heartbeat, Pulse
+from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, Heartbeat, LoopReport
 from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
 from sensorflow.errors import Fenced, SensorflowError
-from sensorflow.flow.work import whole_source
+from sensorflow.flow.file_task import spans_whole_source
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
 from sensorflow.ports.files import Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import OnChange
-from sensorflow.ports.loading import Keyed, Load, Loaded, Older
-from sensorflow.ports.outbox import PUBLISHING, UNSHARED, Pace, Share, Swept, work_of
-from sensorflow.testing.ledger.file import OPEN, File, claim_of, error_of, view_of, waiting_of
-from sensorflow.testing.ledger.intake import MemoryIntake, beyond
+from sensorflow.ports.loading import Keyed, Load, Loaded, OlderVersions
+from sensorflow.ports.outbox import (
+    NO_IN_FLIGHT_LIMITS,
+    PUBLISHER_LEASE_SECONDS,
+    InFlightLimits,
+    Reconciled,
+    Throughput,
+    estimated_work,
+)
+from sensorflow.testing.ledger.file import OPEN, File, claim_of, error_of, outbox_entry_of, view_of
+from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
 
 
 class MemoryLedger(MemoryIntake):
@@ -54,7 +61,9 @@ class MemoryLedger(MemoryIntake):
     # --- publishing ---
 
     @contextmanager
-    def publishing(self, lease: float = PUBLISHING) -> Iterator[Callable[[], bool]]:
+    def publisher_lease(
+        self, lease: float = PUBLISHER_LEASE_SECONDS
+    ) -> Iterator[Callable[[], bool]]:
         mine = self._publisher.acquire(blocking=False)
         try:
             yield lambda: mine
@@ -62,54 +71,55 @@ class MemoryLedger(MemoryIntake):
             if mine:
                 self._publisher.release()
 
-    def due(
+    def pending(
         self,
         limit: int,
         max_in_flight: int,
         backfill_in_flight: int | None = None,
-        share: Share = UNSHARED,
-    ) -> list[Waiting]:
+        in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
+    ) -> list[OutboxEntry]:
         with self._lock:
             now = self._clock()
             flying = [f for f in self._open() if f.published_at]
             waiting = [f for f in self._open() if not f.published_at and f.claimable(now)]
             if len({f.source for f in (*waiting, *flying)}) > 1:
-                beyond("know whose turn it is")
-            if any(f.size >= share.large_bytes for f in (*waiting, *flying)):
-                beyond("hold large files back")
-            work = accumulate((work_of(f.size) for f in (*flying, *waiting)), initial=0)
+                unsupported("know whose turn it is")
+            if any(f.size >= in_flight.large_bytes for f in (*waiting, *flying)):
+                unsupported("hold large files back")
+            work = accumulate((estimated_work(f.size) for f in (*flying, *waiting)), initial=0)
             before = list(work)[len(flying) :]
             chosen = [
                 file
                 for nth, file in enumerate(waiting)
-                if (before[nth + 1] <= share.window and nth + len(flying) < share.files)
-                or nth + len(flying) < share.least
+                if (before[nth + 1] <= in_flight.window and nth + len(flying) < in_flight.files)
+                or nth + len(flying) < in_flight.least
                 or not before[nth]
             ]
             return [
-                waiting_of(f) for f in chosen[: max(0, min(limit, max_in_flight - len(flying)))]
+                outbox_entry_of(f)
+                for f in chosen[: max(0, min(limit, max_in_flight - len(flying)))]
             ]
 
     def _open(self) -> list[File]:
         return [f for f in self._files.values() if f.state in OPEN]
 
-    def pace(self) -> Pace:
-        return Pace(0.0, None)
+    def throughput(self) -> Throughput:
+        return Throughput(0.0, None)
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:
             return sum(f.arrival.lane is lane for f in self._open())
 
-    def published(self, sent: list[Waiting]) -> None:
+    def mark_sent(self, sent: list[OutboxEntry]) -> None:
         with self._lock:
             for waiting in sent:
                 file = self._files[waiting.file_id]
                 same = (file.token or 0) == waiting.token and file.state is State.PENDING
                 if file.published_at is None and same:
                     file.published_at = self._clock()
-                    self._tell(file, FileEvent.PUBLISHED)
+                    self._add_event(file, FileEvent.PUBLISHED)
 
-    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
+    def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
         with self._lock:
             now, late = self._clock(), self._in(-stale_after)
             expired = [f for f in self._open() if f.lapsed(now)]
@@ -119,11 +129,11 @@ class MemoryLedger(MemoryIntake):
             sent = [f for f in self._open() if f.state is State.PENDING]
             stale = [f for f in sent if f.published_at and f.published_at < late]
             if depth and stale:
-                beyond("tell which messages a broker that has some has lost")
+                unsupported("tell which messages a broker that has some has lost")
             for file in stale:
                 self._move(file, State.PENDING, FileEvent.MESSAGE_MISSING)
                 file.published_at = None
-            return Swept(len(expired), len(stale))
+            return Reconciled(len(expired), len(stale))
 
     # --- claims ---
 
@@ -157,8 +167,8 @@ class MemoryLedger(MemoryIntake):
         for file in sorted(files, key=lambda f: f.id):
             file.taken_with = None if file.id == first else first
             file.attempts += 1
-            why = file.taken_with and f"together with file {first}"
-            self._move(file, State.RUNNING, FileEvent.CLAIMED, why=why)
+            reason = file.taken_with and f"together with file {first}"
+            self._move(file, State.RUNNING, FileEvent.CLAIMED, why=reason)
             self._tokens += 1
             fresh, file.token = file.token is None, self._tokens
             file.lease_until, file.not_before = self._in(lease), None
@@ -182,7 +192,7 @@ class MemoryLedger(MemoryIntake):
     ) -> None:
         with self._lock:
             file = self._guard(claim)
-            self._move(file, State.PENDING, FileEvent.STAGE_DONE, **report.told)
+            self._move(file, State.PENDING, FileEvent.STAGE_DONE, **report.event_facts)
             file.counts, file.error = counts, None
             self._stand_at(file, to, self._clock() if published else None)
 
@@ -191,7 +201,9 @@ class MemoryLedger(MemoryIntake):
         file.stage, file.attempts, file.retries = stage, 0, 0
         file.published_at = published_at
 
-    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+    def nack(
+        self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
+    ) -> None:
         with self._lock:
             file = self._files[claim.file_id]
             if file.state is not State.PENDING or file.token != claim.token:
@@ -199,12 +211,14 @@ class MemoryLedger(MemoryIntake):
             elif file.stage is not claim.stage:
                 raise Fenced(f"file {claim.file_id} is past {claim.stage}", token=claim.token)
             self._move(file, State.PENDING, FileEvent.RETRIED, why=str(error))
-            file.attempts = claim.attempt - (0 if burned else 1)
+            file.attempts = claim.attempt - (0 if counts_as_attempt else 1)
             file.retries += 1
             file.published_at, file.not_before = None, self._in(delay)
             file.error = error_of(error)
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
+    def dead_letter(
+        self, claim: Claim, error: SensorflowError, counts: Counts | None = None
+    ) -> State:
         with self._lock:
             file = self._guard(claim)
             self._move(file, State.PENDING, FileEvent.CONDEMNED, why=str(error))
@@ -212,7 +226,7 @@ class MemoryLedger(MemoryIntake):
             file.counts, file.error = counts or file.counts, error_of(error)
             return State.PENDING
 
-    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._lock:
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, FileEvent.QUARANTINED, seconds=report.seconds)
@@ -221,7 +235,7 @@ class MemoryLedger(MemoryIntake):
 
     # --- rows ---
 
-    def load_together(
+    def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
         with self._lock:
@@ -247,7 +261,7 @@ class MemoryLedger(MemoryIntake):
         with self._lock:
             file = self._guard(claim)
             if load.covered or any(_contests(file, f, load) for f in self._files.values()):
-                beyond("decide which file holds a reading that two state")
+                unsupported("decide which file holds a reading that two state")
             self._count_months(given, load)
             span, offered, inserted, total = Span(), 0, 0, 0
             for silver, keys in given:
@@ -264,7 +278,9 @@ class MemoryLedger(MemoryIntake):
 
     def _close(self, file: File, counts: Counts, load: Load) -> None:
         for report in load.reports:
-            self._tell(file, FileEvent.STAGE_DONE, **report.told, stage=str(report.stage))
+            self._add_event(
+                file, FileEvent.STAGE_DONE, **report.event_facts, stage=str(report.stage)
+            )
         file.stage, file.counts, file.error = Stage.LOAD, counts, None
         self._move(file, State.LOADED, FileEvent.LOADED, rows=counts.loaded)
         file.finished_at = self._clock()
@@ -287,45 +303,47 @@ class MemoryLedger(MemoryIntake):
                 new.append(place)
         return pa.array(new, pa.int64())
 
-    def older(self, claim: Claim) -> Older:
-        return Older() if claim.version == 1 else beyond("compare versions")
+    def older_versions(self, claim: Claim) -> OlderVersions:
+        return OlderVersions() if claim.version == 1 else unsupported("compare versions")
 
     def unpack(self, *_given: Any, **_named: Any) -> NoReturn:
-        beyond("know archives")
+        unsupported("know archives")
 
     # --- housekeeping, processes ---
 
-    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
+    def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         with self._lock:
             until = self._turns.get(step)
-            if until is not None and self._in(early) < until <= self._in(every):
+            if until is not None and self._in(early) < until <= self._in(interval_seconds):
                 return False
-            self._turns[step] = self._in(every)
+            self._turns[step] = self._in(interval_seconds)
             return True
 
-    def collect_again(self, file_id: int) -> None:
-        """Does nothing, because this ledger does not implement `tidy`."""
+    def mark_garbage(self, file_id: int) -> None:
+        """Does nothing, because this ledger does not implement `collect_garbage`."""
 
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
-        beyond("load a file again, or remove what is left of it")
+        unsupported("load a file again, or remove what is left of it")
 
-    undo = tidy = expire = forget = replay
+    undo = collect_garbage = expire = delete_history = replay
 
-    def beat(self, pulse: Pulse) -> None:
+    def record_report(self, report: LoopReport) -> None:
         with self._lock:
-            now, key = self._clock(), (pulse.process, str(pulse.role))
+            now, key = self._clock(), (report.process, str(report.role))
             known = self._beats.get(key)
-            self._beats[key] = Heartbeat(pulse, known.started_at if known else now, now, 0.0)
-            self._beats = {key: b for key, b in self._beats.items() if self._age(b) < FORGOTTEN}
+            self._beats[key] = Heartbeat(report, known.started_at if known else now, now, 0.0)
+            self._beats = {
+                key: b for key, b in self._beats.items() if self._age(b) < FORGET_AFTER_SECONDS
+            }
 
-    def end_beats(self, process: str) -> None:
+    def remove_reports(self, process: str) -> None:
         with self._lock:
             self._beats = {key: b for key, b in self._beats.items() if key[0] != process}
 
     def heartbeats(self) -> list[Heartbeat]:
         with self._lock:
             found = [replace(b, age=self._age(b)) for b in self._beats.values()]
-        return sorted(found, key=lambda b: (b.pulse.role, b.started_at, b.pulse.process))
+        return sorted(found, key=lambda b: (b.report.role, b.started_at, b.report.process))
 
     def _age(self, beat: Heartbeat) -> float:
         return (self._clock() - beat.beat_at).total_seconds()
@@ -361,7 +379,7 @@ class MemoryLedger(MemoryIntake):
         return totals
 
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
-        beyond("answer that")
+        unsupported("answer that")
 
     activity = named = select = members = matching
 
@@ -373,5 +391,5 @@ def _contests(file: File, other: File, load: Load) -> bool:
     if other.name == file.name:
         stands = other.version < file.version or other.state is State.LOADED
         return stands and load.on_change in (OnChange.MERGE, OnChange.SUPERSEDE)
-    apart = load.name_matters or whole_source(file.source, load.identity) or not load.identity
+    apart = load.name_matters or spans_whole_source(file.source, load.identity) or not load.identity
     return other.sha256 == file.sha256 and other.state is State.LOADED and not apart

@@ -1,4 +1,4 @@
-"""The contract of `ports.audit.Books`."""
+"""The contract of `ports.audit.AuditStore`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pyarrow.compute as pc
 import pytest
 from samples import add, arrival, batch, claim, load
 
-from sensorflow.adapters.postgres.audit import PostgresBooks
+from sensorflow.adapters.postgres.audit import PostgresAuditStore
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
-from sensorflow.ports.audit import Books
+from sensorflow.ports.audit import AuditStore
 from sensorflow.ports.ledger import Ledger
 
-Pair = tuple[Ledger, Books]
+Pair = tuple[Ledger, AuditStore]
 
 
 @pytest.fixture
 def pair(database: str) -> Iterator[Pair]:
-    ledger, books = PostgresLedger(database, "test"), PostgresBooks(database, "test")
+    ledger, books = PostgresLedger(database, "test"), PostgresAuditStore(database, "test")
     yield ledger, books
     ledger.close()
     books.close()
@@ -66,7 +66,7 @@ def test_a_snapshot_counts_rows_and_does_not_move_with_the_ledger(pair: Pair) ->
         assert seen.rows_per_file() == {first: 3}
         assert [f.file_id for f in seen.files()] == [first]
         assert sum(map(len, seen.readings())) == 3
-    assert set(books.present([first, second, 99])) == {first, second}
+    assert set(books.current([first, second, 99])) == {first, second}
 
 
 def test_who_holds_a_key_is_told(pair: Pair) -> None:
@@ -74,7 +74,7 @@ def test_who_holds_a_key_is_told(pair: Pair) -> None:
     first, second = loaded(ledger), loaded(ledger, b"b.csv", 2)
     with books.snapshot() as seen:
         rows = batch(4)
-        held = [seen.held(micros(rows), keys(rows, f"plant/{n}.csv")) for n in ("a", "b", "c")]
+        held = [seen.holders(micros(rows), keys(rows, f"plant/{n}.csv")) for n in ("a", "b", "c")]
     assert held == [[first] * 3 + [None], [second] * 3 + [None], [None] * 4]
 
 
@@ -83,21 +83,21 @@ def test_how_many_rows_share_an_identity_is_told_while_rows_are_read(pair: Pair)
     loaded(ledger)
     loaded(ledger, b"b.csv", 2)
     with books.snapshot() as seen:
-        counts = [n for rows in seen.readings() for n in seen.sharing(rows)]
+        counts = [n for rows in seen.readings() for n in seen.identity_counts(rows)]
     assert counts == [2] * 6
 
 
 def test_a_file_that_did_something_has_moved(pair: Pair) -> None:
     ledger, books = pair
     file_id = add(ledger)
-    before = books.present([file_id])[file_id]
-    assert not before.moved(books.present([file_id])[file_id])
+    before = books.current([file_id])[file_id]
+    assert not before.has_changed(books.current([file_id])[file_id])
     held = claim(ledger, file_id)
-    running = books.present([file_id])[file_id]
-    assert before.moved(running)
+    running = books.current([file_id])[file_id]
+    assert before.has_changed(running)
     load(ledger, held, batch())
-    assert running.moved(books.present([file_id])[file_id])
-    assert not before.moved(replace(before))
+    assert running.has_changed(books.current([file_id])[file_id])
+    assert not before.has_changed(replace(before))
 
 
 def test_states_of_dropped_files_that_were_never_registered_are_told(pair: Pair) -> None:
@@ -105,9 +105,9 @@ def test_states_of_dropped_files_that_were_never_registered_are_told(pair: Pair)
     add(ledger, b"a.csv", 1)
     known = (b"a.csv", arrival().fingerprint)
     others = [(b"a.csv", "another"), (b"\xff.csv", known[1])]
-    assert sorted(books.unknown("plant", [known, *others])) == sorted(others)
-    assert books.unknown("other", [known]) == [known]
-    assert books.unknown("plant", []) == []
+    assert sorted(books.unregistered("plant", [known, *others])) == sorted(others)
+    assert books.unregistered("other", [known]) == [known]
+    assert books.unregistered("plant", []) == []
 
 
 def test_rows_that_a_state_allows_are_not_removed(pair: Pair) -> None:
@@ -115,10 +115,10 @@ def test_rows_that_a_state_allows_are_not_removed(pair: Pair) -> None:
     file_id = loaded(ledger)
     assert books.remove_rows(file_id) == 0
     assert books.remove_rows(99) == 0
-    with books.holding(file_id) as book:
+    with books.locked(file_id) as book:
         assert book is not None
         assert book.rows == 3
-    with books.holding(99) as none:
+    with books.locked(99) as none:
         assert none is None
     with books.snapshot() as seen:
         assert seen.rows_per_file() == {file_id: 3}
@@ -129,7 +129,7 @@ def test_giving_up_in_the_middle_of_the_rows_harms_nobody(pair: Pair) -> None:
     file_id = loaded(ledger)
     with books.snapshot() as seen:
         next(iter(seen.readings()))
-    assert file_id in books.present([file_id])
+    assert file_id in books.current([file_id])
 
 
 def test_a_history_is_the_one_that_was_written_also_when_its_beginning_is_forgotten(
@@ -141,12 +141,12 @@ def test_a_history_is_the_one_that_was_written_also_when_its_beginning_is_forgot
     ledger.undo(first, "wrong")
     ledger.replay(second)
     with books.snapshot() as seen:
-        assert seen.altered() == []
+        assert seen.tampered() == []
         before = seen.history()
-    assert ledger.forget("plant", -1.0)
+    assert ledger.delete_history("plant", -1.0)
     with books.snapshot() as seen:
-        assert seen.altered() == []
+        assert seen.tampered() == []
         assert seen.history().events < before.events
     ledger.replay(first)
     with books.snapshot() as seen:
-        assert seen.altered() == []
+        assert seen.tampered() == []

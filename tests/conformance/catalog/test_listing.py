@@ -23,10 +23,10 @@ EARLIER = datetime(2025, 1, 1, tzinfo=UTC)
 def quarantine(ledger: Ledger, key: bytes, content: int) -> int:
     file_id = add(ledger, key, content)
     error = Permanent(Code.TOO_MANY_REJECTS, "2 of 3")
-    ledger.condemn(claim(ledger, file_id), error, Counts(read=3, rejected=2))
+    ledger.dead_letter(claim(ledger, file_id), error, Counts(read=3, rejected=2))
     held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
     assert held is not None
-    ledger.quarantined(held, "plant/q", StageReport(Stage.QUARANTINE, 0.1, 0))
+    ledger.mark_quarantined(held, "plant/q", StageReport(Stage.QUARANTINE, 0.1, 0))
     return file_id
 
 

@@ -65,10 +65,10 @@ def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> N
     for act in (
         lambda: load(ledger, old, batch()),
         lambda: ledger.renew(old, 60),
-        lambda: ledger.release(old, error, 0, True),
-        lambda: ledger.condemn(old, error, Counts()),
+        lambda: ledger.nack(old, error, 0, True),
+        lambda: ledger.dead_letter(old, error, Counts()),
         lambda: ledger.advance(old, Stage.TRANSFORM, Counts(), DONE, True),
-        lambda: ledger.quarantined(old, "x", DONE),
+        lambda: ledger.mark_quarantined(old, "x", DONE),
     ):
         with pytest.raises(Fenced):
             act()
@@ -87,12 +87,12 @@ def test_a_renewed_lease_is_kept(ledger: Ledger) -> None:
 def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledger) -> None:
     file_id = add(ledger)
     error = Transient(Code.DATABASE, "away")
-    ledger.release(claim(ledger, file_id), error, 0.0, False)
+    ledger.nack(claim(ledger, file_id), error, 0.0, False)
     assert claim(ledger, file_id, SHORT).attempt == 1
     time.sleep(SHORT * 2)
-    ledger.release(claim(ledger, file_id), error, 60.0, True)
+    ledger.nack(claim(ledger, file_id), error, 60.0, True)
     assert ledger.claim(file_id, WORK, "me", 60) is None
-    assert ledger.due(10, 10) == []
+    assert ledger.pending(10, 10) == []
     view = ledger.file(file_id)
     assert view is not None
     assert view.attempts == 2
@@ -101,24 +101,24 @@ def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledge
 def test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt(ledger: Ledger) -> None:
     file = add(ledger)
     held = claim(ledger, file, lease=-1)
-    assert ledger.sweep(60, None).expired == 1
+    assert ledger.reconcile(60, None).expired == 1
     error = Transient(Code.DATABASE, "away")
     for _ in range(2):  # the answer to the first may be lost
-        ledger.release(held, error, 0, burned=False)
+        ledger.nack(held, error, 0, counts_as_attempt=False)
     assert claim(ledger, file).attempt == 1
     with pytest.raises(Fenced):
-        ledger.release(held, error, 0, burned=False)
+        ledger.nack(held, error, 0, counts_as_attempt=False)
 
 
 def test_what_was_given_back_lately_is_told(ledger: Ledger) -> None:
     held = claim(ledger, add(ledger))
-    assert not ledger.given_back_lately(Code.DATABASE_FULL, 60)
-    ledger.release(held, Transient(Code.DATABASE_FULL, "full"), 0, burned=False)
-    assert ledger.given_back_lately(Code.DATABASE_FULL, 60)
-    assert not ledger.given_back_lately(Code.DATABASE_FULL, -60)
-    assert not ledger.given_back_lately(Code.DATABASE, 60)
+    assert not ledger.recently_nacked(Code.DATABASE_FULL, 60)
+    ledger.nack(held, Transient(Code.DATABASE_FULL, "full"), 0, counts_as_attempt=False)
+    assert ledger.recently_nacked(Code.DATABASE_FULL, 60)
+    assert not ledger.recently_nacked(Code.DATABASE_FULL, -60)
+    assert not ledger.recently_nacked(Code.DATABASE, 60)
     claim(ledger, held.file_id)
-    assert ledger.given_back_lately(Code.DATABASE_FULL, 60)
+    assert ledger.recently_nacked(Code.DATABASE_FULL, 60)
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -126,13 +126,13 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published
     file_id = add(ledger)
     done = StageReport(Stage.VALIDATE, 0.5, 7)
     ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done, published)
-    due = [(waiting.file_id, waiting.stage) for waiting in ledger.due(10, 10)]
+    due = [(waiting.file_id, waiting.stage) for waiting in ledger.pending(10, 10)]
     assert due == ([] if published else [(file_id, Stage.TRANSFORM)])
     taken = ledger.claim_many([file_id], WORK, "me", 60)
     (held,) = taken.claims
     assert (held.stage, held.attempt) == (Stage.TRANSFORM, 1)
     assert taken.progress[file_id] == Progress(Counts(read=7))
-    ledger.condemn(held, Permanent(Code.TOO_SLOW, "ended"))  # by who has not the counts
+    ledger.dead_letter(held, Permanent(Code.TOO_SLOW, "ended"))  # by who has not the counts
     (view,) = ledger.files()
     assert (view.counts.read, view.error_code) == (7, Code.TOO_SLOW)
 
@@ -141,12 +141,12 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published
 def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> None:
     file_id = add(ledger)
     error = Permanent(Code.UNREADABLE, "no gzip", line=3)
-    ledger.condemn(claim(ledger, file_id), error, Counts(read=2, rejected=1))
+    ledger.dead_letter(claim(ledger, file_id), error, Counts(read=2, rejected=1))
     assert ledger.claim(file_id, WORK, "me", 60) is None
     taken = ledger.claim_many([file_id], (Stage.QUARANTINE,), "me", 60)
-    why = (Code.UNREADABLE, "no gzip", {"line": 3})
-    assert taken.progress == {file_id: Progress(Counts(read=2, rejected=1), why)}
-    ledger.quarantined(taken.claims[0], "here", DONE)
+    reason = (Code.UNREADABLE, "no gzip", {"line": 3})
+    assert taken.progress == {file_id: Progress(Counts(read=2, rejected=1), reason)}
+    ledger.mark_quarantined(taken.claims[0], "here", DONE)
     assert state(ledger, file_id) is State.QUARANTINED
     assert ledger.replay(file_id)
     assert not ledger.replay(file_id)
@@ -156,16 +156,16 @@ def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> 
 def test_expired_leases_are_swept(ledger: Ledger) -> None:
     file_id = add(ledger)
     held = claim(ledger, file_id)
-    assert ledger.sweep(60, None).expired == 0
+    assert ledger.reconcile(60, None).expired == 0
     ledger.renew(held, SHORT)
     time.sleep(SHORT * 2)
-    assert ledger.sweep(60, None).expired == 1
-    assert [w.file_id for w in ledger.due(10, 10)] == [file_id]
+    assert ledger.reconcile(60, None).expired == 1
+    assert [w.file_id for w in ledger.pending(10, 10)] == [file_id]
 
 
 def test_history_tells_every_step(ledger: Ledger) -> None:
     file_id = add(ledger)
-    ledger.published(ledger.due(1, 1))
+    ledger.mark_sent(ledger.pending(1, 1))
     load(ledger, claim(ledger, file_id), batch())
     steps = [(e.what, e.from_state, e.to_state) for e in ledger.history(file_id)]
     assert steps == [
@@ -181,7 +181,7 @@ def test_retries_are_counted_though_attempts_are_given_back(ledger: Ledger) -> N
     for tries in range(3):
         held = claim(ledger, file_id)
         assert (held.retries, held.attempt) == (tries, 1)
-        ledger.release(held, Transient(Code.STORAGE, "full"), 0.0, False)
+        ledger.nack(held, Transient(Code.STORAGE, "full"), 0.0, False)
 
 
 def test_the_files_of_a_message_are_claimed_at_once(ledger: Ledger) -> None:
@@ -201,8 +201,8 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     first, second, third = waiting(ledger, 3)
     held = claim(ledger, second)
     assert held.fresh
-    ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
-    ledger.published(ledger.due(100, 100))
+    ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
+    ledger.mark_sent(ledger.pending(100, 100))
     taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60).claims
     assert [c.file_id for c in taken] == [first, third]
     assert not claim(ledger, second).fresh

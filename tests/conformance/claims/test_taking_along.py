@@ -24,7 +24,7 @@ LIMITS = BatchLimits(sources=("plant",), file_bytes=1000, total_bytes=10_000, fi
 
 
 def publish(ledger: Ledger) -> None:
-    ledger.published(ledger.due(100, 100))
+    ledger.mark_sent(ledger.pending(100, 100))
 
 
 def waiting(ledger: Ledger, count: int) -> list[int]:
@@ -40,7 +40,7 @@ def take(ledger: Ledger, file_id: int, limits: BatchLimits = LIMITS) -> list[int
 
 
 def give_back(ledger: Ledger, held: Claim) -> None:
-    ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
+    ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     publish(ledger)
 
 
@@ -149,10 +149,10 @@ def test_a_message_whose_file_was_taken_along_says_with_which(ledger: Ledger) ->
     assert found(first) == Claimed([], {}, State.RUNNING, None)
     load(ledger, claims[1], batch(1))
     assert found(second) == Claimed([], {}, State.LOADED, first)
-    ledger.condemn(claims[2], Transient(Code.STORAGE, "away"), Counts())
+    ledger.dead_letter(claims[2], Transient(Code.STORAGE, "away"), Counts())
     held = claim_quarantine(ledger, third)
     assert found(third) == Claimed([], {}, State.RUNNING, None)  # by itself, since
-    ledger.quarantined(held, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
+    ledger.mark_quarantined(held, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
     assert found(third) == Claimed([], {}, State.QUARANTINED, None)
     assert found(999_999) == Claimed([])
 
@@ -170,6 +170,6 @@ def test_a_lost_message_is_found_while_those_of_files_taken_along_wait(ledger: L
     publish(ledger)
     assert take(ledger, first) == [first, *along]
     time.sleep(2 * SHORT)
-    assert ledger.sweep(SHORT, len(along)).stale == 0
-    assert ledger.sweep(SHORT / 40, len(along)).stale == 1
-    assert [w.file_id for w in ledger.due(10, 10)] == [lost]
+    assert ledger.reconcile(SHORT, len(along)).stale == 0
+    assert ledger.reconcile(SHORT / 40, len(along)).stale == 1
+    assert [w.file_id for w in ledger.pending(10, 10)] == [lost]

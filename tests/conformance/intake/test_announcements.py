@@ -27,10 +27,10 @@ def enter(
 
 def quarantine(ledger: Ledger, file_id: int) -> None:
     wrong = Permanent(Code.GATE_MISMATCH, "other bytes")
-    ledger.condemn(claim(ledger, file_id), wrong, Counts())
+    ledger.dead_letter(claim(ledger, file_id), wrong, Counts())
     held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
     assert held is not None
-    ledger.quarantined(held, "there", StageReport(Stage.QUARANTINE, 0, 0))
+    ledger.mark_quarantined(held, "there", StageReport(Stage.QUARANTINE, 0, 0))
 
 
 def test_what_gates_said_is_there_the_newest_first(ledger: Ledger) -> None:

@@ -28,7 +28,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 
 def take(ledger: Ledger, who: str, lease: float = 60, ended: str = "") -> IntakeLease:
-    return ledger.take_intake("plant", f"daemon {who}", who, lease, ended)
+    return ledger.acquire_intake_lease("plant", f"daemon {who}", who, lease, ended)
 
 
 def register(ledger: Ledger, lease: IntakeLease | None, content: int = 1) -> Kind:
@@ -51,7 +51,7 @@ def test_one_of_many_daemons_takes_a_source_in(ledger: Ledger) -> None:
 
 def test_each_source_has_a_lease_of_its_own(ledger: Ledger) -> None:
     mine = take(ledger, "a")
-    other = ledger.take_intake("roof", "b", "b", 60)
+    other = ledger.acquire_intake_lease("roof", "b", "b", 60)
     assert (mine.process, other.process) == ("a", "b")
 
 
@@ -65,18 +65,18 @@ def test_who_stands_by_takes_over_when_the_lease_has_ended(ledger: Ledger) -> No
 
 def test_a_renewed_lease_is_kept_and_a_released_one_is_free_at_once(ledger: Ledger) -> None:
     held = take(ledger, "a", SHORT)
-    ledger.renew_intake(held, 60)
+    ledger.renew_intake_lease(held, 60)
     time.sleep(2 * SHORT)
     assert take(ledger, "b") == held
-    ledger.release_intake(held)
-    ledger.release_intake(held)
+    ledger.release_intake_lease(held)
+    ledger.release_intake_lease(held)
     assert take(ledger, "b").process == "b"
 
 
 def test_a_lease_that_ended_and_that_nobody_took_is_renewed(ledger: Ledger) -> None:
     held = take(ledger, "a", SHORT)
     time.sleep(2 * SHORT)
-    ledger.renew_intake(held, 60)
+    ledger.renew_intake_lease(held, 60)
     assert take(ledger, "b") == held
     assert register(ledger, held) is Kind.NEW
 
@@ -102,12 +102,12 @@ def test_the_holder_of_an_older_lease_registers_nothing(ledger: Ledger) -> None:
     for refused in (
         lambda: register(ledger, old, 2),
         lambda: register(ledger, old),  # nor an alias, nor what was seen
-        lambda: ledger.renew_intake(old, 60),
+        lambda: ledger.renew_intake_lease(old, 60),
     ):
         with pytest.raises(IntakeLost) as caught:
             refused()
         assert caught.value.code is Code.INTAKE_LOST
-    ledger.release_intake(old)  # ends nobody else's
+    ledger.release_intake_lease(old)  # ends nobody else's
     assert take(ledger, "c") == new
     assert [view.version for view in ledger.files()] == [1]
     assert register(ledger, new, 3) is Kind.NEW
@@ -117,10 +117,10 @@ def test_the_lease_that_a_daemon_has_taken_again_does_not_cover_what_it_read_bef
     ledger: Ledger,
 ) -> None:
     old = take(ledger, "a")
-    ledger.release_intake(old)
+    ledger.release_intake_lease(old)
     other = take(ledger, "b")
     register(ledger, other, 2)
-    ledger.release_intake(other)
+    ledger.release_intake_lease(other)
     take(ledger, "a")
     with pytest.raises(IntakeLost):
         register(ledger, old, 1)

@@ -17,7 +17,7 @@ BROKEN = b"u\xcc\x88\xff.csv"
 
 
 def keys_of(ledger: Ledger) -> dict[int, bytes]:
-    return {w.file_id: w.key for w in ledger.due(100, 100)}
+    return {w.file_id: w.key for w in ledger.pending(100, 100)}
 
 
 @ON_POSTGRES
@@ -45,7 +45,7 @@ def test_the_same_bytes_in_another_spelling_are_the_same_file(
     first = ledger.register(arrival(NFD), OnChange.SUPERSEDE, name_matters)
     again = ledger.register(arrival(NFC), OnChange.SUPERSEDE, name_matters)
     assert (again.kind, again.file_id) == (Kind.ALIAS, first.file_id)
-    assert ledger.spelt_otherwise("plant", NFC, arrival().landed.sha256) is None
+    assert ledger.other_spelling("plant", NFC, arrival().landed.sha256) is None
 
 
 @ON_POSTGRES
@@ -64,9 +64,9 @@ def test_another_name_takes_over_once_however_often_it_was_spelt(ledger: Ledger)
         add(ledger, key, 1)
     load(ledger, claim(ledger, old), batch(3))
     load(ledger, claim(ledger, add(ledger, b"a.csv", 2)), batch(2))
-    (heir,) = [v for v in ledger.files() if v.state is State.PENDING]
-    assert (heir.name, heir.version) == (printable(NFD), 1)
-    assert [a.name for a in ledger.arrivals(heir.file_id)] == [printable(NFD), printable(NFC)]
+    (promoted,) = [v for v in ledger.files() if v.state is State.PENDING]
+    assert (promoted.name, promoted.version) == (printable(NFD), 1)
+    assert [a.name for a in ledger.arrivals(promoted.file_id)] == [printable(NFD), printable(NFC)]
     newer = claim(ledger, add(ledger, NFC, 3))
     assert (newer.version, newer.first_key) == (2, NFD)
 
@@ -89,14 +89,14 @@ def test_spellings_in_one_group(ledger: Ledger) -> None:
 
 def test_how_the_newest_version_was_spelt(ledger: Ledger) -> None:
     bytes_of_2 = arrival(content=2).landed.sha256
-    assert ledger.spelt_otherwise("plant", NFC, bytes_of_2) is None
+    assert ledger.other_spelling("plant", NFC, bytes_of_2) is None
     add(ledger, NFD, 1)
-    assert ledger.spelt_otherwise("plant", NFC, bytes_of_2) == NFD
-    assert ledger.spelt_otherwise("plant", NFD, bytes_of_2) is None
-    assert ledger.spelt_otherwise("roof", NFC, bytes_of_2) is None
+    assert ledger.other_spelling("plant", NFC, bytes_of_2) == NFD
+    assert ledger.other_spelling("plant", NFD, bytes_of_2) is None
+    assert ledger.other_spelling("roof", NFC, bytes_of_2) is None
     add(ledger, NFC, 3)
-    assert ledger.spelt_otherwise("plant", NFC, bytes_of_2) is None
-    assert ledger.spelt_otherwise("plant", NFD, bytes_of_2) == NFC
+    assert ledger.other_spelling("plant", NFC, bytes_of_2) is None
+    assert ledger.other_spelling("plant", NFD, bytes_of_2) == NFC
 
 
 @ON_POSTGRES

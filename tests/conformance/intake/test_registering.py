@@ -77,7 +77,7 @@ def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger:
     )
     assert [e.what for e in ledger.history(done[0].file_id)] == ["registered"]
     assert [a.name for a in ledger.arrivals(done[0].file_id)] == ["b.csv", "c.csv"]
-    assert len(ledger.due(100, 100)) == 5
+    assert len(ledger.pending(100, 100)) == 5
 
 
 @ON_POSTGRES
@@ -109,8 +109,8 @@ def test_many_aliases_of_a_group_are_what_they_would_be_one_by_one(ledger: Ledge
 def test_plain_files_of_a_group_are_due_in_its_order(ledger: Ledger) -> None:
     group = [arrival(b"%d.csv" % n, n) for n in (5, 1, 4, 2, 3)]
     done = ledger.register_many(group, OnChange.SUPERSEDE, False)
-    assert [w.key for w in ledger.due(10, 10)] == [a.key for a in group]
-    assert [w.file_id for w in ledger.due(10, 10)] == [r.file_id for r in done]
+    assert [w.key for w in ledger.pending(10, 10)] == [a.key for a in group]
+    assert [w.file_id for w in ledger.pending(10, 10)] == [r.file_id for r in done]
 
 
 def test_names_matter_in_a_group_too(ledger: Ledger) -> None:
@@ -162,10 +162,10 @@ def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
 @ON_POSTGRES
 def test_the_same_bytes_as_a_quarantined_file_are_another_try(ledger: Ledger) -> None:
     file_id = add(ledger)
-    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
+    ledger.dead_letter(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
     held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
     assert held is not None
-    ledger.quarantined(held, "here", DONE)
+    ledger.mark_quarantined(held, "here", DONE)
     again = ledger.register(arrival(mark="again"), OnChange.REJECT, False)
     assert (again.kind, again.version) == (Kind.NEW, 2)
     assert load(ledger, claim(ledger, again.file_id), batch()).loaded == 3

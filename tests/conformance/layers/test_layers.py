@@ -82,7 +82,7 @@ def test_of_a_batch_nothing_is_there_when_the_whole_fails(layers: Layers) -> Non
         raise ValueError("bad")
     write(layers, Layer.SILVER, SECOND)
     assert everything(layers) == [(Layer.SILVER, 2)]
-    assert layers.unfinished(-1) == []
+    assert layers.list_unfinished(-1) == []
 
 
 def test_what_is_written_beside_a_batch_appears_at_once(layers: Layers) -> None:
@@ -101,7 +101,7 @@ def test_what_was_not_finished_is_not_there(layers: Layers) -> None:
     ):
         writer.write(pa.record_batch({"n": [1]}))
         raise RuntimeError
-    assert layers.unfinished(-1) == []
+    assert layers.list_unfinished(-1) == []
     with pytest.raises(Transient) as caught:
         numbers(layers, Layer.SILVER, FIRST)
     assert caught.value.code is Code.STORAGE
@@ -155,8 +155,8 @@ def test_what_is_stored_can_be_discarded_by_its_place(layers: Layers) -> None:
 
 def test_nothing_is_unfinished_where_nobody_was_killed(layers: Layers) -> None:
     for layer in Layer:
-        assert layers.began(layer) is None
+        assert layers.created_at(layer) is None
     write(layers, Layer.SILVER, FIRST)
-    assert layers.unfinished(-1) == []
-    assert layers.collect(-1) == 0
+    assert layers.list_unfinished(-1) == []
+    assert layers.remove_unfinished(-1) == 0
     assert numbers(layers, Layer.SILVER, FIRST) == [1, 2]

@@ -23,12 +23,12 @@ def test_what_is_half_written_is_listed_and_no_file_of_the_lake(tmp_path: Path) 
     layers = LocalLayers(tmp_path)
     with layers.writer(Layer.SILVER, FILE, SCHEMA):
         assert list(layers.stored()) == []
-        [name] = layers.unfinished(-1)
+        [name] = layers.list_unfinished(-1)
         assert name.startswith(f"{SILVER}/.writing-")
-        assert layers.unfinished(60) == []
+        assert layers.list_unfinished(60) == []
     (tmp_path / SILVER / ".writing-abcdefgh").write_bytes(b"x")
-    assert layers.collect(60) == 0
-    assert layers.collect(-1) == 1
+    assert layers.remove_unfinished(60) == 0
+    assert layers.remove_unfinished(-1) == 1
     assert os.listdir(tmp_path / SILVER) == ["file-1-v1.parquet"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from emptied import Emptied
+from fresh_database import FreshDatabase
 from samples import arrival, batch, claim, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -26,7 +26,7 @@ from sensorflow.ports.maintenance import Expirable
 
 @pytest.fixture(params=["postgres", "deferred"])
 def ledger(
-    spare: Callable[[str], Emptied], request: pytest.FixtureRequest
+    spare: Callable[[str], FreshDatabase], request: pytest.FixtureRequest
 ) -> Iterator[PostgresLedger]:
     deferred = request.param == "deferred"
     database = spare("deferred" if deferred else "unique")
@@ -145,19 +145,19 @@ def test_what_goes_on_under_another_name_keeps_its_own(ledger: Ledger) -> None:
 
 def test_a_growth_is_due_and_claimed_when_the_one_before_is_finished(ledger: Ledger) -> None:
     first, second, third = grow(ledger, 3)
-    assert [w.file_id for w in ledger.due(10, 10)] == [first]
+    assert [w.file_id for w in ledger.pending(10, 10)] == [first]
     assert ledger.claim(second, WORK, "me", 60) is None
     held = claim(ledger, first)
     assert ledger.claim_many([second, third], WORK, "me", 60).claims == []
     load(ledger, held, batch(2))
-    assert [w.file_id for w in ledger.due(10, 10)] == [second]
+    assert [w.file_id for w in ledger.pending(10, 10)] == [second]
     held = claim(ledger, second)
-    ledger.condemn(held, Permanent(Code.EMPTY, "no"), Counts())
-    assert ledger.due(10, 10)[0].file_id == second
+    ledger.dead_letter(held, Permanent(Code.EMPTY, "no"), Counts())
+    assert ledger.pending(10, 10)[0].file_id == second
     held = ledger.claim(second, ("quarantine",), "me", 60)  # type: ignore[arg-type,assignment]
     assert ledger.claim(third, WORK, "me", 60) is None
-    ledger.quarantined(held, "there", StageReport("quarantine", 0.0, 0))  # type: ignore[arg-type]
-    assert [w.file_id for w in ledger.due(10, 10)] == [third]
+    ledger.mark_quarantined(held, "there", StageReport("quarantine", 0.0, 0))  # type: ignore[arg-type]
+    assert [w.file_id for w in ledger.pending(10, 10)] == [third]
 
 
 def test_a_claim_knows_its_part_and_what_the_others_brought(ledger: Ledger) -> None:
@@ -191,13 +191,13 @@ def test_rows_beside_are_those_of_the_other_growths(ledger: Ledger) -> None:
     load(ledger, claim(ledger, second), batch(3, 2, 2.5), "plant/a.csv\0")
     times = pa.array(micros(batch(9)["ts"])).cast(US)
     part = Part(first, first, 100, 10)
-    found = ledger.rows_beside(part, second, times)
+    found = ledger.rows_in_other_parts(part, second, times)
     assert sorted(micros(found["ts"]).tolist()) == micros(batch(3)["ts"]).tolist()
     assert set(found["value"].to_pylist()) == {1.5}
     assert len(found["dedupe_key"][0].as_py()) == 16
-    found = ledger.rows_beside(part, first, times.slice(2, 1))
+    found = ledger.rows_in_other_parts(part, first, times.slice(2, 1))
     assert found["value"].to_pylist() == [2.5]
-    assert len(ledger.rows_beside(part, second, times.slice(8))) == 0
+    assert len(ledger.rows_in_other_parts(part, second, times.slice(8))) == 0
 
 
 def test_a_chain_is_shown_as_one_file(ledger: Ledger) -> None:
@@ -220,9 +220,9 @@ def test_of_growths_undone_together_none_goes_through_again(ledger: Ledger) -> N
     first, second = grow(ledger, 2)
     load(ledger, claim(ledger, first), batch(3))
     load(ledger, claim(ledger, second), batch(2, 3), known=1)
-    assert ledger.undo(first, "", along=[first, second]).rows == 3
+    assert ledger.undo(first, "", also_undone=[first, second]).rows == 3
     assert state(ledger, second) is State.LOADED
-    assert ledger.undo(second, "", along=[first, second]).rows == 2
+    assert ledger.undo(second, "", also_undone=[first, second]).rows == 2
     ledger.replay(first)
     ledger.replay(second)
     load(ledger, claim(ledger, first), batch(3))

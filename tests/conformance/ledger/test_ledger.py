@@ -17,7 +17,7 @@ from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
-from sensorflow.ports.maintenance import Expirable, Leftover
+from sensorflow.ports.maintenance import Expirable, Garbage
 
 SHORT = 0.05
 
@@ -58,7 +58,9 @@ def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> N
 def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger) -> None:
     file_id = loaded(ledger, 3)
     ledger.replay(file_id)
-    left = ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts(read=9))
+    left = ledger.dead_letter(
+        claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts(read=9)
+    )
     assert left is State.LOADED
     view = ledger.file(file_id)
     assert view is not None
@@ -145,13 +147,13 @@ def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None
     new = add(ledger, content=2)
     load(ledger, claim(ledger, new), batch(2))
     ledger.undo(new, "")
-    seen: list[Leftover] = []
-    assert ledger.tidy(seen.append) == 2
+    seen: list[Garbage] = []
+    assert ledger.collect_garbage(seen.append) == 2
     assert {(left.file_id, left.state) for left in seen} == {
         (old, State.SUPERSEDED),
         (new, State.UNDONE),
     }
-    assert ledger.tidy(seen.append) == 0
+    assert ledger.collect_garbage(seen.append) == 0
 
 
 @ON_POSTGRES
@@ -159,36 +161,36 @@ def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that had it as it was undone may have written something since."""
-    monkeypatch.setattr(retention, "COLLECT_AGAIN", 0.5)
+    monkeypatch.setattr(retention, "RECOLLECT_AFTER_SECONDS", 0.5)
     file_id = loaded(ledger)
-    seen: list[Leftover] = []
+    seen: list[Garbage] = []
     for _ in range(2):
         ledger.undo(file_id, "")
-        assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+        assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
         ledger.replay(file_id)
         load(ledger, claim(ledger, file_id), batch(3))
-        assert ledger.tidy(seen.append) == 1  # and there is nothing to remove
+        assert ledger.collect_garbage(seen.append) == 1  # and there is nothing to remove
         assert seen[-1].state is State.LOADED
     ledger.undo(file_id, "")
-    assert ledger.tidy(seen.append) == 1
-    ledger.collect_again(file_id)
-    assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+    assert ledger.collect_garbage(seen.append) == 1
+    ledger.mark_garbage(file_id)
+    assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
     time.sleep(0.6)
-    assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+    assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
     time.sleep(0.6)
-    assert ledger.tidy(seen.append) == 0
+    assert ledger.collect_garbage(seen.append) == 0
 
 
 @ON_POSTGRES
 def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
     ledger.undo(loaded(ledger), "")
 
-    def fail(_left: Leftover) -> None:
+    def fail(_left: Garbage) -> None:
         raise Transient(Code.STORAGE, "read-only")
 
     with pytest.raises(Transient):
-        ledger.tidy(fail)
-    assert ledger.tidy(lambda _left: None) == 1
+        ledger.collect_garbage(fail)
+    assert ledger.collect_garbage(lambda _left: None) == 1
 
 
 @ON_POSTGRES
@@ -199,8 +201,8 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     assert ledger.expire("other", Expirable.LANDING, SHORT / 2).files == 0
     assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 1
     assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 0
-    seen: list[Leftover] = []
-    ledger.tidy(seen.append)
+    seen: list[Garbage] = []
+    ledger.collect_garbage(seen.append)
     assert [left.landing for left in seen] == [arrival().landed.name]
     assert not ledger.replay(file_id)
     ledger.register(arrival(mark="again"), OnChange.SUPERSEDE, False)  # the bytes are there again
@@ -214,8 +216,8 @@ def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
     assert other.file_id != file_id
     time.sleep(SHORT)
     ledger.expire("plant", Expirable.LANDING, SHORT / 2)
-    seen: list[Leftover] = []
-    ledger.tidy(seen.append)
+    seen: list[Garbage] = []
+    ledger.collect_garbage(seen.append)
     assert [(left.file_id, left.landing) for left in seen] == [(file_id, None)]
 
 
@@ -243,9 +245,9 @@ def test_rows_expire_by_when_they_were_measured_and_a_replay_brings_them_back(
 def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None:
     file_id = loaded(ledger)
     add(ledger, b"b.csv", 2)
-    assert ledger.forget("plant", 60) == 0
+    assert ledger.delete_history("plant", 60) == 0
     time.sleep(SHORT)
-    assert ledger.forget("plant", SHORT / 2) > 0
+    assert ledger.delete_history("plant", SHORT / 2) > 0
     assert [event.what for event in ledger.history(file_id)] == ["loaded"]
     assert [len(ledger.history(v.file_id)) for v in ledger.files() if v.name == "b.csv"] == [1]
 
@@ -253,7 +255,7 @@ def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None
 def test_a_step_is_one_callers_until_it_is_due_again(ledger: Ledger) -> None:
     won: list[bool] = []
     callers = [
-        threading.Thread(target=lambda: won.append(ledger.take_turn("tidying", 60)))
+        threading.Thread(target=lambda: won.append(ledger.claim_turn("tidying", 60)))
         for _ in range(6)
     ]
     for caller in callers:
@@ -261,22 +263,22 @@ def test_a_step_is_one_callers_until_it_is_due_again(ledger: Ledger) -> None:
     for caller in callers:
         caller.join()
     assert won.count(True) == 1
-    assert ledger.take_turn("another", SHORT)
+    assert ledger.claim_turn("another", SHORT)
     time.sleep(SHORT)
-    assert ledger.take_turn("another", SHORT)
+    assert ledger.claim_turn("another", SHORT)
 
 
 def test_a_step_may_be_done_early_and_is_nobody_elses_then(ledger: Ledger) -> None:
-    assert ledger.take_turn("tidying", 60)
-    assert not ledger.take_turn("tidying", 60, early=30)
-    assert ledger.take_turn("tidying", 60, early=61)
-    assert not ledger.take_turn("tidying", 60, early=30)
-    assert ledger.take_turn("never yet", 60, early=30)
-    assert not ledger.take_turn("never yet", 60)
+    assert ledger.claim_turn("tidying", 60)
+    assert not ledger.claim_turn("tidying", 60, early=30)
+    assert ledger.claim_turn("tidying", 60, early=61)
+    assert not ledger.claim_turn("tidying", 60, early=30)
+    assert ledger.claim_turn("never yet", 60, early=30)
+    assert not ledger.claim_turn("never yet", 60)
 
 
 def test_a_turn_that_ends_later_than_it_can_ends_nobodys_wait(ledger: Ledger) -> None:
     """The clock was set back."""
-    assert ledger.take_turn("tidying", 3600)
-    assert ledger.take_turn("tidying", 60)
-    assert not ledger.take_turn("tidying", 60)
+    assert ledger.claim_turn("tidying", 3600)
+    assert ledger.claim_turn("tidying", 60)
+    assert not ledger.claim_turn("tidying", 60)

@@ -42,7 +42,7 @@ def alias_with_other_bytes(ledger: MemoryLedger) -> None:
 def two_sources(ledger: MemoryLedger) -> None:
     add(ledger, b"b.csv", 2)
     ledger.register(replace(arrival(b"c.csv", 3), source="other"), OnChange.MERGE, False)
-    ledger.due(10, 10)
+    ledger.pending(10, 10)
 
 
 def backfill(ledger: MemoryLedger) -> None:
@@ -52,8 +52,8 @@ def backfill(ledger: MemoryLedger) -> None:
 
 def lost_messages(ledger: MemoryLedger) -> None:
     add(ledger, b"b.csv", 2)
-    ledger.published(ledger.due(10, 10))
-    ledger.sweep(-1, depth=1)
+    ledger.mark_sent(ledger.pending(10, 10))
+    ledger.reconcile(-1, depth=1)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def lost_messages(ledger: MemoryLedger) -> None:
         lost_messages,
         lambda ledger: ledger.replay(1),
         lambda ledger: ledger.undo(1, "why"),
-        lambda ledger: ledger.tidy(print),
+        lambda ledger: ledger.collect_garbage(print),
         lambda ledger: ledger.expire("plant", Expirable.ROWS, 0),
         lambda ledger: ledger.grown("plant", [b"a.csv"], []),
         lambda ledger: ledger.named("a.csv"),

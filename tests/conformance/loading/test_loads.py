@@ -87,7 +87,7 @@ def held_together(ledger: Ledger, count: int) -> list[tuple[Claim, list[Keyed], 
 
 def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) -> None:
     files = held_together(ledger, 4)
-    assert ledger.load_together(files)
+    assert ledger.load_batch(files)
     for number, (held, _, _) in enumerate(files):
         view = ledger.file(held.file_id)
         assert view is not None
@@ -103,8 +103,8 @@ def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) 
 def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -> None:
     files = held_together(ledger, 3)
     lost = files[1][0]
-    ledger.release(lost, Transient(Code.STORAGE, "away"), 0, burned=False)
-    assert not ledger.load_together(files)
+    ledger.nack(lost, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
+    assert not ledger.load_batch(files)
     assert ledger.totals()["plant"].rows_loaded == 0
     assert [state(ledger, held.file_id) for held, _, _ in files] == [
         State.RUNNING,
@@ -120,7 +120,7 @@ def test_of_files_together_none_is_loaded_when_a_key_is_there_already(ledger: Le
     files = held_together(ledger, 3)
     other = add(ledger, b"other.csv", 9)
     ledger.load(claim(ledger, other), files[2][1], replace(plan_of(2, "x"), counts=Counts(read=2)))
-    assert not ledger.load_together(files)
+    assert not ledger.load_batch(files)
     assert ledger.totals()["plant"].rows_loaded == 2
     held, batches, plan = files[2]
     stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))

@@ -16,8 +16,8 @@ from sensorflow.errors import Code, Permanent
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.loading import Load, Loaded, Unloaded
-from sensorflow.ports.maintenance import Leftover
+from sensorflow.ports.loading import Load, Loaded, UnloadedVersion
+from sensorflow.ports.maintenance import Garbage
 
 pytestmark = ON_POSTGRES
 
@@ -50,7 +50,7 @@ def sum_of(ledger: Ledger, file_id: int) -> int:
 
 def drain(ledger: Ledger, silver: dict[int, pa.RecordBatch], name: str = "plant/a.csv") -> None:
     """Load whatever waits to go through again."""
-    while waiting := ledger.due(10, 10):
+    while waiting := ledger.pending(10, 10):
         for file_id in (w.file_id for w in waiting):
             load(ledger, file_id, silver[file_id], name)
 
@@ -118,7 +118,7 @@ def test_a_failed_replay_leaves_the_account_of_what_was_replaced(ledger: Ledger)
     ledger.replay(first)
     load(ledger, second, batch(2, value=2.5))  # while the first one goes through again
     held = claim(ledger, first)
-    ledger.condemn(held, Permanent(Code.UNEXPECTED, "no"), Counts())
+    ledger.dead_letter(held, Permanent(Code.UNEXPECTED, "no"), Counts())
     assert (state(ledger, first), counts(ledger, first)) == (State.LOADED, (5, 2))
 
 
@@ -127,8 +127,8 @@ def test_versions_that_never_were_loaded_are_superseded_where_a_newer_one_begins
 ) -> None:
     first, other, second = (arrive(ledger, number) for number in (1, 2, 3))
     held = claim(ledger, second)
-    assert [old.file_id for old in ledger.older(held).unloaded] == [other, first]
-    assert isinstance(ledger.older(held).unloaded[0], Unloaded)
+    assert [old.file_id for old in ledger.older_versions(held).unloaded] == [other, first]
+    assert isinstance(ledger.older_versions(held).unloaded[0], UnloadedVersion)
     plan = Load(Counts(read=3), MERGE, "p", "h", "0.2", (), "plant/a.csv", covered=(first,))
     ledger.load(held, [(batch(3), keys(batch(3), "plant/a.csv"))], plan)
     assert [state(ledger, n) for n in (first, other)] == [State.SUPERSEDED, State.PENDING]
@@ -141,7 +141,7 @@ def test_only_versions_between_the_loaded_one_and_this_one_are_looked_at(ledger:
     loaded = arrive(ledger, 2)
     load(ledger, loaded, batch(3))
     waiting, newest = arrive(ledger, 3), arrive(ledger, 4)
-    found = ledger.older(claim(ledger, newest))
+    found = ledger.older_versions(claim(ledger, newest))
     assert [old.file_id for old in found.unloaded] == [waiting]
     assert found.loaded is not None
     assert found.loaded.file_id == loaded
@@ -178,13 +178,13 @@ def test_a_name_that_was_an_alias_keeps_its_readings_when_it_has_content_of_its_
     assert ledger.register(arrival(b"b.csv", 1), MERGE, False).kind is Kind.ALIAS
     own = ledger.register(arrival(b"b.csv", 2), MERGE, False)
     assert (own.kind, own.version) == (Kind.NEW, 2)
-    heir = ledger.named("b.csv")[0]
-    assert (heir.version, heir.state) == (1, State.PENDING)
-    assert load(ledger, heir.file_id, batch(5), "plant/b.csv").replaced == 5
+    promoted = ledger.named("b.csv")[0]
+    assert (promoted.version, promoted.state) == (1, State.PENDING)
+    assert load(ledger, promoted.file_id, batch(5), "plant/b.csv").replaced == 5
     load(ledger, own.file_id, batch(2, value=9.5), "plant/b.csv")
     # what b.csv states otherwise by now is a.csv's again
     drain(ledger, {first: batch(5)})
-    assert [counts(ledger, n) for n in (first, heir.file_id)] == [(5, 3), (5, 2)]
+    assert [counts(ledger, n) for n in (first, promoted.file_id)] == [(5, 3), (5, 2)]
 
 
 def test_a_name_is_found_by_the_name_of_an_alias(ledger: Ledger) -> None:
@@ -200,15 +200,15 @@ def test_garbage_of_a_replaced_version_tells_which_readings_it_still_holds(ledge
     load(ledger, second, batch(2, value=2.5))
     found: list[tuple[int, list[bool], int]] = []
 
-    def look(left: Leftover) -> None:
+    def look(left: Garbage) -> None:
         if left.holds is not None:
             rows = batch(5)
             held = left.holds(rows["ts"], keys(rows, left.identity))
             found.append((left.file_id, held.to_pylist(), left.counts.served))
 
-    assert ledger.tidy(look) == 1
+    assert ledger.collect_garbage(look) == 1
     assert found == [(first, [False, False, True, True, True], 3)]
-    assert ledger.tidy(look) == 0
+    assert ledger.collect_garbage(look) == 0
 
 
 def test_a_file_that_goes_through_again_waits_behind_live_ones(ledger: Ledger) -> None:
@@ -216,7 +216,7 @@ def test_a_file_that_goes_through_again_waits_behind_live_ones(ledger: Ledger) -
     load(ledger, first, batch(5))
     load(ledger, second, batch(5, value=2.5))
     ledger.undo(second, "")
-    assert [(w.file_id, w.lane) for w in ledger.due(9, 9)] == [(first, Lane.BACKFILL)]
+    assert [(w.file_id, w.lane) for w in ledger.pending(9, 9)] == [(first, Lane.BACKFILL)]
 
 
 def test_versions_in_a_row_are_undone_at_once_and_one_after_the_other(ledger: Ledger) -> None:

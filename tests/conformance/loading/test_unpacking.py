@@ -138,11 +138,11 @@ def test_an_older_version_of_an_archive_goes_first(ledger: Ledger) -> None:
 
 def test_an_older_version_that_comes_too_late_is_refused(ledger: Ledger) -> None:
     old, new = archive(ledger), archive(ledger, content=101)
-    ledger.condemn(old, Permanent(Code.UNREADABLE, "bad"), Counts())
+    ledger.dead_letter(old, Permanent(Code.UNREADABLE, "bad"), Counts())
     put_aside = ledger.claim(old.file_id, (Stage.QUARANTINE,), "me", 60)
     assert put_aside is not None
     unpack(ledger, new, (b"a.csv", 3), (b"b.csv", 2))
-    ledger.quarantined(put_aside, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
+    ledger.mark_quarantined(put_aside, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
     ledger.replay(old.file_id)
     again = claim(ledger, old.file_id)
     with pytest.raises(Permanent, match=r"version 2 .* x\.zip!/a\.csv") as caught:
@@ -160,7 +160,7 @@ def test_an_archive_whose_own_readings_are_there_is_refused(ledger: Ledger) -> N
     again = claim(ledger, held.file_id)
     with pytest.raises(Permanent, match="3 readings"):
         unpack(ledger, again, (b"a.csv", 1))
-    ledger.condemn(again, Permanent(Code.ARCHIVE, "no"), Counts())
+    ledger.dead_letter(again, Permanent(Code.ARCHIVE, "no"), Counts())
     assert ledger.undo(held.file_id, "").rows == 3
     ledger.replay(held.file_id)
     assert len(unpack(ledger, claim(ledger, held.file_id), (b"a.csv", 1))) == 1

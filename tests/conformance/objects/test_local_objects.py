@@ -24,11 +24,11 @@ def test_what_is_half_written_is_unfinished_and_no_object(tmp_path: Path) -> Non
     (tmp_path / ".writing-abcdefgb").write_bytes(b"x")
     (tmp_path / "a" / ".writing-abcdefgb").write_bytes(b"x")
     assert [found.name for found in objects.list()] == ["a/b"]
-    assert objects.unfinished(60) == []
-    assert objects.unfinished(-1) == [".writing-abcdefgb", "a/.writing-abcdefgb"]
-    assert objects.collect(60) == 0
-    assert objects.collect(-1) == 2
-    assert objects.unfinished(-1) == []
+    assert objects.list_unfinished(60) == []
+    assert objects.list_unfinished(-1) == [".writing-abcdefgb", "a/.writing-abcdefgb"]
+    assert objects.remove_unfinished(60) == 0
+    assert objects.remove_unfinished(-1) == 2
+    assert objects.list_unfinished(-1) == []
     assert [found.name for found in objects.list()] == ["a/b"]
 
 
@@ -58,9 +58,9 @@ def test_a_store_that_is_away_is_not_taken_for_an_empty_one(tmp_path: Path) -> N
 
 def test_a_store_that_had_to_be_made_tells_since_when_it_is_there(tmp_path: Path) -> None:
     objects = LocalObjects(tmp_path / "zone")
-    assert objects.began() is None
+    assert objects.created_at() is None
     objects.put("a", io.BytesIO(b"x"))
-    assert objects.began() is not None
+    assert objects.created_at() is not None
     assert [found.name for found in objects.list()] == ["a"]
 
 
@@ -105,7 +105,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
             use()
         assert caught.value.code is Code.STORAGE
     assert (tmp_path / "outside").read_bytes() == b"secret"
-    assert objects.unfinished(-1) == []
+    assert objects.list_unfinished(-1) == []
 
 
 def test_new_objects_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
@@ -170,4 +170,4 @@ def test_a_file_may_have_any_name_in_the_quarantine(tmp_path: Path) -> None:
         zone.put(where, name, io.BytesIO(b"abc"), {"n": number})
         assert os.listdir(os.fsencode(tmp_path / where / "file")) == [name]
         assert (zone.size(where), zone.manifest(where)) == (3, {"n": number})
-    assert zone.collect(-1) == 0
+    assert zone.remove_unfinished(-1) == 0

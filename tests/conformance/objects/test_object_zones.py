@@ -47,7 +47,7 @@ def test_a_batch_is_landed_when_it_ends_and_not_before(landing: Landing) -> None
         landed = [batch.put(io.BytesIO(data)) for data in (b"abc", b"abd", b"abc")]
         assert not any(landing.has(one.name) for one in landed)
     assert [landing.open(one.name).read() for one in landed] == [b"abc", b"abd", b"abc"]
-    assert landing.unfinished(-1) == []
+    assert landing.list_unfinished(-1) == []
 
 
 def test_nothing_is_left_of_a_batch_that_raised(landing: Landing) -> None:
@@ -55,7 +55,7 @@ def test_nothing_is_left_of_a_batch_that_raised(landing: Landing) -> None:
         one = batch.put(io.BytesIO(b"abc"))
         raise RuntimeError
     assert not landing.has(one.name)
-    assert landing.unfinished(-1) == []
+    assert landing.list_unfinished(-1) == []
 
 
 def test_a_source_that_changes_is_never_landed_under_another_hash(landing: Landing) -> None:
@@ -90,7 +90,7 @@ def test_the_size_of_what_is_landed_can_be_asked(landing: Landing) -> None:
     name = landing.put(io.BytesIO(b"abc")).name
     assert landing.size(name) == 3
     assert landing.size("aa/" + "a" * 64) is None
-    assert landing.unfinished(0) == []
+    assert landing.list_unfinished(0) == []
 
 
 def test_what_is_landed_can_be_removed(landing: Landing) -> None:
@@ -135,7 +135,7 @@ def test_the_size_of_a_quarantined_file_can_be_asked(kept: QuarantineZone) -> No
     where = kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
     assert kept.size(where) == 3
     assert kept.size("plant/2-v1-1") is None
-    assert kept.unfinished(0) == []
+    assert kept.list_unfinished(0) == []
 
 
 def test_of_files_with_numbers_that_begin_alike_each_is_found(kept: QuarantineZone) -> None:

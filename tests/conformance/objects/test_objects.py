@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sensorflow_shelf import Shelf
+from sensorflow_shelf import FolderObjects
 
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.ports.objects import ObjectStore
@@ -16,5 +16,5 @@ from sensorflow.testing.objects import MemoryObjects
 @pytest.fixture(params=["memory", "local", "shelf"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "shelf":
-        return Shelf(tmp_path / "shelf.sqlite")
+        return FolderObjects(tmp_path / "shelf.sqlite")
     return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "zone")

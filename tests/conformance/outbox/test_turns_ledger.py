@@ -9,14 +9,14 @@ from adapters import ON_POSTGRES
 from samples import arrival, batch, claim, load
 
 from sensorflow.core.arrival import Arrival, Lane
-from sensorflow.core.heartbeat import Pulse, Role
+from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.outbox import Share
+from sensorflow.ports.outbox import InFlightLimits
 
 pytestmark = ON_POSTGRES
 
-SHARE = Share(window=40, files=750, least=0, large=2, large_bytes=8 << 20)
+SHARE = InFlightLimits(window=40, files=750, least=0, large=2, large_bytes=8 << 20)
 
 
 def drop(
@@ -31,16 +31,16 @@ def drop(
     return [a.file_id for a in added]
 
 
-def due(ledger: Ledger, share: Share = SHARE, limit: int = 100) -> list[int]:
+def due(ledger: Ledger, share: InFlightLimits = SHARE, limit: int = 100) -> list[int]:
     """Publish what is due."""
-    found = ledger.due(limit, 1000, 8, share)
-    ledger.published(found)
+    found = ledger.pending(limit, 1000, 8, share)
+    ledger.mark_sent(found)
     return [w.file_id for w in found]
 
 
 def test_sources_take_turns_and_each_goes_by_age(ledger: Ledger) -> None:
     flood, quiet = drop(ledger, "flood", 20), drop(ledger, "quiet", 3)
-    assert [w.file_id for w in ledger.due(6, 1000)] == [
+    assert [w.file_id for w in ledger.pending(6, 1000)] == [
         flood[0],
         quiet[0],
         flood[1],
@@ -83,11 +83,11 @@ def test_so_many_files_are_in_flight_that_no_worker_waits(ledger: Ledger) -> Non
 
 def test_no_more_than_max_in_flight_whatever_the_shares_are(ledger: Ledger) -> None:
     drop(ledger, "flood", 10)
-    assert len(ledger.due(100, 4, 8, SHARE)) == 4
+    assert len(ledger.pending(100, 4, 8, SHARE)) == 4
     assert len(due(ledger, replace(SHARE, files=3))) == 3
     quiet = drop(ledger, "quiet", 1)
-    assert [w.file_id for w in ledger.due(100, 3, 8, SHARE)] == []
-    assert [w.file_id for w in ledger.due(100, 4, 8, replace(SHARE, files=3))] == quiet
+    assert [w.file_id for w in ledger.pending(100, 3, 8, SHARE)] == []
+    assert [w.file_id for w in ledger.pending(100, 4, 8, replace(SHARE, files=3))] == quiet
 
 
 def test_the_backfill_lane_has_no_share_beyond_the_window(ledger: Ledger) -> None:
@@ -101,14 +101,14 @@ def test_the_backfill_lane_has_no_share_beyond_the_window(ledger: Ledger) -> Non
 
 def test_the_pace_is_of_what_was_finished_while_files_wait(ledger: Ledger) -> None:
     ids = drop(ledger, "plant", 3)
-    ledger.published(ledger.due(2, 1000))
-    assert ledger.pace().work == 0
+    ledger.mark_sent(ledger.pending(2, 1000))
+    assert ledger.throughput().work == 0
     load(ledger, claim(ledger, ids[0]), batch())
-    assert 0 < ledger.pace().work <= 2
-    assert ledger.pace().children is None
-    for number, most in enumerate((4, 8)):
-        state = {"children": 1, "most": most}
-        ledger.beat(Pulse(Role.WORKER, "host", number, str(number), "", state))
-    assert ledger.pace().children == 12
-    ledger.published(ledger.due(2, 1000))
-    assert ledger.pace().work == 0
+    assert 0 < ledger.throughput().work <= 2
+    assert ledger.throughput().children is None
+    for number, limit in enumerate((4, 8)):
+        state = {"children": 1, "most": limit}
+        ledger.record_report(LoopReport(Role.WORKER, "host", number, str(number), "", state))
+    assert ledger.throughput().children == 12
+    ledger.mark_sent(ledger.pending(2, 1000))
+    assert ledger.throughput().work == 0

@@ -9,8 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.gates import Admitted, Book, Gates, Held, NoBook, of
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.gates import (
+    AdmittedFile,
+    Gates,
+    NoRegistrations,
+    Registrations,
+    WithheldFile,
+    make_gates,
+)
 from sensorflow.adapters.feeds.folder.gating import age, is_overdue
 from sensorflow.adapters.feeds.folder.growing import place_of
 from sensorflow.core.arrival import printable
@@ -18,8 +25,8 @@ from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Taken, Verdict, compare
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import SensorflowError
-from sensorflow.ports.audit import Books
-from sensorflow.ports.backlog import Left, Waiting
+from sensorflow.ports.audit import AuditStore
+from sensorflow.ports.backlog import BacklogReport, GatedFile
 from sensorflow.ports.feed import FeedError, Withheld
 
 MOST = 200_000
@@ -33,40 +40,44 @@ GATED_PATIENCE = 5.0
 BATCH = 500
 
 
-class Records(Book, Protocol):
+class Records(Registrations, Protocol):
     """Of a ledger what is needed here."""
 
     def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]: ...
 
 
 class FolderBacklog:
-    """See `ports.backlog.Backlog`. book: None if no ledger is available; gates are then left out."""
+    """See `ports.backlog.Backlog`. registrations: None if no ledger is available; gates are then left
+    out."""
 
-    def __init__(self, folder: Folder, book: Records | None) -> None:
-        self.name, self._folder, self._book = folder.name, folder, book
+    def __init__(self, folder: DropFolder, registrations: Records | None) -> None:
+        self.name, self._folder, self._registrations = folder.name, folder, registrations
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         return self._folder.readable()
 
-    def waiting(self, books: Books | None = None) -> list[Waiting]:
-        if self._book is None:
+    def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
+        if self._registrations is None:
             return []
-        gates, until = of(self._folder, self._book), time.monotonic() + GATED_PATIENCE
+        gates, until = (
+            make_gates(self._folder, self._registrations),
+            time.monotonic() + GATED_PATIENCE,
+        )
         if gates is None:
             return []
         found = [self._waiting(*held) for held in self._held(gates, books, until)]
-        for key, stat, why in gates.unmet():
+        for key, stat, reason in gates.unmet():
             if len(found) >= MOST_GATED or time.monotonic() > until:
                 break
-            found.append(self._waiting(key, stat, why, is_gate=True))
+            found.append(self._waiting(key, stat, reason, is_gate=True))
         return found
 
-    def _waiting(self, key: bytes, stat: Stat, why: str, is_gate: bool = False) -> Waiting:
+    def _waiting(self, key: bytes, stat: Stat, reason: str, is_gate: bool = False) -> GatedFile:
         late = is_overdue(self._folder, stat)
-        return Waiting(self.name, key, why, max(0.0, age(stat)), late, is_gate)
+        return GatedFile(self.name, key, reason, max(0.0, age(stat)), late, is_gate)
 
     def _held(
-        self, gates: Gates, books: Books | None, until: float
+        self, gates: Gates, books: AuditStore | None, until: float
     ) -> Iterator[tuple[bytes, Stat, str]]:
         gates.look()
         files = list(self._folder.scan())
@@ -76,15 +87,19 @@ class FolderBacklog:
             files = [(key, stat) for key, stat in files if key in unknown]
         for key, stat in files[:MOST_GATED]:
             found = gates.admit(key, stat)
-            if isinstance(found, Held):
-                yield key, stat, found.why
+            if isinstance(found, WithheldFile):
+                yield key, stat, found.reason
             if time.monotonic() > until:
                 return
 
-    def left(
-        self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
-    ) -> Left:
-        found, now, until = Left(), time.time(), time.monotonic() + PATIENCE
+    def inspect(
+        self,
+        books: AuditStore | None,
+        late: float,
+        unfinished: float,
+        held: Set[bytes] = frozenset(),
+    ) -> BacklogReport:
+        found, now, until = BacklogReport(), time.time(), time.monotonic() + PATIENCE
         folder, late = self._folder, max(late, 4 * self._folder.source.settle)
         kept: list[tuple[bytes, str]] = []
         apart: list[tuple[bytes, Stat]] = []
@@ -120,12 +135,12 @@ class FolderBacklog:
     def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
         """Those that grew under a name that the source takes -> bytes behind what was taken of each."""
         found: dict[bytes, int] = {}
-        if self._book is None or not self._folder.source.growing:
+        if self._registrations is None or not self._folder.source.growing:
             return found
         for start in range(0, len(files), BATCH):
             piece = {place_of(stat): (key, stat) for key, stat in files[start : start + BATCH]}
             with suppress(SensorflowError):
-                for taken in self._book.grown(self.name, [], list(piece)):
+                for taken in self._registrations.grown(self.name, [], list(piece)):
                     if taken.inode in piece and self._is_it(taken, *piece[taken.inode]):
                         key, stat = piece[taken.inode]
                         found[key] = stat.size - taken.size
@@ -136,7 +151,7 @@ class FolderBacklog:
             return compare(taken, place_of(stat), stat.size, stream) is Verdict.SAME
         return False
 
-    def _apart(self, key: bytes, is_old: bool, found: Left) -> None:
+    def _apart(self, key: bytes, is_old: bool, found: BacklogReport) -> None:
         name = key.rpartition(b"/")[2]
         if name.startswith(b"."):
             return
@@ -151,18 +166,18 @@ class FolderBacklog:
         return os.access(os.path.join(os.fsencode(self._folder.root), key), os.R_OK)  # noqa: PTH118
 
 
-def _unknown(books: Books, source: str, asked: list[tuple[bytes, str]]) -> list[bytes]:
+def _unknown(books: AuditStore, source: str, asked: list[tuple[bytes, str]]) -> list[bytes]:
     pieces = (asked[start : start + BATCH] for start in range(0, len(asked), BATCH))
-    return [key for piece in pieces for key, _ in books.unknown(source, piece)]
+    return [key for piece in pieces for key, _ in books.unregistered(source, piece)]
 
 
-class BesideGate:
-    """See `ports.backlog.Beside`."""
+class FolderGatedPath:
+    """See `ports.backlog.GatedPath`."""
 
-    def __init__(self, folder: Folder, path: Path) -> None:
+    def __init__(self, folder: DropFolder, path: Path) -> None:
         self._folder = folder
         self._key = os.fsencode(path.resolve().relative_to(folder.root.resolve()))
-        self._gates = of(folder, NoBook())
+        self._gates = make_gates(folder, NoRegistrations())
         self.keeps = folder.source.after == "keep"
 
     def is_gate(self) -> bool:
@@ -174,8 +189,8 @@ class BesideGate:
         self._gates.look()
         self._gates.present(self._folder.scan())
         verdict = self._gates.admit(self._key, self._folder.stat(self._key))
-        if not isinstance(verdict, Admitted):
-            raise Withheld(verdict.why)
+        if not isinstance(verdict, AdmittedFile):
+            raise Withheld(verdict.reason)
         return verdict.announcement.what if verdict.announcement is not None else None
 
     def differs(self, what: Announced) -> str | None:

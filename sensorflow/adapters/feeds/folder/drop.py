@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.adapters.feeds.folder.tree import Tree, entries
-from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.no_overwrite import add_file
 from sensorflow.adapters.local.places import FOLDER, below, regular, storage_errors, sync_folder
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
@@ -23,7 +23,7 @@ HOLD = b".sensorflow"
 follows."""
 
 
-class Folder(Tree):
+class DropFolder(Tree):
     """The files of one source: found, opened, and disposed. Keys are paths below it, as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
@@ -44,7 +44,7 @@ class Folder(Tree):
                     if name != HOLD and not name.startswith(HOLD + b"-"):
                         continue
                     try:
-                        with _hold(folder, name) as hold:
+                        with _open_staging(folder, name) as hold:
                             left += self._recover(folder, hold, prefix, registered, day)
                     except PermissionError:
                         left.append(prefix + name)
@@ -63,14 +63,14 @@ class Folder(Tree):
             for name in entries(hold):
                 key = prefix + name
                 try:
-                    if self._decide(folder, hold, name, archive, partial(registered, key)):
+                    if self._dispose_one(folder, hold, name, archive, partial(registered, key)):
                         done.append(name)
                 except (PermissionError, FileNotFoundError):
                     left.append(key)
         _unlink(hold, done)
         return left
 
-    def put_away(
+    def dispose(
         self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
     ) -> dict[bytes, str]:
         """Archive or delete registered files, each only if it is still the one that was landed.
@@ -86,12 +86,12 @@ class Folder(Tree):
         for prefix, members in _by_folder(files).items():
             try:
                 with storage_errors(), suppress(Gone):
-                    stuck |= self._put_away(prefix, members, day, by)
+                    stuck |= self._dispose(prefix, members, day, by)
             except Transient as error:
                 stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
         return stuck
 
-    def _put_away(
+    def _dispose(
         self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Permit
     ) -> dict[bytes, str]:
         stuck: dict[bytes, str] = {}
@@ -99,18 +99,18 @@ class Folder(Tree):
         with self._parent(prefix + members[0][0]) as (folder, _):
             # new content under the name: the next scan takes it in
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
-            if not same or not by.allowed():
+            if not same or not by.is_allowed():
                 return stuck
-            with _hold(folder, _hold_of(by)) as hold:
+            with _open_staging(folder, _staging_name(by)) as hold:
                 with self._archive_of(prefix, day) as archive:
                     for name, landed in same:
-                        if not by.allowed():
+                        if not by.is_allowed():
                             break
                         ours = partial(self._is_still, landed)
                         try:
                             with storage_errors(), suppress(FileNotFoundError):
                                 os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
-                                if self._decide(folder, hold, name, archive, ours):
+                                if self._dispose_one(folder, hold, name, archive, ours):
                                     done.append(name)
                         except Transient as error:
                             stuck[prefix + name] = error.message
@@ -121,7 +121,7 @@ class Folder(Tree):
         """Whether a staged file is the landed one, and nobody is about to append to it."""
         return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
-    def _decide(
+    def _dispose_one(
         self,
         folder: int,
         hold: int,
@@ -142,10 +142,10 @@ class Folder(Tree):
         with file:
             if not ours(file):
                 back = Path(f"/proc/self/fd/{folder}")
-                keep(file, back, name)
+                add_file(file, back, name)
                 sync_folder(back)
             elif archive is not None:
-                keep(file, archive, name)
+                add_file(file, archive, name)
         return True
 
     @contextmanager
@@ -159,14 +159,14 @@ class Folder(Tree):
             sync_folder(place)
 
 
-def _hold_of(by: Permit) -> bytes:
+def _staging_name(by: Permit) -> bytes:
     """Name of the staging folder. Two processes never share one: a process may have stopped in the
     middle."""
     return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
 @contextmanager
-def _hold(folder: int, name: bytes) -> Iterator[int]:
+def _open_staging(folder: int, name: bytes) -> Iterator[int]:
     """Provide the descriptor of a staging folder, which is created and removed as needed."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=folder)
@@ -188,15 +188,15 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
     return found
 
 
-def _unlink(hold: int, names: list[bytes]) -> None:
+def _unlink(staging: int, names: list[bytes]) -> None:
     for name in names:
         with suppress(FileNotFoundError):  # another process took over because it believed us dead
-            os.unlink(name, dir_fd=hold)
+            os.unlink(name, dir_fd=staging)
 
 
-def _rename_back(hold: int, folder: int, name: bytes) -> None:
+def _rename_back(staging: int, folder: int, name: bytes) -> None:
     """Rename a link, FIFO or folder back to its own name; if the name is in use by now, it stays staged."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        os.rename(name, name, src_dir_fd=hold, dst_dir_fd=folder)
+        os.rename(name, name, src_dir_fd=staging, dst_dir_fd=folder)

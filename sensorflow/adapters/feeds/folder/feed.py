@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.gates import Book
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.gates import Registrations
 from sensorflow.adapters.feeds.folder.gating import Gating
-from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.stability import StabilityWindow
 from sensorflow.adapters.feeds.folder.tree import Readable, stat_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announcement
@@ -27,20 +27,20 @@ from sensorflow.ports.feed import (
     Busy,
     Candidate,
     Feed,
+    FeedHost,
     Gone,
     Permit,
-    Taker,
 )
 from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.feeds.folder.watch import Watch
+    from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
 
 TICK = 0.25
 """Seconds between checks of files in their stability window."""
 WATCH_EVERY = 1.0
 """Seconds between checks that inotify still watches the drop folder."""
-SETTLING = 5_000
+MAX_UNSTABLE = 5_000
 """Maximum number of files of a folder in their stability window at a time. Further files wait until half
 of these are done, or until a notification says that they are closed."""
 
@@ -74,19 +74,23 @@ class OpenFile(Readable):
 class FolderFeed(Feed):
     """See `ports.feed.Feed`.
 
-    book: for a source with gates, see `gates.Book`. rescan: seconds between scans. watch: shared by all
-    folders of a process; None where nothing but scans and looks is wanted.
+    registrations: for a source with gates, see `gates.Book`. rescan: seconds between scans. watch: shared
+    by all folders of a process; None where nothing but scans and looks is wanted.
     """
 
     def __init__(
-        self, folder: Folder, book: Book, rescan: float = math.inf, watch: Watch | None = None
+        self,
+        folder: DropFolder,
+        registrations: Registrations,
+        rescan: float = math.inf,
+        watch: InotifyWatcher | None = None,
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
         self.delay = rules.settle
         self._rescan, self._watch = rescan, watch
-        self._gating = Gating(folder, book)
-        self._settling = Settling(rules.settle)
+        self._gating = Gating(folder, registrations)
+        self._settling = StabilityWindow(rules.settle)
         self._more = False
         self._told: deque[bytes] = deque()
         """Keys that inotify has reported."""
@@ -100,20 +104,20 @@ class FolderFeed(Feed):
         """Whether the folder was unavailable at takeover."""
         self._stuck: dict[bytes, Stat] = {}
         """Gates that could not be disposed."""
-        self._taker: Taker | None = None
+        self._taker: FeedHost | None = None
         self._by = Permit()
 
     # --- taking turns ---
 
-    def start(self, taker: Taker) -> None:
+    def start(self, host: FeedHost) -> None:
         """Start the fast path; without it, only the rescan finds files."""
-        self._taker = taker
+        self._taker = host
         if self._watch is None or self.folder.source.polling:
             self._watch = None
             return
         try:
-            with taker.held():
-                self._watch.add(self.folder, self._tell, self._rescan_for)
+            with host.long_call():
+                self._watch.add(self.folder, self._on_file, self._rescan_for)
         except OSError as error:
             emit(Event.WATCH_DEGRADED, reason=str(error), rescan=self._rescan)
             self._watch = None
@@ -122,7 +126,7 @@ class FolderFeed(Feed):
         if self._watch is not None:
             self._watch.stop()
 
-    def _tell(self, key: bytes) -> None:
+    def _on_file(self, key: bytes) -> None:
         self._told.append(key)
         self._waker.wake()
 
@@ -133,12 +137,12 @@ class FolderFeed(Feed):
         self._waker.wake()
 
     @property
-    def _waker(self) -> Taker:
+    def _waker(self) -> FeedHost:
         assert self._taker is not None, "not started"
         return self._taker
 
-    def begin(self, by: Permit) -> None:
-        self._by = by
+    def activate(self, permit: Permit) -> None:
+        self._by = permit
         self._doubt.set()
         self._gating.forget()
         self._unrecovered = True
@@ -153,10 +157,10 @@ class FolderFeed(Feed):
                 return True  # it was put away after the file that it is of was registered
             return taker.is_registered(self.name, key, stream)
 
-        with taker.held():
+        with taker.long_call():
             for key in self.folder.recover(registered, today()):
-                why = "left half put away, and not readable now"
-                emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+                reason = "left half put away, and not readable now"
+                emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
         self._unrecovered = False
 
     def stand_by(self) -> None:
@@ -169,7 +173,7 @@ class FolderFeed(Feed):
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         look = now >= self._next_look
-        if look and self._more and len(self._settling) < SETTLING / 2:
+        if look and self._more and len(self._settling) < MAX_UNSTABLE / 2:
             self._more = False
             self._doubt.set()
         if now >= self._next_scan or self._doubt.is_set():
@@ -183,19 +187,19 @@ class FolderFeed(Feed):
             self._next_look = now + TICK
             self._told.extend(self._gating.again())
             if len(self._settling) and "settled" not in self._running:
-                yield self._turn("settled", self._settled())
+                yield self._turn("settled", self._stable())
         if self._watch is not None and now >= self._next_watch:
             self._next_watch = now + WATCH_EVERY
-            with self._waker.held():
+            with self._waker.long_call():
                 self._watch.renew(self.folder)
         if self._told and "told" not in self._running:
-            yield self._turn("told", self._popped())
+            yield self._turn("told", self._next_reported())
 
     def _turn(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
         self._running.add(kind)
-        return self._until_through(kind, files)
+        return self._until_exhausted(kind, files)
 
-    def _until_through(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
+    def _until_exhausted(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
         try:
             yield from files
         finally:
@@ -208,27 +212,27 @@ class FolderFeed(Feed):
             self._gating.look()
             for key, stat in self.folder.scan():
                 yield file_of(self.name, key, stat) if self._is_new(key, stat) else None
-            for key, why in self._gating.scanned():
-                self._waker.vanished(self.name, key, why)
-            self._waker.scanned()
-            self._put_gates_away((), self._by)
+            for key, reason in self._gating.scanned():
+                self._waker.file_vanished(self.name, key, reason)
+            self._waker.scan_finished()
+            self._dispose_gates((), self._by)
             if not self._again:
                 return
             self._again = False
 
     def _is_new(self, key: bytes, stat: Stat) -> bool:
-        if (let_in := self._gating.lets_in(key, stat)) is not None:
+        if (let_in := self._gating.admits(key, stat)) is not None:
             return let_in
-        if len(self._settling) >= SETTLING and key not in self._settling:
+        if len(self._settling) >= MAX_UNSTABLE and key not in self._settling:
             self._more = True
             return False
         known = self._waker.is_known(file_of(self.name, key, stat))
         return not known and self._complete(key, stat)
 
     def _complete(self, key: bytes, stat: Stat) -> bool:
-        return self._settling.complete(key, stat, time.monotonic())
+        return self._settling.is_complete(key, stat, time.monotonic())
 
-    def _settled(self) -> Iterator[File | None]:
+    def _stable(self) -> Iterator[File | None]:
         for key in self._settling.waiting:
             try:
                 whole = key in self._settling and self._complete(key, stat := self.folder.stat(key))
@@ -236,7 +240,7 @@ class FolderFeed(Feed):
             except Gone as error:
                 self._vanished(key, error)
 
-    def _popped(self) -> Iterator[File | None]:
+    def _next_reported(self) -> Iterator[File | None]:
         """Yield reported files, and for a reported gate, the files that wait for it."""
         while self._told:
             key = self._told.popleft()
@@ -247,20 +251,20 @@ class FolderFeed(Feed):
                 if same:
                     yield self._doubtful(file)
                 else:
-                    self._settle_again(file)
+                    self._restart_stability(file)
 
     def _doubtful(self, key: bytes) -> File | None:
         try:
             return file_of(self.name, key, self.folder.stat(key), doubtful=True)
         except Gone as error:
-            self._passed_by(key, error)
+            self._skip_vanished(key, error)
             return None
 
-    def _settle_again(self, key: bytes) -> None:
+    def _restart_stability(self, key: bytes) -> None:
         with suppress(Gone):
-            self._settling.again(key, self.folder.stat(key), time.monotonic())
+            self._settling.restart(key, self.folder.stat(key), time.monotonic())
 
-    def _passed_by(self, key: bytes, error: Gone) -> None:
+    def _skip_vanished(self, key: bytes, error: Gone) -> None:
         """Handle a reported file that is gone, most likely because it was already taken in."""
         if key in self._settling:
             self._vanished(key, error)
@@ -269,7 +273,7 @@ class FolderFeed(Feed):
 
     def _vanished(self, key: bytes, error: Gone) -> None:
         self._settling.forget(key)
-        self._waker.vanished(self.name, key, str(error))
+        self._waker.file_vanished(self.name, key, str(error))
 
     # --- one file ---
 
@@ -282,43 +286,43 @@ class FolderFeed(Feed):
         with self.folder.open(candidate.key) as stream:
             yield OpenFile(self.name, candidate.key, stream, self.folder.stat_of)
 
-    def unchanged(self, candidate: Candidate) -> bool:
+    def is_unchanged(self, candidate: Candidate) -> bool:
         return not self.folder.busy(candidate.key, stat_in(candidate))
 
     def admit(self, candidate: Candidate) -> None:
         self._gating.admit(candidate.key, stat_in(candidate))
 
-    def survey(self) -> None:
+    def treat_all_as_complete(self) -> None:
         self._gating.survey()
 
     def announcement(self, candidate: Candidate) -> Announcement | None:
         return self._gating.announcement(candidate.key)
 
-    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
-        self._put_gates_away([c.key for c in candidates], by)
+    def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
+        self._dispose_gates([c.key for c in candidates], permit)
         for candidate in candidates:
             self._settling.forget(candidate.key)
         stats = [(c.key, stat_in(c)) for c in candidates]
-        stuck = self.folder.put_away(stats, today(), by)
+        stuck = self.folder.dispose(stats, today(), permit)
         return {c: stuck[c.key] for c in candidates if c.key in stuck}
 
-    def _put_gates_away(self, keys: Sequence[bytes], by: Permit) -> None:
+    def _dispose_gates(self, keys: Sequence[bytes], by: Permit) -> None:
         """Those that are spent now that these files are registered: before the files themselves, so that
         none is left to open for what comes next under their names."""
         spent = dict(self._gating.spent(keys))
         spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
-        for key, why in self.folder.put_away(spent.items(), today(), by).items():
+        for key, reason in self.folder.dispose(spent.items(), today(), by).items():
             self._stuck[key] = spent[key]
-            emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+            emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
         key = candidate.key
         if isinstance(error, Busy):
-            self._settling.again(key, self._stat_now(candidate), time.monotonic())
+            self._settling.restart(key, self._stat_now(candidate), time.monotonic())
         elif not isinstance(error, Gone):
             self._settling.forget(key)
         elif isinstance(candidate, File) and candidate.doubtful:
-            self._passed_by(key, error)
+            self._skip_vanished(key, error)
         else:
             self._vanished(key, error)
 
@@ -330,7 +334,7 @@ class FolderFeed(Feed):
 
     # --- all of it ---
 
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         return self.folder.readable()
 
     def has_other(self, key: bytes, than: Candidate) -> bool:

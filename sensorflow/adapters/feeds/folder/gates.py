@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.stability import StabilityWindow
 from sensorflow.adapters.feeds.folder.tree import Readable
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable, differs
@@ -30,14 +30,14 @@ MOST = 32 << 20
 """Maximum bytes read of a gate."""
 
 
-class Book(Protocol):
+class Registrations(Protocol):
     """The operations of a ledger that gates need."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool: ...
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]: ...
 
 
-class NoBook:
+class NoRegistrations:
     """Stands in for a ledger that is not available: nothing is registered yet."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
@@ -48,7 +48,7 @@ class NoBook:
 
 
 @dataclass(frozen=True)
-class Admitted:
+class AdmittedFile:
     """A file may be taken in. announcement: None if it was taken in before but not yet disposed."""
 
     announcement: Announcement | None = None
@@ -56,16 +56,16 @@ class Admitted:
 
 
 @dataclass(frozen=True)
-class Held:
+class WithheldFile:
     """A file that waits, in this state. gate: the gate that may let it in when it changes, b"" if
     unknown."""
 
     stat: Stat
     gate: bytes
-    why: str
+    reason: str
 
 
-Verdict: TypeAlias = "Admitted | Held"
+Verdict: TypeAlias = "AdmittedFile | WithheldFile"
 
 
 class BeingWritten(GateUnreadable):
@@ -76,18 +76,20 @@ class BeingWritten(GateUnreadable):
 
 
 class Gates:
-    """The gates of one source. Each gate pattern kind has its own class; see `of`."""
+    """The gates of one source. Each gate pattern kind has its own class; see `make_gates`."""
 
-    def __init__(self, folder: Folder, book: Book, settle: float = 0.0) -> None:
-        self.folder, self.book, self.settle = folder, book, settle
-        self.held: dict[bytes, Held] = {}
-        self._admitted: dict[bytes, tuple[Stat, Admitted]] = {}
+    def __init__(
+        self, folder: DropFolder, registrations: Registrations, settle: float = 0.0
+    ) -> None:
+        self.folder, self.registrations, self.settle = folder, registrations, settle
+        self.held: dict[bytes, WithheldFile] = {}
+        self._admitted: dict[bytes, tuple[Stat, AdmittedFile]] = {}
         """Admitted files, with the state of each."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
         """Return whether a file that is complete by itself may be taken in. Raises Transient."""
         found = self._judge(key, stat)
-        if isinstance(found, Held):
+        if isinstance(found, WithheldFile):
             self.held[key] = found
         else:
             self.held.pop(key, None)
@@ -110,7 +112,7 @@ class Gates:
         if known.gate is not None and self._is_touched(key, stat, *known.gate):
             self._look_at(known.gate[0])
             again = self._judge(key, stat)
-            if isinstance(again, Admitted) and _agree(known.announcement, again.announcement):
+            if isinstance(again, AdmittedFile) and _agree(known.announcement, again.announcement):
                 self._admitted[key] = (stat, again)
         return self._admitted[key][1].announcement
 
@@ -118,10 +120,10 @@ class Gates:
         state = self.state(gate)
         return state is not None and state != before and self.state(key) == stat
 
-    def _renewed(self, key: bytes) -> Admitted:
+    def _renewed(self, key: bytes) -> AdmittedFile:
         """Applies once to each admitted file."""
         self.renew(key)
-        return self._admitted.pop(key, (None, Admitted()))[1]
+        return self._admitted.pop(key, (None, AdmittedFile()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         """Mark these files as complete, for a single run without notifications."""
@@ -196,12 +198,15 @@ class Gates:
             return f"the gate cannot be read: {error}"
 
     def seen(self, key: bytes, stat: Stat) -> bool:
-        return self.book.seen(self.folder.name, key, stat.fingerprint)
+        return self.registrations.seen(self.folder.name, key, stat.fingerprint)
 
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
         """Return the names for which a gate in this state has opened, composed."""
         return frozenset(
-            map(canonical, self.book.announced_by(self.folder.name, gate, stat.content_fingerprint))
+            map(
+                canonical,
+                self.registrations.announced_by(self.folder.name, gate, stat.content_fingerprint),
+            )
         )
 
 
@@ -209,22 +214,26 @@ class FileGates(Gates):
     """One gate for each file."""
 
     def __init__(
-        self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
+        self,
+        folder: DropFolder,
+        registrations: Registrations,
+        pattern: NamePattern,
+        settle: float = 0.0,
     ) -> None:
-        super().__init__(folder, book, settle)
+        super().__init__(folder, registrations, settle)
         self._pattern = pattern
-        self._settling = Settling(settle)
+        self._settling = StabilityWindow(settle)
         self._settled: dict[bytes, Stat] = {}
         """Gates on a share, in the state that was stable for the stability window."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
         gate = self._pattern.gate_of(key)
-        name, held = printable(gate), partial(Held, stat, gate)
+        name, held = printable(gate), partial(WithheldFile, stat, gate)
         state = self.state(gate)
         if state is None:
             if self.seen(key, stat):
-                return Admitted()
+                return AdmittedFile()
             return held(f"waits for its gate {name}")
         if self.folder.busy(gate, state):
             return held(f"its gate {name}: {BeingWritten()}")
@@ -236,11 +245,11 @@ class FileGates(Gates):
             return held(f"its gate {name}: {error}")
         if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
             return held(f"waits for a new gate: {name} was that of another version")
-        return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
+        return AdmittedFile(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
         """Whether a gate is stable: on a share no notification reports that it was closed."""
-        if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
+        if self._settled.get(gate) != state and self._settling.is_complete(gate, state, now()):
             self._settled[gate] = state
         return self._settled.get(gate) == state
 
@@ -305,7 +314,9 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
     return one is not None and other is not None and one.what == other.what
 
 
-def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
+def make_gates(
+    folder: DropFolder, registrations: Registrations, settle: float = 0.0
+) -> Gates | None:
     """Return the gates of a source, or None if it has none. settle: stability window in seconds for
     gates without a notification that they were closed."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
@@ -315,5 +326,5 @@ def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
         return None
     pattern = gate.pattern
     if isinstance(pattern, NamePattern):
-        return FileGates(folder, book, pattern, settle)
-    return SetGates(folder, book, pattern, settle)
+        return FileGates(folder, registrations, pattern, settle)
+    return SetGates(folder, registrations, pattern, settle)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.gates import Book, Gates, Held, of
+from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.feeds.folder.gates import Gates, Registrations, WithheldFile, make_gates
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.stability import Stat
@@ -18,8 +18,8 @@ from sensorflow.telemetry import Event, emit
 class Gating:
     """Does nothing for a source without gates. Its state is only a cache: `forget` loses nothing."""
 
-    def __init__(self, folder: Folder, book: Book) -> None:
-        self._folder, self._book = folder, book
+    def __init__(self, folder: DropFolder, registrations: Registrations) -> None:
+        self._folder, self._registrations = folder, registrations
         self._gates: Gates | None = None
         self._overdue: set[tuple[bytes, Stat]] = set()
         """Overdue files already reported."""
@@ -27,17 +27,17 @@ class Gating:
 
     def forget(self) -> None:
         """Drop the cache, because another process may have taken files in."""
-        self._gates = of(self._folder, self._book, self._folder.source.settle)
+        self._gates = make_gates(self._folder, self._registrations, self._folder.source.settle)
 
     def admit(self, key: bytes, stat: Stat) -> None:
         """Admit a complete file. Raises Withheld if it waits for a gate; Transient."""
         if self._gates is None:
             return
         found = self._gates.admit(key, stat)
-        if isinstance(found, Held):
-            raise Withheld(found.why)
+        if isinstance(found, WithheldFile):
+            raise Withheld(found.reason)
 
-    def lets_in(self, key: bytes, stat: Stat) -> bool | None:
+    def admits(self, key: bytes, stat: Stat) -> bool | None:
         """Whether a file that waited in this state may now be taken in; None if it was not waiting."""
         held = self._gates.held.get(key) if self._gates is not None else None
         if held is None or held.stat != stat:
@@ -60,7 +60,7 @@ class Gating:
 
     def survey(self) -> None:
         """Treat all files and gates of the folder as complete, for a single run without notifications."""
-        self._gates = of(self._folder, self._book)
+        self._gates = make_gates(self._folder, self._registrations)
         if self._gates is not None:
             self._gates.look()
             self._gates.present(self._folder.scan())
@@ -76,14 +76,14 @@ class Gating:
         if self._gates is None:
             return []
         gone = self._gates.prune()
-        self._tell_overdue(self._gates)
+        self._log_overdue(self._gates)
         return [(key, "it was gone before its gate came") for key in gone]
 
-    def _tell_overdue(self, gates: Gates) -> None:
+    def _log_overdue(self, gates: Gates) -> None:
         late = {(k, h.stat): h for k, h in gates.held.items() if is_overdue(self._folder, h.stat)}
         for (key, stat), held in late.items():
             if (key, stat) not in self._overdue:
-                facts = {"source": self._folder.name, "file": printable(key), "why": held.why}
+                facts = {"source": self._folder.name, "file": printable(key), "why": held.reason}
                 emit(Event.GATE_OVERDUE, **facts, do="see `sensorflow doctor`")
         self._overdue = set(late)
 
@@ -111,6 +111,6 @@ def age(stat: Stat) -> float:
     return time.time() - max(stat.mtime_ns, stat.ctime_ns) / 1e9
 
 
-def is_overdue(folder: Folder, stat: Stat) -> bool:
+def is_overdue(folder: DropFolder, stat: Stat) -> bool:
     after = folder.source.overdue_after
     return after is not None and age(stat) > after.total_seconds()

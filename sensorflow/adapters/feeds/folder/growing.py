@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed, file_of, stat_in
-from sensorflow.adapters.feeds.folder.gates import NoBook
+from sensorflow.adapters.feeds.folder.gates import NoRegistrations
 from sensorflow.core.stability import Stat
 from sensorflow.ports.feed import Candidate, GrowingFeed
 
@@ -14,8 +14,8 @@ from sensorflow.ports.feed import Candidate, GrowingFeed
 class GrowingFolder(FolderFeed, GrowingFeed):
     """See `ports.feed.GrowingFeed`."""
 
-    def __init__(self, folder: Folder) -> None:
-        super().__init__(folder, NoBook())
+    def __init__(self, folder: DropFolder) -> None:
+        super().__init__(folder, NoRegistrations())
         self.delay = folder.source.grow_every
 
     def place(self, candidate: Candidate) -> str:

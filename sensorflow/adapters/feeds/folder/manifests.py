@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
-from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.gates import (
-    Admitted,
+    AdmittedFile,
     BeingWritten,
-    Book,
     Gates,
-    Held,
+    Registrations,
     Verdict,
+    WithheldFile,
 )
-from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.stability import StabilityWindow
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable
 from sensorflow.core.gates.manifests import manifest
@@ -57,16 +57,20 @@ class SetGates(Gates):
     """A manifest for many files."""
 
     def __init__(
-        self, folder: Folder, book: Book, pattern: ManifestPattern, settle: float = 0.0
+        self,
+        folder: DropFolder,
+        registrations: Registrations,
+        pattern: ManifestPattern,
+        settle: float = 0.0,
     ) -> None:
-        super().__init__(folder, book, settle)
+        super().__init__(folder, registrations, settle)
         self._pattern = pattern
         self._sets: dict[bytes, _Set] = {}
         self._naming: dict[bytes, _Set] = {}
         """Name -> the newest manifest that names it."""
         self._ready: dict[bytes, tuple[bytes, Stat]] = {}
         """Name -> the file of that name, and the state in which it is complete by itself."""
-        self._settling = Settling(settle)
+        self._settling = StabilityWindow(settle)
         self._closed: set[bytes] = set()
         self._let_in: list[bytes] = []
         """Files released by the arrival of the last file of their set."""
@@ -110,7 +114,11 @@ class SetGates(Gates):
         if known is not None and known.stat == stat and not known.is_open:
             return False
         same = known if known is not None and _is_touched(known.stat, stat) else None
-        if not same and key not in self._closed and not self._settling.complete(key, stat, now()):
+        if (
+            not same
+            and key not in self._closed
+            and not self._settling.is_complete(key, stat, now())
+        ):
             return False
         self._settling.forget(key)
         self._closed.discard(key)
@@ -139,21 +147,21 @@ class SetGates(Gates):
         found = self._naming.get(name)
         if found is None:
             if self.seen(key, stat):
-                return Admitted()
+                return AdmittedFile()
             faults = [f"{s.name}: {s.fault}" for s in self._sets.values() if s.fault]
-            return Held(stat, b"", "waits for a manifest that names it" + _listed(faults))
-        held, what = partial(Held, stat, found.key), found.files[name]
+            return WithheldFile(stat, b"", "waits for a manifest that names it" + _listed(faults))
+        held, what = partial(WithheldFile, stat, found.key), found.files[name]
         if name in found.done and not self.seen(key, stat) and not self._agrees(key, what):
             return held(f"waits for a new manifest: {found.name} was that of another version")
-        if why := _short(stat, what):
-            return held(why)
+        if reason := _short(stat, what):
+            return held(reason)
         was_whole, missing = found.whole, self._missing(found)
         if missing is not None:
             return held(f"waits for {missing}, of {found.name}")
         if not was_whole:
             self._let_in += (other for other in self._behind(found.key) if other != key)
         said = Announcement(found.key, found.stat.content_fingerprint, what)
-        return Admitted(said, (found.key, found.stat))
+        return AdmittedFile(said, (found.key, found.stat))
 
     def _agrees(self, key: bytes, what: Announced) -> bool:
         return bool(what.sums) and self.differs(key, what) is None

@@ -23,7 +23,7 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.inotify import InotifyFullEmitter
 from watchdog.observers.inotify_c import InotifyConstants
 
-from sensorflow.adapters.feeds.folder.drop import HOLD, Folder
+from sensorflow.adapters.feeds.folder.drop import HOLD, DropFolder
 from sensorflow.adapters.feeds.folder.tree import identity
 
 OnFile = Callable[[bytes], None]
@@ -53,7 +53,7 @@ class _Emitter(InotifyFullEmitter):
 class _Handler(FileSystemEventHandler):
     """root: the watched folder's path, with links resolved."""
 
-    def __init__(self, folder: Folder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
+    def __init__(self, folder: DropFolder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._folder = folder
         self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
         self._on_file = on_file
@@ -93,7 +93,7 @@ RETRY = 30.0
 
 
 @dataclass
-class _Watched:
+class _WatchedFolder:
     """A folder and the state of its watch: watch, inode, and subfolders at the last scan. retry: time of
     the next attempt (monotonic seconds), if it could not be watched."""
 
@@ -103,20 +103,20 @@ class _Watched:
     root: tuple[int, int] | None = None
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     retry: float = 0.0
-    why: str = ""
+    reason: str = ""
 
 
-class Watch:
+class InotifyWatcher:
     """Reports files that were closed after writing, or renamed in; one instance for all folders of a
     process."""
 
     def __init__(self) -> None:
         self._observer = BaseObserver(_Emitter)
         self._overflow = _Overflow(self._overflown)
-        self._watched: dict[Folder, _Watched] = {}
+        self._watched: dict[DropFolder, _WatchedFolder] = {}
         self._started = False
 
-    def add(self, folder: Folder, on_file: OnFile, on_doubt: OnDoubt) -> None:
+    def add(self, folder: DropFolder, on_file: OnFile, on_doubt: OnDoubt) -> None:
         """Watch a folder; `renew` retries if that fails. Raises OSError once if no folder can be watched.
 
         on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost; scan
@@ -129,7 +129,7 @@ class Watch:
             warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
             self._observer.start()
         if self._observer.is_alive():
-            self._watched[folder] = _Watched(on_file, on_doubt)
+            self._watched[folder] = _WatchedFolder(on_file, on_doubt)
             self.renew(folder)
 
     def _overflown(self, reason: str) -> None:
@@ -137,7 +137,7 @@ class Watch:
         for number, now in enumerate(list(self._watched.values())):
             now.on_doubt("" if number else reason)
 
-    def renew(self, folder: Folder) -> None:
+    def renew(self, folder: DropFolder) -> None:
         """Watch folders again that were replaced, and those that could not be watched. Call often.
 
         inotify watches an inode. If that is removed, renamed, mounted over, or no longer the target of a
@@ -150,14 +150,14 @@ class Watch:
             self._watch(folder, now, root)
         now.places = folder.places
 
-    def _lives(self, now: _Watched) -> bool:
+    def _lives(self, now: _WatchedFolder) -> bool:
         """Whether a watch is still valid. It ends with its inode, whose number the next folder may get
         at once."""
         return any(
             e.watch is now.watch and e.should_keep_running() for e in self._observer.emitters
         )
 
-    def _watch(self, folder: Folder, now: _Watched, root: tuple[int, int]) -> None:
+    def _watch(self, folder: DropFolder, now: _WatchedFolder, root: tuple[int, int]) -> None:
         if now.watch is not None:
             with suppress(KeyError):
                 self._observer.unschedule(now.watch)
@@ -168,11 +168,11 @@ class Watch:
             now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
         except OSError as error:
             now.root, now.retry = None, time.monotonic() + RETRY
-            if now.why != str(error):
+            if now.reason != str(error):
                 now.on_doubt(f"{folder.name}: {error}")
-            now.why = str(error)
+            now.reason = str(error)
             return
-        now.root, now.why = root, ""
+        now.root, now.reason = root, ""
         now.on_doubt("")  # files that arrived before it was watched
 
     def stop(self) -> None:
@@ -182,7 +182,7 @@ class Watch:
             self._observer.join(5)
 
 
-def _root(folder: Folder) -> tuple[int, int] | None:
+def _root(folder: DropFolder) -> tuple[int, int] | None:
     try:
         return identity(os.stat(folder.root))  # noqa: PTH116 - of a path that may be away
     except OSError:

@@ -1,0 +1,42 @@
+"""Decides which files of a drop folder are complete, by their stability window."""
+
+from __future__ import annotations
+
+from sensorflow.core.stability import Sighting, Stat, is_stable
+
+
+class StabilityWindow:
+    """Records when each file without a close notification was first seen in its present state.
+
+    One instance per source. Contains only files that are not complete yet.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: dict[bytes, Sighting] = {}
+
+    def is_complete(self, key: bytes, stat: Stat, clock: float) -> bool:
+        """Whether `key` was unchanged for the stability window. clock: monotonic seconds."""
+        done, sighting = is_stable(self._seen.get(key), stat, clock, self._seconds)
+        if done:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = sighting
+        return done
+
+    def restart(self, key: bytes, stat: Stat, clock: float) -> None:
+        """Restart the stability window of `key`."""
+        self._seen[key] = Sighting(stat, clock)
+
+    def forget(self, key: bytes) -> None:
+        self._seen.pop(key, None)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._seen
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @property
+    def waiting(self) -> list[bytes]:
+        return list(self._seen)

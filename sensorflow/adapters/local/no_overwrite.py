@@ -1,0 +1,87 @@
+"""Puts an open file into a folder without ever overwriting a file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.local.places import ROOT
+from sensorflow.adapters.local.writing import UNFINISHED, sync, temporary
+from sensorflow.errors import Code, Transient
+
+
+def add_file(stream: BinaryIO, folder: Path, name: bytes) -> None:
+    """Put an open file into `folder` without ever overwriting: if the name is in use, a number is added.
+
+    The open file counts, whatever its name refers to by now. On one file system it is linked, which is
+    atomic; across file systems it is copied and synced. The caller must sync the folder. A name that looks
+    like that of an unfinished file gets the prefix `_`, or `collect` would remove it.
+    """
+    if UNFINISHED.fullmatch(os.fsdecode(name)):
+        name = b"_" + name
+    source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
+    for number in range(1, 1_000_000):
+        target = folder / os.fsdecode(_numbered(name, number))
+        try:
+            # given a descriptor, Python calls linkat, which follows /proc's link to the open file
+            os.link(source, target, src_dir_fd=descriptor, follow_symlinks=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            if not _copy_new(stream, target):
+                continue
+        return
+    raise Transient(Code.STORAGE, f"too many files named {name!r} in {folder}")
+
+
+# ENOENT: the open file no longer has a name
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
+
+
+def _numbered(name: bytes, number: int) -> bytes:
+    """Return a.csv, a~2.csv, a~3.csv …, within a file system's limit of 255 bytes."""
+    if number == 1:
+        return name
+    stem, dot, suffix = name.partition(b".")
+    if len(suffix) > 32:
+        stem, dot, suffix = name, b"", b""
+    tail = b"~%d" % number + dot + suffix
+    return stem[: 255 - len(tail)] + tail
+
+
+def _copy_new(stream: BinaryIO, target: Path) -> bool:
+    """Copy a file so that it is complete under its name, or absent. If the process is killed, `collect`
+    removes the rest."""
+    stream.seek(0)
+    with temporary(target.parent) as (new, path):
+        while block := stream.read(1 << 20):
+            new.write(block)
+        sync(new)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return _claim(path, target)
+    return True
+
+
+def _claim(path: Path, target: Path) -> bool:
+    """Name a file if there are no links: a lock keeps our other processes from naming files in the
+    folder."""
+    folder = os.open(target.parent, ROOT)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        path.replace(target)
+    finally:
+        os.close(folder)
+    return True

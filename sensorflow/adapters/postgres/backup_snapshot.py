@@ -1,0 +1,132 @@
+"""What a backup reads from the ledger in one snapshot, and what a restore writes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.migrate import grants
+from sensorflow.adapters.postgres.queries import queries, run
+from sensorflow.errors import UsageError
+
+PAGE = 2000
+LATE = 10_000
+"""Event ids that a transaction may have drawn before the snapshot and committed after it."""
+
+
+@dataclass(frozen=True)
+class FileToBackUp:
+    """A file of the ledger, with the parts of its paths on disk."""
+
+    file_id: int
+    source: str
+    version: int
+    landing: str
+    size: int
+    sensor_type: str
+    received_at: datetime
+    quarantines: int
+    expired: frozenset[str]
+
+
+class BackupSnapshot:
+    """The ledger at one moment, for the duration of a backup. Created by `backup_snapshot`."""
+
+    def __init__(self, connection: sa.Connection, now: sa.Connection) -> None:
+        row = run(connection, "audit_snapshot").one()
+        self.name: str = row.name
+        self.taken_at: datetime = row.taken_at
+        self._frozen, self._now = connection, now
+        facts = run(connection, "saved_facts").one()
+        self.files_count, self.rows = int(facts.files), int(facts.rows)
+        self._last_event = int(facts.last_event)
+        self.revision = str(facts.revision)
+        self.states: dict[str, int] = facts.states or {}
+
+    def files(self) -> Iterator[FileToBackUp]:
+        """Yield all files, by id."""
+        with translated():
+            found = self._frozen.execution_options(yield_per=PAGE).execute(queries()["saved_files"])
+            for row in found:
+                known = {**row._mapping, "expired": frozenset(row.expired)}
+                yield FileToBackUp(**known)
+
+    def replayed_since(self) -> list[tuple[int, str | None]]:
+        """Return the files that were finished at that moment and have been replayed since, and the
+        profile of each replay. The lake may hold either version of them."""
+        with translated():
+            late = run(self._now, "replayed_late", after=self._last_event - LATE).all()
+            self._now.rollback()
+            ids = [row.event for row in late]
+            known = set(run(self._frozen, "known_events", ids=ids).scalars())
+        since = {row.file_id: row.wanted_profile for row in late if row.event not in known}
+        with translated():
+            done = set(run(self._frozen, "finished_of", ids=list(since)).scalars())
+        return sorted((i, profile) for i, profile in since.items() if i in done)
+
+
+@contextmanager
+def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
+    """Freeze the ledger as it is now; nothing that it refers to is removed from the disk meanwhile.
+
+    Raises UsageError if the database cannot be backed up this way or another backup of it is running;
+    Transient DATABASE.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as holder, engine.connect() as c, engine.connect() as now:
+        require_plain(holder)
+        holder.commit()
+        for connection in (holder, c):
+            run(connection, "wait_long")
+            connection.commit()
+        if not run(holder, "hold_backup").scalar_one():
+            raise UsageError(
+                "another backup of this database is running; wait until it has finished"
+            )
+        run(holder, "hold_disk")
+        holder.commit()
+        c = c.execution_options(isolation_level="REPEATABLE READ")
+        yield BackupSnapshot(c, now)
+        c.rollback()
+        run(holder, "saved_kind")  # raises if the locks were lost with their connection
+
+
+def require_plain(c: sa.Connection) -> None:
+    """Raises UsageError if `backup` does not support the database."""
+    row = run(c, "saved_kind").one()
+    if row.timescale is not None:
+        raise UsageError(
+            "this database uses TimescaleDB, whose dumps need special steps to be restored: back it up as "
+            "TimescaleDB documents, and copy the data folder right after; see docs/how-to/backup.md"
+        )
+    if row.files is None:
+        raise UsageError(
+            "the database has no schema yet, so there is nothing to back up; run `sensorflow up` first"
+        )
+
+
+def resume(url: str, replays: Mapping[int, str | None]) -> None:
+    """Finish a restore before any process starts: create roles and privileges as the migrations do,
+    update statistics, and start the replays that were requested while the backup was made. Raises
+    Transient DATABASE."""
+    from sensorflow.adapters.postgres import reversal
+
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.begin() as c:
+        run(c, "revoke_from_public")
+        driver: Any = c.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        driver.execute(grants())
+    with translated(), engine.begin() as c:
+        reason = "asked for while the backup was made that was restored"
+        for file_id, profile in replays.items():
+            reversal.replay(c, "restore", file_id, profile, reason, also_superseded=True)
+    with translated(), engine.connect() as c:
+        c.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE"))

@@ -1,0 +1,78 @@
+"""Runs after the migrations: creates or drops the unique index to match the settings (see `indexing`).
+
+Without it, a BRIN index helps to find the rows of one file and of one time in months that are not sealed.
+It adds less than a twentieth to the cost of COPY, and a deletion need not read the whole month.
+"""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.indexing import is_deferred, mode_text
+from sensorflow.adapters.postgres.migrate import LOCKS, with_lock_retries
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.errors import Code, UsageError
+
+
+def set_index_mode(url: str, deferred: bool) -> str | None:
+    """Make a migrated database match the settings. Returns a description of the change, or None if none was
+    needed.
+
+    Raises UsageError on a hypertable and if duplicate rows prevent the index; Transient DATABASE, also if a
+    busy fleet keeps the locks. Loads wait while an index is built; reads do not.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as c:
+        plain = c.scalar(
+            sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = 'raw_readings'::regclass")
+        )
+        if is_deferred(c) == deferred:
+            return None
+    if not plain:
+        raise UsageError(
+            f"{mode_text(True)} requires plain PostgreSQL, but raw_readings is a hypertable "
+            f"of TimescaleDB; set {mode_text(False)} in sensorflow.toml",
+            Code.SETTINGS,
+        )
+    return _defer_index(engine) if deferred else _restore_index(engine)
+
+
+def _defer_index(engine: sa.Engine) -> str:
+    for query in ("put_off_file", "put_off_unique"):
+        _with_lock_retries(engine, query)
+    return (
+        f"{mode_text(True)}: uq_raw_dedupe was dropped; each month gets a unique index of its own when it "
+        "is over, by beat or `sensorflow db close`"
+    )
+
+
+def _restore_index(engine: sa.Engine) -> str:
+    began = time.perf_counter()
+    try:
+        _with_lock_retries(engine, "take_back_unique")
+    except sa.exc.IntegrityError as error:
+        cause = error.orig
+        assert isinstance(cause, psycopg.errors.UniqueViolation)
+        raise UsageError(
+            f"{mode_text(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
+            f"db close` and `sensorflow audit`; the database stays at {mode_text(True)}",
+            Code.SETTINGS,
+        ) from error
+    _with_lock_retries(engine, "take_back_file")
+    return f"{mode_text(False)}: uq_raw_dedupe was built in {time.perf_counter() - began:.1f} s"
+
+
+def _with_lock_retries(engine: sa.Engine, query: str) -> None:
+    """Run one statement in a transaction. No month is sealed meanwhile."""
+
+    def once() -> None:
+        with translated(), engine.begin() as c:
+            c.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCKS}'"))
+            run(c, "lock_indexes")
+            run(c, query)
+
+    with_lock_retries(once)

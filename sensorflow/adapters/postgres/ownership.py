@@ -1,0 +1,267 @@
+"""Decides which file owns a reading that several files contain: the newest, regardless of load order.
+
+Two files contain the same reading if they are versions of one name (their dedupe keys are equal), or if
+they have the same bytes under two names (their keys then differ only by the name, and are computed for
+both).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.copy import copy_in
+from sensorflow.adapters.postgres.queries import queries, run
+from sensorflow.adapters.postgres.rows import identity_of_row, stored_identity
+from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY, US, Span, micros
+from sensorflow.flow.file_task import spans_whole_source
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
+from sensorflow.ports.maintenance import Holds
+
+_STATED = pa.schema([("ts", US), ("dedupe_key", KEY)])
+_HEAD, _TAIL = 19, 2  # header and trailer of a binary COPY without extensions
+_HOLDER = np.dtype([("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("key", "V16")])
+_TAKEN = np.dtype(
+    [
+        *(("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("value", ">f8")),
+        *(("c", ">i4"), ("key", "V16")),
+    ]
+)
+
+_MATCHING = """raw_readings r {} stated s
+ WHERE r.ts = s.ts AND r.dedupe_key = s.dedupe_key AND r.ts BETWEEN %(low)s AND %(high)s
+   AND r.file_id = ANY(%(ids)s)"""
+HOLDERS = (
+    "COPY (SELECT r.file_id, r.dedupe_key FROM "
+    + _MATCHING.format(",")
+    + ") TO STDOUT (FORMAT BINARY)"
+)
+TAKE = (
+    "COPY (DELETE FROM "
+    + _MATCHING.format("USING")
+    + " RETURNING r.file_id, r.value, r.dedupe_key) TO STDOUT (FORMAT BINARY)"
+)
+UNLIMITED_DECOMPRESSION = sa.text(
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
+)
+"""Lifts TimescaleDB's default limit of 100,000 compressed rows changed per transaction."""
+
+
+class StatedKeys:
+    """A temporary table with the keys of some readings, to look up which of them the database holds."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._made = False
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self._driver = driver
+
+    def fill(self, ts: pa.Array, made: pa.Array) -> None:
+        """Fill the table. ts: times from silver. made: the dedupe key of each."""
+        if self._made:
+            self._connection.execute(sa.text("TRUNCATE stated"))
+        else:
+            self._connection.execute(UNLIMITED_DECOMPRESSION)
+            self._connection.execute(queries()["stage_of_stated"])
+            self._made = True
+        batch = pa.RecordBatch.from_arrays([pa.array(micros(ts)).cast(US), made], schema=_STATED)
+        copy_in(self._connection, "stated", [batch], _STATED)
+
+    def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
+        """Return (file, key) of the rows of these files that have one of the keys."""
+        return self._rows(HOLDERS, _HOLDER, ids, span)
+
+    def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
+        """Delete the rows of these files that have one of the keys. Returns (file, value, key) of each."""
+        return self._rows(TAKE, _TAKEN, ids, span)
+
+    def _rows(
+        self, statement: str, kind: np.dtype[Any], ids: Sequence[int], span: Span
+    ) -> npt.NDArray[Any]:
+        facts = {"low": span.low, "high": span.high, "ids": list(ids)}
+        with self._driver.cursor() as cursor, cursor.copy(statement, facts) as copy:
+            data = b"".join(map(bytes, copy))
+        return np.frombuffer(data[_HEAD : len(data) - _TAIL], kind)
+
+
+def keys_of(rows: npt.NDArray[Any]) -> pa.Array:
+    return pa.Array.from_buffers(KEY, len(rows), [None, pa.py_buffer(rows["key"].tobytes())])
+
+
+@dataclass
+class TakenRows:
+    """What was taken from one file: number of rows, and their checksum."""
+
+    rows: int = 0
+    checksum: int = 0
+
+
+Rivals: TypeAlias = "dict[int, int]"
+"""Files that may hold the same readings, with one file name in their keys: id -> the file that contains
+those readings. That is another file if it has the same bytes."""
+
+
+@dataclass
+class OwnershipResolver:
+    """Decides batch by batch which of a file's readings the file owns.
+
+    by_name, by_content: whether versions of its name, and its bytes under other names, are rivals. lost:
+    newer file -> readings of this file that it also contains. taken: older file -> what was taken from it.
+    """
+
+    connection: sa.Connection
+    claim: Claim
+    identity: str
+    by_name: bool
+    by_content: bool
+    lost: Counter[int] = field(default_factory=Counter)
+    taken: dict[int, TakenRows] = field(default_factory=lambda: defaultdict(TakenRows))
+
+    def __post_init__(self) -> None:
+        self._stated = StatedKeys(self.connection)
+
+    @property
+    def rows_taken(self) -> int:
+        return sum(taken.rows for taken in self.taken.values())
+
+    def lock_name(self, name: str) -> None:
+        """Wait for any load of a rival, and block other loads of rivals until the transaction ends."""
+        run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=name)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        c = self.claim
+        place = {"source": c.source, "known_as": c.known_as, "sha256": c.sha256}
+        return {**place, "by_name": self.by_name, "by_content": self.by_content}
+
+    def rivals(self, low: Any, high: Any, limit: int | None = None) -> dict[str, Rivals]:
+        """Return the file name in their keys -> files that may hold readings in a time range."""
+        part = self.claim.part
+        facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
+        facts["root"] = None if part is None else part.root
+        stored = stored_identity(self.identity)
+        rows = run(self.connection, "rivals", **self._place, **facts, identity=stored, most=limit)
+        found: dict[str, Rivals] = {}
+        for row in rows:
+            name = identity_of_row(row.identity)
+            if name is None:  # loaded by 0.1.0, which did not record it
+                name = self.identity
+            found.setdefault(name, {})[row.id] = row.states
+        return found
+
+    def any(self) -> bool:
+        """Whether there are any rivals. Not used for a part of a growing file, which may have many
+        parts: there each batch queries its own time range."""
+        if self.claim.part is not None:
+            return True
+        return bool(self.rivals("-infinity", "infinity", 1))
+
+    def resolve(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
+        """Return the readings of a batch that this file owns, with their keys.
+
+        Readings that a newer file contains are dropped. Readings that an older file holds are taken from
+        it.
+        """
+        span = Span().over(silver["ts"])
+        lost = np.zeros(len(silver), np.bool_)
+        rivals = self.rivals(span.low, span.high)
+        if (own_name := rivals.pop(self.identity, None)) is not None:
+            self._yield_to_newer(silver, own, own_name, span, lost)
+            self._take_from_older(silver, own, own_name, span)
+        # readings of a newer version of the name do not concern the other rivals
+        kept = pa.array(~lost)
+        for name, group in rivals.items():
+            made = keys(silver, name)
+            self._yield_to_newer(silver, made, group, span, lost)
+            self._take_from_older(silver.filter(kept), made.filter(kept), group, span)
+        if lost.any():
+            silver, own = silver.filter(pa.array(~lost)), own.filter(pa.array(~lost))
+        return silver, own
+
+    def _yield_to_newer(
+        self,
+        silver: pa.RecordBatch,
+        made: pa.Array,
+        group: Rivals,
+        span: Span,
+        lost: npt.NDArray[np.bool_],
+    ) -> None:
+        """Mark the readings that newer files of a group contain."""
+        newer = [i for i in group if i > self.claim.file_id]
+        if not newer:
+            return
+        self._stated.fill(silver["ts"], made)
+        held = self._stated.holders(newer, span)
+        place = pc.index_in(made, keys_of(held)).fill_null(-1).to_numpy()
+        fresh = np.flatnonzero((place >= 0) & ~lost)
+        self.lost.update(group[i] for i in held["file"][place[fresh]].tolist())
+        lost[fresh] = True
+
+    def _take_from_older(
+        self, silver: pa.RecordBatch, made: pa.Array, group: Rivals, span: Span
+    ) -> None:
+        older = [i for i in group if i < self.claim.file_id]
+        if not older or not len(silver):
+            return
+        self._stated.fill(silver["ts"], made)
+        rows = self._stated.take(older, span)
+        for file in np.unique(rows["file"]).tolist():
+            part = rows[rows["file"] == file]
+            values = pa.array(part["value"].astype(np.float64))
+            taken = self.taken[file]
+            taken.rows += len(part)
+            taken.checksum = (taken.checksum + checksum(keys_of(part), values)) % MODULUS
+
+
+def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> OwnershipResolver:
+    """Return the contest of a file that is about to be loaded."""
+    shared = spans_whole_source(claim.source, load.identity)
+    by_content = bool(load.identity) and not (load.name_matters or shared)
+    by_content = by_content and claim.part is None
+    by_name = load.on_change is OnChange.MERGE and not shared
+    return OwnershipResolver(connection, claim, load.identity, by_name, by_content)
+
+
+def owned_rows_lookup(connection: sa.Connection, row: Any) -> Holds:
+    """Return a lookup of the readings that the database holds for a loaded file. row: its ledger row.
+
+    Only readings within the time spans of files that replaced some of them are looked up.
+    """
+    stated, mine = StatedKeys(connection), Span(row.ts_min, row.ts_max)
+    reach = run(connection, "replaced_span", id=row.id).one()
+
+    def holds(ts: pa.Array, made: pa.Array) -> pa.Array:
+        held = np.ones(len(made), np.bool_)
+        if reach.low is not None:
+            times = micros(ts)
+            asked = (times >= _micros(reach.low)) & (times <= _micros(reach.high))
+        else:
+            asked = held.copy()
+        if asked.any():
+            part = made.filter(pa.array(asked))
+            stated.fill(ts.filter(pa.array(asked)), part)
+            found = pc.is_in(part, keys_of(stated.holders([row.id], mine)))
+            held[asked] = found.to_numpy(zero_copy_only=False)
+        return pa.array(held)
+
+    return holds
+
+
+def _micros(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

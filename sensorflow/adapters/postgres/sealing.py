@@ -1,0 +1,158 @@
+"""Seal a month's partition with a unique index, which proves that the month has no duplicate readings.
+
+Used only with `dedupe_index = "deferred"`. Nothing is deleted here: duplicates are reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.telemetry import Event, emit
+
+QUIET_SECONDS = 3600.0
+"""Seconds without a load into a month before beat seals it. Building the index blocks loads of the
+month, and the finished index slows them down."""
+RETRY_AFTER = timedelta(days=1)
+"""How long beat skips a month with duplicates, and how late a month may be sealed."""
+MAX_SHOWN = 20
+
+
+class SealOutcome(StrEnum):
+    """Outcomes of `close_reading_partition`."""
+
+    SEALED = "closed"
+    DUPLICATES = "doubled"  # the month has duplicate readings
+    LOADING = "loading"  # a load into the month is running
+    BUSY = "another"  # another process is sealing a month
+    OPEN = "open"  # the month is not over, or `dedupe_index` is not "deferred"
+
+
+@dataclass(frozen=True)
+class MonthPartition:
+    """The partition of a month. due: the month has been over for the requested time. busy: loaded into
+    within `QUIET_SECONDS`.
+
+    doubled_at: when duplicates were last found, or None if none were found or the month has been sealed
+    since.
+    """
+
+    month: date
+    low: datetime
+    high: datetime
+    closed: bool
+    doubled_at: datetime | None
+    due: bool
+    busy: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+@dataclass(frozen=True)
+class DuplicateReading:
+    """A reading that exists more than once, and the files and lines that it came from."""
+
+    ts: datetime
+    sensor_id: str
+    reading_type: str
+    file_ids: tuple[int, ...]
+    line_nos: tuple[int, ...]
+
+    def __str__(self) -> str:
+        places = zip(self.file_ids, self.line_nos, strict=True)
+        where = ", ".join(f"file {file_id} line {line}" for file_id, line in places)
+        return f"{self.ts.isoformat()} {self.sensor_id} {self.reading_type}: {where}"
+
+
+@dataclass(frozen=True)
+class SealResult:
+    """Result of sealing a month. total: number of duplicated readings. rows: the first few of them."""
+
+    month: MonthPartition
+    outcome: SealOutcome
+    seconds: float = 0.0
+    total: int = 0
+    rows: tuple[DuplicateReading, ...] = ()
+
+
+def months(
+    url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
+) -> list[MonthPartition]:
+    """Return all months of readings: `due` if over for `after`, `busy` if loaded into within `quiet`.
+    Raises Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as c:
+        return months_of(c, after, quiet)
+
+
+def months_of(
+    c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
+) -> list[MonthPartition]:
+    """Return all months of readings. quiet: a month that was loaded into within this time is `busy`."""
+    facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
+    rows = run(c, "months", **facts).mappings()
+    return [MonthPartition(**row) for row in rows]
+
+
+def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
+    """Return the months that beat is to seal: over for long enough, not busy, no duplicates found
+    recently."""
+    return [
+        m
+        for m in found
+        if m.due
+        and not (m.closed or m.busy)
+        and (m.doubled_at is None or m.doubled_at < now - RETRY_AFTER)
+    ]
+
+
+def seal(url: str, wanted: list[MonthPartition]) -> Iterator[SealResult]:
+    """Seal these months one by one, and log each result. Raises Transient DATABASE.
+
+    Idempotent, and safe to run concurrently. Each month is one autocommitted statement: a process killed
+    while sealing leaves a complete index or none.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    for month in wanted:
+        with translated(), engine.connect() as c:
+            c = c.execution_options(isolation_level="AUTOCOMMIT")
+            c.execute(sa.text("SET statement_timeout = 0"))
+            done = _seal(c, month)
+        _log_result(done)
+        yield done
+
+
+def _seal(c: sa.Connection, month: MonthPartition) -> SealResult:
+    began = time.perf_counter()
+    outcome = SealOutcome(run(c, "close_month", low=month.low).scalar_one())
+    seconds = time.perf_counter() - began
+    if outcome is not SealOutcome.DUPLICATES:
+        return SealResult(month, outcome, seconds)
+    rows = run(c, "doubled", low=month.low, high=month.high, most=MAX_SHOWN).all()
+    return SealResult(
+        month, outcome, seconds, rows[0].total if rows else 0, tuple(map(_duplicate_of, rows))
+    )
+
+
+def _duplicate_of(row: Any) -> DuplicateReading:
+    return DuplicateReading(
+        row.ts, row.sensor_id, row.reading_type, tuple(row.file_ids), tuple(row.line_nos)
+    )
+
+
+def _log_result(done: SealResult) -> None:
+    if done.outcome is SealOutcome.SEALED:
+        emit(Event.MONTH_CLOSED, month=done.month.name, seconds=round(done.seconds, 1))
+    elif done.outcome is SealOutcome.DUPLICATES:
+        rows = [str(row) for row in done.rows]
+        emit(Event.MONTH_DOUBLED, month=done.month.name, total=done.total, rows=rows)

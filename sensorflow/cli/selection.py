@@ -1,0 +1,41 @@
+"""Options that select files, and the note about a truncated list."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sensorflow.errors import UsageError
+
+
+def complete_source(incomplete: str) -> list[str]:
+    """Returns source names for shell completion, or [] outside of a project."""
+    from sensorflow import bootstrap
+
+    try:
+        return [name for name in bootstrap.settings().sources if name.startswith(incomplete)]
+    except UsageError:
+        return []
+
+
+def complete_state(incomplete: str) -> list[str]:
+    from sensorflow.core.states import State
+
+    return [state for state in State if state.startswith(incomplete)]
+
+
+Source = Annotated[
+    str | None,
+    typer.Option(help="Only files of this source.", autocompletion=complete_source),
+]
+
+
+def cut(shown: int, total: int, json: bool = False) -> None:
+    """Print a note if a list is truncated; with JSON to stderr, which keeps stdout valid."""
+    if shown < total:
+        from sensorflow.cli.show import line
+
+        text = f"{shown:,} of {total:,} shown; add --limit {total} to see all"
+        print(text, file=sys.stderr) if json else line(text)  # noqa: T201

@@ -1,0 +1,47 @@
+"""A cache of bindings, reused from one file to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sensorflow.core.binding.binding import Binding
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.profile import Profile
+
+MANY = 64
+"""Maximum number of profiles whose last binding is cached."""
+
+Asked = tuple[Drift, Sequence[Field], str]
+"""The drift policy, the columns and the text before the header: the inputs that determine a profile's
+binding."""
+
+
+class _Resolved(NamedTuple):
+    profile: Profile  # keeps the object alive, so that its id is not reused
+    asked: Asked
+    binding: Binding
+
+
+class BindingCache:
+    """Caches the last binding of each profile, because most files have the same header as the file before.
+
+    A caller that reads many files creates one and passes it to `reading.read`. Profiles are compared by
+    object identity: comparing their contents would cost more than building most bindings."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, _Resolved] = {}
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def of(self, profile: Profile, asked: Asked) -> Binding | None:
+        last = self._last.get(id(profile))
+        return last.binding if last is not None and last.asked == asked else None
+
+    def keep(self, profile: Profile, asked: Asked, binding: Binding) -> None:
+        """Cache a binding. It must be valid for any file of this profile with the same `asked`."""
+        if len(self._last) >= MANY:
+            self._last.clear()
+        self._last[id(profile)] = _Resolved(profile, asked, binding)

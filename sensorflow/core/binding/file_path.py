@@ -1,0 +1,21 @@
+"""What is known about a file apart from its content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensorflow.core.names import composed
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """A file's name, and its path below the source's folder."""
+
+    file_name: str = ""
+    path: str = ""
+
+    @classmethod
+    def of(cls, key: bytes) -> FilePath:
+        """Create from `key`: the path below the source's folder, as file system bytes."""
+        path = composed(key.decode("utf-8", "backslashreplace"))
+        return cls(path.rsplit("/", 1)[-1], path)

@@ -1,0 +1,111 @@
+"""Deduplication across the growths of a growing file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core.ordinals import recomputed
+from sensorflow.core.readings import US, micros
+
+OrdinalsAndDuplicates = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
+Identity = tuple[str, str, int]
+"""Sensor, type, time (microseconds)."""
+RowsInOtherParts = Callable[[pa.Array], pa.RecordBatch]
+"""Returns the readings of the other growths at these times (microseconds), with the schema `BESIDE`."""
+
+
+class OrdinalAssigner(Protocol):
+    def assign_ordinals(self, batch: pa.RecordBatch) -> OrdinalsAndDuplicates:
+        """Return (ordinal, duplicate) for each row. Call it once per batch, in file order."""
+        ...
+
+
+class CrossPartDeduplicator:
+    """Finds duplicates within one growth (by `inner`), and of readings of the other growths.
+
+    The same identity with a bit-identical value is a duplicate. With another value it is a separate
+    reading, which gets the first ordinal that no other growth uses. until: the last time of the other
+    growths (microseconds); later readings, the usual case, need no query.
+    """
+
+    def __init__(
+        self,
+        inner: OrdinalAssigner,
+        file_name: str,
+        until: int,
+        rows_in_other_parts: RowsInOtherParts,
+    ) -> None:
+        self._inner, self._file_name, self._until, self._rows_in_other_parts = (
+            inner,
+            file_name,
+            until,
+            rows_in_other_parts,
+        )
+        self._asked = np.zeros(0, np.int64)
+        self._others: dict[Identity, dict[int, int]] = {}
+        self._own: dict[Identity, dict[int, int]] = {}
+
+    def assign_ordinals(self, batch: pa.RecordBatch) -> OrdinalsAndDuplicates:
+        ordinal, duplicate = self._inner.assign_ordinals(batch)
+        times = micros(batch["ts"])
+        near = np.flatnonzero(times <= self._until)
+        if not len(near):
+            return ordinal, duplicate
+        self._ask(np.setdiff1d(times[near], self._asked))
+        if self._others:
+            ordinal, duplicate = ordinal.copy(), duplicate.copy()
+            rows = _identities(batch.take(pa.array(near)))
+            for row, (identity, bits) in zip(near.tolist(), rows, strict=True):
+                if identity in self._others:
+                    place = self._place(identity, bits)
+                    ordinal[row], duplicate[row] = max(place, 0), place < 0
+        return ordinal, duplicate
+
+    def _ask(self, times: npt.NDArray[np.int64]) -> None:
+        if not len(times):
+            return
+        self._asked = np.union1d(self._asked, times)
+        rows = self._rows_in_other_parts(pa.array(times, pa.int64()).cast(US))
+        if not len(rows):
+            return
+        names = pa.array([self._file_name] * len(rows))
+        _, ordinals, strange = recomputed(rows, names, rows["dedupe_key"], _sharing(rows))
+        places = np.where(strange, -1, ordinals).tolist()
+        for (identity, bits), place in zip(_identities(rows), places, strict=True):
+            self._others.setdefault(identity, {})[bits] = place
+
+    def _place(self, identity: Identity, bits: int) -> int:
+        """Return the ordinal of a reading, or -1 for a duplicate."""
+        others, own = self._others[identity], self._own.setdefault(identity, {})
+        if bits in others or bits in own:
+            return -1
+        used = {*others.values(), *own.values()}
+        own[bits] = next(n for n in range(len(used) + 1) if n not in used)
+        return own[bits]
+
+
+def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
+    """Return the identity of each row and the bits of its value."""
+    columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
+    times = micros(rows["ts"]).tolist()
+    bits = rows["value"].to_numpy().view(np.int64).tolist()
+    return [((s, k, t), b) for s, k, t, b in zip(*columns, times, bits, strict=True)]
+
+
+def _sharing(rows: pa.RecordBatch) -> Callable[[pa.RecordBatch], list[int]]:
+    """Return a function that counts, for each row of a batch, the rows here with the same identity."""
+    counts: dict[Identity, int] = {}
+    for identity, _ in _identities(rows):
+        counts[identity] = counts.get(identity, 0) + 1
+
+    def sharing(asked: pa.RecordBatch) -> list[int]:
+        names = (asked["sensor_id"].to_pylist(), asked["reading_type"].to_pylist())
+        times = micros(asked["ts"]).tolist()
+        return [counts[identity] for identity in zip(*names, times, strict=True)]
+
+    return sharing

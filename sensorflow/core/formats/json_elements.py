@@ -1,0 +1,166 @@
+"""Split the list of records of a JSON document into one record per line, to be read as JSON lines.
+
+One pass over the document finds the bounds of the list and the text around it, which Python's parser reads.
+Then the elements are split at the commas between them. The streaming parser reads documents in which the
+list is not found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sensorflow.core.formats.encoding import utf8
+from sensorflow.core.formats.guarded import Guarded
+from sensorflow.core.formats.keys import duplicate_key, duplicate_key_in
+from sensorflow.core.formats.lines import Block
+from sensorflow.core.formats.oneline import MEMBERS
+from sensorflow.core.formats.records import EVERY, Path
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+AROUND = 1 << 20
+"""Maximum bytes before and after the list, which are read at once."""
+PIECE = 1 << 19
+_SPACE = " \t\r\n"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The location of the list. begin, end: bounds of the list's elements, in bytes of UTF-8. around: the
+    document without them."""
+
+    begin: int
+    end: int
+    around: Any
+
+
+def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
+    """Return the list that the path leads to, `head[*]`, or None if it is not found or is not a list."""
+    head = steps[: steps.index(EVERY)] if EVERY in steps else (0,)
+    if not all(isinstance(step, str) and step.isascii() for step in head):
+        return None
+    stream.seek(0)
+    guarded = Guarded(utf8(stream, profile.encoding), profile, len(head) + 1)
+    before, behind = b"", b""
+    begin = end = None
+    offset = 0
+    while (piece := guarded.piece()) is not None:
+        data, inside, depths = piece
+        at = 0
+        if begin is None:
+            before += data
+            begin = _begin(before, head)
+            if begin is None and len(before) > AROUND:
+                return None
+            at = len(data) if begin is None else max(begin - offset, 0)
+        if begin is not None and end is None:
+            closed = np.flatnonzero(~inside[at:] & (depths[at:] <= len(head)))
+            if len(closed):
+                at += int(closed[0])
+                end = offset + at
+        if end is not None:
+            behind += data[at:]
+            if len(behind) > AROUND:
+                return None
+        offset += len(data)
+    if begin is None or end is None or guarded.documents != 1:
+        return None
+    return Found(begin, end, _around(before[:begin] + behind))
+
+
+def _around(text: bytes) -> Any:
+    try:
+        around = MEMBERS.decode(text.decode())
+    except ValueError as error:
+        what = " ".join(str(error).split())[:300]
+        raise Permanent(Code.UNREADABLE, f"not JSON: around its records, {what}") from error
+    if (key := duplicate_key_in(around)) is not None:
+        do = (
+            "request the file again from its sender: it is unknown which of the two values is right"
+        )
+        raise Permanent(Code.UNREADABLE, f"{duplicate_key(key)} around the records", do=do)
+    return around
+
+
+def _begin(data: bytes, head: Path) -> int | None:
+    """Return the offset after the bracket that opens the list, or None if it is not in these bytes or not a
+    list."""
+    text = data.decode("latin-1")
+    decoder = json.JSONDecoder()
+    try:
+        at = _past(text, 0)
+        for name in head:
+            at = _member(text, at, str(name), decoder)
+        return at + 1 if text[at] == "[" else None
+    except (ValueError, IndexError, RecursionError):
+        return None
+
+
+def _past(text: str, at: int) -> int:
+    while text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
+    """Return the offset of the value of a member of the object at this offset."""
+    if text[at] != "{":
+        raise ValueError
+    while True:
+        at = _past(text, at + 1)
+        if text[at] != '"':
+            raise ValueError
+        key, at = scanstring(text, at + 1)
+        at = _past(text, at)
+        if text[at] != ":":
+            raise ValueError
+        at = _past(text, at + 1)
+        if key == name:
+            return at
+        _, at = decoder.raw_decode(text, at)
+        at = _past(text, at)
+        if text[at] != ",":
+            raise ValueError
+
+
+def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> Iterator[Block]:
+    """Yield the list's elements, each on a line, as blocks whose lines are numbered from 1."""
+    depth = steps.index(EVERY) + 1
+    stream.seek(0)
+    guarded = Guarded(utf8(stream, profile.encoding), profile, depth)
+    offset, rest, line = 0, b"", 1
+    while (piece := guarded.piece()) is not None and offset < found.end:
+        data, inside, depths = piece
+        first, last = max(found.begin - offset, 0), min(found.end - offset, len(data))
+        offset += len(data)
+        if first >= last:
+            continue
+        signs = np.frombuffer(data, np.uint8)[first:last].copy()
+        outside = ~inside[first:last]
+        signs[outside & ((signs == 10) | (signs == 13))] = 32
+        signs[outside & (signs == 44) & (depths[first:last] == depth)] = 10
+        rest += signs.tobytes()
+        if len(rest) >= PIECE and (cut := rest.rfind(b"\n") + 1):
+            block = _block(rest[:cut], line)
+            rest, line = rest[cut:], line + len(block)
+            yield block
+    tail = rest[rest.rfind(b"\n") + 1 :]
+    if not tail.strip() and (line > 1 or len(tail) < len(rest)):
+        what = "a comma without a value after it at the end of the list"
+        raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
+    if tail.strip():
+        yield _block(rest, line)
+
+
+def _block(data: bytes, line: int) -> Block:
+    block = Block(data or b" ", 0, line)
+    for index in np.flatnonzero(np.diff(block.starts, append=len(block.data)) < 8).tolist():
+        if not block.raw(index).strip():
+            what = f"no value between two commas, at element {line + index:,}"
+            raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
+    return block

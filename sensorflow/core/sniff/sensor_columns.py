@@ -1,0 +1,207 @@
+"""Find the sensor's name: in one or several columns, in a line before the header, or in the file's name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from sensorflow.core.sniff import filename, units, words
+from sensorflow.core.sniff.guess import Line, Value
+from sensorflow.core.sniff.numeric import Numeric
+from sensorflow.core.sniff.table import Column, Table
+
+WANDERS = 12
+"""Maximum number of different numbers that may name sensors, however they change."""
+_BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
+
+
+def titled(columns: Iterable[Column]) -> list[Column]:
+    """Return the column whose title is that of sensor names, or none. Prefers ids to names, and filled
+    columns."""
+    some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
+    some = [c for c in some if c.filled > 0.95 * len(c.cells)]
+    some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
+    some = [c for c in some if _repeats(c) and not c.says(words.ZONE) and may_name(c)]
+    return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
+
+
+def may_name(column: Column) -> bool:
+    """Return whether a column's texts may be names: not durations, truth values, dates, versions, or
+    numbers of events and messages."""
+    told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
+    return not told and not column.says(words.OF_EVENT)
+
+
+def _repeats(column: Column) -> bool:
+    few = len(column.counts) <= max(1, 0.6 * column.filled) or is_long(column)
+    return few or column.filled < 5 or column.above
+
+
+def _idness(column: Column) -> int:
+    serial = column.says(r"serial|s/n|\bsn\b|_id$|\bid$|eui|^station$") and column.says(
+        words.DEVICE
+    )
+    generic = re.fullmatch(r"(?i)name|topic|title", column.title) is not None
+    rank = 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+    return 2 * rank + 3 * serial - generic
+
+
+def needed(
+    texts: Sequence[Column], readings: Sequence[Numeric], cells: Sequence[str]
+) -> list[Column]:
+    """Return the columns that name the sensor of a wide row. cells: the rows' times.
+
+    These are a column with a matching title and, if many rows have the same time, a column that
+    distinguishes these rows."""
+    rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
+    numbered = [n.column for n in readings if n.column.says(words.SENSOR) or is_long(n.column)]
+    numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
+    sensor = titled([*rest, *numbered])
+    if not sensor and tells_rows_apart(cells, []) < 0.8:
+        # one row per station, all of about the same time
+        sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
+    if tells_rows_apart(cells, sensor) < 0.8:
+        whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
+        better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
+        better = [c for c in better if tells_rows_apart(cells, [*sensor, c]) > 0.99]
+        once = len(set(cells)) == 1
+        better = [c for c in better if c not in whole or once or is_panel(cells, c)]
+        sensor += sorted(better, key=lambda c: c.index)[:1]
+    if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
+        # a constant text with a number is more likely a name than a remark
+        text = next(iter(rest[0].counts))
+        return rest if re.search(r"\d", text) and may_name(rest[0]) else []
+    return sensor
+
+
+def is_code(column: Column) -> bool:
+    return len(column.counts) < 500 and all(re.fullmatch(r"\d{1,6}", t) for t in column.counts)
+
+
+def _may_tell(column: Column, cells: Sequence[str]) -> bool:
+    """Return whether the column's texts repeat or, if all rows have the same time, all differ."""
+    if len(set(cells)) == 1:
+        return len(column.counts) == len(cells)
+    return 1 < len(column.counts) <= 0.5 * column.filled
+
+
+def is_name(column: Column) -> bool:
+    """Return whether a column's numbers are names: integers that repeat."""
+    repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
+    if is_long(column):
+        return True
+    return repeated and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+
+
+def has_quantity(column: Column) -> bool:
+    """Return whether a title contains a unit or a quantity, and so is not a name: "Sensor Temp (C)"."""
+    told = column.unit or units.split_unit(column.title)[1]
+    return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
+
+
+def is_measured(column: Column, cells: Sequence[str]) -> bool:
+    """Return whether numbers whose title contains a word for sensors are measured. cells: the rows' times.
+
+    A title that is not a name by itself, as "Sensor_1", is a name only if rows of the same time need it."""
+    if has_quantity(column):
+        return True
+    if is_long(column):
+        return False
+    if _plainly_names(column):
+        return not column.says(words.IDENTITY_ONLY) and _wanders(column, cells)
+    return tells_rows_apart(cells, []) > 0.99
+
+
+def _plainly_names(column: Column) -> bool:
+    title = column.title.strip()
+    return column.says(words.IDENTITY) or re.search(words.PLAIN_SENSOR, title, re.I) is not None
+
+
+def _wanders(column: Column, cells: Sequence[str]) -> bool:
+    """Return whether the column moves up and down in small steps over time."""
+    if len(column.counts) <= WANDERS or tells_rows_apart(cells, []) < 0.99:
+        return False
+    values = [int(t) for t in column.cells if t.isdigit()]
+    steps = [b - a for a, b in pairwise(values) if a != b]
+    small = sum(abs(s) <= 0.25 * (max(values) - min(values)) for s in steps)
+    down = sum(s < 0 for s in steps)
+    return small > 0.9 * len(steps) and 0.2 < down / max(len(steps), 1) < 0.8
+
+
+def is_long(column: Column) -> bool:
+    """Return whether the column repeats numbers of ten or more digits, such as an IMEI; a counter does not
+    repeat."""
+    texts = [t for t in column.cells if t]
+    if not texts or not all(re.fullmatch(r"[1-9]\d{9,19}", t) for t in texts):
+        return False
+    titled = column.says(words.SENSOR) or column.says(words.LONG)
+    values = [int(t) for t in texts]
+    grows = len(column.counts) > 1 and all(b >= a for a, b in pairwise(values))
+    repeated = len(column.counts) < len(texts) and (titled or not grows)
+    return repeated and not has_quantity(column) and not column.says(words.TIME)
+
+
+def tells_rows_apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
+    """Return the share of rows that times and columns together distinguish."""
+    keys = set(zip(cells, *(c.cells for c in columns), strict=True))
+    return len(keys) / max(len(cells), 1)
+
+
+def is_panel(keys: Sequence[str], column: Column) -> bool:
+    """Return whether almost all keys, such as times, have the same set of texts, each once: depths,
+    channels, bins."""
+    groups: dict[str, list[str]] = {}
+    for key, cell in zip(keys, column.cells, strict=True):
+        groups.setdefault(key, []).append(cell)
+    sets = Counter(tuple(sorted(group)) for group in groups.values())
+    often, count = sets.most_common(1)[0]
+    return len(groups) > 1 and count > 0.8 * len(groups) and len(set(often)) == len(often) > 1
+
+
+def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
+    """Return (the key `sensor`, a question for the user). The key is omitted if a header row names the
+    sensors."""
+    if table.sensors:
+        return [], ""
+    if len(sensor) > 1:
+        whole = "/".join(f"{{{c.reference}}}" for c in sensor)
+        return [Line("sensor", whole, "together they distinguish simultaneous rows")], ""
+    if sensor:
+        return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
+    if (around := _around(table) or _above(table.preamble)) is not None:
+        return [around], ""
+    made, doubt = filename.sensor(table.name)
+    return [made], doubt
+
+
+def origin(column: Column) -> Value:
+    """Return a column as a text source. Braces in its name would make it a template."""
+    reference = column.reference
+    return {"column": reference} if re.search(r"[{}]", reference) else reference
+
+
+def few(column: Column) -> str:
+    texts = ", ".join(list(column.counts)[:5])
+    return f"{len(column.counts)} different: {texts}{', …' if len(column.counts) > 5 else ''}"
+
+
+def _around(table: Table) -> Line | None:
+    """Return the logger's name in the members around the records, or None."""
+    found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
+    found = [c for c in found if may_name(c)]
+    best = max(found, key=_idness, default=None)
+    return None if best is None else Line("sensor", origin(best), few(best))
+
+
+def _above(preamble: str) -> Line | None:
+    """Return the logger's name in the lines before the header, or None."""
+    for word in words.LABELS:
+        found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
+        if found is None or found[2].rstrip().endswith(":"):
+            continue
+        label = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", found[1])
+        reason = f'"{found[1]} {found[2].strip()[:40]}" is before the header'
+        return Line("sensor", {"preamble": rf'^\W*{label}{_BEHIND}([^,;"\n\t]+)'}, reason)
+    return None

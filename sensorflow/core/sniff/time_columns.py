@@ -1,0 +1,302 @@
+"""Find the column, or the combination of columns, with the time of measurement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from sensorflow.core.sniff import nameless, split, times, words
+from sensorflow.core.sniff.guess import Line, Value
+from sensorflow.core.sniff.table import Column, Table
+from sensorflow.core.sniff.times import Read
+from sensorflow.core.times.zones import ABBREVIATIONS, check_zone
+
+_MIDNIGHT = r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0+)?)?"
+_DAY = r"^(\d{4}-\d\d-\d\d)"
+
+
+@dataclass(frozen=True)
+class TimeColumns:
+    """The columns of the time of measurement. columns: the columns that form the time. aside: other time
+    columns, which are not readings.
+
+    days: the one of them that contributes only the date, because its times of day are all midnight."""
+
+    columns: tuple[Column, ...]
+    read: Read
+    pad: tuple[int, ...] = ()
+    aside: tuple[Column, ...] = ()
+    weight: float = 0.0
+    days: Column | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        return [" ".join(row) for row in zip(*(c.cells for c in self.columns), strict=True)]
+
+
+def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
+    """Return the best time columns. prefer: the order of day and month to use if ambiguous, "dmy" or
+    "mdy"."""
+    columns = [c for c in table.columns if c.counts and not c.above]
+    found = _candidates(columns, prefer)
+    if not found:
+        found = [w for w in _candidates(table.above, prefer) if w]
+        return max(found, key=lambda w: w.weight) if found else None
+    best = max(_finest(found), key=lambda w: w.weight)
+    others = {c.index: c for w in found for c in w.columns if w is not best}
+    used = {c.index for c in best.columns}
+    more = tuple(c for i, c in others.items() if i not in used)
+    return replace(best, aside=(*best.aside, *more))
+
+
+def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
+    """Reduce the weight of times that are equal in many rows that another time distinguishes."""
+    limit = max(len(set(w.cells)) for w in found)
+    coarse = [len(set(w.cells)) < 0.6 * limit for w in found]
+    return [
+        replace(w, weight=w.weight - 3) if low and w.read.clock else w
+        for w, low in zip(found, coarse, strict=True)
+    ]
+
+
+def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
+    whole = [w for c in columns if (w := _alone(c, prefer))]
+    clocks = [(c, f) for c in columns if (f := _clock(c))]
+    dates = [w for w in whole if not w.read.clock]
+    full = [w for w in whole if w.read.clock]
+    full = [_with_offset(w, columns) for w in full]
+    days = [w for w in full if clocks and _only_days(w)]
+    dates += days
+    full = [w for w in full if w not in days]
+    if dates and clocks:
+        full += [made for w in dates if (made := _joined(w, clocks))]
+    parts = split.titled(columns)
+    if parts is None and not full and not dates:
+        parts = split.placed(columns)
+    if parts is not None:
+        full.append(_of_parts(split.once_more(parts, columns)))
+    found = full or dates
+    if full:
+        found = [*full, *(replace(w, weight=w.weight - 5) for w in dates)]
+        found += [TimeColumns((c,), Read(f, ""), weight=-20) for c, f in clocks if ":" in f[0]]
+    return [_weighed(w, columns) for w in found]
+
+
+def _alone(column: Column, prefer: str) -> TimeColumns | None:
+    """Read a column that contains dates by itself. A bare number needs a title for times, or must be the
+    first column."""
+    if column.instant:
+        zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
+        return TimeColumns((column,), Read(("iso8601",), "a typed timestamp", zoned))
+    titled = column.says(words.TIME)
+    bare = all(re.fullmatch(r"[\d.]+", t) for t in list(column.counts)[:50])
+    if bare and all(re.fullmatch(r"(19|20)\d{6}(\d\d){0,3}", t) for t in column.counts) and titled:
+        packed = times.read(column.cells, column.title, prefer)
+        if packed is not None:
+            return TimeColumns((column,), packed)
+    if bare:
+        # of untitled columns, only those that increase from row to row
+        found = times.epoch(column.cells, column.title) if titled or _counts_on(column) else None
+        if found is not None:
+            return TimeColumns((column,), found)
+    dotted = bare and all(t.count(".") == 2 for t in list(column.counts)[:50])
+    if bare and not (titled or dotted):
+        return None
+    found = times.read(column.cells, " ".join((*column.titles, column.title)), prefer)
+    return TimeColumns((column,), found) if found else None
+
+
+def _counts_on(column: Column) -> bool:
+    named = column.says(words.IDENTITY) or column.says(words.PLAIN_SENSOR)
+    if named or (column.filled > 2 and len(column.counts) == 1):
+        return False
+    values = [float(t) for t in column.cells[:2000] if re.fullmatch(r"\d+(\.\d+)?", t)]
+    steps = [b - a for a, b in pairwise(values)]
+    onward = sum(s >= 0 for s in steps) / len(steps) if steps else 1.0
+    return column.index < 2 and onward > 0.9 and min(values, default=0) >= 3e8
+
+
+def _clock(column: Column) -> tuple[str, ...]:
+    """Return the formats of a column of times of day: "14:30", or 1430 if the title says so."""
+    if column.instant:
+        return ()
+    found = times.clock(column.cells)
+    if found or not column.counts or not all(re.fullmatch(r"\d{1,6}", t) for t in column.counts):
+        return found
+    values = [int(t) for t in column.counts]
+    if re.search(split.PARTS["%Y"][0], column.title.strip(), re.I) and min(values) >= 1900:
+        return ()
+    if column.says(words.CLOCK) and max(values) > 24:
+        packed = max(values) <= 2400 and all(v % 100 < 60 for v in values)
+        seconds = max(len(t) for t in column.counts) > 4 and max(values) <= 240000
+        return ("%H%M",) if packed else ("%H%M%S",) if seconds else ()
+    if max(values) > 24 and all(
+        len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts
+    ):
+        return ("%H%M",)
+    hours = column.says(words.HOUR) or nameless.hours(column)
+    return ("%H",) if hours and max(values) <= 24 else ()
+
+
+def _only_days(found: TimeColumns) -> bool:
+    """Return whether all times of day are midnight, as in a spreadsheet's dates."""
+    column = found.columns[0]
+    alone = len(found.columns) == 1 and not column.instant
+    return alone and all(re.fullmatch(_MIDNIGHT, t) for t in column.counts)
+
+
+def _joined(
+    date: TimeColumns, clocks: Sequence[tuple[Column, tuple[str, ...]]]
+) -> TimeColumns | None:
+    """Combine a date with the nearest time of day."""
+    at = date.columns[0].index
+    near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
+    if not near:
+        return None
+    column, formats = min(near, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
+    days = ("%Y-%m-%d",) if date.read.formats == ("iso8601",) else date.read.formats
+    if _only_days(date):
+        return _beside_midnights(date, column, formats)
+    width = {"%H%M": 4, "%H%M%S": 6}.get(formats[0], 0)
+    made = tuple(f"{d} {f}" for d in days for f in formats)
+    read = replace(
+        date.read, formats=made, reason=date.read.reason or "date and time of day", clock=True
+    )
+    return TimeColumns((date.columns[0], column), read, (0, width) if width else ())
+
+
+def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...]) -> TimeColumns:
+    day = date.columns[0]
+    made = tuple(f"%Y-%m-%d {f}" for f in formats)
+    read = replace(date.read, formats=made, reason="the date of one cell, the time of another")
+    return TimeColumns((day, column), read, days=day)
+
+
+def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
+    """Add the column that names each row's zone, such as "EST", if there is one."""
+    if found.read.offset or found.read.formats[0].startswith("epoch"):
+        return found
+    for column in columns:
+        names = [t.upper() for t in column.counts]
+        if column.says(words.OFFSET) and names:
+            known = all(n in ABBREVIATIONS for n in names)
+            fixed = all(re.fullmatch(r"[+-]\d{2}:?\d{2}", n) for n in names)
+            formats = found.read.formats
+            formats = times.spelled(found.cells) if formats == ("iso8601",) else formats
+            if (known or fixed) and formats:
+                sign = "%Z" if known else "%z"
+                formats = tuple(f"{f} {sign}" for f in formats)
+                reason = f"{column.title} contains each row's offset"
+                read = replace(found.read, formats=formats, offset=True, reason=reason)
+                return replace(found, columns=(*found.columns, column), read=read)
+    return found
+
+
+def _of_parts(parts: split.Parts) -> TimeColumns:
+    clock = "%H" in parts.formats[0]
+    read = Read(parts.formats, parts.reason, clock=clock)
+    return TimeColumns(parts.columns, read, parts.pad, parts.aside)
+
+
+def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
+    """Weigh the evidence for a time: its title, its zone, its position, and whether it changes."""
+    titles = [c for c in found.columns if c.says(words.TIME)]
+    weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
+    weight += 1.5 * (found.read.offset or zone_of(found) is not None)
+    weight -= 4 * any(c.says(words.ASIDE) for c in found.columns)
+    weight -= 9 * any(c.says(words.ASLEEP) for c in found.columns)
+    weight -= 1 * any(c.says(words.LATER) for c in found.columns)
+    weight -= 0.1 * min(c.index for c in found.columns)
+    rows = found.columns[0].filled
+    changes = max(len(c.counts) for c in found.columns)
+    weight -= 4 * (rows > 3 and changes <= 1)
+    weight -= 3 * (rows < 0.5 * len(found.columns[0].cells))
+    return replace(found, weight=weight)
+
+
+def zone_of(found: TimeColumns) -> Line | None:
+    """Return the zone that a title states: UTC, or an offset from it."""
+    for column in found.columns:
+        for title in (column.title, *column.titles):
+            if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
+                pattern = r"(?:GMT|UTC)\s*([+-]\d{1,2}(?::?\d{2})?)"
+                return Line("zone", {"header": pattern}, f"{title} says so")
+            if re.search(r"(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)", title):
+                return Line("zone", "UTC", f"{title} says so")
+    return None
+
+
+def abbreviated(found: TimeColumns) -> list[str]:
+    """Return questions about a zone in a title that leaves daylight saving time open."""
+    for column in found.columns:
+        for name in ABBREVIATIONS:
+            if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
+                return [f"the title {column.title!r} says {name}: all year, or only in its season?"]
+    return []
+
+
+def zone_above(preamble: str) -> Line | None:
+    """Return the zone in the lines before the header, or None."""
+    named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
+    for said in re.findall(named + r"[^\n]*", preamble):
+        offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
+        if offset:
+            return Line("zone", _plus(offset[1]), f'"{said.strip()[:60]}" is before the header')
+        if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", said, re.IGNORECASE):
+            return Line("zone", "UTC", f'"{said.strip()[:60]}" is before the header')
+    return None
+
+
+def zone_around(above: Sequence[Column]) -> Line | None:
+    """Return the zone in an element around the records, as <timeZone>1.0</timeZone> (hours)."""
+    for column in above:
+        called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
+        whole = column.counts and column.filled == len(column.cells)
+        if called and whole and all(map(_is_zone, column.counts)):
+            told = ", ".join(list(column.counts)[:3])
+            return Line("zone", {"column": column.reference}, f"it says {told}")
+    return None
+
+
+def _is_zone(text: str) -> bool:
+    """Return whether a text is a zone rather than seconds or minutes."""
+    offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
+    if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
+        return False
+    try:
+        check_zone(text)
+    except ValueError:
+        return False
+    return offset is None or int(offset[1]) <= 14
+
+
+def _plus(offset: str) -> str:
+    sign, digits = offset[0], offset[1:].replace(":", "")
+    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "00")
+    return f"{sign}{int(hours):02}:{minutes}"
+
+
+def lines(found: TimeColumns) -> list[Line]:
+    """Return the keys of [time], except the zone."""
+    read = found.read
+    refs: list[Value] = [
+        {"column": c.reference, "match": _DAY} if c is found.days else c.reference
+        for c in found.columns
+    ]
+    made: list[Line] = []
+    if len(refs) == 1:
+        made.append(Line("column", refs[0]))
+    else:
+        made.append(Line("columns", refs))
+    if read.formats != ("iso8601",) or read.reason:
+        formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
+        made.append(Line("format", formats, read.reason))
+    if found.pad:
+        made.append(Line("pad", list(found.pad), "leading zeros are missing"))
+    if read.extract:
+        made.append(Line("extract", read.extract))
+    if read.since:
+        made.append(Line("since", read.since))
+    return made

@@ -1,0 +1,207 @@
+"""Check a guess against its own preview: correct it on contradiction, or leave the doubt to the user."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+from sensorflow.core.sniff import lines, numeric, sensor_columns, types, units, words
+from sensorflow.core.sniff.guess import Guess
+from sensorflow.core.sniff.table import Column, Table
+from sensorflow.core.sniff.trial import Trial
+from sensorflow.errors import Code
+
+Look = Callable[[Guess], Trial]
+"""Reads the beginning of the file with a guess."""
+PARTS = 2
+"""Maximum number of columns added to a sensor's or a type's name."""
+SAME_SHARE = 0.01
+MAX_TRIALS = 4
+"""Maximum number of corrections that are tested at a time."""
+MAX_COLUMNS = 1000
+"""Tables with more columns are not tested."""
+
+
+def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
+    """Return the guess after correction, with open questions as TODO, and its preview."""
+    trial = look(guess)
+    if len(table.columns) > MAX_COLUMNS:  # each trial would take seconds
+        return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
+    for _ in range(PARTS):
+        if (
+            trial.error is not None
+            or trial.collisions + trial.repeats <= SAME_SHARE * trial.readings
+        ):
+            break
+        better = _clearly_better(guess, trial, _with_finer_names(guess, table), look)
+        if better is None:
+            break
+        guess, trial = better
+    if trial.error is not None or trial.rejects_many():
+        guess, trial = _clearly_better(guess, trial, _with_other_numbers(guess, trial), look) or (
+            guess,
+            trial,
+        )
+    return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
+
+
+def checked_library_guess(guess: Guess, look: Look) -> Guess:
+    """Check a guess that extends a library profile: whether its times lack a zone, and what its preview
+    contradicts."""
+    trial = look(guess)
+    if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
+        guess = replace(guess, needs_zone=True)
+        trial = look(guess)
+    return replace(guess, todo=(*guess.todo, *doubts(guess, trial)))
+
+
+def _clearly_better(
+    guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
+) -> tuple[Guess, Trial] | None:
+    """Return the first alternative that fits clearly better, or None."""
+    for other in islice(others, MAX_TRIALS):
+        found = look(other)
+        lost, kept = _lost(trial), _lost(found)
+        if found.error is None and kept <= 0.5 * lost and found.cost < trial.cost:
+            return other, found
+    return None
+
+
+def _lost(trial: Trial) -> float:
+    if trial.error is not None or not trial.readings:
+        return 1.0
+    lost = trial.rejected + trial.collisions + trial.repeats
+    return lost / (trial.readings + trial.rejected)
+
+
+def _with_finer_names(guess: Guess, table: Table) -> Iterator[Guess]:
+    """Yield guesses with one more column in the sensor or type, those that distinguish most rows first."""
+    named = {c.reference: c for c in table.columns}
+    origins = [lines.of(guess, "sensor"), lines.of(guess, "type")]
+    keys = [*lines.timed(guess), *(name for o in origins for name in lines.references(o))]
+    columns = [named[name] for name in keys if name in named]
+    if not columns:
+        return
+    rows = ["\0".join(row) for row in zip(*(c.cells for c in columns), strict=True)]
+    before = sensor_columns.tells_rows_apart(rows, [])
+    taken = {*keys, lines.of(guess, "value")}
+    single = len(set(rows)) == 1
+    some = [c for c in table.columns if c.reference not in taken and _may_name(c, single)]
+    whole = [(sensor_columns.tells_rows_apart(rows, [c]), c) for c in some]
+    better = [(after, c) for after, c in whole if 1 - after <= 0.5 * (1 - before)]
+    better = [
+        (after, c) for after, c in better if not _is_measured(c) or sensor_columns.is_panel(rows, c)
+    ]
+    for _, column in sorted(better, key=lambda pair: _rank(*pair)):
+        made = lines.used(guess, column)
+        if made is None:
+            continue
+        typed = lines.with_type(made, column) if _is_type(column, table) else None
+        yield typed or lines.with_sensor(made, column)
+
+
+def _rank(after: float, column: Column) -> tuple[float, ...]:
+    titled = column.says(words.SENSOR) or column.says(words.KIND)
+    unit = column.says(words.UNIT)
+    return (
+        unit,
+        -round(after, 2),
+        not titled,
+        _is_measured(column),
+        len(column.counts),
+        column.index,
+    )
+
+
+def _may_name(column: Column, single: bool) -> bool:
+    """Return whether a column may name sensors or types. single: whether all rows have the same time."""
+    aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
+    return (
+        len(column.counts) > 1
+        and (single or column.above or _is_id(column) or _repeats(column))
+        and column.filled > 0.9 * len(column.cells)
+        and not any(map(column.says, aside))
+    )
+
+
+def _repeats(column: Column) -> bool:
+    return len(column.counts) <= max(2, 0.5 * column.filled)
+
+
+def _is_id(column: Column) -> bool:
+    """Return whether a column may name sensors although all its values differ: the last row of each
+    device."""
+    return column.says(words.NUMBERED) or column.says(r"(^|[^a-z])mac([^a-z]|$)")
+
+
+def _is_measured(column: Column) -> bool:
+    """Return whether a column may be a reading itself: numbers whose title is not that of a name."""
+    named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
+    return numeric.numeric(column) is not None and (
+        not named or sensor_columns.has_quantity(column)
+    )
+
+
+def _is_type(column: Column, table: Table) -> bool:
+    texts = [c for c in table.columns if numeric.numeric(c) is None]
+    if column.says(words.DEVICE):
+        return False
+    statistic = re.search(r"(?i)^stats?$|statistic|aggreg|method|variant|percentile", column.title)
+    named = column.says(words.KIND) or column.says(words.UNIT) or statistic is not None
+    return named or types.tells_type(column, texts)
+
+
+def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
+    """Yield guesses with decimal points and commas swapped."""
+    if not any(r.code is Code.VALUE_NOT_A_NUMBER for r in trial.rejects):
+        return
+    plain = lines.without(lines.without(guess, "thousands"), "decimal")
+    if lines.of(guess, "decimal") == ",":
+        yield plain
+        yield lines.put(plain, "thousands", ",", "so most cells are numbers")
+    else:
+        yield lines.put(plain, "decimal", ",", "so most cells are numbers")
+        dotted = lines.put(plain, "decimal", ",", "so most cells are numbers")
+        yield lines.put(dotted, "thousands", ".", "between thousands")
+
+
+def doubts(guess: Guess, trial: Trial) -> list[str]:
+    """Return what the preview contradicts, with an example."""
+    if trial.error is not None:
+        return [f"this profile refuses the file: {_plainly(str(trial.error))}"]
+    found: list[str] = []
+    if not trial.readings and not trial.rejected:
+        found.append(f"no cell of the first {trial.rows:,} rows is a number: all are missing")
+    if trial.rejects_many():
+        found.append(_rejecting(trial))
+    if trial.collides():
+        found.append(
+            f"{trial.collisions:,} of the first {trial.readings:,} readings have the sensor, time and type "
+            f"of another one, but another value: {_plainly(trial.example)}; what tells them apart?"
+        )
+    return found + list(_mixed(trial))
+
+
+def _rejecting(trial: Trial) -> str:
+    code, _ = Counter(r.code for r in trial.rejects).most_common(1)[0]
+    first = next(r for r in trial.rejects if r.code is code)
+    all_ = trial.rejected + trial.readings
+    return (
+        f"{trial.rejected:,} of the first {all_:,} readings are rejected: line {first.line_no}: "
+        f"{_plainly(first.reason)}"
+    )
+
+
+def _mixed(trial: Trial) -> Iterator[str]:
+    """Yield doubts about types whose readings have units of different quantities."""
+    for kind, found in trial.units.items():
+        if len(found) > 1 and not units.are_akin(found):
+            told = ", ".join(unit or "none" for unit in list(found)[:5])
+            yield f"readings of type {_plainly(kind)!r} have the units {told}: does it mix several types?"
+
+
+def _plainly(text: str) -> str:
+    return " ".join(text.split())[:200]

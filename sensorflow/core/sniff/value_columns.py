@@ -1,0 +1,398 @@
+"""Determine which columns are readings, and their types and units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sensorflow.core.sniff import (
+    angles,
+    ignored_columns,
+    nameless,
+    numeric,
+    sensor_columns,
+    split,
+    times,
+    types,
+    units,
+    unused_columns,
+    words,
+)
+from sensorflow.core.sniff.guess import Line, Value
+from sensorflow.core.sniff.numeric import Numeric
+from sensorflow.core.sniff.table import Column, Table
+from sensorflow.core.sniff.time_columns import TimeColumns
+from sensorflow.core.sniff.units import split_unit
+from sensorflow.errors import UsageError
+
+FLAG = "a flag"
+EVERY = 100
+"""Maximum number of columns that each get their own line."""
+
+
+@dataclass
+class SniffState:
+    """The classification of a table's columns, built step by step. ignored: column -> reason. units: column
+    of numbers -> its column of units."""
+
+    table: Table
+    when: TimeColumns
+    texts: list[Column] = field(default_factory=list)
+    numbers: list[Numeric] = field(default_factory=list)
+    ignored: dict[str, str] = field(default_factory=dict)
+    todo: list[str] = field(default_factory=list)
+    settings: list[Line] = field(default_factory=list)
+    units: dict[Column, Column] = field(default_factory=dict)
+    flags: list[Numeric] = field(default_factory=list)
+    angles: dict[Column, angles.Angle] = field(default_factory=dict)
+
+    @property
+    def sparse(self) -> bool:
+        """Return whether a record may lack members that a file may also lack in all records."""
+        kind = next((line.value for line in self.table.settings if line.key == "format"), "")
+        return kind in ("json", "jsonl", "xml")
+
+    @property
+    def comma(self) -> bool:
+        return any(line.key == "decimal" for line in self.table.settings)
+
+
+def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], list[str]]:
+    """Return (settings, columns, questions for the user). Raises UsageError if no column is measured."""
+    state = SniffState(table, found)
+    _sort(state)
+    long = _long(state)
+    if long is not None:
+        return _settings(state, *_long_lines(state, *long)), [], state.todo
+    bare = nameless.long(state.texts, state.numbers, found.cells)
+    if bare is not None:
+        return _settings(state, bare.sensor, _nameless_lines(state, bare)), [], state.todo
+    named = [c for c in state.texts if c.says(words.UNIT)]
+    _unreadable(state)
+    halves = [a.half for a in state.angles.values()]
+    rest = [c for c in state.texts if c not in [*named, *halves] and not _clocklike(c)]
+    sensor = [] if table.sensors else sensor_columns.needed(rest, state.numbers, found.cells)
+    if not sensor and (station := nameless.code([n.column for n in state.numbers])) is not None:
+        sensor = [station]
+    state.numbers = _without_names(state, [n for n in state.numbers if n.column not in sensor])
+    state.numbers = ignored_columns.without_ignored(state.numbers, sensor, state.ignored)
+    if not state.numbers:
+        names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
+        raise UsageError(f"no column of numbers besides the time; found {names}")
+    unit = named[:1] if len(state.numbers) == 1 else []
+    state.units = units.beside([n.column for n in state.numbers], state.texts)
+    halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]
+    needed = {*sensor, *unit, *state.units.values(), *filter(None, halves)}
+    _ignore_rest(state, state.texts, needed)
+    state.todo += unused_columns.scales(
+        [f for f in state.flags if f not in state.numbers], table.columns
+    )
+    unused = [c for c in rest if c not in needed and not c.above]
+    state.todo += unused_columns.words_among(unused, state.comma)
+    state.numbers = numeric.with_sentinels(state.numbers)
+    columns = _wide(state)
+    return _settings(state, sensor, unit), columns, state.todo
+
+
+def _settings(state: SniffState, sensor: Sequence[Column], unit: Sequence[Column]) -> list[Line]:
+    made, doubt = sensor_columns.line(state.table, sensor)
+    state.todo += [doubt] if doubt else []
+    made += [Line("unit", sensor_columns.origin(c), sensor_columns.few(c)) for c in unit]
+    made += [*state.settings, *_missing(state)]
+    if any(n.thousands for n in state.numbers):
+        made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
+    if state.ignored:
+        made.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
+    return made
+
+
+def _reasons(ignored: dict[str, str]) -> str:
+    groups: dict[str, list[str]] = {}
+    for reference, reason in ignored.items():
+        groups.setdefault(reason, []).append(reference)
+    return "; ".join(
+        f"{', '.join(refs[:4])}{' …' if len(refs) > 4 else ''}: {reason}"
+        for reason, refs in groups.items()
+    )
+
+
+def _sort(state: SniffState) -> None:
+    """Classify columns as texts or readings; the others are ignored, with a reason."""
+    used = {c.reference for c in state.when.columns}
+    aside = {c.reference for c in state.when.aside}
+    columns = [c for c in state.table.columns if c.reference not in used]
+    state.angles = angles.found([c for c in columns if not c.above])
+    for column in columns:
+        if column.above:
+            _take_above(state, column)
+            continue
+        typed = column.instant or _is_padded(column)
+        angle = state.angles.get(column)
+        made = None if typed else numeric.numeric(column, state.comma)
+        made = made if angle is None else angles.numeric_of(column)
+        if column.reference in aside or column.instant:
+            state.ignored[column.reference] = "another time"
+        elif made is None:
+            state.texts.append(column)
+        elif (reason := _no_reading(column)) is not None:
+            state.ignored[column.reference] = reason
+            state.flags += [made] if reason == FLAG and column.counts else []
+        else:
+            state.numbers.append(made)
+    if not state.numbers:  # such a table measures a state
+        state.numbers = state.flags
+        state.ignored = {r: reason for r, reason in state.ignored.items() if reason != FLAG}
+
+
+def _is_padded(column: Column) -> bool:
+    """Return whether the texts are codes of digits: "00060"."""
+    same = len({len(t) for t in column.counts}) == 1
+    zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
+    named = column.says(words.KIND) or column.says(words.SENSOR)
+    return named and same and zero and all(t.isdigit() and len(t) > 2 for t in column.counts)
+
+
+def _take_above(state: SniffState, column: Column) -> None:
+    """Handle a column outside the records: it may name them, but is never measured."""
+    digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or meaningless
+    coded = numeric.numeric(column) is not None and (digits or not column.says(words.UNIT))
+    named = column.says(words.SENSOR) and column.says(words.IDENTITY)
+    named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+    named = named or _is_padded(column)
+    if column.counts and (named or not coded) and times.read(column.cells) is None:
+        state.texts.append(column)
+
+
+def _no_reading(column: Column) -> str | None:
+    """Return why a column of numbers contains no readings, or None if it does."""
+    if not column.title or re.match(r"Unnamed: \d+$", column.title):
+        return "has no name"
+    if split.is_part(column) or re.search(words.PART, column.title, re.I):
+        return "a part of the time"
+    if _counts_rows(column):
+        return "counts rows"
+    if re.search(words.CARRIED, column.reference, re.I):
+        return "of the transmission"
+    seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
+    if seconds or column.says(words.ELAPSED):
+        return "elapsed time"
+    if column.says(words.FLAG) and len(column.counts) <= 60 and _small(column):
+        return FLAG
+    if not column.counts and column.says(words.REMARK):
+        return "empty here"
+    return None
+
+
+def _grows(column: Column) -> bool:
+    values = [float(t) for t in column.cells if numeric.POINT.fullmatch(t)]
+    return len(values) > 2 and all(b > a for a, b in pairwise(values))
+
+
+def _small(column: Column) -> bool:
+    return all(re.fullmatch(r"-?\d{1,4}(\.0*)?", t) or numeric.is_nothing(t) for t in column.counts)
+
+
+def _counts_rows(column: Column) -> bool:
+    """Return whether the column counts the rows: 1, 2, 3."""
+    named = re.search(words.COUNTER, column.title.strip(), re.IGNORECASE) is not None
+    cells = [t for t in column.cells[:2000] if t]
+    if not cells or not all(re.fullmatch(r"\d{1,15}(\.0*)?", t) for t in cells):
+        return False
+    values = [int(float(t)) for t in cells]
+    steps = [b - a for a, b in pairwise(values)]
+    if not steps:
+        return named and not re.fullmatch(r"(?i)count|sample|number|id", column.title)
+    ones = sum(step == 1 for step in steps) / len(steps)
+    if named:
+        return ones > 0.5 or column.title == "RECORD"
+    placed = column.index == 0
+    return placed and ones > 0.9 and len(steps) > 3
+
+
+def _long(state: SniffState) -> tuple[Column, Numeric] | None:
+    """Return (type column, value column) if each row is one reading."""
+    called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
+    values = called or (state.numbers if len(state.numbers) == 1 else [])
+    texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
+    texts = [c for c in texts if not c.says(words.KIND_OF_MESSAGE)]
+    kinds = [c for c in texts if c.filled > 0.9 * len(c.cells) and _is_kind(c, state)]
+    kinds = kinds or types.unnamed(state.texts, values)
+    if not values or not kinds:
+        return None
+    named = [c for c in kinds if re.search(words.KIND_NAMED, c.title, re.IGNORECASE)]
+    best = min(
+        named or kinds,
+        key=lambda c: (len(c.counts) == 1, c.says(words.SENSOR), len(c.counts), c.index),
+    )
+    return best, values[0]
+
+
+def _is_kind(column: Column, state: SniffState) -> bool:
+    """Return whether a column has few enough texts to be a type; a constant text qualifies only if it is
+    the only candidate."""
+    count = len(column.counts)
+    few = count <= max(2, 0.6 * column.filled) and count <= 500
+    plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
+    near = [c for c in state.texts if not c.above]
+    return few and (count > 1 or plain or len(near) < 4)
+
+
+def _bare(column: Column) -> str:
+    return split_unit(column.title)[0].split(".")[-1].strip()
+
+
+def _long_lines(
+    state: SniffState, kind: Column, value: Numeric
+) -> tuple[list[Column], list[Column]]:
+    """Return (sensor, unit) of a table with one reading per row."""
+    unit = [c for c in state.texts if c.says(words.UNIT)][:1]
+    sensor = sensor_columns.titled([c for c in state.texts if c is not kind and c not in unit])
+    others = [n.column for n in state.numbers if n is not value]
+    others_named = [
+        c for c in others if sensor_columns.is_name(c) and not sensor_columns.has_quantity(c)
+    ]
+    sensor = sensor or sensor_columns.titled(others_named)
+    used = {kind, value.column, *sensor, *unit}
+    _ignore_rest(state, [*state.texts, *others], used)
+    state.numbers = numeric.with_sentinels([value])
+    state.settings += [
+        Line("type", sensor_columns.origin(kind), sensor_columns.few(kind)),
+        Line("value", value.column.reference),
+    ]
+    return sensor, unit
+
+
+def _nameless_lines(state: SniffState, found: nameless.Long) -> list[Column]:
+    """Return the unit of a table without a header that has one reading per row."""
+    units = [found.unit] if found.unit else []
+    kinds = [found.kind] if found.kind else []
+    used = {*kinds, found.value.column, *found.sensor, *units}
+    _ignore_rest(state, [*state.texts, *(n.column for n in state.numbers)], used)
+    state.numbers = numeric.with_sentinels([found.value])
+    state.settings += [Line("type", sensor_columns.origin(c), sensor_columns.few(c)) for c in kinds]
+    state.settings.append(Line("value", found.value.column.reference))
+    return units
+
+
+def _unreadable(state: SniffState) -> None:
+    """Report times of day that no format reads, such as 10:30p, to the user."""
+    for column in filter(_clocklike, (c for c in state.texts if not c.above)):
+        example = next(iter(column.counts))
+        state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
+
+
+def _clocklike(column: Column) -> bool:
+    some = list(column.counts)[:50]
+    return bool(some) and all(re.match(r"\d{1,2}[:.]\d\d(?!\d)", t) for t in some)
+
+
+def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
+    """Exclude numbers that are names, such as a station's code, unless no others remain."""
+    cells = state.when.cells
+    measured = [n for n in readings if n.column.says(words.SENSOR)]
+    measured = [n for n in measured if sensor_columns.is_measured(n.column, cells)]
+    kept = [n for n in readings if n in measured or not _is_called(n.column)]
+    if kept:
+        gone = [n.column.reference for n in readings if n not in kept]
+        state.ignored |= dict.fromkeys(gone, "a name, not a reading")
+    return kept or [n for n in readings if not n.column.says(words.NUMBERED)]
+
+
+def _is_called(column: Column) -> bool:
+    """Return whether the column's title and contents are those of an id. Titles such as applicationID have
+    no separator before it."""
+    if sensor_columns.is_long(column):
+        return True
+    called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
+    single = column.filled == 1 or column.says(words.NUMBERED)
+    alone = single and all(t.isdigit() for t in column.counts)
+    return bool(called) and (sensor_columns.is_name(column) or alone)
+
+
+def _ignore_rest(state: SniffState, columns: Iterable[Column], used: set[Column]) -> None:
+    for column in columns:
+        if column in used or column.above or column.reference in state.ignored:
+            continue
+        text = numeric.numeric(column, state.comma) is None
+        state.ignored[column.reference] = (
+            "empty here" if not column.counts else "text" if text else "not needed"
+        )
+
+
+def _missing(state: SniffState) -> list[Line]:
+    """Return markers for missing values in the whole table. One spelling of each number suffices."""
+    kept: dict[str | float, str] = {
+        float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
+    }
+    for each in state.numbers:
+        for text in each.markers:
+            kept.setdefault(text, text)
+        for text in each.numbers:
+            if _everywhere(text, state):
+                kept.setdefault(float(text.replace(",", ".")), text)
+    if not kept:
+        return []
+    far = any(isinstance(k, float) for k in kept)
+    reason = "they occur in place of numbers" + ("; far outside of the other values" if far else "")
+    return [Line("missing", list(kept.values()), reason)]
+
+
+def _everywhere(text: str, state: SniffState) -> bool:
+    """Return whether a marker is not a value in any other column, and is unlikely to become one."""
+    value = float(text.replace(",", "."))
+    others = [n for n in state.numbers if value not in _numbers(n)]
+    if any(value in n.values for n in others):
+        return False
+    return value < 0 or all(max(n.values, default=0.0) < value / 3 for n in others)
+
+
+def _numbers(style: Numeric) -> list[float | None]:
+    return [numeric.number(text, style) for text in style.numbers]
+
+
+def _wide(state: SniffState) -> list[Line]:
+    """Return a line for each measured column, or a single line if there are too many."""
+    if state.table.sensors or len(state.numbers) > EVERY:
+        state.settings.append(Line("each", ".+", f"{len(state.numbers)} columns of numbers"))
+        return []
+    made: list[Line] = []
+    seen: set[str] = set()
+    for each in state.numbers:
+        column = each.column
+        cell = _cell(state, each)
+        kind = str(cell.get("type", column.reference))
+        if kind in seen:
+            kind = f"{kind} {column.index + 1}"
+            cell = {**cell, "type": kind}
+            state.todo.append(f"two columns have the same name: what is {kind!r}?")
+        seen.add(kind)
+        reason = f"{each.odd} cells are not numbers" if each.odd else ""
+        made.append(Line(column.reference, cell, reason or "" if column.counts else "empty here"))
+    return made
+
+
+def _cell(state: SniffState, each: Numeric) -> dict[str, Value]:
+    column = each.column
+    title, unit = (column.title, column.unit) if column.unit else split_unit(column.title)
+    cell: dict[str, Value] = {}
+    if title and title != column.reference:
+        cell["type"] = title
+    if (unit or each.suffix) and not column.told:
+        cell["unit"] = unit or each.suffix
+    beside = None if unit or column.told else state.units.get(column)
+    if beside is not None and not re.search(r"[{}]", beside.reference):
+        cell["unit"] = f"{{{beside.reference}}}"
+    if state.sparse and column.filled < len(column.cells):
+        cell["optional"] = True
+    if each.suffix:
+        cell["clean"] = rf"^(.+?)\s*{re.escape(each.suffix)}$"
+    if (angle := state.angles.get(column)) is not None:
+        cell["angle"] = angle.kind
+        if angle.half is not None:
+            cell["hemisphere"] = angle.half.reference
+    own = [t for t in each.numbers if not _everywhere(t, state)]
+    if own:
+        cell["missing"] = own
+    return cell

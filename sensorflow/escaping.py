@@ -1,0 +1,53 @@
+"""Escapes text from files, so that a terminal, a log or a web page shows it without acting on it.
+
+Control characters (ESC, the C1 set, DEL), direction marks and other invisible characters are escaped: all
+characters for which `str.isprintable` is False.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_HIDDEN = re.compile(r"[^\x20-\x7e]")
+
+
+def escape(text: str, keep: str = "") -> str:
+    """Return the text with non-printable characters escaped, such as `\\x1b`. Idempotent.
+
+    keep: characters to leave as they are.
+
+    >>> shown("caf\u00e9 \x1b[2J \u202e"), shown("a\nb", keep="\n")
+    ('caf\u00e9 \\\\x1b[2J \\\\u202e', 'a\\nb')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def escape_all(value: Any) -> Any:
+    """Apply `escape` to all strings in nested lists, tuples and dicts."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape_all(key): escape_all(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(escape_all, value)) if type(value) in (list, tuple) else value
+    return value
+
+
+def to_json(value: Any, **options: Any) -> str:
+    """Return JSON in which non-printable characters are escaped, such as `\\u001b`; letters are not."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    if (
+        character.isprintable() or character == "\n"
+    ):  # a newline is indentation here; within strings it is already escaped
+        return character
+    return json.dumps(character)[1:-1]

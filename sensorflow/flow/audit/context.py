@@ -1,0 +1,79 @@
+"""The context of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from sensorflow.core.findings import Fault, Finding
+from sensorflow.core.partitions import Layer, LayerFile
+from sensorflow.flow.audit.report import Recheck
+from sensorflow.flow.file_task import Services, identity_of
+from sensorflow.ports.audit import AuditStore, FileRecord
+from sensorflow.ports.feed import Feed, GrowingFeed
+from sensorflow.ports.intake import Intake
+from sensorflow.ports.layers import Layers
+
+
+@dataclass
+class AuditContext:
+    """The services, the audit's database, the intake and the feeds, for one source or for all (None).
+
+    growing: the sources with growing files, by name. now: the database's clock at the snapshot.
+    records_by_id: the ledger's records at the snapshot, of all sources; about one kilobyte of memory per
+    file. scratch: creates an empty lake that is removed on exit.
+    """
+
+    services: Services
+    store: AuditStore
+    intake: Intake
+    feeds: Sequence[Feed]
+    growing: Mapping[str, GrowingFeed]
+    scratch: Callable[[], AbstractContextManager[Layers]]
+    source: str | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    records_by_id: dict[int, FileRecord] = field(default_factory=dict)
+
+    @cached_property
+    def selected(self) -> list[FileRecord]:
+        """Returns the files to audit. Call only after `records_by_id` was filled."""
+        everything = self.records_by_id.values()
+        return [b for b in everything if self.source in (None, b.source)]
+
+    @property
+    def grace_period(self) -> timedelta:
+        """Two reconciliation intervals. After this time, everything that can make progress has done so."""
+        return timedelta(seconds=2 * self.services.settings.sweep)
+
+    def place(self, record: FileRecord, layer: Layer) -> str:
+        """Returns where a file's rows of a layer belong."""
+        return self.services.lake.place(layer, LayerFile.of(record))
+
+    def is_past_grace(self, record: FileRecord) -> bool:
+        """Whether a file finished so long ago that its cleanup is complete."""
+        return record.finished_at is None or record.finished_at < self.now - self.grace_period
+
+
+def finding(fault: Fault, record: FileRecord, expected: str, found: str, path: str = "") -> Finding:
+    return Finding(fault, record.source, record.file_id, record.name, expected, found, path)
+
+
+def if_unchanged(record: FileRecord) -> Recheck:
+    """Returns a recheck: the finding holds only if the file has not changed since."""
+    return lambda now: now is not None and not record.has_changed(now)
+
+
+def identity_of_record(context: AuditContext, record: FileRecord) -> str:
+    """Returns the file name in a file's dedupe keys: as recorded, otherwise derived from the settings."""
+    if record.identity:
+        return record.identity
+    source = context.services.settings.sources.get(record.source)
+    return identity_of(source, record.source, record.key, record.version)
+
+
+def landing_wanted(now: FileRecord | None) -> bool:
+    """Recheck for landed bytes: a fault holds in every state until retention removes them."""
+    return now is not None and "landing" not in now.expired

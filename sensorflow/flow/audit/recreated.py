@@ -1,0 +1,47 @@
+"""A folder that was created again after files were written. What it lacks may not be lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sensorflow.flow.audit.report import Report
+from sensorflow.ports.audit import FileRecord
+
+STRADDLED = timedelta(hours=1)
+"""A layer's folder may be created while its first file is loaded, after the finish time in the ledger."""
+
+
+@dataclass
+class RecreatedFolder:
+    """Counts missing files that this folder can never have held.
+
+    landing: creation time of the landing zone, which exists before anything is derived from a file. began:
+    creation time of the folder. See `ObjectStore.created_at`.
+    """
+
+    folder: str
+    landing: datetime | None
+    began: datetime | None
+    files: int = 0
+
+    def explains(self, record: FileRecord) -> bool:
+        """Whether a missing file was written to an earlier folder."""
+        made = self.began
+        if made is None:
+            return False
+        before = self.landing is not None and record.received_at < self.landing
+        end = record.finished_at
+        if not before and (end is None or end >= made - STRADDLED):
+            return False
+        self.files += 1
+        return True
+
+    def report(self, report: Report) -> None:
+        if self.files and self.began:
+            report.not_checked.append(
+                f"{self.files:,} files of data/{self.folder}: the folder was created again at "
+                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
+                f"its disk not mounted? If its files are lost for good, remove {self.folder}/.began "
+                "and audit again"
+            )

@@ -1,0 +1,149 @@
+"""What a stage needs: the services, and the facts of one file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from sensorflow import __version__
+from sensorflow.core.arrival import printable
+from sensorflow.core.binding.cache import BindingCache
+from sensorflow.core.binding.file_path import FilePath
+from sensorflow.core.partitions import LayerFile
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Fenced, Permanent
+from sensorflow.flow.clock import now
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.leases import Lost
+from sensorflow.flow.quarantine_zone import QuarantineZone
+from sensorflow.ports.claims import Claim, Progress
+from sensorflow.ports.files import Counts
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.ledger import FileLedger
+from sensorflow.settings import Settings, Source
+
+
+@dataclass(frozen=True)
+class Services:
+    """The adapters that the stages use, and bindings that one file leaves for the next."""
+
+    ledger: FileLedger
+    landing: Landing
+    lake: Layers
+    quarantine: QuarantineZone
+    settings: Settings
+    owner: str
+    code_version: str = __version__
+    bindings: BindingCache = field(default_factory=BindingCache)
+
+
+CLAIM_CERTAIN_SECONDS = 15.0
+"""Seconds after a claim during which no other worker can have claimed the file."""
+CLAIMED_FOREVER = math.inf
+"""Claim time for a dry run: nobody else can claim the file, and nothing is stored."""
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """One claimed file, its counts so far, and the settings that apply to it.
+
+    claimed_at: see `clock.now`. is_lost: None where nobody renews the lease meanwhile.
+    """
+
+    services: Services
+    claim: Claim
+    claimed_at: float = -math.inf
+    progress: Progress = field(default_factory=Progress)
+    is_lost: Lost | None = None
+
+    @cached_property
+    def source(self) -> Source:
+        try:
+            return self.services.settings.sources[self.claim.source]
+        except KeyError:
+            raise Permanent(
+                Code.SOURCE_UNKNOWN, f"the settings have no source {self.claim.source!r}"
+            ) from None
+
+    @cached_property
+    def profile_name(self) -> str:
+        """The profile of the source, or the one that a replay requested."""
+        return self.claim.profile or self.source.profile
+
+    @cached_property
+    def profile(self) -> Profile:
+        source = self.services.settings.sources.get(self.claim.source)
+        found = self.services.settings.profile(self.profile_name, source)
+        if found is None:
+            reason = f"there is no profile {self.profile_name!r} in the settings"
+            do = f"put the profile {self.profile_name!r} back into the settings, then replay"
+            raise Permanent(Code.SOURCE_UNKNOWN, reason, do=do)
+        return found
+
+    @cached_property
+    def name(self) -> str:
+        """The file's name for people."""
+        return printable(self.claim.key)
+
+    @cached_property
+    def file_path(self) -> FilePath:
+        """The file's name and path, for patterns in the profile."""
+        return FilePath.of(self.claim.key)
+
+    @cached_property
+    def identity(self) -> str:
+        """The file_name in the dedupe keys: the source and the path below it, not the base name.
+
+        It is spelt as in the first version: the readings keep their keys however the name is spelt later.
+        """
+        c = self.claim
+        return identity_of(self.source, c.source, c.first_key or c.key, c.version)
+
+    def require_lease(self) -> None:
+        """Before each block: raises Fenced where the lease is known to be lost. Asks nobody outside."""
+        if self.is_lost is not None and self.is_lost(self.claim):
+            raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
+
+    def ensure_claim(self) -> None:
+        """Raises Fenced if another worker has claimed the file. What was written must then not get its
+        final name.
+
+        Publishing a file in the lake and checking the ledger cannot be one atomic step. The check comes
+        right before, so a worker that has lost its claim publishes at most shortly afterwards.
+        `Maintenance.collect_garbage` therefore visits the file twice.
+        """
+        lease = self.services.settings.lease
+        if now() - self.claimed_at > min(CLAIM_CERTAIN_SECONDS, lease / 2):
+            self.services.ledger.renew(self.claim, lease)
+
+    @cached_property
+    def layer_file(self) -> LayerFile:
+        """The file in the layers that its stages read and write."""
+        return LayerFile.of(self.claim)
+
+    def with_counts(self, **changes: int) -> FileTask:
+        """Returns a copy with counts that a stage has determined."""
+        found = replace(self.progress, counts=replace(self.counts, **changes))
+        return replace(self, progress=found)
+
+    @property
+    def counts(self) -> Counts:
+        return self.progress.counts
+
+
+def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:
+    """Returns the file_name in the dedupe keys of a version of a file. rules: None if the source was
+    removed."""
+    if rules is not None and rules.dedupe_scope == "source":
+        return f"{source}/"
+    text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    name = f"{source}/{text}"
+    if rules is not None and rules.on_change in ("keep", "reject") and version > 1:
+        name += f"\0v{version}"
+    return name
+
+
+def spans_whole_source(source: str, identity: str) -> bool:
+    """Whether dedupe keys with this file_name cover the whole source, not one file."""
+    return identity == f"{source}/"

@@ -1,0 +1,76 @@
+"""Garbage collection: remove what the state of a finished file no longer needs.
+
+Garbage is silver of superseded or undone files, readings in silver that a newer version replaced, expired
+layers, and landed bytes that nothing needs. The transaction that makes them garbage records this in the
+ledger. If a process is killed before the removal, the reconciler completes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing, suppress
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from sensorflow.core.partitions import Layer, LayerFile
+from sensorflow.core.states import State
+from sensorflow.errors import Transient
+from sensorflow.flow.landing import Landing
+from sensorflow.ports.audit import FileRecord
+from sensorflow.ports.layers import Layers, Unreadable
+from sensorflow.ports.maintenance import Garbage, Maintenance
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
+    """Returns the number of files cleaned. Raises Transient STORAGE."""
+
+    def remove(garbage: Garbage) -> None:
+        for layer in unwanted_layers(garbage):
+            lake.delete(layer, LayerFile.of(garbage))
+        if garbage.holds is not None and not garbage.expired & {"silver", "rows"}:
+            _rewrite(lake, garbage)
+        if garbage.landing is not None:
+            landing.remove(garbage.landing)
+
+    return ledger.collect_garbage(remove)
+
+
+def _rewrite(lake: Layers, garbage: Garbage) -> None:
+    """Reduce a file's silver to the rows that the database still holds. Unreadable silver is left to the
+    audit."""
+    file = LayerFile.of(garbage)
+    if garbage.counts.served == 0:
+        lake.delete(Layer.SILVER, file)
+        return
+    with suppress(Unreadable), closing(_served(lake, file, garbage)) as batches:
+        first = next(batches, None)
+        if first is not None:
+            with lake.writer(Layer.SILVER, file, first.schema) as silver:
+                for batch in chain([first], batches):
+                    silver.write(batch)
+
+
+def _served(
+    lake: Layers, file: LayerFile, garbage: Garbage
+) -> Generator[pa.RecordBatch, None, None]:
+    assert garbage.holds is not None
+    from sensorflow.core.keys import keys
+
+    try:
+        for batch in lake.read(Layer.SILVER, file):
+            yield batch.filter(garbage.holds(batch["ts"], keys(batch, garbage.identity)))
+    except Transient as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise Unreadable(lake.place(Layer.SILVER, file)) from error
+        raise
+
+
+def unwanted_layers(file: Garbage | FileRecord) -> list[Layer]:
+    """Returns the layers that a finished file must not have."""
+    gone = {layer for layer in Layer if layer in file.expired}
+    if file.state is not State.LOADED:
+        gone.add(Layer.SILVER)
+    return sorted(gone)

@@ -1,0 +1,71 @@
+"""What a part of a growing file needs from the parts before it: header, repeated readings, and last
+readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from sensorflow.core.cross_part import CrossPartDeduplicator, OrdinalAssigner
+from sensorflow.core.growth import HEADER, Joined, Part
+from sensorflow.core.partitions import Layer, LayerFile
+from sensorflow.core.quality import QualityFlagger
+from sensorflow.errors import Code, Permanent, Transient
+from sensorflow.flow.file_task import FileTask
+from sensorflow.flow.segments import segments
+from sensorflow.ports.layers import Unreadable
+
+LOOK_BACK_PARTS = 16
+"""Number of preceding parts searched for the last readings, for rules that compare with earlier readings.
+"""
+
+
+def open_up_to(file_task: FileTask, part: Part, last: BinaryIO) -> BinaryIO:
+    """Returns a growing file up to the end of a part, as a stream. last: the part's landed bytes."""
+    return Joined(_before(file_task, part), last, part.byte_offset)  # type: ignore[return-value]
+
+
+def _before(file_task: FileTask, part: Part) -> Iterator[BinaryIO]:
+    for segment in segments(file_task.services.ledger, part.root, part.byte_offset):
+        if segment.byte_offset >= HEADER:
+            raise Permanent(
+                Code.UNREADABLE,
+                f"the first {HEADER:,} bytes of the growing file hold no header",
+                do="correct skip_until, skip or header in the profile, then replay",
+            )
+        yield file_task.services.landing.open(segment.landing)
+
+
+def deduplicator_of(file_task: FileTask, seen: OrdinalAssigner) -> OrdinalAssigner:
+    """Returns a deduplicator for a file. For a growing file, it covers all parts."""
+    part = file_task.claim.part
+    if part is None or part.ts_max is None:
+        return seen
+    beside = partial(file_task.services.ledger.rows_in_other_parts, part, file_task.claim.file_id)
+    until = (part.ts_max - _EPOCH) // timedelta(microseconds=1)
+    return CrossPartDeduplicator(seen, file_task.identity, until, beside)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def quality_flagger_of(file_task: FileTask) -> QualityFlagger:
+    """Returns a quality flagger that has already processed the last readings of the preceding parts."""
+    made, part = QualityFlagger(file_task.profile.rules), file_task.claim.part
+    if part is None or made.is_idle or part.follows is None:
+        return made
+    for batch in _bronze(file_task, part):
+        made.flags(batch)
+    return made
+
+
+def _bronze(file_task: FileTask, part: Part) -> Iterator[pa.RecordBatch]:
+    for s in file_task.services.ledger.segments_before(part, LOOK_BACK_PARTS):
+        file = LayerFile(file_task.claim.source, s.sensor_type, s.received_at, s.file_id, s.version)
+        with suppress(Transient, Unreadable):  # it has expired, or was never loaded
+            yield from file_task.services.lake.read(Layer.BRONZE, file)

@@ -1,0 +1,148 @@
+"""Heartbeats of the loops of this process.
+
+A separate thread sends them, so they continue while a loop waits for a disk, a broker or a lock. They stop
+if the loop itself makes no progress: a loop that hangs is as silent as one that was stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from sensorflow.core.heartbeat import INTERVAL_SECONDS, LoopReport, Role
+from sensorflow.errors import REMEDY, SensorflowError, Transient
+from sensorflow.flow.clock import now
+from sensorflow.ports.heartbeats import Heartbeats
+from sensorflow.telemetry import Event, emit
+
+PAUSE_EXPIRES_SECONDS = 20.0
+"""Seconds after which a pause expires unless it is confirmed. Between two attempts, a loop seems
+healthy."""
+MAX_SILENCE_SECONDS = 12.0
+"""Seconds after which no heartbeat is sent for a loop that makes no progress."""
+TOUCH_SECONDS = 5.0
+"""Seconds between signs of life of a waiting loop."""
+
+
+class LoopStatus:
+    """The status of one loop, as it reports it. Safe to use from several threads."""
+
+    def __init__(self, report: LoopReport, wake: threading.Event) -> None:
+        self._report, self._wake = report, wake
+        self._state: Mapping[str, Any] = report.state
+        self._touched = self._paused_at = now()
+        self._in_long_call = False
+
+    def touch(self) -> None:
+        """Report progress."""
+        self._touched, self._in_long_call = now(), False
+
+    def begin_long_call(self) -> None:
+        """Begin a long call that cannot report progress. It lasts until the next `touch`."""
+        self._in_long_call = True
+
+    @contextmanager
+    def long_call(self) -> Iterator[None]:
+        """Returns a context manager for a long call that cannot report progress, such as a directory scan
+        or a wait for a lock."""
+        self.begin_long_call()
+        try:
+            yield
+        finally:
+            self.touch()
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Wait until `stop` is set, at most `seconds`."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, TOUCH_SECONDS)):
+            self.touch()
+
+    def set_facts(self, **state: Any) -> None:
+        """Set facts for people; None removes one. A change is sent at once."""
+        facts = {
+            name: value for name, value in (dict(self._state) | state).items() if value is not None
+        }
+        self.touch()
+        if facts != self._state:
+            self._state = facts
+            self._wake.set()
+
+    def pause(self, error: SensorflowError) -> None:
+        """Report that the loop waits because of an error. The start of the pause is kept while the cause
+        stays the same."""
+        before = self._state.get("paused") or {}
+        same, self._paused_at = before.get("code") == error.code, now()
+        since = before["since"] if same else datetime.now(UTC).isoformat(timespec="seconds")
+        facts = {"code": str(error.code), "reason": error.message, "since": since}
+        self.set_facts(paused={**facts, "do": REMEDY.get(error.code, "")})
+
+    def resume(self, is_confirmed: bool = True) -> None:
+        """Report that the loop works again. is_confirmed: the cause is known to be gone; False if it is
+        only no longer needed."""
+        if is_confirmed or now() - self._paused_at > PAUSE_EXPIRES_SECONDS:
+            self.set_facts(paused=None)
+
+    def report(self) -> LoopReport | None:
+        """Returns the heartbeat to record now, or None if the loop makes no progress."""
+        if not self._in_long_call and now() - self._touched > MAX_SILENCE_SECONDS:
+            return None
+        p = self._report
+        return LoopReport(p.role, p.host, p.pid, p.process, p.settings, dict(self._state))
+
+
+class HeartbeatSender:
+    """Sends the heartbeats of this process. process, settings: see `LoopReport`. Tolerates outages of the
+    database."""
+
+    def __init__(
+        self,
+        store: Heartbeats,
+        host: str,
+        pid: int,
+        process: str,
+        settings: str,
+        every: float = INTERVAL_SECONDS,
+    ) -> None:
+        self._store, self._every = store, every
+        self._facts = (host, pid, process, settings)
+        self._process = process
+        self._loops: list[LoopStatus] = []
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def add_loop(self, role: Role, **state: Any) -> LoopStatus:
+        """Add a loop of this process. Call before `start`."""
+        made = LoopStatus(LoopReport(role, *self._facts, state), self._wake)
+        self._loops.append(made)
+        return made
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop for a regular end of the process: its heartbeats are removed, so that it is not reported as
+        missing."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with suppress(Transient):
+            self._store.remove_reports(self._process)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                for report in filter(None, [loop.report() for loop in self._loops]):
+                    self._store.record_report(report)
+            except Transient:
+                pass  # the loops that use the database report this
+            except Exception:  # noqa: BLE001 - this thread must outlive any defect
+                emit(Event.DEFECT, exc_info=True)
+            self._wake.wait(self._every)
+            if self._stop.wait(0.1):  # combine changes in quick succession
+                return
+            self._wake.clear()

@@ -1,0 +1,67 @@
+"""Prefetch: produce the next items while one is in use."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from typing import Any, TypeVar
+
+from sensorflow import threads
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def available_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def prefetch(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
+    """Iterate over `source` in a separate thread that prefetches at most `count` items.
+
+    Exceptions from the source are raised here, at the same position. If the iteration is abandoned, the
+    source is closed. Raises Transient HOST if no thread can be started.
+    """
+    ready: queue.Queue[Any] = queue.Queue(count)
+    abandoned = threading.Event()
+
+    def offer(item: object) -> bool:
+        while not abandoned.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def produce() -> None:
+        items = iter(source)
+        try:
+            for item in items:
+                if not offer((item, None)):
+                    return
+            offer((_END, None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are used
+            offer((_END, error))
+        finally:
+            if close := getattr(items, "close", None):
+                close()
+
+    thread = threads.start(produce)
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        abandoned.set()
+        thread.join()

@@ -1,0 +1,49 @@
+"""Retention: remove data that a source keeps for a limited time.
+
+The ledger marks a layer as expired before it is removed, so an expired layer is never reported as lost.
+Landed bytes of a file that is not loaded are its last copy and are never removed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sensorflow.flow.garbage import collect_garbage
+from sensorflow.flow.landing import Landing
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.maintenance import Expirable, Maintenance
+from sensorflow.settings import Settings
+
+
+def apply_retention(
+    ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
+) -> dict[str, int]:
+    """Expire and remove what is due in all sources. Returns the number of files per layer (for history, of
+    events).
+
+    Also removes what expired while a worker was killed. Raises Transient STORAGE.
+    """
+    done: dict[str, int] = {}
+    for name, source in settings.sources.items():
+        for layer in Expirable:
+            if (age := getattr(source.retention, layer)) is not None:
+                done[layer] = done.get(layer, 0) + _expire(ledger, name, layer, age)
+        if (age := source.retention.history) is not None:
+            done["history"] = done.get("history", 0) + _delete_history(ledger, name, age)
+    while collect_garbage(ledger, lake, landing):
+        pass
+    return done
+
+
+def _expire(ledger: Maintenance, source: str, layer: Expirable, age: timedelta) -> int:
+    total = 0
+    while files := ledger.expire(source, layer, age.total_seconds()).files:
+        total += files
+    return total
+
+
+def _delete_history(ledger: Maintenance, source: str, age: timedelta) -> int:
+    total = 0
+    while events := ledger.delete_history(source, age.total_seconds()):
+        total += events
+    return total

@@ -1,0 +1,119 @@
+"""Heartbeats of a worker's parent and of beat, sent while their loops make progress."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import worker_shutdown
+from celery.worker import state
+
+from sensorflow import bootstrap
+from sensorflow.adapters.host import process, status
+from sensorflow.core.heartbeat import Role
+from sensorflow.errors import Code, Transient, UsageError
+from sensorflow.flow.heartbeats import HeartbeatSender, LoopStatus
+from workers import schedule
+from workers.configured import settings
+
+EVERY = 2.0
+"""Seconds between signs of life of a worker's loop."""
+
+
+def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
+    """Returns the heartbeat sender of this process; None if the settings lead to no database. Sends nothing
+    before it is started."""
+    try:
+        ledger = bootstrap.ledger(settings(), role)
+    except UsageError:
+        return None
+    digest = bootstrap.shared_digest(settings())
+    made = HeartbeatSender(ledger, socket.gethostname(), os.getpid(), process(), digest)
+    return made, made.add_loop(role)
+
+
+class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Runs in the consumer's loop, which exists while the broker is connected. Otherwise reports a
+    pause."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, c: Any, **options: Any) -> None:
+        """Runs after the pool was forked, so no child inherits a lock that the thread holds."""
+        super().__init__(c, **options)
+        self._loop: LoopStatus | None = None
+        if (found := heartbeat_sender(Role.WORKER)) is not None:
+            made, self._loop = found
+            self._note(c)
+            self._loop.pause(AWAY)
+            self._loop.begin_long_call()
+            made.start()
+            worker_shutdown.connect(lambda **_: made.stop(), weak=False)
+
+    def start(self, c: Any) -> None:
+        """Called for each connection."""
+        if self._loop is not None:
+            self._loop.resume()
+            self._note(c)
+            c.timer.call_repeatedly(EVERY, self._note, (c,))
+
+    def stop(self, c: Any) -> None:
+        """Called at the end of each connection. A worker that was asked to end finishes its files without
+        one."""
+        if self._loop is None:
+            return
+        if state.should_stop in (None, False) and state.should_terminate in (None, False):
+            self._loop.pause(AWAY)
+        else:
+            self._loop.set_facts(paused=None, ending=True)
+        self._loop.begin_long_call()
+
+    def _note(self, c: Any) -> None:
+        if self._loop is not None:
+            scaler = getattr(c.controller, "autoscaler", None)
+            limit = scaler.max_concurrency if scaler else c.controller.concurrency
+            children = int(getattr(c.pool, "num_processes", 0) or 0)
+            from workers.process import board  # not in beat, which imports no Arrow
+
+            pids = _pids(c.pool)
+            stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
+            self._loop.set_facts(
+                children=children,
+                most=int(limit),
+                stopped=stopped or None,
+                busy=int(board.busy(pids) // 60) or None,
+            )
+
+
+def _pids(pool: Any) -> list[int]:
+    children = getattr(getattr(pool, "_pool", None), "_pool", ())
+    return [child.pid for child in list(children) if child.pid]
+
+
+AWAY = Transient(Code.BROKER, "connecting to the broker")
+
+
+class Scheduler(schedule.Scheduler):
+    """Reports beat's progress on each tick."""
+
+    _heartbeats: HeartbeatSender | None = None
+    _loop: LoopStatus | None = None
+    _begun = False
+
+    def tick(self, *given: Any, **options: Any) -> Any:
+        if not self._begun:
+            self._begun = True
+            if (found := heartbeat_sender(Role.BEAT)) is not None:
+                self._heartbeats, self._loop = found
+                self._heartbeats.start()
+        if self._loop is not None:
+            self._loop.touch()
+        return super().tick(*given, **options)
+
+    def close(self) -> None:
+        super().close()
+        if self._heartbeats is not None:
+            self._heartbeats.stop()
+            self._heartbeats = None
