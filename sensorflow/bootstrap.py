@@ -229,11 +229,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
     steps = (
         tasks.reconcile_step(ledger, publisher, settings),
         tasks.garbage_step(ledger, *stores, settings),
-        tasks.Step(
-            tasks.RETAIN,
-            tasks.RETENTION_SECONDS,
-            partial(tasks.run_all, (seal, expire, collect, drop)),
-        ),
+        tasks.Step(tasks.RETAIN, tasks.RETENTION_SECONDS, hourly),
     )
     return tasks.Housekeeping(ledger, steps)
 
