@@ -100,7 +100,7 @@ def undo(
         typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
     ],
     source: Source = None,
-    reason: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
     json: Json = False,
 ) -> None:
     """Remove the rows of these files from the database and silver. `replay` restores them."""
@@ -116,7 +116,7 @@ def undo(
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
-        rows = undo_flow(ledger, lake, landing, view.file_id, reason, along)
+        rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
         told.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
         if json:
             continue
