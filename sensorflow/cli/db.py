@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line
+from sensorflow.cli.show import line, readings
 from sensorflow.errors import Code, UsageError
 from sensorflow.escaping import escape
 
@@ -99,7 +99,8 @@ def _show(done: SealResult) -> None:
 
     name = done.month.name
     if done.outcome is SealOutcome.DUPLICATES:
-        line(f"{name}: not sealed, {done.total:,} readings are stored more than once:")
+        be = "is" if done.total == 1 else "are"
+        line(f"{name}: not sealed, {readings(done.total)} {be} stored more than once:")
         for row in done.rows:
             line(f"  {escape(str(row))}")
         if done.total > len(done.rows):

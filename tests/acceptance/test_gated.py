@@ -134,7 +134,7 @@ def test_files_are_loaded_when_their_senders_say_so(
         ended = [[State.LOADED], [State.QUARANTINED], [State.LOADED]]
         f.wait(lambda: sent.states("a.csv", "b.csv", "c.csv") == ended)
         [view] = f.ledger.named("b.csv")
-        assert "5 rows, day.manifest.json says 6" in view.error_detail
+        assert "has 5 rows, but day.manifest.json announces 6" in view.error_detail
         f.wait(lambda: not any((f.project / "sets").iterdir()))
         assert status(f)[1]["gates"] == []
 

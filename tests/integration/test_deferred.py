@@ -296,7 +296,7 @@ def test_back_to_unique_is_refused_while_rows_are_doubled(
 ) -> None:
     load(ledger, claim(ledger, add(ledger)), batch(3))
     sql(deferred, DOUBLE)
-    with pytest.raises(UsageError, match="there twice"):
+    with pytest.raises(UsageError, match="duplicate readings exist"):
         index_mode.set_index_mode(deferred, False)
     assert index_mode.set_index_mode(deferred, True) is None
 
@@ -341,7 +341,7 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
     driver.sql("INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 5")
     code, told = database_command(driver, "close", "--month", "2026-02")
     assert code == 1
-    assert "2026-02: not closed, 1 readings are there more than once" in told
+    assert "2026-02: not sealed, 1 reading is stored more than once" in told
     assert told.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
     assert '"event": "month.doubled", "level": "error"' in told
     assert told_by_doctor(driver)["verdict"] == "fail"
