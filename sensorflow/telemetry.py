@@ -6,12 +6,15 @@ import logging
 import os
 import sys
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import structlog
 
 from sensorflow.escaping import escape_all
 from sensorflow.lossy_stream import LossyStream
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -103,6 +106,8 @@ class Event(StrEnum):
     # the connection was lost before the acknowledgement; the ledger has the outcome
     ACK_DROPPED = "acknowledgement.dropped", "warning"
     BEAT_UNKEPT = "beat.unkept", "error"  # beat cannot save its schedule; it continues
+    # a key of the settings has another name now; the next version will refuse the former one
+    SETTING_RENAMED = "setting.renamed", "warning"
     DEFECT = "defect", "error"  # a defect in sensorflow; retried
 
 
@@ -148,6 +153,13 @@ def configure(level: str = "INFO") -> None:
         logger_factory=_LINES,
         cache_logger_on_first_use=False,
     )
+
+
+def configure_for(settings: Settings) -> None:
+    """Configure the log of a process, and log the keys that its settings give by former names."""
+    configure(settings.log_level)
+    for found in settings.former_keys:
+        emit(Event.SETTING_RENAMED, where=found.where, former=found.former, key=found.key)
 
 
 def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ def schedule(settings: Settings) -> dict[str, Any]:
     return {
         "sweep": {
             "task": task_name(SWEEP),
-            "schedule": settings.sweep,
-            "options": {"expires": settings.sweep},
+            "schedule": settings.reconcile,
+            "options": {"expires": settings.reconcile},
         },
         "retain": {
             "task": task_name(RETAIN),

@@ -355,7 +355,7 @@ def _steps() -> Iterator[Step]:
     yield RunCommand(("files", "show", "kept-260.csv"))
     # beat's own messages; its sweeps then remove what is left in the lake
     yield Stop("worker")
-    yield Start("beat", {"SENSORFLOW_SWEEP": "5"})
+    yield Start("beat", {"SENSORFLOW_RECONCILE": "5"})
     yield Messages("beat", 1)
     yield Start("worker")
     yield WaitForGarbageCollection()

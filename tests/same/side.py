@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from former_keys import variables_for
 from same import state
 from same.steps import (
     Age,
@@ -185,7 +186,7 @@ class Driver:
         with (self._side.project / f"{start.process}.log").open("ab") as log:
             self._running[start.process] = subprocess.Popen(
                 [sys.executable, "-m", *COMMANDS[start.process]],
-                env={**self._env, **start.env},
+                env={**self._env, **variables_for(self._side.tree, start.env)},
                 cwd=self._side.project,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -87,10 +87,10 @@ class FolderFeed(Feed):
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
-        self.delay = rules.settle
+        self.delay = rules.stability_window
         self._rescan, self._watch = rescan, watch
         self._gating = Gating(folder, registrations)
-        self._settling = StabilityWindow(rules.settle)
+        self._settling = StabilityWindow(rules.stability_window)
         self._more = False
         self._told: deque[bytes] = deque()
         """Keys that inotify has reported."""

@@ -1,0 +1,26 @@
+"""Commands under their former names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import typer
+
+from sensorflow.errors import FormerName
+
+
+def former_command(
+    app: typer.Typer, group: str, former: str, name: str, command: Callable[..., None]
+) -> None:
+    """Accept a command of a group by its former name too: hidden, and with a `FormerName` warning."""
+
+    @app.command(former, hidden=True)
+    @wraps(command)
+    def run(*given: Any, **options: Any) -> None:
+        before, now = (f"`sensorflow {group} {word}`" for word in (former, name))
+        text = f"{before} is now called {now}; change it before the next upgrade"
+        warnings.warn(FormerName(text), stacklevel=2)
+        command(*given, **options)
