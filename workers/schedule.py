@@ -38,7 +38,7 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
         try:
             super().sync()
         except (OSError, *dbm.error) as error:
-            emit(Event.BEAT_UNKEPT, reason=str(error))
+            emit(Event.SCHEDULE_NOT_SAVED, reason=str(error))
 
 
 @beat_init.connect

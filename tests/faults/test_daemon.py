@@ -134,7 +134,7 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
         drops.put("a.csv")
         f.start("daemon")
         f.wait(lambda: f.counts()["files"] == 1)
-        assert {e["source"] for e in events(f, "daemon", "source.away")} == {"late"}
+        assert {e["source"] for e in events(f, "daemon", "source.unavailable")} == {"late"}
         held = project / "mounted" / ".sensorflow"
         held.mkdir(parents=True)
         (held / "left.csv").write_bytes(b"1")

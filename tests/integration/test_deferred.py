@@ -343,7 +343,7 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
     assert code == 1
     assert "2026-02: not closed, 1 readings are there more than once" in told
     assert told.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
-    assert '"event": "month.doubled", "level": "error"' in told
+    assert '"event": "partition.duplicates_found", "level": "error"' in told
     assert told_by_doctor(driver)["verdict"] == "fail"
     assert driver.audit().faults == ["A201", "A202"]
     driver.ledger.replay(file_id)
