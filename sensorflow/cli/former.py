@@ -1,4 +1,4 @@
-"""Commands under their former names."""
+"""Commands and options under their former names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ def former_command(
     @app.command(former, hidden=True)
     @wraps(command)
     def run(*given: Any, **options: Any) -> None:
-        before, now = (f"`sensorflow {group} {word}`" for word in (former, name))
-        text = f"{before} is now called {now}; change it before the next upgrade"
-        warnings.warn(FormerName(text), stacklevel=2)
+        warn_former(f"{group} {former}", f"{group} {name}")
         command(*given, **options)
+
+
+def warn_former(former: str, now: str) -> None:
+    """Issue a `FormerName` warning for the words of a command."""
+    text = (
+        f"`sensorflow {former}` is now called `sensorflow {now}`; change it before the next upgrade"
+    )
+    warnings.warn(FormerName(text), stacklevel=2)

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from former_keys import settings_for
+from former_names import settings_for
 from same.contents import (
     plain,
     rejected,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import warm
-from former_keys import FORMER
+from former_names import FORMER
 
 from sensorflow.errors import FormerName, UsageError
 from sensorflow.settings import FolderSource, Settings, Source, load
@@ -166,6 +166,19 @@ def test_a_former_command_is_hidden_works_and_is_reported(tmp_path: Path) -> Non
     assert "  seal  " in listed
     assert "close" not in listed
     assert b"--month" in run(tmp_path, "sensorflow", "db", "close", "--help").stdout
+
+
+def test_a_former_option_is_hidden_and_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text("")
+    told = run(tmp_path, "sensorflow", "undo", "a.csv", "--why", "broken").stderr.decode()
+    assert told.startswith(
+        "sensorflow: warning: `sensorflow undo --why` is now called `sensorflow undo --reason`; "
+    )
+    assert (
+        "warning"
+        not in run(tmp_path, "sensorflow", "undo", "a.csv", "--reason", "broken").stderr.decode()
+    )
+    assert b"--why" not in run(tmp_path, "sensorflow", "undo", "--help").stdout
 
 
 def run(folder: Path, *words: str) -> warm.subprocess.CompletedProcess[bytes]:

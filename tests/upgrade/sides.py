@@ -17,7 +17,7 @@ from pathlib import Path
 from chaos.run import stopped
 from chaos.scene import Observer
 from fleet import Fleet
-from former_keys import settings_for
+from former_names import settings_for
 from patience import PATIENCE
 
 from sensorflow.testing.project import settings_text

@@ -1,9 +1,9 @@
-"""Settings for the code of another commit, which may know some keys by their former names only."""
+"""Settings and commands for the code of another commit, which may know some former names only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FORMER = {"reconcile": "sweep", "stability_window": "settle", "seal_after": "deferred_close"}
@@ -22,6 +22,11 @@ def variables_for(tree: Path, env: Mapping[str, str]) -> dict[str, str]:
         f"SENSORFLOW_{k}".upper(): f"SENSORFLOW_{v}".upper() for k, v in _renamed(tree).items()
     }
     return {names.get(name, name): value for name, value in env.items()}
+
+
+def words_for(tree: Path, words: Sequence[str]) -> list[str]:
+    """The same for the words of a command."""
+    return ["--why" if _renamed(tree) and word == "--reason" else word for word in words]
 
 
 def _renamed(tree: Path) -> Mapping[str, str]:
