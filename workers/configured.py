@@ -12,4 +12,4 @@ from sensorflow.settings import Settings
 def settings() -> Settings:
     """Returns the settings as of the start of the process; children of a pool use their parent's. Later
     changes of the file apply to the next process. Raises UsageError."""
-    return bootstrap.settings()
+    return bootstrap.settings(warn=False)

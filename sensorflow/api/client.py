@@ -171,11 +171,11 @@ class Client:
         found = replay.to_replay(self._ledger, replay.Wanted(names, source, after, state, rejected))
         return [self._replayed(view, profile) for view in found]
 
-    def undo(self, *files: AnyFile, source: str | None = None, why: str = "") -> list[Change]:
+    def undo(self, *files: AnyFile, source: str | None = None, reason: str = "") -> list[Change]:
         """Remove the readings of exactly these files from the database and from silver. `replay` reverses
         it.
 
-        why: the reason, for the files' history.
+        reason: the reason, for the files' history.
         """
         if not files:
             raise UsageError("name the files to undo")
@@ -183,7 +183,7 @@ class Client:
         names = [str(file) for file in files]
         found, _ = replay.to_undo(self._ledger, names, source)
         along = [view.file_id for view in found]
-        return [self._undone(view, why, along) for view in found]
+        return [self._undone(view, reason, along) for view in found]
 
     def status(self, source: str | None = None) -> Status:
         """Returns the number of files in each state, the lag of each source, and the overall health, as
@@ -261,13 +261,13 @@ class Client:
 
     def _replayed(self, view: FileView, profile: str | None) -> Change:
         done = self._ledger.replay(view.file_id, profile)
-        return Change(file_of(view), done, why="" if done else replay.not_replayed(view))
+        return Change(file_of(view), done, reason="" if done else replay.not_replayed(view))
 
-    def _undone(self, view: FileView, why: str, along: Sequence[int]) -> Change:
+    def _undone(self, view: FileView, reason: str, along: Sequence[int]) -> Change:
         lake, landing = bootstrap.lake(self.settings), bootstrap.landing(self.settings)
-        rows = undo.undo(self._ledger, lake, landing, view.file_id, why, along)
+        rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, along)
         if rows is None:
-            return Change(file_of(view), False, why=replay.not_undone(self._ledger, view))
+            return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))
         return Change(file_of(view), True, rows)
 
 

@@ -49,12 +49,12 @@ class File:
 @dataclass(frozen=True)
 class Change:
     """The result of a replay or an undo of one file. file: its state before. done: whether the request was
-    accepted. rows: number of readings removed by an undo. why: the reason if it was not done."""
+    accepted. rows: number of readings removed by an undo. reason: the reason if it was not done."""
 
     file: File
     done: bool
     rows: int = 0
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli.former import former_command
 from sensorflow.cli.show import line, readings
 from sensorflow.errors import Code, UsageError
 from sensorflow.escaping import escape
@@ -59,8 +60,8 @@ def upgrade(
             line(told)
 
 
-@app.command("close")
-def close(
+@app.command("seal")
+def seal(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Only this month.")] = None,
 ) -> None:
     """Seal past months: build their unique index (dedupe_index = "deferred").
@@ -79,7 +80,7 @@ def close(
         )
     telemetry.configure(settings.log_level)
     with database(settings) as url:
-        found = sealing.months(url, settings.deferred_close)
+        found = sealing.months(url, settings.seal_after)
         wanted = [m for m in found if m.due and not m.closed]
         if month is not None:
             wanted = [m for m in found if m.name == month]
@@ -92,6 +93,9 @@ def close(
     if not wanted:
         line("no month to seal")
     raise typer.Exit(int(any(one.outcome is not sealing.SealOutcome.SEALED for one in done)))
+
+
+former_command(app, "db", "close", "seal", seal)
 
 
 def _show(done: SealResult) -> None:

@@ -73,8 +73,8 @@ TODO: dict[Fault, str] = {
     Fault.REJECTS_MISSING: _REPLAY,
     Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
-    Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; replay their files with "
-    "`sensorflow replay`, then close the month again",
+    Fault.MONTH_DOUBLED: "`sensorflow db seal --month` names the rows; replay their files with "
+    "`sensorflow replay`, then seal the month again",
     Fault.ROWS_UNKNOWN: "find out who wrote them; sensorflow never removes rows without a ledger row",
     Fault.ROWS_UNWANTED: "remove them, if the landed bytes exist: `sensorflow audit --repair`",
     Fault.LAYER_UNKNOWN: "it may belong to another database; sensorflow never removes files without a "
@@ -99,7 +99,7 @@ TODO: dict[Fault, str] = {
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
-    Fault.CLOSE_OVERDUE: "`sensorflow db close` closes it now; beat waits for an hour without loads",
+    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals it now; beat waits for an hour without loads",
 }
 
 

@@ -25,8 +25,8 @@ def settings(**flags: str) -> str:
         "sets": {"polling": True, "gate": {"manifest": "*.manifest.json"}},
         "flags": {"overdue_after": "1s", "gate": "ready/{stem}.done", **flags},
     }
-    quick = {name: {"settle": 0.2, **table} for name, table in sources.items()}
-    return settings_text(quick, rescan=2, sweep=2, lease=3)
+    quick = {name: {"stability_window": 0.2, **table} for name, table in sources.items()}
+    return settings_text(quick, rescan=2, reconcile=2, lease=3)
 
 
 class Senders:

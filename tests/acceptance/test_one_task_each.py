@@ -76,7 +76,7 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
     project: Path, database: str, broker: str
 ) -> None:
     # a sweep sends those once more that a worker has, and has not begun
-    unhurried = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_SWEEP": "300"}
+    unhurried = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_RECONCILE": "300"}
     with fleet(project, database, broker, environment=unhurried) as f:
         f.env["SENSORFLOW_FLOWER_PASSWORD"] = PASSWORD
         f.start("flower")

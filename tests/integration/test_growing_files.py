@@ -37,7 +37,7 @@ def line(second: int, value: float) -> str:
 
 class Growth(ProjectDriver):
     def __init__(self, project: Path, database: str, index: str) -> None:
-        super().__init__(project, database, RULES, dedupe_index=index, deferred_close="5200w")
+        super().__init__(project, database, RULES, dedupe_index=index, seal_after="5200w")
         self.drop = project / "drop"
         self.restart()
 

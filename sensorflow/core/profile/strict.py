@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -10,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys. A `later_default` key at its default is not serialized.
 
-    leading: the keys that come first in lists of keys."""
+    leading: the keys that come first in lists of keys. former: key to its name in the previous version,
+    which settings still accept."""
 
     leading: ClassVar[tuple[str, ...]] = ()
+    former: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod

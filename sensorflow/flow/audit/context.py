@@ -46,7 +46,7 @@ class AuditContext:
     @property
     def grace_period(self) -> timedelta:
         """Two reconciliation intervals. After this time, everything that can make progress has done so."""
-        return timedelta(seconds=2 * self.services.settings.sweep)
+        return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
         """Returns where a file's rows of a layer belong."""

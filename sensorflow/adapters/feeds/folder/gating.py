@@ -27,7 +27,9 @@ class Gating:
 
     def forget(self) -> None:
         """Drop the cache, because another process may have taken files in."""
-        self._gates = make_gates(self._folder, self._registrations, self._folder.source.settle)
+        self._gates = make_gates(
+            self._folder, self._registrations, self._folder.source.stability_window
+        )
 
     def admit(self, key: bytes, stat: Stat) -> None:
         """Admit a complete file. Raises Withheld if it waits for a gate; Transient."""
