@@ -51,7 +51,7 @@ def test_a_name_that_does_not_exist_is_noticed(name: str) -> None:
     assert not exists(name)
 
 
-def test_every_package_and_every_verb_of_the_flow_is_on_the_page() -> None:
+def test_every_package_and_every_port_is_on_the_page() -> None:
     text = PAGES[0].read_text("utf-8")
     product = ROOT / "sensorflow"
     packages = {f.parent.name for f in product.glob("*/__init__.py")}
