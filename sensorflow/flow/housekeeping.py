@@ -93,7 +93,7 @@ def run_all(works: Iterable[Work]) -> StepResult:
     return done
 
 
-def sweeping(
+def reconcile_step(
     outbox: Outbox,
     publisher: Publisher,
     settings: Settings,
@@ -113,6 +113,6 @@ def sweeping(
     return Step(RECONCILE, settings.sweep, run)
 
 
-def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
+def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects garbage of finished files."""
     return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})

@@ -18,8 +18,9 @@ class TimeLimitExceeded(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises Late in the body once the process has used this many more seconds of processor time. Applies
-    only in the main thread; other threads receive no signals and have no limit."""
+    """Raise TimeLimitExceeded in the body once the process has used this many more seconds of CPU time.
+
+    Applies only in the main thread; other threads receive no signals and have no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
