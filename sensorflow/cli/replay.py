@@ -121,7 +121,7 @@ def undo(
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
-        rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
+        rows = undo_flow(ledger, lake, landing, view.file_id, reason, along)
         told.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
         if json:
             continue
