@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
 
 class Fault(StrEnum):
-    """Stable codes. The first digit is the kind."""
+    """The stable code of each fault. The first digit is the kind of fault."""
 
     LANDING_MISSING = "A101 landing-missing"
     MANIFEST_MISSING = "A102 manifest-missing"
@@ -105,9 +105,10 @@ TODO: dict[Fault, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One deviation from the ledger.
+    """One deviation of the stored data from the ledger.
 
-    file_id: None if no ledger row exists. name: the file's name, or a path in the lake.
+    file_id: the file's id in the ledger; None if the file has no ledger row. name: the file's name, or a
+    path in the lake.
     """
 
     fault: Fault
