@@ -196,32 +196,19 @@ def collect_garbage_daily(settings: Settings) -> int:
     return collect_garbage(settings)
 
 
-def drop_empty_months(settings: Settings) -> int:
-    from sensorflow.adapters.postgres import months
-
-    return months.drop_empty(database_url(settings))
-
-
-def sweeper(
+def reconciler(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
     """Return the daemon's part of housekeeping, the reconciler. The rest needs Arrow, or takes hours."""
-    from sensorflow.flow.housekeeping import Housekeeping, sweeping
+    from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
 
-    return Housekeeping(ledger, (sweeping(ledger, publisher, settings, touch),))
+    return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
     """Return all periodic tasks, for the engine that runs them."""
-    from sensorflow.flow.housekeeping import (
-        RETAIN,
-        RETENTION_SECONDS,
-        Housekeeping,
-        Step,
-        run_all,
-        sweeping,
-        tidying,
-    )
+    from sensorflow.adapters.postgres import months
+    from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention
 
     stores = lake(settings), landing(settings)
@@ -234,16 +221,17 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
         return {"half written": garbage} if garbage else {}
 
     def drop() -> StepResult:
-        dropped = drop_empty_months(settings)
+        dropped = months.drop_empty(database_url(settings))
         return {"empty months": dropped} if dropped else {}
 
     expire = partial(apply_retention, ledger, *stores, settings)
+    hourly = partial(tasks.run_all, (seal, expire, collect, drop))
     steps = (
-        sweeping(ledger, publisher, settings),
-        tidying(ledger, *stores, settings),
-        Step(RETAIN, RETENTION_SECONDS, partial(run_all, (seal, expire, collect, drop))),
+        tasks.reconcile_step(ledger, publisher, settings),
+        tasks.garbage_step(ledger, *stores, settings),
+        tasks.Step(tasks.RETAIN, tasks.RETENTION_SECONDS, hourly),
     )
-    return Housekeeping(ledger, steps)
+    return tasks.Housekeeping(ledger, steps)
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:

@@ -100,7 +100,9 @@ def undo(
         typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
     ],
     source: Source = None,
-    reason: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", "--why", help="The reason to record in the history.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Remove the rows of these files from the database and silver. `replay` restores them."""

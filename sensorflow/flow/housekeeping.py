@@ -50,8 +50,8 @@ class Housekeeping:
     steps: tuple[Step, ...]
 
     def run_due_steps(self) -> Mapping[str, StepResult]:
-        """Run each step that no process has started within its interval. Returns the results by
-        description.
+        """Run each step that no process has started within its interval. Returns the result of each step by
+        the step's name.
 
         Call this often: a step that is not due costs one statement. A failed step is retried at its next
         interval. Raises errors as `run_all` does.
@@ -81,8 +81,8 @@ class Housekeeping:
 
 
 def run_all(works: Iterable[Work]) -> StepResult:
-    """Call all functions, even if one fails. Returns all results. If any failed, raises the first error
-    after the last call."""
+    """Call all functions, even if one fails, and combine their results. If any failed, raises the first
+    error after the last call."""
     done: dict[str, Any] = {}
     errors: list[Exception] = []
     for work in works:
@@ -97,7 +97,7 @@ def run_all(works: Iterable[Work]) -> StepResult:
     return done
 
 
-def sweeping(
+def reconcile_step(
     outbox: Outbox,
     publisher: Publisher,
     settings: Settings,
@@ -117,6 +117,6 @@ def sweeping(
     return Step(RECONCILE, settings.sweep, run)
 
 
-def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
+def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects the garbage of finished files."""
     return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})

@@ -72,9 +72,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "state raises": {"open": lambda *a: opens(*a, state=raises)},
     "ack raises": {"ack": raises},
     "ack returns None": {"ack": lambda *_: None},
-    "begin raises": {"begin": raises},
+    "begin raises": {"activate": raises},
     "rewind raises": {"rewind": raises},
-    "reachable raises": {"poll": AwayFeed.poll, "reachable": raises},
+    "reachable raises": {"poll": AwayFeed.poll, "is_reachable": raises},
 }
 """What a feed of another package may do, by its methods."""
 

@@ -41,7 +41,7 @@ class NotBatchable(Exception):
 def load_batch(
     c: sa.Connection, actor: str, files: Files, months: Months, wanted: ExpectedIndexMode
 ) -> list[Touched]:
-    """See `ports.loading.Loader.load_batch`. Runs in the transaction of `c`. Raises Apart."""
+    """See `ports.loading.Loader.load_batch`. Runs in the transaction of `c`. Raises NotBatchable."""
     began = time.perf_counter()
     wanted.check(c)
     _require_no_rivals(c, files)
@@ -68,7 +68,7 @@ def load_batch(
 
 
 def _require_no_rivals(c: sa.Connection, files: Files) -> None:
-    """Block loads of rivals of these files. Raises Apart if a rival already holds rows."""
+    """Block loads of rivals of these files. Raises NotBatchable if a rival already holds rows."""
     ids = [claim.file_id for claim, _, _ in files]
     run(c, "hold_together", ids=ids)
     by_content = [claim.file_id for claim, _, load in files if not load.name_matters]

@@ -86,8 +86,8 @@ class Scan:
 
 
 def scan(data: bytes, starts: Ints) -> Scan:
-    """Scan complete lines. starts: the offset of each line in `data`. Raises Odd with irregular lines,
-    which may not be all of them, because one may conceal others."""
+    """Scan complete lines. starts: the offset of each line in `data`. Raises NotUniform with some irregular
+    lines; there may be more, because one may conceal others."""
     return _Scanning(data, starts).scan()
 
 
@@ -98,7 +98,7 @@ class _Scanning:
         self.padded = np.append(self.bytes, np.uint8(10))
 
     def odd(self, places: Ints) -> None:
-        """Raise Odd for the lines at these places, if any."""
+        """Raise NotUniform for the lines at these places, if any."""
         if len(places):
             lines = np.zeros(len(self.starts), np.bool_)
             lines[np.searchsorted(self.starts, places, "right") - 1] = True
@@ -129,8 +129,8 @@ class _Scanning:
         return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
 
     def characters(self) -> tuple[Bools, Ints]:
-        """Return (quotes that begin or end a string, backslashes). Raises Odd for invalid UTF-8 and control
-        characters."""
+        """Return (quotes that begin or end a string, backslashes). Raises NotUniform for invalid UTF-8 or
+        control characters."""
         if not self.data.isascii():
             try:
                 self.data.decode()
@@ -172,7 +172,7 @@ class _Scanning:
         return np.asarray(found == ord(":"))
 
     def check_scalars(self, starts: Ints, ends: Ints, signs: Ints) -> None:
-        """Raise Odd unless each scalar is a number, true, false or null. signs: the positions of all
+        """Raise NotUniform unless each scalar is a number, true, false or null. signs: the positions of all
         structural characters."""
         if not len(starts):
             return

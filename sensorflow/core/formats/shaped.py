@@ -94,7 +94,7 @@ class Shaped:
             yield chunk
 
     def chunk(self, block: Block) -> Chunk:
-        """Read a block. Raises Odd if some lines must be read one by one; nothing has been counted then."""
+        """Read a block. Raises NotUniform, before anything is counted, if lines must be read singly."""
         found = scanning.scan(block.data, block.starts)
         names = found.shapes.dictionary.to_pylist()
         codes = found.shapes.indices.to_numpy(zero_copy_only=False)
@@ -288,7 +288,7 @@ class _Rows:
         return self.texts.take(pa.array(slots, mask=slots < 0))
 
     def check(self, named: dict[str, tuple[Ints, Bools]]) -> None:
-        """Raise Odd if a record has no value."""
+        """Raise NotUniform if a record has no value."""
         some = np.ones(self.count, np.bool_)
         bare = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):
