@@ -112,7 +112,7 @@ class LeaseKeeper:
                     return
                 for number, renew in found:
                     self._renew(number, renew)
-            except Exception:  # noqa: BLE001 - without it every file would be lost
+            except Exception:  # noqa: BLE001 - without this thread, every lease would be lost
                 emit(Event.DEFECT, exc_info=True)
                 time.sleep(1.0)
 

@@ -88,7 +88,7 @@ def run(
         is_committed = services.ledger.load_batch(whole) is not None
     except Fenced:  # one claim is lost: process each file alone
         is_committed, ready = False, {}
-    except Exception as error:  # noqa: BLE001 - each file is told of it
+    except Exception as error:  # noqa: BLE001 - each file gets this error
         is_committed, failed = False, {**dict.fromkeys(ready, error), **failed}
     if is_committed and ready:
         failpoints.hit(failpoints.Failpoint.COMMITTED)
@@ -120,7 +120,7 @@ def _prepare(
         number = file_task.claim.file_id
         try:
             file = _prepare_one(file_task, batch, room, read.get(number))
-        except Exception as error:  # noqa: BLE001 - of this file alone
+        except Exception as error:  # noqa: BLE001 - only this file fails
             failed[number] = error
             continue
         if file is not None:

@@ -53,10 +53,10 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
     with ExitStack() as kept:
         try:
             lost = kept.enter_context(keep_leases(claimed.claims))
-        except Exception as error:  # noqa: BLE001 - the claims are to be given back
+        except Exception as error:  # noqa: BLE001 - the claims must be nacked
             return [after_failure(file_task, error) for file_task in file_tasks]
         file_tasks = [replace(file_task, is_lost=lost) for file_task in file_tasks]
-        if len(file_tasks) > 1:  # all stages, then: a message of one stage is of one file
+        if len(file_tasks) > 1:  # runs all stages: a message for one stage has one file
             can_batch = [_can_batch(file_task) for file_task in file_tasks]
             batchable, file_tasks = (
                 [file_task for file_task, fits in zip(file_tasks, can_batch, strict=True) if fits],

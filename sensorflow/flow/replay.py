@@ -85,7 +85,7 @@ def to_undo(
     """Returns the files in the order in which to undo them. Also returns, for each archive, the members
     that stay because they also arrived in another way. Raises UsageError for a file that does not exist."""
     found = chosen(ledger, list(files), source, None, tuple(State))
-    found.reverse()  # of a file that grows, the last growth first
+    found.reverse()  # for a growing file, the last part first
     return before_archives(ledger, found)
 
 

@@ -32,7 +32,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        signal.setitimer(signal.ITIMER_PROF, *timer)  # a profiler's
+        signal.setitimer(signal.ITIMER_PROF, *timer)  # the timer of a profiler
 
 
 def _late(signum: int, frame: FrameType | None) -> None:

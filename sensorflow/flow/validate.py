@@ -99,9 +99,7 @@ class Validation:
             yield accepted.bronze
         self.file_task = self.file_task.with_counts(read=read, rejected=rejected, missing=missing)
         require_rows(self._announced, rows)
-        if (
-            self.file_task.claim.again
-        ):  # what a load left is not replaced by what will not be loaded
+        if self.file_task.claim.again:  # fail before the layers of the earlier load are replaced
             _require_tolerated(self.file_task, self._codes)
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
@@ -115,7 +113,7 @@ class Validation:
 
     def _close(self) -> None:
         if self._rejects is None and not self.file_task.claim.fresh:
-            # nor those of an earlier try, by another profile
+            # remove the rejects of an earlier attempt
             self.file_task.services.lake.delete(Layer.REJECTS, self.file_task.layer_file)
         _require_tolerated(self.file_task, self._codes)
 

@@ -12,7 +12,7 @@ from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.ports.files import Counts
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 

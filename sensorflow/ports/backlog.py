@@ -80,12 +80,12 @@ class Backlog(Protocol):
         unfinished: float,
         held: Set[bytes] = frozenset(),
     ) -> BacklogReport:
-        """Returns the files that are stuck.
+        """Returns the files that are stuck: files that are unreadable, whose names the source does not
+        include, that are overdue, or that are unfinished.
 
-        A file is stuck if it is unreadable, or if the source does not include its name. It is overdue if it
-        has existed for more than `late` seconds and four stability windows. It counts as unfinished if its
-        name shows that it is still being written after `unfinished` seconds. books: None if the ledger
-        cannot be queried. held: keys of the files that wait for their gates.
+        A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
+        it has the name of a temporary file and has not changed for `unfinished` seconds. books: None if the
+        ledger cannot be queried. held: keys of the files that wait for their gates.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sensorflow.core.partitions import Layer, LayerFile
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 

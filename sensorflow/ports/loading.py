@@ -16,7 +16,7 @@ from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange, Registration
 from sensorflow.ports.segments import Segments
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 

@@ -12,13 +12,13 @@ from sensorflow.core.states import State
 from sensorflow.core.touched import Touched
 from sensorflow.ports.files import Counts
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 
 RECOLLECT_AFTER_SECONDS = 120.0
-"""Seconds that a worker certainly needs at most, after its last check of a claim, to record the names of
-the files that it wrote."""
+"""Seconds. A worker needs less time between its last check of a claim and recording the names of the files
+that it wrote."""
 
 
 class Expirable(StrEnum):

@@ -39,7 +39,7 @@ class Away:
         """
         found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
         found.defect = defect
-        if now >= found.until:  # else it was asked for several things at once
+        if now >= found.until:  # otherwise several calls failed at the same time
             found.tries = 1 if now >= found.until + REPORTS else found.tries + 1
             found.until = now + backoff(found.tries, 0.5, cap=LONGEST)
         if now < found.reported + REPORTS:

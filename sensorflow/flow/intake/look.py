@@ -92,7 +92,7 @@ class Look:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
         verdict = verdicts[by_key.root]
-        # neither a backlog nor a rotation is a reason to wait: the old file may go for good
+        # do not wait if there is a backlog or after a rotation: the old file may be deleted soon
         if by_key.age < self._every and not self._is_rotated(by_key, verdict):
             return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdict)
@@ -169,7 +169,7 @@ class Look:
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = self._compare(taken)
-        if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
+        if verdict is Verdict.PERHAPS:  # an editor or rsync: same content, new inode
             whole = named and holds(
                 self._opened, segments(self._all.ledger, taken.root, taken.size)
             )
@@ -241,7 +241,7 @@ class Look:
             self._all.set_aside(self._file, Event.FILE_SKIPPED, reason)
             return []
         found = self._landed(None)
-        if not found:  # not one whole line so far
+        if not found:  # no complete line yet
             self._all.rests[self._key] = Rest(self._mark, math.inf)
         return found
 
@@ -262,7 +262,7 @@ class Look:
         head, tail = part.edges(self._opened, start, end)
         unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
         if landed.size != end - start or now.size < end or not unchanged:
-            return []  # it is looked at again
+            return []  # the file is inspected again
         new = Increment(taken, landed.size, part.count, self._inode, head, tail)
         times = self._seen_at, datetime.now(UTC)
         return [Found(self._file, landed, *times, increment=new)]

@@ -81,7 +81,7 @@ class Intake:
         given = self._settings, feed, self._landing, self._ledger
         return Parts(*given, self._known, self._spellings, self.touch)
 
-    # --- what feeds ask ---
+    # --- called by feeds ---
 
     def wake(self) -> None:
         self._wakeup.set()
@@ -106,7 +106,7 @@ class Intake:
     def long_call(self) -> AbstractContextManager[None]:
         return self._loop.long_call()
 
-    # --- what a group asks ---
+    # --- called by a group ---
 
     def touch(self) -> None:
         self._loop.touch()
@@ -148,7 +148,7 @@ class Intake:
                     raise
         except (Transient, TooLarge, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - of an adapter, which another package may bring
+        except Exception as error:  # noqa: BLE001 - an adapter may come from another package
             self._blame(source, error)
 
     @contextmanager
@@ -174,7 +174,7 @@ class Intake:
     def _rewind(self, source: str) -> None:
         try:
             self._strategies[source].rewind()
-        except Exception as error:  # noqa: BLE001 - as above; it is asked again
+        except Exception as error:  # noqa: BLE001 - as above; the source is polled again
             self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:

@@ -66,7 +66,7 @@ class Parts:
     def forget(self, key: bytes) -> None:
         self.rests.pop(key, None)
 
-    # --- which files ---
+    # --- candidates ---
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         """Start a scan if the last one has finished and the next is due."""
@@ -110,7 +110,7 @@ class Parts:
             return rest.state != file.revision
         return rest.place != self.feed.place(file)
 
-    # --- what is new in them ---
+    # --- new bytes ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
         """Query what was taken in of these files."""

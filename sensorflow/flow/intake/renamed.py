@@ -79,7 +79,7 @@ class Renamed:
     def _named(self, key: bytes) -> Candidate:
         return Candidate(self._feed.name, key, "", 0, 0, 0)
 
-    # --- what was not seen in time ---
+    # --- files that were renamed before they were inspected ---
 
     def replaced(self, file: Candidate, taken: Taken, siblings: Iterable[Candidate]) -> None:
         """Remember the files that were rotated since the last inspection, and of which nothing was taken
@@ -99,7 +99,7 @@ class Renamed:
 
     def _tell(self, there: Set[bytes]) -> None:
         for key, file in self._suspects.items():
-            if key not in there:  # else it is taken under that name
+            if key not in there:  # otherwise its lines are taken in under that name
                 facts = {"source": file.source, "file": printable(key), "size": file.size}
                 reason = "rotated before it was looked at, to a name that the source does not take"
                 emit(Event.FILE_MISSED, **facts, why=reason, do="rename it to one that it takes")

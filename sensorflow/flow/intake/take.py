@@ -112,7 +112,7 @@ class Group:
         Raises TooLarge if it has more than `room` bytes.
         """
         if self._round.lease(candidate.source) is None:
-            return []  # another daemon's; all files are offered when this one takes over
+            return []  # another daemon has the source; `activate` offers all files
         strategy = self._round.strategy(candidate.source)
         try:
             return strategy.land(batch, candidate, room)
@@ -154,7 +154,7 @@ class Group:
         for _ in files:
             failpoints.hit(failpoints.Failpoint.DISPOSED)
         for file, done in zip(files, entered, strict=True):
-            if done is not None:  # else it was taken by somebody else meanwhile
+            if done is not None:  # otherwise another process took it in
                 _log_gate_mismatch(file, done)
                 _log_registered(file, done)
 

@@ -59,7 +59,7 @@ class Turns(Generic[T]):
                     self._identity(f) for f in stream.files if f is not None
                 )
             elif isinstance(stream.files, Generator):
-                stream.files.close()  # folders that it has open
+                stream.files.close()  # closes the folders of a scan
 
     def gather(
         self, limit: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
