@@ -33,10 +33,7 @@ def started(**_: Any) -> None:
         try:
             child.join(process.board, current_process().index, process.parent)
             process.keeper()
-        except (
-            Transient,
-            MemoryError,
-        ) as error:  # the child has no claims; its replacement may succeed
+        except (Transient, MemoryError) as error:  # no claims yet; its replacement may succeed
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
             time.sleep(1.0)
             os._exit(1)

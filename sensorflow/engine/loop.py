@@ -161,10 +161,7 @@ def _work(
     try:
         _consume(settings, make, board, number, parent)
         code = 0
-    except (
-        Transient,
-        MemoryError,
-    ) as error:  # the child has no claims; its replacement may succeed
+    except (Transient, MemoryError) as error:  # no claims yet; its replacement may succeed
         emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
     except BaseException:  # noqa: BLE001 - no code of the parent may run in a child
         emit(Event.DEFECT, exc_info=True)
@@ -178,9 +175,7 @@ def _consume(
     settings: Settings, make: Callable[[], Broker], board: Board, number: int, parent: int
 ) -> None:
     ended = threading.Event()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the parent handles Ctrl-C and signals its children
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     child.limit_memory(int(settings.max_memory))

@@ -164,7 +164,7 @@ def _gone(pid: int) -> bool:
 def _log_stuck(
     settings: Settings, claims: list[Claim], found: StuckChild
 ) -> subprocess.Popen[bytes]:
-    """Start the process that records the claims. Passes them in a file instead of a pipe. A pipe could be
+    """Start the process that records the claims. The claims are passed in a file, because a pipe could be
     full, and other children would inherit an end of it."""
     command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:

@@ -131,7 +131,7 @@ class Intake(Segments, Protocol):
     def grown(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
     ) -> list[Taken]:
-        """Returns what was taken in of growing files, oldest first.
+        """Returns what was taken in from growing files, oldest first.
 
         For each of these names and each of these inodes ("device:inode"), returns the newest file that had
         it. Also returns the `newest` most recent files of the source.

@@ -14,7 +14,8 @@ from sensorflow.ports.outbox import Outbox
 
 
 class FileLedger(Claims, Loader, Maintenance, Protocol):
-    """The methods of the ledger that process a claimed file. `flow.process` requires no others."""
+    """The parts of the ledger that are needed to process a claimed file. `flow.process` requires no
+    others."""
 
 
 class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):

@@ -81,7 +81,7 @@ class Look:
         """Land and return the new parts. If the file replaced another one, the unread end of the old file
         comes first, if it is found under another name.
 
-        by_inode, by_key: what was taken in of the file with this inode, and of the file with this name.
+        by_inode, by_key: what was taken in from the file with this inode, and of the file with this name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):
@@ -103,7 +103,7 @@ class Look:
         return self._landed(taken) if is_it else []
 
     def _is_rotated(self, taken: Taken, verdict: Verdict) -> bool:
-        """Whether the file that had this name before now has another name."""
+        """Whether the old file of this name still exists under another name."""
         feed = self._all.feed
         return verdict is Verdict.REPLACED and any(
             feed.place(file) == taken.inode for file in feed.siblings(self._file)
@@ -126,7 +126,7 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file contains exactly the bytes that were taken in of another file. If the other
+        """Whether this file contains exactly the bytes that were taken in from another file. If the other
         file no longer exists, this file may contain more."""
         size = self._size
         if not taken.rows or taken.key == self._key:
@@ -269,7 +269,7 @@ class Look:
 
 
 def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
-    """Compare an open file with what was taken in of it."""
+    """Compare an open file with what was taken in from it."""
     now = opened.state()
     return compare(taken, feed.place(now), now.size, opened)
 

@@ -1,6 +1,6 @@
 """Growing files: take in only the new bytes, up to the end of the last complete line.
 
-The ledger stores what was taken in of each file. The memory only contains the files that had nothing new at
+The ledger stores what was taken in from each file. The memory only contains the files that had nothing new at
 the last inspection; after a restart, each file is inspected once.
 """
 
@@ -113,7 +113,7 @@ class Parts:
     # --- new bytes ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Query what was taken in of these files."""
+        """Query what was taken in from these files."""
         keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
         taken = self.ledger.grown(self.feed.name, keys, inodes)
         self._by_key = {t.key: t for t in taken}
@@ -136,7 +136,7 @@ class Parts:
         return found
 
     def newest(self) -> list[Taken]:
-        """Returns what was taken in of the newest files, newest first. Queries the ledger once per
+        """Returns what was taken in from the newest files, newest first. Queries the ledger once per
         group."""
         if self._newest is None:
             self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]

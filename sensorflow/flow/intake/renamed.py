@@ -1,7 +1,7 @@
 """Growing files that were renamed to a name that their source does not accept. Their last lines are still
 taken in.
 
-A file is not followed if nothing was taken in of it before it was renamed. It is only reported.
+A file is not followed if nothing was taken in from it before it was renamed. It is only reported.
 """
 
 from __future__ import annotations
