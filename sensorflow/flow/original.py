@@ -21,7 +21,7 @@ from sensorflow.settings import Settings
 
 
 class OriginalNotFound(Exception):
-    """The text is not available. The message says why."""
+    """The original text is not available. The message gives the reason."""
 
 
 def original(
