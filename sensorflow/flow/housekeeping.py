@@ -119,4 +119,6 @@ def reconcile_step(
 
 def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects the garbage of finished files."""
-    return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})
+    return Step(
+        TIDY, settings.reconcile, lambda: {"tidied": collect_garbage(ledger, lake, landing)}
+    )

@@ -47,7 +47,7 @@ class AuditContext:
     @property
     def grace_period(self) -> timedelta:
         """Two reconciliation intervals. By then, everything that can make progress has made progress."""
-        return timedelta(seconds=2 * self.services.settings.sweep)
+        return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
         """Returns the path at which a file's rows of a layer should be stored."""
