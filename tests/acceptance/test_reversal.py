@@ -91,6 +91,7 @@ def test_undo_takes_a_file_out_of_database_and_silver_and_replay_brings_it_back(
         assert values(database) == [2.0]
         assert len(silver(f)) == 1
         assert "not undone" in command(f, "undo", "a.csv", code=1)
+        assert "wrong sensor" in command(f, "files", "show", "a.csv")
         command(f, "replay", "a.csv", "--state", "undone")
         f.wait(lambda: f.counts()["loaded"] == 2)
         assert values(database) == [1.0, 2.0]

@@ -139,6 +139,7 @@ def test_commands_report_former_keys_on_stderr_and_processes_in_the_log(tmp_path
         (tmp_path / "sensorflow.toml").write_text(urls + OLD)
         told = run(tmp_path, *process).stderr.decode()
         assert "warning:" not in told
+        assert "FormerName" not in told
         events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
         renamed = [event for event in events if event["event"] == "setting.renamed"]
         assert {(event["former"], event["key"]) for event in renamed} == {
