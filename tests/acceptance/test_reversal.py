@@ -46,7 +46,9 @@ def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched
         f.wait(lambda: f.counts()["loaded"] == 2)
         assert values(database) == [1.0, 3.0, 7.0]
         assert "a.csv" in command(f, "replay", "--rejected", "--dry-run")
-        assert "1 file is queued for replay" in command(f, "replay", "--rejected", "--profile", "mended")
+        assert "1 file is queued for replay" in command(
+            f, "replay", "--rejected", "--profile", "mended"
+        )
         f.wait(lambda: values(database) == [1.0, 2.5, 3.0, 7.0])
         f.wait(lambda: f.counts()["loaded"] == 2)
         shown = json.loads(command(f, "files", "show", "1", "--json"))

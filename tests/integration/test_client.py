@@ -213,7 +213,12 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
             {"sensor": "a\0b"},
             "S002 sensor 'a\\x00b': give one or more texts",
         ),
-        ("rejects", ("a.csv",), {"source": "plant"}, "S002 give either a file, or source and since"),
+        (
+            "rejects",
+            ("a.csv",),
+            {"source": "plant"},
+            "S002 give either a file, or source and since",
+        ),
         ("replay", (), {}, "S002 name files, or select them by source, since, state or rejected"),
         ("replay", ("a.csv",), {"profile": "lnog"}, "S002 profile: no such profile: 'lnog'"),
         ("replay", (), {"state": "pending"}, "S002 state pending: no such state of files"),
