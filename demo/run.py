@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sensorflow import bootstrap
 from sensorflow.cli import status
 from sensorflow.cli.show import made_table, wide_console
+from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded import state
 from sensorflow.ports.files import FileView
@@ -195,13 +196,14 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     console.print()
     for what, ok in checks.items():
         console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
-    refused = status.sums_of(totals).rows_rejected
+    sums = sum(totals.values(), Totals())
+    refused = sums.rows_rejected
     console.print(
         f"      {refused} readings were refused, and kept with their reason: hours that the"
     )
     console.print("      clock of Seattle skipped, or had twice")
     console.print()
-    return status.sums_of(totals).balanced and all(checks.values()), status.balance(totals)
+    return sums.balanced and all(checks.values()), status.balance(totals)
 
 
 def show_files(ledger: Any, views: list[FileView]) -> None:

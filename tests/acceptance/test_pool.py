@@ -33,7 +33,7 @@ def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
         sweeps = swept(f)
         f.wait(lambda: len(f.children("worker")) == 1)
         time.sleep(2 * KEEPALIVE)  # and it stays so
-        assert len(f.children("worker")) == 1
+        assert len(f.children("worker")) == 1, f.logs()
         assert swept(f) > sweeps
         log = (project / "worker.log").read_text()
         assert log.count("Scaling down") <= 2, f.logs()
