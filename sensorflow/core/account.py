@@ -63,7 +63,8 @@ LEFT = {
     State.SUPERSEDED: "rows_superseded",
     State.UNDONE: "rows_undone",
 }
-"""The count of `Totals` for the valid, unloaded readings of a state: the parts of `rows_not_loaded`."""
+"""State -> the field of `Totals` that counts the valid readings of files in this state that are not
+loaded."""
 
 
 @dataclass(frozen=True)

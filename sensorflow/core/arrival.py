@@ -123,13 +123,13 @@ def message_of(
 
 
 FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
-"""The fields of a message's ``data``, a closed set. New facts go beside ``data``, as CloudEvents extension
-attributes, so that older workers still accept the message."""
+"""The fields of a message's ``data``; there are no others. Further information must be in CloudEvents
+extension attributes, so that older workers still accept the message."""
 
 
 OTHERS = "others"
 MAX_FILES = 1000
-"""The most files in one message. Publishers send fewer."""
+"""Maximum number of files in one message. Publishers send fewer."""
 
 
 def file_ids_of(message: Any) -> list[int]:

@@ -17,7 +17,7 @@ from sensorflow.core.series import SeriesOfParts
 from sensorflow.core.validation import Accepted, Validator
 
 _SHIFT = 40
-"""Bits of a line number. The higher bits hold the file's index in the batch."""
+"""Number of bits for the line number. The higher bits contain the file's index in the batch."""
 
 
 def is_row_local(profile: Profile) -> bool:

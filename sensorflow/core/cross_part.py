@@ -14,9 +14,10 @@ from sensorflow.core.readings import US, micros
 
 OrdinalsAndDuplicates = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 Identity = tuple[str, str, int]
-"""Sensor, type, time (microseconds)."""
+"""(sensor, type, time in microseconds)."""
 RowsInOtherParts = Callable[[pa.Array], pa.RecordBatch]
-"""Returns the readings of the other growths at these times (microseconds), with the schema `BESIDE`."""
+"""Returns the readings of the other growths at these times (microseconds), with the schema
+`readings.OTHER_PARTS`."""
 
 
 class OrdinalAssigner(Protocol):

@@ -13,9 +13,9 @@ import pyarrow as pa
 from sensorflow.core.readings import micros
 
 LOOK = 2000
-"""Readings at the start of each version that are compared."""
+"""Number of readings at the start of each version that are compared."""
 LEAST = 5
-"""The fewest readings of a series that are compared; with fewer, equal values may be a coincidence."""
+"""Minimum number of readings of a series. With fewer readings, equal values may be a coincidence."""
 
 Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 """The times (microseconds) and values of a series, in file order."""

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sensorflow.core.readings import KEY, micros
 
 MANY = 3000
-"""Rows below which a loop over hashlib is faster than the start-up of DataFusion."""
+"""Number of rows below which a loop over hashlib is faster than DataFusion."""
 
 
 def _netstrings(column: pa.Array) -> pa.Array:

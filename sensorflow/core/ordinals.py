@@ -17,9 +17,10 @@ from sensorflow.core.keys import keys
 Ordinals = npt.NDArray[np.int32]
 
 TRIED_BEFORE_COUNTING = 8
-"""Later occurrences that are tried before the number of rows with the identity is queried."""
+"""Number of later occurrences that are tried before the number of rows with the same identity is
+queried."""
 MAX_OCCURRENCES = 1_000_000
-"""The most occurrences of one identity that are tried."""
+"""Maximum number of occurrences of one identity that are tried."""
 
 
 def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -29,7 +29,7 @@ class Stage(StrEnum):
 
 
 WORK = (Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD)
-"""The stages of a healthy file, in order."""
+"""The stages of a file without errors, in order."""
 
 TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
     {

@@ -114,7 +114,7 @@ NOTHING = Binding((), (), (), Clock(), ())
 """The binding that yields no rows."""
 
 DECODED = ("time", "sensor", "type", "unit", "value", "quality")
-"""The columns of a decoded format (SenML and the like), whatever its encoding."""
+"""The columns of every decoded format, such as SenML."""
 
 
 def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Binding:

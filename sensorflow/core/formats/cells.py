@@ -57,7 +57,7 @@ NARROW = 100
 """Maximum number of columns for which options are cached."""
 
 _known = lru_cache(256)(_options)
-"""Cached per kind of file: building the options takes as long as reading a small file."""
+"""`_options` with a cache, because building the options takes as long as reading a small file."""
 
 
 class Splitting:
@@ -82,7 +82,7 @@ class Splitting:
         cut_by_spaces = whitespace or bool(profile.widths)
         self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
         self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
-        """The bytes with which a line without any cell may begin."""
+        """The bytes with which a line of empty cells may begin."""
 
     def wanted(self, line: Line) -> bool:
         raw = line.raw.rstrip(b"\r\n")

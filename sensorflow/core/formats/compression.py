@@ -24,8 +24,8 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 20
 GRACE = 64 << 20
-"""Decompressed size in bytes below which the ratio is not checked: small files of equal rows compress
-well."""
+"""Decompressed size in bytes below which the ratio is not checked, because small files of equal rows
+compress well."""
 
 BROKEN: tuple[type[BaseException], ...] = (
     EOFError,

@@ -32,7 +32,7 @@ class Handler:
         self.depth = self._run = 0
         self.begun = False
         self.lines = self.bytes = 0
-        """Number of bytes before those that the parser received."""
+        """Numbers of lines and bytes that were removed before the parser received the document."""
 
     @property
     def line(self) -> int:

@@ -52,7 +52,8 @@ class _Reading:
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
         self.last: tuple[Block, int, list[Record]] | None = None
-        """The most recently requested element: its other records usually follow."""
+        """The most recently requested element, cached because its other records are usually requested
+        next."""
 
     def chunks(self, block: Block) -> Iterator[Chunk]:
         if self.placed:

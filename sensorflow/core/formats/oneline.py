@@ -34,7 +34,7 @@ def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 MEMBERS = json.JSONDecoder(
     parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_kept
 )
-"""The same, but objects with a duplicate key become `Members` that record it."""
+"""A JSON decoder that returns numbers as `Number`, and an object with a duplicate key as `Members`."""
 
 
 class Fault(Exception):

@@ -22,7 +22,8 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Maximum bytes in memory: of the parts other than the sheet, and of texts that a slice repeats."""
+"""Maximum number of bytes in memory of the parts other than the sheet, and of the texts that a slice
+repeats."""
 SMALL = 4 << 20
 """Maximum bytes of the parts that list other parts."""
 SLICE = 4 << 20
@@ -139,7 +140,7 @@ def _id(attributes: dict[str, str]) -> str:
 
 
 SHORTEST = 4
-"""Bytes of an empty cell."""
+"""Minimum size of a cell in bytes."""
 
 
 class _Piece(NamedTuple):

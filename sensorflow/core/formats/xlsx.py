@@ -25,8 +25,8 @@ from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
 CELLS, CELLS_PER_BYTE = 10_000_000, 2
-"""Maximum number of cells that are visited, including empty ones, for a sheet of any size, and additional
-cells for each byte of the sheet."""
+"""Maximum number of cells that are visited, empty cells included: `CELLS`, and `CELLS_PER_BYTE` more for
+each byte of the sheet."""
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:

@@ -25,7 +25,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 8 << 20
-"""Size of a chunk in bytes of records, if it has fewer than `ROWS`."""
+"""Maximum size in bytes of the records in a chunk with fewer than `ROWS` records."""
 Found = tuple[int, Record, Callable[[], Spot]]
 
 

@@ -12,7 +12,7 @@ from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff.grid import Grid, Row
 
 ALIKE = 0.9
-"""Minimum share of a column's cells that must look alike."""
+"""Minimum share of a column's cells that must be of the same kind."""
 
 
 def aligned(grid: Grid) -> Grid | None:

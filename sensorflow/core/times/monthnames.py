@@ -55,7 +55,7 @@ _NAMES = {
     " | ιαν φεβ μαρ απρ μαΐ ιουν ιουλ αυγ σεπ οκτ νοε δεκ | - - μάρ - μάι ιούν ιούλ αύγ - - νοέ -"
     " | - - - - - - - - σεπτ - - -",
 }
-"""Language -> rows of twelve names; "-": no name in this row."""
+"""Language -> rows of twelve names. "-" means that the row has no name for this month."""
 
 _HALVES = {
     "el": ("πμ", "μμ"),

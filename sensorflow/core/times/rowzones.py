@@ -16,8 +16,8 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 from sensorflow.core.times.zones import zones as names
 
 UNSURE = frozenset(("CET", "MET", "EET", "WET"))
-"""Names of zones with daylight saving time that also denote their winter offset. Only the profile's `zones`
-can tell which is meant."""
+"""Names that denote either a zone with daylight saving time or a fixed offset. The profile must define such
+a name in `zones`."""
 
 
 def zone_of(text: str | None, known: Mapping[str, str]) -> str | None:
