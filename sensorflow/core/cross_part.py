@@ -93,7 +93,7 @@ class CrossPartDeduplicator:
 
 
 def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
-    """Return the identity of each row and the bits of its value."""
+    """Return, for each row, its identity and the bits of its value."""
     columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
     times = micros(rows["ts"]).tolist()
     bits = rows["value"].to_numpy().view(np.int64).tolist()

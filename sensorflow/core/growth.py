@@ -68,7 +68,7 @@ class Taken:
     rows: int = 0
 
     def due(self, every: float) -> bool:
-        """Return whether the next growth is due, with at most one growth every `every` seconds."""
+        """Return whether the next growth is due. every: minimum time between two growths, in seconds."""
         return self.wait(every) <= 0
 
     def wait(self, every: float) -> float:

@@ -22,7 +22,8 @@ Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 
 
 def outside_text(rows: int, low: datetime, high: datetime) -> str:
-    """Return the remark on readings that a newer version deleted outside its own time span."""
+    """Return the remark that a newer version deleted readings outside its own time span. rows: their
+    number. low, high: their first and last time."""
     return (
         f"{rows:,} readings outside its own span are gone with the older version, "
         f"from {low.isoformat()} to {high.isoformat()}"

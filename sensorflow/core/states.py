@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The state of a file version. All but PENDING and RUNNING are terminal."""
+    """The state of a file version. All states except PENDING and RUNNING are terminal."""
 
     PENDING = "pending"
     RUNNING = "running"

@@ -47,7 +47,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Grade:
-    """The column that holds the quality of a reading; see `profile.cells.Quality`."""
+    """The column that contains the logger's own quality of a reading. good, reject: see
+    `profile.cells.Quality`."""
 
     column: int
     good: tuple[str, ...]

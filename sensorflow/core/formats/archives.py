@@ -61,7 +61,7 @@ def archive_kind(head: bytes) -> str | None:
 
 
 def _first(head: bytes, kind: str) -> bytes:
-    """Return the first decompressed bytes of data that begins with `head`."""
+    """Decompress the first bytes of a file. head: the compressed bytes. Returns b"" if they are broken."""
     try:
         if kind == "gzip":
             return zlib.decompressobj(wbits=31).decompress(head, _TAR)
@@ -257,7 +257,7 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
-    """Return a decompressed copy of a compressed tar archive, because random access needs one."""
+    """Return a decompressed copy of a compressed tar archive, which is needed for random access."""
     if archive.kind in ("zip", "tar"):
         return stream
     packing = archive.kind.removeprefix("tar, ")

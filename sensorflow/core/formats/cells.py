@@ -268,7 +268,7 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
 
 
 def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
-    """Return the cells of the record in these lines, or the reason for its rejection."""
+    """Return the cells of the record in these lines, and None, or the reason why the record is rejected."""
     reader = csv.reader(
         texts,
         delimiter=profile.delimiter,

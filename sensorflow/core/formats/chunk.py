@@ -73,7 +73,7 @@ class Chunk:
 
     @property
     def readings(self) -> int:
-        """Return the maximum number of readings in its rows."""
+        """Return the maximum number of readings in the chunk."""
         return len(self) * len(self.binding.measures)
 
     @property

@@ -89,7 +89,7 @@ class _Table:
         self.begun = False
 
     def _data_width(self) -> int:
-        """Return the number of cells in the first row."""
+        """Return the number of cells in the first data row."""
         ahead = LookAhead(self.lines)
         while (line := ahead.next()) is not None and len(ahead.taken) < FIRST:
             if self.splitting.wanted(line):

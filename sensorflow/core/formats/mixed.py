@@ -1,4 +1,4 @@
-"""Collect the texts of open XML elements, including mixed content."""
+"""Collects the texts of open XML elements, including mixed content."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class Texts:
         return longest
 
     def end(self) -> str | None:
-        """Return the text of the element that ends, or None if it is not wanted."""
+        """Handle the end of an element. Returns its text, or None if `start` was called with wanted =
+        False."""
         done = self._open.pop()
         if done is None:
             return None

@@ -38,7 +38,7 @@ MEMBERS = json.JSONDecoder(
 
 
 class Fault(Exception):
-    """The reason for rejecting a line, and the position in it."""
+    """The reason why a line is rejected. at: the position in the line."""
 
     def __init__(self, code: Code, reason: str, at: int = 0) -> None:
         self.code, self.reason, self.at = code, reason, at

@@ -151,7 +151,8 @@ def _chunk(part: list[Row], binding: Binding, width: int, profile: Profile) -> C
 
 
 def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
-    """Yield the rows to read. Rows with cells after the last column become rejects."""
+    """Yield the rows to read. A row with cells after the last column is added to `rejects` instead, if the
+    profile says so."""
     for number, cells in part:
         behind = cells[width:]
         if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):

@@ -46,7 +46,7 @@ def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
 
 
 def _whole(title: str, widths: Sequence[int]) -> bool:
-    """Return whether no word of the titles is split."""
+    """Return whether these column widths split no word of the titles."""
     return " ".join(cut(title, widths)).split() == title.split()
 
 
