@@ -89,7 +89,7 @@ def _later(
         shared = np.array(sharing(rows.take(pa.array(once))), np.int64)
         limit = np.minimum(shared + TRIED_BEFORE_COUNTING, MAX_OCCURRENCES) * (
             shared > 1
-        )  # alone: no later one
+        )  # a single row has no later occurrence
     counts = np.maximum(limit - start + 1, 0)
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

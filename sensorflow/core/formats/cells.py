@@ -139,7 +139,7 @@ class Splitting:
         data, starts = np.frombuffer(block.data, np.uint8), block.starts
         lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
         hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
-        if len(hollow) > FEW:  # these lines only begin and end like empty ones, as padded rows do
+        if len(hollow) > FEW:  # padded rows may begin and end like lines of empty cells
             hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
         found: list[int] = hollow.tolist()
         return found

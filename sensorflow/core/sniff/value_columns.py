@@ -143,7 +143,7 @@ def _sort(state: SniffState) -> None:
             state.flags += [made] if reason == FLAG and column.counts else []
         else:
             state.numbers.append(made)
-    if not state.numbers:  # such a table measures a state
+    if not state.numbers:  # a table with only flags measures states
         state.numbers = state.flags
         state.ignored = {r: reason for r, reason in state.ignored.items() if reason != FLAG}
 

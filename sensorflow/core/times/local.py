@@ -92,7 +92,7 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
     for index, second in enumerate((nanos // 10**9).tolist()):
         moment = datetime(1970, 1, 1, tzinfo=zone) + timedelta(
             seconds=second
-        )  # of the clock, not elapsed
+        )  # local time, not elapsed time
         for fold in (0, 1):
             shift = moment.replace(fold=fold).utcoffset() or timedelta()
             shifts[fold, index] = shift // timedelta(seconds=1) * 10**9

@@ -31,7 +31,9 @@ def _zone(text: str | None, abbreviations: Mapping[str, str]) -> str | None:
         return None
     if (found := abbreviations.get(text, abbreviations.get(text.upper()))) is not None:
         return found
-    if fixed_offset(text) is not None and not re.fullmatch(r"[+-]?\d{3}", text):  # minutes?
+    if fixed_offset(text) is not None and not re.fullmatch(
+        r"[+-]?\d{3}", text
+    ):  # three digits may be minutes
         return text
     return text if text in names() and text not in UNSURE else None
 
