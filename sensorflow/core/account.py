@@ -1,4 +1,4 @@
-"""The account of a file: how many of its readings were loaded, rejected, and so on."""
+"""The account of a file: the numbers of its readings that were loaded, rejected, and so on."""
 
 from __future__ import annotations
 
@@ -63,12 +63,13 @@ LEFT = {
     State.SUPERSEDED: "rows_superseded",
     State.UNDONE: "rows_undone",
 }
-"""The count of `Totals` for the valid, unloaded readings of a state: the parts of `rows_not_loaded`."""
+"""State -> the field of `Totals` that counts the valid readings of files in this state that are not
+loaded."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Number of files, in total and by state, and the sums of their accounts."""
+    """The number of files, in total and by state, and the sums of their accounts."""
 
     files: int = 0
     pending: int = 0
@@ -90,7 +91,8 @@ class Totals:
 
     @classmethod
     def of(cls, state: State, files: int, found: Account) -> Totals:
-        """Return the totals of `files` files in one state, with the sum of their accounts."""
+        """Create the totals of files in one state. files: number of files. found: the sum of their
+        accounts."""
         sums = {f"rows_{name}": count for name, count in vars(found).items() if name != "missing"}
         if state in LEFT:
             sums[LEFT[state]] = found.not_loaded

@@ -1,4 +1,5 @@
-"""Parses geographic angles: ddmm.mmmm (NMEA 0183), or degrees, minutes and seconds -> degrees."""
+"""Converts geographic angles to degrees, from ddmm.mmmm (NMEA 0183), or from degrees, minutes and
+seconds."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sensorflow.escaping import escape
 
 
 class Lane(StrEnum):
-    """The queue lane of a file. Files of the backfill lane never delay those of the live lane."""
+    """The queue lane of a file. Files in the backfill lane never delay files in the live lane."""
 
     LIVE = "live"
     BACKFILL = "backfill"
@@ -36,7 +36,7 @@ def printable(key: bytes) -> str:
 
 @dataclass(frozen=True)
 class Landed:
-    """A file's bytes, durable in the landing zone under a name derived from their SHA-256.
+    """A file's bytes in the landing zone, written durably under a name that is derived from their SHA-256.
 
     sha256, md5: digests (32 and 16 bytes). size: in bytes.
     """
@@ -94,11 +94,11 @@ class OutboxEntry:
 def message_of(
     entry: OutboxEntry, bucket: str, others: Sequence[OutboxEntry] = ()
 ) -> dict[str, Any]:
-    """Return the message of a file: a CloudEvents 1.0 JSON object that contains ids and no readings.
+    """Return the message for a file: a CloudEvents 1.0 JSON object that contains ids and no readings.
 
-    Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are those of an object
-    store's notification. `others` are the other batch members. Their ids are in an extension attribute, as
-    a string, because an extension attribute cannot be a list.
+    Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are named as in an
+    object store's notification. `others` are the other batch members. Their ids are in an extension
+    attribute, as a string, because an extension attribute cannot be a list.
     """
     extensions = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {
@@ -123,17 +123,18 @@ def message_of(
 
 
 FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
-"""The fields of a message's ``data``, a closed set. New facts go beside ``data``, as CloudEvents extension
-attributes, so that older workers still accept the message."""
+"""The fields of a message's ``data``; there are no others. Further information must be in CloudEvents
+extension attributes, so that older workers still accept the message."""
 
 
 OTHERS = "others"
 MAX_FILES = 1000
-"""The most files in one message. Publishers send fewer."""
+"""Maximum number of files in one message. Publishers send fewer."""
 
 
 def file_ids_of(message: Any) -> list[int]:
-    """Return the file ids in a message. Nothing else in a message is trusted. Raises UsageError MESSAGE."""
+    """Return the file ids in a message. Everything else in the message is ignored, because messages are not
+    trusted. Raises UsageError MESSAGE."""
     first = _file_id_of(message)
     others = message.get(OTHERS, "")
     if not isinstance(others, str) or not _IDS.fullmatch(others):

@@ -17,7 +17,7 @@ from sensorflow.core.series import SeriesOfParts
 from sensorflow.core.validation import Accepted, Validator
 
 _SHIFT = 40
-"""Bits of a line number. The higher bits hold the file's index in the batch."""
+"""Number of bits for the line number. The higher bits contain the file's index in the batch."""
 
 
 def is_row_local(profile: Profile) -> bool:
@@ -32,8 +32,8 @@ def is_row_local(profile: Profile) -> bool:
 
 
 def only_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
-    """Return the chunk of a file that has exactly one. Returns None if there are more chunks or none, if a
-    row could not be split into cells, or if the chunk has no readings."""
+    """Return the chunk of a file that consists of exactly one chunk. Returns None for any other file, or if
+    a row could not be split into cells, or if the chunk has no readings."""
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
@@ -43,14 +43,15 @@ def only_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
 
 
 def have_same_shape(one: Chunk, other: Chunk) -> bool:
-    """Return whether the chunks of two files have the same layout and the same column types."""
+    """Return whether the chunks of two files have the same binding and the same column types."""
     return one.binding == other.binding and all(
         column.type == other.columns[index].type for index, column in one.columns.items()
     )
 
 
 def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
-    """Return what a `Validator` for each file would return. None if any reading is rejected.
+    """Return the results that a separate `Validator` for each file would return, or None if any reading is
+    rejected.
 
     chunks: one per file, from `only_chunk`, all of the same shape (`have_same_shape`). The profile must be
     row-local (`is_row_local`). If the result is None, the caller must validate each file by itself.

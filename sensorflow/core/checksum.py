@@ -1,4 +1,4 @@
-"""A checksum of readings that does not depend on the order or batching of rows.
+"""A checksum of readings that depends neither on the order of rows nor on their division into batches.
 
 Each row contributes 64 bits, mixed from its dedupe key (which covers sensor, time, type and file) and the
 bits of its value. The checksum is the sum of the contributions modulo 2**64. A sum detects rows that occur

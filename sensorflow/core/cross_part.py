@@ -14,9 +14,10 @@ from sensorflow.core.readings import US, micros
 
 OrdinalsAndDuplicates = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 Identity = tuple[str, str, int]
-"""Sensor, type, time (microseconds)."""
+"""(sensor, type, time in microseconds)."""
 RowsInOtherParts = Callable[[pa.Array], pa.RecordBatch]
-"""Returns the readings of the other growths at these times (microseconds), with the schema `BESIDE`."""
+"""Returns the readings of the other growths at these times (microseconds), with the schema
+`readings.OTHER_PARTS`."""
 
 
 class OrdinalAssigner(Protocol):
@@ -92,7 +93,7 @@ class CrossPartDeduplicator:
 
 
 def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
-    """Return the identity of each row and the bits of its value."""
+    """Return, for each row, its identity and the bits of its value."""
     columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
     times = micros(rows["ts"]).tolist()
     bits = rows["value"].to_numpy().view(np.int64).tolist()

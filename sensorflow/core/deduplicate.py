@@ -17,11 +17,11 @@ _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 MAX_HELD_READINGS = 1_000_000
-"""Readings of one file whose marks fit in memory (28 bytes each). A larger file must be in time order, or
-is sorted on disk."""
+"""Maximum number of readings of one file whose hashes are kept in memory (28 bytes each). A larger file
+must be in time order, or is sorted on disk."""
 
 PARTS = 256
-"""Scratch files that the marks of a large file are spread over; one at a time is in memory."""
+"""Number of scratch files for the hashes of a large file. One of them is in memory at a time."""
 
 
 class OutOfOrder(Exception):

@@ -1,9 +1,9 @@
 """Paths to elements of XML: "feed.entry.content.IntervalBlock.IntervalReading".
 
-A path joins names with dots, starting at the root. A name selects every element with that name. "*" matches
-any characters in a name, "[0]" after a name selects the first such child, and "['price.amount']" is a name
-that contains a dot. Namespace prefixes are ignored unless the path has one ("gpxtpx:hr"). "@name" is an
-attribute and "name()" the element's own name; both are allowed only as the last step. "|" separates
+A path joins names with dots, starting at the root. A name selects every element with that name. In a name,
+"*" matches any characters. "[0]" after a name selects the first child of that name. "['price.amount']" is a
+name that contains a dot. Namespace prefixes are ignored unless the path has one ("gpxtpx:hr"). "@name" is
+an attribute, and "name()" is the element's own name; both are allowed only as the last step. "|" separates
 alternatives: the first path that selects something is used.
 """
 
@@ -75,7 +75,8 @@ def alternatives(reference: str) -> tuple[str, ...]:
 
 
 def check(records: str | None, references: Iterable[str]) -> None:
-    """Raises ValueError if `records` does not select elements, or a column's name is not a path."""
+    """Raise ValueError if the path `records` does not lead to elements, or if a column's name in
+    `references` is not a path."""
     found = steps(records) if records else ()
     if not found:
         raise ValueError(

@@ -10,23 +10,23 @@ from enum import StrEnum
 
 
 class FileEvent(StrEnum):
-    REGISTERED = "registered"  # landed, and in the ledger
-    PUBLISHED = "published"  # its message is at the broker
-    CLAIMED = "claimed"  # by a worker, with a lease
-    STAGE_DONE = "stage done"  # the next stage of a large file follows
-    RETRIED = "will be tried again"  # after a failure
-    LEASE_EXPIRED = "lease expired"  # its worker stopped renewing it
-    MESSAGE_MISSING = "message missing"  # published, and not claimed: published again
-    LOADED = "loaded"  # its readings are in the database
-    UNPACKED = "unpacked"  # an archive: its members are registered
-    SUPERSEDED = "superseded"  # by a newer version
-    REPLACED = "replaced"  # a newer version or another file has replaced readings of it
-    # the file that replaced them was undone, but there are no bytes to replay
+    REGISTERED = "registered"  # the file is in the landing zone and in the ledger
+    PUBLISHED = "published"  # the message for the file is in the queue
+    CLAIMED = "claimed"  # a worker has claimed the file, with a lease
+    STAGE_DONE = "stage done"  # a stage of a large file is done, and the next stage follows
+    RETRIED = "will be tried again"  # an attempt failed, and the file is tried again
+    LEASE_EXPIRED = "lease expired"  # the worker stopped renewing the lease
+    MESSAGE_MISSING = "message missing"  # no worker claimed the file, so it is published again
+    LOADED = "loaded"  # the readings of the file are in the database
+    UNPACKED = "unpacked"  # the members of the archive are registered
+    SUPERSEDED = "superseded"  # a newer version has taken the place of this one
+    REPLACED = "replaced"  # another file or version has replaced readings of this file
+    # replaced readings stay removed after an undo, because the bytes for a replay are missing
     NOT_RETURNED = "readings not returned"
-    CONDEMNED = "condemned"  # dead-lettered: it failed permanently and will be quarantined
-    QUARANTINED = "quarantined"  # with a manifest
-    REPLAYED = "replayed"  # on request: it is pending again
-    REPLAY_FAILED = "replay failed"  # its rows stay as they were
-    UNDONE = "undone"  # on request: its readings were removed
-    EXPIRED = "expired"  # retention removed a layer
-    ORPHANS_REMOVED = "orphaned rows removed"  # by audit --repair
+    CONDEMNED = "condemned"  # dead-lettered: the file failed permanently and will be quarantined
+    QUARANTINED = "quarantined"  # the file is in quarantine, with a manifest
+    REPLAYED = "replayed"  # on request, the file is pending again
+    REPLAY_FAILED = "replay failed"  # the rows of the earlier load are unchanged
+    UNDONE = "undone"  # on request, the readings of the file were removed
+    EXPIRED = "expired"  # retention removed a layer of the file
+    ORPHANS_REMOVED = "orphaned rows removed"  # `audit --repair` removed rows without a file

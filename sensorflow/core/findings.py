@@ -11,7 +11,7 @@ class Kind(StrEnum):
     DUPLICATED = "duplicated"  # present more often than the ledger says
     ORPHANED = "orphaned"  # present, but no file in the ledger needs it
     MISMATCHED = "mismatched"  # present, but different from the ledger
-    OVERDUE = "overdue"  # something that should have progressed by now
+    OVERDUE = "overdue"  # not done in the time in which it should be done
 
 
 class Fault(StrEnum):

@@ -21,20 +21,24 @@ from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
 
 EDGE = 64 << 10
-"""A file is recognized by this many bytes at its start, and before the end of what was read."""
+"""Number of bytes that identify a growing file: at its start, and before the end of the part that was
+read."""
 CAP = 64 << 20
-"""The most bytes of one growth. The rest becomes the next growth, immediately."""
+"""Maximum number of bytes in one growth. Further bytes become the next growth at once."""
 BLOCK = 1 << 20
 HEADER = 1 << 20
-"""Bytes at the start of a growing file, with its header, that are kept as long as the file."""
+"""Number of bytes at the start of a growing file, including the header, that are stored as long as the file
+exists."""
 FORMATS = ("csv", "jsonl", "influx")
 """Formats that can be split at the end of any line."""
 CHECK_AFTER = 600.0
-"""The least seconds without growth after which everything read from a file is compared once."""
+"""Minimum time in seconds without growth, after which all bytes that were read from a file are compared
+once."""
 CHECK_RATE = 1_000_000
-"""Bytes per second. A large file waits longer for that check, so that it is not read too often."""
+"""Bytes per second. The comparison of a large file waits until size / `CHECK_RATE` seconds have passed, so
+that it is not read too often."""
 BACKLOG = 60.0
-"""The least seconds between two growths while the previous one still waits for a worker."""
+"""Minimum time in seconds between two growths while the previous growth waits for a worker."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Taken:
     rows: int = 0
 
     def due(self, every: float) -> bool:
-        """Return whether the next growth is due, with at most one growth every `every` seconds."""
+        """Return whether the next growth is due. every: minimum time between two growths, in seconds."""
         return self.wait(every) <= 0
 
     def wait(self, every: float) -> float:

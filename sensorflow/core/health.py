@@ -11,11 +11,12 @@ from sensorflow.core.heartbeat import Heartbeat, Role
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
-"""Seconds after which a silent process is only a warning if another one does its work."""
+"""Seconds without a heartbeat after which a process causes only a warning, if another process does its
+work."""
 STALLED = 5
-"""Minutes without a finished file, while files wait, after which that is a warning."""
+"""Minutes without a finished file, while files wait, after which there is a warning."""
 STUCK_FOR = 15
-"""Minutes after which it is a failure."""
+"""Minutes without a finished file, while files wait, after which the check fails."""
 NAMES = {
     "daemon": (Role.INTAKE, Role.PUBLISHER),
     "workers": (Role.WORKER,),

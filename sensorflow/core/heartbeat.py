@@ -16,7 +16,7 @@ FORGET_AFTER_SECONDS = 86_400.0
 
 
 class Role(StrEnum):
-    """The role of a loop. A daemon runs two loops; a worker's loop is in its parent process."""
+    """The role of a loop. A daemon runs two loops. A worker runs one loop, in its parent process."""
 
     INTAKE = "intake"
     PUBLISHER = "publisher"

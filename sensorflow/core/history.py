@@ -13,16 +13,17 @@ import pyarrow as pa
 from sensorflow.core.readings import micros
 
 LOOK = 2000
-"""Readings at the start of each version that are compared."""
+"""Number of readings at the start of each version that are compared."""
 LEAST = 5
-"""The fewest readings of a series that are compared; with fewer, equal values may be a coincidence."""
+"""Minimum number of readings of a series. With fewer readings, equal values may be a coincidence."""
 
 Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 """The times (microseconds) and values of a series, in file order."""
 
 
 def outside_text(rows: int, low: datetime, high: datetime) -> str:
-    """Return the remark on readings that a newer version deleted outside its own time span."""
+    """Return the remark that a newer version deleted readings outside its own time span. rows: their
+    number. low, high: their first and last time."""
     return (
         f"{rows:,} readings outside its own span are gone with the older version, "
         f"from {low.isoformat()} to {high.isoformat()}"

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sensorflow.core.readings import KEY, micros
 
 MANY = 3000
-"""Rows below which a loop over hashlib is faster than the start-up of DataFusion."""
+"""Number of rows below which a loop over hashlib is faster than DataFusion."""
 
 
 def _netstrings(column: pa.Array) -> pa.Array:
@@ -94,7 +94,7 @@ def _hashed_at_once(texts: pa.Array) -> pa.Array:
         table = context.from_arrow(pa.table({"text": texts}), name)
         digests = table.select(functions.sha256(col("text"))).to_arrow_table().column(0)
     finally:
-        context.deregister_table(name)  # otherwise it keeps every batch
+        context.deregister_table(name)  # otherwise the context keeps every batch in memory
     whole = np.frombuffer(digests.combine_chunks().buffers()[2], np.uint8).reshape(-1, 32)
     return pa.Array.from_buffers(KEY, len(texts), [None, pa.py_buffer(whole[:, :16].tobytes())])
 

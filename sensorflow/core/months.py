@@ -1,6 +1,6 @@
 """Limits on the number of new months that one file may create.
 
-Each month is a permanent table (a partition), which adds to the planning time of every query.
+Each month is a permanent table (a partition), which increases the planning time of every query.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
 
 
 _LIKE = {" ": " \u00a0\u2007\u2009\u202f", "'": "'\u2019\u02bc"}
-"""Thousands separators with several characters: spaces of all widths, apostrophes."""
+"""Thousands separators that have variants: spaces of all widths, and apostrophes."""
 
 
 def _floats(markers: Iterable[str]) -> Iterator[float]:

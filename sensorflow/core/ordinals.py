@@ -17,9 +17,10 @@ from sensorflow.core.keys import keys
 Ordinals = npt.NDArray[np.int32]
 
 TRIED_BEFORE_COUNTING = 8
-"""Later occurrences that are tried before the number of rows with the identity is queried."""
+"""Number of later occurrences that are tried before the number of rows with the same identity is
+queried."""
 MAX_OCCURRENCES = 1_000_000
-"""The most occurrences of one identity that are tried."""
+"""Maximum number of occurrences of one identity that are tried."""
 
 
 def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -88,7 +89,7 @@ def _later(
         shared = np.array(sharing(rows.take(pa.array(once))), np.int64)
         limit = np.minimum(shared + TRIED_BEFORE_COUNTING, MAX_OCCURRENCES) * (
             shared > 1
-        )  # alone: no later one
+        )  # a single row has no later occurrence
     counts = np.maximum(limit - start + 1, 0)
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

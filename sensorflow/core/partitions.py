@@ -16,7 +16,7 @@ class Layer(StrEnum):
 
 
 class _File(Protocol):
-    """The fields of a ledger record that the path depends on."""
+    """The fields of a ledger record that determine the path."""
 
     @property
     def source(self) -> str: ...

@@ -18,9 +18,9 @@ from sensorflow.core.steps import steps
 from sensorflow.errors import Code, Permanent
 
 TIMEOUT_SECONDS = 5.0
-"""Time limit of one search."""
+"""Time limit of a search in seconds."""
 FEW = 20_000_000
-"""Steps of `re`, about one second."""
+"""Number of steps that take `re` about one second."""
 LENGTHS = tuple(1 << power for power in range(21))
 LINES = int(re.MULTILINE)
 

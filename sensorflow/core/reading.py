@@ -16,7 +16,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.validation import Accepted, Validator
 
 READINGS = 49_152
-"""Readings that are validated at a time. A row may hold a thousand of them."""
+"""Maximum number of readings that are validated at a time. A single row may contain a thousand."""
 
 
 def read(

@@ -1,4 +1,4 @@
-"""Bronze -> silver: removes duplicates and sets quality flags, in file order."""
+"""Converts bronze to silver, in file order: removes duplicates and sets quality flags."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Series:
         """Return the number of each row's series."""
         sensor, kind, pair = _pairs(batch)
         found, inverse = _distinct(pair, len(sensor.dictionary) * _width(kind.dictionary))
-        if self._first is None and not self._known:  # mostly there is no other batch
+        if self._first is None and not self._known:  # most files have only one batch
             self._first = sensor.dictionary, kind.dictionary, found
             return inverse
         if self._first is not None:

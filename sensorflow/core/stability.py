@@ -13,7 +13,7 @@ IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp"
 
 
 ANY_INODE = "*:*:"
-"""Stands for the device and inode numbers in a fingerprint."""
+"""Takes the place of the device and inode numbers in a fingerprint if they are not stable."""
 
 
 def same_state(known: str, mark: str) -> bool:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The state of a file version. All but PENDING and RUNNING are terminal."""
+    """The state of a file version. All states except PENDING and RUNNING are terminal."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -29,13 +29,13 @@ class Stage(StrEnum):
 
 
 WORK = (Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD)
-"""The stages of a healthy file, in order."""
+"""The stages of a file without errors, in order."""
 
 TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
     {
-        (State.PENDING, State.PENDING),  # published (again); nacked without counting the attempt
+        (State.PENDING, State.PENDING),  # published, or nacked without counting the attempt
         (State.PENDING, State.RUNNING),  # claimed
-        (State.RUNNING, State.RUNNING),  # an expired lease claimed by another worker
+        (State.RUNNING, State.RUNNING),  # claimed by another worker after the lease expired
         (State.RUNNING, State.PENDING),  # stage done, retry, dead-lettered, lease expired
         (State.RUNNING, State.LOADED),
         (State.RUNNING, State.QUARANTINED),
@@ -46,7 +46,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.QUARANTINED, State.PENDING),  # replay
         (State.LOADED, State.PENDING),  # replay: the old rows stay until the new ones replace them
         (State.LOADED, State.UNDONE),
-        (State.PENDING, State.UNDONE),  # pending for a replay, with the rows of an earlier load
+        (State.PENDING, State.UNDONE),  # undone while it waits for a replay
         (State.UNDONE, State.PENDING),  # replay
         (State.UNDONE, State.SUPERSEDED),
         (

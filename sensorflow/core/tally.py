@@ -19,7 +19,7 @@ from sensorflow.core.checksum import Words, mix
 from sensorflow.core.readings import micros
 
 KNOWN = 100_000
-"""Texts whose hashes are cached."""
+"""Maximum number of texts whose hashes are cached."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MAX_SENSORS = 1000
-"""Sensors that a `Touched` lists; with more, it covers all sensors."""
+"""Maximum number of sensors in a `Touched`. If there are more, it includes all sensors."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Binding: matches the columns of a profile with the columns of a file."""
+"""Binding: finds the columns that a profile refers to in a file."""

@@ -47,7 +47,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Grade:
-    """The column that holds the quality of a reading; see `profile.cells.Quality`."""
+    """The column that contains the logger's own quality of a reading. good, reject: see
+    `profile.cells.Quality`."""
 
     column: int
     good: tuple[str, ...]
@@ -114,7 +115,7 @@ NOTHING = Binding((), (), (), Clock(), ())
 """The binding that yields no rows."""
 
 DECODED = ("time", "sensor", "type", "unit", "value", "quality")
-"""The columns of a decoded format (SenML and the like), whatever its encoding."""
+"""The columns of every decoded format, such as SenML."""
 
 
 def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Binding:

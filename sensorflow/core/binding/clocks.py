@@ -1,4 +1,4 @@
-"""The clock that converts the local times of one file."""
+"""Creates the clock that converts the local times of one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the column of a file that a profile names."""
+"""Finds the column of a file that a profile refers to."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Field:
 
 
 def find(reference: str, fields: Sequence[Field]) -> int | None:
-    """Return the index of the column that a profile names, or None. Raises Permanent if several columns
-    match."""
+    """Return the index of the column that a profile refers to, or None if the file has no such column.
+    Raises Permanent if several columns match."""
     places = [i for i, f in enumerate(fields) if f.name == reference]
     if not places and (match := re.fullmatch(r"#(\d+)", reference)):
         return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None

@@ -1,4 +1,4 @@
-"""Apply a profile to the columns of a file."""
+"""Creates the binding of a profile to the columns of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice for a profile that names a missing column, based on the columns found instead."""
+"""Advice for a profile that refers to a missing column, based on the columns that the file has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of a table, independent of the standard it was written in."""
+"""The description of a table, in a form that is the same for all standards."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class _Exporting:
             if self.plain(title):
                 self.fields.setdefault(title, self.field(title, "string"))
         self.others()
-        if self.profile.names:  # all of them, as they stand
+        if self.profile.names:  # all names, in the order of the profile
             found = {n: self.fields.get(n, self.field(n, "string")) for n in self.profile.names}
             self.fields = {**found, **self.fields}
         key = [n for n in self.fields if n in self.at] + ([sensor] if sensor else [])

@@ -26,13 +26,13 @@ from sensorflow.core.profile.formats import FORMATS, Reader, external_formats
 from sensorflow.errors import DO, Code, Permanent
 
 FREE_ROWS = 1_000_000
-"""Row count below which the ratio of rows to bytes is not checked: small files of equal rows compress
-well."""
+"""Number of rows below which the ratio of rows to bytes is not checked, because small files of equal rows
+compress well."""
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml", "xml"})
 FOREIGN = frozenset(
     {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
 )
-"""Codes that a file of a different format also causes."""
+"""Codes of errors that may also mean that the file has another format."""
 VALID = "allow_empty = true accepts such files"
 SKIPPED = (
     "if the file has rows, correct skip, header, comment, keep or drop in the profile, then replay; if it "

@@ -1,4 +1,4 @@
-"""Align several header rows: assign each cell of a row to a column."""
+"""Aligns several header rows, that is, assigns each cell of each row to a column."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def aligned(
 ) -> list[list[str]]:
     """Return the cells of each header row, one for each of `width` columns.
 
-    line: the line of the first row. Raises Permanent HEADER_ROWS if rows of a delimited table differ in
-    width by more than empty cells at their ends, unless the profile says how to align them."""
+    line: the line of the first row. Raises Permanent HEADER_ROWS if the rows of a delimited table have
+    different widths (empty cells at the end of a row are not counted), unless the profile says how to align
+    them.
+    """
     if profile.align == "right" and _delimited(profile):
         return [[*[""] * (width - len(row)), *row] for row in rows]
     if profile.align is None and _delimited(profile):
@@ -72,7 +74,7 @@ def _span(row: Sequence[str]) -> tuple[int, int]:
 
 
 def _counted(index: int, role: str, profile: Profile) -> bool:
-    """Return whether a header row describes the columns."""
+    """Return whether the profile uses a header row, so that its cells must be assigned to columns."""
     if f"row{index + 1}" in _named(profile):
         return True
     return role != "skip" and not (profile.names and role == "name")

@@ -30,16 +30,19 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HEAD = 1 << 18
-"""Bytes needed to detect an archive: compressed data may need this many before the first header."""
+"""Number of bytes needed to detect an archive. In a compressed archive, the first header may need that
+many."""
 MOST = 10_000
 """Maximum number of members of one archive."""
 LONGEST_NAME, LONGEST_PART = 1024, 255
-"""Maximum length in bytes, given by the database's index and by file systems."""
+"""Maximum length in bytes of a name (a limit of the database's index), and of each part of a path (a limit
+of file systems)."""
 _HEADER = 4 << 20
 """Maximum size in bytes of a header in a tar archive; the tarfile module reads headers into memory."""
 _TAR = 512
 CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
-"""Files that operating systems add to archives, matched by the full name or by its last part."""
+"""Patterns for files that operating systems add to archives. They are matched against the whole name and
+its last part."""
 PACKING = "have the sender pack the files again, then drop the new archive"
 SPLIT = "split the archive, or drop its files individually"
 _BROKEN: tuple[type[BaseException], ...] = (*BROKEN, tarfile.TarError, ValueError, OverflowError)
@@ -58,7 +61,7 @@ def archive_kind(head: bytes) -> str | None:
 
 
 def _first(head: bytes, kind: str) -> bytes:
-    """Return the first decompressed bytes of data that begins with `head`."""
+    """Decompress the first bytes of a file. head: the compressed bytes. Returns b"" if they are broken."""
     try:
         if kind == "gzip":
             return zlib.decompressobj(wbits=31).decompress(head, _TAR)
@@ -254,7 +257,7 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
-    """Return a decompressed copy of a compressed tar archive, because random access needs one."""
+    """Return a decompressed copy of a compressed tar archive, which is needed for random access."""
     if archive.kind in ("zip", "tar"):
         return stream
     packing = archive.kind.removeprefix("tar, ")

@@ -126,7 +126,7 @@ def _several(found: Iterable[str]) -> Any:
 
 
 class Once:
-    """The text of a path that occurs once in a document, at any position."""
+    """Finds the text at a path that occurs once in a document, in any parent element."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -57,7 +57,7 @@ NARROW = 100
 """Maximum number of columns for which options are cached."""
 
 _known = lru_cache(256)(_options)
-"""Cached per kind of file: building the options takes as long as reading a small file."""
+"""`_options` with a cache, because building the options takes as long as reading a small file."""
 
 
 class Splitting:
@@ -82,7 +82,7 @@ class Splitting:
         cut_by_spaces = whitespace or bool(profile.widths)
         self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
         self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
-        """The bytes with which a line without any cell may begin."""
+        """The bytes with which a line of empty cells may begin."""
 
     def wanted(self, line: Line) -> bool:
         raw = line.raw.rstrip(b"\r\n")
@@ -139,7 +139,7 @@ class Splitting:
         data, starts = np.frombuffer(block.data, np.uint8), block.starts
         lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
         hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
-        if len(hollow) > FEW:  # these lines only begin and end like empty ones, as padded rows do
+        if len(hollow) > FEW:  # padded rows may begin and end like lines of empty cells
             hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
         found: list[int] = hollow.tolist()
         return found
@@ -268,7 +268,7 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
 
 
 def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
-    """Return the cells of the record in these lines, or the reason for its rejection."""
+    """Return the cells of the record in these lines, and None, or the reason why the record is rejected."""
     reader = csv.reader(
         texts,
         delimiter=profile.delimiter,

@@ -16,7 +16,8 @@ from sensorflow.core.readings import REJECTS
 from sensorflow.errors import Code
 
 RAW_LIMIT = 4096
-"""Maximum number of characters stored of a rejected row's text; the landed file has the rest."""
+"""Maximum number of characters of a rejected row that are stored. The complete row is in the landed
+file."""
 
 
 class Reject(NamedTuple):
@@ -72,7 +73,7 @@ class Chunk:
 
     @property
     def readings(self) -> int:
-        """Return the maximum number of readings in its rows."""
+        """Return the maximum number of readings in the chunk."""
         return len(self) * len(self.binding.measures)
 
     @property

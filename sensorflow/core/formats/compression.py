@@ -24,8 +24,8 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 20
 GRACE = 64 << 20
-"""Decompressed size in bytes below which the ratio is not checked: small files of equal rows compress
-well."""
+"""Decompressed size in bytes below which the ratio is not checked, because small files of equal rows
+compress well."""
 
 BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
@@ -120,7 +120,7 @@ def decompressed(
 
 
 def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
-    """Return the decompressed bytes of a container of this kind, without limits."""
+    """Return the decompressed bytes of a container of this kind. Limits are not enforced."""
     if kind == "gzip":
         return cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
     if kind == "bzip2":
@@ -146,7 +146,8 @@ class _Lent(io.RawIOBase):
 
 
 def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
-    """Return the one member of a zip archive that the profile selects."""
+    """Return the member of a zip archive that the profile selects. Raises Permanent unless it selects
+    exactly one."""
     try:
         archive = zipfile.ZipFile(stream)
         files = [info for info in archive.infolist() if not info.is_dir()]

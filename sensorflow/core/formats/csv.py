@@ -32,7 +32,7 @@ ROWS = 16384
 """Maximum rows in a chunk that is read line by line."""
 
 CELLS = 1 << 20
-"""Maximum cells in such a chunk, whatever the width of its rows."""
+"""Maximum number of cells in a chunk that is read line by line."""
 
 FIRST = 1000
 """Number of lines searched for the first row, if the rows determine the width of the table."""
@@ -89,7 +89,7 @@ class _Table:
         self.begun = False
 
     def _data_width(self) -> int:
-        """Return the number of cells in the first row."""
+        """Return the number of cells in the first data row."""
         ahead = LookAhead(self.lines)
         while (line := ahead.next()) is not None and len(ahead.taken) < FIRST:
             if self.splitting.wanted(line):

@@ -32,7 +32,7 @@ class Handler:
         self.depth = self._run = 0
         self.begun = False
         self.lines = self.bytes = 0
-        """Number of bytes before those that the parser received."""
+        """Numbers of lines and bytes that were removed before the parser received the document."""
 
     @property
     def line(self) -> int:
@@ -101,7 +101,8 @@ _ENDED = (3, 5)
 
 
 def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[None]:
-    """Parse a document, yielding after each block. Raises Permanent UNREADABLE if it is broken."""
+    """Parse a document with `handler`, and yield after each block of bytes. Raises Permanent UNREADABLE if
+    the document is not well-formed."""
     stream.seek(0)
     plain = Plain(stream, declared(stream, profile.encoding))
     given, last = 0, False

@@ -17,10 +17,11 @@ from sensorflow.core.profile.formats import Reader
 from sensorflow.errors import Code, DecoderFailed, SensorflowError, Transient
 
 OWN = (errno.EINVAL, errno.EBADF, errno.ESPIPE)
-"""What a stream says to whoever uses it wrongly; any other error of it is the store's."""
+"""Error numbers that mean that the decoder used the stream wrongly. Any other error is an error of the
+store."""
 _END = object()
 LONGEST = 1000
-"""Characters of a message that are kept."""
+"""Maximum number of characters of a decoder's error message that are used."""
 
 
 def guarded(reader: Reader, name: str) -> Reader:

@@ -21,7 +21,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 
 PIECE = 1 << 19
-"""Bytes of lines that are read at once."""
+"""Number of bytes of lines that are read at once."""
 
 
 def chunks(

@@ -22,8 +22,8 @@ class Place(str):
 
 
 class Members(dict[str, Any]):
-    """An object of a document. twice: a key that occurs more than once, so that its value is ambiguous;
-    otherwise None."""
+    """An object of a document. twice: a key that occurs more than once, so that its value is ambiguous. The
+    attribute exists only if there is such a key."""
 
     __slots__ = ("twice",)
     twice: str

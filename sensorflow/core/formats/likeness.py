@@ -21,7 +21,7 @@ _FOREIGN = {
     "influx": ("parquet", "xlsx", "json", "jsonl"),
     "nem12": ("parquet", "xlsx", "json", "jsonl"),
 }
-"""A format that defines its own readings does not look like these."""
+"""Format -> formats that its files never look like."""
 
 
 def like(head: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Read a binary stream as blocks of complete lines, with their positions in the file."""
+"""Reads a binary stream as blocks of complete lines, with their positions in the file."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from sensorflow.errors import Code, Permanent
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, steps: Path, found: Found
 ) -> Generator[Chunk, None, int]:
-    """Yield the chunks. Returns the number of records."""
+    """Yield the chunks of the list's records. The generator's return value is the number of records."""
     reading = _Reading(profile, resolve, steps, found.around)
     for block in elements(stream, profile, steps, found):
         yield from reading.chunks(block)
@@ -52,7 +52,8 @@ class _Reading:
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
         self.last: tuple[Block, int, list[Record]] | None = None
-        """The most recently requested element: its other records usually follow."""
+        """The most recently requested element, cached because its other records are usually requested
+        next."""
 
     def chunks(self, block: Block) -> Iterator[Chunk]:
         if self.placed:

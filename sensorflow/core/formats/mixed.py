@@ -1,4 +1,4 @@
-"""Collect the texts of open XML elements, including mixed content."""
+"""Collects the texts of open XML elements, including mixed content."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ class _Text:
 
     def __init__(self) -> None:
         self.own: list[str] = []
-        """Its own text, from the first piece that is not blank."""
+        """The element's own text, from the first piece that is not blank."""
         self.whole: list[str] | None = None
-        """Its text including nested elements, or None if no element follows its first own text."""
+        """The element's text including nested elements; None if no nested element follows the first piece
+        of its own text."""
         self.is_cut = False
-        """Whether an element separates two pieces of its own text."""
+        """Whether a nested element is between two pieces of the element's own text."""
         self.at_border = False
-        """Whether the most recent content is an element without text."""
+        """Whether the last content was a nested element without text."""
         self.size = 0
 
     def cut(self, data: str) -> None:
@@ -70,7 +71,8 @@ class Texts:
         return longest
 
     def end(self) -> str | None:
-        """Return the text of the element that ends, or None if it is not wanted."""
+        """Handle the end of an element. Returns its text, or None if `start` was called with wanted =
+        False."""
         done = self._open.pop()
         if done is None:
             return None

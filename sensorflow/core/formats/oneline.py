@@ -34,11 +34,11 @@ def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 MEMBERS = json.JSONDecoder(
     parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_kept
 )
-"""The same, but objects with a duplicate key become `Members` that record it."""
+"""A JSON decoder that returns numbers as `Number`, and an object with a duplicate key as `Members`."""
 
 
 class Fault(Exception):
-    """The reason for rejecting a line, and the position in it."""
+    """The reason why a line is rejected. at: the position in the line."""
 
     def __init__(self, code: Code, reason: str, at: int = 0) -> None:
         self.code, self.reason, self.at = code, reason, at

@@ -22,7 +22,8 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Maximum bytes in memory: of the parts other than the sheet, and of texts that a slice repeats."""
+"""Maximum number of bytes in memory of the parts other than the sheet, and of the texts that a slice
+repeats."""
 SMALL = 4 << 20
 """Maximum bytes of the parts that list other parts."""
 SLICE = 4 << 20
@@ -134,12 +135,13 @@ def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profi
 
 
 def _id(attributes: dict[str, str]) -> str:
-    """Return the id of a relation, from either of the two namespaces (strict and transitional)."""
+    """Return the relation id in an element's attributes, whose namespace is that of strict or of
+    transitional documents."""
     return next((text for name, text in attributes.items() if name.endswith("}id")), "")
 
 
 SHORTEST = 4
-"""Bytes of an empty cell."""
+"""Minimum size of a cell in bytes."""
 
 
 class _Piece(NamedTuple):
@@ -169,7 +171,8 @@ _LONG = re.compile(
 
 
 def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
-    """Split a worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) between rows."""
+    """Split a worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) between rows. size: bytes to read
+    at a time."""
     held = xml.read(size)
     begin = _DATA.search(held)
     if begin is None:
@@ -216,7 +219,8 @@ def _last_row(data: bytes) -> int:
 
 
 def _usual(rows: bytes) -> bytes:
-    """Normalize attributes to one space before each and double quotes, as most writers produce them."""
+    """Normalize attributes to the form that most writers produce: one space before each attribute, and
+    double quotes."""
     signs = (b"'", b"\t", b"\n", b"\r", b"= ", b" =")
     if not any(sign in rows for sign in signs) or not _UNUSUAL.search(rows):
         return rows
@@ -279,7 +283,7 @@ def _long(cell: re.Match[bytes]) -> bytes:
 
 
 def _index(letters: bytes) -> int:
-    """Return the number of a column, from 1: A, B, ... Z, AA."""
+    """Return the number of a column from its letters: 1 for A, 26 for Z, 27 for AA."""
     number = 0
     for letter in letters:
         number = number * 26 + letter - 64

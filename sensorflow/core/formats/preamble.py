@@ -10,7 +10,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import DO, Code, Permanent
 
 PREAMBLE = 1 << 16
-"""Bytes of the text before the header that patterns are searched in."""
+"""Maximum number of bytes before the header in which patterns are searched."""
 
 
 class NoHeader(Permanent):

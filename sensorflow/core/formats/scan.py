@@ -207,7 +207,8 @@ class _Scanning:
             self.odd(starts[left[~good.to_numpy(zero_copy_only=False)]])
 
     def shapes(self, starts: Ints, ends: Ints, scalars: Ints, first: Ints) -> pa.DictionaryArray:
-        """Return the shape of each line: its text without leaves, with a 0 in place of each scalar."""
+        """Return the shape of each line, that is, its text without leaves. Each number or literal is
+        replaced by 0."""
         signs = self.bytes.copy()
         signs[scalars] = 48
         bounds = np.empty(2 * len(starts) + 2, np.int32)
@@ -264,7 +265,8 @@ def _slices(data: bytes, starts: Ints, ends: Ints) -> pa.Array:
 
 
 def _every_other(bounds: npt.NDArray[np.int32], data: bytes | Bytes) -> pa.Array:
-    """Return the pieces between the first and second bound, the third and fourth, and so on."""
+    """Return the pieces of `data` between the first and the second bound, between the third and the fourth,
+    and so on."""
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     whole = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)
     return whole.take(pa.array(np.arange(0, len(whole), 2)))

@@ -41,15 +41,15 @@ from sensorflow.core.formats.records import (
 from sensorflow.core.formats.scan import Bools, Ints, NotUniform, Scan
 
 SHAPES = 64
-"""Maximum number of shapes in the lines of a block; the parser reads blocks with more."""
+"""Maximum number of shapes in a block. If there are more, its lines are read one by one."""
 KNOWN = 256
 FEW = 24
-"""Number of lines that are read one by one, because starting the fast path takes longer."""
+"""Blocks with fewer lines are read one by one, because the fast path would take longer."""
 NEAR = 128
-"""Minimum number of lines between two odd ones that are worth the fast path."""
+"""The fast path reads lines between two irregular lines only if there are more than this."""
 ROUNDS = 3
 Cell = int | str | None
-"""The number of a leaf, a text, or nothing."""
+"""The value of a cell: the index of a leaf, a constant text, or None."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Build the columns of a table from its header rows."""
+"""Builds the columns of a table from its header rows."""
 
 from __future__ import annotations
 

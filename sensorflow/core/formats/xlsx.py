@@ -25,8 +25,8 @@ from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
 CELLS, CELLS_PER_BYTE = 10_000_000, 2
-"""Maximum number of cells that are visited, including empty ones, for a sheet of any size, and additional
-cells for each byte of the sheet."""
+"""Maximum number of cells that are visited, empty cells included: `CELLS`, and `CELLS_PER_BYTE` more for
+each byte of the sheet."""
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -151,7 +151,8 @@ def _chunk(part: list[Row], binding: Binding, width: int, profile: Profile) -> C
 
 
 def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
-    """Yield the rows to read. Rows with cells after the last column become rejects."""
+    """Yield the rows to read. A row with cells after the last column is added to `rejects` instead, if the
+    profile says so."""
     for number, cells in part:
         behind = cells[width:]
         if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):

@@ -25,13 +25,13 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 8 << 20
-"""Size of a chunk in bytes of records, if it has fewer than `ROWS`."""
+"""Maximum size in bytes of the records in a chunk with fewer than `ROWS` records."""
 Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """Yield the chunks of an XML document. stream: seekable. The line of a record is the line on which its
-    element begins."""
+    """Yield the chunks of an XML document. stream: seekable. The line number of a record is the line in
+    which its element begins."""
     texts, values = references(profile)
     named = list(dict.fromkeys([*texts, *values]))
     paths = [path for name in named for path in alternatives(name)]

@@ -177,7 +177,7 @@ def _key(name: str, manifest_key: bytes) -> bytes:
     folder, slash, _ = manifest_key.rpartition(b"/")
     try:
         key = "/".join(parts).encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a character outside the basic plane
+    except UnicodeEncodeError:  # an unpaired surrogate
         key = b"\0"
     if b"\0" in key:
         raise GateUnreadable(f"{name!r} is not a file name")

@@ -30,7 +30,8 @@ class Sum:
 
 
 def text_of(data: bytes) -> str:
-    """Decode a gate: UTF-8, or UTF-16 as written by Windows PowerShell. Raises GateUnreadable."""
+    """Decode the content of a gate from UTF-8, or from UTF-16 as Windows PowerShell writes it. Raises
+    GateUnreadable."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")

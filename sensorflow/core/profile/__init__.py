@@ -76,7 +76,7 @@ class Profile(Cell):
     keep: Regex | None = None
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
-    # table structures that cannot be detected from the file
+    # table structures that the reader cannot detect
     align: Literal["left", "right"] | None = later_default(None)
     long_rows: Literal["reject", "ignore"] = later_default("reject")
     stop_at: Regex | None = later_default(None)

@@ -15,7 +15,7 @@ DECODED = frozenset({"senml", "influx", "nem12"})
 FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
 
 Reader = Callable[..., Iterator[Any]]
-"""Bytes -> chunks: a function as described in `core.formats`."""
+"""A function that converts bytes to chunks, as described in `core.formats`."""
 
 
 class ExternalFormats(Protocol):
@@ -49,7 +49,7 @@ def external_formats() -> ExternalFormats:
 
 
 SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
-"""Other spreadsheet types: alternative names for `xlsx`, whose reader detects the type from the content."""
+"""Alternative names for `xlsx`. Its reader detects the type of a spreadsheet from the content."""
 
 
 def _format(name: str) -> str:

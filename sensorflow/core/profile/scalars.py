@@ -1,4 +1,4 @@
-"""Types of profile values: their validation and their short forms."""
+"""Types of profile values, with their validation and their short forms."""
 
 from __future__ import annotations
 

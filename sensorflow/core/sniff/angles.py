@@ -42,7 +42,7 @@ def found(columns: Sequence[Column]) -> dict[Column, Angle]:
 
 
 def _letters(column: Column) -> set[str] | None:
-    """Return {N, S} or {E, W} if every cell is a number with one of these letters, otherwise None."""
+    """Return {N, S} or {E, W} if every cell is a number with a letter of this set, otherwise None."""
     texts = [t for t in column.counts if not numeric.is_nothing(t)]
     cells = [_SIGNED.fullmatch(t) for t in texts]
     if not texts or not all(m and bool(m[1]) != bool(m[3]) for m in cells):

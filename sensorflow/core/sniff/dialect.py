@@ -254,9 +254,8 @@ def _opening(
 
 
 def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
-    """Return the setting that skips the lines before the header. Prefers a search for the header's text to
-    a number of lines, because this number may differ between files. The text must not occur before the
-    header."""
+    """Return the setting that skips the lines before the header. It is the header's text if this text does
+    not occur earlier; otherwise it is the number of lines."""
     if not titles:
         count = grid.rows[grid.first].line
         return Line("skip", count, f"{_count(count, 'line')} before the data")

@@ -12,7 +12,7 @@ from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff.grid import Grid, Row
 
 ALIKE = 0.9
-"""Minimum share of a column's cells that must look alike."""
+"""Minimum share of a column's cells that must be of the same kind."""
 
 
 def aligned(grid: Grid) -> Grid | None:
@@ -46,7 +46,7 @@ def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
 
 
 def _whole(title: str, widths: Sequence[int]) -> bool:
-    """Return whether no word of the titles is split."""
+    """Return whether these column widths split no word of the titles."""
     return " ".join(cut(title, widths)).split() == title.split()
 
 

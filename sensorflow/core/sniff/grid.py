@@ -12,9 +12,10 @@ from sensorflow.core.sniff import numeric
 
 DELIMITERS = ("\t", ";", "|", ",", "whitespace")
 TAIL = 300
-"""Number of lines at the end of the sample that determine the dialect: the header is far above them."""
+"""Number of lines at the end of the sample that determine the dialect, because they are far from the
+header."""
 SHORT = 20
-"""Number of lines of a file so short that half of it may be its header."""
+"""In a file with fewer lines, half of the lines may be the header."""
 
 
 @dataclass(frozen=True)

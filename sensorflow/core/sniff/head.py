@@ -20,7 +20,7 @@ from sensorflow.core.sniff.guess import Line
 from sensorflow.errors import UsageError
 
 LIMIT = 1 << 20
-"""Maximum decompressed bytes that a guess is based on, whatever the file's size."""
+"""Maximum number of decompressed bytes that a proposal is based on."""
 
 PROBE = Profile.model_validate(
     {"format": "csv", "time": "#1", "sensor": {"constant": "-"}, "each": "."}

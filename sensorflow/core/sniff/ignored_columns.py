@@ -142,7 +142,7 @@ def _says(pattern: str, title: str) -> bool:
 
 
 def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
-    """Return whether the column is the same in all rows, or in all rows of each sensor."""
+    """Return whether the column has the same value in all rows, or in all rows of each sensor."""
     if len(column.counts) <= 1:
         return True
     pairs = {(name, cell) for name, cell in zip(names, column.cells, strict=False) if cell}

@@ -18,7 +18,7 @@ _CRN_REST = {
     "SUR_TEMP_MIN_FLAG RH_HR_AVG RH_HR_AVG_FLAG SOIL_MOISTURE_5 SOIL_MOISTURE_10 SOIL_MOISTURE_20 "
     "SOIL_MOISTURE_50 SOIL_MOISTURE_100 SOIL_TEMP_5 SOIL_TEMP_10 SOIL_TEMP_20 SOIL_TEMP_50 SOIL_TEMP_100",
 }
-"""The titles of NOAA's headers.txt for the subhourly and the hourly product, by their number."""
+"""Number of columns -> the titles in NOAA's headers.txt, for the subhourly and the hourly product."""
 _SRML = re.compile(r"(\d{4,6})\t(19|20)\d\d((\t\d{4}\t\d+)+)\s*")
 _CRN_MISSING = ["-9999", "-99999", "-99"]
 

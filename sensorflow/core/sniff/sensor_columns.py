@@ -14,7 +14,8 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
 WANDERS = 12
-"""Maximum number of different numbers that may name sensors, however they change."""
+"""A column with no more distinct numbers than this may contain names, even if its numbers change in small
+steps."""
 _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 

@@ -173,7 +173,7 @@ def spelled(cells: Sequence[str]) -> tuple[str, ...]:
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
-    """Return the sum of all time steps from row to row, forward and back."""
+    """Return the sum of the lengths of all time steps from row to row, both forward and back."""
     nanos = instants(texts, formats)
     return float(np.abs(np.diff(nanos.astype(np.float64))).sum())
 

@@ -19,7 +19,7 @@ _KINDS = (
     re.compile(rf"(?i)^({_PLAIN})(_?name)?$"),
     re.compile(rf"(?i)^({_PLAIN})"),
 )
-"""Names of an element around the records that contains their type, the most reliable first."""
+"""Names of elements outside the records that contain the type, the most reliable first."""
 _UNITS = (
     re.compile(r"(?i)(abbrev\w*|symbol|short\w*)$"),
     re.compile(r"(?i)^(units?|uom|einheit)$"),

@@ -23,8 +23,8 @@ a c d f g h j k l m n s v w in min count counts days hours second seconds minute
 ph rh va var us ms ug mol hr sec deg degree gal kn kt knot ma
 """
 UNITS = frozenset(_UNITS.split())
-"""Known units in lower case. A text with a bracket, a degree sign or a percent sign need not be among
-them."""
+"""Known units in lower case. A text with a bracket, a degree sign or a percent sign may be a unit without
+being listed."""
 WORDS = frozenset(_WORDS.split())
 """Units that are also words in names: "temp_min" is a minimum, not minutes."""
 _SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
@@ -62,7 +62,7 @@ _CF = re.compile(r"[a-zµ°%]{1,10}(\^?-?\d)?([ ./*][a-zµ]{1,10}(\^?-?\d)?)*[ .
 TITLE = 200
 """Maximum number of characters of a title that may contain a unit."""
 LONGEST = 16
-"""Maximum number of characters of a unit; a longer text says more than a unit."""
+"""Maximum number of characters of a unit. A longer text contains more than a unit."""
 
 
 def unit_like(text: str) -> bool:

@@ -29,7 +29,7 @@ from sensorflow.errors import UsageError
 
 FLAG = "a flag"
 EVERY = 100
-"""Maximum number of columns that each get their own line."""
+"""Maximum number of measured columns for which the proposal has a separate line per column."""
 
 
 @dataclass
@@ -50,8 +50,8 @@ class SniffState:
 
     @property
     def sparse(self) -> bool:
-        """Whether records are objects or elements. Their members are optional, so a member may be missing
-        in all records of a file."""
+        """Whether records are objects or elements, whose members may be missing in all records of a
+        file."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
         return kind in ("json", "jsonl", "xml")
 
@@ -143,7 +143,7 @@ def _sort(state: SniffState) -> None:
             state.flags += [made] if reason == FLAG and column.counts else []
         else:
             state.numbers.append(made)
-    if not state.numbers:  # such a table measures a state
+    if not state.numbers:  # a table with only flags measures states
         state.numbers = state.flags
         state.ignored = {r: reason for r, reason in state.ignored.items() if reason != FLAG}
 
@@ -291,8 +291,7 @@ def _clocklike(column: Column) -> bool:
 
 
 def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
-    """Return the readings without columns of numbers that are names, such as a station's code. If no column
-    would remain, return all."""
+    """Return the readings without names such as a station's code, or all if none would remain."""
     cells = state.when.cells
     measured = [n for n in readings if n.column.says(words.SENSOR)]
     measured = [n for n in measured if sensor_columns.is_measured(n.column, cells)]
@@ -304,8 +303,7 @@ def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
 
 
 def _is_called(column: Column) -> bool:
-    """Return whether the column's title and contents are those of an id. The title may be written without a
-    separator, as in applicationID."""
+    """Return whether the column's title and contents are those of an id, such as applicationID."""
     if sensor_columns.is_long(column):
         return True
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
@@ -325,8 +323,7 @@ def _ignore_rest(state: SniffState, columns: Iterable[Column], used: set[Column]
 
 
 def _missing(state: SniffState) -> list[Line]:
-    """Return the profile key `missing` with the markers that apply to the whole table. Each number is
-    listed in one notation only."""
+    """Return the profile key `missing` for the whole table, with each number in one notation only."""
     kept: dict[str | float, str] = {
         float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
     }
@@ -344,8 +341,7 @@ def _missing(state: SniffState) -> list[Line]:
 
 
 def _everywhere(text: str, state: SniffState) -> bool:
-    """Return whether a marker can be used for the whole table, because it is not a value in any column and
-    is unlikely to become a value."""
+    """Return whether a marker is not a value in any column, and is unlikely to become a value."""
     value = float(text.replace(",", "."))
     others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):

@@ -12,10 +12,12 @@ from sensorflow.core.times.monthnames import folded, halves, months
 
 EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
-"""Times outside these limits are refused: they are logger errors and would create useless partitions."""
+"""Times outside `EARLIEST` … `LATEST` are rejected, because they are errors of the logger and would create
+useless partitions."""
 
 ROUNDED = 10**6
-"""Minutes, hours and days are floating-point numbers: times made from them are rounded to the millisecond.
+"""Times from decimal minutes, hours or days are rounded to this many nanoseconds (a millisecond), because
+they are floating-point numbers.
 """
 
 DAY, HOUR, MINUTE = 86400 * 10**9, 3600 * 10**9, 60 * 10**9

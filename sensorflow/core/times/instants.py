@@ -131,7 +131,8 @@ def bounded(nanos: Int64s, codes: Codes) -> Instants:
 
 
 def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
-    """Convert typed timestamps (Parquet) of any unit, with or without a zone, like `parse`."""
+    """Convert typed timestamps (Parquet) of any unit, with or without a zone. The result is as from
+    `parse`."""
     codes = no_codes(len(values))
     kind = values.type
     if pa.types.is_date(kind):

@@ -81,7 +81,8 @@ def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None)
 
 
 _BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))
-"""From this instant on a rule defines a zone's changes (RFC 8536, 3.3), which Arrow does not follow."""
+"""From this time on, the transitions of a zone are defined by a rule (RFC 8536, 3.3), which Arrow does not
+support."""
 
 
 def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]:
@@ -91,7 +92,7 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
     for index, second in enumerate((nanos // 10**9).tolist()):
         moment = datetime(1970, 1, 1, tzinfo=zone) + timedelta(
             seconds=second
-        )  # of the clock, not elapsed
+        )  # local time, not elapsed time
         for fold in (0, 1):
             shift = moment.replace(fold=fold).utcoffset() or timedelta()
             shifts[fold, index] = shift // timedelta(seconds=1) * 10**9

@@ -55,7 +55,7 @@ _NAMES = {
     " | ιαν φεβ μαρ απρ μαΐ ιουν ιουλ αυγ σεπ οκτ νοε δεκ | - - μάρ - μάι ιούν ιούλ αύγ - - νοέ -"
     " | - - - - - - - - σεπτ - - -",
 }
-"""Language -> rows of twelve names; "-": no name in this row."""
+"""Language -> rows of twelve names. "-" means that the row has no name for this month."""
 
 _HALVES = {
     "el": ("πμ", "μμ"),
@@ -89,7 +89,7 @@ def plain(name: str) -> str:
 
 @lru_cache(16)
 def months(locale: str | None) -> dict[str, int]:
-    """Return month numbers, 1 to 12, by `folded` name."""
+    """Return `folded` name -> number of the month, 1 to 12."""
     rows = [row.split() for row in _NAMES[locale or "en"].split("|")]
     found = {name: i + 1 for row in rows for i, name in enumerate(row) if name != "-"}
     bare: dict[str, set[int]] = {}
@@ -101,7 +101,7 @@ def months(locale: str | None) -> dict[str, int]:
 
 @lru_cache(16)
 def halves(locale: str | None) -> dict[str, int]:
-    """Return 0 (AM) or 1 (PM) by `folded` name."""
+    """Return `folded` name -> 0 for AM, 1 for PM."""
     made = {"am": 0, "pm": 1, "a": 0, "p": 1}
     for index, name in enumerate(_HALVES.get(locale or "", ())):
         made[name] = made[plain(name)] = index

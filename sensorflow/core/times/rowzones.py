@@ -16,8 +16,8 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 from sensorflow.core.times.zones import zones as names
 
 UNSURE = frozenset(("CET", "MET", "EET", "WET"))
-"""Names of zones with daylight saving time that also denote their winter offset. Only the profile's `zones`
-can tell which is meant."""
+"""Names that denote either a zone with daylight saving time or a fixed offset. The profile must define such
+a name in `zones`."""
 
 
 def zone_of(text: str | None, known: Mapping[str, str]) -> str | None:
@@ -31,7 +31,9 @@ def _zone(text: str | None, abbreviations: Mapping[str, str]) -> str | None:
         return None
     if (found := abbreviations.get(text, abbreviations.get(text.upper()))) is not None:
         return found
-    if fixed_offset(text) is not None and not re.fullmatch(r"[+-]?\d{3}", text):  # minutes?
+    if fixed_offset(text) is not None and not re.fullmatch(
+        r"[+-]?\d{3}", text
+    ):  # three digits may be minutes
         return text
     return text if text in names() and text not in UNSURE else None
 

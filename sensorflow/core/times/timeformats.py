@@ -20,8 +20,8 @@ EPOCH_UNITS = {
 """Nanoseconds in one unit of each epoch format."""
 
 EXCEL = "excel"
-"""Days since 30 December 1899, as spreadsheets count (ECMA-376 part 1, 18.17.4, the 1900 system from
-March 1900 on), by a clock without zone."""
+"""The format of days since 30 December 1899, as in spreadsheets (ECMA-376 part 1, 18.17.4, the 1900 system
+from March 1900 on). It is local time."""
 
 DAYS_FROM = {
     EXCEL: ("1899-12-30", 0.0),
@@ -30,8 +30,8 @@ DAYS_FROM = {
     "mjd": ("1970-01-01", 40587.0),
     "julian": ("1970-01-01", 2440587.5),
 }
-"""Formats that count days of a clock without a zone: a date, and its day number. Excel's other system;
-MATLAB's datenum; the Modified Julian Date and the Julian Date of astronomers."""
+"""Format -> (a date, the number of this day), for formats that count days of local time: Excel's 1904
+system, MATLAB's datenum, the Modified Julian Date, and the Julian Date."""
 
 NUMERIC = frozenset({*EPOCH_UNITS, *DAYS_FROM})
 
@@ -39,7 +39,7 @@ NAMED = {"decimal_year": "%.Y"}
 """Alternative names of formats."""
 
 _SPACES = "[\\s\u00a0\u2009\u202f]"
-"""Spaces of all widths: the Unicode CLDR uses narrow ones before AM and PM."""
+"""Spaces of all widths, because the Unicode CLDR uses narrow spaces before AM and PM."""
 
 _ISO = (
     r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
@@ -75,7 +75,7 @@ _DIRECTIVES = {
     "%": "%",
 }
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
-"""The number of digits of a directive that directly adjoins another one."""
+"""Directive -> number of digits, if no separator is between it and another directive."""
 
 _LOCAL = {
     "a": r"[^\s\d,]+",
@@ -127,7 +127,7 @@ def pattern(fmt: str, locale: str | None = None) -> str:
 
 
 _FINER = frozenset(("years", "days", "yeardays", "hours", "minutes"))
-"""Parts that may have decimals."""
+"""Directives whose numbers may have decimals."""
 _UNITS = (
     {"years"},
     {"month", "monthname", "day", "days", "yearday", "yeardays"},

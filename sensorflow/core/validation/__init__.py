@@ -46,7 +46,7 @@ class Accepted:
 
 
 class Validator:
-    """Validates the chunks of one file. Call `validate` in file order."""
+    """Validates the chunks of one file. `validate` must be called in file order."""
 
     def __init__(self, profile: Profile, received: int | None = None) -> None:
         """received: when the file arrived, in nanoseconds since 1970."""

@@ -20,7 +20,8 @@ from sensorflow.core.validation.rows import ChunkEvaluation
 def readings(
     evaluation: ChunkEvaluation,
 ) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Return the accepted readings, ordered by row and measure, and the (row, measure) indexes of each."""
+    """Return the accepted readings, ordered by row and measure, and for each reading the indexes of its row
+    and its measure."""
     rows, columns = _places(evaluation)
     if evaluation.every:
         values = evaluation.cells[0].values.to_numpy()

@@ -1,4 +1,4 @@
-"""The rejects of a chunk: its rejected rows and cells, with codes and reasons."""
+"""Creates the rejects of a chunk: its rejected rows and cells, with codes and reasons."""
 
 from __future__ import annotations
 

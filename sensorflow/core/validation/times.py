@@ -1,4 +1,4 @@
-"""The times of the readings in a chunk."""
+"""Reads the times of the readings in a chunk."""
 
 from __future__ import annotations
 
