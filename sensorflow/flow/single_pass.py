@@ -111,7 +111,7 @@ batches are in memory at a time."""
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of `BATCH_ROWS` or more, except for the last."""
+    """Yield the same rows in batches of at least `BATCH_ROWS` rows. The last batch may be smaller."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)

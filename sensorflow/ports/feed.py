@@ -115,7 +115,7 @@ class FeedHost(Protocol):
         ...
 
     def long_call(self) -> AbstractContextManager[None]:
-        """Returns a context manager. Enter it around a call that may block for long."""
+        """Returns a context manager for a call that may block for a long time."""
         ...
 
 
