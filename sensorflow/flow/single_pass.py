@@ -130,8 +130,9 @@ def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 PREFETCH_ABOVE_BYTES = 4 << 20
-"""Bytes. For a larger file, the next batch is prepared on another core while the database receives this
-one. On one core, this would cost a tenth, because the two evict each other's rows from the caches."""
+"""Bytes. For a larger file, the next batch is prepared on another core while the database receives the
+current one. On a single core, this would take 10 % longer, because the two evict each other's rows from the
+caches."""
 
 
 def load_single_pass(file_task: FileTask) -> Counts:
