@@ -46,7 +46,8 @@ class AuditContext:
 
     @property
     def grace_period(self) -> timedelta:
-        """Two reconciliation intervals. By then, everything that can make progress has made progress."""
+        """Two reconciliation intervals. After this time, everything that can make progress has made
+        progress."""
         return timedelta(seconds=2 * self.services.settings.sweep)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
