@@ -53,18 +53,23 @@ COLLECTED = ".collected"
 
 
 def settings(
-    start: Path | None = None, copy: Path | None = None, *, anywhere: bool = False
+    start: Path | None = None,
+    copy: Path | None = None,
+    *,
+    anywhere: bool = False,
+    warn: bool = True,
 ) -> Settings:
-    """Load the settings that apply here, from file and environment.
+    """Load the settings that apply here, from file and environment. Raises UsageError.
 
-    copy: a copy of the settings file to read instead. anywhere: allow no project. Raises UsageError.
+    copy: a copy of the settings file to read instead. anywhere: allow no project. warn: see
+    `settings.load`; False in processes, which log instead.
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
     path = settings_.find(here := start or folder())
     if not anywhere:
         settings_.require_project(path, here, environ)
-    found = settings_.load(path, environ)
+    found = settings_.load(path, environ, warn=warn)
     settings_.require_whole(found)
     return found
 
@@ -158,7 +163,7 @@ def ledger(settings: Settings, role: str) -> PostgresLedger:
 def audit_store(settings: Settings) -> PostgresAuditStore:
     from sensorflow.adapters.postgres.audit import PostgresAuditStore
 
-    after = settings.deferred_close if settings.deferred else None
+    after = settings.seal_after if settings.deferred else None
     return PostgresAuditStore(database_url(settings), process_name("audit"), after)
 
 
@@ -169,7 +174,7 @@ def seal_months(settings: Settings) -> list[SealResult]:
     if not settings.deferred:
         return []
     url = database_url(settings)
-    found = sealing.months(url, settings.deferred_close)
+    found = sealing.months(url, settings.seal_after)
     return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
 
 

@@ -25,7 +25,7 @@ def configure() -> dict[str, Any]:
             bootstrap.require_sessions(settings)
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
-    telemetry.configure(settings.log_level)
+    telemetry.configure_for(settings)
     with suppress(
         OSError
     ):  # beat opens its schedule there, perhaps before the first file is landed

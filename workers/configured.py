@@ -12,4 +12,4 @@ from sensorflow.settings import Settings
 def settings() -> Settings:
     """Returns the settings as of the start of the process. Children of a pool use their parent's settings.
     Later changes of the file take effect in the next process. Raises UsageError."""
-    return bootstrap.settings()
+    return bootstrap.settings(warn=False)

@@ -89,7 +89,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
             p(logger, (), *args)
         except Exception as error:  # noqa: BLE001 - a broken channel may raise anything
             reason = _short(error)
-            emit(Event.ACK_DROPPED, reason=reason)
+            emit(Event.ACKNOWLEDGEMENT_FAILED, reason=reason)
             if getattr(p.__self__.channel, "connection", None) is not None:
                 self._reconnect(reason)
 

@@ -20,8 +20,8 @@ def schedule(settings: Settings) -> dict[str, Any]:
     return {
         "sweep": {
             "task": task_name(SWEEP),
-            "schedule": settings.sweep,
-            "options": {"expires": settings.sweep},
+            "schedule": settings.reconcile,
+            "options": {"expires": settings.reconcile},
         },
         "retain": {
             "task": task_name(RETAIN),
@@ -39,7 +39,7 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
         try:
             super().sync()
         except (OSError, *dbm.error) as error:
-            emit(Event.BEAT_UNKEPT, reason=str(error))
+            emit(Event.SCHEDULE_NOT_SAVED, reason=str(error))
 
 
 @beat_init.connect

@@ -45,7 +45,7 @@ def run(settings: Settings, count: int) -> None:
     ends the children at once. Import this module after calling `memory.configure_allocator`. Raises
     UsageError if the broker's package cannot be imported."""
     lossy_stream.install()
-    telemetry.configure(settings.log_level)
+    telemetry.configure_for(settings)
     make = bootstrap.broker(settings)
     child.warm(settings)
     _Parent(settings, count, make).run()

@@ -62,7 +62,7 @@ def watch(board: Board, settings: Settings) -> None:
     try:
         threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:
-        emit(Event.WORK_UNWATCHED, reason=str(error))
+        emit(Event.WATCHDOG_FAILED, reason=str(error))
 
 
 class EndedChild:
@@ -84,7 +84,7 @@ class EndedChild:
             self.teller.kill()
             self.teller.wait()
         if code != 0:
-            emit(Event.WORK_UNWATCHED, reason=UNTOLD)
+            emit(Event.WATCHDOG_FAILED, reason=UNTOLD)
         return True
 
     def _begin(self) -> bool:
@@ -99,7 +99,7 @@ class EndedChild:
         try:
             self.teller = _log_stuck(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
-            emit(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
+            emit(Event.WATCHDOG_FAILED, reason=f"{UNTOLD}: {error}")
             return True
         self._until = time.monotonic() + 2 * AWAY
         return False

@@ -87,7 +87,7 @@ def _work(delivery: Delivery, services: Services, keeper: LeaseKeeper) -> None:
     try:
         delivery.ack()
     except Transient as error:  # the message is redelivered, and finds nothing to do
-        emit(Event.ACK_DROPPED, reason=error.message)
+        emit(Event.ACKNOWLEDGEMENT_FAILED, reason=error.message)
 
 
 def _pause(seconds: float, error: Exception, stop: Callable[[], bool]) -> None:

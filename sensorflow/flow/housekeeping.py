@@ -107,16 +107,18 @@ def reconcile_step(
 
     def run() -> StepResult:
         s = settings
-        swept, published = reconcile(outbox, publisher, s.sweep, s.lease, s.limits, touch)
+        swept, published = reconcile(outbox, publisher, s.reconcile, s.lease, s.limits, touch)
         return {
             "leases ended": swept.expired,
             "messages missing": swept.stale,
             "published": published,
         }
 
-    return Step(RECONCILE, settings.sweep, run)
+    return Step(RECONCILE, settings.reconcile, run)
 
 
 def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects the garbage of finished files."""
-    return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})
+    return Step(
+        TIDY, settings.reconcile, lambda: {"tidied": collect_garbage(ledger, lake, landing)}
+    )

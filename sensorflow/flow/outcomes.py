@@ -110,7 +110,7 @@ def _dead_letter(file_task: FileTask, error: Permanent) -> Result:
         failpoints.hit(failpoints.Failpoint.DEAD_LETTERED)
     except Fenced as fenced:
         return _after_fencing(file_task, fenced)
-    emit(Event.FILE_CONDEMNED, file_id=file_task.claim.file_id, code=error.code, state=state)
+    emit(Event.FILE_DEAD_LETTERED, file_id=file_task.claim.file_id, code=error.code, state=state)
     return Result(Outcome.DEAD_LETTERED, f"{printable(file_task.claim.key)}: {error}", error)
 
 

@@ -71,7 +71,7 @@ class PublisherLoop:
                 if time.monotonic() >= look_at:
                     loop.begin_long_call()  # until a message is sent, or the call returns
                     self._house.run_due_steps()
-                    look_at = time.monotonic() + s.sweep / LOOKS
+                    look_at = time.monotonic() + s.reconcile / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 failures += 1

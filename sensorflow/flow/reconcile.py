@@ -28,7 +28,7 @@ def reconcile(
     """
     reconciled = ledger.reconcile(stale_after, _depth(publisher), grace)
     if reconciled.expired or reconciled.stale:
-        emit(Event.SWEPT, leases_ended=reconciled.expired, messages_missing=reconciled.stale)
+        emit(Event.RECONCILED, leases_ended=reconciled.expired, messages_missing=reconciled.stale)
     return reconciled, publish(ledger, publisher, limits, touch)
 
 

@@ -48,7 +48,7 @@ class AuditContext:
     def grace_period(self) -> timedelta:
         """Two reconciliation intervals. After this time, everything that can make progress has made
         progress."""
-        return timedelta(seconds=2 * self.services.settings.sweep)
+        return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
         """Returns the path at which a file's rows of a layer should be stored."""

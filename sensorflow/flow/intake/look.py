@@ -253,7 +253,7 @@ class Look:
         if end == start:
             if self._size - start >= CAP:
                 reason = f"{CAP:,} bytes without the end of a line"
-                self._all.set_aside(self._file, Event.FILE_STUCK, reason)
+                self._all.set_aside(self._file, Event.FILE_NOT_DISPOSED, reason)
             return []
         self._all.hurry |= self._size - start > CAP
         part = Lines(self._opened, start, end)

@@ -182,7 +182,7 @@ class Intake:
         if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
         if self._away.failed(source, time.monotonic()):
-            emit(Event.SOURCE_AWAY, source=source, reason=error.message)
+            emit(Event.SOURCE_UNAVAILABLE, source=source, reason=error.message)
         return True
 
     def lose(self, lease: IntakeLease) -> None:

@@ -190,7 +190,7 @@ class Group:
         for candidate, reason in strategy.feed.ack(done, self._round.permit(lease)).items():
             self._known.refuse(candidate)
             name = printable(candidate.key)
-            emit(Event.FILE_STUCK, source=candidate.source, file=name, why=reason)
+            emit(Event.FILE_NOT_DISPOSED, source=candidate.source, file=name, why=reason)
 
 
 def _log_gate_mismatch(file: Found, done: Registration) -> None:
@@ -204,7 +204,7 @@ def _log_gate_mismatch(file: Found, done: Registration) -> None:
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
     if reason := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}
-        emit(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=reason)
+        emit(Event.GATE_MISMATCH, **facts, file_id=done.file_id, why=reason)
 
 
 def _log_registered(file: Found, done: Registration) -> None:
