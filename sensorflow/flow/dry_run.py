@@ -23,7 +23,7 @@ from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
 Named = str | tuple[str, Profile]
-"""A profile by its name or path, or a profile together with a name for people."""
+"""A profile by its name or path, or a profile together with a display name."""
 
 
 def dry_run(
