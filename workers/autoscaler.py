@@ -32,7 +32,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         self._seen: deque[tuple[float, int]] = deque()
 
     def _maybe_scale(self, req: Any = None) -> bool:
-        """Returns True if the pool was changed."""
+        """Adapt the pool to the recent load. Returns True if the pool was changed."""
         wanted = min(max(self._most(), self.min_concurrency), self.max_concurrency)
         more: int = wanted - self.processes
         if more > 0:
@@ -42,7 +42,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         return more != 0
 
     def _most(self) -> int:
-        """Returns the maximum number of concurrent messages within the last `_kept` seconds."""
+        """Returns the maximum number of concurrent messages within the keepalive time."""
         now, count = monotonic(), self.qty
         while self._seen and self._seen[-1][1] <= count:  # no longer the maximum
             self._seen.pop()

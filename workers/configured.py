@@ -1,4 +1,4 @@
-"""The settings of this process."""
+"""The settings of this process, read once."""
 
 from __future__ import annotations
 

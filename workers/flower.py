@@ -1,5 +1,5 @@
-"""Secure defaults for ``celery -A workers flower``: Flower is never open to everyone unless configured
-so."""
+"""Secure defaults for ``celery -A workers flower``: without further configuration, Flower is not open to
+everyone."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _hosts() -> tuple[str, ...]:
 
 
 def _configured_hosts() -> bool:
-    """Whether the user has configured who may access Flower."""
+    """Whether the user has configured authentication for Flower."""
     given = (word.lstrip("-").partition("=")[0].replace("-", "_") for word in sys.argv[1:])
     named = any(os.environ.get(name) for name in ("FLOWER_BASIC_AUTH", "FLOWER_AUTH"))
     return named or any(name in ("basic_auth", "auth") for name in given)

@@ -1,4 +1,4 @@
-"""Heartbeats of a worker's parent and of beat, sent while their loops make progress."""
+"""Heartbeats of beat and of a worker's parent, sent as long as their loops make progress."""
 
 from __future__ import annotations
 

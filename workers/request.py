@@ -1,4 +1,4 @@
-"""A message in the worker's parent, from its arrival to its acknowledgement."""
+"""The request for a message in the worker's parent, from the message's arrival to its acknowledgement."""
 
 from __future__ import annotations
 

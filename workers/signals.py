@@ -1,4 +1,4 @@
-"""Start-up of a worker."""
+"""Start-up of a worker and of its children."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def quarantine(message: dict[str, Any]) -> str:
 
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=PoolRequest, send_events=False)
 def sweep() -> str:
-    """Reconcile: send stale messages again, and collect garbage of finished files."""
+    """Reconcile: send stale messages again, and collect the garbage of finished files."""
     return _done(SWEEP, TIDY) or "another process has just done it"
 
 

@@ -1,1 +1,1 @@
-"""Worker processes: a worker without Celery, and the set-up of any worker's children."""
+"""Worker processes: the worker without Celery, and the set-up of the children of both kinds of worker."""

@@ -1,8 +1,8 @@
 """`sensorflow worker` for brokers without Celery: each child process receives its own messages.
 
 The parent forks the children, watches them, and replaces each child that ends. If the watchdog kills a
-child, its claims are nacked. If a child ends in another way, its claims expire with their leases. In both
-cases, another child processes the files again.
+child, it also records the outcome of the child's claims. If a child ends in another way, its claims expire
+with their leases, and another child processes the files.
 """
 
 from __future__ import annotations

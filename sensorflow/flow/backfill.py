@@ -33,7 +33,8 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Window:
-    """Selects files by key (`patterns`; empty selects all) and modification time."""
+    """Selects the files to load by key and modification time. patterns: patterns for keys; if empty, all
+    keys are selected."""
 
     patterns: tuple[str, ...] = ()
     since: datetime | None = None

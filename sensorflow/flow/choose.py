@@ -53,7 +53,7 @@ def require_source(
 
 
 def code_of(given: str | None) -> str | None:
-    """Returns the code and name for a number or name: F204, f204, or timestamp-missing."""
+    """Returns the code and its name. given: a number or a name, such as F204, f204 or timestamp-missing."""
     if given is None:
         return None
     for code in Code:

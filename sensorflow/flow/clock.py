@@ -1,4 +1,4 @@
-"""A clock for measuring how long ago something happened."""
+"""A clock for measuring elapsed time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Dry-run files with the settings that would apply if they were dropped."""
+"""Dry runs: process files without changing anything, with the settings that would apply if the files were
+dropped."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
 Named = str | tuple[str, Profile]
-"""A profile by its name or path, or a profile together with a name for people."""
+"""A profile by its name or path, or a profile together with a display name."""
 
 
 def dry_run(
@@ -33,7 +34,8 @@ def dry_run(
     tolerance: str | None,
     keep: int,
 ) -> Iterator[Checked]:
-    """Yield the result for a file, or for each member of an archive that its source unpacks."""
+    """Yield the result for a file. If its source unpacks the file, yield a result for each member
+    instead."""
     how = (named, zone, tolerance, keep)
     if held.source is None or not held.source.unpack:
         yield _checked(path, held, *how)

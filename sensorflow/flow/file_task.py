@@ -147,5 +147,5 @@ def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> 
 
 
 def spans_whole_source(source: str, identity: str) -> bool:
-    """Whether dedupe keys with this file_name cover the whole source, not one file."""
+    """Whether dedupe keys with this file_name cover the whole source rather than one file."""
     return identity == f"{source}/"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
-    """Returns the number of files cleaned. Raises Transient STORAGE."""
+    """Remove garbage of finished files. Returns the number of files cleaned. Raises Transient STORAGE."""
 
     def remove(garbage: Garbage) -> None:
         for layer in unwanted_layers(garbage):

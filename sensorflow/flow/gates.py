@@ -1,4 +1,4 @@
-"""Compare a file's bytes with what its sender announced."""
+"""Compare a file's bytes with the announcement of its sender."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a part of a growing file needs from the parts before it: header, repeated readings, and last
-readings."""
+"""What a part of a growing file needs from the previous parts: the header, readings that may be repeated,
+and the last readings."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ TOUCH_SECONDS = 5.0
 
 
 class LoopStatus:
-    """The status of one loop, as it reports it. Safe to use from several threads."""
+    """The status of one loop, which the loop itself updates. Safe to use from several threads."""
 
     def __init__(self, report: LoopReport, wake: threading.Event) -> None:
         self._report, self._wake = report, wake
@@ -56,7 +56,7 @@ class LoopStatus:
             self.touch()
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Wait until `stop` is set, at most `seconds`."""
+        """Wait until `stop` is set, but at most `seconds`. Reports progress in the meantime."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, TOUCH_SECONDS)):
             self.touch()
@@ -116,7 +116,7 @@ class HeartbeatSender:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def add_loop(self, role: Role, **state: Any) -> LoopStatus:
-        """Add a loop of this process. Call before `start`."""
+        """Add a loop of this process, and return its status. Call this before `start`."""
         made = LoopStatus(LoopReport(role, *self._facts, state), self._wake)
         self._loops.append(made)
         return made

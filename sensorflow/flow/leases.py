@@ -90,7 +90,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Call each renewal repeatedly until the context exits. Its argument is the duration of a lease in
+        """Call each renewal repeatedly until the context exits. A renewal takes the duration of a lease in
         seconds."""
         due = time.monotonic() + self._lease / 3
         with self._change:

@@ -1,4 +1,4 @@
-"""Silver -> database: commit the rows and the loaded state in one transaction."""
+"""Load silver into the database: commit the rows and the state `loaded` in one transaction."""
 
 from __future__ import annotations
 

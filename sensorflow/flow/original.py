@@ -27,7 +27,7 @@ class OriginalNotFound(Exception):
 def original(
     landing: Landing, settings: Settings, view: FileView, line: int, line_base: int | None
 ) -> str:
-    """Returns the row of a file that begins at a line. Raises OriginalNotFound.
+    """Returns the text of the row that begins at a line of a file. Raises OriginalNotFound.
 
     line_base: for a part of a growing file, the number of lines before the part; None for an ordinary file.
     """

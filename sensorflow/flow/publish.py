@@ -92,7 +92,7 @@ def _message(files: Sequence[OutboxEntry], below: int) -> Message:
 
 
 def _send(ledger: Outbox, publisher: Publisher, messages: Sequence[Message]) -> int:
-    """Send messages and record them. Returns the number of files sent."""
+    """Send messages, and record in the ledger that they were sent. Returns the number of files sent."""
     sent: list[OutboxEntry] = []
 
     def confirmed(message: Message) -> None:

@@ -111,7 +111,7 @@ batches are in memory at a time."""
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of `BATCH_ROWS` or more, except for the last."""
+    """Yield the same rows in batches of at least `BATCH_ROWS` rows. The last batch may be smaller."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
@@ -130,8 +130,9 @@ def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 PREFETCH_ABOVE_BYTES = 4 << 20
-"""Bytes. For a larger file, the next batch is prepared on another core while the database receives this
-one. On one core, this would cost a tenth, because the two evict each other's rows from the caches."""
+"""Bytes. For a larger file, the next batch is prepared on another core while the database receives the
+current one. On a single core, this would take 10 % longer, because the two evict each other's rows from the
+caches."""
 
 
 def load_single_pass(file_task: FileTask) -> Counts:

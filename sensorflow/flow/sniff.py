@@ -43,7 +43,8 @@ def made(table: dict[str, Any]) -> Profile:
 
 
 def guess(path: Path, zone: str | None = None) -> Proposal:
-    """Propose a profile for a file. Raises UsageError, naming the file, if none can be proposed."""
+    """Propose a profile for a file. Raises UsageError with the file's name if no profile can be
+    proposed."""
     if not path.is_file():
         raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:

@@ -1,4 +1,4 @@
-"""What a load needs to know about the versions before a file."""
+"""What a load needs to know about previous versions of the file."""
 
 from __future__ import annotations
 

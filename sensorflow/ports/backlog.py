@@ -1,4 +1,4 @@
-"""The backlog of a source: the files in its feed that are stuck, for people to inspect."""
+"""The backlog of a source: the files in its feed that are stuck, with the reasons."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Member:
 
 
 class Catalog(Protocol):
-    """Queries about files. Read-only.
+    """Queries for users: files, their histories, and totals. Read-only.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
     unreachable.

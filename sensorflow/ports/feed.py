@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file of a source in one state, which seems to be complete.
+    """A file of a source in one of its states. The file seems to be complete.
 
     key: the file's name within the source, as the feed's raw bytes. revision: identifies this state; only
     the adapter interprets it, and the ledger stores it as the fingerprint. size: bytes. modified_ns: the
@@ -115,7 +115,7 @@ class FeedHost(Protocol):
         ...
 
     def long_call(self) -> AbstractContextManager[None]:
-        """Returns a context manager. Enter it around a call that may block for long."""
+        """Returns a context manager for a call that may block for a long time."""
         ...
 
 

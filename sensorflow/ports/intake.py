@@ -41,7 +41,7 @@ class Registration:
 class IntakeLease:
     """The right to take in files of a source. Only the newest lease of a source, by token, is valid.
 
-    owner: the daemon's name, for people. process: identifies the process among all processes of all hosts.
+    owner: the daemon's display name. process: a name that is unique among the processes of all hosts.
     """
 
     source: str
@@ -58,7 +58,7 @@ def intake_lost(held: IntakeLease) -> IntakeLost:
 
 
 class Intake(Segments, Protocol):
-    """The ledger for the intake.
+    """The ledger for the intake: leases, registrations and growing files.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
     unreachable.

@@ -76,7 +76,7 @@ class Expired:
 
 
 class Maintenance(Protocol):
-    """The ledger for maintenance of finished files.
+    """The ledger for the maintenance of finished files.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
     unreachable.

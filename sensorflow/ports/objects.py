@@ -33,7 +33,7 @@ that is a folder of another object. Bytes that are not UTF-8 are escaped as in P
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object's metadata. size: in bytes. modified_at: when it was written, by the store's clock
+    """An object's metadata. size: bytes. modified_at: the time of its last write by the store's clock
     (timezone-aware)."""
 
     name: str

@@ -98,10 +98,12 @@ class Delivery(Protocol):
 
 
 class Consumer(Protocol):
-    """Receives messages on request. A Celery worker does not use this port: its messages are pushed."""
+    """Receives messages on request. Celery workers do not use this port, because Celery pushes messages to
+    them."""
 
     def receive(self, n: int, timeout: float) -> Sequence[Delivery]:
-        """Returns up to `n` messages as soon as there is at least one, or none after `timeout` seconds.
+        """Wait for messages. Returns up to `n` messages as soon as there is one, or no message after
+        `timeout` seconds.
 
         The consumer rejects messages that it cannot parse, and never returns them. Raises Transient BROKER.
         """

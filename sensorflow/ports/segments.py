@@ -8,7 +8,7 @@ from sensorflow.core.growth import Segment
 
 
 class Segments(Protocol):
-    """The parts in which a growing file was taken in. Raises Transient DATABASE if the database is
+    """The parts in which growing files were taken in. Raises Transient DATABASE if the database is
     unreachable."""
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:

@@ -40,13 +40,14 @@ class AuditContext:
 
     @cached_property
     def selected(self) -> list[FileRecord]:
-        """Returns the files to audit. Call only after `records_by_id` was filled."""
+        """Returns the records of the files to audit. Call this only after `records_by_id` was filled."""
         everything = self.records_by_id.values()
         return [b for b in everything if self.source in (None, b.source)]
 
     @property
     def grace_period(self) -> timedelta:
-        """Two reconciliation intervals. By then, everything that can make progress has made progress."""
+        """Two reconciliation intervals. After this time, everything that can make progress has made
+        progress."""
         return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
@@ -54,7 +55,7 @@ class AuditContext:
         return self.services.lake.place(layer, LayerFile.of(record))
 
     def is_past_grace(self, record: FileRecord) -> bool:
-        """Whether a file finished so long ago that its cleanup is complete."""
+        """Whether a file finished long enough ago that its cleanup must be complete."""
         return record.finished_at is None or record.finished_at < self.now - self.grace_period
 
 

@@ -95,8 +95,8 @@ def _folder(key: bytes) -> bytes:
 def _looked_up(
     context: AuditContext, feed: GrowingFeed, page: list[Candidate]
 ) -> Iterator[tuple[Candidate, Taken | None, Taken | None]]:
-    """Yield each file with two results: what was taken in from the file with its inode, and from the file
-    with its name."""
+    """Yield each file with two results: what was taken in from the file with this inode, and from the file
+    with this name."""
     keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
     taken = context.intake.grown(feed.name, keys, inodes)
     by_inode = {t.inode: t for t in taken}

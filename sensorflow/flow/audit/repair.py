@@ -56,8 +56,8 @@ _ACTIONS = dict.fromkeys(_REPLAYED, RepairAction.REPLAY) | {
 
 @dataclass(frozen=True)
 class RepairStep:
-    """The repair of one file: whether it is allowed, and whether it was done. reason: the human-readable
-    reason."""
+    """The repair of one file. is_allowed: whether the repair is allowed. done: whether it was done. reason:
+    why the repair is not allowed, or else a description of the repair."""
 
     action: RepairAction
     finding: Finding

@@ -16,7 +16,7 @@ PAGE = 5000
 
 
 class Level(IntEnum):
-    """Each level includes the checks of the previous one."""
+    """The level of an audit. Each level includes the checks of the previous level."""
 
     FAST = 0
     DEFAULT = 1

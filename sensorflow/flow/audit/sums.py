@@ -76,7 +76,8 @@ def _database_sums(context: AuditContext, loaded: list[FileRecord], snapshot: Sn
 def _own_sums(
     rows: pa.RecordBatch, ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], pa.RecordBatch]:
-    """Returns the rows that belong to these files, and for each row the index of its file."""
+    """Returns the rows that belong to these files, and for each of these rows the index of its file in
+    `ids`."""
     given = rows["file_id"].to_numpy()
     if not len(ids):
         return np.zeros(0, np.int64), rows.slice(0, 0)

@@ -1,4 +1,4 @@
-"""States of files that need not be taken in again."""
+"""States of files that the intake can skip."""
 
 from __future__ import annotations
 

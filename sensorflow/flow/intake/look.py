@@ -81,7 +81,7 @@ class Look:
         """Land and return the new parts. If the file replaced another one, the unread end of the old file
         comes first, if it is found under another name.
 
-        by_inode, by_key: what was taken in from the file with this inode, and of the file with this name.
+        by_inode, by_key: what was taken in from the file with this inode, and from the file with this name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):

@@ -1,7 +1,7 @@
 """Growing files: take in only the new bytes, up to the end of the last complete line.
 
-The ledger stores what was taken in from each file. The memory only contains the files that had nothing new
-at the last inspection; after a restart, each file is inspected once.
+The ledger stores what was taken in from each file. Only the inspection results are in memory: which files
+had nothing new. After a restart, each file is inspected once.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Group:
 
     def take(self, candidates: Iterable[Candidate]) -> tuple[set[str], dict[str, list[Candidate]]]:
         """Land, register and acknowledge the first of these files. Returns the sources of these files, and
-        the remaining files by source. The feed offers files again that are not ready.
+        the remaining files by source. The feed offers a file again if it was not ready.
 
         A file is registered under the lease under which it was read. That lease may have been lost and
         acquired again since; the ledger then rejects the file.

@@ -24,7 +24,7 @@ class Turns(Generic[T]):
     is not ready."""
 
     def __init__(self, identity: Callable[[T], Hashable] = lambda file: file) -> None:
-        """identity: returns equal values for the same file."""
+        """identity: a function that returns equal values for the same file."""
         self._identity = identity
         self._streams: deque[_Stream[T]] = deque()
         self._left: set[Hashable] = set()
