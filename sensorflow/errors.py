@@ -90,7 +90,7 @@ class Code(StrEnum):
 
     @property
     def number(self) -> int:
-        """The three digits of the code as a number, which is unique among all codes."""
+        """The number in the code, which is unique among all codes: 104 for `F104`."""
         return int(self[1:4])
 
     @classmethod

@@ -19,8 +19,8 @@ def escape(text: str, keep: str = "") -> str:
 
     keep: characters that are not escaped.
 
-    >>> escape("caf\u00e9 \x1b[2J \u202e"), escape("a\nb", keep="\n")
-    ('caf\u00e9 \\\\x1b[2J \\\\u202e', 'a\\nb')
+    >>> print(escape("caf\u00e9 \\x1b[2J"), escape("a\\tb", keep="\\t") == "a\\tb")
+    caf\u00e9 \\x1b[2J True
     """
     if text.isprintable():
         return text

@@ -93,7 +93,7 @@ class LogTail:
 
     def all(self, last: int | None, after: datetime | None) -> Iterator[LogLine]:
         """Yields the lines of the log, oldest first. last: yield at least so many lines at the end; None
-        for all lines. after: yield only files that were changed after this time."""
+        for all lines. after: skip rotated files that were last changed before this time."""
         begin = after.timestamp() if after else 0.0
         parts = [part for part in older(self._path) if _changed(part) >= begin]
         if last is not None:

@@ -134,7 +134,7 @@ class ProcessProblems:
         if now >= self._next:
             self._next = now + 1.0
             yield from self._disks()
-        for process in processes:  # each time: what ended is started again after half a second
+        for process in processes:  # at each call: an ended process is restarted after 0.5 s
             before = self._ends.get(process.name)
             if process.pid is None or process.is_alive or (before and before.pid == process.pid):
                 continue
