@@ -310,6 +310,11 @@ class DecoderFailed(Permanent):
     retried. Each attempt counts, and after the last one the file is quarantined."""
 
 
+class FormerName(FutureWarning):
+    """A setting or command is used by its former name, which the next version will not know. The command
+    line prints `str()` as one line on stderr."""
+
+
 class UsageError(SensorflowError):
     """A user's mistake in a command or a setting. `str()` is the one-line message for that user."""
 

@@ -156,7 +156,7 @@ WORDS = 65536
 _CAUSES = (
     re.compile(r"no space left on device|disk quota exceeded|wrote only \d+ of", re.IGNORECASE),
     re.compile(r"\b(PANIC|FATAL|initdb: error|Fatal error|FATAL CONFIG FILE ERROR)\b"),
-    re.compile(r"\b(ERROR|error:|Error|Misuse|sensorflow:|Bad |Can't |Could not |Failed )"),
+    re.compile(r"\b(ERROR|error:|Error|UsageError|sensorflow:|Bad |Can't |Could not |Failed )"),
 )
 _CONSEQUENCES = re.compile(
     r"database system is (shut down|starting up|shutting down)|not yet accepting|removing "

@@ -1,5 +1,4 @@
-"""Reads the settings from ``sensorflow.toml``, then from ``SENSORFLOW_*`` variables, then the secrets from
-``*_FILE`` variables. Later ones take precedence.
+"""Settings: ``sensorflow.toml``, then ``SENSORFLOW_*`` variables, then ``*_FILE`` for secrets.
 
 Parsing is strict: an unknown key or a value of the wrong type is a one-line error that names the file, the
 key and a valid alternative.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,24 @@ from sensorflow import profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.nearest import nearest
 from sensorflow.environment import Variables, names_project
-from sensorflow.errors import Code, UsageError
+from sensorflow.errors import Code, FormerName, UsageError
 from sensorflow.explain import explain
 from sensorflow.profiles import files
 from sensorflow.profiles.files import TextCache
+from sensorflow.settings.former import rename
 from sensorflow.settings.project import Settings
 from sensorflow.settings.storage import ZONES
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Environment variable with the path of a copy of the settings file and its profile files. If set, the copy
-is read instead, so that the processes of `sensorflow up` use the same settings even if the files change."""
+"""Names a copy of the settings file and its profile files, which is read in their place: the processes
+of `sensorflow up` use the settings with which they were started, even if the files change."""
 RESTORING = ".restoring"
-"""Name of a file that is in the data folder while a restore is unfinished. No other command may then use
-the folder."""
+"""A marker in the data folder while a restore is unfinished: nothing else may use the folder."""
 
 
 def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml in `start` or its
-    parents. None if there is none."""
+    """Return the settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
     if named := environ.get("SENSORFLOW_CONFIG"):
         path = Path(named).absolute()
         if not path.is_file():
@@ -65,8 +64,7 @@ def required_file(start: Path) -> Path:
 
 
 def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
-    """Check that a project is defined. Raises UsageError if there is neither a settings file nor
-    environment variables that define a project."""
+    """Raises UsageError if there is neither a settings file nor variables that define a project."""
     if path is None and not names_project(environ):
         raise UsageError(
             f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
@@ -76,51 +74,59 @@ def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) 
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+    path: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    text: str | None = None,
+    *,
+    warn: bool = True,
 ) -> Settings:
-    """Read and validate settings. Raises UsageError with a one-line message for the first error.
+    """Read and check settings. Raises UsageError with one line for the first error.
 
-    path: the TOML file; None to use only defaults and the environment. text: used instead of the file's
-    content.
+    path: the TOML file; None for defaults and environment only. text: used instead of the file's content.
+    warn: issue a `FormerName` warning for each of `former_keys`.
     """
     copy = environ.get(COPY)
     texts = TextCache(path, Path(copy) if copy and text is None else None, text)
     given, variables, named = _given(texts, environ)
     where = _KeyLocation(path, variables)
+    former = rename(Settings, given, variables, where)
     _resolve_profiles(given, where)
+    apart = {"home": texts.home, "profile_files": named, "former_keys": former}
     try:
-        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
+        settings = Settings.model_validate({**given, **apart})
     except ValidationError as error:
         key, message = explain(error, Settings, given)
+        message += "".join(f" (set by its former name, {f.former})" for f in former if f.key == key)
         told = f"{where(key)}: {message}" if key else where.begins(message)
         raise UsageError(told, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
     _check_tls(settings, where)
+    for found in former if warn else ():
+        warnings.warn(FormerName(str(found)), stacklevel=2)
     return settings
 
 
 class _KeyLocation:
-    """Finds the environment variable or file that has set a key, for messages."""
+    """Where a key was set, a variable or the file; for messages."""
 
     def __init__(self, path: Path | None, variables: Variables) -> None:
         self._path, self._variables = path, variables
 
     def __call__(self, *keys: str) -> str:
-        """Return the environment variable that has set the first of these keys for which there is one. If
-        there is none, return the settings file."""
+        """Return the variable of the first key that has one, else the file."""
         file = str(self._path) if self._path else None
         return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 
     def begins(self, message: str) -> str:
-        """Prepend the location of the key with which the message begins."""
+        """Return a message that begins with the key that it concerns."""
         key = re.match(r"[\w.-]*", message)
         return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
 def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the current settings file and its profile files as one text, in the format of `COPY`. Raises
-    UsageError."""
+    """Return the current settings file and its profile files as one text, the content of a `COPY`.
+    Raises UsageError."""
     texts = TextCache(path)
     _given(texts, environ)
     return texts.copied()
@@ -129,8 +135,7 @@ def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
 def _given(
     texts: TextCache, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
-    """Return three values: the settings from file and environment, the environment variables, and profile
-    -> its file."""
+    """Return (values from file and variables, key -> variable, files of profiles)."""
     try:
         given = texts.settings()
     except OSError as error:
@@ -143,7 +148,7 @@ def _given(
 
 
 def _resolve_profiles(given: dict[str, Any], where: _KeyLocation) -> None:
-    """Resolve `extends` of all profiles, and add the library profiles that sources use."""
+    """Resolve what profiles extend, and add the library profiles that sources name."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -180,8 +185,7 @@ def _check_profiles(settings: Settings, where: _KeyLocation) -> None:
 
 
 def _check_folders(settings: Settings, where: _KeyLocation) -> None:
-    """Check that no file belongs to two sources, and that no source would find disposed files as new ones.
-    Raises UsageError."""
+    """No two sources may see the same file, and no source may see a disposed file as a new one."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     for zone in ZONES:
@@ -212,7 +216,7 @@ def _check_tls(settings: Settings, where: _KeyLocation) -> None:
 
 
 def require_whole(settings: Settings) -> None:
-    """Raises UsageError if a restore was interrupted, because the data may be incomplete."""
+    """Raises UsageError if a restore was interrupted: the data may be incomplete."""
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
         begun = (mark / "step").exists()  # the database may contain files that exist only there

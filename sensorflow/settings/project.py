@@ -1,4 +1,4 @@
-"""The model of all settings of a project."""
+"""All settings of a project."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pydantic import (
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict
+from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
 from sensorflow.settings.storage import Storage
@@ -29,10 +30,9 @@ from sensorflow.tls import Tls
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings that limit publishing. inline_below: size in bytes; smaller files take one task.
-    max_in_flight: maximum number of published, unfinished files. backfill_in_flight: the same in the
-    backfill lane. group_small_files: whether several small files share a message. workers: number of
-    concurrent files to assume while no worker has reported."""
+    """inline_below: bytes; smaller files take one task. max_in_flight, backfill_in_flight: files
+    published and unfinished, in total and in the backfill lane. group_small_files: several small files
+    share a message. workers: number of concurrent files to assume while no worker reports."""
 
     inline_below: int
     max_in_flight: int
@@ -42,15 +42,16 @@ class Limits:
 
 
 class Settings(Strict):
-    """All settings. Each key can also be set by an environment variable, such as SENSORFLOW_RESCAN=10."""
+    """All settings. Each key can also be set by a variable, such as SENSORFLOW_RESCAN=10."""
 
+    former = {"reconcile": "sweep", "seal_after": "deferred_close"}  # noqa: RUF012
     database_url: SecretStr | None = None
-    """URL of PostgreSQL: `postgresql://user@host/db`. By default the embedded server is used. TimescaleDB
-    is used if its library is preloaded at `db upgrade`."""
+    """URL of PostgreSQL: `postgresql://user@host/db`. Without it the embedded server is used.
+    TimescaleDB is used if its library is preloaded at `db upgrade`."""
     broker_url: SecretStr | None = None
     """URL of the broker: `redis://`, `valkey://` or `amqp://`; with TLS `rediss://`, `valkeys://` or
-    `amqps://`. By default the embedded Valkey is used. Any other scheme selects a broker of [a
-    package](../how-to/adapters.md#a-broker), which works without Celery, beat and Flower."""
+    `amqps://`. Without it the embedded Valkey is used. Another scheme is a broker of
+    [a package](../how-to/adapters.md#a-broker), without Celery, beat and Flower."""
     database_tls: Tls | None = None
     """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
     [security](../explanation/security.md#tls)."""
@@ -60,49 +61,46 @@ class Settings(Strict):
     """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the daemon
     and all workers."""
     storage: Storage = Storage()
-    """Locations of the landing zone and the quarantine if they are not in `data`, see [below](#storage)."""
+    """Location of the landing zone and the quarantine, if not in `data`: see [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
-    sweep: float = Field(default=15.0, gt=0, le=3600)
-    """Seconds between runs of the reconciler, which repairs stale states. A fleet runs one reconciler. Also
-    the time after which a message counts as lost."""
+    reconcile: float = Field(default=15.0, gt=0, le=3600)
+    """Seconds between runs of the reconciler, which runs once in the whole fleet and repairs stale
+    states. Also the time after which a message counts as lost."""
     lease: float = Field(default=30.0, ge=3, le=86400)
-    """Seconds without a renewal of its lease after which a worker loses a file."""
+    """Seconds without a sign of life after which a worker loses a file."""
     max_attempts: int = Field(default=3, ge=1, le=100)
-    """Maximum number of attempts at a stage before a file is quarantined."""
+    """Attempts at a stage before a file is quarantined."""
     max_in_flight: int = Field(default=1000, ge=1)
-    """Maximum number of published, unfinished files. For a slow fleet the limit is lower: the number of
-    files that it finishes in two seconds. All other files wait in the ledger. Sources are published in
-    rotation."""
+    """Maximum number of published, unfinished files. The limit is lower if the fleet is slower: what it
+    finishes in two seconds. Other files wait in the ledger, and the sources take turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """Maximum number of published, unfinished files in the backfill lane (`backfill`, `replay`). A live
-    file waits for at most so many of them."""
+    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits
+    for more than these."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
     """Files smaller than this take one task; larger files take the chain validate, transform, load."""
     group_small_files: bool = False
-    """`true`: small new files that are pending at the same time share a message and a task, which reduces
-    the CPU time to about 60 %. By default each file has a message and a task of its own, see
-    [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task, which needs
+    about 60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     """Memory limit per file. A file that needs more fails its attempt (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
     """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
     over. `sensorflow db upgrade` applies a change. See [deferred index](../how-to/deferred-index.md)."""
-    deferred_close: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
+    seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
     """How long after the end of a month its deferred index is built."""
     workers: int = Field(default=4, ge=1, le=512)
     """Maximum number of worker processes of `sensorflow up` and `sensorflow worker`."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
-    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is in use, `up` does not
-    start. If you set no port and the default is in use, `up` uses and reports another free port. 0: any
-    free port."""
+    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is in use, `up` does
+    not start. If you do not set one, another free port is used and reported. 0: any free port."""
     flower_hosts: tuple[str, ...] = ()
-    """Host names at which Flower answers, in addition to `localhost` and IP addresses. Needed behind a
-    reverse proxy that forwards the Host header."""
+    """Host names at which Flower answers, besides `localhost` and IP addresses: for a reverse proxy that
+    passes the Host header on."""
     flower_user: str = "sensorflow"
     """User name for Flower."""
     flower_password: SecretStr | None = None
-    """Password for Flower. If not set, a password is generated at the first start."""
+    """Password for Flower. If not set, one is generated once."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum level of log messages."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
@@ -113,11 +111,13 @@ class Settings(Strict):
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
     profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
+    former_keys: tuple[FormerKey, ...] = Field(default=(), exclude=True)
+    """The keys that were set by their former names."""
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
     def _hosts(cls, given: Any) -> Any:
-        """Split the comma-separated value of an environment variable."""
+        """Split the comma-separated value of a variable."""
         if isinstance(given, str):
             return tuple(filter(None, (name.strip() for name in given.split(","))))
         return given
@@ -177,7 +177,7 @@ class Settings(Strict):
 
     @property
     def by_celery(self) -> bool:
-        """Whether messages go through Celery, with beat and Flower. False for a broker of another
+        """Whether messages go through Celery, with beat and Flower, or through a broker of another
         package."""
         return self.broker_url is None or (
             plugins.scheme(self.broker_url.get_secret_value()) in plugins.CELERY
@@ -185,28 +185,27 @@ class Settings(Strict):
 
     @property
     def database(self) -> str | None:
-        """The URL of the database, including the options of `database_tls`; None for the embedded
-        server."""
+        """The database's URL including the options of database_tls; None for the embedded server."""
         url = self.database_url.get_secret_value() if self.database_url else None
         return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
 
     @property
     def to_broker(self) -> Tls | None:
-        """The setting `broker_tls`, with absolute paths."""
+        """broker_tls with absolute paths."""
         return self.broker_tls and self.broker_tls.below(self.home)
 
     @property
     def folders(self) -> dict[str, FolderSource]:
-        """The sources that are drop folders: name -> source."""
+        """The sources that are drop folders."""
         return {n: s for n, s in self.sources.items() if isinstance(s, FolderSource)}
 
     def profile_of(self, source: Source) -> Profile:
         return self._bounded(source.profile, self.profiles[source.profile], source)
 
     def profile(self, name: str, source: Source | None = None) -> Profile | None:
-        """Return a profile of these settings or of the library. None if no profile has that name.
+        """Return a profile of these settings or of the library, or None if there is none of that name.
 
-        source: the source that uses the profile; its own time bounds override those of the profile.
+        source: the source that uses the profile; it may set bounds of its own.
         """
         if name in self.profiles or name not in profiles.builtin():
             found = self.profiles.get(name)
@@ -215,8 +214,7 @@ class Settings(Strict):
         return found if source is None or found is None else self._bounded(name, found, source)
 
     def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
-        """Return a profile with the time bounds of a source. Each call returns the same object, so that
-        files of the profile can be validated in one batch."""
+        """Return the same object on each call, so that files of one profile are validated together."""
         given = {"earliest": source.earliest, "latest": source.latest}
         bounds = {key: value for key, value in given.items() if value is not None}
         if not bounds:
@@ -244,8 +242,8 @@ class Settings(Strict):
         return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
-        """Return the input of `digest.plain` and `digest.digest`. database_url, broker_url: URLs of the
-        embedded servers, used if no URL is set."""
+        """Return the input of `digest.plain` and `digest.digest`. The URLs of the embedded servers stand
+        in for URLs that are not set."""
         set_ = (self.database_url, self.broker_url)
         given = [url.get_secret_value() if url else None for url in set_]
         apart = digest.HOST | set(digest.URLS)
@@ -254,19 +252,18 @@ class Settings(Strict):
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 
     def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
-        """Return a digest of all settings except `digest.HOST`. It identifies the settings with which
-        `sensorflow up` was started."""
+        """Digest of all settings except `digest.HOST`: identifies what `sensorflow up` was started with."""
         return digest.digest(self.compared(database_url, broker_url))
 
     def shared_digest(self, broker_url: str | None = None) -> str:
-        """Return a digest that is equal in all processes of a fleet, on all hosts and for all users; see
+        """Digest that is equal in all processes of a fleet, on any host and as any user; see
         `digest.shared`."""
         return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    """Validate a URL. Drivers must not get an invalid URL, because their error messages contain parts of
-    it, possibly of the password."""
+    """Validate a URL here: a driver's own error about an unreadable URL contains parts of it, and of the
+    password."""
     if url is None:
         return None
     try:

@@ -44,8 +44,8 @@ def tolerance(value: Any) -> str:
 
 
 def tolerates(limit: str, rejected: int, read: int) -> bool:
-    """Whether the number of rejected rows is within a limit, which is a share ("10%") or a number ("5").
-    False if all rows are rejected."""
+    """Whether the number of rejects is within a share ("10%") or a number ("5"). Never if all rows are
+    rejected."""
     if rejected == 0 or rejected >= read:
         return rejected == 0
     if limit.endswith("%"):
@@ -54,7 +54,7 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
 
 
 class Gate(Strict):
-    """A marker file by which a sender announces complete files: one gate per file, or a manifest for many
+    """The file by which a sender announces complete files: one gate per file, or a manifest for many
     files."""
 
     file: str | None = None
@@ -88,7 +88,7 @@ class Gate(Strict):
 
 
 def _named(value: Any) -> Any:
-    """Accept a string as the name pattern of a gate per file."""
+    """Accept the name pattern alone for a gate per file."""
     return {"file": value} if isinstance(value, str) else value
 
 
@@ -97,9 +97,9 @@ ARCHIVES = ("*.tar", "*.tgz", "*.tbz2", "*.txz", "*.tzst")
 
 
 class Source(Strict):
-    """The settings that sources of all kinds share: how their files are processed.
+    """The processing policy shared by sources of all kinds.
 
-    Each kind of source has a subclass with a value of `kind`, which adds the location of the files.
+    Each kind adds where its files are, under its own value of `kind`.
     """
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
@@ -108,7 +108,7 @@ class Source(Strict):
     profile: str
     """How to read the files: a `[profiles.<name>]`, a name of [the library](library.md), or a file
     such as `"testo.toml"`, relative to the folder of `sensorflow.toml`. `"loggers.toml:testo"`
-    names one of several profiles in a file. The name of such a profile is the name of its file without
+    names one of several profiles in a file. Such a profile is called by the file's name without
     `.toml`."""
     include: tuple[str, ...] = (
         "*.csv",
@@ -166,16 +166,16 @@ class Source(Strict):
     retention: Retention = Retention()
     """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
-    """If no file arrives for this time (`"1h"`, `"2d"`), `sensorflow status --check` exits with 1, and
-    `status` and `doctor` report the source."""
+    """`"1h"`, `"2d"`: if no file arrives for this time, `sensorflow status --check` exits with 1, and
+    `status` and `doctor` name the source."""
     unpack: bool = later_default(False)
-    """Unpack zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`), and process the
-    files in them. See [archives](../how-to/archives.md)."""
+    """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
+    them. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod
     def _drift(cls, given: Any) -> Any:
-        """Expand one word to the policies for new columns, missing columns and changed units."""
+        """Expand one word to new columns, missing columns and changed units."""
         if isinstance(given, str):
             return dict.fromkeys(("new", "missing", "changed"), given)
         return given
@@ -196,20 +196,19 @@ class Source(Strict):
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """The patterns of file names to process: `include`. If it is not set, a source that unpacks
-        archives also accepts tar archives."""
+        """`include`; if not set, a source that unpacks archives also accepts tar archives."""
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
 
     @property
     def is_gated(self) -> bool:
-        """Whether senders announce complete files by gates."""
+        """Whether senders announce complete files by a gate."""
         return False
 
     @classmethod
     def chosen(cls, table: Any) -> type[Source]:
-        """Return the model for the kind of a source's table. If the kind is missing or unknown, return the
-        model of a folder."""
+        """Return the model of a source's table by its kind; the folder's model if that is missing or
+        unknown."""
         kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
         try:
             return _model(kind)
@@ -217,7 +216,7 @@ class Source(Strict):
             return FolderSource
 
     def tolerates(self, rejected: int, read: int) -> bool:
-        """Whether a file with so many rejected rows is still loaded. False if all rows are rejected."""
+        """Whether a file with so many rejects is still loaded. Never if all rows are rejected."""
         return tolerates(self.max_rejects, rejected, read)
 
 
@@ -225,8 +224,9 @@ FOLDER = "folder"
 
 
 class Folder(Strict):
-    """The settings of a drop folder: its path, and how complete files are recognized."""
+    """A drop folder, and when its files are complete."""
 
+    former = {"stability_window": "settle"}  # noqa: RUF012
     path: Path
     """The drop folder, including all subfolders."""
     after: Literal["archive", "delete", "keep"] = "archive"
@@ -234,9 +234,8 @@ class Folder(Strict):
     polling: bool = False
     """Do not use inotify here, do not ask the kernel which files are open, and do not compare inode
     numbers. For network shares."""
-    settle: float = Field(default=2.0, ge=0, le=3600)
-    """Stability window: seconds without change after which a file counts as complete. Used if no
-    notification reports that the file was closed."""
+    stability_window: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without change after which a file counts as complete, if no notification says so."""
     growing: bool = False
     """Read files line by line while they grow, even while a logger has them open. Needs `after =
     "keep"`, `on_change = "merge"` and a line-based format. See [growing
@@ -244,17 +243,17 @@ class Folder(Strict):
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     """Minimum seconds between two reads of a growing file. 0: a quarter of a second."""
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later_default(None)
-    """The marker file by which a sender announces that other files are complete: `"{name}.done"`,
-    `"{name}.sha256"`, or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
+    """The file by which a sender announces that others are complete: `"{name}.done"`, `"{name}.sha256"`,
+    or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
     overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later_default(
         timedelta(hours=1)
     )
-    """Time after which a file without its gate, or a gate without its file, is overdue. `status` and
-    `doctor` then report it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or `"forever"`."""
+    """A file without its gate, or a gate without its file, is overdue after this time: `status` and
+    `doctor` name it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or `"forever"`."""
 
 
 class FolderSource(Source, Folder):
-    """The settings of a source of kind `folder`: the drop folder, and how its files are processed."""
+    """A drop folder with the processing policy of its files."""
 
     kind: Literal["folder"] = later_default(FOLDER)
 
@@ -289,8 +288,7 @@ class FolderSource(Source, Folder):
 
 
 def as_folder(source: Source, **changes: Any) -> FolderSource:
-    """Return the settings of a drop folder with the processing policy of a source of any kind. For files of
-    the source that are in another folder."""
+    """Return a drop folder with the policy of a source of any kind, for files from another place."""
     if isinstance(source, FolderSource):
         return source.model_copy(update=changes)
     given = source.model_fields_set & set(Source.model_fields) - {"kind"}
@@ -299,7 +297,7 @@ def as_folder(source: Source, **changes: Any) -> FolderSource:
 
 
 KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
-"""Kind of source -> model. Other packages add kinds by the attribute `Source` of their feeds."""
+"""The model of each kind of source. Other packages add more, as `Source` of their feeds."""
 
 
 def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -311,7 +309,7 @@ def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _model(kind: Any) -> type[Source]:
-    """Return the model of a kind. Raises ValidationError, at the key `kind`, if there is no such kind."""
+    """Return the model of a kind. Raises ValidationError for the key `kind`."""
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
     brought = plugins.names(plugins.Group.FEEDS)
@@ -332,4 +330,4 @@ def _fault(kind: Any, message: str) -> ValidationError:
 
 
 AnySource = Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]
-"""A source of any kind, selected by `kind`. Kinds of other packages are allowed."""
+"""A union by `kind`, open to kinds of other packages."""

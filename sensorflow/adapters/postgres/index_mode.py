@@ -47,7 +47,7 @@ def _defer_index(engine: sa.Engine) -> str:
         _with_lock_retries(engine, query)
     return (
         f"{mode_text(True)}: uq_raw_dedupe was dropped; each month gets a unique index of its own when it "
-        "is over, by beat or `sensorflow db close`"
+        "is over, by beat or `sensorflow db seal`"
     )
 
 
@@ -60,7 +60,7 @@ def _restore_index(engine: sa.Engine) -> str:
         assert isinstance(cause, psycopg.errors.UniqueViolation)
         raise UsageError(
             f"{mode_text(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
-            f"db close` and `sensorflow audit`; the database stays at {mode_text(True)}",
+            f"db seal` and `sensorflow audit`; the database stays at {mode_text(True)}",
             Code.SETTINGS,
         ) from error
     _with_lock_retries(engine, "take_back_file")

@@ -154,7 +154,7 @@ def _duplicate_of(row: Any) -> DuplicateReading:
 
 def _log_result(done: SealResult) -> None:
     if done.outcome is SealOutcome.SEALED:
-        emit(Event.MONTH_CLOSED, month=done.month.name, seconds=round(done.seconds, 1))
+        emit(Event.PARTITION_SEALED, month=done.month.name, seconds=round(done.seconds, 1))
     elif done.outcome is SealOutcome.DUPLICATES:
         rows = [str(row) for row in done.rows]
-        emit(Event.MONTH_DOUBLED, month=done.month.name, total=done.total, rows=rows)
+        emit(Event.PARTITION_DUPLICATES_FOUND, month=done.month.name, total=done.total, rows=rows)

@@ -101,7 +101,7 @@ class FolderBacklog:
         held: Set[bytes] = frozenset(),
     ) -> BacklogReport:
         found, now, until = BacklogReport(), time.time(), time.monotonic() + PATIENCE
-        folder, late = self._folder, max(late, 4 * self._folder.source.settle)
+        folder, late = self._folder, max(late, 4 * self._folder.source.stability_window)
         kept: list[tuple[bytes, str]] = []
         apart: list[tuple[bytes, Stat]] = []
         for key, stat in folder.all_files():

@@ -89,10 +89,10 @@ class FolderFeed(Feed):
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
-        self.delay = rules.settle
+        self.delay = rules.stability_window
         self._rescan, self._watch = rescan, watch
         self._gating = Gating(folder, registrations)
-        self._settling = StabilityWindow(rules.settle)
+        self._settling = StabilityWindow(rules.stability_window)
         self._more = False
         self._told: deque[bytes] = deque()
         """Keys that inotify has reported."""
@@ -163,7 +163,7 @@ class FolderFeed(Feed):
         with taker.long_call():
             for key in self.folder.recover(registered, today()):
                 reason = "left half put away, and not readable now"
-                emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
+                emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
         self._unrecovered = False
 
     def stand_by(self) -> None:
@@ -317,7 +317,7 @@ class FolderFeed(Feed):
         spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
         for key, reason in self.folder.dispose(spent.items(), today(), by).items():
             self._stuck[key] = spent[key]
-            emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
+            emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
         key = candidate.key

@@ -28,7 +28,9 @@ class Gating:
 
     def forget(self) -> None:
         """Clear the cache, because another process may have ingested files."""
-        self._gates = make_gates(self._folder, self._registrations, self._folder.source.settle)
+        self._gates = make_gates(
+            self._folder, self._registrations, self._folder.source.stability_window
+        )
 
     def admit(self, key: bytes, stat: Stat) -> None:
         """Admit a complete file. Raises Withheld if the file waits for a gate; Transient if the folder or
