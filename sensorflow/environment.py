@@ -71,7 +71,7 @@ class Variables:
         self._origins[tuple(place)] = variable
 
     def rename(self, former: str, key: str) -> None:
-        """Record that what set the key `former` sets `key`."""
+        """Record that the environment variable of the key `former` now sets `key`."""
         if (variable := self._origins.pop(tuple(former.split(".")), None)) is not None:
             self._origins[tuple(key.split("."))] = variable
 
