@@ -1,20 +1,20 @@
-"""sensorflow: dropped sensor files become database rows, exactly once.
+"""sensorflow loads sensor files from drop folders into a database, exactly once.
 
 The pipeline, in the order of the data:
 
-    flow.intake      find the complete files of all feeds, source by source
+    flow.intake      find the complete files of all feeds
     flow.land        copy their bytes, hashed and synced, into the landing zone
-    flow.register    one ledger row for each version of a file's content
-    flow.publish     one message per file, without data
-    flow.process     run a file through its remaining stages
-    flow.validate    landed bytes -> bronze rows and rejects
+    flow.register    add a row to the ledger for each version of a file
+    flow.publish     send a message per file, without data
+    flow.process     run the remaining stages of a file
+    flow.validate    landed bytes -> bronze rows and rejected rows
     flow.transform   bronze -> canonical readings (silver)
     flow.load        silver -> the database, rows and ledger state in one transaction
     flow.quarantine  store files that cannot be loaded, with a manifest
     flow.housekeeping  publish stale files again, collect garbage, apply retention
 
-``core`` is pure (Arrow in, Arrow out). ``ports`` declares what the flow needs from outside,
-``adapters`` implement it, and ``bootstrap`` wires the two together.
+``core`` consists of pure functions on Arrow data. ``ports`` declares the interfaces that the flow needs,
+``adapters`` implements them, and ``bootstrap`` connects the two.
 
 Notebooks and other programs use the names in ``__all__``. They are defined in ``api`` and imported on
 first use.

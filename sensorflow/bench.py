@@ -1,7 +1,7 @@
 """Measures the time of each stage for one file on this machine, loaded into a temporary database.
 
-The embedded PostgreSQL and all output are in a temporary folder: no table, folder or setting of the project
-is changed. A single process does the work.
+The embedded PostgreSQL and all output are in a temporary folder, so no table, folder or setting of the
+project is changed. All stages run in one process.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Step:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """The median round. seconds: all stages, without landing and registering (`arriving`, seconds).
+    """The measurements of the round with the median time. seconds: time of all stages, without landing and
+    registering. arriving: seconds for landing and registering.
 
     database_share: PostgreSQL's share of the CPU time of all rounds. peak_mb: peak memory of this process,
     without PostgreSQL.
@@ -153,8 +154,9 @@ def _settings(
 
 
 def _warm(ledger: Ledger, services: Services, path: Path, rounds: int) -> None:
-    """Import and connect whatever is done lazily, so that it does not count as a file's time."""
-    with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
+    """Do all lazy imports and connections before the measurement, so that they do not count as time of the
+    file."""
+    with suppress(ImportError):  # pyarrow imports pandas here if it is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
         _round(ledger, services, path, 0)
@@ -190,7 +192,7 @@ def _round(ledger: Ledger, services: Services, path: Path, number: int) -> Bench
 
 
 def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
-    """Return duration and rows of each stage from the file's history."""
+    """Return the duration and the number of rows of each stage, from the file's history."""
     told = [e for e in ledger.history(file_id) if e.seconds is not None]
     by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)

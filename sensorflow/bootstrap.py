@@ -1,6 +1,8 @@
-"""The one place that wires settings, flow and adapters together.
+"""Creates the adapters that the settings select, and connects them with the flow. No other module does
+this.
 
-Modules that need Arrow are imported inside functions: the daemon works without Arrow, in half the memory.
+Modules that need Arrow are imported inside functions, because the daemon needs only half the memory without
+Arrow.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
 COLLECTED = ".collected"
-"""A file in the data folder whose mtime is the time of the last garbage collection."""
+"""Name of a file in the data folder; its mtime is the time of the last garbage collection."""
 
 
 def settings(
@@ -59,10 +61,10 @@ def settings(
     anywhere: bool = False,
     warn: bool = True,
 ) -> Settings:
-    """Load the settings that apply here, from file and environment. Raises UsageError.
+    """Load the settings that apply in the folder `start`, from file and environment. Raises UsageError.
 
-    copy: a copy of the settings file to read instead. anywhere: allow no project. warn: see
-    `settings.load`; False in processes, which log instead.
+    copy: a copy of the settings file, which is read instead. anywhere: whether to return the default
+    settings if there is no project. warn: see `settings.load`; False in processes, which log instead.
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
@@ -90,14 +92,16 @@ def process_name(role: str) -> str:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the database URL: as set, or that of the running embedded server. Raises UsageError."""
+    """Return the database URL of the settings, or that of the running embedded server. Raises UsageError if
+    the embedded server does not run."""
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
 
 
 def require_sessions(settings: Settings) -> None:
-    """Raises UsageError if a pooler that is not in session mode is in front of the database."""
+    """Check that database sessions keep their connection. Raises UsageError if a pooler in front of the
+    database is not in session mode."""
     from sensorflow.adapters.postgres import inspect
 
     inspect.require_sessions(database_url(settings))
@@ -126,7 +130,7 @@ def _where(settings: Settings) -> str:
 
 
 def shared_digest(settings: Settings) -> str:
-    """Return the digest of this process's settings, limited to those that all processes of a fleet share.
+    """Return a digest of the settings that all processes of a fleet share.
 
     A process of `sensorflow up` and a command in the same project have the same digest.
     """
@@ -135,7 +139,7 @@ def shared_digest(settings: Settings) -> str:
 
 
 def differs(settings: Settings) -> str | None:
-    """Return a message if `sensorflow up` runs with other settings than these; else None."""
+    """Return a message if `sensorflow up` runs with settings that differ from these, else None."""
     running = state.running(settings.data_folder)
     if running is None or not running.digest:
         return None
@@ -145,7 +149,8 @@ def differs(settings: Settings) -> str | None:
 
 
 def flower_password(settings: Settings) -> tuple[str, str]:
-    """Return Flower's password (as set, or generated once) and where it is, as text. Raises UsageError."""
+    """Return Flower's password, and a text that says where the password is stored. If the settings have
+    none, a password is generated once. Raises UsageError."""
     if settings.flower_password is not None:
         return settings.flower_password.get_secret_value(), "the password of flower_password"
     path = state.home(settings.data_folder) / "flower-password"
@@ -168,7 +173,7 @@ def audit_store(settings: Settings) -> PostgresAuditStore:
 
 
 def seal_months(settings: Settings) -> list[SealResult]:
-    """Seal the months that are due, if the dedupe index is deferred."""
+    """Seal the months that are due, if `dedupe_index = "deferred"`."""
     from sensorflow.adapters.postgres import sealing
 
     if not settings.deferred:
@@ -179,7 +184,8 @@ def seal_months(settings: Settings) -> list[SealResult]:
 
 
 def collect_garbage(settings: Settings) -> int:
-    """Remove partial files that killed writers left behind an hour ago or earlier. Returns their number."""
+    """Remove unfinished files of killed writers that are at least an hour old. Returns the number of files
+    removed."""
     from sensorflow.adapters.local.garbage import remove_unfinished
 
     stores = (landing(settings), quarantine(settings), lake(settings))
@@ -188,7 +194,7 @@ def collect_garbage(settings: Settings) -> int:
 
 
 def collect_garbage_daily(settings: Settings) -> int:
-    """Run `collect_garbage` at most once a day, because it walks all stored files."""
+    """Run `collect_garbage` at most once a day, because it lists all stored files."""
     from sensorflow.adapters.local.places import storage_errors
 
     note = settings.data_folder / COLLECTED
@@ -204,14 +210,15 @@ def collect_garbage_daily(settings: Settings) -> int:
 def reconciler(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
-    """Return the daemon's part of housekeeping, the reconciler. The rest needs Arrow, or takes hours."""
+    """Return the housekeeping task that the daemon runs, the reconciler. All other tasks need Arrow or may
+    take hours."""
     from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
 
     return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """Return all periodic tasks, for the engine that runs them."""
+    """Return the housekeeping with all periodic tasks."""
     from sensorflow.adapters.postgres import months
     from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention
@@ -240,7 +247,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:
-    """Return the context of an audit."""
+    """Return the services and settings that an audit needs. source: limit the audit to this source."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import AuditContext
@@ -263,12 +270,12 @@ def scratch() -> Iterator[LocalLayers]:
 
 
 def landing(settings: Settings) -> Landing:
-    """Raises UsageError."""
+    """Return the landing zone. Raises UsageError."""
     return Landing(store(settings, "landing"))
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Return the store of a zone of `settings.storage`. foreign: see `LocalObjects`.
+    """Return the object store of a zone in `settings.storage`. foreign: see `LocalObjects`.
 
     Raises UsageError if the package of the store cannot be imported.
     """
@@ -287,7 +294,7 @@ def lake(settings: Settings) -> LocalLayers:
 
 
 def publisher(settings: Settings) -> Publisher:
-    """Raises UsageError."""
+    """Return the publisher of the broker that the settings select. Raises UsageError."""
     if not settings.by_celery:
         return broker(settings)()
     from sensorflow.adapters.queues.celery import CeleryPublisher
@@ -296,7 +303,7 @@ def publisher(settings: Settings) -> Publisher:
 
 
 def broker(settings: Settings) -> Callable[[], Broker]:
-    """Return the factory of a plugin's broker; call it once per process.
+    """Return the factory of a plugin's broker. Call the factory once per process.
 
     Raises UsageError if the package cannot be imported.
     """
@@ -319,7 +326,8 @@ def services(settings: Settings, role: str, ledger: FileLedger) -> Services:
 
 
 def identity() -> str:
-    """Return a unique identity for a holder of leases and heartbeats: this process plus a random part."""
+    """Return a unique identity under which to hold leases and send heartbeats. It consists of the process
+    identifier and a random part."""
     return f"{host.process()} {secrets.token_hex(4)}"
 
 
@@ -330,14 +338,14 @@ def heartbeat_sender(settings: Settings, ledger: Ledger, mine: str) -> Heartbeat
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
-    """Return the intake leases. mine: the daemon's `identity`."""
+    """Return the intake leases of a daemon. mine: the daemon's `identity`."""
     from sensorflow.flow.intake.leases import Leases
 
     return Leases(ledger, sources, process_name("daemon"), mine, settings.lease, host.has_ended)
 
 
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
-    """Return the feeds of all sources, for the intake."""
+    """Return the feeds from which the intake gets the files of all sources."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
@@ -361,7 +369,8 @@ def _plugin_feed(settings: Settings) -> list[Feed]:
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
-    """Return a feed of files outside a source's own folder. The files stay where they are."""
+    """Return a feed of the files in `root`, which is not the source's own folder. The files are not moved
+    or deleted."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
     quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
@@ -369,14 +378,15 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
 
 
 def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
-    """Return the backlogs of all sources. ledger: None if it is unavailable."""
+    """Return the backlogs of all sources. ledger: None if the ledger is unavailable."""
     from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
 
     return [FolderBacklog(folder, ledger) for folder in folders(settings)]
 
 
 def gated_path(path: Path, settings: Settings) -> GatedPath | None:
-    """Return the gate check of a single file, or None if it is not in the drop folder of a gated source."""
+    """Return an object that checks the gate of a single file, or None if the file is not in the drop folder
+    of a source with gates."""
     from sensorflow.adapters.feeds.folder.backlog import FolderGatedPath
 
     for drop in folders(settings):
@@ -395,5 +405,5 @@ def folders(settings: Settings) -> list[DropFolder]:
 
 
 def quarantine(settings: Settings) -> QuarantineZone:
-    """Raises UsageError."""
+    """Return the quarantine. Raises UsageError."""
     return QuarantineZone(store(settings, "quarantine", FILES))

@@ -1,7 +1,7 @@
 """The ingest daemon: finds, lands, registers and publishes files.
 
-One thread does the intake and another publishes, so that files are landed even while the broker is down.
-No state is in memory only: the feeds and the ledger are the source of truth, so a restart loses nothing.
+One thread does the intake and another one publishes, so that files are landed even while the broker is
+unavailable. A restart loses nothing, because the feeds and the ledger contain all of the state.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Daemon:
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
-        """Stop after the files in progress."""
+        """Request the daemon to stop when it has finished the files in progress."""
         self._intake.stop()
         self._publisher.stop()
 

@@ -1,4 +1,5 @@
-"""Digests of settings, free of secrets: `digest` for the processes of one host, `shared` across hosts."""
+"""Digests of settings that reveal no secrets: `digest` compares the processes of one host, `shared` those
+of all hosts."""
 
 from __future__ import annotations
 
@@ -20,14 +21,16 @@ HOST = frozenset(
 """Settings that may differ between hosts and do not affect what is loaded."""
 URLS = ("database_url", "broker_url")
 PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "storage", "flower_hosts"))
-"""Settings for locations and credentials: each host, container and user may have its own."""
+"""Settings for locations and credentials, which may differ between hosts, containers and users."""
 _SALT, _LENGTH = b"sensorflow-digest", 4
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings to compare, each as JSON, with passwords replaced by four bytes of a slow hash.
+    """Return the settings to compare: key -> value as JSON. Passwords are replaced by four bytes of a slow
+    hash.
 
-    Four bytes show that a password differs but match millions of others, so they do not reveal it.
+    The four bytes differ if the password differs, but do not reveal it, because millions of other passwords
+    have the same four bytes.
     """
     shown = {name: value for name, value in values.items() if name not in HOST}
     shown |= {name: _without_password(shown.get(name)) for name in URLS}
@@ -44,8 +47,9 @@ def digest(values: Mapping[str, Any]) -> str:
 def shared(values: Mapping[str, Any]) -> str:
     """Return a digest of the settings that all processes of a fleet must share: 24 hexadecimal digits.
 
-    Hosts, users and paths do not count, nor does the database, because the digests are compared in it. The
-    broker counts by its kind and its database number or virtual host, a plugin's broker by its scheme.
+    Hosts, users and paths are excluded. The database is excluded too, because the digests are compared in
+    it. Of the broker's URL, only the kind and the database number or virtual host are included; of a
+    plugin's broker, only the scheme.
     """
     kept = {name: value for name, value in values.items() if name not in HOST | PLACE}
     kept["sources"] = {
@@ -75,7 +79,8 @@ def _broker(url: str | None) -> str | None:
 
 
 def _without_password(url: str | None) -> str | None:
-    """Replace the password in a URL by its hash, and the whole query too, because it may hold secrets."""
+    """Return a URL in which hashes replace the password and the query, because the query may contain
+    secrets."""
     if url is None:
         return None
     parts = urlsplit(url)

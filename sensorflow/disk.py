@@ -30,7 +30,7 @@ _SAID = {
 def explained(error: OSError, path: Path | None = None) -> str | None:
     """Return a one-line message for an error that a user can fix; None for any other error.
 
-    path: used if the error names no path, for example when an open file cannot be written.
+    path: used if the error has no path, for example when an open file cannot be written.
     """
     path = error.filename or path
     if error.errno in FULL and path is None:
@@ -51,9 +51,11 @@ def explained(error: OSError, path: Path | None = None) -> str | None:
 def replace(
     path: Path, data: bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
-    """Replace a file atomically: readers see the old or the new one, also after a crash. Raises OSError.
+    """Replace the content of a file atomically: readers see the old or the new content, even after a crash.
+    Raises OSError.
 
-    mode: its permissions, set before the data is written; None for the default. owner: (uid, gid).
+    mode: permissions of the file, set before the data is written; None for the default. owner: (uid, gid),
+    or None.
     """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)  # a file left by a crash may be readable by others
@@ -86,7 +88,8 @@ def _named(uid: int) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """Return the path itself, or its nearest parent that exists and is visible to this user."""
+    """Return the path if it exists and this user may see it, else the nearest parent of which this is
+    true."""
     for there in (path, *path.absolute().parents):
         with suppress(OSError):
             if there.exists():
@@ -95,7 +98,8 @@ def nearest(path: Path) -> Path:
 
 
 def owned(path: Path) -> str:
-    """Return who owns a path (or its nearest existing parent), and how to make it writable."""
+    """Return a text that says who owns a path (or its nearest existing parent), and how to make the path
+    writable."""
     there = nearest(path)
     try:
         owner = there.stat().st_uid

@@ -11,9 +11,11 @@ from sensorflow.errors import Code, UsageError
 
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
-"""Variables with the prefix that are not settings. Kubernetes sets the last ones for a service."""
+"""Environment variables with the prefix SENSORFLOW_ that are not settings. Kubernetes sets the last ones
+for a service."""
 PROJECT = re.compile(r"(DATABASE_URL|BROKER_URL)(_FILE)?|DATA|SOURCES(__.*)?")
-"""Variables that define a project without a settings file: they set its data or its sources."""
+"""Environment variables that define a project without a settings file, because they set its data folder or
+its sources."""
 
 
 def names_project(environ: Mapping[str, str]) -> bool:
@@ -23,7 +25,7 @@ def names_project(environ: Mapping[str, str]) -> bool:
 
 
 def folder() -> Path:
-    """Return the current folder. Raises UsageError if it was removed."""
+    """Return the current working directory. Raises UsageError if it was removed."""
     try:
         return Path.cwd()
     except OSError as error:
@@ -33,7 +35,8 @@ def folder() -> Path:
 
 
 class Variables:
-    """The variables that are settings. plain: keys that may also be given as *_FILE."""
+    """The environment variables that are settings. plain: keys that may also be set by a variable
+    *_FILE."""
 
     def __init__(self, environ: Mapping[str, str], plain: Iterable[str]) -> None:
         self._environ, self._plain = environ, set(plain)
@@ -41,7 +44,7 @@ class Variables:
         self._tables: set[tuple[str, ...]] = set()
 
     def overlay(self, given: dict[str, Any]) -> None:
-        """Merge the variables into `given`, the settings of the file. Raises UsageError."""
+        """Merge the environment variables into `given`, the settings of the file. Raises UsageError."""
         self._tables = set(_tables(given))
         for variable, value in sorted(self._environ.items()):
             name = variable.removeprefix(PREFIX)
@@ -68,14 +71,15 @@ class Variables:
         self._origins[tuple(place)] = variable
 
     def rename(self, former: str, key: str) -> None:
-        """Record that what set the key `former` sets `key`."""
+        """Record that the environment variable of the key `former` now sets `key`."""
         if (variable := self._origins.pop(tuple(former.split(".")), None)) is not None:
             self._origins[tuple(key.split("."))] = variable
 
     def of(self, key: str, file: str | None) -> str | None:
-        """Return what set a key, for messages: one or more variables, or the file with variables.
+        """Return a text that names the environment variables that have set a key, or the file and these
+        variables. For messages.
 
-        None if the file alone set it, or nothing did.
+        None if no environment variable has set the key.
         """
         place = tuple(key.split("."))
         if below := self._below(place):
@@ -91,7 +95,7 @@ class Variables:
 
 
 def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the key paths of all tables in a file."""
+    """Yield the key paths of all tables in the settings of a file."""
     for key, value in given.items():
         if isinstance(value, Mapping):
             yield (*above, key)
@@ -99,7 +103,8 @@ def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _spelt(part: str, target: Mapping[str, Any]) -> str:
-    """Return a key as spelled in the file: variable names have no lower case letters or hyphens."""
+    """Return the key as it is spelled in the file, because names of environment variables have no
+    lower-case letters or hyphens."""
     if part in target:
         return part
     same = [key for key in target if key.lower().replace("-", "_") == part]

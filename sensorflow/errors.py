@@ -90,7 +90,7 @@ class Code(StrEnum):
 
     @property
     def number(self) -> int:
-        """The three digits of the code, unique among all codes."""
+        """The number in the code, which is unique among all codes: 104 for `F104`."""
         return int(self[1:4])
 
     @classmethod
@@ -178,7 +178,7 @@ ROW_REMEDY: dict[Code, str] = {
     Code.MALFORMED_ROW: 'set quote = "" if quote characters have no special meaning',
     Code.RULE_UNIT: "add other names of a unit to units",
 }
-"""What to change for rejected rows, in the profile unless stated otherwise."""
+"""Advice for rejected rows. It refers to the profile unless stated otherwise."""
 DOCUMENT = (
     'set format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` '
     "proposes a profile"
@@ -189,7 +189,8 @@ DECODER = (
 
 
 def row_remedy(code: Code, form: str = "") -> str:
-    """Return what to change for rows rejected with `code`; "" if there is no advice. form: the format."""
+    """Return advice for rows that were rejected with `code`; "" if there is none. form: the format of the
+    file."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
     if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
@@ -198,7 +199,7 @@ def row_remedy(code: Code, form: str = "") -> str:
 
 
 DO = "do"
-"""The key in an error's `place` that holds a remedy specific to the cause."""
+"""The key in an error's `place` under which a remedy for the specific cause is stored."""
 
 
 LASTING = frozenset(
@@ -211,13 +212,16 @@ LASTING = frozenset(
         Code.INDEX_DIFFERS,
     }
 )
-"""Failures that waiting does not cure: somebody must change the database. Retried, but rarely."""
+"""Codes of failures that do not pass by themselves, because somebody must change the database. Files are
+retried rarely."""
 
 
 class SensorflowError(Exception):
-    """A failure with a code, a message and a place (line, column, ...). It survives pickling.
+    """The base class of errors: a failure with a code, a message and a place (line, column, ...). Can be
+    pickled.
 
-    The constructor escapes message and place: they may quote a file, and are shown in terminals and logs.
+    The constructor escapes the message and the place, because they may quote a file and are shown in
+    terminals and logs.
     """
 
     _kept = "\n"
@@ -235,7 +239,8 @@ class SensorflowError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do about this failure: the remedy set when it was raised, or else the one of its code.
+        """Advice how to fix this failure. It is the remedy with which the error was raised, or else that of
+        the code; "" if there is none.
 
         "" if there is none.
         """
@@ -245,7 +250,7 @@ class SensorflowError(Exception):
         return f"{self.code}: {self.message}"
 
     def __repr__(self) -> str:
-        """Equals `str()`: Flower shows this for a failed task."""
+        """Return the same as `str()`, because Flower shows the repr of the error of a failed task."""
         return str(self)
 
 
@@ -256,16 +261,17 @@ def _rebuild(
 
 
 class Transient(SensorflowError):
-    """A retry may help: the infrastructure is at fault, not the file. It does not count as an attempt."""
+    """A failure of the infrastructure, not of the file. A retry may help, and does not count as an
+    attempt."""
 
 
 def unexpected(error: Exception) -> Transient:
-    """Wrap an unexpected exception (a defect) for a loop that reports it and continues."""
+    """Wrap an unexpected exception, that is, a bug, for a loop that logs the error and continues."""
     return Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}")
 
 
 class Fenced(Transient):
-    """Another worker has taken the lease: this worker must not commit its work."""
+    """Another worker has acquired the lease of the file. This worker must not commit its work."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.FENCED, message, **place)
@@ -279,7 +285,8 @@ def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
 
 
 class IntakeLost(Transient):
-    """Another daemon has taken over the intake of a source: this one must not register its files."""
+    """Another daemon has taken over the intake of a source. This daemon must not register files of the
+    source."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.INTAKE_LOST, message, **place)
@@ -293,14 +300,14 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 
 
 class Permanent(SensorflowError):
-    """The file cannot be loaded as it is and goes to quarantine."""
+    """A failure that a retry cannot fix: the file cannot be loaded as it is, and goes to quarantine."""
 
     _kept = ""  # escapes newlines too: a quoted line of a file must not look like a line of ours
 
 
 class DecoderFailed(Permanent):
-    """The decoder of another package has failed, whose defect it may be: a worker tries again, each attempt
-    counts, and the last one quarantines."""
+    """The decoder of another package has failed, possibly because of a bug in that package. The file is
+    retried. Each attempt counts, and after the last one the file is quarantined."""
 
 
 class FormerName(FutureWarning):
@@ -309,7 +316,7 @@ class FormerName(FutureWarning):
 
 
 class UsageError(SensorflowError):
-    """A user's mistake. `str()` is the one-line message for that user."""
+    """A user's mistake in a command or a setting. `str()` is the one-line message for that user."""
 
     def __init__(self, message: str, code: Code = Code.COMMAND, **place: Any) -> None:
         super().__init__(code, message, **place)

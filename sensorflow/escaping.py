@@ -1,4 +1,5 @@
-"""Escapes text from files, so that a terminal, a log or a web page shows it without acting on it.
+"""Escapes text from files, so that a terminal, a log or a web page shows the text but executes no control
+sequences in it.
 
 Control characters (ESC, the C1 set, DEL), direction marks and other invisible characters are escaped: all
 characters for which `str.isprintable` is False.
@@ -16,10 +17,10 @@ _HIDDEN = re.compile(r"[^\x20-\x7e]")
 def escape(text: str, keep: str = "") -> str:
     """Return the text with non-printable characters escaped, such as `\\x1b`. Idempotent.
 
-    keep: characters to leave as they are.
+    keep: characters that are not escaped.
 
-    >>> escape("caf\u00e9 \x1b[2J \u202e"), escape("a\nb", keep="\n")
-    ('caf\u00e9 \\\\x1b[2J \\\\u202e', 'a\\nb')
+    >>> print(escape("caf\u00e9 \\x1b[2J"), escape("a\\tb", keep="\\t") == "a\\tb")
+    caf\u00e9 \\x1b[2J True
     """
     if text.isprintable():
         return text
@@ -40,7 +41,8 @@ def escape_all(value: Any) -> Any:
 
 
 def to_json(value: Any, **options: Any) -> str:
-    """Return JSON in which non-printable characters are escaped, such as `\\u001b`; letters are not."""
+    """Return JSON in which non-printable characters are escaped, such as `\\u001b`. Letters of all scripts
+    are not escaped."""
     text = json.dumps(value, ensure_ascii=False, **options)
     return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
 

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into one line: the key, what is wrong, and the nearest valid key."""
+"""Converts pydantic's errors to a one-line message: the key, the fault, and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sensorflow.core.nearest import did_you_mean
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
-    """Return (key, message) for the first error to fix. The key is "" if the error concerns the whole."""
+    """Return (key, message) for the error to fix first. The key is "" if the error does not concern a
+    single key."""
     found = [_Found(e, model) for e in error.errors(include_url=False, include_input=False)]
     first = min(found, key=lambda f: f.rank)
     key = ".".join(first.keys)
@@ -28,12 +29,13 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
 class _Found:
     def __init__(self, error: Any, model: type[BaseModel]) -> None:
         self.type, self.message = error["type"], error["msg"]
-        # a union adds the name of its branch to the location, which is not a key
+        # a union adds the name of its branch to the location; the name is not a key
         self.keys = [str(k) for k in error["loc"] if not _is_branch(k)]
 
     @property
     def rank(self) -> int:
-        """Sort order: misspelled keys first, because they are the reason why others are missing."""
+        """Sort key of an error. Misspelled keys come first, because they may be the reason why other keys
+        are missing."""
         return {"extra_forbidden": 0, "missing": 2}.get(self.type, 1)
 
 
@@ -59,9 +61,9 @@ def _shown(given: Any, keys: list[str]) -> str:
 
 
 def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
-    """Yield the valid keys at a location, in the order of the documentation.
+    """Yield the valid keys at a location of the settings, in the order of the documentation.
 
-    A model with several kinds chooses one by the given table.
+    If a model has several kinds, the table in `given` selects the kind.
     """
     kinds: list[Any] = [model]
     for key in keys:

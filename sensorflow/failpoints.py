@@ -1,11 +1,12 @@
-"""Failpoints: named places where a test can have the process killed or stopped.
+"""Failpoints: named places in the code where a test can kill or suspend the process.
 
     SENSORFLOW_TESTING=1 SENSORFLOW_CRASH=load.copied:2:/tmp/once sensorflow watch
 
-kills the process with SIGKILL the second time it passes `load.copied`. The optional third part is a path:
-only the process that creates this file is killed (exactly one), and the file then holds its process id.
-`stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Separate several failpoints with commas. Without the
-variable a failpoint does nothing. With it but without SENSORFLOW_TESTING, every command refuses to start.
+kills the process with SIGKILL the second time that it passes `load.copied`. The optional third part is a
+path: exactly one process, the one that creates this file, is killed, and the file then contains its PID.
+`stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Separate several failpoints by commas. Without
+SENSORFLOW_CRASH a failpoint does nothing. If only SENSORFLOW_CRASH is set but not SENSORFLOW_TESTING, every
+command fails at its start.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ TESTING = "SENSORFLOW_TESTING"
 
 
 class Failpoint(StrEnum):
-    """Every boundary between two effects that a crash can separate, in pipeline order."""
+    """The failpoints, in pipeline order. There is one between every two effects that a crash can
+    separate."""
 
     # the daemon
     FOUND = "daemon.found"  # seen complete, nothing done yet
@@ -64,7 +66,8 @@ class _Trigger:
 
 
 def _parse(text: str) -> _Trigger:
-    """Parse "stop@point:nth:marker"; only the point is required. Raises UsageError."""
+    """Parse a text such as "stop@point:nth:marker", of which only the point is required. Raises
+    UsageError."""
     action, _, rest = text.rpartition("@")
     point, _, rest = rest.partition(":")
     nth, _, marker = rest.partition(":")
@@ -84,7 +87,7 @@ def _triggers() -> list[_Trigger]:
 
 
 def require_testing(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UsageError if a failpoint is set outside tests."""
+    """Raises UsageError if a failpoint is set without SENSORFLOW_TESTING."""
     if environ.get(VARIABLE) and environ.get(TESTING) != "1":
         raise UsageError(
             f"{VARIABLE} is set: it kills processes on purpose, for tests only; unset it",
@@ -93,7 +96,7 @@ def require_testing(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def hit(name: Failpoint) -> None:
-    """Kill or stop this process if a test has armed this failpoint."""
+    """Kill or suspend this process if a test has set this failpoint."""
     for plan in _triggers():
         if plan.point != name:
             continue

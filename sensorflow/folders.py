@@ -1,4 +1,4 @@
-"""Checks the folders in the settings, and says how to fix what is wrong."""
+"""Checks the folders in the settings, and reports how to fix problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
-    """Raises UsageError for the first source folder that does not exist, or cannot be read or emptied."""
+    """Raises UsageError for the first source folder that does not exist, cannot be read, or from which
+    files cannot be removed."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             told, todo = found
@@ -44,7 +45,8 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
 
 
 def data_fault(folder: Path) -> tuple[str, str] | None:
-    """Return (fault, remedy) for the data folder, which need not exist yet, or None if it is usable."""
+    """Return (fault, remedy) for the data folder, or None if it is usable. The folder need not exist
+    yet."""
     there = nearest(folder)
     if not there.is_dir():
         return f"{there} is a file, not a folder", "remove it, or set data to another folder"

@@ -1,4 +1,5 @@
-"""Standard streams whose writes never fail, even if a disk is full, a pipe closed or a terminal gone."""
+"""Makes writes to standard streams never fail, even if a disk is full, a pipe is closed or a terminal no
+longer exists."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 
 class LossyStream:
-    """Wraps a text stream so that writes never fail: output that cannot be written is lost."""
+    """A wrapper of a text stream. Writes never fail; output that cannot be written is lost."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -19,12 +20,12 @@ class LossyStream:
     def reopen_after_fork(self) -> None:
         """Reopen the stream in a forked child.
 
-        Another thread may have held the lock of the stream's buffer during the fork; the child could never
-        release it. The parent writes what was in the buffer.
+        During the fork, another thread may have held the lock of the stream's buffer, which the child could
+        never release. The buffered output is written by the parent.
         """
         with suppress(OSError, ValueError, AttributeError):
             number, encoding = self._stream.fileno(), self._stream.encoding
-            self._before = self._stream  # keep a reference: its finalizer would wait for the lock
+            self._before = self._stream  # its finalizer would wait for the lock: keep a reference
             self._stream = open(  # noqa: SIM115
                 number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
             )
@@ -49,14 +50,14 @@ class LossyStream:
 def install() -> None:
     """Make stdout and stderr of this process `LossyStream`. Idempotent.
 
-    Closed standard descriptors are opened on /dev/null: otherwise the next file or socket would get their
-    number, and output would be written to it.
+    If a standard descriptor is closed, it is opened on /dev/null. Otherwise the next file or socket would
+    get its number, and output would be written there.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # open uses the lowest free number
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, LossyStream):

@@ -1,4 +1,4 @@
-"""Keeps a process small: controls when freed memory goes back to the system."""
+"""Limits the memory of a process: controls when freed memory is returned to the system."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RESIDENT_FLOOR_BYTES = 300 << 20
-"""Below this resident size (bytes) no memory is returned: the next batch would fault it in again, page by
-page, which costs a tenth of a large file's CPU time."""
+"""Resident size in bytes below which no memory is returned. The next batch would need the memory again, and
+the page faults cost a tenth of the CPU time of a large file."""
 
 TRIM_STEP_BYTES = 32 << 20
-"""Growth in bytes since the last time after which memory is returned again; memory in use cannot be."""
+"""Growth in bytes since memory was last returned, after which memory is returned again. Memory in use
+cannot be returned."""
 
 LARGE_FILE_BATCHES = 8
 """A file with more batches than this counts as large."""
@@ -26,10 +27,10 @@ _LARGE, _NEVER = 32 << 20, 1 << 30
 
 
 def configure_allocator() -> None:
-    """Use one heap for all threads and for Arrow, which returns memory only when `trimming_heap` requests
-    it.
+    """Use one heap for all threads and for Arrow. The heap returns memory to the system only when
+    `trimming_heap` requests it.
 
-    Call it before Arrow is imported and before a second thread starts. It has little effect without glibc.
+    Call this before Arrow is imported and before a second thread starts. Has little effect without glibc.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
@@ -45,17 +46,19 @@ class _WithoutPandas:
 
 
 def without_pandas() -> None:
-    """Hide pandas from this process: pyarrow would import it at its first conversion, needlessly.
+    """Prevent the import of pandas in this process. Otherwise pyarrow imports pandas at its first
+    conversion without needing it.
 
-    That import costs a third of a second and 32 MB. For workers and commands only, not for library use.
+    The import costs a third of a second and 32 MB. Only for workers and commands, not for the library.
     """
     sys.meta_path.insert(0, _WithoutPandas())
 
 
 def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
-    """Yield the batches; return free memory to the system whenever this process has grown large.
+    """Yield the batches. Between batches, free memory is returned to the system if this process has grown
+    large.
 
-    By itself, the C library keeps free memory between blocks in use, which adds up to 60 MB and more.
+    Without this, the C library retains free memory between blocks in use, in total 60 MB and more.
     """
     number, least = 0, RESIDENT_FLOOR_BYTES
     for batch in batches:
@@ -82,4 +85,4 @@ def _trim_heap() -> None:
         _trim(0)
 
 
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others do not need it
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has and needs it

@@ -1,6 +1,7 @@
-"""Plugins: feeds, decoders, brokers and stores that other packages provide as entry points.
+"""Loads plugins: feeds, decoders, brokers and stores that other packages provide as entry points.
 
-They are looked up only if a setting names something that is not built in, and imported on use.
+Entry points are searched only if a setting uses a name that is not built in. A plugin is imported on first
+use.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sensorflow.errors import Code, Transient, UsageError
 
 
 class Group(StrEnum):
-    """The groups of entry points. The comments say what the name of an entry point stands for."""
+    """The groups of entry points. The comment on each group says what the name of an entry point means."""
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
     DECODERS = "sensorflow.decoders"  # the format of a profile
@@ -39,15 +40,14 @@ def names(group: Group) -> Sequence[str]:
 
 
 def load(group: Group, name: str) -> Any:
-    """Import and return the object of an entry point. Raises as `loaded` does."""
+    """Import and return the object of an entry point. Raises the same errors as `loaded`."""
     return loaded(group, name)[0]
 
 
 def loaded(group: Group, name: str) -> tuple[Any, str]:
-    """Import the object of an entry point; return it with a description of its package.
+    """Import the object of an entry point. Returns the object and a description of its package.
 
-    Raises UsageError if there is no such entry point, or if its package (named in the message) fails to
-    import.
+    Raises UsageError if there is no such entry point, or if its package cannot be imported.
     """
     found = list(entry_points(group=group, name=name))
     if not found:
@@ -65,13 +65,14 @@ def _package(point: EntryPoint) -> str:
 
 
 class Decoders:
-    """The file formats of plugins, for the core."""
+    """Provides the file formats of plugins to the core."""
 
     def names(self) -> Sequence[str]:
         return names(Group.DECODERS)
 
     def reader(self, name: str) -> formats.Reader:
-        """Return a format's reader. Raises Transient if the import fails: another host may have it."""
+        """Return the reader of a format. Raises Transient if the import fails, because another host may
+        have the package."""
         try:
             found, package = loaded(Group.DECODERS, name)
         except UsageError as error:

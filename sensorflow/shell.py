@@ -1,4 +1,4 @@
-"""Quoting for shell commands in messages."""
+"""Quotes shell commands for messages."""
 
 from __future__ import annotations
 

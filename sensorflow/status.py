@@ -1,4 +1,5 @@
-"""The status of a project: files by state, the backlog of each source, and what blocks files."""
+"""The status of a project: files by state, the backlog of each source, and the failures that block
+files."""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 SHORT = 60.0
-"""Seconds after which files that keep being nacked cause a warning."""
+"""Seconds after which repeatedly nacked files cause a warning."""
 SHOWN = 3
-"""Further causes shown, after the one of the file that has waited longest."""
+"""Maximum number of causes to show in addition to that of the file that has waited longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
 @dataclass(frozen=True)
 class LongOutage:
-    """A failure that has kept files from being loaded for a minute or more.
+    """A failure that has prevented files from being loaded for a minute or more.
 
-    code: with its name. todo: what to do. passing: it may still be an outage that ends by itself.
-    others: details of other files with the same code.
+    code: the error code with its name. todo: advice for the operator. passing: whether the failure may
+    still be an outage that ends by itself. others: details of other files with the same code.
     """
 
     code: str
@@ -61,9 +62,10 @@ class LongOutage:
 class Status:
     """The result of `sensorflow status`.
 
-    totals, activity: by source. checks: of the processes. stuck: failures that block files. differs: a
-    message if `sensorflow up` runs with other settings. silent: source -> seconds since its last file.
-    unseen: sources without a file so far. gated: files and gates that wait for each other.
+    totals: source -> number of files and readings. activity: source -> recent activity. checks: checks of
+    the processes. stuck: failures that block files. differs: a message if `sensorflow up` runs with other
+    settings. silent: silent source -> seconds since its last file. unseen: sources from which no file has
+    arrived yet. gated: files that wait for a gate, and gates that wait for a file.
     """
 
     totals: dict[str, Totals]
@@ -136,7 +138,7 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
 
 
 def processes(settings: Settings, ledger: Catalog) -> list[Check]:
-    """Checks of the heartbeats. Raises Transient."""
+    """Return checks of the processes, based on their heartbeats. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
@@ -150,7 +152,8 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
 
 
 def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
-    """Return the sources without a file for longer than `silent_after`, with the age in seconds."""
+    """Return the sources from which no file has arrived for longer than `silent_after`: source -> seconds
+    since the last file."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
@@ -161,7 +164,8 @@ def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict
 
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
-    """Return what waits for gates, for all sources or one. Unreadable folders are skipped.
+    """Return the files and gates that wait for each other. source: only this source; None for all.
+    Unreadable folders are skipped.
 
     Raises Transient.
     """
@@ -178,7 +182,7 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
 
 
 def long_outages(url: str) -> list[LongOutage]:
-    """Raises Transient."""
+    """Return the failures that have blocked files for `SHORT` seconds or longer. Raises Transient."""
     from sensorflow.adapters.postgres import inspect
 
     long_ago = datetime.now(UTC) - timedelta(seconds=inspect.OUTAGE)

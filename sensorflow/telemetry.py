@@ -1,4 +1,4 @@
-"""Logs: one structured line per event. The events are a closed list."""
+"""Writes the log: one structured line per event. `Event` lists all events."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Event(StrEnum):
     DAEMON_STARTED = "daemon.started", "info"  # with its sources
     DAEMON_STOPPED = "daemon.stopped", "info"  # normally
     FILE_REGISTERED = "file.registered", "info"  # a file was landed and has its ledger row
-    FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or it changed while it was read
-    # permissions, a bad disk; tried again when the file changes
+    FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or changed while it was read
+    # the file cannot be read (permissions, a bad disk); retried when the file changes
     FILE_UNREADABLE = "file.unreadable", "error"
     # another file in the folder has the same name in another encoding; it stays there
     FILE_REFUSED = "file.refused", "error"
@@ -51,11 +51,11 @@ class Event(StrEnum):
     FILE_VANISHED = "file.vanished", "warning"
     # a growing file was truncated, rewritten or rotated, and is read from its start
     FILE_REPLACED = "file.replaced", "warning"
-    # a growing file was begun and rotated between two looks: it is not taken
+    # a growing file was created and rotated between two checks; it is not ingested
     FILE_MISSED = "file.missed", "error"
     FILES_PUBLISHED = "files.published", "info"  # messages were sent to the broker
     INTAKE_TAKEN = "intake.taken", "info"  # this daemon has acquired the intake lease of a source
-    # another daemon has the intake lease; this one takes over when the lease ends
+    # another daemon has the intake lease; this daemon takes over when the lease expires
     INTAKE_STANDBY = "intake.standby", "warning"
     INTAKE_PAUSED = (
         "intake.paused",
@@ -70,12 +70,12 @@ class Event(StrEnum):
     ARCHIVE_UNPACKED = "archive.unpacked", "info"
     # a newer version replaced readings of older versions
     READINGS_REPLACED = "readings.replaced", "info"
-    # a shifted clock, a renamed sensor, readings deleted outside its span
+    # a new version looks odd: a shifted clock, a renamed sensor, readings deleted outside its time span
     VERSION_NOTICED = "version.noticed", "warning"
-    # a newer version lacks readings of an older one, which are kept
+    # a newer version does not contain some readings of an older version; these remain loaded
     READINGS_KEPT = "readings.kept", "info"
     FILE_RETRIED = "file.retried", "warning"  # after a failure, with its code
-    # a failure cannot be recorded; retried until it can
+    # a failure cannot be recorded in the ledger; retried until it is recorded
     WORK_PAUSED = "work.paused", "error"
     # a worker's process is killed: a file has blocked it for too long
     WORK_STUCK = "work.stuck", "error"
@@ -114,7 +114,7 @@ class Event(StrEnum):
 
 
 class _Lines:
-    """Creates loggers that print to stderr. structlog has one lock per stream, which they share."""
+    """A factory of loggers that print to stderr. The loggers share structlog's lock of the stream."""
 
     def __init__(self) -> None:
         self._stream: Any = sys.stderr
@@ -124,7 +124,8 @@ class _Lines:
         self._stream, self._file = stream, LossyStream(stream)
 
     def reopen_after_fork(self) -> None:
-        """Use a new lock in a forked child: another thread may have held the old one during the fork."""
+        """Use a new lock in a forked child, because another thread may have held the old lock during the
+        fork."""
         self.use(self._stream)
 
     def __call__(self, *_: Any) -> structlog.PrintLogger:
@@ -136,10 +137,10 @@ os.register_at_fork(after_in_child=_LINES.reopen_after_fork)
 
 
 def configure(level: str = "INFO") -> None:
-    """Send logs to stderr: readable text on a terminal, JSON lines elsewhere."""
+    """Send logs to stderr: readable text if stderr is a terminal, otherwise JSON lines."""
     terminal = sys.stderr.isatty()
     _LINES.use(sys.stderr)
-    # no local variables in tracebacks: they hold URLs with passwords, and data
+    # no local variables in tracebacks, because they contain URLs with passwords, and data
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = plain if terminal else structlog.processors.JSONRenderer()
     trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -165,15 +166,17 @@ def configure_for(settings: Settings) -> None:
 
 
 def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Escape non-printable characters for a terminal. JSON lines are ASCII and need no escaping."""
+    """Escape non-printable characters for a terminal. JSON lines need no escaping, because they are
+    ASCII."""
     return {name: escape_all(value) for name, value in event.items()}
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
-    """Log an event. Nothing else writes to the log. A renamed event has its former name in `former_event`.
+    """Log an event. No other function writes to the log. A renamed event has its former name in the field
+    `former_event`.
 
-    fields: ids and facts; `exc_info` (True or an exception) adds the traceback. level: overrides the
-    level of the event.
+    fields: the fields of the log line; `exc_info` (True or an exception) adds the traceback. level:
+    overrides the level of the event.
     """
     write = getattr(structlog.get_logger(), level or event.level)
     if event.former is not None:

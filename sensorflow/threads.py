@@ -1,4 +1,4 @@
-"""Starts threads without ever waiting forever, and recognizes a lack of memory or threads."""
+"""Starts threads without the risk of waiting forever, and detects a lack of memory or threads."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class Handle:
 def start(work: Callable[[], None]) -> Handle:
     """Run `work` in a daemon thread.
 
-    Raises Transient HOST if the host refuses the thread, MemoryError if this process is at its own limit.
+    Raises Transient HOST if the host refuses the thread; MemoryError if this process has reached its own
+    memory limit.
 
-    `Thread.start` waits until the thread runs, and so would hang if the new thread finds no memory for its
-    first object.
+    `Thread.start` waits until the thread runs, so it would hang if the new thread cannot allocate memory
+    for its first object.
     """
     handle, begun = Handle(), threading.Event()
 
@@ -66,7 +67,8 @@ def start(work: Callable[[], None]) -> Handle:
 
 
 def exhaustion_in(error: BaseException) -> BaseException | None:
-    """Return `error` or its cause if it is a lack of memory, threads or processes; else None."""
+    """Return the error, or one of its causes, that reports a lack of memory, threads or processes; None if
+    there is none."""
     if isinstance(error, BlockingIOError):  # EAGAIN from fork; as a cause it may come from a socket
         return error
     return next((e for e in (error, error.__cause__) if e is not None and _is_exhaustion(e)), None)
@@ -79,7 +81,7 @@ def _is_exhaustion(error: BaseException) -> bool:
 
 
 def _is_mapping_failure(error: BaseException) -> bool:
-    """Return whether the dynamic loader found no memory for a library that is loaded on first use."""
+    """Return whether the dynamic loader had no memory for a library that is loaded on first use."""
     texts = ("failed to map segment", "cannot allocate memory", "cannot create shared object")
     return isinstance(error, ImportError) and any(t in str(error).lower() for t in texts)
 
@@ -91,10 +93,10 @@ def _is_thread_failure(error: BaseException) -> bool:
 
 
 def host_refusal(error: BaseException) -> str | None:
-    """Return why the host, not the file, caused a `exhaustion_in`; None if the file did.
+    """Return the reason if the host caused an error of `exhaustion_in`; None if the file caused the error.
 
-    The file is at fault if the host could still provide memory to others. The memory held by the error's
-    frames is released first.
+    The file is the cause if the host can still provide memory. For this check, the memory that the frames
+    of the error reference is released first.
     """
     full = _process_limit_reached()
     traceback.clear_frames(error.__traceback__)
@@ -106,7 +108,8 @@ def host_refusal(error: BaseException) -> str | None:
 
 
 def _host_has_memory() -> bool:
-    """Return whether the host provides memory (shared memory: a file's memory limit does not count it)."""
+    """Return whether the host provides memory. Uses shared memory, which the memory limit per file does not
+    include."""
     with suppress(OSError):
         mmap.mmap(-1, PROBE_BYTES).close()
         return True
@@ -114,7 +117,8 @@ def _host_has_memory() -> bool:
 
 
 def _process_limit_reached() -> bool:
-    """Return whether this process cannot get private memory for a thread."""
+    """Return whether this process is at its memory limit, so that it cannot get private memory for a
+    thread."""
     with suppress(OSError):
         mmap.mmap(-1, STACK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         return False

@@ -11,14 +11,15 @@ from sensorflow.core.profile.strict import Strict
 from sensorflow.errors import Code, UsageError
 
 SECURE = ("rediss", "valkeys", "amqps")
-"""Schemes of broker URLs that ask for TLS."""
+"""Schemes of broker URLs that use TLS."""
 
 
 class Tls(Strict):
-    """ca: certificate authorities that may sign the server's certificate (PEM file); default: the system's.
+    """TLS settings of a connection. ca: PEM file of the certificate authorities that may sign the server's
+    certificate; by default those of the system.
 
-    cert, key: client certificate and its key, if the server requires one. verify = false: do not verify the
-    server.
+    cert, key: client certificate and its private key, if the server requires a client certificate. verify:
+    whether to verify the server's certificate.
     """
 
     ca: Path | None = None
@@ -27,7 +28,7 @@ class Tls(Strict):
     verify: bool = True
 
     def below(self, home: Path) -> Tls:
-        """Return these settings with absolute paths, relative paths being relative to `home`."""
+        """Return these settings with absolute paths. Relative paths refer to the folder `home`."""
         paths = {name: path and (home / path).absolute() for name, path in self.files().items()}
         return self.model_copy(update=paths)
 
@@ -36,8 +37,8 @@ class Tls(Strict):
 
 
 def check(key: str, tls: Tls) -> None:
-    """Raises UsageError for the first file of `tls` that cannot be read. key: the setting, as
-    `broker_tls`."""
+    """Check that the files of `tls` can be read. Raises UsageError for the first one that cannot. key: name
+    of the setting, such as `broker_tls`."""
     for name, path in tls.files().items():
         if path is None:
             continue
@@ -80,8 +81,8 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
 
 
 def database_url(url: str | None, tls: Tls | None) -> str | None:
-    """Return the URL with the TLS parameters for libpq. Raises UsageError if the URL has TLS parameters
-    too."""
+    """Return the URL with the TLS parameters of libpq added. Raises UsageError if the URL already has TLS
+    parameters."""
     if tls is None:
         return url
     if url is None:

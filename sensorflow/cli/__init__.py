@@ -44,11 +44,11 @@ def sensorflow(
 
 _SHOW_WARNING = warnings.showwarning
 PATIENCE = 1.0
-"""Seconds for threads that are left at the end of a command."""
+"""Seconds to wait for threads that still run at the end of a command."""
 
 
 def main() -> None:
-    """Run a command. A person's mistake is a line or two on stderr, never a traceback."""
+    """Run a command. For a user's mistake it prints a line or two on stderr, not a traceback."""
     others = set(threading.enumerate())
     warnings.showwarning = _show_warning
     try:
@@ -70,8 +70,9 @@ def _show_warning(
 
 
 def _leave(code: int, left: list[threading.Thread]) -> None:
-    """Ends the process where Python would wait for a thread for ever. No command leaves one; a decoder of
-    another package may, as may a library."""
+    """End the process if a thread does not end within `PATIENCE` seconds, because Python would wait forever
+    for it. sensorflow's own commands leave no threads, but decoders of other packages and libraries may.
+    code: the exit code."""
     until = time.monotonic() + PATIENCE
     for thread in left:
         if not thread.daemon:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 SAME = 0.01
-"""Share of readings that may repeat another one's sensor, time and type without --accept."""
+"""Maximum share of readings with the sensor, time and type of another reading. A larger share needs
+--accept."""
 
 
 @dataclass(frozen=True)
 class AdoptOptions:
-    """The options except --zone. names: names of the files that the source must accept."""
+    """The options of `sniff --add`, except --zone. names: names of the files that the source must
+    accept."""
 
     folder: Path | None = None
     after: str | None = None
@@ -85,7 +87,8 @@ def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None
 def _require_answers(
     path: Path, name: str, zone: str | None, found: Proposal, accept: bool
 ) -> None:
-    """Raises UsageError, with the command to run, if the proposal needs a zone or a review."""
+    """Raises UsageError if the proposal needs a zone or has open questions. The message contains the
+    command to run."""
     again = ["sensorflow", "sniff", follow_ups.typed(path), "--add", name]
     where = ["--zone", zone] if zone else []
     if found.guess.needs_zone:
@@ -111,7 +114,8 @@ def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
 
 
 def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
-    """Returns a note if the sensor is the whole file name and that name contains digits."""
+    """Returns a note if the profile takes the whole file name as the sensor and the name contains
+    digits."""
     sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
     stem = path.name.partition(".")[0]
     if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):

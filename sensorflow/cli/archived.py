@@ -1,4 +1,4 @@
-"""Archives and their members, as commands show them."""
+"""Prints archives and their members."""
 
 from __future__ import annotations
 

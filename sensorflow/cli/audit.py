@@ -114,7 +114,7 @@ def _answer(step: RepairStep, applied: bool) -> str:
 
 
 def _remedies(report: Report) -> dict[str, list[str]]:
-    """Returns remedy -> codes of the findings that it fixes."""
+    """Returns each remedy -> codes of the findings that this remedy fixes."""
     codes: dict[str, list[str]] = {}
     for fault in sorted({f.fault for f in report.findings}):
         codes.setdefault(TODO[fault], []).append(fault.split()[0])

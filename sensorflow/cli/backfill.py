@@ -78,7 +78,8 @@ def backfill(
 
 
 def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
-    """Returns the common folder of all paths and the patterns below it; no patterns select every file."""
+    """Returns the common folder of all paths, and the patterns of files below that folder. If there are no
+    patterns, every file is selected."""
     fixed = [_fixed(path) for path in paths]
     root = Path(os.path.commonpath([folder for folder, _ in fixed]))
     if not root.is_dir():
@@ -111,7 +112,7 @@ def _fixed(path: str) -> tuple[str, str]:
 
 
 def _near(missing: str) -> str:
-    """Returns a suggestion for a missing file or folder, or an empty text."""
+    """Returns a suggestion for the message about a missing file or folder, or ""."""
     above, name = os.path.split(missing)
     if not os.path.isdir(above):  # noqa: PTH112
         return ""

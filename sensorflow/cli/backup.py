@@ -82,7 +82,7 @@ def _made(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
 
 
 def tools(url: str, least: int = 0) -> Tools:
-    """Returns the PostgreSQL client programs for a server. least: their minimum major version."""
+    """Returns the PostgreSQL client programs for a server. least: minimum major version of the programs."""
     from sensorflow.adapters.postgres import dump
     from sensorflow.embedded import postgres
     from sensorflow.embedded.process import killed_with_parent
@@ -94,7 +94,8 @@ def tools(url: str, least: int = 0) -> Tools:
 
 
 def _project(settings: Settings) -> dict[str, Path]:
-    """Returns sensorflow.toml and the profile files inside the project."""
+    """Returns the paths of sensorflow.toml and of the profile files in the project's folder, by their name
+    in the backup."""
     from sensorflow.settings import FILE_NAME, find
 
     path = find(here())
@@ -198,7 +199,8 @@ def damages(found: Backup) -> list[str]:
 
 @contextmanager
 def bar(what: str, of: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar if stderr is a terminal. of: "files" or "bytes"."""
+    """Show a progress bar if stderr is a terminal. what: title of the bar. of: the unit that is counted,
+    "files" or "bytes"."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar

@@ -83,8 +83,8 @@ def check(
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Yields each file and, if a folder was given, that folder in place of the source's. Raises
-    UsageError."""
+    """Yields each file. For a file found in a given folder, also yields that folder, which then counts as
+    the folder of the source. Raises UsageError."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
@@ -101,7 +101,7 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _is_gate(path: Path) -> bool:
-    """Returns whether a file is a gate or manifest instead of data."""
+    """Returns whether a file is a gate or manifest, not a data file."""
     from sensorflow import bootstrap
 
     beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
@@ -117,7 +117,7 @@ def _gate(path: Path, found: Checked) -> str | None:
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
-    """Returns the effective settings and the source that the file's folder belongs to, if any."""
+    """Returns the settings that apply to a file, and the source whose folder contains the file, or None."""
     from sensorflow import bootstrap
 
     found = check_options(bootstrap.settings(anywhere=True), path, None, None)

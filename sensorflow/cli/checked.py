@@ -1,4 +1,4 @@
-"""What to do after `sensorflow check`."""
+"""Suggests the next commands after `sensorflow check`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def next_steps(
     paths: Sequence[Path], named: str | None, zone: str | None, found: Sequence[Checked], bad: bool
 ) -> Iterator[str]:
-    """Yields the lines to print. paths, named, zone: the arguments. bad: a file would not be loaded."""
+    """Yields the lines to print. paths, named, zone: arguments of the command. bad: whether a file would
+    not be loaded."""
     from sensorflow.cli.check import source_of
     from sensorflow.settings import find
 
@@ -69,7 +70,7 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
 
 
 def _name(text: str, settings: Settings) -> str:
-    """Returns a source name that is not in use."""
+    """Returns a source name, derived from `text`, that is not in use."""
     from sensorflow.profiles.files import plain_name
 
     plain = plain_name(text) or "logger"

@@ -24,7 +24,8 @@ app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """Yields the database URL. Starts the embedded server for the duration if it is not running."""
+    """Provides the database URL. If the embedded server is not running, starts the server until the context
+    ends."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 ROOM = 1 << 30
 MONTHS = 1200
-"""A hundred years. With more partitions, planning a query takes a second."""
+"""Number of monthly partitions above which there is a warning: those of a hundred years. With more
+partitions, planning a query takes a second."""
 SKEW = 5.0
 WATCHES = 8192
 
@@ -52,8 +53,9 @@ def doctor(
 
 
 def _alone(what: str) -> list[Check]:
-    """Check the heartbeats of the processes on this host. If any of them run in this container, check only
-    those: the others belong to other containers, or to this one before a restart."""
+    """Check the heartbeats of one kind of process on this host. If some of these processes run in this
+    container, check only those. The others belong to other containers, or to this container before a
+    restart."""
     import socket
 
     from sensorflow import bootstrap
@@ -134,7 +136,7 @@ def _room(settings: Settings) -> Check:
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
-    """Check the zones outside of the data folder."""
+    """Check the landing zone and the quarantine if they are outside the data folder."""
     from sensorflow import bootstrap
     from sensorflow.folders import data_fault
     from sensorflow.settings.storage import ZONES, shown
@@ -156,7 +158,7 @@ def _stores(settings: Settings) -> Iterator[Check]:
 
 
 def _backup(settings: Settings) -> Check:
-    """Report the last backup. Never fails: backups may be made by other means."""
+    """Report the last backup. This check never fails, because backups may be made by other means."""
     import json
 
     from sensorflow.backup.make import LAST
@@ -185,7 +187,8 @@ def _guarded(
 
 
 def _remedy(what: str, settings: Settings, error: SensorflowError) -> str:
-    """Returns the remedy for an unreachable server, from the disk or the log of an embedded one."""
+    """Returns the remedy for an unreachable server. For an embedded server, free disk space and the
+    server's log are considered."""
     from sensorflow import disk
     from sensorflow.embedded import state
     from sensorflow.embedded.process import cause, tail
@@ -279,7 +282,7 @@ def _roles(missing: list[str]) -> Check:
 
 
 def _versions(settings: Settings, url: str) -> Iterator[Check]:
-    """Report readings of older file versions that stay loaded, and remarks about versions."""
+    """Report readings of older file versions that are still loaded, and remarks about versions."""
     from sensorflow.adapters.postgres import inspect
 
     for name, source in settings.sources.items():

@@ -1,4 +1,5 @@
-"""Files stuck in the drop folders: unreadable, overdue, never finished, or not included."""
+"""Checks for files that are stuck in the drop folders: they cannot be read, are overdue, were never
+completed, or match no pattern."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 UNFINISHED = 3600.0
 """Seconds after which a file with a temporary name counts as abandoned."""
 LATE = 60.0
-"""Seconds after which a file should have been taken in; at least four rescans."""
+"""Seconds after which a file should be ingested. The limit is higher if four rescans take longer."""
 EXAMPLES = 3
 
 
@@ -27,7 +28,8 @@ def checks(
     books: AuditStore | None,
     taken_in: bool,
 ) -> Iterator[Check]:
-    """Yields checks. books: None if the ledger is unavailable. taken_in: whether a daemon is running."""
+    """Yields checks for `doctor`. books: the ledger, or None if it is unavailable. taken_in: whether a
+    daemon is running, so that files are ingested."""
     for backlog in backlogs:
         if backlog.is_reachable():
             waits = gated.waiting_or_none(backlog, books)

@@ -1,4 +1,5 @@
-"""sensorflow profiles import and --as: table descriptions in standard formats."""
+"""sensorflow profiles import, and the option --as of sensorflow profiles show: table descriptions in
+standard formats."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def export(profile: Profile, kind: str, name: str) -> None:
-    """Print the document to stdout, and to stderr what it cannot express."""
+    """Print a profile as a document of a standard format to stdout. Prints the properties that the format
+    cannot express to stderr."""
     import typer
 
     from sensorflow.core.exchange.exported import exported
@@ -77,7 +79,7 @@ def _check(zone: str) -> None:
 
 
 def _document(path: Path) -> object:
-    """Raises UsageError."""
+    """Read and parse the JSON file. Raises UsageError."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:

@@ -102,7 +102,7 @@ def ls(
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
 ) -> list[GatedFile]:
-    """Returns the files with such a name that wait for their gates."""
+    """Returns the files that wait for their gates and match these filters."""
     from sensorflow.core.listing import pattern
     from sensorflow.status import waiting
 
@@ -133,11 +133,12 @@ def grown(chain: ChainView) -> str:
 
 
 COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
-"""Field names that differ between a file view and the ledger; JSON uses those of the ledger."""
+"""Name of a field of a file view -> name of the ledger's column, where the two differ. JSON uses the names
+of the columns."""
 
 
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
-    """Returns a file as JSON data, with its row counts under `rows`."""
+    """Returns a file as JSON data. Its row counts are under the key `rows`."""
     known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
     checksum = None if view.checksum is None else str(view.checksum)
     known |= {"checksum": checksum, "name": view.name}
@@ -223,7 +224,7 @@ WHY = {
 
 
 def not_loaded(view: FileView) -> str:
-    """Returns how many valid readings of a file are not in the database, and why."""
+    """Returns a text that says how many valid readings of a file are not in the database, and why."""
     count = view.account.not_loaded
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
@@ -289,7 +290,8 @@ def _span(view: FileView) -> tuple[Any, Any]:
 
 
 def still_holding(newest: list[FileView]) -> list[str]:
-    """Returns a note if readings of older versions stay loaded. newest: all versions, newest first."""
+    """Returns a note if readings of older versions are still loaded. newest: all versions of the name,
+    newest first."""
     loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]
     if not older:

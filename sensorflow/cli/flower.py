@@ -1,4 +1,4 @@
-"""Flower's port, for `sensorflow up`."""
+"""Selects Flower's port for `sensorflow up`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def port_for(settings: Settings) -> int:
 
 
 def another_port(processes: Sequence[Process], settings: Settings, port: int) -> int:
-    """Returns the port for Flower. If Flower ended because another program took its port, selects another
-    one and sets it in the process. A configured port never changes."""
+    """Returns the port for Flower. If Flower has ended because another program uses its port, selects a
+    free port and changes the process to use it. A configured port never changes."""
     from sensorflow.embedded.process import free_port
 
     for process in processes:

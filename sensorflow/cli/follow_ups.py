@@ -1,4 +1,4 @@
-"""The commands to run next after a source was added, a profile proposed, or a file checked."""
+"""Suggests the next commands after a source was added, a profile was proposed, or a file was checked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def near(path: Path) -> Path:
-    """Returns a path relative to the current folder if it lies within that folder, else absolute."""
+    """Returns a path relative to the current folder if the path is below that folder, else an absolute
+    path."""
     full = Path(os.path.normpath(path.absolute()))
     return full.relative_to(here()) if full.is_relative_to(here()) else full
 
 
 def typed(path: Path) -> str:
-    """Returns a file as a command argument; a name that begins with - must not be read as an option."""
+    """Returns a file as a command argument. A name that begins with - is changed so that it is not read as
+    an option."""
     text = os.fspath(path)
     return f"./{text}" if text.startswith("-") else text
 
@@ -41,7 +43,7 @@ def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str
 
 
 def renamed(name: str, source: Source) -> str:
-    """Returns a file name that the source accepts, the same name if possible."""
+    """Returns a file name that the source accepts; this is `name` itself if the source accepts it."""
     from sensorflow.core.stability import takes
 
     kept = name.strip(".~") or "file"
@@ -56,7 +58,8 @@ def is_up(settings: Settings) -> bool:
 
 
 def running(settings: Settings, edited: bool = False) -> Iterator[str]:
-    """Yields how to start the pipeline if it is not running. edited: sensorflow.toml was just changed."""
+    """Yields the lines that say how to start the pipeline if it is not running. edited: whether
+    sensorflow.toml was just changed."""
     if is_up(settings):
         if edited:
             yield "`sensorflow up` is running and applies this change within seconds"
@@ -87,8 +90,8 @@ def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterat
 
 
 def waiting(settings: Settings, name: str) -> int | None:
-    """Returns how many files in the folder of the source are not taken in yet, or None if the folder or the
-    ledger is unavailable."""
+    """Returns the number of files in the folder of the source that are not registered yet, or None if the
+    folder or the ledger is unavailable."""
     from sensorflow import bootstrap
 
     (folder,) = (f for f in bootstrap.folders(settings) if f.name == name)

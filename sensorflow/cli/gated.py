@@ -1,4 +1,4 @@
-"""Files that wait for their gates, and gates that wait for their files."""
+"""Prints and checks files that wait for their gates, and gates that wait for their files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def held_keys(found: Sequence[GatedFile]) -> set[bytes]:
 
 
 def waiting_or_none(backlog: Backlog, books: AuditStore | None) -> list[GatedFile]:
-    """Returns waiting files, or [] if the ledger is unavailable, which is reported elsewhere."""
+    """Returns the waiting files, or [] if the ledger is unavailable. The caller reports an unavailable
+    ledger by another check."""
     with suppress(SensorflowError):
         return backlog.gated_files(books)
     return []

@@ -1,4 +1,5 @@
-"""A daemon that lives and does not go on: `sensorflow up` ends it, and its supervisor starts it again."""
+"""Detects a daemon that runs but sends no heartbeats. `sensorflow up` kills this daemon, and the supervisor
+restarts it."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
 
 HUNG = 120.0
-"""Seconds without a heartbeat after which a loop does not come back by itself."""
+"""Seconds without a heartbeat after which a loop is considered hung."""
 EVERY = 30.0
-"""Seconds between looks. Two in a row must find the same: a database or a host that was away for long is
-back, and the heartbeats are not yet."""
+"""Seconds between checks. A daemon is killed only if two consecutive checks find it hung, because
+heartbeats are old for a moment after a long outage of the database or the host."""
 
 
 class Hung:
-    """ledger: opened at the first look, and kept."""
+    """Detects and kills a hung daemon. ledger: opens the ledger. Called at the first check; the ledger then
+    stays open."""
 
     def __init__(self, supervisor: Supervisor, ledger: Callable[[], Catalog]) -> None:
         self._supervisor, self._open = supervisor, ledger
@@ -32,10 +34,11 @@ class Hung:
         self._next = time.monotonic() + HUNG
         self._suspects: set[str] = set()
         self._killed: set[str] = set()
-        """The kernel may keep one for as long as a disk or share does not answer."""
+        """Daemons that were killed. The kernel may not end such a process until a disk or share answers
+        again."""
 
     def news(self) -> Iterator[str]:
-        """Lines to print now."""
+        """Check the daemon if a check is due, and kill it if it hangs. Yields the lines to print now."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -47,7 +50,7 @@ class Hung:
         self._suspects = set(silent)
 
     def _silent(self) -> list[Heartbeat]:
-        """Loops of our daemon that have not gone on for long."""
+        """Returns the heartbeats of the loops of this stack's daemon that are older than `HUNG` seconds."""
         from sensorflow.adapters.host import has_ended, is_same_host
 
         daemons = {p.pid for p in self._supervisor.processes if p.name == "daemon" and p.is_alive}
@@ -56,14 +59,15 @@ class Hung:
             late = [
                 b for b in self._ledger.heartbeats() if b.age > HUNG and b.report.pid in daemons
             ]
-        except (Transient, UsageError):  # who works with the database reports it
+        except (Transient, UsageError):  # the processes that use the database report its outage
             return []
         return [
             b for b in late if is_same_host(b.report.process) and not has_ended(b.report.process)
         ]
 
     def _end(self, beat: Heartbeat) -> str:
-        """By SIGKILL, which it survives at any moment: a loop that hangs heeds nothing else."""
+        """Kill a daemon by SIGKILL, because a hung loop does not handle other signals. A daemon can be
+        killed at any moment without loss of data. Returns the line to print."""
         with suppress(ProcessLookupError):
             os.kill(beat.report.pid, signal.SIGKILL)
         return (

@@ -15,12 +15,13 @@ from sensorflow.embedded.logs import older
 _MOST = 1 << 20
 """Maximum number of bytes kept of an incomplete line."""
 SPARE = 50
-"""Extra lines to read: a line without a time takes the time of the line before it."""
+"""Number of extra lines to read, because a line without a time gets the time of the line before it."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A log line. at: its time, or the time of the previous line of the same log if it has none."""
+    """A log line. at: time of the line; if the line has no time, that of the previous line of the same
+    log."""
 
     at: datetime
     name: str
@@ -35,7 +36,7 @@ _LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "C": "CRITIC
 
 
 def parsed(text: str) -> tuple[datetime | None, str]:
-    """Returns the time of a line, or None, and the line without it.
+    """Returns the time of a line and the line without that time. The time is None if the line has none.
 
     >>> print(*parsed("2026-11-28 03:42:41.940 UTC [7] LOG:  shutting down"))
     2026-11-28 03:42:41.940000+00:00 [7] LOG:  shutting down
@@ -91,7 +92,8 @@ class LogTail:
         self._at = datetime.fromtimestamp(0, UTC)
 
     def all(self, last: int | None, after: datetime | None) -> Iterator[LogLine]:
-        """Yields all lines, oldest first, or at least the `last` lines and all lines after a time."""
+        """Yields the lines of the log, oldest first. last: yield at least so many lines at the end; None
+        for all lines. after: skip rotated files that were last changed before this time."""
         begin = after.timestamp() if after else 0.0
         parts = [part for part in older(self._path) if _changed(part) >= begin]
         if last is not None:
@@ -120,7 +122,7 @@ class LogTail:
         return list(self._lines(chunk))
 
     def _rotated(self) -> bytes:
-        """Returns the bytes after the last ones read, from the rotated files too."""
+        """Returns the bytes that follow the last bytes read, including those in rotated files."""
         *parts, found = older(self._path)
         text = _bytes(found)
         self._offset = len(text)
@@ -176,7 +178,8 @@ def _bytes(path: Path) -> bytes:
 
 
 def _newest(parts: list[Path], last: int) -> list[Path]:
-    """Returns the newest files that together hold at least `last` lines, newest last."""
+    """Returns the newest files that together contain at least `last` lines; the newest file is the last
+    one."""
     found: list[Path] = []
     for part in reversed(parts):
         found.insert(0, part)
@@ -187,6 +190,6 @@ def _newest(parts: list[Path], last: int) -> list[Path]:
 
 
 def _cut(text: bytes, last: int) -> bytes:
-    """Returns at least the last `last` lines."""
+    """Returns the end of a text, with at least `last` lines."""
     lines = text.split(b"\n")
     return b"\n".join(lines[-(last + SPARE) :])

@@ -69,7 +69,7 @@ def logs(
 
 
 def _known(names: list[str]) -> tuple[str, ...]:
-    """Raises UsageError."""
+    """Check the names of logs and return them. Raises UsageError for an unknown name."""
     for name in names:
         if name not in NAMES:
             raise UsageError(f"no log of {name!r}; {near(name, NAMES)}")
@@ -88,7 +88,8 @@ def _elsewhere(
     lines: int | None,
     json: bool,
 ) -> None:
-    """Replace this process with journalctl if the logs are in the journal; return if they are in files."""
+    """Replace this process with journalctl if the logs are in the journal. Returns if the logs are in
+    files."""
     from sensorflow.embedded import state
     from sensorflow.service.manager import journal, units_of
     from sensorflow.settings import find

@@ -102,7 +102,7 @@ def _print(one: dict[str, Any]) -> None:
 
 
 def _no_reading(url: str, sensor: str, kind: str, at: datetime) -> str:
-    """Returns the message for a missing reading, with its nearest neighbours."""
+    """Returns the message for a reading that does not exist, with the nearest readings."""
     from sensorflow.adapters.postgres import inspect
 
     near = inspect.readings_near(url, at)

@@ -70,12 +70,13 @@ def show(
 
 
 def file_shown(file: Path, settings: Settings) -> str:
-    """Returns a path relative to the project if the file lies within it."""
+    """Returns the path of a file, relative to the project if the file is in the project's folder."""
     return str(file.relative_to(settings.home) if file.is_relative_to(settings.home) else file)
 
 
 def _inline(name: str) -> str:
-    """Returns the text of a profile in sensorflow.toml, or "" if it is not defined there."""
+    """Returns the text of a profile in sensorflow.toml, or "" if sensorflow.toml does not define the
+    profile."""
     import tomlkit
 
     from sensorflow.settings import find

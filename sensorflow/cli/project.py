@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddedSource:
-    """A source to add. folder: absolute path, created if missing. profile: name or path. keys: further keys
-    of the source. table: TOML of a profile to add under the source's name. comment: text above them."""
+    """A source to add. folder: absolute path of the drop folder, which is created if missing. profile: name
+    or path of the profile. keys: further keys of the source. table: TOML of a profile, which is added under
+    the name of the source. comment: text above the added tables."""
 
     name: str
     folder: Path
@@ -65,13 +66,15 @@ def require_free(path: Path, name: str, with_profile: bool) -> None:
 
 
 def relative(path: Path, home: Path) -> str:
-    """Returns a path relative to the project if it lies within it, else absolute."""
+    """Returns a path relative to the project's folder if the path is below that folder, else an absolute
+    path."""
     full = Path(os.path.normpath(path.absolute()))
     return str(full.relative_to(home) if full.is_relative_to(home) else full)
 
 
 def add(path: Path, added: AddedSource) -> Settings:
-    """Write a source and its profile, and create its folder; all or nothing. Raises UsageError."""
+    """Write a source and its profile, and create its folder. If one of these fails, nothing is changed.
+    Raises UsageError."""
     from sensorflow import settings
 
     with _locked(path.parent):
@@ -148,8 +151,8 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """In one step, with the owner and mode of before; with its group where we may give a file to that. A
-    link stays one."""
+    """Replace the file atomically. The owner and mode stay the same, and the group too if this user may set
+    it. A symbolic link stays a link."""
     target, data = path.resolve(), text.encode("utf-8")
     known = target.stat()
     mode, owner = known.st_mode & 0o7777, (known.st_uid, known.st_gid)
@@ -165,8 +168,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _of_another_group(mode: int) -> int:
-    """The mode of a file that loses its group: the old one counts as others now, the new one did before.
-    Neither gets more rights."""
+    """Returns the mode for a file whose group changes. Group and others both get only the permissions that
+    both had, because members of the old group now count as others, and members of the new group counted as
+    others before."""
     both = (mode >> 3) & mode & 0o7
     return mode & 0o700 | both << 3 | both
 

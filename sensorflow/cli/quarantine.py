@@ -98,7 +98,7 @@ def replay(
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    views = [file_of(ledger, file) for file in files]  # an unknown file refuses all
+    views = [file_of(ledger, file) for file in files]  # one unknown file rejects the whole call
     done, refused = 0, []
     for view in {view.file_id: view for view in views}.values():
         if view.state is not State.QUARANTINED:

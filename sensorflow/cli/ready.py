@@ -1,4 +1,4 @@
-"""Reports for `sensorflow up`: whether its processes answer, and if not, which one and why."""
+"""Reports for `sensorflow up`: whether its processes answer, and if not, which process does not and why."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LIMIT = 60.0
 """Seconds after which processes that do not answer yet are reported."""
 EVERY = 0.3
 CALM = 60.0
-"""Seconds after which a process that ends for the reason of before does not just end again and again."""
+"""A process that ends for the same reason as before is reported again if so many seconds have passed."""
 FULL = 16 << 20
 """Free bytes below which a disk counts as full: the size of one WAL segment of PostgreSQL."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """Of a process. at: monotonic seconds."""
+    """The last end of a process. line: the message about it. at: time in monotonic seconds."""
 
     pid: int
     line: str
@@ -36,7 +36,7 @@ class _End:
 
 
 class ReadinessReport:
-    """Lines to print about readiness and problems.
+    """Collects the lines to print about readiness and problems.
 
     ledger: opens the ledger. folders: folders whose disks are checked.
     """
@@ -55,9 +55,11 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Reports once whether daemon and workers answer, by their heartbeats. Never blocks the start.
+    """Reports once whether the daemon and the workers answer, that is, send heartbeats. Does not delay the
+    start.
 
-    ledger: opens the ledger, which is closed when all answer. limit: seconds until a late one is reported.
+    ledger: opens the ledger, which is closed when all processes answer. limit: seconds after which
+    processes that do not answer are reported.
     """
 
     def __init__(
@@ -114,8 +116,8 @@ class Readiness:
 
 
 class ProcessProblems:
-    """Processes that end, and disks that are full. Each is reported once, and that there is room again; a
-    process that ends again and again for one reason is reported the first time.
+    """Reports processes that end and disks that are full. A full disk is reported once, and again when it
+    has free space. A process that ends repeatedly for the same reason is reported only the first time.
 
     folders: folders whose disks are checked. full: free bytes below which a disk is full.
     """
@@ -132,7 +134,7 @@ class ProcessProblems:
         if now >= self._next:
             self._next = now + 1.0
             yield from self._disks()
-        for process in processes:  # each time: what ended is started again after half a second
+        for process in processes:  # at each call: an ended process is restarted after 0.5 s
             before = self._ends.get(process.name)
             if process.pid is None or process.is_alive or (before and before.pid == process.pid):
                 continue

@@ -147,7 +147,7 @@ def stats(source: Source = None, json: Json = False) -> None:
 
 
 def _refusing(source: str | None, limit: int = 2**31, since: datetime | None = None) -> Listed:
-    """Returns files with rejected rows. Raises UsageError for an unknown source."""
+    """Returns the files that have rejected rows. Raises UsageError for an unknown source."""
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
 
@@ -190,7 +190,7 @@ def _write(rows: Iterator[dict[str, Any]], kind: str, stream: TextIO) -> None:
 
 
 def escape_cell(cell: Any) -> Any:
-    """Returns a cell that no spreadsheet runs as a formula."""
+    """Returns a cell, escaped so that a spreadsheet does not run it as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 

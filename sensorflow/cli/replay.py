@@ -150,7 +150,8 @@ def _named_as(view: FileView) -> dict[str, object]:
 
 
 def _replayed_by_undo(ledger: Ledger, undone: FileView) -> str:
-    """Returns, in words, the older versions that are replayed to restore what the undone one replaced."""
+    """Returns a text that lists the older versions that are replayed to restore the readings that the
+    undone versions had replaced."""
     found = ledger.named(undone.name, undone.source)
     again = [v for v in found if v.state == State.PENDING and v.version < undone.version]
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]

@@ -108,8 +108,8 @@ def _home(to: Path | None) -> Path:
 
 
 def _settings(found: Backup, home: Path) -> Settings:
-    """Returns the settings of the target project, or else those of the backup applied to it. Raises
-    UsageError if neither exists."""
+    """Returns the settings of the target project. If it has none, returns the settings of the backup, with
+    the target's folder. Raises UsageError if neither exists."""
     from sensorflow import settings as settings_
 
     own = home / settings_.FILE_NAME
@@ -139,7 +139,8 @@ def _require_whole(found: Backup) -> None:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
-    """Yields the database URL and whether it is the embedded server, which is started for the duration."""
+    """Provides the database URL, and whether it is that of the embedded server. The embedded server runs
+    until the context ends."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
@@ -172,7 +173,7 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 
 def _audit(settings: Settings, url: str) -> Report:
-    """Audit the restored data. Overdue files are no findings, because no process runs yet."""
+    """Audit the restored data. Overdue files are not reported, because no process runs yet."""
     from pydantic import SecretStr
 
     from sensorflow import bootstrap

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 OLD = 60.0
-"""Seconds after which a session that holds locks is listed, and an idle one counts as dead."""
+"""Seconds after which a session that holds locks is listed, and an idle session counts as dead."""
 WAITING = 900.0
-"""Age of the oldest waiting file, in seconds, that causes a warning."""
+"""Age of the oldest waiting file in seconds above which there is a warning."""
 
 
 def missing_loops(settings: Settings, ledger: Catalog) -> Iterator[Check]:
-    """Yields sources without a new file for longer than their `silent_after`. Raises Transient."""
+    """Yields a check for each source that got no new file for longer than its `silent_after`. Raises
+    Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.status import silent_sources
 
@@ -30,7 +31,8 @@ def missing_loops(settings: Settings, ledger: Catalog) -> Iterator[Check]:
 
 
 def ledger(settings: Settings, url: str) -> Iterator[Check]:
-    """Yields checks of leases, old sessions, waiting and quarantined files from the database."""
+    """Yields checks of leases, old sessions, waiting files and quarantined files. All are read from the
+    database."""
     from sensorflow.adapters.postgres import inspect
 
     holders = {row.name: row for row in inspect.holders(url)}
@@ -63,8 +65,8 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
 
 
 def held(session: Session) -> Check:
-    """Check a session that has held locks for long. A load may take long while it owns its file, and a
-    statement while it runs."""
+    """Check a session that has held locks for a long time. This is no problem for a load that still owns
+    its file, or while a statement runs."""
     where = f"{session.name} (backend {session.pid}, {session.client or 'local'})"
     found = f"{where} has held {', '.join(session.locks)} for {span(session.age)}"
     found += f"; {session.waiting} sessions wait for it" if session.waiting else ""

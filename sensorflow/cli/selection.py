@@ -1,4 +1,4 @@
-"""Options that select files, and the note about a truncated list."""
+"""Defines the options that select files, and prints the note about a truncated list."""
 
 from __future__ import annotations
 

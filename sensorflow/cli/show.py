@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs."""
+"""Prints the output of commands: readable tables, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def line(text: str = "") -> None:
 
 
 def readings(count: int) -> str:
-    """Returns a number of readings in words."""
+    """Returns a text such as "1 reading" or "2,000 readings"."""
     return f"{count:,} reading" if count == 1 else f"{count:,} readings"
 
 
@@ -55,7 +55,8 @@ def table(
 
 
 def wide_console() -> Any:
-    """Returns a console with the width of the terminal, or wide enough for every cell if there is none."""
+    """Returns a console with the width of the terminal. If stdout is not a terminal, the console is wide
+    enough for every cell."""
     from rich.console import Console
 
     console = Console()

@@ -132,7 +132,7 @@ def described(path: Path, found: Proposal) -> dict[str, Any]:
 
 
 def _only(folder: Path | None, after: str | None, accept: bool) -> str | None:
-    """Returns the first given option that requires --add."""
+    """Returns the first of the given options that requires --add, or None."""
     given = {"--path": folder, "--after": after, "--accept": accept}
     return next((option for option, value in given.items() if value), None)
 
@@ -154,7 +154,8 @@ def write(out: Path, text: str) -> None:
 
 
 def preview(path: Path, found: Proposal) -> Checked:
-    """Print and return what a proposal reads from the file, and whether it assumes a zone."""
+    """Print the readings that a proposal yields for the file, and whether it assumes a zone. Returns the
+    result of the check."""
     from sensorflow.flow.sniff import checked
 
     made = checked(path, found)

@@ -1,4 +1,4 @@
-"""sensorflow sniff FOLDER: the kinds of files in it, and a source for each."""
+"""sensorflow sniff FOLDER: finds the kinds of files in a folder, and proposes a source for each kind."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SHOWN = 20
 
 @dataclass
 class FileKind:
-    """Files that one profile reads. patterns: name pattern -> number of files with such a name. names: all
-    file names."""
+    """A kind of file: the files of a folder that one profile can read. patterns: name pattern -> number of
+    files with such a name. names: all file names."""
 
     proposal: Proposal
     file: Path
@@ -46,7 +46,7 @@ class FileKind:
 
     @property
     def strange(self) -> str | None:
-        """A file name that does not match the sensor pattern, or None."""
+        """A file name that does not match the profile's pattern for the sensor. None if all names match."""
         found = self.proposal.profile().sensor
         if found is None or found.file_name is None:
             return None
@@ -57,8 +57,8 @@ class FileKind:
 
 @dataclass
 class FolderReport:
-    """Contents of a folder. mixed: name patterns with files of several kinds. failed: pattern -> (a file,
-    reason, number of files with such a name). passed: patterns that were not sampled."""
+    """The kinds of files in a folder. mixed: name patterns with files of several kinds. failed: pattern ->
+    (a file, reason, number of files with such a name). passed: patterns that were not sampled."""
 
     folder: Path
     files: int = 0
@@ -129,7 +129,8 @@ def _look_at(
 
 
 def _name(seen: FolderReport) -> None:
-    """Name the source of each kind after what its file names have in common; names are unique."""
+    """Set the name of the source of each kind to the common part of its file names. The names are
+    unique."""
     from sensorflow.profiles.files import plain_name
 
     taken: set[str] = set()

@@ -47,7 +47,8 @@ def ls(json: Json = False) -> None:
 def _place(
     settings: Settings, name: str, source: Source, profile: str
 ) -> tuple[str | None, str, str | None, int | None, bool | None]:
-    """Returns (path, profile, after, waiting files, folder exists); None if the source has no folder."""
+    """Returns (path, profile, after, number of waiting files, whether the folder exists). Values about the
+    folder are None if the source has no folder."""
     from sensorflow.cli import follow_ups
     from sensorflow.settings import FolderSource
 
@@ -168,7 +169,7 @@ def _as_path(named: str) -> str:
 
 
 def _zoned(extended: str, zone: str) -> str:
-    """Returns the TOML of a profile that extends another one by a zone. Raises UsageError."""
+    """Returns the TOML of a profile that extends another profile and sets its zone. Raises UsageError."""
     from sensorflow.core.sniff.guess import Guess, Line, zoned
     from sensorflow.core.times.zones import check_zone
 
@@ -180,7 +181,8 @@ def _zoned(extended: str, zone: str) -> str:
 
 
 def needs_zone(profile: Profile) -> bool | None:
-    """Returns whether the profile lacks a zone that its times need, or None if the file decides."""
+    """Returns whether the times need a zone that the profile does not set. None if this depends on the
+    file."""
     from sensorflow.core.times.timeformats import EPOCH_UNITS
 
     if profile.time is None or profile.time.zone is not None or not profile.time.parts:

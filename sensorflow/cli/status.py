@@ -135,7 +135,7 @@ def silences(found: dict[str, float]) -> list[str]:
 
 
 def _watch(look: Callable[[], Status], every: float, json: bool) -> None:
-    """Repeat until Ctrl-C, which ends normally."""
+    """Print the status repeatedly until Ctrl-C, which ends the command without an error."""
     from rich.console import Console
 
     console = Console()
@@ -233,7 +233,7 @@ def _span(seconds: float | None) -> str:
 
 
 def _seconds_ago(seconds: float | None) -> str:
-    """Returns an age in words; it is negative for a reading from the future."""
+    """Returns an age in words. seconds: negative for a reading from the future."""
     if seconds is None:
         return ""
     return f"in {_span(-seconds)}" if seconds < 0 else f"{_span(seconds)} ago"

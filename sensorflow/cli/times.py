@@ -1,4 +1,4 @@
-"""Parse time arguments of commands: an instant, a day, or a duration before now."""
+"""Parses time arguments of commands: a time, a day, or a duration before now."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 This file is run as a script, without the package. It drops root privileges, tells the kernel to send the
 signal when the parent dies, and executes the program. Privileges are dropped first, because dropping them
-cancels that request.
+later would cancel the signal.
 """
 
 import ctypes

@@ -111,7 +111,8 @@ def validated(table: Any, where: str) -> Profile:
 
 
 def read_text(file: Path) -> str:
-    """Read a TOML file. Raises UsageError if it is not UTF-8, OSError if it cannot be read."""
+    """Return the text of a TOML file. Raises UsageError if the text is not UTF-8; OSError if the file
+    cannot be read."""
     try:
         return file.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -119,7 +120,7 @@ def read_text(file: Path) -> str:
 
 
 def parsed(text: str, file: Path) -> Table:
-    """Parse the text of `file`. Raises UsageError with a one-line message if it is not TOML."""
+    """Parse the text of `file`. Raises UsageError with a one-line message if the text is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -127,8 +128,8 @@ def parsed(text: str, file: Path) -> Table:
 
 
 def read_toml(file: Path) -> Table:
-    """Read and parse a file. Raises UsageError with a one-line message if it cannot be read or is not
-    TOML."""
+    """Read and parse a TOML file. Raises UsageError with a one-line message if the file cannot be read or
+    is not TOML."""
     try:
         return parsed(read_text(file), file)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keys under their former names: read for one version, and reported.
+"""Accepts keys of settings under their former names for one version, and reports them.
 
 A model declares the former names of its keys in `Strict.former`.
 """
@@ -34,9 +34,9 @@ class FormerKey:
 def rename(
     model: type[Strict], given: dict[str, Any], variables: Variables, where: Callable[[str], str]
 ) -> tuple[FormerKey, ...]:
-    """Rename former keys in place, in the settings and in each source. Returns what was renamed.
+    """Rename former keys in place, in the settings and in each source. Returns the keys that were renamed.
 
-    model: of the settings. Raises UsageError if a key is set under both names.
+    model: the model of the settings. Raises UsageError if a key is set under both names.
     """
     tables: list[tuple[str, type[Strict], dict[str, Any]]] = [("", model, given)]
     sources = given.get("sources")

@@ -235,7 +235,8 @@ class Folder(Strict):
     """Do not use inotify here, do not ask the kernel which files are open, and do not compare inode
     numbers. For network shares."""
     stability_window: float = Field(default=2.0, ge=0, le=3600)
-    """Seconds without change after which a file counts as complete, if no notification says so."""
+    """Seconds without change after which a file counts as complete. Used if no notification reports that
+    the file was closed."""
     growing: bool = False
     """Read files line by line while they grow, even while a logger has them open. Needs `after =
     "keep"`, `on_change = "merge"` and a line-based format. See [growing

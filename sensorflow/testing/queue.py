@@ -15,7 +15,8 @@ from sensorflow.ports.queue import Message, Task
 class MemoryQueue:
     """A publisher and consumer within one process. Thread-safe.
 
-    held: seconds after which a received message is redelivered, unless it is acknowledged or extended.
+    held: seconds after which a received message is redelivered, unless it is acknowledged or its time is
+    extended.
     clock: returns the current time in seconds.
     """
 

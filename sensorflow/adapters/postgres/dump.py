@@ -1,7 +1,7 @@
 """Finds the pg_dump and pg_restore that fit a server, and runs them.
 
-A pg_dump can dump servers of its own major version and older ones. Its output can be read by a pg_restore
-of the same or a newer version.
+A pg_dump can dump servers of its own major version and older ones. A pg_restore of the same or a newer
+version can read its output.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _pump(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> b
             into.write(b"COMMIT;\n")
         into.close()
     except BrokenPipeError:  # psql reports why
-        with suppress(BrokenPipeError):  # what is still buffered
+        with suppress(BrokenPipeError):  # the buffered rest
             into.close()
         out.close()
         return False

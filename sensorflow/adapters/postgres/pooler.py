@@ -1,8 +1,8 @@
 """Detects a connection pooler that does not keep a session on one server connection.
 
 In transaction mode, the settings, locks and prepared statements of a session stay on a server connection
-that is then given to another client. With a pooler, the PID in the connection's cancel key differs from the
-PID of the backend.
+that is then given to another client. With a pooler, the PID that the connection gets at its start differs
+from the PID of the backend.
 """
 
 from __future__ import annotations

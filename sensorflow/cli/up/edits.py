@@ -1,4 +1,4 @@
-"""Apply edits of the settings to the running stack."""
+"""Applies changes of the settings files to the running stack."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 AGAIN = 3.0
-"""Seconds between retries of a refused edit."""
+"""Seconds between attempts to apply a change that has failed."""
 
 RESTART = "{} edited: daemon, workers and beat are restarting with the new settings"
 
 
 class Edits:
-    """Applies edits of sensorflow.toml and its profile files. A refused edit is retried, because its cause
-    may lie elsewhere (a missing folder, a database that is down); the reason is printed once. The stack
-    keeps running with the previous settings."""
+    """Applies changes of sensorflow.toml and its profile files. If a change cannot be applied, the stack
+    continues with the previous settings, and the reason is printed once. The change is retried, because the
+    cause may be outside the files, such as a missing folder or an unavailable database."""
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
         self._path = path
@@ -33,18 +33,19 @@ class Edits:
         self._edited: list[str] = []
 
     def _stamps(self, settings: Settings) -> dict[Path, tuple[int, int, int] | None]:
-        """Returns stamps of sensorflow.toml and its profile files; None for a missing file."""
+        """Returns a stamp of sensorflow.toml and of each profile file, which differs after a change; None
+        for a missing file."""
         paths = [*([self._path] if self._path else []), *settings.profile_files.values()]
         return {path: _stamp(path) for path in paths}
 
     def apply(self, running: Stack) -> bool:
-        """Apply new edits. Returns whether the settings changed."""
+        """Apply changes of the files since the last call. Returns whether the settings have changed."""
         now = self._stamps(running.settings)
         edited = [path.name for path, stamp in now.items() if stamp != self._seen.get(path)]
         if not edited and not (self._refused and time.monotonic() >= self._next):
             return False
         if edited and not self._refused and running.as_copied():
-            self._seen = now  # a profile file that the last edit added, or only a new mtime
+            self._seen = now  # the last change added the profile file, or only the mtime is new
             return False
         if edited:
             self._refused, self._edited = "", edited

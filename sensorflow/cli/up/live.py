@@ -53,7 +53,7 @@ def _flower(settings: Settings, running: RunningStack) -> None:
         return
     line(f"Flower           {running.flower_url}")
     word, where = bootstrap.flower_password(settings)
-    shown = f"password {word}" if sys.stdout.isatty() else where  # a terminal is no log
+    shown = f"password {word}" if sys.stdout.isatty() else where  # never into a log
     line(f"                 user {settings.flower_user}, {shown}")
 
 
@@ -117,7 +117,8 @@ class _View:
         return Group(table, Text(words), Text(status.balance(totals)))
 
     def _health(self) -> str:
-        """Returns process health, by heartbeat: a stopped or hung process is alive but does not answer."""
+        """Returns the health of the processes as text. It is based on heartbeats, because a suspended
+        (SIGSTOP) or hung process exists but sends no heartbeat."""
         from sensorflow.adapters.host import has_ended
         from sensorflow.core.health import health, summary
 

@@ -35,7 +35,7 @@ def require_sources(settings: Settings) -> None:
 
 
 class Stack:
-    """The running servers and the fleet, which uses the newest settings that could be applied."""
+    """The running servers and the fleet. The fleet uses the newest settings that could be applied."""
 
     def __init__(
         self, settings: Settings, place: Path, stack: ExitStack, logs: LogTarget = LogTarget.FILES
@@ -62,7 +62,8 @@ class Stack:
         state.announce(place, self.running)
 
     def apply(self) -> None:
-        """Apply the current sensorflow.toml, all or nothing. Raises UsageError or Transient."""
+        """Apply the current sensorflow.toml. Raises UsageError or Transient; the stack is then
+        unchanged."""
         copy = _copied(self.place, self._generation + 1, self._path)
         before, self._copy = self._copy, copy
         try:
@@ -106,7 +107,8 @@ class Stack:
         self.supervisor.renew(processes)
 
     def tend_flower(self) -> None:
-        """Move Flower to another port if a program took its port, unless that port is configured."""
+        """Move Flower to another port if another program uses its port. A configured port is never
+        changed."""
         from sensorflow.cli import flower
         from sensorflow.embedded import state
 
@@ -117,7 +119,8 @@ class Stack:
             state.announce(self.place, self.running)
 
     def _servers(self, settings: Settings) -> RunningStack:
-        """Start the embedded servers that are needed and not running, and upgrade the schema."""
+        """Start the embedded servers that the settings need and that are not running, and upgrade the
+        schema."""
         from sensorflow.adapters.postgres import index_mode, inspect, migrate
         from sensorflow.embedded.state import RunningStack
 
@@ -161,7 +164,8 @@ class Stack:
         return self._valkey
 
     def _processes(self) -> list[Process]:
-        """Returns the server processes, even unused ones: a worker may still need them to finish."""
+        """Returns the processes of all servers that were started. Includes servers that the settings no
+        longer use, because a worker may need them to finish its file."""
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:

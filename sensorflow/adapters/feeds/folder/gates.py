@@ -89,7 +89,7 @@ class Gates:
         """Key -> state of an admitted file, and how it was admitted."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Return whether a complete file may be ingested or must wait for its gate. Raises Transient."""
+        """Decide whether a complete file may be ingested or must wait for its gate. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, WithheldFile):
             self.held[key] = found
