@@ -27,7 +27,7 @@ def measure(
     files = files or (2_000 if quick else FILES)
     cases = []
     for after in ("delete", "keep"):
-        with stand(rescan=RESCAN, source={"after": after, "settle": 0.2}) as here:
+        with stand(rescan=RESCAN, source={"after": after, "stability_window": 0.2}) as here:
             server = Broker(broker, here.root)
             try:
                 cases.append({"after": after, **grow(here, server, files)})

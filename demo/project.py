@@ -11,7 +11,7 @@ SETTINGS = """\
 # Made by the demo. `make up` runs the stack on it; everything here is yours to change.
 data = "data"
 rescan = 5
-sweep = 5
+reconcile = 5
 
 [sources.weather]
 path = "drop/weather"

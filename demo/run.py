@@ -32,7 +32,7 @@ from sensorflow.ports.files import FileView
 SENSORFLOW = [sys.executable, "-m", "sensorflow"]
 WEATHER = Path(vega_datasets.__file__).parent / "_data"
 REAL = [
-    plant.Made(source, name, (WEATHER / name).read_bytes(), readings)
+    plant.GeneratedFile(source, name, (WEATHER / name).read_bytes(), readings)
     for source, name, readings in (
         ("weather", "seattle-weather.csv", 4 * 1461),
         ("temperatures", "seattle-temps.csv", 8759 - 2),  # two hours have no or no one time
@@ -100,7 +100,7 @@ def wait(
         time.sleep(pause)
 
 
-def drop(made: plant.Made) -> None:
+def drop(made: plant.GeneratedFile) -> None:
     """As a careful sender does: written under another name, then renamed."""
     target = Path("drop", made.source, made.name)
     part = target.with_name(target.name + ".part")
@@ -118,7 +118,7 @@ def run(folder: Path, size: Size) -> tuple[bool, str]:
         *many,
         first,
         twice,
-        plant.Made("plant", "twice-again.csv", twice.content, 0),
+        plant.GeneratedFile("plant", "twice-again.csv", twice.content, 0),
         plant.corrupt(plant.csv("whole.csv", size.rows, 903)),
         plant.csv("large.csv", size.large, 904),
         plant.json_lines("kiln.jsonl.gz", size.large // 40, 905),

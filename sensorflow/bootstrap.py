@@ -53,18 +53,23 @@ COLLECTED = ".collected"
 
 
 def settings(
-    start: Path | None = None, copy: Path | None = None, *, anywhere: bool = False
+    start: Path | None = None,
+    copy: Path | None = None,
+    *,
+    anywhere: bool = False,
+    warn: bool = True,
 ) -> Settings:
-    """Load the settings that apply here, from file and environment.
+    """Load the settings that apply here, from file and environment. Raises UsageError.
 
-    copy: a copy of the settings file to read instead. anywhere: allow no project. Raises UsageError.
+    copy: a copy of the settings file to read instead. anywhere: allow no project. warn: see
+    `settings.load`; False in processes, which log instead.
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
     path = settings_.find(here := start or folder())
     if not anywhere:
         settings_.require_project(path, here, environ)
-    found = settings_.load(path, environ)
+    found = settings_.load(path, environ, warn=warn)
     settings_.require_whole(found)
     return found
 
@@ -158,7 +163,7 @@ def ledger(settings: Settings, role: str) -> PostgresLedger:
 def audit_store(settings: Settings) -> PostgresAuditStore:
     from sensorflow.adapters.postgres.audit import PostgresAuditStore
 
-    after = settings.deferred_close if settings.deferred else None
+    after = settings.seal_after if settings.deferred else None
     return PostgresAuditStore(database_url(settings), process_name("audit"), after)
 
 
@@ -169,7 +174,7 @@ def seal_months(settings: Settings) -> list[SealResult]:
     if not settings.deferred:
         return []
     url = database_url(settings)
-    found = sealing.months(url, settings.deferred_close)
+    found = sealing.months(url, settings.seal_after)
     return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
 
 
@@ -196,32 +201,19 @@ def collect_garbage_daily(settings: Settings) -> int:
     return collect_garbage(settings)
 
 
-def drop_empty_months(settings: Settings) -> int:
-    from sensorflow.adapters.postgres import months
-
-    return months.drop_empty(database_url(settings))
-
-
-def sweeper(
+def reconciler(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
     """Return the daemon's part of housekeeping, the reconciler. The rest needs Arrow, or takes hours."""
-    from sensorflow.flow.housekeeping import Housekeeping, sweeping
+    from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
 
-    return Housekeeping(ledger, (sweeping(ledger, publisher, settings, touch),))
+    return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
     """Return all periodic tasks, for the engine that runs them."""
-    from sensorflow.flow.housekeeping import (
-        RETAIN,
-        RETENTION_SECONDS,
-        Housekeeping,
-        Step,
-        run_all,
-        sweeping,
-        tidying,
-    )
+    from sensorflow.adapters.postgres import months
+    from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention
 
     stores = lake(settings), landing(settings)
@@ -234,16 +226,17 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
         return {"half written": garbage} if garbage else {}
 
     def drop() -> StepResult:
-        dropped = drop_empty_months(settings)
+        dropped = months.drop_empty(database_url(settings))
         return {"empty months": dropped} if dropped else {}
 
     expire = partial(apply_retention, ledger, *stores, settings)
+    hourly = partial(tasks.run_all, (seal, expire, collect, drop))
     steps = (
-        sweeping(ledger, publisher, settings),
-        tidying(ledger, *stores, settings),
-        Step(RETAIN, RETENTION_SECONDS, partial(run_all, (seal, expire, collect, drop))),
+        tasks.reconcile_step(ledger, publisher, settings),
+        tasks.garbage_step(ledger, *stores, settings),
+        tasks.Step(tasks.RETAIN, tasks.RETENTION_SECONDS, hourly),
     )
-    return Housekeeping(ledger, steps)
+    return tasks.Housekeeping(ledger, steps)
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:

@@ -38,8 +38,8 @@ class Daemon:
         taking = self._heartbeats.add_loop(Role.INTAKE, sources=self._sources)
         sending = self._heartbeats.add_loop(Role.PUBLISHER)
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
-        sweeper = bootstrap.sweeper(settings, ledger, queue_, sending.touch)
-        self._publisher = PublisherLoop(settings, ledger, queue_, sending, sweeper)
+        reconciler = bootstrap.reconciler(settings, ledger, queue_, sending.touch)
+        self._publisher = PublisherLoop(settings, ledger, queue_, sending, reconciler)
         wake = self._publisher.wake
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 

@@ -67,6 +67,11 @@ class Variables:
         target[place[-1]] = value
         self._origins[tuple(place)] = variable
 
+    def rename(self, former: str, key: str) -> None:
+        """Record that what set the key `former` sets `key`."""
+        if (variable := self._origins.pop(tuple(former.split(".")), None)) is not None:
+            self._origins[tuple(key.split("."))] = variable
+
     def of(self, key: str, file: str | None) -> str | None:
         """Return what set a key, for messages: one or more variables, or the file with variables.
 

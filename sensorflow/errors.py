@@ -303,6 +303,11 @@ class DecoderFailed(Permanent):
     counts, and the last one quarantines."""
 
 
+class FormerName(FutureWarning):
+    """A setting or command is used by its former name, which the next version will not know. The command
+    line prints `str()` as one line on stderr."""
+
+
 class UsageError(SensorflowError):
     """A user's mistake. `str()` is the one-line message for that user."""
 

@@ -18,7 +18,7 @@ def escape(text: str, keep: str = "") -> str:
 
     keep: characters to leave as they are.
 
-    >>> shown("caf\u00e9 \x1b[2J \u202e"), shown("a\nb", keep="\n")
+    >>> escape("caf\u00e9 \x1b[2J \u202e"), escape("a\nb", keep="\n")
     ('caf\u00e9 \\\\x1b[2J \\\\u202e', 'a\\nb')
     """
     if text.isprintable():

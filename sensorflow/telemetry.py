@@ -6,25 +6,29 @@ import logging
 import os
 import sys
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import structlog
 
 from sensorflow.escaping import escape_all
 from sensorflow.lossy_stream import LossyStream
 
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
+
 Level = Literal["debug", "info", "warning", "error"]
 
 
 class Event(StrEnum):
-    """All log events of sensorflow, each with its log level."""
+    """All log events of sensorflow, each with its log level. former: its name in the previous version."""
 
     level: Level
+    former: str | None
 
-    def __new__(cls, name: str, level: Level) -> Self:
+    def __new__(cls, name: str, level: Level, former: str | None = None) -> Self:
         made = str.__new__(cls, name)
         made._value_ = name
-        made.level = level
+        made.level, made.former = level, former
         return made
 
     DAEMON_STARTED = "daemon.started", "info"  # with its sources
@@ -35,12 +39,14 @@ class Event(StrEnum):
     FILE_UNREADABLE = "file.unreadable", "error"
     # another file in the folder has the same name in another encoding; it stays there
     FILE_REFUSED = "file.refused", "error"
-    FILE_STUCK = "file.stuck", "error"  # registered, but it cannot be moved out of its folder
+    # registered, but it cannot be moved out of its folder
+    FILE_NOT_DISPOSED = "file.not_disposed", "error", "file.stuck"
     GATE_WAITING = "gate.waiting", "info"  # a complete file waits for its gate
     # loaded bytes arrived again, with a gate for other bytes
-    GATE_DIFFERS = "gate.differs", "warning"
+    GATE_MISMATCH = "gate.mismatch", "warning"
     GATE_OVERDUE = "gate.overdue", "warning"  # a gate has not arrived within overdue_after
-    SOURCE_AWAY = "source.away", "error"  # a drop folder cannot be read; other sources continue
+    # a drop folder cannot be read; other sources continue
+    SOURCE_UNAVAILABLE = "source.unavailable", "error", "source.away"
     # a file disappeared after it was seen and before it was landed: it is lost
     FILE_VANISHED = "file.vanished", "warning"
     # a growing file was truncated, rewritten or rotated, and is read from its start
@@ -78,21 +84,19 @@ class Event(StrEnum):
     # a worker's process ended by itself, or was killed; replaced
     WORK_ENDED = "work.ended", "error"
     # stuck processes cannot be detected; their leases still expire
-    WORK_UNWATCHED = "work.unwatched", "error"
-    FILE_CONDEMNED = (
-        "file.condemned",
-        "warning",
-    )  # dead-lettered: failed permanently, to be quarantined
+    WATCHDOG_FAILED = "watchdog.failed", "error", "work.unwatched"
+    # failed permanently, to be quarantined
+    FILE_DEAD_LETTERED = "file.dead_lettered", "warning", "file.condemned"
     FILE_QUARANTINED = "file.quarantined", "warning"  # with its code
     LEASE_LOST = "lease.lost", "warning"  # another worker has the file; nothing is committed
     # the reconciler published files again: leases had expired, or messages were missing
-    SWEPT = "swept", "warning"
+    RECONCILED = "reconciled", "warning", "swept"
     # a step of housekeeping failed; it runs again when it is next due
     HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
     # a month is sealed: its unique index is built, so no reading exists twice
-    MONTH_CLOSED = "month.closed", "info"
+    PARTITION_SEALED = "partition.sealed", "info", "month.closed"
     # a month cannot be sealed: readings exist twice, and are listed
-    MONTH_DOUBLED = "month.doubled", "error"
+    PARTITION_DUPLICATES_FOUND = "partition.duplicates_found", "error", "month.doubled"
     # a message is not from sensorflow; rejected before it has an effect
     MESSAGE_REFUSED = "message.refused", "error"
     # a Celery remote control command was refused: it may not end a working process
@@ -101,8 +105,11 @@ class Event(StrEnum):
     # the connection failed with an error that Celery does not expect; reconnecting
     BROKER_LOST = "broker.lost", "error"
     # the connection was lost before the acknowledgement; the ledger has the outcome
-    ACK_DROPPED = "acknowledgement.dropped", "warning"
-    BEAT_UNKEPT = "beat.unkept", "error"  # beat cannot save its schedule; it continues
+    ACKNOWLEDGEMENT_FAILED = "acknowledgement.failed", "warning", "acknowledgement.dropped"
+    # beat cannot save its schedule; it continues
+    SCHEDULE_NOT_SAVED = "schedule.not_saved", "error", "beat.unkept"
+    # a key of the settings has another name now; the next version will refuse the former one
+    SETTING_RENAMED = "setting.renamed", "warning"
     DEFECT = "defect", "error"  # a defect in sensorflow; retried
 
 
@@ -150,16 +157,25 @@ def configure(level: str = "INFO") -> None:
     )
 
 
+def configure_for(settings: Settings) -> None:
+    """Configure the log of a process, and log the keys that its settings give by former names."""
+    configure(settings.log_level)
+    for found in settings.former_keys:
+        emit(Event.SETTING_RENAMED, where=found.where, former=found.former, key=found.key)
+
+
 def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Escape non-printable characters for a terminal. JSON lines are ASCII and need no escaping."""
     return {name: escape_all(value) for name, value in event.items()}
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
-    """Log an event. Nothing else writes to the log.
+    """Log an event. Nothing else writes to the log. A renamed event has its former name in `former_event`.
 
     fields: ids and facts; `exc_info` (True or an exception) adds the traceback. level: overrides the
     level of the event.
     """
     write = getattr(structlog.get_logger(), level or event.level)
+    if event.former is not None:
+        fields["former_event"] = event.former
     write(event, **fields)

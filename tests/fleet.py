@@ -92,8 +92,8 @@ class Fleet:
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
-        plant = {"path": "drop", "settle": 0.2, **(source or {})}
-        keys = {"rescan": 2, "sweep": 2, "lease": 3, **keys}
+        plant = {"path": "drop", "stability_window": 0.2, **(source or {})}
+        keys = {"rescan": 2, "reconcile": 2, "lease": 3, **keys}
         made = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
         (project / "sensorflow.toml").write_text(made)
         self.env = {

@@ -67,8 +67,8 @@ class ProjectDriver:
         **keys: Any,
     ) -> Path:
         """Write the settings, for whoever reads them next. source: keys of the source `plant`."""
-        keys = {"database_url": self.database, "rescan": 2, "sweep": 2, "lease": 30, **keys}
-        plant = {"path": "drop", "settle": 0, **(source or {})}
+        keys = {"database_url": self.database, "rescan": 2, "reconcile": 2, "lease": 30, **keys}
+        plant = {"path": "drop", "stability_window": 0, **(source or {})}
         return write_settings(self.project, {"plant": plant}, profiles, **keys)
 
     def close(self) -> None:

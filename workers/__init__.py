@@ -1,4 +1,4 @@
-"""The Celery workers: ``celery -A workers worker``. Each task takes one file through
+"""The Celery workers: ``celery -A workers worker``. Each task processes the files of one message with
 ``sensorflow.flow``."""
 
 from sensorflow import lossy_stream, memory

@@ -1,4 +1,4 @@
-"""The Celery application. Import reads no settings and opens no connection; both happen on first use."""
+"""The Celery application. The settings are read and connections are opened on first use, not on import."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from workers.schedule import schedule
 
 
 def configure() -> dict[str, Any]:
-    """Returns all of Celery's settings, derived from sensorflow's. Invalid settings end the command with
-    one line."""
+    """Returns all of Celery's settings, derived from sensorflow's settings. If these are invalid, the
+    command ends with a message of one line."""
     try:
         settings = configured.settings()
         broker = bootstrap.broker_url(settings)
@@ -25,7 +25,7 @@ def configure() -> dict[str, Any]:
             bootstrap.require_sessions(settings)
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
-    telemetry.configure(settings.log_level)
+    telemetry.configure_for(settings)
     with suppress(
         OSError
     ):  # beat opens its schedule there, perhaps before the first file is landed
@@ -64,7 +64,8 @@ def configure() -> dict[str, Any]:
 
 
 def command() -> str | None:
-    """Returns the subcommand of ``celery -A workers`` while Celery imports this app, else None."""
+    """Returns the subcommand of ``celery -A workers`` if Celery is importing this app for a command, else
+    None."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.invoked_subcommand
 

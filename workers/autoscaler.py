@@ -1,7 +1,8 @@
-"""A pool sized by the recent maximum of concurrent messages. It grows at once and shrinks after a delay.
+"""Sizes the pool by the recent maximum of concurrent messages. The pool grows at once and shrinks after a
+delay.
 
-Celery's autoscaler measures the time since the last task, so that a reconciliation every 15 s would keep
-all children forever.
+Celery's autoscaler measures the time since the last task. A reconciliation every 15 s would then keep all
+children forever.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import Any
 from celery.worker import autoscale, state
 
 LOOK = 5.0
-"""Maximum seconds between checks. Each message in between triggers one as well."""
+"""Maximum seconds between checks. Each message triggers a check as well."""
 
 
 class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no types
-    """`keepalive` (AUTOSCALE_KEEPALIVE): seconds for which idle children are kept.
+    """Celery's autoscaler with another rule for the pool size: the maximum number of concurrent messages
+    within the last `keepalive` seconds, including housekeeping tasks.
 
-    The pool size is the maximum of concurrent messages within that time, housekeeping tasks included.
-    Messages at shorter intervals therefore cause no child to be ended and forked again.
+    If messages arrive at shorter intervals than `keepalive` (AUTOSCALE_KEEPALIVE), no child is ended and
+    forked again.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -36,13 +38,13 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         if more > 0:
             self.scale_up(more)
         elif more < 0 and not state.reserved_requests - state.active_requests:
-            self._shrink(-more)  # of a message on its way it is not known yet which child has it
+            self._shrink(-more)  # a message may be on its way to any child
         return more != 0
 
     def _most(self) -> int:
         """Returns the maximum number of concurrent messages within the last `_kept` seconds."""
         now, count = monotonic(), self.qty
-        while self._seen and self._seen[-1][1] <= count:  # outlasted by this look
+        while self._seen and self._seen[-1][1] <= count:  # no longer the maximum
             self._seen.pop()
         self._seen.append((now, count))
         while now - self._seen[0][0] > self._kept:

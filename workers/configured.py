@@ -10,6 +10,6 @@ from sensorflow.settings import Settings
 
 @cache
 def settings() -> Settings:
-    """Returns the settings as of the start of the process; children of a pool use their parent's. Later
-    changes of the file apply to the next process. Raises UsageError."""
-    return bootstrap.settings()
+    """Returns the settings as of the start of the process. Children of a pool use their parent's settings.
+    Later changes of the file take effect in the next process. Raises UsageError."""
+    return bootstrap.settings(warn=False)

@@ -1,9 +1,9 @@
-"""Celery's consumer, hardened so that neither a broker error nor a message ends it.
+"""Celery's consumer, changed so that neither a broker error nor a message can end it.
 
-Celery reconnects after errors that it recognizes as connection errors, and ends the worker after any other.
-But a broker that restarts, is full or closes a channel raises various errors, on acknowledgement as well as
-on read, and a message may cause any exception. Reconnecting loses nothing: the ledger records what was
-done, and the outbox resends what the broker does not redeliver.
+Celery reconnects after errors that it recognizes as connection errors, and ends the worker after any other
+error. But a broker that restarts, is full or closes a channel raises various errors, both when messages are
+acknowledged and when they are read. A message may cause any exception. Reconnecting loses nothing: the
+ledger records what was done, and the outbox sends messages again that the broker does not redeliver.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ PAUSE = 1.0
 """Seconds before reconnecting after an error that is not recognized as a connection error."""
 
 SOON = 30.0
-"""Seconds. If a connection lasted longer, its end is unrelated to the end of the previous one."""
+"""Seconds. If a connection lasted longer, its failure is unrelated to the failure of the previous
+connection."""
 DEFECT = 30
-"""Number of short connections in a row after which the worker ends. The broker is then not the cause, and a
-new worker may do better."""
+"""Number of short connections in a row after which the worker ends. The broker is then probably not the
+cause, and a new worker may not fail."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class BrokerLost(ConnectionError):
-    """Any failure that requires a reconnect."""
+    """A failure that requires a new connection."""
 
 
 class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery has no types
@@ -73,26 +74,28 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     # acknowledgements
 
     def call_soon_ack(self, p: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """p: a message's `ack_log_error` or `reject_log_error`."""
+        """Schedule an acknowledgement that cannot raise. p: a message's `ack_log_error` or
+        `reject_log_error`."""
         return super().call_soon_ack(self._acknowledge, p, *args, **options)
 
     def _acknowledge(self, p: Any, logger: Any = _LOG, errors: Any = (), *args: Any) -> None:
-        """Acknowledge or reject a message. Never raises: an exception in the event loop would drop the
-        other callbacks of the same turn.
+        """Acknowledge or reject a message. Never raises, because an exception would make the event loop
+        skip the other callbacks of the same iteration.
 
-        A message that is neither acknowledged nor rejected would occupy a prefetch slot forever on a live
-        channel, so the consumer reconnects.
+        If the acknowledgement fails while the channel is open, the consumer reconnects. Otherwise, the
+        message would occupy a prefetch slot forever.
         """
         try:
             p(logger, (), *args)
-        except Exception as error:  # noqa: BLE001 - whatever a broken channel raises
+        except Exception as error:  # noqa: BLE001 - a broken channel may raise anything
             reason = _short(error)
-            emit(Event.ACK_DROPPED, reason=reason)
+            emit(Event.ACKNOWLEDGEMENT_FAILED, reason=reason)
             if getattr(p.__self__.channel, "connection", None) is not None:
                 self._reconnect(reason)
 
     def _reconnect(self, reason: str) -> None:
-        """Reconnect in the next turn of the event loop, once per connection."""
+        """Schedule a reconnect for the next iteration of the event loop. Further calls for the same
+        connection have no effect."""
         connection = self.connection
 
         def lost() -> None:
@@ -105,7 +108,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         handle = super().create_task_handler(*args, **options)
-        # a KeyError counts as one of Redis, and may be a message's
+        # Celery counts KeyError as an error of the Redis connection, but a message may cause it
         away = tuple(kind for kind in self.connection_errors if kind is not KeyError)
 
         def received(message: Any) -> None:
@@ -116,21 +119,22 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
                 raise
             except UsageError as error:
                 self._refuse(message, error.message)
-            except Exception as error:  # noqa: BLE001 - whatever a message raises
+            except Exception as error:  # noqa: BLE001 - a message may cause any error
                 state.requests.pop(message.headers.get("id"), None)
                 self._refuse(message, _short(error))
 
         return received
 
     def _refuse(self, message: Any, reason: str) -> None:
-        """Reject a message. RabbitMQ moves it to the quarantine queue, where nothing consumes it."""
+        """Reject a message. RabbitMQ moves it to the quarantine queue, which has no consumer."""
         where = message.delivery_info.get("routing_key")
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
         if not message.acknowledged:
             self._acknowledge(message.reject_log_error)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Called for remote control commands. Tasks are checked in `messages`."""
+        """Handle a remote control command that cannot be decoded. Messages of tasks are checked in
+        `messages`."""
         reason = _short(exc)
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
         self._acknowledge(message.ack_log_error)

@@ -1,7 +1,8 @@
-"""Remote control for Flower, without commands that end busy children or make a worker send messages.
+"""Restrict remote control to the commands that Flower needs. Commands that end busy children or make a
+worker send messages are refused.
 
-Anyone with access to the broker can broadcast commands. If a command ends a child, its file loses an
-attempt; after three attempts the file would be quarantined.
+Anyone with access to the broker can broadcast commands. If a command ends a child, the attempt of its file
+counts, and after three attempts the file is quarantined.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _CLOCK = 1 << 53
 
 
 def refusal(command: str, arguments: dict[str, Any]) -> str | None:
-    """Returns why a command is refused, or None if it is allowed."""
+    """Returns the reason why a command is refused, or None if it is allowed."""
     if command in _SCALING:
         numbers = [value for value in arguments.values() if value is not None]
         if all(type(value) is int and 0 < value <= MOST for value in numbers):
@@ -73,8 +74,8 @@ class GuardedNode(Node):  # type: ignore[misc]  # kombu has no types
         return super().handle_message(body, message)
 
     def _check(self, body: Any, headers: Any) -> None:
-        """Raises UsageError for a command that cannot be handled, or whose pattern could use the processor
-        endlessly."""
+        """Raises UsageError for a command that cannot be handled, or whose pattern could take unlimited
+        processor time."""
         if not isinstance(body, dict) or not isinstance(headers, dict):
             raise UsageError("a command that is not an object", Code.MESSAGE)
         clock, to = headers.get("clock") or 0, body.get("destination")
@@ -91,7 +92,8 @@ class GuardedNode(Node):  # type: ignore[misc]  # kombu has no types
         self._check_reply(body.get("reply_to"))
 
     def _check_reply(self, reply: Any) -> None:
-        """Replying declares the reply's exchange, so only the regular reply exchange is allowed."""
+        """Raises UsageError unless the reply goes to the regular reply exchange, because sending a reply
+        also declares its exchange."""
         if not reply:
             return
         own = isinstance(reply, dict) and reply.get("exchange") == self.mailbox.reply_exchange.name

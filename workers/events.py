@@ -1,4 +1,5 @@
-"""Send task events to Flower in batches. One by one, they cost more than the task of a finished file."""
+"""Send task events to Flower in batches. Sending them one by one costs more than the task of a file that is
+already loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ PAUSE = 0.2
 
 
 class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Celery sends buffered events in the next turn of its loop, which is almost always a single event."""
+    """Delays the sending of buffered events. By default, Celery sends them in the next iteration of its
+    event loop; a batch then almost always contains a single event."""
 
     requires = (Events,)
 
@@ -23,19 +25,20 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
         super().__init__(c, **options)
 
     def start(self, c: Any) -> None:
-        """Called for each connection, which has its own dispatcher. Without an event loop nothing is
-        buffered."""
+        """Install the delay for a new connection, because each connection has its own dispatcher. Without
+        an event loop, events are not buffered."""
         if c.hub is not None:
             c.event_dispatcher.on_send_buffered = lambda: self._later(c)
 
     def _later(self, c: Any) -> None:
         now = time.monotonic()
-        if now >= self._due:  # not a flag: a timer may be gone with its connection
+        if now >= self._due:  # no flag, because a timer may end with its connection
             self._due = now + PAUSE
             c.hub.call_later(PAUSE, c.on_send_event_buffered)
 
     def stop(self, c: Any) -> None:
-        """Also called for a broken connection. Unsent events are sent over the next one."""
+        """Send the buffered events. Also called for a broken connection; unsent events are then sent over
+        the next connection."""
         if c.event_dispatcher is not None:
             ignore_errors(c, c.event_dispatcher.flush)
 

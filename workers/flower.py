@@ -18,10 +18,10 @@ from workers.configured import settings
 
 
 def guard() -> None:
-    """If the command is Flower, make a generated password and the loopback address its defaults.
+    """If the command is Flower, set two defaults: a generated password and the loopback address.
 
-    This runs while the app is imported, when Flower's options are defined but not yet read. Its environment
-    (FLOWER_BASIC_AUTH), flowerconfig.py and command line override these defaults.
+    This runs while the app is imported, when Flower's options are defined but not read yet. The environment
+    (FLOWER_BASIC_AUTH), flowerconfig.py and the command line override these defaults.
     """
     if command() != "flower":
         return
@@ -39,14 +39,15 @@ TASKS = 10_000
 """Maximum number of tasks that Flower remembers; the oldest are dropped. Each uses about 2 KB of memory.
 Saving all of them takes a third of a second, during which Flower does not respond."""
 SAVE = 30_000
-"""Milliseconds between two saves. A kill loses what came in between."""
+"""Milliseconds between two saves. If Flower is killed, the events since the last save are lost."""
 
 
 def _keep(options: Any) -> None:
-    """Keep Flower's history across restarts. Flower itself moves an unreadable history aside.
+    """Store Flower's history, so that it survives restarts. Flower itself renames a history file that it
+    cannot read.
 
-    The history is read with pickle, so the folder must not be writable by others. Without a folder, it is
-    not kept.
+    The history is read with pickle, so nobody else may be allowed to write to its folder. Without such a
+    folder, the history is not stored.
     """
     options.max_tasks = TASKS
     folder = history()
@@ -58,7 +59,7 @@ def _keep(options: Any) -> None:
 
 
 def history() -> Path | None:
-    """Returns the folder of Flower's history, or None if there can be none."""
+    """Returns the folder of Flower's history, or None if there is no safe folder."""
     try:
         folder = state.home(settings().data_folder) / "flower"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -74,10 +75,11 @@ def history() -> Path | None:
 
 
 def _refuse_other_hosts() -> None:
-    """Accept requests only for an IP address, for localhost and for the names in `flower_hosts`.
+    """Accept requests only if they are addressed to an IP address, to localhost, or to a name in
+    `flower_hosts`.
 
-    With DNS rebinding, a foreign web page could point its own name to our address and read what the
-    browser's user may read. Flower has no setting against it.
+    With DNS rebinding, a malicious web page could resolve its own name to Flower's address, and read
+    everything that the browser's user may read. Flower has no setting against this.
     """
     from flower.app import Flower
     from tornado.web import ErrorHandler
@@ -97,8 +99,8 @@ MISDIRECTED = 421
 
 
 def allowed(host: str, names: Collection[str]) -> bool:
-    """Whether a request for this host is allowed. IP addresses always are, because DNS rebinding needs a
-    name."""
+    """Whether a request to this host is allowed. IP addresses are always allowed, because DNS rebinding
+    requires a name."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -23,8 +23,8 @@ EVERY = 2.0
 
 
 def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
-    """Returns the heartbeat sender of this process; None if the settings lead to no database. Sends nothing
-    before it is started."""
+    """Returns the heartbeat sender of this process, which sends nothing before it is started. Returns None
+    if the settings do not define a database."""
     try:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:
@@ -35,13 +35,14 @@ def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
 
 
 class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Runs in the consumer's loop, which exists while the broker is connected. Otherwise reports a
-    pause."""
+    """Reports the progress of a Celery worker. Runs in the consumer's loop, which exists only while the
+    broker is connected. Reports a pause while there is no connection."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def __init__(self, c: Any, **options: Any) -> None:
-        """Runs after the pool was forked, so no child inherits a lock that the thread holds."""
+        """Start the heartbeat sender. Celery calls this after forking the pool, so no child inherits a lock
+        of the sender's thread."""
         super().__init__(c, **options)
         self._loop: LoopStatus | None = None
         if (found := heartbeat_sender(Role.WORKER)) is not None:
@@ -53,15 +54,15 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
             worker_shutdown.connect(lambda **_: made.stop(), weak=False)
 
     def start(self, c: Any) -> None:
-        """Called for each connection."""
+        """Report progress. Called for each new connection."""
         if self._loop is not None:
             self._loop.resume()
             self._note(c)
             c.timer.call_repeatedly(EVERY, self._note, (c,))
 
     def stop(self, c: Any) -> None:
-        """Called at the end of each connection. A worker that was asked to end finishes its files without
-        one."""
+        """Report that the connection has ended. A worker that is shutting down finishes its files without a
+        connection."""
         if self._loop is None:
             return
         if state.should_stop in (None, False) and state.should_terminate in (None, False):
@@ -96,7 +97,7 @@ AWAY = Transient(Code.BROKER, "connecting to the broker")
 
 
 class Scheduler(schedule.Scheduler):
-    """Reports beat's progress on each tick."""
+    """A scheduler of beat that reports its progress on each tick."""
 
     _heartbeats: HeartbeatSender | None = None
     _loop: LoopStatus | None = None

@@ -1,8 +1,9 @@
-"""Rebuild each message from the fields that our own publisher and beat send, and drop everything else.
+"""Rebuild each message from the fields that sensorflow's publisher and beat send, and discard everything
+else.
 
-Anyone with access to the broker can put any message there, and Celery acts on much of its content: a time
-limit ends a busy child, callbacks and chains make it send messages anywhere, and an unexpected type ends
-the worker. Therefore each message is rebuilt from the few required fields before Celery sees it.
+Anyone with access to the broker can send any message, and Celery acts on much of its content. A time limit
+ends a busy child, callbacks and chains make it send messages anywhere, and an unexpected type ends the
+worker. Therefore, each message is rebuilt from the few required fields before Celery processes it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from sensorflow.core.states import WORK
 from sensorflow.errors import Code, UsageError
 
 MOST = 1 << 20
-"""Maximum bytes of a message. Ours have a few thousand."""
+"""Maximum size of a message in bytes. Regular messages have a few thousand."""
 _DEPTH = 10
-"""Maximum nesting of the arguments. Ours have three levels."""
+"""Maximum nesting of the arguments. Regular messages have three levels."""
 _LONGEST = 2000
 _NAMES = frozenset(task_name(task) for task in TASKS)
 _HOUSEKEEPING = frozenset((task_name(SWEEP), task_name(RETAIN)))
@@ -29,7 +30,8 @@ _SHOWN = ("argsrepr", "kwargsrepr", "origin", "root_id", "parent_id")
 
 
 def own(message: Any) -> None:
-    """Rebuild `message` (kombu's) in place from its known fields. Raises UsageError MESSAGE."""
+    """Rebuild a kombu message in place from its known fields. Raises UsageError MESSAGE if the message is
+    not valid."""
     headers, properties = message.headers, message.properties
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         raise UsageError("headers or properties that are not objects", Code.MESSAGE)
@@ -53,7 +55,7 @@ def own(message: Any) -> None:
 
 def _headers(given: dict[str, Any], task: str) -> dict[str, Any]:
     shown = {name: given[name] for name in _SHOWN if _short(given.get(name), _LONGEST)}
-    # a file is worked on, whenever its message comes; only sweeps are not to pile up
+    # a file's message never expires; housekeeping messages do, so that they do not pile up
     expires = given.get("expires") if task in _HOUSEKEEPING else None
     expires = expires if _short(expires, 40) else None
     fixed = {"lang": "py", "task": task, "id": given["id"], "retries": 0}
@@ -80,7 +82,8 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    """Whether a value has more than this many levels. JSON can express nesting that pickle cannot."""
+    """Whether a value has more than `levels` levels of nesting. JSON can express deeper nesting than pickle
+    can."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
 
@@ -90,8 +93,8 @@ def _embed(chain: list[dict[str, Any]] | None) -> dict[str, Any]:
 
 
 def _chain(embed: dict[str, Any], args: list[Any]) -> list[dict[str, Any]] | None:
-    """Returns the following stages of the same file. Raises UsageError if the message asks to send anything
-    else."""
+    """Returns the messages of the following stages of the same file. Raises UsageError if the message
+    requests any other message."""
     if any(embed.get(name) for name in ("callbacks", "errbacks", "chord")):
         raise UsageError("a message with callbacks", Code.MESSAGE)
     links = embed.get("chain")
@@ -120,5 +123,5 @@ def _one_of(value: Any, names: frozenset[str]) -> bool:
 
 
 def _short(value: Any, length: int) -> bool:
-    """Whether it is a printable text of at most `length` characters that can be shown to people."""
+    """Whether a value is a printable string of at most `length` characters."""
     return isinstance(value, str) and 0 < len(value) <= length and value.isprintable()

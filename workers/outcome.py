@@ -1,4 +1,4 @@
-"""Report the outcome of a file to Celery: its state in Flower, and the end of its message."""
+"""Report the outcome of a file to Celery, for Flower and for the acknowledgement of the message."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from sensorflow.flow.outcomes import Outcome, Result
 
 
 def report_results(results: list[Result]) -> str:
-    """Returns the task's result, or raises so that a chain ends here.
+    """Returns the result of a task, or raises an error, so that Celery does not send the next message of
+    the chain.
 
-    If a message has several files, the worst outcome decides and the text counts the outcomes; the ledger
-    has all of them. Files that were added to the batch and have their own messages are only counted.
+    If a message has several files, the worst outcome determines the state, and the text counts the
+    outcomes; the ledger has all of them. Files that were added to the batch and have their own messages are
+    only counted.
 
-    A retry is only displayed as one. The ledger holds the time of the next attempt and the publisher sends
-    a new message, so no broker needs to keep a delayed one.
+    A retry is only displayed as a retry. The ledger stores the time of the next attempt and the publisher
+    sends a new message, so the broker need not store a delayed message.
     """
     own = [found for found in results if not found.has_own_message]
     along = [found for found in results if found.has_own_message]

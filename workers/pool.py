@@ -1,4 +1,4 @@
-"""Celery's process pool, hardened against children that end early or cannot be forked."""
+"""Celery's process pool, changed so that children may end early or fail to be forked."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sensorflow.telemetry import Event, emit
 
 class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
     def maintain_pool(self) -> None:
-        """Called every five seconds and whenever a child ends. Celery's worker ends on ENOMEM; this one
-        tries again."""
+        """Replace ended children. Called every five seconds and whenever a child ends. On ENOMEM, Celery's
+        own pool ends the worker; this pool tries again later."""
         try:
             super().maintain_pool()
         except (MemoryError, OSError) as error:
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
-        """Called for each connection. A child that ended while there was none is still listed but has no
-        descriptor to watch; `maintain_pool` removes it."""
+        """Watch a child's descriptor. Called for each child on each connection. A child that ended while
+        there was no connection has no descriptor; `maintain_pool` removes it."""
         if getattr(proc, "_sentinel_poll", hub) is not None:
             super()._track_child_process(proc, hub)
 
@@ -35,8 +35,8 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
             raise
 
     def _forget(self, unmade: list[Any]) -> None:
-        """Remove processes that were listed before they could be forked. They have no pid to be found
-        by."""
+        """Remove processes that Celery listed but could not fork. Celery itself cannot find them, because
+        they have no pid."""
         for worker in unmade:
             self._pool.remove(worker)
             for queues, owner in self._queues.items():
@@ -48,6 +48,6 @@ class TaskPool(Prefork):  # type: ignore[misc]  # celery has no types
     Pool = Processes
 
     def did_start_ok(self) -> bool:
-        """Celery ends a worker if one child has died before the worker is connected. Instead, the child is
-        replaced, as it would be later."""
+        """Returns True in all cases. Otherwise, Celery would end a worker if a child died before the worker
+        was connected. The child is replaced instead."""
         return True

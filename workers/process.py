@@ -1,4 +1,5 @@
-"""The state of each worker process: its connections, made after the fork, and the leases that it renews."""
+"""The state of each worker process: its connections, opened after the fork, and the leases that it
+renews."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from workers.configured import settings
 parent = 0
 """Pid of the forking process, recorded before the fork."""
 board = Board()
-"""Shared with the parent. Nothing is written before a child joins."""
+"""Memory shared with the parent. No process writes to it before a child joins."""
 
 
 @cache
@@ -42,7 +43,7 @@ def housekeeping() -> Housekeeping:
 
 
 def forget() -> None:
-    """After a fork, drop everything that belongs to the parent."""
+    """Discard, after a fork, all objects that belong to the parent."""
     services.cache_clear()
     ledger.cache_clear()
     publisher.cache_clear()
@@ -51,10 +52,10 @@ def forget() -> None:
 
 @cache
 def keeper() -> LeaseKeeper:
-    """Raises Transient HOST where there is no thread to be had."""
+    """Returns the lease keeper of this process. Raises Transient HOST if no thread can be started."""
     return LeaseKeeper(settings().lease, board.hold, board.lose)
 
 
 def keep(claims: Sequence[Claim]) -> AbstractContextManager[Lost]:
-    """Renew the leases of `claims` as long as the work goes on, and say outside what is held."""
+    """Returns a context manager that renews the leases of `claims` and records the claims on the board."""
     return keeper().keep_claims(ledger(), claims)

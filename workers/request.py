@@ -14,10 +14,11 @@ from sensorflow.telemetry import Event, emit
 
 
 class PoolRequest(Request):  # type: ignore[misc]  # celery has no types
-    """Rejects a message that cannot be handed over to a child."""
+    """A request that is rejected if it cannot be passed to a child."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Celery creates a subclass for each task, with its own `execute_using_pool`."""
+        """Replace `execute_using_pool`, because Celery creates a subclass for each task with its own
+        version of this method."""
         super().__init_subclass__(**options)
         execute = cls.execute_using_pool
 
@@ -33,11 +34,11 @@ class PoolRequest(Request):  # type: ignore[misc]  # celery has no types
         cls.execute_using_pool = execute_using_pool
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> None:
-        """Handle a child that ran out of memory: only its own task fails. Celery would end the worker, and
-        with it the files of other children.
+        """Handle a child that ran out of memory: only its own task fails. By default, Celery would end the
+        worker, and with it the work on the files of all children.
 
-        The message is not redelivered at once, when there would still be no memory. The outbox sends files
-        again later, and beat sends the other tasks.
+        The message is not redelivered at once, because there would still be no memory. The outbox later
+        sends files again, and beat sends the other tasks.
         """
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         if not isinstance(error, MemoryError):
@@ -56,7 +57,7 @@ class PoolRequest(Request):  # type: ignore[misc]  # celery has no types
 
 
 class Message(PoolRequest):
-    """The message of a file, with the failpoints at its end."""
+    """The request for a message of a file. Adds the failpoints before and after the acknowledgement."""
 
     def acknowledge(self) -> None:
         failpoints.hit(failpoints.Failpoint.ACK)

@@ -1,4 +1,4 @@
-"""What celery beat sends and how often, and the protection of its schedule file."""
+"""The tasks that Celery beat sends, their intervals, and the protection of beat's schedule file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def schedule(settings: Settings) -> dict[str, Any]:
     return {
         "sweep": {
             "task": task_name(SWEEP),
-            "schedule": settings.sweep,
-            "options": {"expires": settings.sweep},
+            "schedule": settings.reconcile,
+            "options": {"expires": settings.reconcile},
         },
         "retain": {
             "task": task_name(RETAIN),
@@ -32,18 +32,19 @@ def schedule(settings: Settings) -> dict[str, Any]:
 
 
 class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no types
-    """The persisted schedule is expendable, so a full disk does not end beat."""
+    """A scheduler that continues if it cannot save its schedule, for example on a full disk. The saved
+    schedule is expendable."""
 
     def sync(self) -> None:
         try:
             super().sync()
         except (OSError, *dbm.error) as error:
-            emit(Event.BEAT_UNKEPT, reason=str(error))
+            emit(Event.SCHEDULE_NOT_SAVED, reason=str(error))
 
 
 @beat_init.connect
 def schedule_is_ours(sender: Any, **_: Any) -> None:
-    """Protect beat's schedule file against writes by others, because it is read with pickle."""
+    """Make beat's schedule file writable by its owner only, because it is read with pickle."""
     os.umask(0o077)  # some shelve formats rewrite the file on each change
     path = Path(sender.schedule_filename)
     for part in path.parent.glob(f"{path.name}*"):

@@ -19,21 +19,21 @@ from workers.configured import settings
 
 @worker_init.connect
 def warm(**_: Any) -> None:
-    """Runs before the fork."""
+    """Prepare the parent before it forks."""
     process.parent = os.getpid()
     child.warm(settings())
 
 
 @worker_process_init.connect
 def started(**_: Any) -> None:
-    """Runs in each child: open its own connections, and end it when the parent ends."""
+    """Set up a child: open its own connections, and let it end when the parent ends."""
     process.forget()
     child.limit_memory(int(settings().max_memory))
     if process.parent != os.getpid():  # a pool that does not fork (solo) has no separate child
         try:
             child.join(process.board, current_process().index, process.parent)
             process.keeper()
-        except (Transient, MemoryError) as error:  # nothing is in hand; the next one may be luckier
+        except (Transient, MemoryError) as error:  # no claims yet; its replacement may succeed
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
             time.sleep(1.0)
             os._exit(1)
@@ -41,7 +41,7 @@ def started(**_: Any) -> None:
 
 @task_received.connect
 def received(**_: Any) -> None:
-    """Runs in the parent before a child gets the message."""
+    """Called in the parent before a child gets the message."""
     failpoints.hit(failpoints.Failpoint.RECEIVED)
 
 

@@ -1,4 +1,5 @@
-"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it except the ids."""
+"""The Celery tasks. Each task takes one message (a CloudEvents object) and uses nothing of it but the ids
+of its files."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ from workers.process import housekeeping, keep, services
 from workers.request import Message, PoolRequest
 
 EXPECTED = (SensorflowError,)
-"""Faults of files and unavailable servers: logged as one line, without a traceback."""
+"""Faults of files, and unavailable servers. Celery logs them as one line without a traceback."""
 
-# sweep and retain send no events: each 15 s one, and Flower's first page would show nothing else
+# sweep and retain send no events, because an event every 15 s would fill Flower's first page
 
 
 def _run(message: dict[str, Any], only: Stage | None = None) -> str:
-    """The message of a stage carries the following stages in its chain."""
+    """Process the files of a message. The following stages are in the chain of a message for one stage."""
     return report_results(
         process(services(), Task(file_ids_of(message), only, next_sent=True), keep)
     )
@@ -32,7 +33,7 @@ def _run(message: dict[str, Any], only: Stage | None = None) -> str:
 
 @shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
 def ingest(message: dict[str, Any]) -> str:
-    """Run all stages of a file, or of a few small files, one after the other."""
+    """Run all stages for one file, or for several small files."""
     return _run(message)
 
 

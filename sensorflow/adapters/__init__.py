@@ -1,1 +1,1 @@
-"""The world outside, one small file for each thing in it."""
+"""Adapters: implementations of the ports for databases, brokers, disks and drop folders."""

@@ -9,27 +9,29 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process() -> str:
-    """Return an identifier of this process; see `identity`."""
+    """Return an identifier of the current process; see `identity`."""
     return identity(os.getpid())
 
 
 def identity(pid: int) -> str:
-    """Return an identifier of a process of this PID namespace: boot of the kernel, PID namespace, PID,
-    start time."""
+    """Return an identifier of a process of this PID namespace. It contains the kernel's boot ID, the PID
+    namespace, the PID and the start time."""
     return f"{_host()} {pid} {_start(pid)}"
 
 
 def has_ended(process: str) -> bool:
     """Whether a process has ended; False if unknown. process: what `process` returned, plus any suffix.
 
-    The answer is known only for this host and PID namespace: elsewhere the PID may be another process's.
+    The result is False for a process of another host or PID namespace, because the same PID may belong to a
+    different process there.
     """
     _, _, number, start, *_ = (*process.split(" "), "", "", "", "")
     return is_same_host(process) and number.isdecimal() and _start(int(number)) != start
 
 
 def is_same_host(process: str) -> bool:
-    """Whether the process is of this boot and PID namespace, so that its PID is valid here."""
+    """Whether the process was started in this boot and this PID namespace, so that its PID is valid
+    here."""
     return " ".join(process.split(" ")[:2]) == _host()
 
 
@@ -38,20 +40,22 @@ def _host() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return when a process started, in ticks since the boot (proc(5)); "" if it has ended."""
+    """Return the start time of a process, in clock ticks since the boot (proc(5)); "" if the process has
+    ended."""
     found = fields(pid)
     return "" if not found or found[0] in ("Z", "X") else found[19]
 
 
 def status(pid: int) -> tuple[str, int]:
-    """Return the kernel's state letter of a process, and its parent; ("", 0) if it has ended."""
+    """Return the kernel's state letter of a process and the PID of its parent; ("", 0) if the process has
+    ended."""
     found = fields(pid)
     return (found[0], int(found[1])) if found else ("", 0)
 
 
 def fields(pid: int) -> list[str]:
-    """Return the fields of proc(5) stat after the name, from the state on; empty if the process has
-    ended."""
+    """Return the fields of /proc/PID/stat (proc(5)) that follow the process name; the first one is the
+    state. Returns an empty list if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 
 class Batches:
-    """Record batches of one schema, in bounded memory. Each iteration starts anew.
+    """Record batches of one schema, produced on demand in bounded memory. Each iteration starts from the
+    beginning.
 
     `to_table` and `to_pandas` collect all batches. `reader` returns an Arrow reader for other libraries.
     """

@@ -31,9 +31,10 @@ def check(
 ) -> Checked:
     """Check how a file would be loaded if it were dropped, as `sensorflow check` does. Changes nothing.
 
-    profile, source, zone: see `read`. Without a profile, a doubtful proposal is used as well. max_rejects:
-    the number of rejects that the file may have, "10%" or "5". A file that would not be loaded raises no
-    exception: `would_load` is False, and `error` or `refused` gives the reason. Memory is bounded.
+    profile, source, zone: see `read`. Without a profile, a proposal is used, even a doubtful one.
+    max_rejects: the share or number of rejects that the file may have, such as "10%" or "5". If the file
+    would not be loaded, no exception is raised: `would_load` is False, and `error` or `refused` gives the
+    reason. Memory is bounded.
     """
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
@@ -61,9 +62,9 @@ def _tolerance(given: str | None) -> str | None:
 class Proposal:
     """A proposed profile for a file.
 
-    text: TOML, with the reason for each line. doubts: what a person should check or add. needs_zone:
-    whether the time zone is among that. preview: the result of reading the file with the proposal, assuming
-    UTC if the zone is unknown.
+    text: TOML, with a reason for each line. doubts: the points to check or to add. needs_zone: whether the
+    time zone is one of these points. preview: the result of reading the file with the proposal; UTC is
+    assumed if the zone is unknown.
     """
 
     text: str
@@ -73,7 +74,7 @@ class Proposal:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """Returns the profile's keys."""
+        """Returns the profile as a table of keys."""
         return tomllib.loads(self.text)
 
     @property
@@ -85,7 +86,8 @@ class Proposal:
 
 
 def sniff(path: given.Pathlike, *, zone: str | None = None) -> Proposal:
-    """Propose a profile for a file, as `sensorflow sniff` does. zone: for times without an offset.
+    """Propose a profile for a file, as `sensorflow sniff` does. zone: the time zone of times without an
+    offset.
 
     Raises SensorflowError if no profile can be proposed.
     """

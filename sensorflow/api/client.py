@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 FILES = 1000
 REJECTED = pa.schema([("file_id", pa.int64()), ("file", pa.string()), *REJECTS])
 AnyFile = int | str
-"""A file's number, its name, or NAME@VERSION."""
+"""A file, given by its number, its name, or NAME@VERSION."""
 
 
 class Client:
-    """A project's files, readings and rejects, and operations on them.
+    """The files, readings and rejects of a project, and operations on them.
 
-    settings: the project's folder, its sensorflow.toml, or a settings object. None selects, as commands do,
-    the project named by SENSORFLOW_CONFIG or the one of the current folder. Connects on the first call. As
-    a context manager, closes its connections on exit. May be shared between threads, but not between
-    processes.
+    settings: the project's folder, the path of its sensorflow.toml, or a settings object. None selects the
+    same project as commands do: the project named by SENSORFLOW_CONFIG, or else the project of the current
+    folder. Connects on the first call. As a context manager, closes its connections on exit. May be shared
+    between threads, but not between processes.
 
-    Every error is a SensorflowError with a `code`. It is Transient if a retry may help, for example while
-    the database is unavailable.
+    Every error is a SensorflowError with a `code`. The error is Transient if a retry may help, for example
+    while the database is unavailable.
     """
 
     def __init__(self, settings: Settings | given.Pathlike | None = None) -> None:
@@ -83,11 +83,11 @@ class Client:
         rejected: bool = False,
         limit: int = FILES,
     ) -> list[File]:
-        """Returns the newest files that match, newest first. Warns if more than `limit` files match.
+        """Returns the matching files, newest first. Warns if more than `limit` files match.
 
-        name: a pattern such as 'roof-*.csv'. since: arrived at or after this time. rejected: only files
-        with rejected rows. A growing file is one entry, unless `state` is given: then each of its parts in
-        that state is an entry.
+        name: a pattern such as 'roof-*.csv'. since: only files that arrived at or after this time.
+        rejected: only files with rejected rows. A growing file is one entry. If `state` is given, each of
+        its parts in that state is an entry instead.
         """
         if limit < 1:
             raise UsageError(f"limit {limit}: expected a number of at least 1")
@@ -97,7 +97,7 @@ class Client:
         return [file_of(view, chains.get(view.file_id)) for view in views]
 
     def file(self, file: AnyFile) -> File:
-        """Returns one file. A name with several versions selects the newest."""
+        """Returns one file. If a name has several versions, returns the newest."""
         view = self._view(file)
         return file_of(view, self._ledger.chains([view.file_id]).get(view.file_id))
 
@@ -110,11 +110,11 @@ class Client:
         type: str | Iterable[str] | None = None,  # noqa: A002 - the field's own word
         source: str | Iterable[str] | None = None,
     ) -> Batches:
-        """Returns readings with start <= ts < end in order of time, from one snapshot of the database.
+        """Returns the readings with start <= ts < end in order of time, from one snapshot of the database.
 
-        start, end: with a time zone. sensor, type, source: one or several; None selects all. Memory is
-        bounded by a batch of 65,536 rows, here and on the server. At most an hour may pass between two
-        batches.
+        start, end: times with a zone. sensor, type, source: one name or several; None selects all. The
+        client and the server keep at most a batch of 65,536 rows in memory. Fetch the next batch within an
+        hour.
         """
         first, last = given.instant(start, "start"), given.instant(end, "end")
         if last < first:
@@ -134,8 +134,8 @@ class Client:
         source: str | None = None,
         since: given.Time | None = None,
     ) -> Batches:
-        """Returns rejected rows with their file, line, code, reason and text, of one file or of all that
-        match.
+        """Returns the rejected rows of one file or of all matching files. Each row has its file, line,
+        code, reason and original text.
 
         Warns about files whose rejected rows were removed by retention.
         """
@@ -157,11 +157,12 @@ class Client:
         rejected: bool = False,
         profile: str | None = None,
     ) -> list[Change]:
-        """Send files through the pipeline again from their landed bytes: these files, or all that match.
+        """Send files through the pipeline again from their landed bytes: the given files, or else all
+        matching files.
 
-        Workers process them when they are free. state: quarantined, loaded or undone; without it,
+        Workers process these files when they are free. state: quarantined, loaded or undone; by default,
         quarantined and loaded files. rejected: only loaded files with rejected rows. profile: a profile of
-        the project or the library, instead of the source's profile.
+        the project or the library to use instead of the source's profile.
         """
         if profile is not None and self.settings.profile(profile) is None:
             raise UsageError(f"profile: {profiles.unknown(profile, self.settings.profiles)}")
@@ -172,10 +173,9 @@ class Client:
         return [self._replayed(view, profile) for view in found]
 
     def undo(self, *files: AnyFile, source: str | None = None, reason: str = "") -> list[Change]:
-        """Remove the readings of exactly these files from the database and from silver. `replay` reverses
-        it.
+        """Remove the readings of the given files from the database and from silver. `replay` reverses this.
 
-        reason: the reason, for the files' history.
+        reason: a text for the files' history.
         """
         if not files:
             raise UsageError("name the files to undo")
@@ -187,7 +187,7 @@ class Client:
 
     def status(self, source: str | None = None) -> Status:
         """Returns the number of files in each state, the lag of each source, and the overall health, as
-        `sensorflow status` shows them. `well` and `balanced` summarize them."""
+        `sensorflow status` shows them. The fields `well` and `balanced` summarize the result."""
         self._require_source(source)
         return status(self.settings, self._ledger, source)
 
@@ -199,8 +199,8 @@ class Client:
     ) -> Audit:
         """Compare ledger, disk and database, and report missing or inconsistent readings.
 
-        Each level includes the checks of the previous one. An unavailable service is listed in
-        `not_looked_at` and raises no error.
+        Each level includes the checks of the previous level. If a service is unavailable, no error is
+        raised; `not_looked_at` lists the checks that could not be made.
         """
         if level not in LEVELS:
             raise UsageError(f"level {level!r}: give one of {', '.join(LEVELS)}")

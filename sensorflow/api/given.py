@@ -1,4 +1,4 @@
-"""Arguments of the API: paths, profiles, times."""
+"""Arguments of the API: paths, profiles and times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIVEN = "given"
 PROPOSED = "proposed"
 """The name of a profile that was proposed because none was passed."""
 Time = datetime | str
-"""A time with a zone: an aware datetime, or ISO 8601 with an offset."""
+"""A time with a zone: an aware datetime, or an ISO 8601 string with an offset."""
 
 
 def file(path: Pathlike) -> Path:
@@ -35,7 +35,7 @@ def file(path: Pathlike) -> Path:
 
 
 def profile(given: GivenProfile | None) -> Named | None:
-    """Returns the profile. Raises UsageError if a table is not a valid profile."""
+    """Returns the profile; None if none was passed. Raises UsageError if a table is not a valid profile."""
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, Profile):
@@ -47,7 +47,7 @@ def profile(given: GivenProfile | None) -> Named | None:
 
 
 def instant(given: Time, name: str) -> datetime:
-    """Returns the time. Raises UsageError if it is invalid or has no zone."""
+    """Returns the time. Raises UsageError if the time is invalid or has no zone."""
     found = given
     if isinstance(found, str):
         try:
@@ -69,8 +69,8 @@ def instant(given: Time, name: str) -> datetime:
 
 
 def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
-    """Returns one or several texts as a list; None selects all. Raises UsageError for a text that no
-    database can store."""
+    """Returns one or several strings as a list; None selects all. Raises UsageError for a string that the
+    database cannot store."""
     if given is None:
         return None
     texts = [given] if isinstance(given, str) else list(given)

@@ -1,4 +1,4 @@
-"""How to read a file: its profile and the settings of a source."""
+"""Determine how to read a file: its profile and the settings of its source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def certain(
     source: str | None,
     zone: str | None,
 ) -> How:
-    """Returns how to read a file. Raises UsageError if there is no profile, or only a doubtful proposal."""
+    """Returns how to read a file. Raises UsageError if the file has no profile and no proposal without
+    doubts can be made."""
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
     chosen = by_profile(file, wanted, held, zone) or (given.PROPOSED, _proposed(file, zone))
@@ -39,7 +40,8 @@ def certain(
 
 
 def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOptions:
-    """Returns the settings that apply to a file in this folder. Raises UsageError for an unknown source."""
+    """Returns the settings that apply to a file in its present folder. Raises UsageError for an unknown
+    source."""
     settings = bootstrap.settings(anywhere=True)
     named = wanted if isinstance(wanted, str) else None
     return check_options(settings, file, named, source, option="source")
@@ -48,7 +50,8 @@ def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOpti
 def by_profile(
     file: Path, wanted: Named | None, held: CheckOptions, zone: str | None
 ) -> tuple[str, Profile] | None:
-    """Returns the given profile, or else the source's; None if there is neither. Raises UsageError."""
+    """Returns the given profile, or else the profile of the source, each with its name. Applies `zone` to
+    it, if given. Returns None if there is neither profile. Raises UsageError."""
     if wanted is None and held.source is None:
         return None
     name, found = profile_for(file, wanted, None, held.settings, held.source)
@@ -65,12 +68,12 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
         raise UsageError(f"zone: the format of the profile {name!r} has no times without an offset")
     changed: dict[str, object] = {"zone": TextSource(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":
-        changed["ambiguous"] = "order"  # as a proposal has it
+        changed["ambiguous"] = "order"  # as in a proposal
     return profile.model_copy(update={"time": time.model_copy(update=changed)})
 
 
 def _proposed(file: Path, zone: str | None) -> Profile:
-    """Returns a proposed profile. Raises UsageError if anything in it is doubtful."""
+    """Returns a proposed profile. Raises UsageError if the proposal has any doubts."""
     found = guess(file, zone)
     if found.guess.needs_zone:
         raise UsageError(

@@ -27,8 +27,9 @@ RESCUED = "rescued"
 
 @dataclass(frozen=True, repr=False)
 class Batch:
-    """A part of a file. rows: number of rows read, valid or not. missing: number of cells without a
-    reading. drift: how the file's columns differ from the profile."""
+    """Consecutive rows of a file, with their readings and rejects. rows: number of rows read, valid or not.
+    missing: number of cells without a reading. drift: differences between the file's columns and the
+    profile."""
 
     readings: pa.RecordBatch
     rejects: pa.RecordBatch
@@ -44,12 +45,12 @@ class Batch:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """The contents of a file.
+    """The readings and rejects of a file.
 
-    readings: in the file's order; ts in nanoseconds, UTC. rejects: rejected rows and cells with their line,
-    code and reason. rows: number of rows in the file. missing: number of cells without a reading. drift:
-    how the file's columns differ from the profile. profile: its name. source: the source whose settings
-    were applied.
+    readings: in the file's order; ts in nanoseconds, UTC. rejects: the rejected rows and cells, each with
+    its line, code and reason. rows: number of rows in the file. missing: number of cells without a reading.
+    drift: differences between the file's columns and the profile. profile: the name of the profile. source:
+    the source whose settings were applied.
     """
 
     file: str
@@ -63,7 +64,7 @@ class Result:
 
     @property
     def valid(self) -> int:
-        """Number of readings."""
+        """The number of readings."""
         return len(self.readings)
 
     @property
@@ -72,7 +73,7 @@ class Result:
 
     @property
     def read(self) -> int:
-        """Number of readings and rejects together."""
+        """The number of readings and rejects together."""
         return self.valid + self.rejected
 
     def to_pandas(self) -> pd.DataFrame:
@@ -108,13 +109,14 @@ def read(
     """Read a file's readings and rejects with the same code that workers use for validation.
 
     profile: the name of a profile of the library or the project, a TOML file, a table of keys, or a
-    Profile. Without it, uses the profile of the source that owns the file's folder, or a proposal as from
-    `sniff` if nothing in it is doubtful. source: apply the settings of this source of the project (drift,
-    earliest, latest). zone: for a proposal, the zone of times without an offset.
+    Profile. Without a profile, uses the profile of the source whose folder contains the file. If the file
+    is in no source's folder, uses a proposal as from `sniff`, unless the proposal has doubts. source: apply
+    the settings of this source of the project (drift, earliest, latest). zone: for a proposal, the zone of
+    times without an offset.
 
-    The whole file is held in memory; use `batches` for larger files. Readings that the file repeats are
-    included; a load skips them, and also sets quality flags that depend on earlier readings. Raises
-    Permanent if the file as a whole cannot be read.
+    The whole file is read into memory; use `batches` for larger files. Repeated readings of the file are
+    included, whereas a load skips them. A load also sets quality flags that depend on earlier readings.
+    Raises Permanent if the file as a whole cannot be read.
     """
     how = certain(path, profile, source, zone)
     parts = list(_batches(how))
@@ -137,16 +139,17 @@ def batches(
     source: str | None = None,
     zone: str | None = None,
 ) -> Iterator[Batch]:
-    """As `read`, but yields parts in bounded memory, for files of any size.
+    """As `read`, but yields batches of rows in bounded memory, for files of any size.
 
-    Raises Permanent in the middle of a file that proves unreadable there; a load would not keep the earlier
-    parts either. The profile's `max_seconds` runs until the last part is consumed.
+    If a file turns out to be unreadable, raises Permanent after the batches that precede the fault. A load
+    would not load these batches either. The profile's `max_seconds` limits the time until the last batch is
+    consumed.
     """
     return _batches(certain(path, profile, source, zone))
 
 
 def _batches(how: How) -> Iterator[Batch]:
-    names, received = _schema(how).names, int(time.time()) * 10**9  # it arrives now
+    names, received = _schema(how).names, int(time.time()) * 10**9  # as if it arrived now
     with opened(how.file, how.terms.growing) as (stream, _):
         what = (stream, how.profile, how.terms.place, how.terms.drift, BindingCache(), received)
         try:

@@ -14,12 +14,12 @@ from sensorflow.ports.files import ChainView, FileView
 class File:
     """A file as `sensorflow files ls` shows it: one version of its content.
 
-    state: pending, running, loaded, quarantined, superseded or undone. For a growing file, the state of its
-    newest part, while counts cover all parts. Counts are of readings: read = loaded + rejected + duplicates
-    + not_loaded. missing: cells without a reading. replaced: loaded readings that newer statements have
-    replaced. sha256: in hex. first_reading, last_reading: None if no reading is loaded. error: the code of
-    the quarantine or of the last failure. error_detail: its message. growths: number of parts of a growing
-    file, else None.
+    state: pending, running, loaded, quarantined, superseded or undone. For a growing file, `state` is that
+    of its newest part, and the counts cover all parts. Counts are numbers of readings: read = loaded +
+    rejected + duplicates + not_loaded. missing: cells without a reading. replaced: loaded readings that
+    newer versions or other files have replaced. sha256: in hex. first_reading, last_reading: None if no
+    reading is loaded. error: the code of the quarantine or of the last failure. error_detail: the message
+    of this error. growths: number of parts of a growing file, else None.
     """
 
     id: int
@@ -48,8 +48,9 @@ class File:
 
 @dataclass(frozen=True)
 class Change:
-    """The result of a replay or an undo of one file. file: its state before. done: whether the request was
-    accepted. rows: number of readings removed by an undo. reason: the reason if it was not done."""
+    """The result of a replay or an undo of one file. file: the file before the request. done: whether the
+    request was accepted. rows: number of readings that an undo removed. reason: why the request was not
+    accepted."""
 
     file: File
     done: bool
@@ -59,8 +60,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault found by an audit. kind: lost, duplicated, orphaned, mismatched or overdue. code: stable,
-    with its name. do: the recommended action."""
+    """A fault found by an audit. kind: lost, duplicated, orphaned, mismatched or overdue. code: the stable
+    code and its name. do: the recommended action."""
 
     kind: str
     code: str
@@ -74,9 +75,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit. verdict: one line. files, readings: numbers of those checked. in_flight:
-    files that are being processed. not_looked_at: what could not be checked, and why; if not empty, the
-    audit is incomplete."""
+    """The result of an audit. verdict: a summary in one line. files, readings: numbers of those that were
+    checked. in_flight: files that are being processed. not_looked_at: the checks that could not be made,
+    with the reason; if not empty, the audit is incomplete."""
 
     verdict: str
     findings: list[Finding]

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from sensorflow import __version__
-from sensorflow.errors import SensorflowError, UsageError
+from sensorflow.errors import FormerName, SensorflowError, UsageError
 
 app = typer.Typer(
     name="sensorflow",
@@ -41,6 +42,7 @@ def sensorflow(
     """Load sensor files into a database, exactly once."""
 
 
+_SHOW_WARNING = warnings.showwarning
 PATIENCE = 1.0
 """Seconds for threads that are left at the end of a command."""
 
@@ -48,12 +50,23 @@ PATIENCE = 1.0
 def main() -> None:
     """Run a command. A person's mistake is a line or two on stderr, never a traceback."""
     others = set(threading.enumerate())
+    warnings.showwarning = _show_warning
     try:
         _run()
     except SystemExit as end:
         left = [thread for thread in threading.enumerate() if thread not in others]
         _leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1, left)
         raise
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *place: Any, **more: Any
+) -> None:
+    """Print a former name as one line on stderr, and any other warning as Python does."""
+    if issubclass(category, FormerName):
+        print(f"sensorflow: warning: {message}", file=sys.stderr)  # noqa: T201
+    else:
+        _SHOW_WARNING(message, category, *place, **more)
 
 
 def _leave(code: int, left: list[threading.Thread]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line
+from sensorflow.cli.former import former_command
+from sensorflow.cli.show import line, readings
 from sensorflow.errors import Code, UsageError
 from sensorflow.escaping import escape
 
@@ -59,8 +60,8 @@ def upgrade(
             line(told)
 
 
-@app.command("close")
-def close(
+@app.command("seal")
+def seal(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Only this month.")] = None,
 ) -> None:
     """Seal past months: build their unique index (dedupe_index = "deferred").
@@ -79,7 +80,7 @@ def close(
         )
     telemetry.configure(settings.log_level)
     with database(settings) as url:
-        found = sealing.months(url, settings.deferred_close)
+        found = sealing.months(url, settings.seal_after)
         wanted = [m for m in found if m.due and not m.closed]
         if month is not None:
             wanted = [m for m in found if m.name == month]
@@ -94,12 +95,16 @@ def close(
     raise typer.Exit(int(any(one.outcome is not sealing.SealOutcome.SEALED for one in done)))
 
 
+former_command(app, "db", "close", "seal", seal)
+
+
 def _show(done: SealResult) -> None:
     from sensorflow.adapters.postgres.sealing import SealOutcome
 
     name = done.month.name
     if done.outcome is SealOutcome.DUPLICATES:
-        line(f"{name}: not sealed, {done.total:,} readings are stored more than once:")
+        be = "is" if done.total == 1 else "are"
+        line(f"{name}: not sealed, {readings(done.total)} {be} stored more than once:")
         for row in done.rows:
             line(f"  {escape(str(row))}")
         if done.total > len(done.rows):

@@ -249,15 +249,15 @@ def _index(settings: Settings, url: str) -> Check:
         )
     if not settings.deferred:
         return Check(what, "ok", found)
-    patience = settings.deferred_close + sealing.RETRY_AFTER
+    patience = settings.seal_after + sealing.RETRY_AFTER
     months = sealing.months(url, patience, patience)
     opened = [m for m in months if not m.closed]
     found += f", {len(months) - len(opened)} months sealed, {len(opened)} open"
     if doubled := [m.name for m in opened if m.doubled_at is not None]:
-        todo = f"`sensorflow db close --month {doubled[0]}` lists them"
+        todo = f"`sensorflow db seal --month {doubled[0]}` lists them"
         return Check(what, "fail", f"{found}; duplicate readings in {', '.join(doubled)}", todo)
     if late := [m.name for m in opened if m.due and not m.busy]:
-        todo = "check that beat is running; `sensorflow db close` seals them now"
+        todo = "check that beat is running; `sensorflow db seal` seals them now"
         return Check(what, "warn", f"{found}; past months not sealed: {', '.join(late)}", todo)
     return Check(what, "ok", found)
 

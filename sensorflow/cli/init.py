@@ -22,7 +22,7 @@ TEMPLATE = """\
 
 data = "data"               # landing, bronze, rejects, silver, quarantine, archive, logs
 # rescan = 30               # seconds between full scans of the folders (inotify finds new files sooner)
-# sweep = 15                # seconds between reconciler runs
+# reconcile = 15            # seconds between reconciler runs
 # workers = 4               # maximum worker processes; their number follows the load
 # inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
 # group_small_files = true  # small files share messages and tasks: less CPU, but not each is seen in Flower

@@ -8,6 +8,7 @@ import typer
 
 from sensorflow.cli import archived
 from sensorflow.cli.files import record
+from sensorflow.cli.former import warn_former
 from sensorflow.cli.selection import Source
 from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
@@ -101,12 +102,16 @@ def undo(
     ],
     source: Source = None,
     reason: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
+    why: Annotated[str, typer.Option(hidden=True)] = "",
     json: Json = False,
 ) -> None:
     """Remove the rows of these files from the database and silver. `replay` restores them."""
     from sensorflow import bootstrap
     from sensorflow.flow.undo import undo as undo_flow
 
+    if why:
+        warn_former("undo --why", "undo --reason")
+        reason = reason or why
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)

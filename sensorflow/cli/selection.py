@@ -15,7 +15,8 @@ def complete_source(incomplete: str) -> list[str]:
     from sensorflow import bootstrap
 
     try:
-        return [name for name in bootstrap.settings().sources if name.startswith(incomplete)]
+        sources = bootstrap.settings(warn=False).sources
+        return [name for name in sources if name.startswith(incomplete)]
     except UsageError:
         return []
 

@@ -11,13 +11,13 @@ def watch() -> None:
     from sensorflow import bootstrap, daemon, lossy_stream, telemetry
     from sensorflow.errors import UsageError
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(warn=False)
     if not settings.sources:
         raise UsageError(
             "the settings have no [sources.NAME] table: nothing to watch; "
             "add one with `sensorflow sources add`"
         )
     lossy_stream.install()
+    telemetry.configure_for(settings)
     bootstrap.require_sessions(settings)
-    telemetry.configure(settings.log_level)
     daemon.run(settings)

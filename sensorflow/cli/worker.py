@@ -27,7 +27,7 @@ def worker(
     from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(warn=False)
     count = concurrency or settings.workers
     if not settings.by_celery:
         if beat:

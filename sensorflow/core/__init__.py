@@ -1,1 +1,2 @@
-"""Pure: values in, values out. No clock, disk, network, logger or settings in here."""
+"""The pure core: its functions depend only on their arguments, not on clock, disk, network, log or
+settings."""

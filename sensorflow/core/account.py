@@ -10,11 +10,12 @@ from sensorflow.core.states import State
 
 @dataclass(frozen=True)
 class Account:
-    """In every state, read = loaded + rejected + duplicate + not_loaded. missing is not part of read.
+    """The numbers of readings of a file. In every state, read = loaded + rejected + duplicate + not_loaded;
+    missing cells are not part of `read`.
 
-    loaded: loaded readings, including `replaced`, those that another file has replaced since. not_loaded:
-    valid readings that are not in the database, because the file is pending, running, quarantined, undone
-    or superseded.
+    loaded: readings that the file loaded. replaced: how many of these another file has replaced since.
+    not_loaded: valid readings that are not in the database, because the file is pending, running,
+    quarantined, undone or superseded.
     """
 
     read: int = 0
@@ -39,7 +40,8 @@ def account(
     missing: int = 0,
     replaced: int = 0,
 ) -> Account:
-    """Return the account for a ledger row's counts. A loaded file has no not_loaded, so that errors show.
+    """Return the account for a ledger row's counts. For a loaded file, not_loaded is always 0, so that a
+    missing reading shows as an unbalanced account.
 
     >>> account(State.QUARANTINED, 3, 0, 2, 0).not_loaded, account(State.UNDONE, 5, 5, 0, 0).loaded
     (1, 0)

@@ -24,9 +24,10 @@ _PATTERNS = {"ddmm": _DDMM, "dms": _DMS}
 
 
 def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Array, Codes]:
-    """Return the degrees of each text, negative for south and west; null if the text is null or rejected.
+    """Convert texts to degrees, negative for south and west. The result is null if a text is null or
+    rejected.
 
-    kind: "ddmm" or "dms". halves: N, S, E or W of each row, if it is in a column of its own.
+    kind: "ddmm" or "dms". halves: the letter N, S, E or W of each row, if a separate column contains it.
     """
     pairs = zip(
         texts.to_pylist(), halves.to_pylist() if halves else [None] * len(texts), strict=True
@@ -47,7 +48,8 @@ def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Arr
 
 
 def _degrees(text: str, kind: str, half: str | None, wanted: bool) -> float | None:
-    """Return None if the text is not an angle, or if its hemisphere is missing or contradictory."""
+    """Parse one angle. Returns None if the text is not an angle, or if its hemisphere is missing or
+    contradictory."""
     match = _PATTERNS[kind].fullmatch(text.strip())
     if match is None:
         return None

@@ -51,10 +51,10 @@ class Landed:
 class Arrival:
     """A complete file of a drop folder that was landed.
 
-    key: the path below the source's folder, in bytes as the file system returned them.
-    fingerprint: the state of the inode that was read (see `stability.Stat`).
-    sensor_type: the partition of silver for its readings; it never changes.
-    announcement: the gate that announced the file, if the source has gates.
+    key: the path below the source's folder, in bytes as the file system returned them. fingerprint: the
+    state of the inode that was read (see `stability.Stat`). sensor_type: the silver partition of the file's
+    readings; it never changes. announcement: the gate (marker file) that announced the file, if the source
+    has gates.
     """
 
     source: str
@@ -71,10 +71,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """An outbox entry: a file whose message is pending.
+    """An outbox entry: a file whose message to the queue is pending.
 
-    token: the fencing token of the last claim, 0 before the first. sent_with: the file whose message
-    carries this one in its batch, or None if the file has its own message.
+    token: the fencing token of the last claim, 0 before the first claim. sent_with: the id of the file
+    whose message also lists this file, as a batch member; None if this file has its own message.
     """
 
     file_id: int
@@ -94,11 +94,11 @@ class OutboxEntry:
 def message_of(
     entry: OutboxEntry, bucket: str, others: Sequence[OutboxEntry] = ()
 ) -> dict[str, Any]:
-    """Return the message of a file: a CloudEvents 1.0 JSON object that holds ids, never data.
+    """Return the message of a file: a CloudEvents 1.0 JSON object that contains ids and no readings.
 
     Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are those of an object
-    store's notification. The ids of the batch members `others` are in an extension attribute, as a string,
-    because such attributes cannot be lists.
+    store's notification. `others` are the other batch members. Their ids are in an extension attribute, as
+    a string, because an extension attribute cannot be a list.
     """
     extensions = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {

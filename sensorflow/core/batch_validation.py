@@ -1,4 +1,4 @@
-"""Validates many small files as one chunk, so that the fixed cost of a chunk is paid only once."""
+"""Validates many small files as one chunk, so that the fixed cost of a chunk arises only once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHIFT = 40
 def is_row_local(profile: Profile) -> bool:
     """Return whether a profile validates each row by itself.
 
-    That is, no state is carried from row to row, and nothing depends on when the file arrived.
+    In that case no rule depends on an earlier row or on the arrival time of the file.
     """
     rules = [rule for found in profile.rules.values() for rule in found]
     carried = any(rule.monotonic or rule.required or rule.future is not None for rule in rules)
@@ -32,7 +32,8 @@ def is_row_local(profile: Profile) -> bool:
 
 
 def only_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
-    """Return the only chunk of a file, if all its rows were split into cells; else None."""
+    """Return the chunk of a file that has exactly one. Returns None if there are more chunks or none, if a
+    row could not be split into cells, or if the chunk has no readings."""
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
@@ -51,8 +52,8 @@ def have_same_shape(one: Chunk, other: Chunk) -> bool:
 def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
     """Return what a `Validator` for each file would return. None if any reading is rejected.
 
-    The files must have `only_chunk` one chunk, be `have_same_shape`, and have a `is_row_local` profile.
-    After None, validate each file by itself.
+    chunks: one per file, from `only_chunk`, all of the same shape (`have_same_shape`). The profile must be
+    row-local (`is_row_local`). If the result is None, the caller must validate each file by itself.
     """
     lengths = [len(chunk) for chunk in chunks]
     place = np.repeat(np.arange(len(chunks), dtype=np.int64), lengths)
@@ -82,9 +83,9 @@ def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] 
 
 
 def reshape_batch(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
-    """Return what `reshape_batch.reshape` would return for each file, for the results of `validate_batch`.
+    """Return for each file what `reshape.reshape` would return. accepted: the results of `validate_batch`.
 
-    Together the files must not have more readings than `deduplicate.MAX_HELD_READINGS`.
+    The total number of readings must not exceed `deduplicate.MAX_HELD_READINGS`.
     """
     counts = [len(file.bronze) for file in accepted]
     parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)

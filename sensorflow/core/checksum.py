@@ -1,8 +1,9 @@
 """A checksum of readings that does not depend on the order or batching of rows.
 
 Each row contributes 64 bits, mixed from its dedupe key (which covers sensor, time, type and file) and the
-bits of its value. The checksum is their sum modulo 2**64. A sum detects rows that are counted twice, which
-an exclusive or would not. The mixer is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+bits of its value. The checksum is the sum of the contributions modulo 2**64. A sum detects rows that occur
+twice; an exclusive or would not. The mixer is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA
+2014).
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ def mix(z: Words) -> Words:
 def checksum(keys: pa.Array, values: pa.Array) -> int:
     """Return the checksum (0 … 2^64-1) of rows with these dedupe keys (binary(16)) and values (double).
 
-    The checksum of a whole is the sum of the checksums of its parts, modulo `MODULUS`.
+    The checksum of several sets of rows together is the sum of their checksums, modulo `MODULUS`.
     """
     with np.errstate(over="ignore"):
         return int(np.add.reduce(marks(keys, values)))
 
 
 def marks(keys: pa.Array, values: pa.Array) -> Words:
-    """Return what each row contributes to the checksum."""
+    """Return the 64 bits that each row contributes to the checksum."""
     if not len(keys):
         return np.zeros(0, np.uint64)
     start = 16 * keys.offset

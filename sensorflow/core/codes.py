@@ -1,4 +1,5 @@
-"""Arrays of reject codes: per cell or row the number of an `errors.Code`, or 0 if it is accepted."""
+"""Arrays of reject codes. An element is the number of an `errors.Code`, or 0 if the cell or row is
+accepted."""
 
 from __future__ import annotations
 

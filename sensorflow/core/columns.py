@@ -1,7 +1,7 @@
-"""The columns of a reading in the database, without Arrow, because the daemon needs the SQL but not Arrow.
+"""The columns of a reading in the database. This module does not import Arrow, because the daemon must not.
 
-The declared table, COPY, the statements that move rows and the schemas of the layers derive from these. A
-test compares them with the migrations.
+The table definition, COPY, the statements that move rows, and the schemas of the layers derive from these
+columns. A test compares them with the migrations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 
 class Kind(Enum):
-    """The type of a column. A TIME has microseconds, a KEY has sixteen bytes."""
+    """The type of a column. A TIME has a resolution of microseconds; a KEY is 16 bytes long."""
 
     TIME = "time"
     TEXT = "text"

@@ -26,11 +26,13 @@ class OrdinalAssigner(Protocol):
 
 
 class CrossPartDeduplicator:
-    """Finds duplicates within one growth (by `inner`), and of readings of the other growths.
+    """Finds duplicates within one growth of a file (with `inner`), and duplicates of readings in its other
+    growths.
 
-    The same identity with a bit-identical value is a duplicate. With another value it is a separate
-    reading, which gets the first ordinal that no other growth uses. until: the last time of the other
-    growths (microseconds); later readings, the usual case, need no query.
+    A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
+    identity and another value is a separate reading, and gets the first ordinal that no other growth uses.
+    until: the last time in the other growths, in microseconds. Readings after it, the usual case, need no
+    query.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
 
 
 def _sharing(rows: pa.RecordBatch) -> Callable[[pa.RecordBatch], list[int]]:
-    """Return a function that counts, for each row of a batch, the rows here with the same identity."""
+    """Return a function that counts, for each row of a batch, the rows in `rows` with the same identity."""
     counts: dict[Identity, int] = {}
     for identity, _ in _identities(rows):
         counts[identity] = counts.get(identity, 0) + 1

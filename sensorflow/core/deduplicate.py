@@ -25,11 +25,12 @@ PARTS = 256
 
 
 class OutOfOrder(Exception):
-    """A file has more readings than fit in memory, and a series in it goes back in time."""
+    """Raised if a file has more readings than fit in memory and the times of one of its series are not in
+    order."""
 
 
 class _Marked(NamedTuple):
-    """The marks of some readings, and the range of their times."""
+    """The 64-bit hashes of some readings, and the range of their times."""
 
     low: int
     high: int
@@ -37,7 +38,7 @@ class _Marked(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """The columns of a batch from which `marked` computes the marks when they are needed."""
+    """The columns of a batch. `marked` computes the hashes of its readings when they are needed."""
 
     series: npt.NDArray[np.int64]
     ts: npt.NDArray[np.int64]
@@ -55,14 +56,15 @@ class _Columns(NamedTuple):
 class Deduplicator:
     """Finds repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
 
-    The same identity with a bit-identical value is a duplicate; with another value it is a separate reading
-    with its own ordinal. Times are compared in microseconds, as the database stores them. A 64-bit mark
-    finds candidates, and an exact comparison decides.
+    A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
+    identity and another value is a separate reading with its own ordinal. Times are compared in
+    microseconds, as the database stores them. Candidates are found by a 64-bit hash, and then compared
+    exactly.
 
-    Memory is bounded: it keeps up to `MAX_HELD_READINGS` readings. Of a larger file it keeps only the last
-    time of each series: while every series goes forward in time, there can be no repeats. If one goes back,
-    `assign_ordinals` raises OutOfOrder; create the object with `sorted` then, which finds the repeats in
-    advance, on disk.
+    Memory is bounded: at most `MAX_HELD_READINGS` readings are kept. For a larger file, only the last time
+    of each series is kept, because a series whose times increase cannot contain repeats. If the times of a
+    series go back, `assign_ordinals` raises OutOfOrder. The caller must then create the object with
+    `sorted`, which finds the repeats in advance, on disk.
     """
 
     def __init__(self, series: Series | None = None) -> None:
@@ -78,9 +80,10 @@ class Deduplicator:
     def sorted(
         cls, batches: Iterable[pa.RecordBatch], scratch: Callable[[], BinaryIO]
     ) -> Deduplicator:
-        """Compute on disk, in advance, what `assign_ordinals` returns for these batches.
+        """Create a deduplicator that computes on disk, in advance, what `assign_ordinals` returns for these
+        batches.
 
-        scratch: makes an empty file.
+        scratch: creates an empty temporary file.
         """
         made = cls()
         parts = [scratch() for _ in range(PARTS)]
@@ -109,7 +112,8 @@ class Deduplicator:
         return made
 
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
-        """Record the repeats among these rows, which hold all rows of their identities: ordinal, or -1."""
+        """Record the ordinal of each repeat among these rows, or -1 for a duplicate. rows: must contain all
+        rows of each identity that they contain."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
@@ -185,7 +189,8 @@ class Deduplicator:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Return (ordinal, duplicate) for rows in file order, which hold all rows of their identities."""
+    """Return (ordinal, duplicate) for each row. rows: in file order, with all rows of each identity that
+    they contain."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first one stays first
@@ -206,7 +211,7 @@ def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.ND
 
 
 def _changes(column: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return where a value differs from the previous one; True for the first."""
+    """Return whether each value differs from the previous one; True for the first value."""
     changes = np.ones(len(column), np.bool_)
     np.not_equal(column[1:], column[:-1], out=changes[1:])
     return changes

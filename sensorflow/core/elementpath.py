@@ -23,13 +23,14 @@ NAME = "name()"
 
 
 class Step(NamedTuple):
-    """One step of a path: an element or attribute. place: index among equal names from 0; None for all."""
+    """One step of a path: an element or attribute. place: the index, from 0, among the children of this
+    name; None selects all of them."""
 
     name: str
     place: int | None = None
 
     def fits(self, name: str) -> bool:
-        """Return whether this step matches an element's name, as written in the file."""
+        """Return whether this step matches a name. name: as written in the file."""
         if self.name == name or self.name == "*":
             return True
         local = name if ":" in self.name else name.rpartition(":")[2]
@@ -37,7 +38,7 @@ class Step(NamedTuple):
 
     @property
     def is_last(self) -> bool:
-        """Whether this is an attribute or name(), which end a path."""
+        """Whether this step is an attribute or name(), and therefore must be the last one."""
         return self.name.startswith("@") or self.name == NAME
 
 
@@ -69,7 +70,7 @@ def steps(text: str) -> Steps:
 
 
 def alternatives(reference: str) -> tuple[str, ...]:
-    """Return the alternative paths in a column's name."""
+    """Split a column's name at "|" into alternative paths."""
     return tuple(part.strip() for part in reference.split("|"))
 
 

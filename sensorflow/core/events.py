@@ -1,7 +1,7 @@
-"""The events in a file's history: a closed list, which a CHECK on ``file_events`` enforces.
+"""The events in a file's history. There are no other events: a CHECK on ``file_events`` enforces this.
 
-An event is never removed: old histories contain it, and older workers may still write it. A new event
-needs a migration first.
+No event is ever removed from the list, because old histories contain it and older workers may still write
+it. A new event needs a migration first.
 """
 
 from __future__ import annotations

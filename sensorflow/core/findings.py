@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
 
 class Fault(StrEnum):
-    """Stable codes. The first digit is the kind."""
+    """The stable code of each fault. The first digit is the kind of fault."""
 
     LANDING_MISSING = "A101 landing-missing"
     MANIFEST_MISSING = "A102 manifest-missing"
@@ -73,8 +73,8 @@ TODO: dict[Fault, str] = {
     Fault.REJECTS_MISSING: _REPLAY,
     Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
-    Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; replay their files with "
-    "`sensorflow replay`, then close the month again",
+    Fault.MONTH_DOUBLED: "`sensorflow db seal --month` names the rows; replay their files with "
+    "`sensorflow replay`, then seal the month again",
     Fault.ROWS_UNKNOWN: "find out who wrote them; sensorflow never removes rows without a ledger row",
     Fault.ROWS_UNWANTED: "remove them, if the landed bytes exist: `sensorflow audit --repair`",
     Fault.LAYER_UNKNOWN: "it may belong to another database; sensorflow never removes files without a "
@@ -99,15 +99,16 @@ TODO: dict[Fault, str] = {
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
-    Fault.CLOSE_OVERDUE: "`sensorflow db close` closes it now; beat waits for an hour without loads",
+    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals it now; beat waits for an hour without loads",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One deviation from the ledger.
+    """One deviation of the stored data from the ledger.
 
-    file_id: None if no ledger row exists. name: the file's name, or a path in the lake.
+    file_id: the file's id in the ledger; None if the file has no ledger row. name: the file's name, or a
+    path in the lake.
     """
 
     fault: Fault

@@ -1,7 +1,8 @@
-"""Growing files: how much of one was read, and whether it is still the same file.
+"""Growing files: how much of a growing file has been read, and whether the file is still the same.
 
-A growing file is read in growths: the bytes from the end of the last growth to the end of the last complete
-line. Each growth is a version of its own. All growths of one file, from its first byte on, form a chain.
+A growing file is read in increments, called growths. A growth begins where the previous one ends, and ends
+with the last complete line. Each growth is a version with its own ledger row. All growths of a file, from
+its first byte on, form a chain.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ BACKLOG = 60.0
 
 @dataclass(frozen=True)
 class Taken:
-    """What was read from a growing file so far, according to the ledger.
+    """The part of a growing file that has been read so far, according to the ledger.
 
-    root, last: ids of its first and its latest growth. key: the root's key. inode: "device:inode". size,
-    lines: total bytes and lines of all growths. head, tail: SHA-256 of the first `EDGE` bytes, and of the
-    last `EDGE` before `size`. fingerprint: the file's state when it was last read; checked: its state when
-    it was last compared in full. age: seconds since the last growth, by the database's clock. waiting:
-    whether that growth is unfinished. rows: readings in its loaded growths.
+    root, last: ids of the first and the latest growth. key: the key of the first growth. inode:
+    "device:inode". size, lines: total bytes and lines of all growths. head, tail: SHA-256 of the first
+    `EDGE` bytes, and of the last `EDGE` bytes before `size`. fingerprint: the state of the file when it was
+    last read. checked: the state of the file when it was last compared in full. age: seconds since the
+    latest growth, by the database's clock. waiting: whether the latest growth is unfinished. rows: number
+    of readings in the loaded growths.
     """
 
     root: int
@@ -66,16 +68,18 @@ class Taken:
         return self.wait(every) <= 0
 
     def wait(self, every: float) -> float:
-        """Return the seconds until the next growth is due; 0 or less if it is."""
+        """Return the seconds until the next growth is due. The result is 0 or less if the next growth is
+        due now."""
         return (max(every, BACKLOG) if self.waiting else every) - self.age
 
     def rest(self, every: float) -> float:
-        """Seconds until it is worth another look. A growth that waits may be loaded at any time."""
+        """Return the seconds after which to check again whether a growth is due. This may be earlier than
+        `wait` says, because an unfinished growth may be loaded at any time."""
         return every - self.age if self.age < every else min(every, self.wait(every))
 
     @property
     def idle(self) -> bool:
-        """Whether the file has not grown for so long that it may be compared in full."""
+        """Whether the file has not grown for so long that a comparison of all its bytes is due."""
         return self.age >= max(CHECK_AFTER, self.size / CHECK_RATE)
 
 
@@ -83,8 +87,8 @@ class Taken:
 class Increment:
     """The new part of a growing file, up to the end of a line.
 
-    follows: what was read before, or None. size, lines: of the new part. inode, head, tail: as in `Taken`,
-    for the file up to the end of the new part.
+    follows: the part that was read before; None for a new file. size, lines: bytes and lines of the new
+    part. inode, head, tail: as in `Taken`, for the file up to the end of the new part.
     """
 
     follows: Taken | None
@@ -96,7 +100,7 @@ class Increment:
 
     @property
     def start(self) -> int:
-        """Bytes of the file before the new part."""
+        """Number of bytes in the file before the new part."""
         return self.follows.size if self.follows else 0
 
     @property
@@ -110,7 +114,7 @@ class Increment:
 
 @dataclass(frozen=True)
 class Growth:
-    """A landed increment."""
+    """An increment that was copied to the landing zone."""
 
     arrival: Arrival
     increment: Increment
@@ -118,11 +122,11 @@ class Growth:
 
 @dataclass(frozen=True)
 class Part:
-    """The position of a version within a growing file.
+    """The position of one growth (a file version) within its growing file.
 
     root: id of the first growth. follows: id of the previous growth, None for the root. byte_offset,
-    line_base: bytes and lines of the file before this part. rows_read, rows_rejected: sums over all other
-    loaded growths. ts_max: the time of their last reading.
+    line_base: number of bytes and lines in the file before this growth. rows_read, rows_rejected: sums over
+    the other loaded growths of the file. ts_max: the latest time of a reading in the other loaded growths.
     """
 
     root: int
@@ -136,7 +140,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Segment:
-    """The landed bytes of a growth, and the facts that locate its layers in the lake."""
+    """A landed growth: where its bytes are in the landing zone, and the fields that determine its paths in
+    the lake."""
 
     file_id: int
     version: int
@@ -150,7 +155,7 @@ class Segment:
 
 
 class Verdict(StrEnum):
-    """The result of comparing a file with what was read from it before."""
+    """The result of comparing a file with the part that was read before."""
 
     SAME = "same"  # the same file, possibly longer
     PERHAPS = "perhaps"  # another inode with the same edges: compare in full
@@ -167,9 +172,10 @@ class Stream(Protocol):
 
 
 def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
-    """Compare an open file with what was read from it before. Reads only the two edges.
+    """Compare an open file with the part that was read before. Reads only the first and the last `EDGE`
+    bytes of that part.
 
-    The device is not compared, because its number may change when the system boots.
+    The device is not compared, because its number may change when the system reboots.
     """
     same = taken.inode.rpartition(":")[2] == inode.rpartition(":")[2]
     if size < taken.size:
@@ -180,14 +186,16 @@ def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
 
 
 def edges(stream: Stream, size: int) -> tuple[bytes, bytes]:
-    """Return SHA-256 of the first and of the last `EDGE` bytes of the first `size` bytes."""
+    """Return the SHA-256 digests of the first and of the last `EDGE` bytes in the first `size` bytes of a
+    file."""
     width = min(size, EDGE)
     head, tail = (_read(stream, start, width) for start in (0, size - width))
     return hashlib.sha256(head).digest(), hashlib.sha256(tail).digest()
 
 
 def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
-    """Return whether a file starts with exactly these growths, given in order from the first."""
+    """Return whether a file starts with the bytes of these growths. segments: all growths up to one, in
+    order."""
     for segment in segments:
         stream.seek(segment.byte_offset)
         left, found = segment.size, hashlib.sha256()
@@ -200,7 +208,8 @@ def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
 
 
 def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
-    """Return whether a file of `size` bytes is a prefix of these growths, given as streams in order."""
+    """Return whether a file of `size` bytes is a prefix of its landed growths. landed: their streams, in
+    order."""
     stream.seek(0)
     left = size
     for part in landed:
@@ -215,7 +224,8 @@ def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
 
 
 def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
-    """Return the end of the last complete line after `start`, or `start` if there is none.
+    """Return the offset of the end of the last complete line after `start`, or `start` if there is no
+    complete line.
 
     Only the bytes up to `size`, and at most `cap` bytes after `start`, are considered.
     """
@@ -230,7 +240,8 @@ def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
 
 
 def why_not_growable(profile: Profile) -> str | None:
-    """Return why files of a profile cannot grow, and what to change; None if they can."""
+    """Return why files of this profile cannot be read as growing files, and what to change. Returns None if
+    they can."""
     if profile.format not in FORMATS:
         known = ", ".join(FORMATS)
         return f"files of the format {profile.format!r} cannot be read in parts; {known} can"
@@ -260,7 +271,8 @@ def _ends_lines_with_one_byte(encoding: str) -> bool:
 
 
 def why_head_refused(head: bytes) -> str | None:
-    """Return why a file that starts with these bytes cannot be read line by line; None if it may be."""
+    """Return why a file that starts with these bytes cannot be read as a growing file. Returns None if no
+    reason is found."""
     kind = kind_of(head) or ("Parquet" if head.startswith(b"PAR1") else None)
     if kind is not None:
         return f"{kind}: a growing source reads plain lines"
@@ -272,7 +284,8 @@ def why_head_refused(head: bytes) -> str | None:
 
 
 class Lines:
-    """Part of a file as a stream. Counts lines and records the edges. Reads short if the file is short."""
+    """A stream of a part of a file. Counts the lines, and records the first and the last bytes. The stream
+    ends early if the file is shorter than expected."""
 
     def __init__(self, stream: Stream, start: int, end: int) -> None:
         stream.seek(start)
@@ -291,7 +304,8 @@ class Lines:
         return data
 
     def edges(self, stream: Stream, start: int, end: int) -> tuple[bytes, bytes]:
-        """Return the `edges` of the first `end` bytes of the file, which end with this part."""
+        """Return the result of `edges` for the first `end` bytes of the file. start, end: the offsets of
+        this part."""
         width = min(end, EDGE)
         head = (_read(stream, 0, min(start, EDGE)) + self.first)[:width]
         short = max(0, width - len(self.last))
@@ -305,10 +319,11 @@ def _read(stream: Stream, start: int, width: int) -> bytes:
 
 
 class Joined(io.RawIOBase):
-    """A growing file up to the end of one growth, as one stream: the earlier growths, then `last`.
+    """A growing file up to the end of one growth, as one stream: the earlier growths, followed by `last`.
 
-    before: the earlier growths, each opened when it is reached. Reads are short at the end of a growth. The
-    only seek allowed is to `offset`, the start of `last`: with a known header, the others stay closed.
+    before: the earlier growths; each is opened only when the stream reaches it. A read may return fewer
+    bytes at the end of a growth. The only supported seek is to `offset`, the start of `last`. It is used if
+    the header is known, so that the earlier growths need not be opened.
     """
 
     def __init__(self, before: Iterable[BinaryIO], last: BinaryIO, offset: int) -> None:

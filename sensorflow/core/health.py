@@ -1,4 +1,5 @@
-"""Health checks from heartbeats: which processes run, which do not answer, and what they wait for."""
+"""Health checks based on heartbeats: which processes run, which send no heartbeat, and what they wait
+for."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ BROKEN = "a defect of this feed: the traceback is in the daemon's log (`defect`)
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check. todo: the remedy if the verdict is not "ok"."""
+    """The result of one check. todo: what to do if the verdict is not "ok"."""
 
     what: str
     verdict: Verdict
@@ -47,10 +48,12 @@ def health(
     has_ended: Callable[[str], bool],
     by_celery: bool = True,
 ) -> Iterator[Check]:
-    """Yield the checks of daemon, workers and beat, then of what they wait for, then of their settings.
+    """Yield the checks: first whether daemon, workers and beat run, then what they wait for, then whether
+    they run with the settings here.
 
-    digest: shared digest of the settings here. has_ended: returns whether a process has certainly ended.
-    by_celery: see `Settings.by_celery`; without it there is no beat.
+    digest: the digest of the settings here; None skips the check of settings. has_ended: returns whether a
+    process, given by its id, has certainly ended. by_celery: see `Settings.by_celery`. If False, no beat is
+    expected.
     """
     known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
     gone = [b for b in without_replaced(known) if b.age > MISSED]
@@ -101,7 +104,8 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
 
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
-    """Of workers all of whose processes have had the same files for long. waiting: files not loaded yet."""
+    """Yield a check that fails if no worker process has finished a file for a long time although files
+    wait. waiting: number of files that are not loaded yet."""
     live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
     held = sum(int(state.get("children", 0)) for state in live)
@@ -113,10 +117,11 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
 
 
 def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
-    """Return the silent loops that a newer one has replaced.
+    """Return the loops without a recent heartbeat that a newer loop has replaced.
 
-    The newer one has the same role and host name, but runs in another container or after another boot, so
-    that it is unknown whether the old process has ended. Each newer loop replaces at most one.
+    The newer loop has the same role and host name, but runs in another container or since a later boot. In
+    that case there is no way to find out whether the old process has ended. Each newer loop replaces at
+    most one older loop.
     """
     silent = sorted((b for b in beats if not b.is_alive), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []
@@ -167,14 +172,14 @@ def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """Return the failed checks, or else the warnings, in one line; "ok" if there are none."""
+    """Return the failed checks as one line; if no check failed, the warnings; otherwise "ok"."""
     wrong = [c for c in checks if c.verdict == "fail"]
     wrong = wrong or [c for c in checks if c.verdict == "warn"]
     return "; ".join(f"{c.what}: {c.found}" for c in wrong) or "ok"
 
 
 def span(seconds: float) -> str:
-    """Return a duration as text."""
+    """Return a duration in seconds as text, in a suitable unit."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

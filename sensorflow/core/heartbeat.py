@@ -1,4 +1,4 @@
-"""Heartbeats: the loops of running processes report to the ledger every few seconds."""
+"""Heartbeats: each loop of a running process reports to the ledger every few seconds."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ class Role(StrEnum):
 class LoopReport:
     """What a loop reports about itself.
 
-    process: unique id of the process across all hosts. settings: the digest of its settings. state: JSON,
-    with `paused` ({code, reason, do, since}) while the loop waits, and, for a worker, `children` and
-    `most`: the current and the maximum size of its pool, `stopped`: how many of them are stopped (SIGSTOP),
-    and `busy`: minutes for which every child has held the same files, absent if one has finished some.
+    process: the id of the process, unique across all hosts. settings: the digest of the process's settings.
+    state: status fields, stored as JSON.
+
+    The status field `paused` ({code, reason, do, since}) exists while the loop waits. Those of a worker
+    are: `children` and `most`, the current and the maximum number of processes in its pool; `stopped`, the
+    number of suspended (SIGSTOP) processes; and `busy`, the minutes for which every process has worked on
+    the same files, absent if one of them has finished some.
     """
 
     role: Role
@@ -47,7 +50,7 @@ class LoopReport:
 
     @property
     def namespace(self) -> str:
-        """Boot id and PID namespace. They tell apart containers with the same host name."""
+        """The boot id and the PID namespace, which distinguish containers with the same host name."""
         return " ".join(self.process.split(" ")[:2])
 
     @property
@@ -58,7 +61,8 @@ class LoopReport:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A pulse in the ledger. age: seconds since it was written, by the database's clock."""
+    """The latest heartbeat of a loop, as stored in the ledger. age: seconds since the heartbeat, by the
+    database's clock."""
 
     report: LoopReport
     started_at: datetime

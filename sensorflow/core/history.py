@@ -1,4 +1,5 @@
-"""Remarks on how a version of a file differs from the previous one. They are informational only."""
+"""Remarks on how a version of a file differs from the previous version. The remarks are informational
+only."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def outside_text(rows: int, low: datetime, high: datetime) -> str:
 def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
     """Return a remark if a version looks like the previous one with a shifted clock or a renamed sensor.
 
-    older, newer: the first silver rows of each. Returns "" if neither is the case.
+    older, newer: the first silver rows of each version. Returns "" if neither is the case.
     """
     old, new = _series(older), _series(newer)
     shifts = {_shift(old[name], new[name]) for name in old.keys() & new.keys()} - {0}
@@ -59,7 +60,8 @@ def _series(batch: pa.RecordBatch) -> dict[tuple[str, str], Points]:
 
 
 def _shift(old: Points, new: Points) -> int:
-    """Return the constant shift between equal values in microseconds; 0 if the values are not equal."""
+    """Return the time shift between two series with equal values, in microseconds. Returns 0 if the values
+    differ or the shift is not constant."""
     for cut in (slice(None, _common(old, new)), slice(-_common(old, new) or None, None)):
         times = np.unique(new[0][cut] - old[0][cut])
         if len(times) == 1 and _telling(old[1][cut]) and (old[1][cut] == new[1][cut]).all():
@@ -72,7 +74,8 @@ def _common(old: Points, new: Points) -> int:
 
 
 def _telling(values: npt.NDArray[np.float64]) -> bool:
-    """Return whether equality of these values is significant: there are enough, and they vary."""
+    """Return whether there are enough values, and enough distinct values, for equality not to be a
+    coincidence."""
     return len(values) >= LEAST and len(np.unique(values)) > 2
 
 

@@ -1,4 +1,4 @@
-"""Dedupe keys: two readings with the same key are the same reading.
+"""Computes dedupe keys. Two readings with the same key are the same reading.
 
 A key is the first 128 bits of SHA-256 over (sensor_id, ts, reading_type, file_name), stored as a uuid. The
 fields are written as netstrings (D. J. Bernstein, 1997), so that different tuples never give the same text;
@@ -29,14 +29,16 @@ def _netstrings(column: pa.Array) -> pa.Array:
 
 
 def _repeated(column: pa.Array, before: str = "", after: str = "") -> pa.Array:
-    """Return the netstrings of a column with few distinct values, with a text before and after each."""
+    """Return the netstring of each value, with the texts `before` and `after` around it. Fast if the column
+    has few distinct values."""
     coded = pc.dictionary_encode(column)
     texts = pc.binary_join_element_wise(before, _netstrings(coded.dictionary), after, "")
     return texts.take(coded.indices)
 
 
 def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
-    """Return the netstrings of numbers as (common prefix, array, common suffix)."""
+    """Return the netstrings of integers as (common prefix, array of the texts that differ, common
+    suffix)."""
     texts = pa.array(whole).cast(pa.string())
     width = len(str(whole.max()))
     if whole.min() >= 10 ** (width - 1):  # all have the same length, and none is negative
@@ -45,11 +47,11 @@ def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
 
 
 def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
-    """Return the dedupe key of every silver row: an array of `KEY`, as long as `batch`.
+    """Return the dedupe key of each silver row, as an array of type `KEY`.
 
-    file_name: the source's name and the file's key below it, or "" if the dedupe scope is the whole source;
-    one for all rows, or an array (strings or dictionary) with one per row. The key of a second or later
-    occurrence in a file also covers its ordinal. Times are truncated to microseconds toward the past, as
+    file_name: the source's name with the file's key; "" if the dedupe scope is the whole source. It is
+    either one name for all rows, or an array (strings or dictionary) with a name per row. If the ordinal of
+    a row is not 0, the key also covers the ordinal. Times are truncated to microseconds toward the past, as
     the database stores them.
     """
     if not len(batch):
@@ -82,7 +84,8 @@ def _hashed(texts: pa.Array) -> pa.Array:
 
 
 def _hashed_at_once(texts: pa.Array) -> pa.Array:
-    """Like `_hashed`, by DataFusion: much faster per row, but a third of a millisecond per call."""
+    """Hash texts like `_hashed`, but with DataFusion. This is much faster per row, but takes a third of a
+    millisecond per call."""
     from datafusion import col, functions
 
     context = _context()
@@ -98,7 +101,8 @@ def _hashed_at_once(texts: pa.Array) -> pa.Array:
 
 @cache
 def _context() -> Any:
-    """Create the context on first use. It has threads, so it must not exist before a fork."""
+    """Return DataFusion's context, created on first use. It has threads, so it must not be created before a
+    fork."""
     from datafusion import SessionConfig, SessionContext
 
     return SessionContext(SessionConfig().with_target_partitions(1).with_batch_size(1 << 20))

@@ -1,4 +1,4 @@
-"""Queries on the ledger: filters for files, and the activity of a source."""
+"""Parameters and results of queries on the ledger: filters for files, and the activity of a source."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sensorflow.core.states import State
 
 @dataclass(frozen=True)
 class FileFilter:
-    """A filter for files. A field that is None or False does not filter.
+    """A filter for files. A field that is None or False is not applied.
 
-    landed_since: arrived at this time or later. finished_since: reached its state at this time or later.
-    name: a glob for `pattern`; aliases match too. code: the full error code, with its name. rejected: only
-    files with rejected rows. whole: only the first growth of each growing file.
+    landed_since: only files that arrived at this time or later. finished_since: only files that reached
+    their state at this time or later. name: a glob for `pattern`, which is matched against aliases too.
+    code: the full error code, with its name. rejected: only files with rejected rows. whole: only the first
+    growth of each growing file.
     """
 
     state: State | None = None
@@ -33,9 +34,10 @@ class FileFilter:
 class Activity:
     """The activity of one source, by the database's clock.
 
-    waiting: number of pending and running files. oldest: age of the oldest of them in seconds, or None.
-    last_file: when the last file arrived. last_reading: the newest reading in the database. *_age: their
-    ages in seconds. rows_per_second: load rate of the last minute. quarantined: files of the last hour.
+    waiting: number of pending and running files. oldest: age of the oldest waiting file in seconds, None if
+    no file waits. last_file: arrival time of the last file. last_reading: time of the newest reading in the
+    database. last_file_age, last_reading_age: seconds since these times. rows_per_second: rows loaded per
+    second in the last minute. quarantined: number of files quarantined in the last hour.
     """
 
     waiting: int = 0
@@ -55,7 +57,8 @@ LATELY = 60.0
 def pattern(name: str) -> str:
     """Convert a glob with `*`, `?` and `[...]` to a regular expression for Python and PostgreSQL.
 
-    It matches the whole path below the drop folder, or all of it after a slash, in NFC and in NFD.
+    The regular expression matches the whole path below the drop folder, or the part after any slash. It
+    matches names in NFC and in NFD.
 
     >>> [bool(re.fullmatch(pattern("a*.csv"), n)) for n in ("a1.csv", "x/a.csv", "ba.csv", "a.csv.gz")]
     [True, True, False, False]

@@ -1,4 +1,5 @@
-"""The manifest stored with a quarantined file: everything needed to understand and replay it."""
+"""The manifest that is stored with a quarantined file. It contains everything needed to understand the
+error and to replay the file."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def manifest(
     rows: Account,
     rejects: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the manifest as a JSON object. rejects: the first rejected rows. rows: the account so far."""
+    """Return the manifest as a JSON object. rejects: the first rejected rows. rows: the numbers of rows
+    counted so far."""
     return {
         "manifest_version": 1,
         "file": {

@@ -18,7 +18,8 @@ SPARSE = 10
 
 @dataclass(frozen=True)
 class MonthLimits:
-    """new: most new months. sparse: most new months with fewer than `SPARSE` of the file's readings."""
+    """Limits for one file. new: maximum number of new months. sparse: maximum number of new months in which
+    the file has fewer than `SPARSE` readings."""
 
     new: int = 1200
     sparse: int = 360
@@ -26,15 +27,17 @@ class MonthLimits:
 
 @dataclass
 class NewMonths:
-    """Counts the months that one file creates, and its readings in each, batch by batch."""
+    """Counts the new months of one file, and the file's readings in each of them, batch by batch."""
 
     limits: MonthLimits
     _readings: Counter[date] = field(default_factory=Counter)
 
     def count(self, found: dict[date, int], new: Collection[date]) -> None:
-        """Count a batch. found: readings in each of its months. new: the months that do not exist yet.
+        """Count a batch. found: month -> number of readings in the batch. new: the months that do not exist
+        yet.
 
-        Raises Permanent TOO_MANY_MONTHS if a limit is exceeded; the caller must not create the months then.
+        Raises Permanent TOO_MANY_MONTHS if a limit is exceeded. In that case the caller must not create the
+        months.
         """
         if not (new or self._readings):
             return

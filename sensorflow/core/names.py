@@ -1,8 +1,8 @@
 """Compares file names regardless of their Unicode normalization.
 
-Unicode writes "ü" as one character or as "u" with a combining mark, and file systems differ: Linux keeps
-the bytes it was given, macOS decomposes. Names are compared in NFC (Unicode Standard Annex 15), and stored
-as received.
+In Unicode, "ü" is one character, or "u" with a combining mark. Linux stores the bytes of a name unchanged;
+macOS decomposes characters. Names are therefore compared in NFC (Unicode Standard Annex 15), but stored
+unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 
 
 def canonical(key: bytes) -> bytes:
-    """Return a name in NFC, for comparison. A name that is not UTF-8 is returned as it is.
+    """Return a name in NFC, for comparison. A name that is not UTF-8 is returned unchanged.
 
     >>> canonical(b"u\\xcc\\x88.csv") == canonical("\\u00fc.csv".encode()) == b"\\xc3\\xbc.csv"
     True

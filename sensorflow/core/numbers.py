@@ -1,4 +1,4 @@
-"""Parses cells to doubles, by rules on their text, or gives the code of the reason why not."""
+"""Converts cells to doubles, or to the code of the reason why a cell is rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _WORDS = r"(?i)^[+-]?(?:nan|inf|infinity)$"
 
 @dataclass(frozen=True)
 class Numbers:
-    """values: doubles, null if missing or rejected. codes: why a value is rejected, else 0."""
+    """Converted cells. values: doubles, null if missing or rejected. codes: the reject code of each cell,
+    or 0."""
 
     values: pa.Array
     codes: Codes
@@ -36,11 +37,12 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Style:
-    """How numbers are written, and which of them mean a missing value.
+    """How numbers are written in the file, and which numbers and texts mark missing values.
 
-    markers: texts of missing values; a marker that is a number matches every notation of it. below, above:
-    numbers <= below and >= above are missing. clean: a pattern whose first group (other than "unit") is the
-    number. words: texts that stand for numbers. angle: see `angles.degrees`.
+    markers: texts that mark missing values; a marker that is a number matches every notation of this
+    number. below, above: numbers <= below and numbers >= above mark missing values. clean: a pattern whose
+    first group (other than "unit") is the number. words: text -> number that the text stands for. angle:
+    see `angles.degrees`.
     """
 
     markers: tuple[str, ...] = ()
@@ -56,12 +58,14 @@ class Style:
 
     @property
     def is_for_texts(self) -> bool:
-        """Whether this style changes how text is read as a number. Typed numbers are not affected by it."""
+        """Whether this style changes how texts are converted. Numbers that are typed in the file are not
+        affected."""
         return bool(self.decimal != "." or self.thousands or self.clean or self.words)
 
     @cached_property
     def of_numbers(self) -> Style:
-        """The style for texts of typed numbers, without words that are numbers: see `_worded`."""
+        """The style for texts of typed numbers. It does not include words that are themselves numbers,
+        because `_worded` replaces them."""
         words = {k: v for k, v in (self.words or {}).items() if not _as_floats([k])}
         return replace(self, decimal=".", thousands=None, clean=None, words=words)
 
@@ -74,8 +78,9 @@ def read(
 ) -> Numbers:
     """Convert strings (text formats) or typed numbers (Parquet) to doubles, by a profile's style.
 
-    typed: which strings are texts of typed numbers, as in JSON and spreadsheets; None if none are. decimal,
-    thousands and clean do not apply to them; everything else does. halves: see `angles.degrees`.
+    typed: whether each string is the text of a typed number, as in JSON and spreadsheets; None if no string
+    is. The style's decimal, thousands and clean do not apply to typed numbers. halves: see
+    `angles.degrees`.
     """
     kind = column.type
     if style.angle is not None:
@@ -111,7 +116,7 @@ def read(
 
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
-    """Replace typed numbers that are codes for other numbers, as in `values = { 1 = 45 }`."""
+    """Replace typed numbers that stand for other numbers, as in `values = { 1 = 45 }`."""
     words: dict[float, float] = {}
     for word, value in (style.words or {}).items():
         words |= dict.fromkeys(_as_floats([word]), value)
@@ -136,7 +141,8 @@ def _angles(column: pa.Array, style: Style, halves: pa.Array | None) -> Numbers:
 
 
 def scaled(values: pa.Array, scale: float) -> pa.Array:
-    """Return values * scale; divides by 1 / scale if that is an integer, so that 14 * 0.1 gives 1.4."""
+    """Return values * scale. If 1 / scale is an integer, divides by this integer, so that 14 * 0.1 gives
+    exactly 1.4."""
     inverse = round(1 / scale) if scale and abs(scale) < 1 else 0
     if inverse and abs(1 / scale - inverse) < 1e-9 * abs(inverse):
         return pc.divide(values, float(inverse))
@@ -182,7 +188,7 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
 def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
     """Return the index of the word that each text equals, or null.
 
-    Case is ignored if only one word matches then.
+    Case is ignored unless several words differ only in case.
     """
     place = pc.index_in(texts, value_set=pa.array(words, pa.string()))
     if not place.null_count:
@@ -195,23 +201,25 @@ def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
 
 
 def number_in(regex: str) -> int:
-    """Return which group of a `clean` pattern is the number: the first that is not named "unit"."""
+    """Return the index of the group of a `clean` pattern that is the number: the first group not named
+    "unit"."""
     unit = re.compile(regex).groupindex.get("unit")
     return 2 if unit == 1 else 1
 
 
 def _is_cut(text: str, end: int) -> bool:
-    """Return whether the pattern cut a number short at `end`, so that its rest became the unit: 1|5."""
+    """Return whether the text continues at `end` with digits of the number, so that the pattern has split
+    15 into the number 1 and the unit 5."""
     return re.match(r"[.,'+\u2212-]?\d|[eE][+-]?\d", text[end:]) is not None
 
 
 def first_group(
     texts: pa.Array, regex: str, strict: bool = False, group: str | int | None = None
 ) -> pa.Array:
-    """Return a group (default: the first) of the pattern's match in each text.
+    """Return a group of the pattern's match in each text; by default the first group.
 
-    Without a match it returns the text itself, or null if `strict`. Raises Permanent PATTERN_TOO_SLOW, with
-    the first row that has the text.
+    If the pattern does not match a text, the result is the text itself, or null if `strict`. Raises
+    Permanent PATTERN_TOO_SLOW, with the number of the first row that contains the text.
     """
     pattern, wanted = compiled(regex), 1 if group is None else group
     number = number_in(regex) if "unit" in re.compile(regex).groupindex else None
@@ -231,7 +239,7 @@ def first_group(
 
 
 def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
-    """Remove thousands separators from texts in which all of them are in the right place."""
+    """Remove the thousands separators from each text in which all separators are in the right place."""
     signs = _LIKE.get(str(style.thousands), str(style.thousands))
     sign, point = f"[{re.escape(signs)}]", re.escape(style.decimal)
     right = pc.match_substring_regex(
@@ -256,12 +264,12 @@ def _floats(markers: Iterable[str]) -> Iterator[float]:
 
 
 def _as_floats(markers: Iterable[str]) -> list[float]:
-    """Return the markers that are numbers, without NaN (which equals nothing)."""
+    """Return the markers that are numbers, except NaN, which is not equal to any number."""
     return [number for number in _floats(markers) if number == number]
 
 
 def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
-    """Parse an array of strings. Null, blank strings and `markers` are missing values.
+    """Parse an array of strings. Nulls, blank strings and `markers` are missing values.
 
     A number that a double cannot represent (1e400, 1e-400) is rejected, never turned into inf or 0. nan and
     inf are rejected too, unless they are markers.
@@ -286,7 +294,7 @@ def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
 
 
 def _odd(texts: pa.Array, values: pa.Array) -> bool:
-    """Return whether any value is infinite, NaN, or a zero whose text is not zero."""
+    """Return whether any value is infinite, NaN, or a zero whose text has a digit other than 0."""
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
     if not np.isfinite(array).all():
         return True
@@ -313,7 +321,7 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
 
 
 def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
-    """Convert typed numbers (Parquet) to the nearest doubles. Null and `markers` are missing values.
+    """Convert typed numbers (Parquet) to the nearest doubles. Nulls and `markers` are missing values.
 
     NaN, infinities and decimals beyond the range of a double are rejected, unless they are markers.
     """

@@ -1,7 +1,7 @@
 """Recovers the ordinal of a stored reading from its dedupe key, because the database does not store it.
 
-Almost every key is that of a first occurrence (ordinal 0). For the others, the keys of later occurrences
-are computed and compared, once per identity.
+Almost every row is the first occurrence of its identity, with ordinal 0. For the other rows, the keys of
+later occurrences are computed, once per identity, and compared with the stored key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_OCCURRENCES = 1_000_000
 
 
 def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the columns of the key, with ordinal 0."""
+    """Return the columns from which the dedupe key is computed, with ordinal 0 in each row."""
     return _with(rows, np.zeros(len(rows), np.int32))
 
 
@@ -39,10 +39,11 @@ def recomputed(
     stored: pa.Array,
     sharing: Callable[[pa.RecordBatch], list[int]],
 ) -> tuple[pa.Array, Ordinals, npt.NDArray[np.bool_]]:
-    """Return per row the recomputed key, the ordinal, and whether the stored key matches no occurrence.
+    """Return for each row the recomputed key, the ordinal, and whether the stored key is wrong, that is,
+    matches no occurrence.
 
-    file_name: one per row. sharing: returns the total number of rows with the identity of each given row.
-    Rows whose stored key matches no occurrence get the key of the first.
+    file_name: one per row. sharing: returns, for each row of a batch, the total number of stored rows with
+    the same identity. For a row with a wrong key, the recomputed key is that of the first occurrence.
     """
     fresh = keys(without_ordinal(rows), file_name)
     ordinal = np.zeros(len(rows), np.int32)
@@ -74,10 +75,12 @@ def _later(
     start: int,
     sharing: Callable[[pa.RecordBatch], list[int]] | None,
 ) -> dict[bytes, int]:
-    """Return key -> ordinal for the occurrences from `start` on of each identity among these rows.
+    """Return key -> ordinal for possible later occurrences of each identity among these rows. start: the
+    first ordinal to try.
 
-    Without `sharing` it tries `TRIED_BEFORE_COUNTING` occurrences; with it, some more than exist, because
-    rows may have been removed.
+    If `sharing` is None, ordinals up to `TRIED_BEFORE_COUNTING` are tried. Otherwise the limit is the
+    number of stored rows of the identity plus `TRIED_BEFORE_COUNTING`, because other rows may have been
+    removed.
     """
     _, once = np.unique(firsts, return_index=True)
     limit = np.full(len(once), TRIED_BEFORE_COUNTING)

@@ -1,4 +1,4 @@
-"""Paths of a file's rows in the lake: Hive-style partition folders."""
+"""Paths of files in the lake, in Hive-style partition folders."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class _File(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
-    """Identifies a file's part of a layer by facts that never change.
+    """Identifies a file's rows in a layer of the lake, by fields that never change.
 
-    A second run therefore finds or overwrites the output of the first. received_at: when the file was
-    landed (timezone-aware).
+    If a task runs again, it therefore finds or overwrites its earlier output. received_at: when the file
+    was landed (timezone-aware).
     """
 
     source: str
@@ -50,7 +50,7 @@ class LayerFile:
 
 
 def layer_path(layer: Layer, file: LayerFile) -> str:
-    """Return the path of a file's part of a layer, relative to the lake's root.
+    """Return the path of a file's rows in a layer, relative to the lake's root.
 
     `ingest_date` is the UTC day on which the file was landed.
     """

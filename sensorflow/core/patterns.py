@@ -1,9 +1,9 @@
 """Searches a profile's regular expressions in file content, in bounded time.
 
-The syntax is that of Python's `re`, which backtracks, cannot be interrupted and holds the interpreter
-lock. `re` is used if the pattern and the text's length guarantee few steps. Otherwise `regex` is used,
-which gives up after `TIMEOUT_SECONDS`; the pattern is translated to its dialect, so that both find the
-same.
+The syntax is that of Python's `re`. But `re` backtracks, cannot be interrupted, and holds the interpreter
+lock, so it is used only if the pattern and the text's length guarantee few steps. Otherwise the package
+`regex` is used, which gives up after `TIMEOUT_SECONDS`. The pattern is translated to the dialect of
+`regex`, so that both engines find the same.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Pattern:
     """A compiled pattern."""
 
     def __init__(self, text: str, flags: int = 0) -> None:
-        """Raises re.error."""
+        """Compile a pattern. Raises re.error if it is invalid."""
         self.text = text
         self._re = re.compile(text, flags)
         self._engines: dict[bool, Any] = {}
         self._safe = max((n for n in LENGTHS if steps(text, flags, n) <= FEW), default=0)
 
     def search(self, text: str) -> Match | None:
-        """As `re.search`. Raises Permanent PATTERN_TOO_SLOW."""
+        """Search a text like `re.search`. Raises Permanent PATTERN_TOO_SLOW."""
         if len(text) <= self._safe:
             return self._re.search(text)
         engine = self._engine(text.isascii())
@@ -76,12 +76,12 @@ class Pattern:
 
 @lru_cache(1024)
 def compiled(text: str, flags: int = 0) -> Pattern:
-    """Raises re.error."""
+    """Compile a pattern. Raises re.error if it is invalid."""
     return Pattern(text, flags)
 
 
 def search(pattern: str, text: str, flags: int = 0) -> Match | None:
-    """As `re.search`. Raises re.error and Permanent PATTERN_TOO_SLOW."""
+    """Search a text like `re.search`. Raises re.error or Permanent PATTERN_TOO_SLOW."""
     return compiled(pattern, flags).search(text)
 
 
@@ -98,7 +98,7 @@ def found_in(pattern: Pattern, text: str, line: int) -> bool:
 
 
 def _flags(flags: int) -> int:
-    """Convert flags of `re` to those of `regex`: same names, different numbers."""
+    """Convert flags of `re` to flags of `regex`, which have the same names but other numbers."""
     import regex
 
     names = ("ASCII", "IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "UNICODE")
@@ -106,7 +106,7 @@ def _flags(flags: int) -> int:
 
 
 class Untranslatable(Exception):
-    """`regex` would interpret the pattern differently."""
+    """Raised if `regex` would interpret the pattern differently."""
 
 
 _TOKEN = re.compile(
@@ -126,8 +126,8 @@ _CLASSES = "wsd"
 def translated(pattern: str, ascii_only: bool) -> str:
     """Translate a valid `re` pattern to `regex`. Raises Untranslatable.
 
-    `regex` gives {e} (fuzzy matching) and [[:alpha:]] (a class) a special meaning: such characters are
-    escaped. ascii_only: the searched text is ASCII; otherwise \\w, \\d and \\s become explicit ranges.
+    In `regex`, {e} (fuzzy matching) and [[:alpha:]] (a class) have a special meaning, so these characters
+    are escaped. ascii_only: the searched text is ASCII; otherwise \\w, \\d and \\s become explicit ranges.
     """
     out: list[str] = []
     at = 0
@@ -148,7 +148,8 @@ def translated(pattern: str, ascii_only: bool) -> str:
 
 
 def _members(pattern: str, at: int, ascii_only: bool) -> tuple[str, int]:
-    """Translate the members of a set, from after its opening bracket. Also returns where the set ends."""
+    """Translate the members of a set. at: the offset after the opening bracket. Also returns the offset
+    where the set ends."""
     out: list[str] = []
     while True:
         token = _MEMBER.match(pattern, at)

@@ -1,4 +1,4 @@
-"""Quality flags of readings that depend on earlier readings of the same series."""
+"""Computes the quality flags that depend on earlier readings of the same series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.core.series import Last, Series
 
 
 class QualityFlagger:
-    """Flags flatlines, spikes and gaps, in file order."""
+    """Flags the flatlines, spikes and gaps in the readings of a file."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
         self._rules = {
@@ -57,7 +57,8 @@ class QualityFlagger:
     def _run_lengths(
         self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.int64]:
-        """Return the length of the run of equal values that ends at each reading, within its series."""
+        """Return, for each reading, the number of consecutive equal values in its series up to this
+        reading."""
         order = np.argsort(series, kind="stable")
         s, v = series[order], values[order]
         new = np.ones(len(s), np.bool_)

@@ -1,4 +1,4 @@
-"""Reads a file's bytes to accepted readings and rejects. Workers and dry runs share this code."""
+"""Converts a file's bytes to accepted readings and rejects. Workers and dry runs share this code."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def read(
     part: Part | None = None,
     bindings: BindingCache | None = None,
 ) -> Iterator[Accepted]:
-    """Read and validate a file part by part, with memory for one part. stream: seekable.
+    """Read and validate a file part by part; only one part is in memory at a time. stream: seekable.
 
     received: when the file arrived, in nanoseconds since 1970, for the rule `future`. For the other
-    arguments and exceptions see `chunks`.
+    arguments and the exceptions, see `chunks`.
     """
     judge = Validator(profile, received)
     for chunk in chunks(stream, profile, place, scratch, drift, part, bindings):
@@ -49,11 +49,11 @@ def chunks(
     part: Part | None = None,
     bindings: BindingCache | None = None,
 ) -> Iterator[Chunk]:
-    """Yield the rows of a file, not validated yet.
+    """Yield the rows of a file, without validation.
 
-    place: the file's name and path. scratch: makes an empty temporary file. part: for a growing file, the
-    part at whose end the stream ends; see `growth.Joined`. bindings: a cache that the caller keeps across
-    files. Raises Permanent if the file as a whole cannot be read.
+    place: the file's name and path. scratch: creates an empty temporary file. part: for a growing file, the
+    part to read; the stream must end where the part ends (see `growth.Joined`). bindings: a cache that the
+    caller reuses for other files. Raises Permanent if the file as a whole cannot be read.
     """
     bindings = BindingCache() if bindings is None else bindings
     resolve = resolver(profile, place, drift or Drift(), bindings)

@@ -1,7 +1,7 @@
-"""The canonical reading: one number of one sensor at one instant.
+"""The canonical form of a reading: one number of one sensor at one time.
 
-`SILVER` is the schema of transform's output and of silver Parquet files, in file order. Times are
-nanoseconds since 1970 in UTC; the database stores microseconds (truncated toward the past).
+`SILVER` is the schema of the output of transform, and of silver Parquet files. Rows are in file order.
+Times are nanoseconds since 1970 in UTC; the database stores microseconds (truncated toward the past).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ KEY = pa.binary(16)
 
 
 class Flag(IntFlag):
-    """Quality flags of a reading. Its quality is the sum of its flags, 0 if it has none."""
+    """Quality flags of a reading. The reading's quality is the sum of its flags; 0 means that there are no
+    flags."""
 
     RANGE = 1
     FLATLINE = 2
@@ -97,7 +98,8 @@ REJECTS = pa.schema(
 
 @dataclass(frozen=True)
 class Span:
-    """The first and last time of some readings, truncated to microseconds; None if there are none."""
+    """The first and last time of some readings, truncated to microseconds; None if there are no
+    readings."""
 
     low: datetime | None = None
     high: datetime | None = None
@@ -110,7 +112,7 @@ class Span:
         return Span(min(self.low, other.low), max(self.high, other.high))
 
     def over(self, ts: pa.Array) -> Span:
-        """Return this span widened to include `ts`, which must not be empty."""
+        """Return this span, extended to include the times `ts`. `ts` must not be empty."""
         ends = pc.min_max(ts)
         low, high = (_datetime(ends[name].value) for name in ("min", "max"))
         return Span(min(self.low or low, low), max(self.high or high, high))
@@ -128,7 +130,7 @@ def _datetime(nanos: int) -> datetime:
 
 
 def months_of(ts: pa.Array) -> dict[date, int]:
-    """Return the number of times in each month (by its first day)."""
+    """Return month -> number of times in `ts` that are in this month. A month is given by its first day."""
     if not len(ts):
         return {}
     times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")

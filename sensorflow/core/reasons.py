@@ -1,4 +1,4 @@
-"""Messages for rejected cells: the cell, and what was expected."""
+"""Messages for rejected cells. A message shows the cell and says what was expected."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ _REASONS = {
 class Expected:
     """What the profile expects of a cell.
 
-    formats, zone, bounds: of the time. by_row: whether a column gives the zone. style: of the number.
-    counted: whether the time is counted from a start time.
+    formats, zone, bounds: the formats, the zone and the limits of the time. by_row: whether a column
+    contains the zone. style: the notation of the number. counted: whether the time is computed by counting
+    from a start time.
     """
 
     formats: tuple[str, ...]
@@ -76,7 +77,7 @@ def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
 
 
 def _of_number(style: Style) -> str:
-    """Return what the style expects beyond a plain number; "" if nothing."""
+    """Return a message that says what the style expects beyond a plain number; "" if nothing."""
     wants = []
     if style.angle is not None:
         wants.append(

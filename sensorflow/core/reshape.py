@@ -28,7 +28,7 @@ def reshape(bronze: pa.RecordBatch, watch: QualityFlagger, seen: OrdinalAssigner
 def to_silver(
     bronze: pa.RecordBatch, watch: QualityFlagger, seen: OrdinalAssigner
 ) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
-    """Return the silver readings, and which bronze rows were left out as duplicates."""
+    """Return the silver readings, and whether each bronze row was omitted as a duplicate."""
     ordinal, duplicate = seen.assign_ordinals(bronze)
     quality = bronze["quality"].to_numpy() | watch.flags(bronze)
     columns = {**{name: bronze[name] for name in bronze.schema.names}, "quality": pa.array(quality)}

@@ -1,4 +1,5 @@
-"""Applies a profile's rules to readings, by reading type: rejects or flags those that break them."""
+"""Applies a profile's rules to readings by reading type. Readings that violate a rule are rejected or
+flagged."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ FLAGS: dict[Code, Flag] = {
 
 
 def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
-    """Yield the rules of a reading type: those under its name, a matching "~regex", or "*"."""
+    """Yield the rules that apply to a reading type: the rules under its name, under a "~regex" that matches
+    the name, and under "*"."""
     for name, found in rules.items():
         if name in ("*", kind) or (name.startswith("~") and search(name[1:], kind)):
             yield from found
@@ -39,7 +41,8 @@ def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
 
 @dataclass(frozen=True)
 class Ruled:
-    """codes: why a reading is rejected, else 0. reasons: row -> message. flags: see `FLAGS`."""
+    """The result of applying rules. codes: the reject code of each reading, or 0. reasons: row -> message.
+    flags: see `FLAGS`."""
 
     codes: Codes
     reasons: dict[int, str]
@@ -47,7 +50,8 @@ class Ruled:
 
 
 class Rules:
-    """Applies rules to the batches of a file in order. Keeps the last value of each series."""
+    """Applies rules to the batches of a file, in order. Stores the last value of each series between
+    batches."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], received: int | None) -> None:
         """received: when the file arrived, in nanoseconds since 1970, for the rule `future`."""
@@ -57,7 +61,8 @@ class Rules:
         self._ordered = any(rule.monotonic for found in rules.values() for rule in found)
 
     def apply(self, readings: pa.RecordBatch) -> Ruled:
-        """Apply the rules to a batch with ts, sensor_id, reading_type, unit and value."""
+        """Apply the rules to a batch. readings: with the columns ts, sensor_id, reading_type, unit and
+        value."""
         count = len(readings)
         found = Ruled(no_codes(count), {}, np.zeros(count, np.int16))
         if not self._rules or not count:

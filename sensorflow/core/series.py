@@ -1,4 +1,4 @@
-"""Series of readings, that is, pairs of sensor and reading type, numbered in order of appearance."""
+"""Numbers the series of readings in order of appearance. A series is a pair of sensor and reading type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Series:
-    """Numbers (sensor_id, reading_type) from 0, over all batches of a file."""
+    """Numbers the series of a file from 0. The numbers are the same in all batches."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], int] = {}
@@ -36,7 +36,8 @@ class Series:
         return numbers[inverse] if len(numbers) else np.zeros(0, np.int64)
 
     def _numbers(self, sensor: pa.Array, kind: pa.Array, pairs: Ints) -> Ints:
-        """Return the numbers of coded pairs: sensor index * number of types + type index."""
+        """Return the number of each series. pairs: the series as sensor index * number of types + type
+        index."""
         sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), _width(kind)
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
@@ -46,9 +47,10 @@ class Series:
 
 
 class SeriesOfParts(Series):
-    """Numbers the series of several files in one batch, separately for each file. For that batch only.
+    """Numbers the series of several files in one batch. Series of different files have different numbers.
+    The numbers are valid for this batch only.
 
-    parts: the file of each row, counted from 0.
+    parts: the index of each row's file, from 0.
     """
 
     def __init__(self, parts: Ints) -> None:
@@ -64,7 +66,8 @@ class SeriesOfParts(Series):
 
 
 def _pairs(batch: pa.RecordBatch) -> tuple[pa.DictionaryArray, pa.DictionaryArray, Ints]:
-    """Return sensors and types as dictionaries, and one number per row for the pair."""
+    """Return sensors and types, dictionary-encoded, and for each row the number of the pair: sensor index *
+    number of types + type index."""
     sensor = pc.dictionary_encode(batch["sensor_id"])
     kind = pc.dictionary_encode(batch["reading_type"])
     places = sensor.indices.to_numpy().astype(np.int64)
@@ -76,7 +79,8 @@ def _width(kinds: pa.Array) -> int:
 
 
 def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
-    """Return `np.unique` with the inverse, of numbers from 0 to `end`; by counting if that is cheaper."""
+    """Return the same as `np.unique` with `return_inverse`, but faster if `end` is small. numbers: in 0 <=
+    n < end."""
     if end > 4 * len(numbers):
         return np.unique(numbers, return_inverse=True)
     there = np.zeros(end, np.bool_)
@@ -88,7 +92,7 @@ def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
 
 
 def previous(series: Ints) -> Ints:
-    """Return the index of the previous row of the same series, -1 for the first."""
+    """Return, for each row, the index of the previous row of the same series; -1 if there is none."""
     order = _order(series)
     before = np.full(len(series), -1, np.int64)
     same = series[order][1:] == series[order][:-1]
@@ -97,20 +101,23 @@ def previous(series: Ints) -> Ints:
 
 
 def _order(series: Ints) -> npt.NDArray[np.intp]:
-    """Return the stable order. numpy sorts 16-bit integers faster, by radix sort."""
+    """Return the indexes that sort the rows by series; rows of a series stay in order. Uses 16-bit integers
+    where possible, because numpy sorts them faster, with a radix sort."""
     few = int(series.max(initial=0)) < 1 << 16
     return np.argsort(series.astype(np.uint16) if few else series, kind="stable")
 
 
 class Last:
-    """Keeps the last value of each series across batches. start: the value before the first."""
+    """Stores the last value of each series between batches. start: the value to use before the first value
+    of a series."""
 
     def __init__(self, start: float | int, kind: type[np.generic]) -> None:
         self._start = start
         self._values = np.full(0, start, kind)
 
     def before(self, series: Ints, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the previous value in each row's series, and keep the last ones for the next batch."""
+        """Return, for each row, the previous value in its series. Stores the last value of each series for
+        the next batch."""
         top = int(series.max(initial=-1)) + 1
         if top > len(self._values):
             more = np.full(max(top - len(self._values), 64), self._start, self._values.dtype)

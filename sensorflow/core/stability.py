@@ -1,4 +1,4 @@
-"""Which files of a drop folder a source reads, and when such a file is complete."""
+"""Determines which files of a drop folder a source reads, and when a file is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ ANY_INODE = "*:*:"
 
 
 def same_state(known: str, mark: str) -> bool:
-    """Return whether the fingerprints `known` (registered) and `mark` are of the same state of a file.
+    """Return whether two fingerprints describe the same state of a file. known: the registered fingerprint.
+    mark: the present one.
 
     If `mark` has no stable inode, device and inode are not compared.
     """
@@ -28,7 +29,7 @@ def same_state(known: str, mark: str) -> bool:
 
 @dataclass(frozen=True)
 class Stat:
-    """Identifies one state of one file on disk.
+    """The stat fields that identify one state of one file on disk.
 
     device, inode: st_dev and st_ino, 0 if they are not stable. size: in bytes. mtime_ns, ctime_ns:
     nanoseconds since 1970.
@@ -41,24 +42,26 @@ class Stat:
     ctime_ns: int
 
     def same_content(self, other: Stat) -> bool:
-        """Return whether both are the same inode with no write in between. A rename changes only ctime."""
+        """Return whether both states are of the same inode, with no write in between. ctime is not
+        compared, because a rename changes it."""
         mine = (self.device, self.inode, self.size, self.mtime_ns)
         return mine == (other.device, other.inode, other.size, other.mtime_ns)
 
     @property
     def fingerprint(self) -> str:
-        """The state as text. It starts with `ANY_INODE` if the file has no stable inode."""
+        """The state as text. The text starts with `ANY_INODE` if the file has no stable inode."""
         return f"{self.content_fingerprint}:{self.ctime_ns}"
 
     @property
     def content_fingerprint(self) -> str:
-        """The fingerprint without the ctime: equal for two states with the `same_content`."""
+        """The fingerprint without ctime. It is equal for two states if `same_content` returns True for
+        them."""
         place = f"{self.device}:{self.inode}:" if self.inode else ANY_INODE
         return f"{place}{self.size}:{self.mtime_ns}"
 
 
 def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:
-    """Return whether the source reads the file `key` (its path below the source's folder, in bytes).
+    """Return whether the source reads a file. key: the file's path below the source's folder, as bytes.
 
     Every part of the path is matched against `exclude`, the last part against `include`.
     """
@@ -70,7 +73,8 @@ def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) 
 
 @dataclass(frozen=True)
 class Sighting:
-    """The present state of a file, and when it was first seen: `since`, in monotonic seconds."""
+    """The present state of a file. since: when this state was first seen, in seconds of a monotonic
+    clock."""
 
     stat: Stat
     since: float
@@ -79,11 +83,11 @@ class Sighting:
 def is_stable(
     previous: Sighting | None, now: Stat, clock: float, window_seconds: float
 ) -> tuple[bool, Sighting]:
-    """Return whether a file is complete, that is, unchanged for the stability window of `window_seconds`
-    seconds.
+    """Return whether a file is complete, that is, unchanged for `window_seconds`, and the sighting to pass
+    as `previous` next time.
 
-    Also returns the sighting to remember. `clock` is monotonic, so that wrong modification times do not
-    matter.
+    clock: the present time in seconds of a monotonic clock. Modification times are not compared with it,
+    because they may be wrong.
     """
     if previous is None or previous.stat != now:
         seen = Sighting(now, clock)

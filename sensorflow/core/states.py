@@ -1,4 +1,4 @@
-"""The state machine of a file version: one enum and one table of allowed transitions.
+"""The state machine of a file version: its states, and the table of allowed transitions.
 
 The database enforces both with CHECK constraints, on ``files.state`` and on every row of ``file_events``.
 """
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """The next stage of a pending or running file. Each stage is a Celery task of the same name."""
+    """The stages in which a file is processed. Each stage is a Celery task of the same name."""
 
     VALIDATE = "validate"
     TRANSFORM = "transform"

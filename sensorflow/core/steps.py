@@ -1,4 +1,5 @@
-"""Worst-case cost of a regular expression: the number of ways that `re` may backtrack through."""
+"""Computes the worst-case cost of a regular expression: the number of steps that `re` may need because of
+backtracking."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from typing import Any
 
 
 def steps(text: str, flags: int, length: int) -> float:
-    """Return an upper bound on the steps of `re` in a text of `length` characters; inf if unknown.
+    """Return an upper bound on the number of steps of `re` in a text of `length` characters; inf if
+    unknown.
 
-    Sequences multiply, alternatives add. A repeat of an item that matches in several ways tries each of
-    them in every iteration.
+    The costs of a sequence are multiplied, and those of alternatives are added. If a repeated item matches
+    in several ways, each way counts in every iteration.
     """
     try:
         parsed = _parsed(text, flags)

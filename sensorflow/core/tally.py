@@ -1,7 +1,7 @@
 """Sums over the readings of each file, independent of their order.
 
-Besides the checksum of keys and values there is a second sum, over every column that the database and
-silver share. If both sums of a file agree in the two places, so do its rows, bit by bit.
+There are two sums: the checksum of keys and values, and a sum over every column that the database and
+silver share. If both sums of a file are equal in database and silver, its rows are equal, bit by bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KNOWN = 100_000
 
 @dataclass(frozen=True)
 class Sums:
-    """The sums of one file. strange: rows whose stored key does not match their columns."""
+    """The sums of one file. strange: number of rows whose stored key does not match their columns."""
 
     rows: int = 0
     checksum: int = 0
@@ -33,7 +33,7 @@ class Sums:
 
 
 class Tally:
-    """The sums of `files` files, numbered from 0. It uses 32 bytes per file."""
+    """Collects the sums of `files` files, which are numbered from 0. Uses 32 bytes per file."""
 
     def __init__(self, files: int) -> None:
         self._rows = np.zeros(files, np.int64)
@@ -48,7 +48,8 @@ class Tally:
         prints: Words,
         strange: npt.NDArray[np.bool_],
     ) -> None:
-        """Add rows, given the number of each row's file, its mark (`checksum.marks`) and its print."""
+        """Add rows. file: the number of each row's file. marks: see `checksum.marks`. prints: see `Prints`.
+        strange: whether the stored key of each row does not match its columns."""
         if not len(file):
             return
         order = np.argsort(file, kind="stable")
@@ -66,13 +67,14 @@ class Tally:
 
 
 class Prints:
-    """Computes the print of a row, a 64-bit hash of all its columns. Caches the hashes of texts."""
+    """Computes the print of each row, a 64-bit hash of all columns. Caches the hashes of texts."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
 
     def of(self, batch: pa.RecordBatch, ordinal: npt.NDArray[np.int32]) -> Words:
-        """Return the prints of rows of silver or of the database. Times are truncated to microseconds."""
+        """Return the print of each row of silver or of the database. Times are truncated to
+        microseconds."""
         columns: Sequence[Words] = [
             self._texts(batch["sensor_id"]),
             self._texts(batch["reading_type"]),

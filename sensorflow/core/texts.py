@@ -1,4 +1,5 @@
-"""Operations on string arrays, done on their bytes where possible: much faster than string by string."""
+"""Operations on string arrays. They work on the bytes of the whole array where possible, which is much
+faster than one string at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ _FIRST, _LAST = 0x21, 0x7E
 
 
 def bare(texts: pa.Array) -> pa.Array:
-    """Strip (Unicode) white space. A string with nothing left becomes null."""
+    """Strip Unicode white space from each string. A blank string becomes null."""
     if _are_bare(texts):
         return texts
     coded = pc.dictionary_encode(texts)
@@ -30,13 +31,13 @@ def _are_bare(texts: pa.Array) -> bool:
 
 
 def some_empty(texts: pa.Array) -> bool:
-    """Return whether any string is empty. A null may count as empty."""
+    """Return whether any string is empty. The result may also be True if there is a null."""
     offsets, _ = _parts(texts)
     return bool((offsets[1:] == offsets[:-1]).any())
 
 
 def may_hold_nul(texts: pa.Array) -> bool:
-    """Return False if no string contains a NUL character."""
+    """Return False if no string contains a NUL character. True is possible without one."""
     offsets, data = _parts(texts)
     return not data[offsets[0] : offsets[-1]].all()
 

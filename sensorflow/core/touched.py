@@ -12,11 +12,12 @@ MAX_SENSORS = 1000
 
 @dataclass(frozen=True)
 class Touched:
-    """An upper bound on the readings of one source that were inserted, replaced or removed.
+    """A range of times and sensors that includes all readings of one source that were inserted, replaced or
+    removed.
 
-    No reading outside it changed; some inside it may be unchanged. low, high: first and last time of the
-    changed readings, truncated to microseconds; None if there are none. sensors: their sensors, or None for
-    any sensor (more than `MAX_SENSORS`, or unknown).
+    The range may also include readings that did not change. low, high: first and last time of the changed
+    readings, truncated to microseconds; None if no reading changed. sensors: the sensors of the changed
+    readings; None if they are unknown or more than `MAX_SENSORS`.
     """
 
     source: str
@@ -27,7 +28,8 @@ class Touched:
     def over(
         self, low: datetime | None, high: datetime | None, sensors: Iterable[str] | None = None
     ) -> Touched:
-        """Return this range widened by another one. Without both times, the other range is empty."""
+        """Return this range, extended to include another range. If `low` or `high` is None, the other range
+        is empty."""
         if low is None or high is None:
             return self
         known = None

@@ -1,4 +1,4 @@
-"""Errors of ledgers about archives that cannot be unpacked, now or at all."""
+"""Errors for archives that cannot be unpacked, now or ever."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from sensorflow.errors import Code, Permanent, Transient
 
 
 def older_archive_waiting(version: int) -> Transient:
-    """An older version must be unpacked first: members are versioned in the order of unpacking."""
+    """Return the error for an archive of which an older version must be unpacked first. Members get their
+    versions in the order of unpacking."""
     return Transient(Code.DATABASE, f"version {version} of the archive must be unpacked first")
 
 
 def newer_member_exists(name: str, version: int) -> Permanent:
-    """A newer version of the archive is already unpacked: this one's members would count as newer."""
+    """Return the error for an archive of which a newer version has been unpacked. Unpacked now, the older
+    members would get newer versions."""
     return Permanent(
         Code.ARCHIVE,
         f"version {version} of the archive was unpacked before this older one, with other bytes for {name}",

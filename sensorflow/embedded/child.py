@@ -1,7 +1,8 @@
 """Starts a program that ends with its parent: python child.py PARENT SIGNAL UID GID CMD...
 
-Run as a file, without the package. It drops root privileges, asks the kernel for a signal at the parent's
-death (dropping privileges later would cancel that) and executes the program.
+This file is run as a script, without the package. It drops root privileges, tells the kernel to send the
+signal when the parent dies, and executes the program. Privileges are dropped first, because dropping them
+cancels that request.
 """
 
 import ctypes

@@ -1,4 +1,5 @@
-"""Servers of a former run that did not end with it: stopped (SIGSTOP), or hanging."""
+"""Ends servers that are still running from a previous run, because they were suspended (SIGSTOP) or hung
+when that run ended."""
 
 from __future__ import annotations
 
@@ -13,18 +14,19 @@ from sensorflow.embedded.process import tree
 from sensorflow.errors import UsageError
 
 PATIENCE = 15.0
-"""Seconds that it has after each signal."""
+"""Seconds to wait after each signal until the process ends."""
 _POLL = 0.05
 
 
 def end_former(
     name: str, pid: int, signals: Sequence[signal.Signals], patience: float = PATIENCE
 ) -> str:
-    """End a process that the caller has proved to be a server of this data folder, and its children: by
-    each signal in turn, and by SIGKILL at last.
+    """End a server process and its children: send each of `signals` in turn, and SIGKILL at last. The
+    caller must have verified that the process is a server of this data folder. patience: seconds to wait
+    after each signal.
 
-    Returns a line to report where the first signal was not enough, else "". Raises UsageError, which names
-    the process, where it does not end.
+    Returns a message if the first signal was not enough, else "". Raises UsageError, which names the
+    process, if the process does not end.
     """
     server, family = identity(pid), set[str]()
     try:
@@ -32,7 +34,7 @@ def end_former(
             family |= _alive(pid)
             whom = family if number is signal.SIGKILL else {server}
             _send(whom, number)
-            _send(whom, signal.SIGCONT)  # a stopped process obeys nothing but SIGKILL
+            _send(whom, signal.SIGCONT)  # a suspended process handles no signal but SIGKILL
             if _ended(family, patience):
                 break
         else:
@@ -47,7 +49,8 @@ def end_former(
 
 
 def _alive(pid: int) -> set[str]:
-    """A process and its descendants, without what has ended: that has no start any more."""
+    """Return the identities of a process and its descendants. Processes that have ended are excluded; their
+    identity has no start time."""
     return {name for name in map(identity, tree(pid)) if not name.endswith(" ")}
 
 
@@ -66,7 +69,7 @@ def _send(processes: Iterable[str], number: signal.Signals) -> None:
 
 
 def _ended(processes: Iterable[str], patience: float) -> bool:
-    """Whether all of them have ended in time."""
+    """Wait until all processes have ended. Returns False if some still run after `patience` seconds."""
     deadline = time.monotonic() + patience
     while not (ended := all(map(has_ended, processes))) and time.monotonic() < deadline:
         time.sleep(_POLL)

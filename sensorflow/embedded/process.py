@@ -1,4 +1,4 @@
-"""A supervised child process that logs to a file and ends with its parent."""
+"""A supervised child process. It logs to a file, and ends when its parent is killed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _CHILD = str(Path(__file__).with_name("child.py"))
 class Process:
     """One program of the stack.
 
-    stop: the signal that asks it to end. orphan: the signal that it gets when the parent is killed. user:
-    (uid, gid) to run as, None for our own. noted: a file that records the process for a later supervisor.
+    stop: the signal that requests the process to end. orphan: the signal that the process gets when its
+    parent is killed. user: (uid, gid) of the process; None for the user of the parent. noted: path of a
+    file that records the process, so that a later supervisor can find it.
     """
 
     name: str
@@ -45,7 +46,8 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process. Call only from the main thread: the kernel watches the thread that forks."""
+        """Start the process. Call this only from the main thread, because the kernel sends the `orphan`
+        signal when the thread that forked ends."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
         with opened(self.where, self.log) as log:
@@ -57,10 +59,10 @@ class Process:
                 stderr=log,
                 env={**os.environ, **self.env},
                 cwd=self.cwd or ("/" if self.user else None),
-                start_new_session=True,  # only the supervisor handles Ctrl-C: it ends them in order
+                start_new_session=True,  # only the supervisor gets Ctrl-C, and ends the programs in order
             )
         if self.noted is not None:
-            with suppress(OSError):  # a full disk is no reason to go without
+            with suppress(OSError):  # for example a full disk: the process runs nevertheless
                 replace(self.noted, identity(self._popen.pid).encode())
 
     @property
@@ -72,7 +74,7 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def terminate(self, timeout_seconds: float) -> None:
-        """Ask the process to end, and kill it after `timeout_seconds` seconds."""
+        """Request the process to end. Kill it if it still runs after `timeout_seconds`."""
         if self._popen is None or not self.is_alive:
             return
         self._popen.send_signal(self.stop)
@@ -98,19 +100,21 @@ class Process:
         raise UsageError(self.failure_message("did not start"))
 
     def failure_message(self, what: str) -> str:
-        """Describe a failure, with the log line that explains it, and the path of the log."""
+        """Return a message about a failure, with the log line that explains it and the path of the log.
+        what: the failure in words."""
         if self.where is not LogTarget.FILES:
             return f"{self.name} {what}; {self._where_told()}"
         reason = cause(self.last_log_lines()) or "no reason given"
         return f"{self.name} {what}: {reason}; {self._where_told()}"
 
     def ending(self) -> str:
-        """How it ended, with the last error of its log since it was started, and where the log is."""
+        """Return a message that says how the process ended, with the last error that it has logged since
+        its start, and the path of the log."""
         code = self._popen.poll() if self._popen else None
         told = f"{self.name} {'ended' if code is None else _how(code)}, and is started again"
         silent = (
             self.where is not LogTarget.FILES or code == -signal.SIGKILL
-        )  # of which no log has a word
+        )  # the log cannot explain SIGKILL
         error = "" if silent else last_error(self.last_log_lines())
         return f"{told}{error and ': '}{error}; {self._where_told()}"
 
@@ -129,29 +133,30 @@ def _how(code: int) -> str:
         return f"ended with exit code {code}"
     try:
         return f"was killed by signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:  # a real-time one
+    except ValueError:  # a real-time signal, which has no name
         return f"was killed by signal {-code}"
 
 
 def tail(log: Path, begin: int = 0) -> list[str]:
-    """Return the last lines of a log, from a byte offset on; none if it cannot be read."""
+    """Return the last lines of a log that are after the byte offset `begin`. Returns no lines if the log
+    cannot be read."""
     try:
         with log.open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(
                 max(begin if begin <= end else 0, end - WORDS)
-            )  # its head may have been removed
+            )  # rotation may have removed the head
             return stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 
 
 WORDS = 65536
-"""Bytes at the end of a log in which the reason of a failure is searched."""
+"""Number of bytes at the end of a log that are searched for the reason of a failure."""
 _CAUSES = (
     re.compile(r"no space left on device|disk quota exceeded|wrote only \d+ of", re.IGNORECASE),
     re.compile(r"\b(PANIC|FATAL|initdb: error|Fatal error|FATAL CONFIG FILE ERROR)\b"),
-    re.compile(r"\b(ERROR|error:|Error|Misuse|sensorflow:|Bad |Can't |Could not |Failed )"),
+    re.compile(r"\b(ERROR|error:|Error|UsageError|sensorflow:|Bad |Can't |Could not |Failed )"),
 )
 _CONSEQUENCES = re.compile(
     r"database system is (shut down|starting up|shutting down)|not yet accepting|removing "
@@ -161,7 +166,8 @@ _CONSEQUENCES = re.compile(
 
 
 def cause(lines: Sequence[str]) -> str:
-    """Return the log line that names the cause rather than a consequence; "" for an empty log."""
+    """Return the log line that names the cause of a failure, not one of its consequences; "" for an empty
+    log."""
     told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
     for kind in _CAUSES:
         if found := [line for line in told if kind.search(line)]:
@@ -170,21 +176,22 @@ def cause(lines: Sequence[str]) -> str:
 
 
 def last_error(lines: Sequence[str]) -> str:
-    """The last line of a log that tells of an error; "" of one that tells of none."""
+    """Return the last line that reports an error; "" if there is none."""
     told = [line.strip() for line in lines if not _CONSEQUENCES.search(line)]
     found = [line for line in told if any(kind.search(line) for kind in _CAUSES)]
     return found[-1][:400] if found else ""
 
 
 def _detail(lines: Sequence[str], first: str) -> str:
-    """Return the detail that PostgreSQL gives in the next line."""
+    """Return the detail that PostgreSQL logs in the line after an error, in brackets; "" if there is
+    none."""
     texts = [line.strip() for line in lines]
     _, mark, detail = texts[min(texts.index(first) + 1, len(texts) - 1)].partition("DETAIL:")
     return f" ({detail.strip()})" if mark else ""
 
 
 def killed_with_parent() -> tuple[str, ...]:
-    """Return the command prefix for a program that must end with this process, even if this is killed;
+    """Return a command prefix that ends the program when this process ends, even if this process is killed;
     see child.py."""
     word = str(int(signal.SIGKILL))
     return (sys.executable, "-I", "-S", _CHILD, str(os.getpid()), word, "-1", "-1")
@@ -200,8 +207,8 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def cpu(*pids: int | None) -> float:
-    """Return the CPU seconds of processes and their descendants, including ended children that were
-    waited for."""
+    """Return the CPU seconds used by these processes and their descendants. Includes children that have
+    ended and were waited for."""
     ticks = 0
     for pid in {p for top in pids if top for p in tree(top)}:
         ticks += sum(int(text) for text in fields(pid)[11:15])
@@ -209,7 +216,7 @@ def cpu(*pids: int | None) -> float:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if nobody listens there, else any free port of 127.0.0.1."""
+    """Return the port `wanted` if no program listens on it, else any free port of 127.0.0.1."""
     for port in (wanted if wanted < 65536 else 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -222,8 +229,8 @@ def free_port(wanted: int = 0) -> int:
 
 
 def kept_port(path: Path, name: str) -> tuple[int, str]:
-    """Return the previous port if it is free, so that clients' URLs stay valid over restarts, else
-    another one; and a line to report if the port has changed, else ""."""
+    """Return (port, message). The port is the one of the previous run if it is free, so that the URLs of
+    clients stay valid, else another one. The message is "" unless the port has changed."""
     try:
         wanted = int(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The programs of the stack: started in order, supervised, and ended in reverse order."""
+"""Starts, supervises and ends the programs of the stack."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sensorflow.embedded.process import Process
 from sensorflow.settings import Settings
 
 PATIENCE = 20.0
-"""Seconds that a worker has to finish its current file."""
+"""Seconds within which a worker must finish its current file when the stack stops."""
 
 TOGETHER = frozenset(("daemon", "worker"))
-"""Programs of which an old and a new instance may run at a time: leases and claims coordinate them."""
+"""Programs of which an old and a new instance may run at the same time, because leases and claims
+coordinate them."""
 
 FLOWER = (
     "--logging=warning",
@@ -37,9 +38,10 @@ def fleet(
     generation: int = 0,
     folder: Path | None = None,
 ) -> list[Process]:
-    """Return the daemon and workers, and Celery's beat and Flower. env: contains the URLs. generation:
-    number of Celery's workers, whose names differ from those of workers that still finish their files.
-    folder: working directory; the data folder by default."""
+    """Return the processes of the fleet: daemon and workers, and with Celery also beat and Flower. env:
+    environment variables, which include the URLs of the servers. generation: a number in the names of
+    Celery's workers; it makes them differ from the names of replaced workers that are still finishing their
+    files. folder: working directory; by default the data folder."""
     logs = settings.data_folder / "logs"
     ours = [sys.executable, "-m", "sensorflow"]
     level = f"--loglevel={settings.log_level}"
@@ -69,10 +71,11 @@ def fleet(
 
 @dataclass
 class Supervisor:
-    """Keeps processes alive: restarts a process that ends, with increasing delay if that repeats.
+    """Restarts processes that end. The delay increases if a process ends repeatedly.
 
-    servers: supervised too, but their starter ends them, after the others. ending: processes from before a
-    change of settings, which finish their current work. each_turn: called at each check.
+    processes: the processes of the fleet. servers: the servers, which are supervised too; the caller ends
+    them after `stop`. ending: processes that were replaced after a change of settings, and still finish
+    their current work. each_turn: a function that each `check` calls.
     """
 
     processes: list[Process]
@@ -90,8 +93,9 @@ class Supervisor:
             process.start()
 
     def renew(self, processes: list[Process]) -> None:
-        """Replace all processes but the servers. Daemon and workers are replaced at once, because the
-        current file may take long; the others, which may run only once, when the old one has ended."""
+        """Replace all processes except the servers. A new daemon and new workers start at once, because the
+        old ones may need a long time to finish their files. Every other new process starts when the old one
+        has ended, because only one instance of it may run."""
         for process in self.processes:
             process.request_termination()
         self.ending += self.processes
@@ -116,11 +120,11 @@ class Supervisor:
             elif now >= self._due[process.name]:
                 del self._due[process.name]
                 process.restarts += 1
-                with suppress(OSError):  # the host is short of memory or processes: retried
+                with suppress(OSError):  # for example the host has no memory; retried
                     process.start()
 
     def stop(self) -> None:
-        """Ask all processes to end, and wait for each."""
+        """Request all processes to end, and wait for each."""
         every = [*self.processes, *self.ending]
         for process in every:
             process.request_termination()

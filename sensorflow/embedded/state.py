@@ -1,4 +1,4 @@
-"""The data folder and running state of the embedded stack."""
+"""The data folder of the embedded servers, and the record of the running stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT_HOME = Path("/var/lib/sensorflow")
 
 @dataclass(frozen=True)
 class RunningStack:
-    """What another process needs to join the running stack."""
+    """The addresses and settings of the running stack, for other processes that use it."""
 
     pid: int
     database_url: str
@@ -29,14 +29,14 @@ class RunningStack:
     digest: str = ""
     """Digest of the settings that the fleet uses; see `Settings.digest`."""
     logs: str = "files"
-    """Where its programs log to; see `LogTarget`."""
+    """Log destination of the programs; see `LogTarget`."""
 
 
 def home(data: Path) -> Path:
     """Return the folder of the embedded servers' data.
 
-    For root it is under /var/lib: the servers then run as a separate user, who may not be able to enter the
-    project's folder, and permissions of that folder are never changed.
+    For root the folder is under /var/lib. The servers of root run as a separate user, who may have no
+    access to the project's folder, and sensorflow never changes the permissions of that folder.
     """
     if os.geteuid() != 0:
         return data / "embedded"
@@ -44,13 +44,14 @@ def home(data: Path) -> Path:
 
 
 def root_home(data: Path) -> Path:
-    """Return the same folder for a stack that root runs."""
+    """Return the folder of the embedded servers' data for a stack that root runs."""
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
 
 def running(data: Path) -> RunningStack | None:
-    """Return the stack that holds the lock of this data folder, once its addresses are known."""
+    """Return the stack that holds the lock of this data folder. None if there is no such stack, or if its
+    addresses are not known yet."""
     if not held_by_another(data):
         return None
     try:
@@ -60,7 +61,8 @@ def running(data: Path) -> RunningStack | None:
 
 
 def held_by_another(data: Path) -> bool:
-    """Whether a stack holds the lock, even if its addresses are not known yet."""
+    """Whether another process holds the lock of this data folder, even if its addresses are not known
+    yet."""
     try:
         with (home(data) / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -73,7 +75,8 @@ def held_by_another(data: Path) -> bool:
 
 @contextmanager
 def held(data: Path) -> Iterator[Path]:
-    """Hold the lock of a data folder: two stacks would corrupt its data. Raises UsageError."""
+    """Hold the lock of a data folder, so that two stacks cannot use it at the same time and corrupt the
+    data. Provides the folder of the servers' data. Raises UsageError if another process holds the lock."""
     place = home(data)
     place.mkdir(parents=True, exist_ok=True, mode=0o755)
     with (place / "lock").open("a+") as lock:
@@ -97,12 +100,13 @@ def announce(place: Path, running: RunningStack) -> None:
 
 
 def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
-    """Write a file that only its owner can read."""
+    """Write a file that only `owner` can read."""
     replace(path, text.encode(), 0o600, owner)
 
 
 def secret(path: Path) -> str:
-    """Return a password. The first call creates it; concurrent callers get the same one."""
+    """Return the password in a file. The first call creates the password; concurrent callers get the same
+    password."""
     if path.exists() and not path.stat().st_size:
         path.unlink()  # empty after a full disk or a power failure
     if not path.exists():

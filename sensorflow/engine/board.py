@@ -1,4 +1,4 @@
-"""Memory that a worker's parent shares with its children. Each child records there which files it holds."""
+"""Memory that a worker's parent shares with its children. Each child records its claims there."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ SIZE = 1 << 16
 
 @dataclass(frozen=True)
 class Slot:
-    """What a child says of itself. Times are of `clock.now`, 0.0 where there is nothing to tell.
+    """The state that a child reports. Times are those of `clock.now`; 0.0 if there is no such time.
 
-    beat: when it last ran any Python. since: when it claimed. reading: the file that a decoder has, since
-    `began`; it must have come back at `until`. length: of its claims, in bytes. lost: when the lease of
-    the file that is read was found to be lost.
+    beat: when the child last ran any Python code. since: when it claimed its files. reading: the id of the
+    file that a decoder is reading; 0 if none. began: when the decoder started. until: when the decoder must
+    have returned. length: size of the pickled claims in bytes. lost: when the child noticed that the lease
+    of this file was lost.
     """
 
     pid: int = 0
@@ -42,14 +43,15 @@ _CLAIMS = SLOTS * _SLOT.size
 
 
 class Board:
-    """Created by the parent before it forks."""
+    """The shared memory, with a slot for each child. Created by the parent before it forks."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
         self._number: int | None = None
 
     def join(self, number: int) -> None:
-        """In a child: use the slot of this number. No other living child of the pool may use it."""
+        """Use the slot of this number from now on. Called in a child. No other living child of the pool may
+        use this slot."""
         self._number = number % SLOTS
         slot = Slot(pid=os.getpid(), beat=now())
         _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
@@ -58,7 +60,7 @@ class Board:
         self._put(_BEAT, "=d", now())
 
     def hold(self, claims: Sequence[Claim]) -> None:
-        """Record that the child holds exactly these claims from now on; an empty sequence for none."""
+        """Record that the child has exactly these claims from now on; an empty sequence if it has none."""
         told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
         if len(told) > SIZE:
             told = b""  # the claims stay unknown, and the lease expires
@@ -69,14 +71,15 @@ class Board:
         self._put(_SINCE, "=d", now() if claims else 0.0)
 
     def mark(self, file_id: int, seconds: float) -> None:
-        """See `deadlines.DeadlineWatcher`."""
+        """Record the file that a decoder is reading, see `deadlines.DeadlineWatcher`."""
         at = now()
         told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
         self._put(_LOST, "=d", 0.0)
         self._put(_READING, "=dqd", *told)
 
     def lose(self, file_id: int) -> None:
-        """The lease of a file is lost. What is not read now ends by itself, at its next block."""
+        """Record that the lease of a file is lost, if a decoder is reading this file. Other work on the
+        file ends by itself at its next block."""
         if self._number is not None and self._slot(self._number).reading == file_id:
             self._put(_LOST, "=d", now())
 
@@ -85,19 +88,21 @@ class Board:
             struct.pack_into(how, self._memory, self._number * _SLOT.size + place, *what)
 
     def busy(self, pids: Collection[int]) -> float:
-        """Seconds for which each of these children has held the same files; 0.0 where one holds none."""
+        """Returns the number of seconds for which all of these children have been processing the same
+        files. Returns 0.0 if one of them has no files."""
         since = {slot.pid: slot.since for _, slot in self.slots()}
         held = [since.get(pid, 0.0) for pid in pids]
         return now() - max(held) if held and all(held) else 0.0
 
     def slots(self) -> list[tuple[int, Slot]]:
-        """Returns all slots that were ever used, with their numbers, including those of ended children."""
+        """Returns the number and contents of each slot that was ever used, including slots of children that
+        have ended."""
         heads = enumerate(_SLOT.iter_unpack(self._memory[:_CLAIMS]))
         return [(number, Slot(*head)) for number, head in heads if head[0]]
 
     def claims(self, number: int, pid: int) -> list[Claim]:
-        """Returns the claims of a child that was just killed. Returns none if another child uses the slot
-        by now, or if the child was killed while it was writing."""
+        """Returns the claims of a child that was just killed. Returns an empty list if another child
+        already uses the slot, or if the child was killed while it was writing its claims."""
         slot = self._slot(number)
         start = _CLAIMS + number * SIZE
         held = self._memory[start : start + slot.length]

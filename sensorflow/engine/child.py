@@ -1,4 +1,4 @@
-"""Set-up of each child of a worker, whoever forks it."""
+"""Set-up of each child of a worker, with or without Celery."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 
 def warm(settings: Settings) -> None:
-    """Call before the fork. Reads a tiny file once, so that children share what libraries import lazily.
+    """Read a tiny file before the fork, so that the children share the modules that libraries import
+    lazily.
 
-    pyarrow's own signal handlers would start a thread for each small file, and would intercept our SIGTERM.
+    Turns off pyarrow's signal handlers, which would start a thread for each small file and intercept
+    SIGTERM.
     """
     import pyarrow as pa
 
@@ -53,12 +55,12 @@ def limit_memory(limit: int) -> None:
 
 
 def join(board: Board, number: int, parent: int) -> None:
-    """Attach this child to the watchdog, and end it when the parent ends. Raises Transient HOST, or
-    MemoryError.
+    """Attach this child to the watchdog, and let the child end when the parent ends. Raises Transient HOST
+    or MemoryError.
 
-    parent: the pid known before the fork, because the parent may end before the child can query it. The
-    kernel's parent-death signal is unsuitable: it is sent when the forking thread ends, which need not be
-    the parent's main thread.
+    parent: the parent's pid, recorded before the fork, because the parent may end before the child can
+    query the pid. The kernel's parent-death signal is unsuitable: it is sent when the forking thread ends,
+    and this need not be the parent's main thread.
     """
     board.join(number)
     deadlines.set_watcher(board.mark)

@@ -1,7 +1,8 @@
 """`sensorflow worker` for brokers without Celery: each child process receives its own messages.
 
-The parent forks the children, watches them, and replaces each one that ends. The claims of a killed child
-pass to others when its lease expires, or at once if the watchdog killed it.
+The parent forks the children, watches them, and replaces each child that ends. If the watchdog kills a
+child, its claims are nacked. If a child ends in another way, its claims expire with their leases. In both
+cases, another child processes the files again.
 """
 
 from __future__ import annotations
@@ -33,24 +34,26 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK = 0.2
 """Seconds between checks of the children."""
 SOON = 10.0
-"""Seconds. A child that ends before this age is replaced after a delay that grows with each such end."""
+"""Seconds. A child that ends at a younger age is replaced after a delay, which grows with each such end in
+a row."""
 LARGE = 1_000_000 << 10
 """Bytes of memory above which a child ends after its message and is replaced by a fresh one."""
 
 
 def run(settings: Settings, count: int) -> None:
-    """Run `count` children until SIGTERM or SIGINT; each then finishes its message. A second signal ends
-    them at once. Import this module after `memory.configure_allocator`. Raises UsageError if the
-    broker's package cannot be imported."""
+    """Run `count` children until SIGTERM or SIGINT. Each child then finishes its message; a second signal
+    ends the children at once. Import this module after calling `memory.configure_allocator`. Raises
+    UsageError if the broker's package cannot be imported."""
     lossy_stream.install()
-    telemetry.configure(settings.log_level)
+    telemetry.configure_for(settings)
     make = bootstrap.broker(settings)
     child.warm(settings)
     _Parent(settings, count, make).run()
 
 
 class _Parent:
-    """The parent and its children by number, which is also the number of the slot on the board."""
+    """The parent process. It numbers its children; a child's number is also the number of its slot on the
+    board."""
 
     def __init__(self, settings: Settings, count: int, make: Callable[[], Broker]) -> None:
         self._settings, self._make = settings, make
@@ -66,7 +69,7 @@ class _Parent:
         for number in SIGNALS:
             signal.signal(number, self._told)
         self._tend()
-        # threads run from here on: a child forked later uses nothing of theirs
+        # threads start here; children that are forked later use none of their objects
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
         heartbeats = bootstrap.heartbeat_sender(self._settings, ledger, bootstrap.identity())
@@ -86,7 +89,7 @@ class _Parent:
         self._stop.set()
 
     def _tend(self) -> None:
-        """Fork the replacements that are due."""
+        """Reap ended children, and fork the replacements that are due."""
         self._reap()
         for number in self._due.keys() - self._pids.keys():
             if time.monotonic() >= self._due[number] and not self._stop.is_set():
@@ -97,7 +100,7 @@ class _Parent:
         self._began[number] = time.monotonic()
         signal.pthread_sigmask(
             signal.SIG_BLOCK, SIGNALS
-        )  # none is lost before the child has its own
+        )  # no signal is lost before the child has its handlers
         try:
             pid = os.fork()
             if not pid:
@@ -153,14 +156,14 @@ class _Parent:
 def _work(
     settings: Settings, make: Callable[[], Broker], board: Board, number: int, parent: int
 ) -> NoReturn:
-    """Run a child. An error that ends it is logged; the parent forks a replacement."""
+    """Run a child. If an error ends the child, logs the error; the parent then forks a replacement."""
     code = 1
     try:
         _consume(settings, make, board, number, parent)
         code = 0
-    except (Transient, MemoryError) as error:  # nothing is in hand; the next one may be luckier
+    except (Transient, MemoryError) as error:  # no claims yet; its replacement may succeed
         emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
-    except BaseException:  # noqa: BLE001 - nothing of the parent's may run in a child
+    except BaseException:  # noqa: BLE001 - no code of the parent may run in a child
         emit(Event.DEFECT, exc_info=True)
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -172,7 +175,7 @@ def _consume(
     settings: Settings, make: Callable[[], Broker], board: Board, number: int, parent: int
 ) -> None:
     ended = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     child.limit_memory(int(settings.max_memory))

@@ -1,9 +1,12 @@
-"""Ends children that are stuck, from outside: what holds the interpreter cannot be ended from within.
+"""Kills children that are stuck. Another process must do this, because code that blocks the interpreter
+cannot be interrupted from within.
 
-A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or for a while
-after the file's lease was lost, or when it holds files and has not run any Python for a while. It is
-killed; its attempt counts, and the ledger is told by a process of its own, as the parent has no connection
-that its children could inherit.
+A child is stuck in three cases. A decoder has been reading a file for longer than `max_seconds` plus a
+tenth. A decoder is still reading some time after the file's lease was lost. Or the child has files, but has
+not run any Python code for some time.
+
+The attempt of a killed child counts. A separate process records this in the ledger, because the parent must
+not have a connection that its children could inherit.
 """
 
 from __future__ import annotations
@@ -30,22 +33,24 @@ from sensorflow.telemetry import Event, emit
 
 EVERY = 1.0
 GRACE = 5.0
-"""Seconds, in addition to a tenth of max_seconds, in which the child may notice by itself that it is
-late."""
+"""Seconds, in addition to a tenth of `max_seconds`, that the child has to notice by itself that the time
+limit has passed."""
 SILENT = 20.0
-"""Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
+"""Seconds without any Python code, but at least two thirds of a lease, after which a child is stuck. The
+child is killed before another worker can claim its file."""
 LOST = 20.0
-"""Seconds that a decoder has for the block in hand after the file's lease was lost."""
+"""Seconds that a decoder has to finish its current block after the file's lease was lost."""
 GONE = 10.0
-"""Seconds in which a killed child must be dead. A child that waits for a disk may not be."""
+"""Seconds in which a killed child should be dead. A child that waits for a disk may take longer."""
 AWAY = 60.0
-"""Seconds for recording in the ledger. After that the lease expires, and the attempt counts as well."""
+"""Seconds for recording in the ledger. Afterwards the lease expires, and the attempt counts then as
+well."""
 UNTOLD = "the ledger was not told; the lease will end"
 
 
 @dataclass(frozen=True)
 class StuckChild:
-    """A child to be ended. reading: id of the file to blame; 0 if unknown."""
+    """A child to be killed. reading: id of the file to blame; 0 if unknown."""
 
     pid: int
     reason: str
@@ -53,15 +58,15 @@ class StuckChild:
 
 
 def watch(board: Board, settings: Settings) -> None:
-    """Watch the children of this process permanently, in a thread. Call after they are forked."""
+    """Start a thread that watches the children of this process. Call this after the children are forked."""
     try:
         threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:
-        emit(Event.WORK_UNWATCHED, reason=str(error))
+        emit(Event.WATCHDOG_FAILED, reason=str(error))
 
 
 class EndedChild:
-    """A killed child whose claims are not yet recorded in the ledger."""
+    """A killed child whose claims are not recorded in the ledger yet."""
 
     def __init__(self, found: StuckChild, claims: list[Claim], settings: Settings) -> None:
         self.found, self.claims, self._settings = found, claims, settings
@@ -69,7 +74,7 @@ class EndedChild:
         self._until = time.monotonic() + GONE
 
     def over(self) -> bool:
-        """Advance without blocking. Returns whether nothing is left to do."""
+        """Do the next step without blocking. Returns whether nothing is left to do."""
         if self.teller is None:
             return self._begin()
         code = self.teller.poll()
@@ -79,11 +84,12 @@ class EndedChild:
             self.teller.kill()
             self.teller.wait()
         if code != 0:
-            emit(Event.WORK_UNWATCHED, reason=UNTOLD)
+            emit(Event.WATCHDOG_FAILED, reason=UNTOLD)
         return True
 
     def _begin(self) -> bool:
-        """Start recording only once the child is dead, because its file may still be loaded until then."""
+        """Start the recording process once the child is dead. Before that, the child may still load its
+        file."""
         if not _gone(self.found.pid):
             return time.monotonic() > self._until
         file_id = self.found.reading or None
@@ -93,7 +99,7 @@ class EndedChild:
         try:
             self.teller = _log_stuck(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
-            emit(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
+            emit(Event.WATCHDOG_FAILED, reason=f"{UNTOLD}: {error}")
             return True
         self._until = time.monotonic() + 2 * AWAY
         return False
@@ -105,19 +111,19 @@ def _watch(board: Board, settings: Settings) -> None:
         time.sleep(EVERY)
         at = now()
         woken, last = at - last > 5 * EVERY, at
-        if woken:  # the host slept, or we were stopped, and so perhaps were they
+        if woken:  # the host or this process was suspended, and perhaps the children
             time.sleep(2 * EVERY)
             last = now()
             continue
         try:
             look(board, at, settings, ended)
-        except Exception:  # noqa: BLE001 - it goes on, whatever it is
+        except Exception:  # noqa: BLE001 - this thread must outlive any defect
             emit(Event.DEFECT, exc_info=True)
 
 
 def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -> None:
-    """Kill stuck children, and advance those that were killed. A child's claims are read at once: as soon
-    as it is dead, the main thread may fork another that uses the same slot."""
+    """Kill stuck children, and continue with those that were killed before. Reads a child's claims
+    immediately, because the main thread may fork another child that uses the same slot."""
     known = {one.found.pid for one in ended}
     silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
@@ -130,7 +136,8 @@ def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -
 
 
 def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
-    """Returns why a child is stuck at this time, or None if it is not."""
+    """Returns why a child is stuck at time `at`, or None if it is not stuck. silent: seconds without Python
+    code after which a child is stuck."""
     limit = slot.until - slot.began
     if slot.reading and at > slot.until + GRACE + limit / 10:
         reason = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
@@ -145,7 +152,7 @@ def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
 
 
 def _ours(pid: int) -> bool:
-    """Whether it is a living child of this process that nobody has suspended on purpose."""
+    """Whether the process is a living child of this process that is not suspended."""
     state, parent = status(pid)
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
 
@@ -157,8 +164,8 @@ def _gone(pid: int) -> bool:
 def _log_stuck(
     settings: Settings, claims: list[Claim], found: StuckChild
 ) -> subprocess.Popen[bytes]:
-    """Start the process that records the claims. Does not use a pipe: it could be full, and each child
-    forked meanwhile would inherit an end of it."""
+    """Start the process that records the claims. The claims are passed in a file, because a pipe could be
+    full, and other children would inherit an end of it."""
     command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:
         pickle.dump((settings, claims, found.reading, found.reason), given)
@@ -167,13 +174,14 @@ def _log_stuck(
 
 
 def charge() -> None:
-    """Record the outcome of the claims of a killed child. Run by `_log_stuck` in its own process."""
+    """Record the outcome of a killed child's claims. `_log_stuck` runs this function in a separate
+    process."""
     given, claims, reading, reason = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
     ledger = bootstrap.ledger(given, "watchdog")
     deadline = time.monotonic() + AWAY
     for claim in claims:
-        # where no decoder had one of them, nobody knows which it was: they are tried one by one
+        # if no decoder was reading one of these files, any may be to blame: each is retried by itself
         guilty = not known or claim.file_id == reading
         while time.monotonic() < deadline:
             try:

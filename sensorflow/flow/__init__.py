@@ -1,1 +1,1 @@
-"""The pipeline, one verb a file, in the order in which a file goes through it."""
+"""The pipeline: one module per step, in the order in which a file passes through them."""

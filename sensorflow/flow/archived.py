@@ -13,7 +13,7 @@ from sensorflow.ports.files import FileView
 def with_members(
     ledger: Catalog, views: Sequence[FileView], states: tuple[str, ...]
 ) -> list[FileView]:
-    """Returns these files, and the members of archives among them that are in one of `states`."""
+    """Returns these files and, for each archive among them, its members in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
         members = ledger.members(view.file_id) if view.members is not None else []
@@ -27,8 +27,11 @@ def with_members(
 def before_archives(
     ledger: Catalog, views: Sequence[FileView]
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """Returns these files with each archive after the members that came only in it, and for each archive
-    the other members, which stay. Members that are not loaded are left unchanged.
+    """Returns the files to undo, and the members to keep.
+
+    The files to undo are the given files. Each archive among them is preceded by its loaded members, except
+    members that also arrived in another way. Members that are not loaded are left unchanged. The members to
+    keep are listed by archive id: they also arrived by themselves or in another archive.
 
     Raises UsageError while members are pending, because they would be loaded after their archive was
     undone.
@@ -67,8 +70,8 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
 def _alone(
     ledger: Catalog, view: FileView, given: set[int]
 ) -> tuple[dict[int, None], list[Member]]:
-    """Returns the members that came only in this archive or in other given archives, and the members that
-    also came elsewhere."""
+    """Returns the members that arrived only in this archive or in other given archives, and the members
+    that also arrived in another way."""
     if view.members is None:
         return {}, []
     members = ledger.members(view.file_id)

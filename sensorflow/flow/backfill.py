@@ -1,11 +1,12 @@
-"""Take in old files from any folder, through the same pipeline but in the backfill lane.
+"""Load old files from any folder. They pass through the same pipeline, but in the backfill lane.
 
-Files are landed and registered a few ahead of the workers. The originals are only read, never moved or
-deleted. Registered files are recognized, so a command that was killed continues when it is run again.
+A backfill lands and registers only as many files as the workers can process soon. It only reads the
+originals, and never moves or deletes them. It skips registered files, so a killed command continues when it
+is run again.
 
-Shares `land` and `register` with the intake, but not its loop. That loop never ends, holds leases, retries
-after failures, offers files again and acknowledges them. A backfill needs none of this, and each file waits
-for the workers anyway (docs/decisions/0031).
+Shares `land` and `register` with the intake, but not its loop. The loop of the intake never ends, holds
+leases, retries after failures, offers files again and acknowledges them. A backfill needs none of this,
+because it waits for the workers after each file anyway (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Window:
 
 @dataclass
 class Progress:
-    """The progress so far. skipped: the reason for each file that could not be taken in, by name."""
+    """The progress of a backfill. skipped: for each file that could not be registered, the reason, by
+    name."""
 
     registered: int = 0
     known: int = 0
@@ -67,8 +69,11 @@ class Progress:
 
 
 class Backfill:
-    """max_unfinished: maximum number of registered files that are not finished. rate: maximum files per
-    second; None for no limit."""
+    """Registers files at the pace of the workers.
+
+    max_unfinished: maximum number of registered files that are not finished. rate: maximum number of files
+    per second; None for no limit.
+    """
 
     def __init__(
         self,
@@ -89,11 +94,12 @@ class Backfill:
         self.progress = Progress()
 
     def files(self) -> Iterator[Candidate]:
-        """Yield the files to take in. Raises Transient STORAGE."""
+        """Yield the files to load. Raises Transient STORAGE."""
         return filter(self._window.takes, self._feed.scan())
 
     def run(self, on_progress: Callable[[Progress], None]) -> None:
-        """Take in all files and wait for the workers. Calls `on_progress` often. Raises Transient."""
+        """Register all files and wait until the workers have finished. Calls `on_progress` often. Raises
+        Transient."""
         self._feed.treat_all_as_complete()
         for file in self.files():
             self._wait(self._max_unfinished - 1, on_progress)

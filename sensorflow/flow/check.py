@@ -1,4 +1,4 @@
-"""A dry run: read a file as the pipeline would, without changing anything."""
+"""A dry run: process a file as the pipeline would, without changing anything."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Example = tuple[str, datetime, str, float, str]
 
 @dataclass
 class Checked:
-    """The result of a dry run. All counts are of readings, except `rows`.
+    """The result of a dry run. All counts except `rows` are numbers of readings.
 
     units: the first unit of each type. units_of: all units of each type. source: the source whose settings
-    apply. notes: for people. refused: why the file would not be loaded although it can be read. `error`:
-    why it cannot be read.
+    apply. notes: human-readable remarks. refused: the reason why the file would not be loaded although it
+    can be read. error: the reason why the file cannot be read.
     """
 
     file: str
@@ -66,7 +66,7 @@ class Checked:
     error: Permanent | None = None
 
     def measured_in(self, kind: str) -> str:
-        """Returns the unit of a type's readings. If there are several, returns each with its number of
+        """Returns the unit of a type's readings. If there are several units, lists each with its number of
         readings."""
         found = self.units_of.get(kind, {})
         if len(found) < 2:
@@ -146,8 +146,11 @@ def check(
     received: int | None = None,
     limits: MonthLimits | None = None,
 ) -> Checked:
-    """Read a file without loading it. keep: the number of rejects to return; all are counted. received: see
-    `read`. limits: for the months of which the file may load the first readings."""
+    """Process a file without loading it.
+
+    keep: the number of rejects to return; all rejects are counted. received: the time of arrival, see
+    `read`. limits: the limits for the months that do not exist yet.
+    """
     found, bindings = Checked(name, profile[0]), BindingCache()
 
     def accepted() -> Iterator[Accepted]:
@@ -200,7 +203,8 @@ def _count(
 
 
 def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
-    """A dry run does not query the database for the months that exist."""
+    """Apply the limits for new months. A dry run does not query the database for existing months, so it
+    counts every month as new."""
     if found.refused is None:
         here = months_of(ts)
         try:

@@ -1,4 +1,4 @@
-"""Find the source whose settings apply to a file in a dry run: the same as if the file were dropped."""
+"""Find the settings that would apply to a file if it were dropped, for a dry run."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """settings: of the project. name, source: None if no source is known. inside: whether the file is in
-    the source's folder. key: the path relative to that folder, as if the file were dropped there; without a
-    source, the path as given."""
+    """The settings that apply to one file in a dry run. settings: the project's settings.
+
+    name, source: the name and the settings of the file's source; None if the file has no known source.
+    inside: whether the file is in the source's folder. key: the path that the file would have in that
+    folder; the given path if no source is known.
+    """
 
     settings: Settings
     name: str | None
@@ -54,7 +57,8 @@ class CheckOptions:
         return isinstance(self.source, FolderSource) and self.source.growing
 
     def bounded(self, profile: Profile) -> Profile:
-        """Returns a profile that is not from the settings, with the source's time bounds applied."""
+        """Returns a copy of a profile that is not from the settings, with the source's time bounds
+        applied."""
         given = (
             {"earliest": self.source.earliest, "latest": self.source.latest} if self.source else {}
         )
@@ -62,7 +66,8 @@ class CheckOptions:
         return profile.model_copy(update=bounds) if bounds else profile
 
     def not_taken(self, profile: Profile) -> str | None:
-        """Returns why the daemon ignores the file, or None if it does not."""
+        """Returns the reason why the daemon would ignore the file, or None if the daemon would take it
+        in."""
         from sensorflow.core.growth import why_not_growable
         from sensorflow.core.stability import takes
 
@@ -83,8 +88,11 @@ def check_options(
     below: Path | None = None,
     option: str = "--source",
 ) -> CheckOptions:
-    """Returns the terms for a path. named: the profile, as given. wanted: the source, as given. below: the
-    folder, as given. option: the name of the caller's option for a source, for messages.
+    """Returns the options for the file at a path.
+
+    named: the profile that the caller gave, or None. wanted: the source that the caller gave, or None.
+    below: the folder that the caller gave, or None. option: the name of the caller's option for a source,
+    for messages.
 
     Raises UsageError if the source does not exist.
     """
@@ -103,7 +111,7 @@ def check_options(
 
 
 def sources_with(named: str, settings: Settings) -> list[str]:
-    """Returns the sources that use a profile, given by its name or file."""
+    """Returns the sources that use a profile. named: the profile's name or file."""
 
     def is_read_by(source: Source) -> bool:
         file = settings.profile_files.get(source.profile)
@@ -120,10 +128,10 @@ def _only_source_with(named: str, settings: Settings) -> str | None:
 
 @contextmanager
 def opened(path: Path, growing: bool) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield a stream of the bytes that the daemon would take in, and the number of bytes at the end that
-    belong to an incomplete line.
+    """Yield a stream of the bytes that the daemon would take in, and the number of bytes of an incomplete
+    last line.
 
-    Raises UsageError if the file cannot be read, and Permanent if a growing source cannot take it in.
+    Raises UsageError if the file cannot be read, and Permanent if a growing source cannot take in the file.
     """
     from sensorflow.core.growth import complete, why_head_refused
 
@@ -144,7 +152,7 @@ def opened(path: Path, growing: bool) -> Iterator[tuple[BinaryIO, int]]:
 
 
 class TruncatedStream(io.RawIOBase):
-    """A file that ends after its first bytes."""
+    """A file stream that ends after a given number of bytes."""
 
     def __init__(self, stream: BinaryIO, end: int) -> None:
         self._stream, self._end = stream, end

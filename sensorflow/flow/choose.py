@@ -1,4 +1,4 @@
-"""Look up files, sources and codes that people name. Errors for unknown ones suggest what was meant."""
+"""Look up files, sources and codes that a user names. Errors for unknown names suggest similar ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECENT = 2000
 
 
 def near(given: str, known: Iterable[str]) -> str:
-    """Returns a suggestion: the most similar name, or all names."""
+    """Returns a suggestion: the known name that is most similar to `given`, or else all known names."""
     names = list(dict.fromkeys(map(str, known)))
     there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
     return did_you_mean(given, names, there)
@@ -47,8 +47,7 @@ def require_pattern(option: str, name: str | None) -> None:
 def require_source(
     settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
 ) -> None:
-    """Raises UsageError unless the source is in the settings, or was removed from them and still has
-    files."""
+    """Raises UsageError unless the settings have the source, or the ledger has files of it."""
     if source is not None and source not in settings.sources:
         require(option, source, "source", [*settings.sources, *ledger.totals()])
 
@@ -85,7 +84,7 @@ def file_of(ledger: Catalog, given: str) -> FileView:
 
 
 def versions_of(ledger: Catalog, given: str) -> list[FileView]:
-    """Returns the file with this number, or all versions of a name, or one of them: `name@2`."""
+    """Returns the file with this number, all versions of a name, or one version of a name (`name@2`)."""
     if is_id(given) and (found := ledger.file(int(given))):
         return [found]
     if found_ := ledger.named(given):
@@ -96,7 +95,7 @@ def versions_of(ledger: Catalog, given: str) -> list[FileView]:
 
 
 def is_id(given: str) -> bool:
-    """Whether it may be the id of a file."""
+    """Whether a string may be the id of a file."""
     return given.isascii() and given.isdecimal() and int(given) < 2**63
 
 
@@ -124,8 +123,8 @@ def chosen(
     since: datetime | None,
     states: tuple[str, ...],
 ) -> list[FileView]:
-    """Returns the files with these numbers or names, or all that match. Raises UsageError for a file that
-    does not exist.
+    """Returns the files with these numbers or names. Without numbers or names, returns all files that match
+    the other arguments. Raises UsageError for a file that does not exist.
 
     A name selects the newest version in each source that has it, and all parts of a growing file. `name@2`
     selects the second version, `name@2-9` a range of versions.
@@ -166,7 +165,8 @@ def _newest(views: list[FileView]) -> list[FileView]:
 
 
 def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
-    """Returns the files, and all parts of those that belong to a growing file, in the file's order."""
+    """Returns the files. Replaces each part of a growing file by all parts of that file, in the file's
+    order."""
     from sensorflow.flow.segments import segments  # slow import
 
     found: list[FileView] = []

@@ -6,5 +6,6 @@ import time
 
 
 def now() -> float:
-    """Returns seconds. Keeps running while the host or process is suspended, like the database's clock."""
+    """Returns a time in seconds. The clock continues while the host or process is suspended, like the
+    database's clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

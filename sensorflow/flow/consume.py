@@ -34,17 +34,16 @@ def consume(
     run_due: Callable[[], object] = lambda: None,
     lose: Lose = unheard,
 ) -> None:
-    """Work on one message at a time until `stop`, which is asked about every second while there is none.
+    """Process one message at a time until `stop` returns True. `stop` is called about once a second while
+    there is no message.
 
-    A message is acknowledged when the outcome of its files is in the ledger, be it a retry or quarantine.
-    Where not even that can be written down, or by a defect, the message is given back, and the loop pauses,
-    longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
-    there is no thread to be had.
+    A message is acknowledged when the outcome of its files, perhaps a retry or quarantine, is in the
+    ledger. If the outcome cannot be recorded, or after a defect, the message is nacked and the loop pauses,
+    longer after each failure in a row. An outage of the broker or the database may last any length of time.
+    Raises Transient HOST if no thread can be started.
 
-    hold: is told which claims are in hand, lose: of which file the lease is lost; a decoder that never
-    returns is to be ended from outside.
-    run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
-    waiting.
+    hold, lose: see `LeaseKeeper`; a watchdog uses them to end a process whose decoder never returns.
+    run_due: runs housekeeping, called between messages. Its exceptions are logged and delay no message.
     """
     failures, look_at = 0, -math.inf
     with LeaseKeeper(services.settings.lease, hold, lose) as keeper:
@@ -59,8 +58,8 @@ def consume(
 
 
 def _receive_one(consumer: Consumer, services: Services, keeper: LeaseKeeper) -> Exception | None:
-    """Process the next message, if there is one. Returns the error if something other than a file
-    failed."""
+    """Process the next message, if there is one. Returns an error that was not a fault of the file, else
+    None."""
     try:
         for delivery in consumer.receive(1, RECEIVE_TIMEOUT_SECONDS):
             _work(delivery, services, keeper)
@@ -88,7 +87,7 @@ def _work(delivery: Delivery, services: Services, keeper: LeaseKeeper) -> None:
     try:
         delivery.ack()
     except Transient as error:  # the message is redelivered, and finds nothing to do
-        emit(Event.ACK_DROPPED, reason=error.message)
+        emit(Event.ACKNOWLEDGEMENT_FAILED, reason=error.message)
 
 
 def _pause(seconds: float, error: Exception, stop: Callable[[], bool]) -> None:

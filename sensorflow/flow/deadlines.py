@@ -1,4 +1,4 @@
-"""Report the file that is being read, and its time limit, to a watchdog outside this process."""
+"""Report the file that is being read, and its time limit, to a watchdog."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ _watchers: list[DeadlineWatcher] = [_no_watcher]
 
 
 def set_watcher(watcher: DeadlineWatcher) -> None:
-    """Call `watcher` from now on. It must neither block nor raise."""
+    """Set the function that `reading` calls. It must neither block nor raise."""
     _watchers[0] = watcher
 
 
 @contextmanager
 def reading(file_id: int, seconds: float) -> Iterator[None]:
-    """Report a file to the watcher while a decoder reads it, because the decoder may never return."""
+    """Returns a context manager for reading from a decoder. It reports the file and the time limit to the
+    watcher, because a decoder may never return."""
     _watchers[0](file_id, seconds)
     try:
         yield

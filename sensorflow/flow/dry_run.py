@@ -62,7 +62,7 @@ def _checked(
     keep: int,
     given: BinaryIO | None = None,
 ) -> Checked:
-    """given: the bytes, if they are not those at `path`."""
+    """Returns the result for one file. given: the stream to read; None for the file at `path`."""
     source = held.source
     name, profile = profile_for(path, named, zone, held.settings, source)
     profile = held.bounded(profile)
@@ -93,7 +93,8 @@ def profile_for(
     settings: Settings,
     source: Source | None,
 ) -> tuple[str, Profile]:
-    """Returns the profile to read a file by: the named one, its source's, or a guess."""
+    """Returns the profile for reading a file: the named profile, the profile of its source, or a proposed
+    one."""
     if isinstance(named, tuple):
         return named
     if named is not None:
@@ -108,8 +109,8 @@ def profile_for(
 
 
 def by_gate(beside: GatedPath, found: Checked) -> str | None:
-    """Returns what `check` reports of a file's gate, or None if there is nothing to report. A mismatch
-    becomes the file's error."""
+    """Returns a remark of `check` about a file's gate, or None if there is no remark. If the file does not
+    match its gate, sets the file's error."""
     try:
         what = beside.announced()
     except Withheld as error:
@@ -127,7 +128,8 @@ def by_gate(beside: GatedPath, found: Checked) -> str | None:
 
 
 def _doubt(beside: GatedPath) -> str:
-    """`check` does not query the database, and only the ledger knows which gate announced which file."""
+    """Returns a reservation. Only the ledger knows which gate announced which version of a file, and
+    `check` does not query the database."""
     if not beside.keeps:
         return ""
     return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"

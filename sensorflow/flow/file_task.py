@@ -1,4 +1,4 @@
-"""What a stage needs: the services, and the facts of one file."""
+"""What a stage needs: the services, and the data of one file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sensorflow.settings import Settings, Source
 
 @dataclass(frozen=True)
 class Services:
-    """The adapters that the stages use, and bindings that one file leaves for the next."""
+    """The adapters that the stages use, and a cache of bindings for files with the same header."""
 
     ledger: FileLedger
     landing: Landing
@@ -41,14 +41,15 @@ class Services:
 CLAIM_CERTAIN_SECONDS = 15.0
 """Seconds after a claim during which no other worker can have claimed the file."""
 CLAIMED_FOREVER = math.inf
-"""Claim time for a dry run: nobody else can claim the file, and nothing is stored."""
+"""Claim time for a dry run, in which nobody else can claim the file and nothing is stored."""
 
 
 @dataclass(frozen=True)
 class FileTask:
     """One claimed file, its counts so far, and the settings that apply to it.
 
-    claimed_at: see `clock.now`. is_lost: None where nobody renews the lease meanwhile.
+    claimed_at: time of the claim, see `clock.now`. is_lost: returns whether the lease is known to be lost;
+    None if nobody renews the lease.
     """
 
     services: Services
@@ -68,7 +69,7 @@ class FileTask:
 
     @cached_property
     def profile_name(self) -> str:
-        """The profile of the source, or the one that a replay requested."""
+        """The profile that a replay requested, or else the profile of the source."""
         return self.claim.profile or self.source.profile
 
     @cached_property
@@ -83,7 +84,7 @@ class FileTask:
 
     @cached_property
     def name(self) -> str:
-        """The file's name for people."""
+        """The file's display name."""
         return printable(self.claim.key)
 
     @cached_property
@@ -93,25 +94,26 @@ class FileTask:
 
     @cached_property
     def identity(self) -> str:
-        """The file_name in the dedupe keys: the source and the path below it, not the base name.
+        """The file_name in the dedupe keys: the source, and the path in the source's folder.
 
-        It is spelt as in the first version: the readings keep their keys however the name is spelt later.
+        The name is spelt as in the file's first version, so the dedupe keys do not change if a later
+        version is spelt differently.
         """
         c = self.claim
         return identity_of(self.source, c.source, c.first_key or c.key, c.version)
 
     def require_lease(self) -> None:
-        """Before each block: raises Fenced where the lease is known to be lost. Asks nobody outside."""
+        """Raises Fenced if the lease is known to be lost. Called before each block. Sends no query."""
         if self.is_lost is not None and self.is_lost(self.claim):
             raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
 
     def ensure_claim(self) -> None:
-        """Raises Fenced if another worker has claimed the file. What was written must then not get its
-        final name.
+        """Raises Fenced if another worker has claimed the file. The caller must then not rename the
+        temporary file to its final name.
 
-        Publishing a file in the lake and checking the ledger cannot be one atomic step. The check comes
-        right before, so a worker that has lost its claim publishes at most shortly afterwards.
-        `Maintenance.collect_garbage` therefore visits the file twice.
+        Publishing a file in the lake and checking the ledger cannot be one atomic step. A worker makes this
+        check immediately before the rename, so it can lose its claim only in the short time between the
+        two. `Maintenance.collect_garbage` visits the file twice for this reason.
         """
         lease = self.services.settings.lease
         if now() - self.claimed_at > min(CLAIM_CERTAIN_SECONDS, lease / 2):
@@ -119,11 +121,11 @@ class FileTask:
 
     @cached_property
     def layer_file(self) -> LayerFile:
-        """The file in the layers that its stages read and write."""
+        """Identifies the file in the layers of the lake."""
         return LayerFile.of(self.claim)
 
     def with_counts(self, **changes: int) -> FileTask:
-        """Returns a copy with counts that a stage has determined."""
+        """Returns a copy with the given counts replaced."""
         found = replace(self.progress, counts=replace(self.counts, **changes))
         return replace(self, progress=found)
 
@@ -133,8 +135,8 @@ class FileTask:
 
 
 def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:
-    """Returns the file_name in the dedupe keys of a version of a file. rules: None if the source was
-    removed."""
+    """Returns the file_name in the dedupe keys of a version of a file. rules: the settings of the source;
+    None if the source was removed from the settings."""
     if rules is not None and rules.dedupe_scope == "source":
         return f"{source}/"
     text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")

@@ -1,8 +1,8 @@
-"""Garbage collection: remove what the state of a finished file no longer needs.
+"""Garbage collection: remove data of a finished file that its state no longer needs.
 
 Garbage is silver of superseded or undone files, readings in silver that a newer version replaced, expired
-layers, and landed bytes that nothing needs. The transaction that makes them garbage records this in the
-ledger. If a process is killed before the removal, the reconciler completes it.
+layers, and landed bytes that nothing needs. The transaction that turns data into garbage also records this
+in the ledger. If a process is killed before the removal, the reconciler completes the removal.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
 
 
 def _rewrite(lake: Layers, garbage: Garbage) -> None:
-    """Reduce a file's silver to the rows that the database still holds. Unreadable silver is left to the
-    audit."""
+    """Reduce a file's silver to the rows that the database still contains. Unreadable silver is left for
+    the audit to report."""
     file = LayerFile.of(garbage)
     if garbage.counts.served == 0:
         lake.delete(Layer.SILVER, file)

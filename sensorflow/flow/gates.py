@@ -11,10 +11,11 @@ from sensorflow.flow.file_task import FileTask
 
 
 def announced(file_task: FileTask) -> Announced | None:
-    """Returns the announcement of a claimed file's gate; None if there is none or the source has no gates.
+    """Returns the announcement of a claimed file's gate. Returns None if there is no announcement or the
+    source has no gates.
 
-    If several gates announced the file, returns the newest one that matches its bytes. Raises Permanent
-    GATE_MISMATCH if none matches.
+    If several gates announced the file, returns the newest announcement that matches the file's bytes.
+    Raises Permanent GATE_MISMATCH if none matches.
     """
     if not file_task.source.is_gated:
         return None
@@ -29,7 +30,8 @@ def announced(file_task: FileTask) -> Announced | None:
 
 
 def _digest(file_task: FileTask, algorithm: str) -> str:
-    """Returns a digest of the landed bytes. SHA-256 and MD5 were computed while landing."""
+    """Returns a digest of the landed bytes. SHA-256 and MD5 are not computed again, because landing has
+    computed them."""
     known = {"sha256": file_task.claim.sha256, "md5": file_task.claim.md5}
     if algorithm in known:
         return known[algorithm].hex()

@@ -21,12 +21,13 @@ from sensorflow.flow.segments import segments
 from sensorflow.ports.layers import Unreadable
 
 LOOK_BACK_PARTS = 16
-"""Number of preceding parts searched for the last readings, for rules that compare with earlier readings.
-"""
+"""Number of preceding parts that are searched for the last readings. Some quality rules compare a reading
+with earlier ones."""
 
 
 def open_up_to(file_task: FileTask, part: Part, last: BinaryIO) -> BinaryIO:
-    """Returns a growing file up to the end of a part, as a stream. last: the part's landed bytes."""
+    """Returns a stream of a growing file from its start to the end of a part. last: a stream of the part's
+    landed bytes."""
     return Joined(_before(file_task, part), last, part.byte_offset)  # type: ignore[return-value]
 
 
@@ -42,7 +43,7 @@ def _before(file_task: FileTask, part: Part) -> Iterator[BinaryIO]:
 
 
 def deduplicator_of(file_task: FileTask, seen: OrdinalAssigner) -> OrdinalAssigner:
-    """Returns a deduplicator for a file. For a growing file, it covers all parts."""
+    """Returns a deduplicator for a file. For a growing file, the deduplicator covers all parts."""
     part = file_task.claim.part
     if part is None or part.ts_max is None:
         return seen
@@ -55,7 +56,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def quality_flagger_of(file_task: FileTask) -> QualityFlagger:
-    """Returns a quality flagger that has already processed the last readings of the preceding parts."""
+    """Returns a quality flagger for a file. For a part of a growing file, the flagger has already processed
+    the last readings of the preceding parts."""
     made, part = QualityFlagger(file_task.profile.rules), file_task.claim.part
     if part is None or made.is_idle or part.follows is None:
         return made

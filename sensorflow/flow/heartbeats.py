@@ -1,7 +1,7 @@
 """Heartbeats of the loops of this process.
 
-A separate thread sends them, so they continue while a loop waits for a disk, a broker or a lock. They stop
-if the loop itself makes no progress: a loop that hangs is as silent as one that was stopped.
+A separate thread sends the heartbeats, so they continue while a loop waits for a disk, a broker or a lock.
+They stop if a loop makes no progress, whether the loop hangs or has ended.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
 PAUSE_EXPIRES_SECONDS = 20.0
-"""Seconds after which a pause expires unless it is confirmed. Between two attempts, a loop seems
-healthy."""
+"""Seconds after the last error until an unconfirmed `resume` ends a pause. Between two failing attempts, a
+loop seems to work."""
 MAX_SILENCE_SECONDS = 12.0
 """Seconds after which no heartbeat is sent for a loop that makes no progress."""
 TOUCH_SECONDS = 5.0
@@ -42,7 +42,7 @@ class LoopStatus:
         self._touched, self._in_long_call = now(), False
 
     def begin_long_call(self) -> None:
-        """Begin a long call that cannot report progress. It lasts until the next `touch`."""
+        """Begin a long call that cannot report progress. The call ends at the next `touch`."""
         self._in_long_call = True
 
     @contextmanager
@@ -62,7 +62,8 @@ class LoopStatus:
             self.touch()
 
     def set_facts(self, **state: Any) -> None:
-        """Set facts for people; None removes one. A change is sent at once."""
+        """Update the status fields of the heartbeat; a value of None removes the field. A change is sent at
+        once."""
         facts = {
             name: value for name, value in (dict(self._state) | state).items() if value is not None
         }
@@ -72,8 +73,8 @@ class LoopStatus:
             self._wake.set()
 
     def pause(self, error: SensorflowError) -> None:
-        """Report that the loop waits because of an error. The start of the pause is kept while the cause
-        stays the same."""
+        """Report that the loop waits because of an error. Further reports of the same error do not change
+        the start time of the pause."""
         before = self._state.get("paused") or {}
         same, self._paused_at = before.get("code") == error.code, now()
         since = before["since"] if same else datetime.now(UTC).isoformat(timespec="seconds")
@@ -81,8 +82,8 @@ class LoopStatus:
         self.set_facts(paused={**facts, "do": REMEDY.get(error.code, "")})
 
     def resume(self, is_confirmed: bool = True) -> None:
-        """Report that the loop works again. is_confirmed: the cause is known to be gone; False if it is
-        only no longer needed."""
+        """Report that the loop works again. is_confirmed: True if the cause of the pause is known to be
+        gone; False if the loop merely made a pass without an error."""
         if is_confirmed or now() - self._paused_at > PAUSE_EXPIRES_SECONDS:
             self.set_facts(paused=None)
 
@@ -95,8 +96,8 @@ class LoopStatus:
 
 
 class HeartbeatSender:
-    """Sends the heartbeats of this process. process, settings: see `LoopReport`. Tolerates outages of the
-    database."""
+    """Sends the heartbeats of this process. process, settings: see `LoopReport`. Continues after outages of
+    the database."""
 
     def __init__(
         self,
@@ -124,8 +125,8 @@ class HeartbeatSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop for a regular end of the process: its heartbeats are removed, so that it is not reported as
-        missing."""
+        """Stop at the regular end of the process. Removes its heartbeats, so that the process is not
+        reported as missing."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():

@@ -1,4 +1,5 @@
-"""Periodic steps, independent of incoming files. Any process may call them; one at a time runs each."""
+"""Periodic steps that do not depend on incoming files. Any process may call them; each step runs in one
+process at a time."""
 
 from __future__ import annotations
 
@@ -23,17 +24,17 @@ RECONCILE, TIDY, RETAIN = "sweep", "tidy", "retain"
 RETENTION_SECONDS = 3600.0
 """Seconds between runs of retention."""
 EARLY = 0.5
-"""Fraction of the interval by which a caller with its own schedule may run a step early. Its ticks and the
-other callers' turns drift apart. With this margin, one of them runs the step and no interval is skipped."""
+"""Fraction of the interval by which a caller with its own schedule may run a step early. The callers'
+clocks drift apart. With this margin, exactly one of them runs the step, and no interval is skipped."""
 
 StepResult = Mapping[str, Any]
-"""What was done: a description for people, and the number."""
+"""What a step did: a human-readable description of each result -> its number."""
 Work = Callable[[], StepResult]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step that is due periodically."""
+    """A periodic step: its name, its interval, and the function that runs it."""
 
     name: str
     interval_seconds: float
@@ -42,17 +43,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Housekeeping:
-    """Steps, as created by `bootstrap.housekeeping`. Each runs once per interval, in one process of the
-    whole fleet. If two processes run a step at the same time, it is done twice without harm."""
+    """Runs periodic steps, each once per interval in one process of all hosts. If two processes run a step
+    at the same time, no harm is done. Created by `bootstrap.housekeeping`."""
 
     ledger: Maintenance
     steps: tuple[Step, ...]
 
     def run_due_steps(self) -> Mapping[str, StepResult]:
-        """Run each step that nobody has started in the last `every` seconds. Returns their results by name.
+        """Run each step that no process has started within its interval. Returns the result of each step by
+        the step's name.
 
-        Call it often: a step that is not due costs one statement. A failed step is retried when it is due
-        again. Raises errors as `run_all` does.
+        Call this often: a step that is not due costs one statement. A failed step is retried at its next
+        interval. Raises errors as `run_all` does.
         """
         return run_all(partial(self._run_if_due, step) for step in self.steps)
 
@@ -64,8 +66,9 @@ class Housekeeping:
         )
 
     def run(self, *names: str) -> StepResult:
-        """Run these steps on the caller's own schedule (beat), except steps that another process started in
-        the last half of their interval. Returns what they did. Raises errors as `run_all` does."""
+        """Run these steps for a caller with its own schedule (beat). Skips steps that another process
+        started within the last half of their interval. Returns the results. Raises errors as `run_all`
+        does."""
         return run_all(partial(self._run, step) for step in self.steps if step.name in names)
 
     def _run(self, step: Step) -> StepResult:
@@ -78,7 +81,8 @@ class Housekeeping:
 
 
 def run_all(works: Iterable[Work]) -> StepResult:
-    """Run all of them, even if one fails. Raises the first error at the end."""
+    """Call all functions, even if one fails, and combine their results. If any failed, raises the first
+    error after the last call."""
     done: dict[str, Any] = {}
     errors: list[Exception] = []
     for work in works:
@@ -93,26 +97,28 @@ def run_all(works: Iterable[Work]) -> StepResult:
     return done
 
 
-def sweeping(
+def reconcile_step(
     outbox: Outbox,
     publisher: Publisher,
     settings: Settings,
     touch: Callable[[], object] = lambda: None,
 ) -> Step:
-    """Returns the step that sends stale messages again. touch: called repeatedly meanwhile."""
+    """Returns the step that sends stale messages again. touch: called repeatedly while the step runs."""
 
     def run() -> StepResult:
         s = settings
-        swept, published = reconcile(outbox, publisher, s.sweep, s.lease, s.limits, touch)
+        swept, published = reconcile(outbox, publisher, s.reconcile, s.lease, s.limits, touch)
         return {
             "leases ended": swept.expired,
             "messages missing": swept.stale,
             "published": published,
         }
 
-    return Step(RECONCILE, settings.sweep, run)
+    return Step(RECONCILE, settings.reconcile, run)
 
 
-def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
-    """Returns the step that collects garbage of finished files."""
-    return Step(TIDY, settings.sweep, lambda: {"tidied": collect_garbage(ledger, lake, landing)})
+def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
+    """Returns the step that collects the garbage of finished files."""
+    return Step(
+        TIDY, settings.reconcile, lambda: {"tidied": collect_garbage(ledger, lake, landing)}
+    )

@@ -1,4 +1,4 @@
-"""Copy a file's bytes, hashed and synced, into the landing zone. Later stages read only this copy."""
+"""Copy a file into the landing zone, hash it and sync it. Later stages read only this copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensorflow.ports.feed import Candidate, Opened
 
 
 class _KeepAliveReader:
-    """Calls touch on each read."""
+    """A reader that calls `touch` on each read."""
 
     def __init__(self, opened: Opened, touch: Callable[[], object]) -> None:
         self._opened, self._touch = opened, touch
@@ -23,9 +23,11 @@ class _KeepAliveReader:
 def land(
     landing: Landing | LandingBatch, opened: Opened, touch: Callable[[], object] = lambda: None
 ) -> tuple[Landed, Candidate] | None:
-    """Land an open file. Returns None if the file changed while it was read; the feed will offer it again.
+    """Land an open file. Returns None if the file changed while it was read; the feed then offers the file
+    again.
 
-    In a batch, the bytes are durable only when the batch ends. touch: called repeatedly meanwhile.
+    In a batch, the bytes are durable only when the batch ends. touch: called repeatedly while the file is
+    read.
     """
     before = opened.state()
     landed = landing.put(_KeepAliveReader(opened, touch))

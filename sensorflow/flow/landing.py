@@ -15,7 +15,7 @@ from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 
 
 class LandingBatch:
-    """Files that are landed as a batch. They exist, durably, when the batch ends."""
+    """A batch of files to land. The files appear, durably, when the batch ends."""
 
     def __init__(self, objects: Puts) -> None:
         self._objects = objects
@@ -28,9 +28,10 @@ class LandingBatch:
 
 
 class Landing:
-    """Objects named ``<first two hex digits>/<sha256>``. Equal bytes are stored once.
+    """The objects of the landing zone, named ``<first two hex digits>/<sha256>``. Equal bytes are stored
+    once.
 
-    Raises Transient STORAGE if the store is full or unavailable.
+    Methods raise Transient STORAGE if the store is full or unavailable.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
@@ -52,8 +53,8 @@ class Landing:
         return self._objects.open(_validated_name(name))
 
     def size(self, name: str) -> int | None:
-        """Returns the size in bytes, or None if the object does not exist. Raises if the zone is
-        unavailable."""
+        """Returns the size in bytes, or None if the object does not exist. Raises Transient STORAGE if the
+        zone is unavailable."""
         found = self._objects.head(_validated_name(name))
         return None if found is None else found.size
 
@@ -84,7 +85,7 @@ class Landing:
 
 
 class _HashingReader:
-    """Wraps a stream and hashes what has been read since its start."""
+    """Wraps a stream and hashes all bytes read since the start of the stream."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Keep leases of files and deliveries of messages alive while this process works on them."""
+"""Keep the leases of files and the deliveries of messages alive while this process works on them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
-"""Extends a lease or delivery by so many seconds from now. May raise Transient, or Fenced if it is lost."""
+"""Extends a lease or a delivery to this many seconds from now. May raise Transient. Raises Fenced if the
+lease is lost."""
 Hold = Callable[[Sequence[Claim]], object]
-"""Takes all claims that this process holds from now on; an empty sequence if none. Used by a watchdog
+"""Takes all claims that this process has from now on; an empty sequence if it has none. Used by a watchdog
 outside the process. Must not raise."""
 
 
 Lose = Callable[[int], object]
 """Takes the id of a file whose lease is found to be lost. Called in another thread; must not raise."""
 Lost = Callable[[Claim], bool]
-"""Whether the lease of a claim is known to be lost: the file may be another worker's."""
+"""Returns whether the lease of a claim is known to be lost, so that another worker may have claimed the
+file."""
 
 
 def unwatched(_claims: Sequence[Claim]) -> None:
@@ -32,21 +34,23 @@ def unwatched(_claims: Sequence[Claim]) -> None:
 
 
 def unheard(_file_id: int) -> None:
-    """Nobody wants to know."""
+    """Do nothing, because no watchdog needs to know of lost leases."""
 
 
 class LeaseKeeper:
-    """Renews what this process holds every third of `lease` (seconds), in one thread, until it is closed.
+    """Renews the leases of this process in one thread, until it is closed. lease: duration of a lease in
+    seconds; it is renewed after a third of this time.
 
-    A renewal that fails for want of the ledger is tried again; a lost lease is not renewed any more, and
-    the work ends at its next block. Raises Transient HOST where there is no thread to be had.
+    A renewal is repeated if it fails because the ledger is unavailable. A lost lease is not renewed any
+    more, and the work on its file ends at the next block. hold, lose: see the types of these names. Raises
+    Transient HOST if no thread can be started.
     """
 
     def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
         self._lease, self._hold, self._lose = lease, hold, lose
         self._numbers = count()
         self._held: dict[int, tuple[Renew, float]] = {}
-        """And when each is due."""
+        """Number of a renewal -> the renewal, and the time at which it is due."""
         self._closed = False
         self._change = threading.Condition()
         self._thread = threads.start(self._run)
@@ -58,7 +62,7 @@ class LeaseKeeper:
         self.close()
 
     def close(self) -> None:
-        """Stop. Waits for a renewal that is in progress."""
+        """Stop renewing. Waits for a renewal that is in progress."""
         with self._change:
             self._closed = True
             self._change.notify()
@@ -66,7 +70,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
-        """See `process.Keep`."""
+        """Renew the leases of claims until the context exits, see `process.KeepLeases`."""
         lost: set[int] = set()
 
         def renew(claim: Claim, seconds: float) -> None:
@@ -86,7 +90,8 @@ class LeaseKeeper:
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Call each renewal repeatedly with a lease's duration in seconds, until the context exits."""
+        """Call each renewal repeatedly until the context exits. Its argument is the duration of a lease in
+        seconds."""
         due = time.monotonic() + self._lease / 3
         with self._change:
             mine = {next(self._numbers): (renew, due) for renew in renewals}
@@ -107,7 +112,7 @@ class LeaseKeeper:
                     return
                 for number, renew in found:
                     self._renew(number, renew)
-            except Exception:  # noqa: BLE001 - without it every file would be lost
+            except Exception:  # noqa: BLE001 - without this thread, every lease would be lost
                 emit(Event.DEFECT, exc_info=True)
                 time.sleep(1.0)
 

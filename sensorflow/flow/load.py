@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 def load(file_task: FileTask, reports: tuple[StageReport, ...]) -> Counts:
-    """Load a file and mark it as loaded in the ledger. reports: of the stages that ran before in this task.
+    """Load a file and mark it as loaded in the ledger. reports: the reports of the earlier stages of this
+    task.
 
     Raises Fenced, and loads nothing, if the claim was lost.
     """
@@ -51,7 +52,10 @@ def build_load(
     older: PreviousVersions = NO_PREVIOUS_VERSIONS,
     first: pa.RecordBatch | None = None,
 ) -> Load:
-    """Returns what the ledger records for a loaded file. first: the file's first readings."""
+    """Returns what the ledger records for a loaded file.
+
+    reports: the reports of the earlier stages of this task. first: the file's first readings.
+    """
     return Load(
         counts=file_task.counts,
         on_change=OnChange(file_task.source.on_change),
@@ -68,7 +72,7 @@ def build_load(
 
 
 def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
-    """Finish after the commit. Silver may lag behind the database, but is never ahead of it."""
+    """Update silver and report the load. Silver may lag behind the database, but is never ahead of it."""
     failpoints.hit(failpoints.Failpoint.COMMITTED)
     facts = {"file_id": file_task.claim.file_id, "version": file_task.claim.version}
     if loaded.replaced:
@@ -83,8 +87,8 @@ def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
 
 
 def _log_kept(file_task: FileTask, old: FileView) -> None:
-    """Keeping old readings is right for files sent in pieces, but wrong for a correction that omits
-    readings. Only the user knows which it is."""
+    """Report an older version that still has readings. Keeping these readings is right if a file is sent in
+    pieces, but wrong if a correction omits readings. Only the user knows which case applies."""
     emit(
         Event.READINGS_KEPT,
         file_id=file_task.claim.file_id,
@@ -98,7 +102,8 @@ def _log_kept(file_task: FileTask, old: FileView) -> None:
 
 
 def _collect_garbage(file_task: FileTask) -> None:
-    """The rows are committed. If the disk fails now, the reconciler completes the cleanup."""
+    """Collect the file's garbage. If the disk fails now, the rows are committed anyway, and the reconciler
+    completes the cleanup."""
     with suppress(Transient):
         collect_garbage(
             file_task.services.ledger, file_task.services.lake, file_task.services.landing

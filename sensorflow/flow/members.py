@@ -18,7 +18,7 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class OpenedMember:
-    """A member of an archive. path: its name for people. terms: those of the archive, with the member's
+    """A member of an archive. path: its display name. terms: the options of the archive, with the member's
     key."""
 
     path: Path
@@ -27,7 +27,7 @@ class OpenedMember:
     entry: Entry
 
     def stream(self) -> BinaryIO:
-        """Returns a seekable copy of its bytes."""
+        """Returns a seekable copy of the member's bytes."""
         from sensorflow.flow.validate import scratch_file
 
         copy, stream = scratch_file(), self.archive.open(self.entry)
@@ -40,8 +40,8 @@ class OpenedMember:
 def members(
     path: Path, held: CheckOptions, profile: Profile, stream: BinaryIO
 ) -> Iterator[OpenedMember] | None:
-    """Yield the members of an archive that its source unpacks; returns None for any other file. Raises
-    Permanent if the archive is refused."""
+    """Returns an iterator over the members of an archive that its source unpacks; None for any other file.
+    Raises Permanent if the archive is invalid."""
     if held.source is None or not held.source.unpack:
         return None
     from sensorflow.core.formats import archives

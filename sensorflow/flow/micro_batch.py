@@ -1,4 +1,4 @@
-"""Commit small files that were claimed together in one transaction. Each file keeps its own account and
+"""Commit small files that were claimed together in one transaction. Each file has its own account and
 outcome."""
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
 MAX_READINGS = 131_072
-"""Maximum number of readings in memory. A small file may be compressed, or hold a thousand readings per
-row."""
+"""Maximum number of readings in memory. Even a small file may contain many: it may be compressed, or have a
+thousand readings per row."""
 
 R = TypeVar("R")
 
 
 def is_eligible(file_task: FileTask) -> bool:
-    """Whether a file may be committed with others: it is new, and no other file can have its readings."""
+    """Whether a file may be committed with others: it is new, and no other file can contain the same
+    readings."""
     claim, source = file_task.claim, file_task.services.settings.sources.get(file_task.claim.source)
     plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
     plain = plain and claim.part is None
@@ -45,7 +46,7 @@ def is_eligible(file_task: FileTask) -> bool:
 
 @dataclass(frozen=True)
 class _PreparedFile:
-    """A file whose layers are written, with everything that is to be committed for it."""
+    """A file whose layers are written, with everything that is committed for it."""
 
     file_task: FileTask
     batches: list[Keyed]
@@ -57,7 +58,7 @@ class _PreparedFile:
 
     @cached_property
     def loaded(self) -> Load:
-        """The `Load` to use if the database accepts every row."""
+        """The `Load` for the case that the database inserts every row."""
         return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))
 
 
@@ -67,9 +68,9 @@ def run(
     run_alone: Callable[[FileTask], R],
     loaded: Callable[[FileTask, Counts], R],
 ) -> list[R]:
-    """Take files through all stages. Returns their outcomes in the same order.
+    """Process files in all stages. Returns their outcomes in the same order.
 
-    outcome: runs the work of a file and turns exceptions into an outcome. run_alone: does all the work of
+    outcome: calls the work of a file and turns exceptions into an outcome. run_alone: does all the work of
     one file. loaded: returns the outcome of a loaded file.
     """
     if not file_tasks:
@@ -87,7 +88,7 @@ def run(
         is_committed = services.ledger.load_batch(whole) is not None
     except Fenced:  # one claim is lost: process each file alone
         is_committed, ready = False, {}
-    except Exception as error:  # noqa: BLE001 - each file is told of it
+    except Exception as error:  # noqa: BLE001 - each file gets this error
         is_committed, failed = False, {**dict.fromkeys(ready, error), **failed}
     if is_committed and ready:
         failpoints.hit(failpoints.Failpoint.COMMITTED)
@@ -119,7 +120,7 @@ def _prepare(
         number = file_task.claim.file_id
         try:
             file = _prepare_one(file_task, batch, room, read.get(number))
-        except Exception as error:  # noqa: BLE001 - of this file alone
+        except Exception as error:  # noqa: BLE001 - only this file fails
             failed[number] = error
             continue
         if file is not None:
@@ -130,8 +131,8 @@ def _prepare(
 
 
 def _prepare_jointly(file_tasks: list[FileTask]) -> dict[int, Prepared]:
-    """Returns what could be prepared of the files jointly, by file id. Other files are missing from the
-    result."""
+    """Prepare files jointly. Returns the result by file id, without the files that cannot be prepared
+    jointly."""
     groups: list[list[tuple[FileTask, Chunk]]] = []
     room = MAX_READINGS
     for file_task in file_tasks:

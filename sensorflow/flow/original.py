@@ -21,13 +21,13 @@ from sensorflow.settings import Settings
 
 
 class OriginalNotFound(Exception):
-    """The text is not available. The message says why."""
+    """The original text is not available. The message gives the reason."""
 
 
 def original(
     landing: Landing, settings: Settings, view: FileView, line: int, line_base: int | None
 ) -> str:
-    """Returns the row of a file that begins at a line. Raises NotThere.
+    """Returns the row of a file that begins at a line. Raises OriginalNotFound.
 
     line_base: for a part of a growing file, the number of lines before the part; None for an ordinary file.
     """

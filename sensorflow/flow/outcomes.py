@@ -1,4 +1,4 @@
-"""The outcome of a file's work. It is always recorded, whatever the work raised."""
+"""Record the outcome of a file's work, whatever exception the work raised."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one file. text: one line for people. error, delay (seconds): set on failure.
-    has_own_message: the file was claimed in another file's batch, and its own message will find it done."""
+    """The outcome of one file. text: a human-readable line. error, delay (seconds): set on failure.
+    has_own_message: the file was claimed in another file's batch, and its own message, when received, will
+    have nothing to do."""
 
     outcome: Outcome
     text: str
@@ -54,15 +55,15 @@ class Result:
 NACK_RETRY_SECONDS = 1.0
 """Seconds between attempts to record an outcome while the database is unavailable."""
 NACK_TIMEOUT_SECONDS = 600.0
-"""Seconds after which these attempts end. An outage may outlast a lease, and must not count against the
-file."""
+"""Seconds after which no further attempt to record an outcome is made. An outage may last longer than a
+lease, and must not count against the file."""
 
 SLOW_BACKOFF = {"base": 2.0, "cap": 300.0}
-"""Retry delays for failures that waiting is unlikely to fix."""
+"""Retry delays for failures that usually need human intervention, such as a rejected login."""
 
 
 def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
-    """Do the work and record the outcome, whatever the work raises."""
+    """Do the work and record its outcome, whatever exception the work raises."""
     claim = file_task.claim
     try:
         if (
@@ -86,7 +87,7 @@ def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
 
 
 def after_failure(file_task: FileTask, error: Exception) -> Result:
-    """Of no attempt where it is not the file's fault."""
+    """Schedule a retry. The attempt counts only if the file may have caused the error."""
     raised = error.__cause__ if isinstance(error, DecoderFailed) else None
     if (lack := threads.exhaustion_in(raised or error)) is not None:
         if (reason := threads.host_refusal(lack)) is not None:
@@ -109,7 +110,7 @@ def _dead_letter(file_task: FileTask, error: Permanent) -> Result:
         failpoints.hit(failpoints.Failpoint.DEAD_LETTERED)
     except Fenced as fenced:
         return _after_fencing(file_task, fenced)
-    emit(Event.FILE_CONDEMNED, file_id=file_task.claim.file_id, code=error.code, state=state)
+    emit(Event.FILE_DEAD_LETTERED, file_id=file_task.claim.file_id, code=error.code, state=state)
     return Result(Outcome.DEAD_LETTERED, f"{printable(file_task.claim.key)}: {error}", error)
 
 
@@ -134,7 +135,8 @@ def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool)
 def _nack(
     file_task: FileTask, error: SensorflowError, delay: float, counts_as_attempt: bool
 ) -> None:
-    """Nack the claim as soon as the database accepts it. counts_as_attempt: whether the attempt counts."""
+    """Nack the claim as soon as the database accepts it. counts_as_attempt: whether the failed attempt
+    counts."""
     until = time.monotonic() + max(NACK_TIMEOUT_SECONDS, file_task.services.settings.lease)
     while True:
         try:
@@ -155,8 +157,8 @@ def _nack(
 
 
 def _after_defect(file_task: FileTask, error: Exception) -> Result:
-    """Handle a defect, or a file that triggers one: the attempt counts, and the last attempt dead-letters
-    the file."""
+    """Handle a defect of the program, which the file may have triggered. The attempt counts, and the last
+    allowed attempt dead-letters the file."""
     emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=file_task.claim.file_id)
     code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
     if isinstance(error, DecoderFailed):

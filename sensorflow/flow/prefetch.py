@@ -1,4 +1,4 @@
-"""Prefetch: produce the next items while one is in use."""
+"""Prefetch: produce the next items while the caller uses the current one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def available_cores() -> int:
 
 
 def prefetch(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
-    """Iterate over `source` in a separate thread that prefetches at most `count` items.
+    """Iterate over `source` in a separate thread, which prefetches at most `count` items.
 
-    Exceptions from the source are raised here, at the same position. If the iteration is abandoned, the
-    source is closed. Raises Transient HOST if no thread can be started.
+    An exception of the source is raised at the same position as without the thread. If the iteration is
+    abandoned, the source is closed. Raises Transient HOST if no thread can be started.
     """
     ready: queue.Queue[Any] = queue.Queue(count)
     abandoned = threading.Event()

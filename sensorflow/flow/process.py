@@ -1,4 +1,4 @@
-"""Take a file through its stages: claim it, do the work, and always record an outcome."""
+"""Process a file: claim it, run its stages, and always record an outcome."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
 KeepLeases = Callable[[Sequence[Claim]], AbstractContextManager[Lost | None]]
-"""Makes a context in which the leases of claims are renewed, and which knows those that were lost; None
-where nobody renews. Its begin may raise Transient."""
+"""Returns a context manager that renews the leases of claims. It yields a function that returns whether a
+lease is known to be lost, or None if nobody renews the leases. Entering it may raise Transient."""
 
 _ALL_STAGES = Task(())
 """All stages, for any file."""
 
 
 def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Result]:
-    """Do what a message asks for, whichever engine received it. A small new file that has its own message
-    is claimed in a batch with other pending files.
+    """Do the task of a message. A small new file that has its own message is claimed in a batch with other
+    pending files.
 
-    Returns the outcome of each file that was claimed, or one result if none was. Never raises for a fault
-    of a file. Raises Transient DATABASE if not even the outcome could be recorded; the lease then expires,
+    Returns the outcome of each claimed file, or a single result if no file was claimed. Never raises for a
+    fault of a file. Raises Transient DATABASE if the outcome cannot be recorded. The lease then expires,
     and the reconciler sends the file again.
     """
     at = now()
@@ -53,10 +53,10 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
     with ExitStack() as kept:
         try:
             lost = kept.enter_context(keep_leases(claimed.claims))
-        except Exception as error:  # noqa: BLE001 - the claims are to be given back
+        except Exception as error:  # noqa: BLE001 - the claims must be nacked
             return [after_failure(file_task, error) for file_task in file_tasks]
         file_tasks = [replace(file_task, is_lost=lost) for file_task in file_tasks]
-        if len(file_tasks) > 1:  # all stages, then: a message of one stage is of one file
+        if len(file_tasks) > 1:  # runs all stages: a message for one stage has one file
             can_batch = [_can_batch(file_task) for file_task in file_tasks]
             batchable, file_tasks = (
                 [file_task for file_task, fits in zip(file_tasks, can_batch, strict=True) if fits],
@@ -85,8 +85,8 @@ def _file_tasks(services: Services, claimed: Claimed, at: float) -> list[FileTas
 
 
 def _can_batch(file_task: FileTask) -> bool:
-    """Whether a file may be committed with others. If this cannot be determined now, returns the safe
-    answer, and the error surfaces when the file is processed alone."""
+    """Whether a file may be committed with others. Returns False if this cannot be determined; the error
+    then occurs again when the file is processed alone."""
     if not micro_batch.is_eligible(file_task):
         return False
     try:
@@ -111,7 +111,8 @@ def _claim(services: Services, task: Task) -> Claimed:
 
 
 def _why_nothing_to_do(found: Claimed) -> str:
-    """Returns why there is nothing to do, with the file that it was loaded together with, if known."""
+    """Returns why there is nothing to do. If another file's batch included the file, the reason refers to
+    that file."""
     if found.state is None or found.taken_with is None:
         return "nothing to do: done, not due, or claimed by another worker"
     if found.state is State.LOADED:

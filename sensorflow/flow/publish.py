@@ -1,4 +1,5 @@
-"""Send a message for each pending file. Files for which the broker has no room stay in the ledger."""
+"""Send a message for each pending file. A file stays pending in the ledger until the broker has room for
+its message."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ BATCH_BYTES = 4 << 20
 BATCH_FILES = 100
 """Maximum number of files in a batch."""
 QUEUED_WORK_SECONDS = 2.0
-"""Seconds of work that may be queued in the broker. A source's next file waits behind it."""
+"""Seconds of work that may be queued in the broker. The next file of a source waits for this work."""
 MIN_WINDOW = 100
-"""Work that may be in flight at any throughput, see `ports.outbox.estimated_work`."""
+"""Work that may always be in flight, even at a low throughput. See `ports.outbox.estimated_work`."""
 LARGE_FILE_BYTES = 8 << 20
 """Bytes. A file of this size or more occupies its worker for seconds."""
 
@@ -36,12 +37,12 @@ LARGE_FILE_BYTES = 8 << 20
 def publish(
     ledger: Outbox, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
 ) -> int:
-    """Send messages for all pending files, within the limits: live files before those of the backfill lane,
-    and sources in turn. touch: called repeatedly meanwhile.
+    """Send messages for all pending files, within the limits. Live files come before files of the backfill
+    lane, and sources take turns. touch: called repeatedly while messages are sent.
 
     `published_at` is set after the broker's confirm. A crash between the two sends a message twice, which
     is harmless because the file is claimed once. Returns the number of files sent. Raises Transient if the
-    broker or the database is unavailable; what was sent until then is recorded.
+    broker or the database is unavailable; messages that were sent before are recorded.
     """
     total = 0
     if not _pending(ledger, limits, NO_IN_FLIGHT_LIMITS, 1):
@@ -56,14 +57,14 @@ def publish(
 
 
 def _in_flight_limits(ledger: Outbox, limits: Limits) -> Iterator[InFlightLimits]:
-    """First yield the limits that always apply, then those that the throughput of the workers allows."""
+    """Yield first the limits that always apply, then the limits that the workers' throughput allows."""
     yield in_flight_limits(limits, Throughput(0.0, None))
     yield in_flight_limits(limits, ledger.throughput())
 
 
 def in_flight_limits(limits: Limits, pace: Throughput) -> InFlightLimits:
-    """Returns the limits. A quarter of the window stays free for files that arrive next. With three
-    children or more, one is reserved for files that are not large."""
+    """Returns the limits for a throughput of the workers. A quarter of `max_in_flight` stays free for files
+    that arrive next. With three or more children, one child is reserved for files that are not large."""
     children = pace.children or limits.workers
     return InFlightLimits(
         window=max(MIN_WINDOW, round(pace.work * QUEUED_WORK_SECONDS)),
@@ -75,7 +76,8 @@ def in_flight_limits(limits: Limits, pace: Throughput) -> InFlightLimits:
 
 
 def _messages(pending: list[OutboxEntry], limits: Limits) -> Iterator[list[Message]]:
-    """Yield messages in small groups. A file that is not small is processed stage by stage."""
+    """Yield messages in small groups. A file that is too large for a single message gets one message for
+    each stage."""
     below = limits.inline_below
     if limits.group_small_files:
         yield [_message(files, below) for files in _batches(pending, below)]
@@ -118,11 +120,11 @@ def _inline(entry: OutboxEntry, below: int) -> bool:
 
 
 def _batches(pending: list[OutboxEntry], below: int) -> Iterator[list[OutboxEntry]]:
-    """Yield the files of each message; small new ones share a message. A file that was claimed before gets
-    its own message, because it may have crashed its worker."""
+    """Yield the files of each message. Small new files of a source share a message. A file that was claimed
+    before gets its own message, because it may have crashed its worker."""
 
     def batch_key(entry: OutboxEntry) -> str:
-        """Returns the source of a file that may share a message."""
+        """Returns the source if the file may share a message, else an empty string."""
         new = entry.token == 0 and entry.version == 1 and _inline(entry, below)
         return entry.source if new and entry.size < SMALL_FILE_BYTES else ""
 

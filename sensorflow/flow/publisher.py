@@ -19,7 +19,8 @@ from sensorflow.telemetry import Event, emit
 PUBLISH_EVERY = 1.0
 """Seconds between checks for due retries, when no new file wakes the publisher."""
 PUBLISH_SOON = 0.25
-"""The same while files are being sent: pending files may wait for those that workers complete."""
+"""Seconds between these checks while files are being sent, because each file that a worker completes makes
+room for a pending one."""
 SOON_FOR = 5.0
 """Seconds for which `PUBLISH_SOON` applies after the last message was sent."""
 LOOKS = 5
@@ -27,9 +28,10 @@ LOOKS = 5
 
 
 class PublisherLoop:
-    """Runs in the thread that calls `run`. An unavailable broker never keeps a file from being landed.
+    """The loop of a publisher. An unavailable broker does not prevent files from being landed. Runs in the
+    thread that calls `run`.
 
-    house: reconciles if nobody else does, because the host of beat may be down or there is none.
+    house: reconciles if beat does not, because its host is down or no beat runs.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class PublisherLoop:
         self._fresh.set()
 
     def stop(self) -> None:
-        """Finish the files in progress, then stop."""
+        """Finish the current messages, then stop."""
         self._stop.set()
         self._fresh.set()
 
@@ -69,7 +71,7 @@ class PublisherLoop:
                 if time.monotonic() >= look_at:
                     loop.begin_long_call()  # until a message is sent, or the call returns
                     self._house.run_due_steps()
-                    look_at = time.monotonic() + s.sweep / LOOKS
+                    look_at = time.monotonic() + s.reconcile / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 failures += 1

@@ -1,4 +1,4 @@
-"""Quarantine a file that cannot be loaded, with a manifest that states the reason and how to replay it."""
+"""Quarantine a file that cannot be loaded. Its manifest states the reason and how to replay the file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SAMPLE = 20
 
 
 def quarantine(file_task: FileTask) -> str:
-    """Copy the file, write its manifest and remove its silver. Returns its location in the quarantine zone.
+    """Copy the file to the quarantine zone, write its manifest and remove its silver. Returns its location
+    in the quarantine zone.
 
-    The bytes are copied and synced before the manifest is written, and both before the ledger's state
-    changes.
+    The bytes are copied and synced before the manifest is written. The ledger's state changes last.
     """
     claim, services, before = file_task.claim, file_task.services, file_task.progress
     code, message, place = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})

@@ -1,4 +1,4 @@
-"""The quarantine zone: files that cannot be loaded, kept for people, each with a manifest."""
+"""The quarantine zone: files that cannot be loaded, stored for inspection, each with a manifest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from sensorflow.escaping import to_json
 from sensorflow.ports.objects import Object, ObjectStore
 
 FILES = "*/*/file"
-"""The folders that contain the quarantined files, under the names that their senders gave."""
+"""Pattern of the folders that contain the quarantined files under their senders' names."""
 
 
 class QuarantineZone:
-    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, where name is the sender's. The manifest
-    is next to each ``file/``. Raises Transient STORAGE if the store is full or unavailable."""
+    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, with the sender's file name. The manifest
+    is stored next to each ``file/``. Methods raise Transient STORAGE if the store is full or
+    unavailable."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -27,8 +28,8 @@ class QuarantineZone:
     def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
         """Store the file, then its manifest. Returns their location. Never overwrites a manifest.
 
-        `folder` is unique to the file's version and attempt. A second call for it after a crash completes
-        the first.
+        folder: unique to the file's version and attempt. After a crash, a second call with the same folder
+        completes the first.
         """
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)
@@ -39,8 +40,8 @@ class QuarantineZone:
         return folder
 
     def manifest(self, where: str) -> dict[str, Any]:
-        """Returns a manifest. Raises ValueError if it is invalid, and Transient STORAGE, with
-        FileNotFoundError as the cause if there is none."""
+        """Returns a manifest. Raises ValueError if it is invalid, and Transient STORAGE if it cannot be
+        read. The cause of Transient STORAGE is FileNotFoundError if the manifest does not exist."""
         try:
             with self._objects.open(_manifest(where)) as stream:
                 text = stream.read().decode("utf-8")
@@ -51,8 +52,8 @@ class QuarantineZone:
         return found
 
     def size(self, where: str) -> int | None:
-        """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises if the zone
-        is unavailable."""
+        """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises Transient
+        STORAGE if the zone is unavailable."""
         kept = self._kept(where)
         return None if kept is None else kept.size
 

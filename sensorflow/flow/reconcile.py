@@ -1,4 +1,5 @@
-"""Reconcile: send stale messages again. This, not the broker, guarantees that no file is forgotten."""
+"""Reconcile: send stale messages again. The ledger, and not the broker, guarantees that no file is
+forgotten."""
 
 from __future__ import annotations
 
@@ -20,19 +21,20 @@ def reconcile(
     limits: Limits,
     touch: Callable[[], object] = lambda: None,
 ) -> tuple[Reconciled, int]:
-    """Free expired leases, reset messages that the broker lost, and send what is pending.
+    """Free expired leases, mark messages that the broker lost as not sent, and send what is pending.
 
     stale_after: seconds after which an unclaimed message may count as lost. grace: see `Outbox.reconcile`.
     touch: see `publish`.
     """
     reconciled = ledger.reconcile(stale_after, _depth(publisher), grace)
     if reconciled.expired or reconciled.stale:
-        emit(Event.SWEPT, leases_ended=reconciled.expired, messages_missing=reconciled.stale)
+        emit(Event.RECONCILED, leases_ended=reconciled.expired, messages_missing=reconciled.stale)
     return reconciled, publish(ledger, publisher, limits, touch)
 
 
 def _depth(publisher: Publisher) -> int | None:
-    """Returns None if the broker is unavailable, so that leases expire nevertheless."""
+    """Returns the number of queued messages, or None if the broker is unavailable, so that leases expire
+    even then."""
     try:
         return publisher.depth()
     except Transient:

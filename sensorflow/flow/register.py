@@ -18,7 +18,7 @@ from sensorflow.settings import Settings
 class Found:
     """A landed file: the state in which it was read, and the announcement of its gate.
 
-    increment: set for a growing file of which only this part was landed.
+    increment: for a growing file, the part that was landed; None for a complete file.
     """
 
     candidate: Candidate
@@ -35,7 +35,7 @@ class Found:
 
 
 def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
-    """Register a landed file. The same bytes again are an alias, different bytes a new version."""
+    """Register a landed file. Known bytes are registered as an alias, different bytes as a new version."""
     return _whole(ledger, settings, file.candidate.source, [file], None)[0]
 
 
@@ -47,8 +47,8 @@ def register_many(
     lease: IntakeLease | None = None,
 ) -> Sequence[Registration | None]:
     """Register landed files, or increments of growing files, of one source, all or none. lease: see
-    `Intake.register_many`. The result is None for an increment that another process has taken in meanwhile.
-    """
+    `Intake.register_many`. The result is None for an increment that another process has already taken
+    in."""
     increments = [file.increment for file in files if file.increment is not None]
     if not increments:
         return _whole(ledger, settings, source, files, lease)

@@ -1,4 +1,4 @@
-"""Select files to replay or undo, and explain why one was not."""
+"""Select files to replay or undo, and explain why a file was not replayed or undone."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from sensorflow.ports.ledger import Ledger
 
 STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
-"""States of files that can be replayed. If no state is given, only the first two are selected."""
+"""States of files that can be replayed. If no state is requested, only the first two are selected."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Selects the files to replay: these (see `choose.chosen`), or all that match. None and False match any
-    file.
+    """Selects the files to replay: the given files (see `choose.chosen`), or all files that match. A
+    criterion that is None or False matches every file.
 
-    since: arrived at or after this time. rejected: loaded, with rejected rows. prefix: put before option
-    names in messages.
+    since: only files that arrived at or after this time. rejected: only loaded files with rejected rows.
+    prefix: written before the names of options in messages.
     """
 
     files: Sequence[str] = ()
@@ -70,7 +70,7 @@ def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
 
 
 def not_replayed(view: FileView) -> str:
-    """Returns why a file was not replayed. view: the file as it was before."""
+    """Returns why a file was not replayed. view: the file before the attempt."""
     gone = State(view.state) in STATES
     return (
         "its bytes have expired, or it is already being processed"
@@ -82,10 +82,10 @@ def not_replayed(view: FileView) -> str:
 def to_undo(
     ledger: Ledger, files: Sequence[str], source: str | None
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """Returns the files in the order in which to undo them, and for each archive the members that stay
-    because they also came elsewhere. Raises UsageError for a file that does not exist."""
+    """Returns the files in the order in which to undo them. Also returns, for each archive, the members
+    that stay because they also arrived in another way. Raises UsageError for a file that does not exist."""
     found = chosen(ledger, list(files), source, None, tuple(State))
-    found.reverse()  # of a file that grows, the last growth first
+    found.reverse()  # for a growing file, the last part first
     return before_archives(ledger, found)
 
 

@@ -1,7 +1,7 @@
-"""Retention: remove data that a source keeps for a limited time.
+"""Retention: remove data of a source that has reached its maximum age.
 
-The ledger marks a layer as expired before it is removed, so an expired layer is never reported as lost.
-Landed bytes of a file that is not loaded are its last copy and are never removed.
+The ledger marks a layer as expired before the layer is removed, so the audit never reports an expired layer
+as lost. The landed bytes of a file that is not loaded are its only copy and are never removed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sensorflow.settings import Settings
 def apply_retention(
     ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
 ) -> dict[str, int]:
-    """Expire and remove what is due in all sources. Returns the number of files per layer (for history, of
-    events).
+    """Remove data that has expired, in all sources. Returns the number of files per layer; for `history`,
+    the number of events.
 
-    Also removes what expired while a worker was killed. Raises Transient STORAGE.
+    Also finishes removals that a killed worker left incomplete. Raises Transient STORAGE.
     """
     done: dict[str, int] = {}
     for name, source in settings.sources.items():

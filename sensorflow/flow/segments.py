@@ -1,4 +1,4 @@
-"""Read the parts of a growing file, page by page."""
+"""Read the parts of a growing file, one page at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""All stages of a file in a single pass over its bytes: transform and load read nothing back."""
+"""Run all stages of a file in a single pass over its bytes. Transform and load do not read their input back
+from the lake."""
 
 from __future__ import annotations
 
@@ -36,12 +37,15 @@ class Prepared(NamedTuple):
 
 
 class Ingest:
-    """The keyed readings of one file, produced while bronze and silver are written. Iterate once.
+    """Yields the readings of one file with their dedupe keys, and writes bronze and silver at the same
+    time. Iterate once.
 
-    Both layers are complete in the lake before the iteration ends. If it is abandoned or fails, neither
-    exists. Raises Permanent as validate does, and `deduplicate.OutOfOrder` if the file is too large for a
-    single pass. file_task, load: available when the iteration is complete. prepared: what was already
-    prepared of the whole file in a batch. key: computes the keys. older: the versions before it.
+    Both layers are complete in the lake before the iteration ends. If the iteration is abandoned or fails,
+    neither layer exists. Raises Permanent as `validate` does, and `deduplicate.OutOfOrder` if the file is
+    too large for a single pass.
+
+    file_task, load: available when the iteration is complete. prepared: the result of preparing the file in
+    a batch, or None. key: computes the dedupe keys. older: the versions before this file.
     """
 
     def __init__(
@@ -102,8 +106,8 @@ class Ingest:
 
 
 BATCH_ROWS = 32768
-"""Number of readings that justify the cost of a batch: a COPY, a savepoint, a row group. About six batches
-are in memory at a time."""
+"""Number of readings for which a batch is worth its cost: a COPY, a savepoint, a row group. About six
+batches are in memory at a time."""
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -131,9 +135,9 @@ one. On one core, this would cost a tenth, because the two evict each other's ro
 
 
 def load_single_pass(file_task: FileTask) -> Counts:
-    """Validate, transform and load a file whose claim is at the first of these stages.
+    """Validate, transform and load a file. Its claim must be at the stage validate.
 
-    Raises what these stages raise, and OutOfOrder if only transform can find the duplicates.
+    Raises what these stages raise. Raises OutOfOrder if only the stage transform can find the duplicates.
     """
     made = Ingest(file_task, older=previous_versions(file_task))
     in_own_thread = file_task.claim.size > PREFETCH_ABOVE_BYTES and available_cores() > 1

@@ -18,14 +18,15 @@ from sensorflow.flow.check import Checked, check
 from sensorflow.flow.time_limit import TimeLimitExceeded, time_limit
 
 SECONDS = 10
-"""Limit of processor time for a proposal."""
+"""Maximum seconds of processor time for a proposal."""
 REJECTS = 5
 """Number of rejects in a preview."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A guessed profile. It is parsed from its TOML, exactly as if a person had written it."""
+    """A proposed profile. It is parsed from its TOML text, exactly like a profile that a person has
+    written."""
 
     guess: Guess
 
@@ -37,7 +38,7 @@ class Proposal:
 
 
 def made(table: dict[str, Any]) -> Profile:
-    """Returns the profile of a table, with the profiles that it extends. Raises UsageError."""
+    """Returns the profile of a table of keys. Resolves the profiles that it extends. Raises UsageError."""
     return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
 
 
@@ -60,7 +61,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
 
 
 def checked(path: Path, found: Proposal) -> Checked:
-    """Dry-run the file with the proposal. If the time zone is unknown, UTC is assumed."""
+    """Dry-run the file with the proposed profile. Assumes UTC if the time zone is unknown."""
     assumed = Proposal(found.guess.in_zone("UTC", ""))
     place = FilePath(path.name, path.name)
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""A limit on processor time for a proposal, independent of the machine's load."""
+"""A limit on processor time, independent of the machine's load."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ AGAIN = 0.5
 
 
 class TimeLimitExceeded(BaseException):
-    """Not derived from Exception, so that no handler mistakes it for a broken file."""
+    """The processor time is used up. Not derived from Exception, so that no handler takes it for an error
+    of the file."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises Late in the body once the process has used this many more seconds of processor time. Applies
-    only in the main thread; other threads receive no signals and have no limit."""
+    """Returns a context manager that raises TimeLimitExceeded in its body once the process has used this
+    many more seconds of processor time. Sets no limit outside the main thread, because other threads
+    receive no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -30,7 +32,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        signal.setitimer(signal.ITIMER_PROF, *timer)  # a profiler's
+        signal.setitimer(signal.ITIMER_PROF, *timer)  # the timer of a profiler
 
 
 def _late(signum: int, frame: FrameType | None) -> None:

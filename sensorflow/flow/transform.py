@@ -1,4 +1,4 @@
-"""Bronze -> canonical readings (silver)."""
+"""Transform bronze into canonical readings (silver)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sensorflow.flow.growing_parts import quality_flagger_of as watch_of
 
 
 def transform(file_task: FileTask) -> tuple[FileTask, int, str]:
-    """Write silver. Returns the job with its counts, the number of silver rows, and a note."""
+    """Write silver. Returns the file task with its counts, the number of silver rows, and a note."""
     seen = Deduplicator()
     try:
         rows, duplicates = _write(file_task, seen)

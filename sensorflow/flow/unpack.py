@@ -1,8 +1,8 @@
-"""Unpack an archive: land and register each member as a file of its own, as if it had been dropped.
+"""Unpack an archive: land and register each member as a separate file, as if the member had been dropped.
 
-The whole archive is read before any member is landed. One transaction registers the members and marks the
-archive as loaded, all or nothing. If a worker is killed before that, the next worker overwrites the landed
-objects under the same names.
+The whole archive is read before any member is landed. One transaction registers all members and marks the
+archive as loaded. If a worker is killed before the commit, the next worker lands the same objects again
+under the same names.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Unpack
 
 TOGETHER = 100
-"""Number of members that are synced together. As many files are open at once."""
+"""Number of members that are synced together. This many files are open at a time."""
 INSIDE = b"!/"
 """Separates the archive's name from a member's name."""
 
 
 def is_archive(file_task: FileTask) -> bool:
-    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and Permanent
-    if the file was unpacked before but would now be read as a single file."""
+    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE. Raises
+    Permanent if the file was unpacked before, but the present settings treat it as a single file."""
     if file_task.claim.stage is not Stage.VALIDATE or file_task.claim.part is not None:
         return False
     if not file_task.source.unpack:
@@ -49,7 +49,8 @@ def is_archive(file_task: FileTask) -> bool:
 
 
 def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
-    """Whether a source that unpacks treats these bytes as an archive. Rewinds the stream to its start."""
+    """Whether a source that unpacks archives treats these bytes as an archive. Rewinds the stream to its
+    start."""
     kind = archives.archive_kind(stream.read(archives.HEAD))
     stream.seek(0)
     if kind == "zip" and profile.format == "xlsx":
@@ -58,7 +59,7 @@ def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
 
 
 def unpack(file_task: FileTask) -> str:
-    """Register the members of an archive and mark it as loaded. Returns a summary for people.
+    """Register the members of an archive and mark it as loaded. Returns a human-readable summary.
 
     Raises Permanent, and registers nothing, if anything in the archive is invalid.
     """
@@ -90,7 +91,7 @@ def unpack(file_task: FileTask) -> str:
 
 @contextmanager
 def _checked(file_task: FileTask) -> Iterator[Archive]:
-    """Returns the archive after reading every byte of it once."""
+    """Returns the archive after a first read of all its bytes, which verifies them."""
     said = announced(file_task)
     if said is not None and said.rows is not None:
         raise Permanent(
@@ -108,7 +109,7 @@ def _checked(file_task: FileTask) -> Iterator[Archive]:
 
 
 def _landed(file_task: FileTask, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
-    """Yield the members with their landed, synced bytes."""
+    """Yield the members, each with its landed and synced bytes."""
     members = archive.read()
     while some := list(islice(members, TOGETHER)):
         with file_task.services.landing.batch() as batch:
@@ -118,7 +119,7 @@ def _landed(file_task: FileTask, archive: Archive) -> Iterator[tuple[Entry, Land
 
 
 def _arrival(file_task: FileTask, number: int, entry: Entry, landed: Landed) -> Arrival:
-    """The ledger sets lane and discovered_at."""
+    """Returns the arrival of a member, without lane and discovered_at, which the ledger sets."""
     claim = file_task.claim
     return Arrival(
         source=claim.source,

@@ -1,4 +1,4 @@
-"""Landed bytes -> bronze rows and rejects."""
+"""Turn landed bytes into bronze rows and rejects."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ SPILL_BYTES = 16 << 20
 
 
 def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
-    """Write bronze and rejects; returns the job with its counts, the rows of bronze, and what drifted.
+    """Write bronze and rejects. Returns the file task with its counts, the number of bronze rows, and a
+    note about drift.
 
-    Raises Permanent when the file as a whole cannot be loaded: nothing of it is, then.
+    Raises Permanent if the file as a whole cannot be loaded; then nothing of it is loaded.
     """
     with Validation(file_task) as validation:
         for _ in validation:
@@ -48,11 +49,12 @@ def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
 
 
 class Validation:
-    """Yields the batches of bronze as they are written; a context that ends when the file is through.
-    Raises Fenced at the next batch when the lease is lost.
+    """Validates a file: a context manager and an iterator over the batches of bronze, which are written at
+    the same time. Raises Fenced before the next batch if the lease is lost.
 
-    file_task, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it
-    is left early, neither does. accepted: what was read of the file already, with others.
+    file_task, rows, note: the results, see `validate`; available at the end. Bronze and rejects both appear
+    when the context exits. If it raises, neither appears. accepted: the rows of the file, if they were
+    already read in a batch; else None.
     """
 
     def __init__(self, file_task: FileTask, accepted: Iterable[Accepted] | None = None) -> None:
@@ -97,9 +99,7 @@ class Validation:
             yield accepted.bronze
         self.file_task = self.file_task.with_counts(read=read, rejected=rejected, missing=missing)
         require_rows(self._announced, rows)
-        if (
-            self.file_task.claim.again
-        ):  # what a load left is not replaced by what will not be loaded
+        if self.file_task.claim.again:  # fail before the layers of the earlier load are replaced
             _require_tolerated(self.file_task, self._codes)
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
@@ -113,7 +113,7 @@ class Validation:
 
     def _close(self) -> None:
         if self._rejects is None and not self.file_task.claim.fresh:
-            # nor those of an earlier try, by another profile
+            # remove the rejects of an earlier attempt
             self.file_task.services.lake.delete(Layer.REJECTS, self.file_task.layer_file)
         _require_tolerated(self.file_task, self._codes)
 
@@ -124,7 +124,8 @@ class Validation:
 
 
 def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
-    """Of a growing file all of it counts, as far as it was loaded."""
+    """Raises TooManyRejects if the source does not tolerate the share of rejects. For a growing file,
+    counts all parts so far."""
     rejected, read, whose = file_task.counts.rejected, file_task.counts.read, "readings"
     if rejected and (part := file_task.claim.part) is not None:
         rejected, read = rejected + part.rows_rejected, read + part.rows_read
@@ -136,7 +137,7 @@ def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
 
 
 class TooManyRejects(Permanent):
-    """Knows the counts, so that the ledger can show them."""
+    """The file has too many rejects. Carries the counts for the ledger."""
 
     def __init__(self, counts: Counts, message: str, do: str | None = None) -> None:
         super().__init__(Code.TOO_MANY_REJECTS, message, do=do)
@@ -147,7 +148,7 @@ class TooManyRejects(Permanent):
 
 
 def main_remedy(codes: Counter[Code], form: str) -> str | None:
-    """What to do, by the code of most rejected rows."""
+    """Returns the remedy for the most frequent code among the rejected rows."""
     if not codes:
         return None
     code = codes.most_common(1)[0][0]
@@ -176,9 +177,10 @@ def read_validated(
     part: Part | None = None,
     file_id: int = 0,
 ) -> Iterator[Accepted]:
-    """What is read of a file, within the profile's time, for workers and dry runs alike.
+    """Yield the rows of a file. Raises Permanent TOO_SLOW once the profile's `max_seconds` have passed.
+    Used by workers and dry runs.
 
-    See `reading.read`. file_id: 0 of a file that the ledger does not know.
+    See `reading.read`. file_id: 0 for a file that is not in the ledger.
     """
     began, limit = time.monotonic(), profile.max_seconds
     parts = reading.read(stream, profile, place, scratch_file, drift, received, part, bindings)
@@ -194,8 +196,9 @@ def read_validated(
 
 @contextmanager
 def open_landed(file_task: FileTask) -> Iterator[BinaryIO]:
-    """The landed bytes of a file; Permanent if they are not those that were landed. Of a growing file
-    those up to the end of its part, of which the part's are looked at."""
+    """Yield a stream of the landed bytes. Raises Permanent if the bytes have changed since they were
+    landed. For a part of a growing file, the stream begins at the start of the file and ends with the part;
+    only the bytes of the part are verified."""
     with file_task.services.landing.open(file_task.claim.landing) as stream:
         _check_bytes(stream, file_task.claim.sha256)
         yield (

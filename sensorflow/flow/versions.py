@@ -21,8 +21,11 @@ BLOCK_BYTES = 1 << 20
 
 
 class PreviousVersions(NamedTuple):
-    """covered: ids of versions that were never loaded and are a prefix of this one. head: the first
-    readings of the loaded version before it."""
+    """What a load needs from previous versions.
+
+    covered: ids of versions that were never loaded and whose bytes are a prefix of this version. head: the
+    first readings of the last loaded version.
+    """
 
     covered: tuple[int, ...] = ()
     head: pa.RecordBatch | None = None
@@ -32,8 +35,8 @@ NO_PREVIOUS_VERSIONS = PreviousVersions()
 
 
 def previous_versions(file_task: FileTask) -> PreviousVersions:
-    """Inspect the versions before a file with `on_change = "merge"`. Returns nothing for other files, and
-    for parts of growing files, which never restate readings."""
+    """Returns the relevant versions before a file with `on_change = "merge"`. The result is empty for other
+    files, and for parts of growing files, because a part never replaces readings of earlier parts."""
     merged = OnChange(file_task.source.on_change) is OnChange.MERGE and file_task.claim.part is None
     if file_task.claim.version == 1 or file_task.claim.again or not merged:
         return NO_PREVIOUS_VERSIONS
@@ -42,7 +45,8 @@ def previous_versions(file_task: FileTask) -> PreviousVersions:
 
 
 def remarks_of(head: pa.RecordBatch | None, silver: pa.RecordBatch | None) -> str:
-    """See `core.history.remarks`. Returns "" if there is nothing to compare."""
+    """Returns remarks about the changes between two versions, see `core.history.remarks`. Returns "" if a
+    version has no readings to compare."""
     if head is None or silver is None or not len(head) or not len(silver):
         return ""
     return remarks(head, silver)
@@ -57,7 +61,7 @@ def _covered(file_task: FileTask, unloaded: tuple[UnloadedVersion, ...]) -> tupl
 
 
 def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
-    """Returns the SHA-256 of a stream's prefix for each of these sizes in bytes."""
+    """Returns, for each size in bytes, the SHA-256 of the prefix of the stream that has this size."""
     digest, done, found = hashlib.sha256(), 0, {}
     for size in sorted(sizes):
         while done < size and (block := stream.read(min(BLOCK_BYTES, size - done))):

@@ -1,5 +1,6 @@
-"""The ports: interfaces of the flow to the outside, one subject per module. Each docstring is a contract.
+"""The ports: the flow's interfaces to databases, stores, brokers and feeds, one subject per module. Their
+docstrings are contracts.
 
-Every port has a real adapter and an in-memory one. Both pass the same conformance suite
+Every port has a real and an in-memory adapter. Both pass the same conformance suite
 (``tests/conformance``).
 """

@@ -1,4 +1,4 @@
-"""The database's port for the audit."""
+"""The database for the audit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.ports.files import Counts
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
 class FileRecord:
     """The ledger's record of one file, as an audit needs it.
 
-    token: the newest fencing token, 0 if the file was never claimed. moved_at: the last step of a file that
-    is pending or running. previous: the number of rows of the earlier load that stays while the file is
-    processed again. identity: the file name in its dedupe keys; None if it was not recorded. expired: the
-    layers that retention has removed, "landing" and "rows" among them. part: which part of a growing file
-    it is. members: for an archive, the number of files in it.
+    token: the newest fencing token; 0 if the file was never claimed. moved_at: the time of the last step;
+    only for a pending or running file. previous: the number of rows of the earlier load, which stay while
+    the file is processed again. identity: the file name in the file's dedupe keys; None if it was not
+    recorded. expired: the layers that retention has removed; may include "landing" and "rows". part: for a
+    part of a growing file, its place in that file. members: for an archive, the number of files in it.
     """
 
     file_id: int
@@ -66,13 +66,14 @@ class FileRecord:
 
     @property
     def rows(self) -> int | None:
-        """The number of the file's rows that should be in the database; None if its state allows none."""
+        """The number of the file's rows that should be in the database. None if the file's state allows no
+        rows."""
         if self.state is State.LOADED:
             return self.counts.served
         return self.previous if self.in_flight else None
 
     def has_changed(self, now: FileRecord) -> bool:
-        """Whether the file was changed between this record and a later one."""
+        """Whether the file was changed between this record and a later record."""
         return self.step != now.step
 
     @property
@@ -83,9 +84,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TamperedHistory:
-    """A file whose events were changed, removed or added without the ledger.
+    """A file whose events were changed, removed or added by something other than the ledger.
 
-    expected, found: numbers of events; None if nothing is known of the file's history.
+    expected, found: the expected and the actual number of events; None if the ledger has no record of the
+    file's history.
     """
 
     file_id: int
@@ -102,22 +104,21 @@ class HistoryDigest:
 
 
 class Snapshot(Protocol):
-    """A read-only snapshot of the database at one instant. Takes no locks. Methods raise Transient
-    DATABASE."""
+    """A read-only snapshot of the database. Takes no locks. Methods raise Transient DATABASE."""
 
     name: str
     taken_at: datetime
 
     def files(self) -> Iterator[FileRecord]:
-        """Yield every file of the ledger, by id."""
+        """Yield the record of every file in the ledger, by id."""
         ...
 
     def rows_per_file(self) -> dict[int, int]:
-        """Returns the number of database rows per file id, including ids that the ledger does not know."""
+        """Returns the number of database rows per file id, including ids that are not in the ledger."""
         ...
 
     def tampered(self) -> list[TamperedHistory]:
-        """Returns the files whose history differs from what the ledger wrote, by id."""
+        """Returns the files whose history differs from the events that the ledger wrote, by id."""
         ...
 
     def history(self) -> HistoryDigest:
@@ -125,24 +126,25 @@ class Snapshot(Protocol):
         ...
 
     def unsealed_months(self) -> list[tuple[str, bool]]:
-        """Returns the months ("2026-01") that should be sealed with a unique index but are not, and whether
-        duplicate readings were found in each. Applies to `dedupe_index = "deferred"` only."""
+        """Returns the months ("2026-01") that should be sealed but have no unique index, each with whether
+        it contains duplicate readings. Applies only to `dedupe_index = "deferred"`."""
         ...
 
     def readings(self) -> Iterator[pa.RecordBatch]:
-        """Yield every row, in batches of the schema `READING`, in arbitrary order."""
+        """Yield every row of the database, in batches of the schema `READING`, in arbitrary order."""
         ...
 
     def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        """Returns the id of the file that holds each key, or None. ts: microseconds; keys: binary(16).
+        """Returns, for each dedupe key, the id of the file under which the reading is stored; None if there
+        is no such reading. ts: microseconds; keys: binary(16).
 
         May be called while `readings` is being iterated.
         """
         ...
 
     def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
-        """Returns, for each of these rows, the number of all rows with the same sensor_id, reading_type and
-        ts (microseconds).
+        """Returns, for each of these rows, how many rows of the database have the same sensor_id,
+        reading_type and ts (microseconds).
 
         May be called while `readings` is being iterated.
         """
@@ -150,7 +152,7 @@ class Snapshot(Protocol):
 
 
 class AuditStore(Protocol):
-    """The database for an audit and the repair after it. Methods raise Transient DATABASE."""
+    """The database for an audit, and for the repair that follows it. Methods raise Transient DATABASE."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]: ...
 
@@ -159,17 +161,18 @@ class AuditStore(Protocol):
         ...
 
     def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """Returns those of the (key, fingerprint) pairs that were never registered."""
+        """Returns the (key, fingerprint) pairs that were never registered. found: the pairs to look up."""
         ...
 
     def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:
-        """Returns a context manager that yields the current ledger record and locks it until the context
-        exits. Yields None if there is no such file."""
+        """Returns a context manager that yields the current record of a file and locks it until the context
+        exits. Yields None if the file does not exist."""
         ...
 
     def remove_rows(self, file_id: int) -> int:
-        """Remove the rows of a file whose state allows none, and record this in the file's history.
+        """Remove the rows of a file if its state allows no rows, and record this in the file's history.
+        Runs in one transaction.
 
-        One transaction. Returns the number of removed rows; 0 if the state allows rows by now.
+        Returns the number of removed rows; 0 if the file's state now allows rows.
         """
         ...

@@ -1,4 +1,4 @@
-"""The port for what is stuck in a source's feed, for people."""
+"""The backlog of a source: the files in its feed that are stuck, for people to inspect."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from sensorflow.ports.audit import AuditStore
 
 @dataclass
 class BacklogReport:
-    """Names by what is the matter with them; not_included by pattern, such as "*.pdf".
+    """The stuck files of a source, by kind of problem.
 
-    cut_off: growing files that were renamed to what is not included, with the bytes behind what was taken
-    of each. files: how many were looked at; whole: whether that was all. oldest: seconds, of those overdue.
+    files: the number of files that were inspected. whole: whether these were all files. not_included: names
+    by a pattern that covers them, such as "*.pdf". cut_off: growing files that were renamed to a name that
+    the source does not accept, each with the number of bytes that were not taken in. oldest: age in seconds
+    of the oldest overdue file.
     """
 
     files: int = 0
@@ -33,7 +35,7 @@ class BacklogReport:
 
 @dataclass(frozen=True)
 class GatedFile:
-    """A file that waits for its gate, or a gate that waits for its files (is_gate). age: in seconds."""
+    """A file that waits for its gate, or a gate that waits for its files (is_gate). age: seconds."""
 
     source: str
     key: bytes = field(repr=False)
@@ -57,18 +59,18 @@ class GatedFile:
 
 
 class Backlog(Protocol):
-    """The backlog of one source. Read-only, and returns within the time that people wait. Methods raise
+    """The backlog of one source. Read-only. Methods return quickly enough for a waiting user, and raise
     Transient."""
 
     name: str
 
     def is_reachable(self) -> bool:
-        """See `ports.feed.Feed`."""
+        """Whether the storage of the source can be reached. See `ports.feed.Feed`."""
         ...
 
     def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
-        """Returns files that wait for their gates, and gates that wait for their files. books: if given,
-        files that stay in place are looked up there in bulk."""
+        """Returns the files that wait for their gates, and the gates that wait for their files. books: if
+        given, files that stay in place are looked up there in bulk."""
         ...
 
     def inspect(
@@ -78,29 +80,33 @@ class Backlog(Protocol):
         unfinished: float,
         held: Set[bytes] = frozenset(),
     ) -> BacklogReport:
-        """Returns the files that are stuck: unreadable; not included; overdue, that is there for more than
-        `late` seconds and for four times the stability window; or still being written, by their names,
-        after `unfinished` seconds. books: given if the ledger can be queried. held: keys of files that wait
-        for their gates."""
+        """Returns the files that are stuck: files that are unreadable, whose names the source does not
+        include, that are overdue, or that are unfinished.
+
+        A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
+        it has the name of a temporary file and has not changed for `unfinished` seconds. books: None if the
+        ledger cannot be queried. held: keys of the files that wait for their gates.
+        """
         ...
 
 
 class GatedPath(Protocol):
-    """A single file in the drop folder of a source with gates. The ledger is not queried.
+    """A file in the drop folder of a source with gates. Its methods do not query the ledger.
 
-    keeps: whether files stay there after they are registered.
+    keeps: whether files stay in the folder after they are registered.
     """
 
     keeps: bool
 
     def is_gate(self) -> bool:
-        """Whether the file is a gate, not data."""
+        """Whether the file is a gate rather than data."""
         ...
 
     def announced(self) -> Announced | None:
-        """Returns what the file's gate announces. Raises `ports.feed.Withheld` if the gate is missing."""
+        """Returns the announcement in the file's gate. Raises `ports.feed.Withheld` if the gate is
+        missing."""
         ...
 
     def differs(self, what: Announced) -> str | None:
-        """Returns how the file differs from what was announced, or None if it agrees."""
+        """Returns how the file differs from an announcement, or None if it agrees."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger's port for queries by people."""
+"""The ledger for users' queries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEv
 
 @dataclass(frozen=True)
 class Member:
-    """A file that came in an archive. name: its name in the archive. besides: ids of other archives that
-    also contained it, and 0 if it also arrived by itself. Archives that were undone are left out."""
+    """A file that arrived in an archive. name: its name in the archive. besides: ids of the other archives
+    that also contained it, and 0 if it also arrived by itself. Archives that were undone are not listed."""
 
     name: str
     file_id: int
@@ -38,22 +38,22 @@ class Catalog(Protocol):
         limit: int = 50,
         whole: bool = False,
     ) -> list[FileView]:
-        """Returns files, newest first. whole: of a growing file, return the first part only."""
+        """Returns files, newest first. whole: return only the first part of each growing file."""
         ...
 
     def matching(self, wanted: FileFilter, limit: int) -> Listed:
-        """Returns the newest files that match, and the number of all that match."""
+        """Returns the newest files that match, and the number of all matching files."""
         ...
 
     def activity(self) -> dict[str, Activity]:
-        """Returns the activity of each source that ever had a file."""
+        """Returns the activity of each source that has ever had a file."""
         ...
 
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """Returns all versions of a name as people see it, however its letters are encoded. For an alias,
-        returns the file that has its bytes."""
+        """Returns all versions of a display name, in any Unicode normalization. If the name is an alias,
+        returns the file with the same bytes."""
         ...
 
     def select(
@@ -63,15 +63,16 @@ class Catalog(Protocol):
         ...
 
     def members(self, file_id: int) -> list[Member]:
-        """Returns the files that came in an archive, by name; an empty list if the file is no archive."""
+        """Returns the files that arrived in an archive, by name; an empty list if the file is not an
+        archive."""
         ...
 
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
-        """Returns the whole growing file for each given id that is a part of one."""
+        """Returns, for each id that is a part of a growing file, the growing file with all its parts."""
         ...
 
     def heartbeats(self) -> list[Heartbeat]:
-        """Returns the last heartbeat of each loop, by role, the oldest loops first."""
+        """Returns the last heartbeat of each loop, by role. Within a role, the oldest loop comes first."""
         ...
 
     def history(self, file_id: int) -> list[HistoryEvent]:
@@ -79,7 +80,7 @@ class Catalog(Protocol):
         ...
 
     def arrivals(self, file_id: int) -> list[ArrivalRecord]:
-        """Returns the names under which a file arrived, in chronological order."""
+        """Returns the names under which a file has arrived, in chronological order."""
         ...
 
     def totals(self) -> dict[str, Totals]:

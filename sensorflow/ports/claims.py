@@ -1,4 +1,4 @@
-"""The ledger's port for workers."""
+"""The ledger for workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sensorflow.ports.files import Counts, StageReport
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a file until the lease expires, with the facts of that file.
+    """The right to work on a file until the lease expires, and the data of that file.
 
-    attempt: its number at this stage. retries: how often the file was nacked at this stage. token: the
-    fencing token; a holder of an older token cannot commit. profile: the profile to read the file by, if it
-    is not the one of its source. again: rows of an earlier load are in the database. fresh: the file was
-    never claimed before. unpacked: the file is an archive whose members are files of their own. name: the
-    name that all versions share, see `names.canonical`; empty if it is `key`. first_key: the first
-    version's name as it was spelt, which is part of the dedupe keys.
+    attempt: the number of this attempt at the stage. retries: the number of nacks at this stage. token: the
+    fencing token; a worker with an older token cannot commit. profile: the profile to read the file with;
+    None for the profile of its source. again: whether rows of an earlier load are in the database. fresh:
+    whether the file was never claimed before. unpacked: whether the file is an archive whose members are
+    separate files. name: the name that all versions share, see `names.canonical`; empty if it equals `key`.
+    first_key: the name of the first version as it was spelt, which is part of the dedupe keys.
     """
 
     file_id: int
@@ -57,8 +57,8 @@ class Claim:
 class Progress:
     """The state of a file before it was claimed.
 
-    counts: results of the completed stages. error: why the file is to be quarantined or was nacked: code,
-    message, place. quarantines: how often it was quarantined before.
+    counts: the results of the completed stages. error: the reason why the file was nacked or is to be
+    quarantined: code, message and place. quarantines: how often the file was quarantined before.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -68,11 +68,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Which pending files may be claimed together with the file of a message.
+    """Limits on the files that may be claimed together with the file of a message.
 
-    sources: only files of these sources. file_bytes: each file is smaller than this. total_bytes: limit for
-    the sum, including the first file. files: maximum number of files beside the first. share: claim at most
-    one in `share` of the pending files, which leaves the rest for other workers.
+    sources: sources whose files may be claimed. file_bytes: each file is smaller than this. total_bytes:
+    maximum size of all files, including the first. files: maximum number of files in addition to the first.
+    share: at most 1/`share` of the pending files may be claimed, so that other workers get the rest.
     """
 
     sources: tuple[str, ...]
@@ -86,9 +86,9 @@ class BatchLimits:
 class Claimed:
     """The result of claiming the files of a message.
 
-    progress: for each claimed file, by id. state: the state of the message's file if nothing was claimed;
-    None if there is no such file. taken_with: the file with which it was last claimed in a batch; None if
-    it was claimed alone or never.
+    progress: the progress of each claimed file, by id. state: if nothing was claimed, the state of the
+    message's file; None if this file does not exist. taken_with: the file in whose batch the message's file
+    was last claimed; None if it was never claimed in a batch.
     """
 
     claims: list[Claim]
@@ -120,18 +120,18 @@ class Claims(Protocol):
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claimed:
-        """Claim the files of one message at once, as `claim` does, in the order of their ids. Apart from
-        the first of `file_ids`, only files that were never claimed are claimed. The state of files that
-        were not claimed is not returned."""
+        """Claim the files of one message at once, as `claim` does, in the order of their ids. The first of
+        `file_ids` may have been claimed before; each other file is claimed only if it never was. The states
+        of files that were not claimed are not returned."""
         ...
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
     ) -> Claimed:
-        """Claim the file of a message. If it is small, has version 1 and was never claimed, claim similar
-        files of the same source and lane as well, in the order in which their messages were sent.
+        """Claim the file of a message. If it is small, has version 1 and was never claimed, also claim
+        similar files of the same source and lane, in the order in which their messages were sent.
 
-        Does not wait for other workers that claim files. The claims are in the order of their ids.
+        Does not wait for other workers that claim files. The returned claims are in the order of their ids.
         """
         ...
 
@@ -140,32 +140,32 @@ class Claims(Protocol):
     def advance(
         self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
-        """Complete a stage: the file becomes pending at stage `to` with zero attempts.
+        """Complete a stage: the file becomes pending at stage `to`, and its attempts at that stage start at
+        zero.
 
-        published: True if the message for that stage is already on its way; otherwise the outbox sends it.
+        published: whether the message for stage `to` is already on its way. If not, the outbox sends it.
         """
         ...
 
     def nack(
         self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
     ) -> None:
-        """Nack a claim after a failure: the file becomes pending again, but not due before `delay` seconds.
+        """Nack a claim after a failure: the file becomes pending again, and is due in `delay` seconds.
 
-        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for an expired
-        lease unless another worker has claimed the file, because an outage may outlast a lease.
+        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for a lease that
+        has merely expired, because an outage may outlast a lease. Raises Fenced if another worker has
+        claimed the file.
         """
         ...
 
     def dead_letter(
         self, claim: Claim, error: SensorflowError, counts: Counts | None = None
     ) -> State:
-        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine, with the
-        reason.
+        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine. The error
+        is recorded as the reason. Returns the new state.
 
-        counts: results for the file; None keeps the results of earlier stages.
-
-        A replayed file whose rows are still in the database becomes loaded as it was before. Returns the
-        new state.
+        If the file was replayed and rows of its earlier load are in the database, it becomes loaded again
+        instead, as before the replay. counts: the file's results; None keeps the results of earlier stages.
         """
         ...
 

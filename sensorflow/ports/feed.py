@@ -16,14 +16,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Candidate:
-    """One state of a file in a source; the file seems complete.
+    """A file of a source in one state, which seems to be complete.
 
     key: the file's name within the source, as the feed's raw bytes. revision: identifies this state; only
-    the adapter interprets it, and the ledger stores it as the fingerprint. size: in bytes. modified_ns: the
+    the adapter interprets it, and the ledger stores it as the fingerprint. size: bytes. modified_ns: the
     modification time that the sender set. changed_ns: the time since which the file has existed in this
     state, by the clock of the machine that stores it. Both times are nanoseconds since 1970, because the
-    ledger stores full precision. A feed may return a subclass that carries what it needs to acknowledge the
-    file.
+    ledger stores full precision. A feed may return a subclass with further data that the feed needs to
+    acknowledge the file.
     """
 
     source: str
@@ -41,7 +41,7 @@ class Candidate:
 
 
 class FeedError(Exception):
-    """An error of a single file. Other files are not affected."""
+    """An error that concerns one file only."""
 
 
 class Gone(FeedError):
@@ -57,16 +57,16 @@ class Unreadable(FeedError):
 
 
 class Denied(Unreadable):
-    """Permission to read the file is denied."""
+    """The process has no permission to read the file."""
 
 
 class Withheld(FeedError):
-    """The file itself is complete, but the gate that announces it is still missing."""
+    """The file is complete, but the gate that announces it is missing."""
 
 
 @dataclass(frozen=True)
 class Permit:
-    """The permission under which files are acknowledged.
+    """The permission to acknowledge files.
 
     token: the token of the intake lease. is_allowed: returns False once another process has taken over the
     intake. Call it before you acknowledge each file.
@@ -77,28 +77,29 @@ class Permit:
 
 
 class Opened(Protocol):
-    """An open file."""
+    """A file that is open for reading."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes; all that is left if -1. Raises Unreadable."""
+        """Read up to `size` bytes, or all remaining bytes if `size` is -1. Raises Unreadable."""
         ...
 
     def state(self) -> Candidate:
-        """Returns the current state of the open file. Query the open handle, not the name, which may refer
-        to another file by now. For an object, the state is the one that was returned with its body."""
+        """Returns the current state of the open file. Query the open handle, because another file may have
+        the name by now. For an object of a store, return the state that the store returned with the
+        content."""
         ...
 
 
 class FeedHost(Protocol):
-    """The side that takes in a feed's files, as the feed sees it."""
+    """The intake, as a feed sees it."""
 
     def wake(self) -> None:
-        """Signal that there may be something to poll. May be called from any thread."""
+        """Signal that there may be files to poll. May be called from any thread."""
         ...
 
     def is_known(self, candidate: Candidate) -> bool:
-        """Whether the file was already registered or refused in this state. The feed need not offer it
-        again."""
+        """Whether the file was already registered or rejected in this state. If so, the feed need not offer
+        it again."""
         ...
 
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
@@ -121,16 +122,16 @@ class FeedHost(Protocol):
 class Feed(Protocol):
     """The files of one source. All methods are called from one thread.
 
-    Methods raise Transient STORAGE if the storage that holds the files is unavailable. Adapters derive from
-    this class; the optional methods do nothing by default.
+    Methods raise Transient STORAGE if the storage of the files is unavailable. Adapters derive from this
+    class; by default, the optional methods do nothing.
     """
 
     name: str
     keeps: bool = False
-    """Whether files stay in place when they are acknowledged. If so, each one is looked up in the ledger.
-    """
+    """Whether files stay in place after they are acknowledged. If so, each file is looked up in the
+    ledger."""
     delay: float = 0.0
-    """Seconds that the settings let a complete file wait before it is polled. A file that waits longer is
+    """Seconds for which the settings delay a complete file before it is polled. A file that waits longer is
     late."""
 
     def start(self, host: FeedHost) -> None:
@@ -142,36 +143,35 @@ class Feed(Protocol):
         return
 
     def activate(self, permit: Permit) -> None:
-        """Become the process that takes in the source's files. Finish the acknowledgements that a killed
-        process left incomplete, and offer every file that exists. Idempotent."""
+        """Become the process that takes in the source's files. Complete the acknowledgements that a killed
+        process left incomplete, and offer every existing file. Idempotent."""
         return
 
     def stand_by(self) -> None:
-        """Another process takes in the source's files. The feed may drop the notifications that it receives
-        meanwhile, because `activate` offers every file. Called repeatedly."""
+        """Let another process take in the source's files. The feed may discard notifications that it
+        receives while on standby, because `activate` offers every file. Called repeatedly."""
         return
 
     def rewind(self) -> None:
-        """Offer again all files that were polled and not acknowledged. The intake has dropped them."""
+        """Offer all polled but unacknowledged files again, because the intake no longer knows them."""
         return
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        """Returns iterators over the complete files. Each file is offered at least once; none may be missed
-        permanently.
+        """Returns iterators over the complete files. Each file is offered at least once; no file may be
+        missed permanently.
 
-        Must not block: one thread serves all sources. A feed that must wait for an answer waits in its own
-        thread and calls `FeedHost.wake`. The result consists of iterators, not lists, because a source may
-        hold millions of files and the intake alternates between sources after each file. An iterator yields
-        None if a step found no file. now: monotonic seconds.
+        Must not block, because one thread serves all sources. A feed that must wait for an answer waits in
+        its own thread and calls `FeedHost.wake`. The result consists of iterators instead of lists, because
+        a source may contain millions of files and the intake alternates between sources after each file. An
+        iterator yields None if a step found no file. now: monotonic seconds.
 
-        `poll` is called several times a second, also while earlier iterators are not exhausted. A feed that
-        starts another scan on each call offers each file once per group that is taken in.
+        `poll` is called several times a second, even while earlier iterators are not exhausted. Do not
+        start another scan on each call: the intake would receive each file once per group.
         """
         ...
 
     def scan(self) -> Iterator[Candidate]:
-        """Yield every file that exists and that the source accepts, complete or not. Used for
-        reconciliation."""
+        """Yield every existing file that the source accepts, complete or not. Used for reconciliation."""
         ...
 
     def open(self, candidate: Candidate) -> AbstractContextManager[Opened]:
@@ -181,47 +181,48 @@ class Feed(Protocol):
 
     def is_unchanged(self, candidate: Candidate) -> bool:
         """Whether the file still exists in exactly this state and nobody is writing to it. Returns True for
-        a file that may not be read."""
+        a file that this process has no permission to read."""
         ...
 
     def admit(self, candidate: Candidate) -> None:
-        """Raises Withheld if the file is complete but waits for its gate. Separate from `open` because the
-        gate of a file that is known, or too large for this turn, is not looked up."""
+        """Raises Withheld if the file is complete but its gate is missing. This is separate from `open`, so
+        that no gate is looked up for a file that is already known or too large for the current group."""
         return
 
     def treat_all_as_complete(self) -> None:
-        """From now on, treat every existing file as complete. Called by code that scans once and does not
+        """Treat every existing file as complete from now on. Called by code that scans once and does not
         poll."""
         return
 
     def announcement(self, candidate: Candidate) -> Announcement | None:
-        """Returns the gate on which an admitted file is registered, or None. The file may have been touched
+        """Returns the gate's announcement for an admitted file, or None. The file may have been changed
         after the gate was written."""
         return None
 
     def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
-        Skip a file that has been replaced by another, or that `permit` no longer allows. Returns the
+        Skip a file that was replaced by another, and a file that `permit` no longer allows. Returns the
         files that could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
-        """Report that a file was not taken in. After Gone, Busy or Withheld, offer it again once that
-        condition has changed."""
+        """Report that a file was not taken in. After Gone, Busy or Withheld, the feed offers the file again
+        once the reason no longer applies."""
         return
 
     def is_reachable(self) -> bool:
-        """Whether the storage can be reached at all. Called after Transient STORAGE, which otherwise pauses
-        all sources. An unreachable source does not delay the others."""
+        """Whether the storage can be reached. Called after Transient STORAGE. If it returns False, only
+        this source is paused; otherwise all sources are."""
         return True
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
-        """Whether a file other than `than` exists under `key`. Some stores find one file under two
-        spellings."""
+        """Whether a file other than `than` exists under `key`. In some stores, two spellings of a name find
+        the same file."""
         return False
 
     def state(self) -> Mapping[str, Any] | None:
-        """Returns facts for people, or None. For a source with gates, includes how many files wait."""
+        """Returns status fields for display, or None. For a source with gates, they include the number of
+        waiting files."""
         return None
 
 
@@ -233,14 +234,14 @@ class OpenAnywhere(Opened, Protocol):
 
 @runtime_checkable
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and stay in place. They are taken in parts, at most one part of each file per
-    `delay` seconds.
+    """A feed whose files grow and stay in place. Files are taken in as parts, at most one part of each file
+    per `delay` seconds.
 
-    `poll` is not called. The intake calls `scan` repeatedly and opens files that may have new bytes.
+    `poll` is not called. The intake calls `scan` repeatedly, and opens the files that may have new bytes.
     """
 
     def open(self, candidate: Candidate) -> AbstractContextManager[OpenAnywhere]:
-        """As `Feed.open`, but does not raise Busy: a growing file is always open for writing."""
+        """As `Feed.open`, but does not raise Busy, because a writer may always have a growing file open."""
         ...
 
     def place(self, candidate: Candidate) -> str:
@@ -248,6 +249,6 @@ class GrowingFeed(Feed, Protocol):
         ...
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
-        """Returns other files that this one may have been renamed or copied to, whether the source accepts
-        them or not. The most recently changed file comes first."""
+        """Returns the other files to which this file may have been renamed or copied, whether or not the
+        source accepts their names. The most recently changed file comes first."""
         ...

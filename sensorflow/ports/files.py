@@ -1,4 +1,4 @@
-"""What the ledger knows of a file."""
+"""The ledger's data of a file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sensorflow.core.states import Stage, State
 
 @dataclass(frozen=True)
 class Counts:
-    """The account of one file, in readings: read = loaded + rejected + duplicate. missing is not part of
-    the sum.
+    """The account of one file, in readings: read = loaded + rejected + duplicate.
 
-    replaced: the part of loaded that newer statements of the same readings have replaced.
+    missing: cells without a reading; not part of the sum. replaced: the loaded readings that newer versions
+    or other files have replaced.
     """
 
     read: int = 0
@@ -28,7 +28,7 @@ class Counts:
 
     @property
     def served(self) -> int:
-        """Number of the file's rows in the database, and in silver."""
+        """The number of the file's rows in the database, and in silver."""
         return self.loaded - self.replaced
 
     @property
@@ -38,8 +38,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class StageReport:
-    """The result of one completed stage: duration in seconds, number of rows that it produced, and a note
-    for the file's history."""
+    """The result of one completed stage. seconds: its duration. rows: the number of rows that it produced.
+    note: for the file's history."""
 
     stage: Stage
     seconds: float
@@ -54,7 +54,7 @@ class StageReport:
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:
-    """A file as people see it: every fact of the ledger, in the ledger's column order.
+    """A file as commands show it: all data of the ledger, in the ledger's column order.
 
     name: the key in printable form. known_as: the name that all versions share, if it differs from the key.
     finished_at: the time of the last load, quarantine, undo or replacement. previous: the account of the
@@ -128,8 +128,8 @@ class FileView:
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """An event in a file's history. who: the process. why: the reason, for people. seconds, rows: of a
-    completed stage."""
+    """An event in a file's history. who: the process. why: the human-readable reason. seconds, rows: for a
+    completed stage, its duration and its number of rows."""
 
     at: datetime
     what: str
@@ -145,8 +145,8 @@ class HistoryEvent:
 
 @dataclass(frozen=True)
 class ArrivalRecord:
-    """A name under which a file arrived. kind: see `intake.Kind`. archive: id of the archive that contained
-    it."""
+    """A name under which a file arrived. kind: see `intake.Kind`. archive: id of the archive in which the
+    file arrived, if any."""
 
     at: datetime
     kind: str
@@ -157,7 +157,7 @@ class ArrivalRecord:
 
 @dataclass(frozen=True)
 class Listed:
-    """The first files of a result. total: the number of files that match."""
+    """The first files of a result. total: the number of all matching files."""
 
     files: list[FileView]
     total: int
@@ -165,10 +165,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class ChainView:
-    """A growing file as people see it. growths: the number of its parts. counts: the sum over the loaded
+    """A growing file as commands show it. growths: the number of its parts. counts: the sum over the loaded
     parts. account: the sum over all parts.
 
-    size, lines: bytes and lines taken in so far. newest: the last part.
+    size, lines: the bytes and lines that were taken in so far. newest: the last part.
     """
 
     root: int

@@ -1,4 +1,4 @@
-"""The ledger's port for heartbeats."""
+"""The ledger for heartbeats."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Heartbeats(Protocol):
     """
 
     def record_report(self, report: LoopReport) -> None:
-        """Record that a loop of a process is alive. Removes heartbeats older than
+        """Record that a loop of a process is alive. Removes heartbeats that are older than
         `heartbeat.FORGET_AFTER_SECONDS`."""
         ...
 
     def remove_reports(self, process: str) -> None:
-        """Remove the heartbeats of a process that ends. Idempotent."""
+        """Remove the heartbeats of a process that is ending. Idempotent."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger's port for the intake."""
+"""The ledger for the intake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sensorflow.ports.segments import Segments
 
 
 class Kind(StrEnum):
-    """The classification of a file that arrived."""
+    """How the ledger classified a file that arrived."""
 
     NEW = "new"
     ALIAS = "alias"  # the same bytes as a registered file
@@ -67,17 +67,17 @@ class Intake(Segments, Protocol):
     def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:
-        """Acquire the intake lease of `source` for `lease` seconds, unless another process holds it.
+        """Acquire the intake lease of `source` for `lease` seconds, unless another process has the lease.
 
-        Returns the lease that is now valid; it is the caller's if its `process` matches. Atomic: exactly
-        one caller wins. Afterwards, no registration under an older lease is committed. ended: a process
-        that has certainly ended; its lease is taken over before it expires.
+        Returns the valid lease; it is the caller's if its `process` matches. Atomic: exactly one caller
+        wins. Afterwards, the ledger rejects registrations under an older lease. ended: a process that has
+        certainly ended, whose lease is taken over before it expires.
         """
         ...
 
     def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
         """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has taken
-        over, even if that process's lease has expired."""
+        over, even if that process's lease has expired in turn."""
         ...
 
     def release_intake_lease(self, held: IntakeLease) -> None:
@@ -87,7 +87,7 @@ class Intake(Segments, Protocol):
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         """Register one version of a file's content. Idempotent per fingerprint.
 
-        name_matters: the same bytes under another name are different readings, not an alias.
+        name_matters: whether the same bytes under another name are different readings rather than an alias.
         """
         ...
 
@@ -100,18 +100,18 @@ class Intake(Segments, Protocol):
     ) -> list[Registration]:
         """Register arrivals of one source in this order, all or none. See `register`.
 
-        lease: the lease that was held before these files were opened; None for files that are not read from
-        the source's drop folder. Raises IntakeLost if another process has taken over since.
+        lease: the lease of the caller since before these files were opened; None for files that are not
+        read from the source's drop folder. Raises IntakeLost if another process has taken over since.
         """
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
-        """Whether this state of this file was registered."""
+        """Whether this state of this file was ever registered."""
         ...
 
     def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
-        """Returns the key of this name's newest version if it is spelt differently and has other bytes,
-        else None."""
+        """Returns the key of the newest version of this name if it is spelt differently and has different
+        bytes, else None."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
@@ -119,30 +119,33 @@ class Intake(Segments, Protocol):
         ...
 
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
-        """Returns the keys that were registered on the announcement of a gate in this state (see
-        `Announcement`)."""
+        """Returns the keys of the files that were registered with the announcement of a gate in this state
+        (see `Announcement`)."""
         ...
 
     def recently_nacked(self, code: Code, within: float) -> bool:
-        """Whether a file that failed with `code` is being retried, or was due for a retry within the last
+        """Whether a file that failed with `code` is waiting for a retry, or was due for one within the last
         `within` seconds."""
         ...
 
     def grown(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
     ) -> list[Taken]:
-        """Returns what was taken in of growing files, oldest first: the newest file of each of these names
-        and of each of these inodes ("device:inode"), and the `newest` most recent files of the source."""
+        """Returns what was taken in from growing files, oldest first.
+
+        For each of these names and each of these inodes ("device:inode"), returns the newest file that had
+        it. Also returns the `newest` most recent files of the source.
+        """
         ...
 
     def grow(
         self, growths: Sequence[Growth], lease: IntakeLease | None = None
     ) -> list[Registration | None]:
-        """Register parts of growing files of one source, all or none. Each part is its own version.
+        """Register parts of growing files of one source, all or none. Each part is a version of its own.
 
-        lease: see `register_many`. A part that follows another keeps that part's name, even if the file was
-        renamed. The result is None for a part that is already known, and for one whose file has a newer
-        part than the one it was built on.
+        lease: see `register_many`. A part that follows another gets the name of the previous part, even if
+        the file was renamed. The result is None for a part that is already known, and for a part that does
+        not follow the newest part of its file.
         """
         ...
 
@@ -155,10 +158,10 @@ class Intake(Segments, Protocol):
         fingerprint: str,
         whole: bool,
     ) -> None:
-        """Record that a growing file was seen in a state, perhaps under another name, and that nothing was
-        taken in.
+        """Record that a growing file was inspected in a state, perhaps under another name, and that nothing
+        was taken in.
 
-        inode: None for a copy of the file. whole: all bytes that were taken in before have been compared
-        and are unchanged.
+        inode: None for a copy of the file. whole: whether all bytes that were taken in before have been
+        compared and are unchanged.
         """
         ...

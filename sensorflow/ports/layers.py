@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from sensorflow.core.partitions import Layer, LayerFile
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 
 class Unreadable(Exception):
-    """A file of the lake exists but cannot be read: it is truncated or was changed."""
+    """A file of the lake exists but cannot be read, because it is truncated or was changed."""
 
 
 class LayerWriter(Protocol):
@@ -24,9 +24,9 @@ class LayerWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that exists in the lake, with the layer and the ledger's file that its path names.
+    """A file in the lake. Its layer and its file of the ledger are derived from its path.
 
-    place: its location in the store's notation. Equal to `Layers.place` unless the file is misplaced.
+    place: its location in the store's notation. Equals `Layers.place` unless the file is misplaced.
     """
 
     layer: Layer
@@ -36,7 +36,7 @@ class Stored:
 
 
 class Layers(Protocol):
-    """Stores, for each file of the ledger, its rows in each layer. Methods raise Transient STORAGE.
+    """Stores the rows of each file of the ledger in each layer. Methods raise Transient STORAGE.
 
     Safe to use from several threads.
     """
@@ -44,27 +44,27 @@ class Layers(Protocol):
     def writer(
         self, layer: Layer, file: LayerFile, schema: pa.Schema
     ) -> AbstractContextManager[LayerWriter]:
-        """Returns a context manager that writes a file's rows of a layer. They appear, complete and
-        durable, when the context exits, or not at all if it raises. Replaces what was there."""
+        """Returns a context manager that writes a file's rows of a layer. The rows appear, complete and
+        durable, when the context exits; none appear if it raises. Replaces rows that were stored before."""
         ...
 
     def batch(self) -> AbstractContextManager[Layers]:
-        """Returns a context manager for a batch. What is written to it appears, durably, when this context
-        exits; nothing if the context raises. The batch must be used from one thread."""
+        """Returns a context manager for a batch of writes. All rows appear, durably, when the context of
+        the batch exits; none appear if it raises. Use the batch from one thread only."""
         ...
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a file's rows in the order in which they were written.
 
-        Raises Transient STORAGE, with FileNotFoundError as the cause, if the layer has none.
+        Raises Transient STORAGE; its cause is FileNotFoundError if the layer has no rows of the file.
         """
         ...
 
     def count(self, layer: Layer, file: LayerFile) -> int | None:
-        """Returns the number of rows that the stored file declares, or None if it does not exist. Raises if
-        the lake is unavailable.
+        """Returns the number of rows according to the stored file, or None if there is no stored file.
 
-        Raises Unreadable if it exists but is not what a writer completed.
+        Raises Unreadable if the stored file is damaged or incomplete, and Transient STORAGE if the lake is
+        unavailable.
         """
         ...
 
@@ -73,21 +73,22 @@ class Layers(Protocol):
         ...
 
     def place(self, layer: Layer, file: LayerFile) -> str:
-        """Returns where a file's rows of a layer belong, for people."""
+        """Returns the location at which a file's rows of a layer should be stored, in printable form."""
         ...
 
     def stored(self) -> Iterator[Stored | str]:
-        """Yield every complete file in the lake, in arbitrary order; for a foreign file, a text for people
-        instead. Raises if the lake is unavailable."""
+        """Yield every complete file in the lake, in arbitrary order. For a file that is not from
+        sensorflow, yields its printable name instead. Raises Transient STORAGE if the lake is
+        unavailable."""
         ...
 
     def stored_at(self, place: str) -> Stored | None:
-        """Returns what a location names, whether or not it exists; None if it names no file of this
-        project."""
+        """Returns the file that a location refers to, whether or not it exists. Returns None if the
+        location is not one of a file of this project."""
         ...
 
     def discard(self, stored: Stored) -> None:
-        """Delete a stored file, whether or not it is misplaced. Idempotent."""
+        """Delete a stored file, even if it is misplaced. Idempotent."""
         ...
 
     def created_at(self, layer: Layer) -> datetime | None:
@@ -95,11 +96,11 @@ class Layers(Protocol):
         ...
 
     def list_unfinished(self, older_than_seconds: float) -> list[str]:
-        """Returns what writers left that were killed more than `older_than_seconds` seconds ago. None of
-        it is ever read."""
+        """Returns the incomplete files of writers that were killed more than `older_than_seconds` seconds
+        ago. Incomplete files are never read."""
         ...
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
-        """Remove what `list_unfinished` returns; returns the number removed. A writer that is still running
-        fails."""
+        """Remove the files that `list_unfinished` returns. Returns the number of removed files. A writer
+        that is still running then fails."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger: the truth about files, and the database rows that change together with it."""
+"""The ledger: the source of truth about files, and the database rows that change together with it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sensorflow.ports.outbox import Outbox
 
 
 class FileLedger(Claims, Loader, Maintenance, Protocol):
-    """What a claimed file needs to pass through its stages. `flow.process` requires no other port of the
-    ledger."""
+    """The parts of the ledger that are needed to process a claimed file. `flow.process` requires no
+    others."""
 
 
 class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):
-    """The complete ledger. One adapter implements all of it: its parts commit in one transaction."""
+    """The complete ledger. One adapter implements all of it, because its parts commit in one
+    transaction."""

@@ -1,4 +1,4 @@
-"""The ledger's port for loading rows."""
+"""The ledger for loading rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange, Registration
 from sensorflow.ports.segments import Segments
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 
@@ -28,11 +28,11 @@ Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 class Load:
     """What a load records in the ledger together with the rows.
 
-    on_change: what to do with older versions. profile, profile_hash: how the file was read. identity: the
-    file name that is part of its dedupe keys. covered: ids of older versions, pending or quarantined, with
-    whose bytes this version begins. name_matters: the same bytes under another name are different readings.
-    remarks: observations about this version and the one before it. months: limits for the months of which
-    this file may load the first readings.
+    on_change: how older versions are treated. profile, profile_hash: the profile that the file was read
+    with. identity: the file name that is part of the dedupe keys. covered: ids of older versions that are
+    pending or quarantined, and whose bytes are a prefix of this version. name_matters: whether the same
+    bytes under another name are different readings. remarks: remarks on this version and the previous one.
+    months: the limits for months of which this file would load the first readings.
     """
 
     counts: Counts
@@ -50,11 +50,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The result of a committed load. garbage: whether silver of this file or of others must be updated.
+    """The result of a committed load. garbage: whether silver of this file or of other files must be
+    updated.
 
     replaced: number of readings of other files that this load replaced. kept: the newest of the twenty
-    preceding versions that still holds readings. remarks: the observations that the ledger recorded.
-    touched: this file's rows, and the rows of other files that they replaced.
+    preceding versions that still has readings in the database. remarks: the remarks that the ledger
+    recorded. touched: the rows of this file, and the rows of other files that were replaced.
     """
 
     counts: Counts
@@ -67,7 +68,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class UnloadedVersion:
-    """An older version of a file that is pending or quarantined. size: in bytes."""
+    """An older version of a file that is pending or quarantined. size: bytes."""
 
     file_id: int
     size: int
@@ -76,10 +77,10 @@ class UnloadedVersion:
 
 @dataclass(frozen=True)
 class OlderVersions:
-    """Versions that precede the one to load.
+    """The relevant versions before the version to load.
 
-    unloaded: at most a hundred versions between it and the last loaded version before it, none larger than
-    it. loaded: the newest of the twenty preceding versions that is loaded and holds rows.
+    loaded: the newest of the twenty preceding versions that is loaded and has rows. unloaded: at most a
+    hundred versions after the last loaded one. None of them is larger than the version to load.
     """
 
     unloaded: tuple[UnloadedVersion, ...] = ()
@@ -90,8 +91,8 @@ class OlderVersions:
 class Unpack:
     """What unpacking an archive records in the ledger together with its members. See `Load`.
 
-    keep: called when no landed object can be removed any more. It ensures that the members' landed objects
-    exist.
+    keep: ensures that the landed objects of the members exist. The ledger calls it once no landed object
+    can be removed any more.
     """
 
     on_change: OnChange
@@ -118,26 +119,27 @@ class Loader(Segments, Protocol):
         load: Load,
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
-        """Insert silver batches with their dedupe keys, update older versions, and mark the file as loaded.
+        """Insert batches of silver with their dedupe keys, update older versions, and mark the file as
+        loaded.
 
         All or nothing. Rows whose key already exists count as duplicates. For a replayed file, only the
-        difference is written; correct rows are not touched. closing: called after the last batch; returns
-        the final `Load`, with facts that were unknown before.
+        difference is written; correct rows are not changed. closing: called after the last batch; returns
+        the final `Load`, with data that was unknown before.
 
-        `OnChange.MERGE`: if several versions state the same reading, the newest version holds it, in
-        whichever order they are loaded; the others count it as replaced. The same applies to files with the
-        same bytes under two names, unless names matter.
+        `OnChange.MERGE`: if several versions contain the same reading, the database stores it under the
+        newest version, in whichever order the versions are loaded. The others count it as replaced. The
+        same applies to files with the same bytes under two names, unless `name_matters` is set.
         """
         ...
 
     def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
-        """Load fresh files that have one version each in one transaction, and mark them all as loaded.
-        Returns the touched rows by source.
+        """Load new files in one transaction, and mark all of them as loaded. Each file has only one
+        version. Returns the touched rows by source.
 
-        Returns None and loads nothing if one of the files needs its own transaction: its claim is lost, or
-        one of its keys already exists.
+        Returns None and loads nothing if one of the files needs its own transaction, because its claim is
+        lost or one of its keys already exists.
         """
         ...
 
@@ -150,21 +152,21 @@ class Loader(Segments, Protocol):
         one transaction. Idempotent.
 
         The members inherit the archive's lane and discovery time. Raises Transient while an older version
-        of the archive is unfinished. Raises Permanent ARCHIVE if a newer version has delivered different
-        bytes for a member that this version has not delivered yet, or if readings of the archive itself are
-        in the database.
+        of the archive is unfinished. Raises Permanent ARCHIVE if the database contains readings of the
+        archive itself, or if a newer version has already delivered different bytes for a member that this
+        version has not delivered yet.
         """
         ...
 
     def announced(self, file_id: int) -> list[Announced]:
-        """Returns what gates announced about a file's bytes, newest first."""
+        """Returns the gates' announcements for a file's bytes, newest first."""
         ...
 
     def segments_before(self, part: Part, limit: int) -> list[Segment]:
-        """Returns the last parts before `part` of a growing file, in the file's order."""
+        """Returns the last `limit` parts before `part` of a growing file, in the file's order."""
         ...
 
     def rows_in_other_parts(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
-        """Returns the readings at these times that other parts of the same growing file hold (schema
-        `BESIDE`), in arbitrary order."""
+        """Returns the readings of other parts of the same growing file at these times (schema `BESIDE`), in
+        arbitrary order."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger's port for maintenance of finished files."""
+"""The ledger for the maintenance of finished files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sensorflow.core.states import State
 from sensorflow.core.touched import Touched
 from sensorflow.ports.files import Counts
 
-if TYPE_CHECKING:  # the daemon knows no Arrow
+if TYPE_CHECKING:  # the daemon imports no Arrow
     import pyarrow as pa
 
 
 RECOLLECT_AFTER_SECONDS = 120.0
-"""Seconds. Longer than a worker needs, after its last check of a claim, to record the names of what it
-wrote."""
+"""Seconds. A worker needs less time between its last check of a claim and recording the names of the files
+that it wrote."""
 
 
 class Expirable(StrEnum):
@@ -32,16 +32,17 @@ class Expirable(StrEnum):
 
 
 Holds: TypeAlias = "Callable[[pa.Array, pa.Array], pa.Array]"
-"""Takes the ts of silver rows and their dedupe keys; returns for each row whether the database has it under
-this file's id."""
+"""Takes the ts of silver rows and their dedupe keys. Returns, for each row, whether the database stores the
+reading under this file's id."""
 
 
 @dataclass(frozen=True)
 class Garbage:
     """A finished file that may have garbage: layers that its state no longer needs.
 
-    landing: the landed object, if nothing needs it any more. counts: the file's account, if it is loaded.
-    identity: the file name in its dedupe keys. holds: returns which of its rows were not replaced.
+    landing: the landed object, if nothing needs it any more; else None. counts: the file's account, if the
+    file is loaded. identity: the file name in its dedupe keys. holds: returns which of the file's rows were
+    not replaced.
     """
 
     file_id: int
@@ -68,7 +69,7 @@ class Undone:
 @dataclass(frozen=True)
 class Expired:
     """The result of an expiry. files: the number of files whose layer has expired. touched: the removed
-    rows, if the layer was rows."""
+    rows, if the expired layer is `rows`."""
 
     files: int
     touched: Touched
@@ -82,21 +83,21 @@ class Maintenance(Protocol):
     """
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
-        """Claim the next run of a step that is due every `interval_seconds` seconds. Returns whether the
-        caller is to run it.
+        """Claim the next run of a step with an interval of `interval_seconds` seconds. Returns whether the
+        caller must run the step.
 
-        Atomic: exactly one caller wins, and nobody else for `interval_seconds` seconds, however the step
-        ends. early: the caller may claim the run this many seconds before it is due. If the clock was set
-        back, nobody waits longer than `interval_seconds`.
+        Atomic: exactly one caller wins, and no other caller wins for `interval_seconds` seconds, even if
+        the step fails. early: number of seconds by which the caller may claim the run before it is due. If
+        the clock was set back, the wait is still at most `interval_seconds`.
         """
         ...
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         """Send a loaded, quarantined or undone file through the pipeline again from its landed bytes, in
-        the backfill lane. A loaded file keeps its rows until the new ones are committed.
+        the backfill lane. A loaded file keeps its rows until the new rows are committed.
 
-        profile: the profile to read it by; None for the one of its source. Returns False if the file is in
-        another state or its bytes have expired.
+        profile: the profile to read the file with; None for the profile of its source. Returns False if the
+        file is in another state or its landed bytes have expired.
         """
         ...
 
@@ -104,35 +105,36 @@ class Maintenance(Protocol):
         """Remove a loaded file's rows from the database. Returns None if the file is neither loaded nor
         waiting to be loaded again.
 
-        Replays the files that skipped readings as duplicates of this file's, and the files whose readings
-        this file had replaced, except those in `also_undone`, which the caller undoes too.
+        Replays two kinds of other files: files that skipped readings as duplicates of this file's readings,
+        and files whose readings this file had replaced. Does not replay files in `also_undone`, because the
+        caller undoes these too.
         """
         ...
 
     def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
-        """Call `remove` for finished files that may have garbage. Their state cannot change meanwhile.
+        """Call `remove` for finished files that may have garbage. The state of a file cannot change during
+        the call.
 
-        Returns the number of files cleaned. Exceptions from `remove` propagate, and that file is cleaned
-        later. A file that is not loaded is passed twice; the second time `RECOLLECT_AFTER_SECONDS` seconds
-        later, when a worker that was writing it as it finished has certainly stopped.
+        Returns the number of files cleaned. Exceptions from `remove` propagate, and the file is cleaned
+        later. A file that is not loaded is passed a second time after `RECOLLECT_AFTER_SECONDS` seconds. By
+        then, a worker that was still writing the file has certainly stopped.
         """
         ...
 
     def mark_garbage(self, file_id: int) -> None:
-        """Mark a file as possibly having garbage, whatever its state is or will be, so that
-        `collect_garbage` visits it."""
+        """Mark a file as possibly having garbage, in any state, so that `collect_garbage` visits it."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
-        """Mark a layer as expired for files that finished more than `age` seconds ago (for rows: whose
-        readings were measured that long ago). `collect_garbage` removes expired layers later; rows are
-        removed in this call.
+        """Mark a layer as expired for files that finished more than `age` seconds ago. For the layer
+        `rows`, the age is counted from the time of the readings. `collect_garbage` removes expired layers
+        later, except rows, which this call removes.
 
         Affects only files that are loaded, superseded or undone.
         """
         ...
 
     def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
-        """Delete history events of finished files that are older than `age` seconds, except each file's
-        last event. Returns the number of deleted events."""
+        """Delete history events that are older than `age` seconds, of finished files. Each file's last
+        event stays. Returns the number of deleted events."""
         ...

@@ -1,4 +1,4 @@
-"""The port for object stores: named objects of bytes on a disk, in a bucket or in memory."""
+"""The port for object stores, which store named objects of bytes on a disk, in a bucket or in memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,9 @@ def rewinds(source: Reader) -> TypeGuard[Rewindable]:
 
 
 Name: TypeAlias = str | Callable[[], str]
-"""An object's name, or a function that returns it after the source has been read to its end (see
-`Puts.put`).
-
-A name consists of parts joined by "/". No part is empty, "." or "..". No name is a folder of another. Bytes
-that are not UTF-8 are escaped as in PEP 383.
-"""
+"""An object's name, or a function that returns the name after the source has been read to its end (see
+`Puts.put`). A name consists of parts joined by "/". No part is empty, "." or "..". No object has a name
+that is a folder of another object. Bytes that are not UTF-8 are escaped as in PEP 383."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +43,26 @@ class Object:
 
 class Puts(Protocol):
     def put(self, name: Name, source: Reader) -> str:
-        """Read a source to its end and store it. Returns the object's name.
+        """Read a source to its end and store its bytes. Returns the object's name.
 
-        Atomic: readers see the complete new object or the previous state. Replaces an object of the same
-        name. Exceptions from the source propagate, and nothing is stored. The caller positions a source
-        that rewinds at its start.
+        Atomic: readers see either the complete new object or the previous state. Replaces an object of the
+        same name. Exceptions from the source propagate, and nothing is stored. If the source can be
+        rewound, the caller positions it at its start.
 
-        Pass a name that contains a hash as a string if it is known, because the source was read before.
-        Otherwise pass a function that returns the name for the bytes read since the start. A disk store
-        writes to a temporary name, calls the function and renames, so it reads the source once. A bucket
-        cannot rename, and objects are never copied after upload: a source that rewinds is read twice and
-        uploaded during the second reading; any other source is first read into a temporary file. A bucket
-        store calls the function after each reading. If the results differ, it raises Transient STORAGE and
-        stores nothing.
+        If the name contains a hash that is already known, pass the name as a string. Otherwise, pass a
+        function that returns the name for the bytes read since the start. A disk store writes to a
+        temporary name, calls the function and renames, so it reads the source once. A bucket cannot rename,
+        and objects are never copied after the upload. A bucket store therefore reads the source twice and
+        uploads during the second reading. If the source cannot be rewound, the store first reads it into a
+        temporary file. It calls the function after each reading. If the results differ, it raises Transient
+        STORAGE and stores nothing.
         """
         ...
 
 
 class ObjectStore(Puts, Protocol):
-    """The objects of one zone. Safe to use from several threads and processes: the daemon and all workers
-    open the same zone. Does not connect before the first call.
+    """The objects of one zone. Safe to use from several threads and processes, because the daemon and all
+    workers open the same zone. Does not connect before the first call.
 
     `put` and `copy` are durable on return. Methods raise Transient STORAGE, with the error of the file
     system or provider as the cause.
@@ -75,31 +72,32 @@ class ObjectStore(Puts, Protocol):
     """The name of the bucket or folder."""
 
     def batch(self) -> AbstractContextManager[Puts]:
-        """Returns a context manager for a batch of puts. Objects put into the batch appear, durably, when
-        the context exits; none before, and none if the context raises. If several have the same name, the
-        last one wins.
+        """Returns a context manager for a batch of puts. All objects of the batch appear, durably, when the
+        context exits; none appear before, and none if the context raises. If several objects have the same
+        name, the last one wins.
 
-        Cheaper than single puts: a disk syncs the batch once, a bucket sends requests in parallel.
+        Cheaper than single puts: a disk store syncs once per batch, a bucket store sends requests in
+        parallel.
         """
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """Returns a seekable reader; from a bucket, it requests only the ranges that are read. Raises
-        Transient STORAGE, with FileNotFoundError as the cause, if the object does not exist."""
+        """Returns a seekable reader. For a bucket, the reader requests only the ranges that are read.
+        Raises Transient STORAGE, with FileNotFoundError as the cause, if the object does not exist."""
         ...
 
     def head(self, name: str) -> Object | None:
-        """Returns an object's metadata, or None if the object does not exist. Raises if the zone is
-        unavailable."""
+        """Returns an object's metadata, or None if the object does not exist. Raises Transient STORAGE if
+        the zone is unavailable."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        """Yield every object whose name begins with the prefix, in arbitrary order, one page at a time.
-        Raises if the zone is unavailable."""
+        """Yield every object whose name begins with the prefix, in arbitrary order. Requests one page at a
+        time. Raises Transient STORAGE if the zone is unavailable."""
         ...
 
     def copy(self, name: str, target: str) -> None:
-        """Copy an object; same guarantees as `put`. A bucket copies on the server side."""
+        """Copy an object, with the same guarantees as `put`. A bucket copies on the server side."""
         ...
 
     def delete(self, name: str) -> None:
@@ -107,17 +105,17 @@ class ObjectStore(Puts, Protocol):
         ...
 
     def created_at(self) -> datetime | None:
-        """Returns when a writer created the zone, or None if unknown."""
+        """Returns the time at which a writer created the zone, or None if unknown."""
         ...
 
     def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
-        """Returns what writers left that were killed more than `older_than_seconds` seconds ago. None of
-        it counts as an object."""
+        """Returns the incomplete objects of writers that were killed more than `older_than_seconds` seconds
+        ago. Incomplete objects are never read."""
         ...
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
-        """Remove what `list_unfinished` returns; returns the number removed. A writer that is still running
-        fails."""
+        """Remove the incomplete objects that `list_unfinished` returns. Returns the number removed. A
+        writer that is still running then fails."""
         ...
 
 

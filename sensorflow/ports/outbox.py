@@ -1,4 +1,4 @@
-"""The ledger's port for the publisher."""
+"""The ledger for the publisher."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ time."""
 
 
 HIDDEN_FILES = 10
-"""Number of files that are sent again although the broker holds more messages than there are pending files.
-Messages of files that were claimed in another file's batch are still queued, and may mask a lost one."""
+"""Number of files that are sent again even if the broker has more messages than there are pending files.
+Such surplus messages belong to files that were claimed in another file's batch, and may mask a lost
+message."""
 
 
 HIDDEN_AFTER_PERIODS = 20
-"""This resend happens after so many times `stale_after`."""
+"""Age at which these files are sent again, in multiples of `stale_after`."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,20 @@ WORK_BYTES, WORK_MAX_BYTES = 32 << 10, 4 << 20
 
 
 def estimated_work(size: int) -> int:
-    """Estimated work of a file for a worker, in units of one small file in a shared transaction. Capped for
-    large files: a large file occupies one child process, and others work beside it."""
+    """Returns the estimated work of a file for a worker. The unit is the work of one small file in a shared
+    transaction. The result is capped, because a large file occupies only one child process while the others
+    continue."""
     return 1 + min(size, WORK_MAX_BYTES) // WORK_BYTES
 
 
 @dataclass(frozen=True)
 class InFlightLimits:
-    """Limits on what may be in flight, so that a file that arrives next need not wait long.
+    """Limits on files in flight, so that a file that arrives next is processed soon.
 
-    window: work of all files in flight, see `estimated_work`. files: their number. least: number of files
-    that may always be in flight, so that no worker is idle. large: maximum number of files of `large_bytes`
-    or more. Each live source may use its share of the window, or have one file in flight, whatever the
-    others use.
+    window: maximum work of all files in flight, see `estimated_work`. files: maximum number of files in
+    flight. least: number of files that may always be in flight, so that no worker is idle. large: maximum
+    number of files of `large_bytes` or more. Each live source may use its share of the window, or have one
+    file in flight, even if other sources have used up the window.
     """
 
     window: int
@@ -64,15 +66,15 @@ NO_IN_FLIGHT_LIMITS = InFlightLimits(
 
 @dataclass(frozen=True)
 class Throughput:
-    """The recent throughput of all workers. work: units per second, see `estimated_work`. children:
-    number of files that they can process at a time, or None if unknown."""
+    """The recent throughput of all workers. work: units per second, see `estimated_work`. children: number
+    of files that the workers can process at a time, or None if unknown."""
 
     work: float
     children: int | None
 
 
 class Outbox(Protocol):
-    """The ledger for the publisher: which files are pending, and which messages were lost.
+    """The ledger for the publisher: the pending files, and the messages that were lost.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
     unreachable.
@@ -82,10 +84,11 @@ class Outbox(Protocol):
         self, lease: float = PUBLISHER_LEASE_SECONDS
     ) -> AbstractContextManager[Callable[[], bool]]:
         """Returns a context manager for the publisher's lease. It yields a function that returns whether
-        the caller holds the lease; call it before each batch.
+        the caller has the lease. Call this function before each batch.
 
-        Another process takes over if the function was not called for `lease` seconds, or at once if the end
-        of the holder's process can be detected. Two publishers at a time only send messages twice.
+        Another process takes over if the function was not called for `lease` seconds. It takes over at once
+        if the database detects the end of the previous process. Two publishers at a time do no harm: they
+        only send messages twice.
         """
         ...
 
@@ -97,11 +100,11 @@ class Outbox(Protocol):
         in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
     ) -> list[OutboxEntry]:
         """Returns pending files that have not been sent and are not waiting for a retry. Sources take
-        turns, those with the least work in flight first; within a source, the oldest files come first. May
-        return fewer files than exist, but never none if there are any.
+        turns; the source with the least work in flight comes first. Within a source, the oldest files come
+        first. May return fewer files than there are, but returns at least one if there are any.
 
-        Returns files of the backfill lane only if no live file is pending, and keeps at most
-        `backfill_in_flight` (default: `max_in_flight`) of them in flight.
+        Returns files of the backfill lane only if no live file is pending. At most `backfill_in_flight` of
+        them are in flight at a time; the default is `max_in_flight`.
         """
         ...
 
@@ -114,16 +117,16 @@ class Outbox(Protocol):
         ...
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:
-        """Record that the broker has confirmed these entries. Skips files that were claimed in the
-        meantime."""
+        """Record that the broker has confirmed the messages of these entries. Skips files that were claimed
+        in the meantime."""
         ...
 
     def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
-        """Reset expired leases to pending, and mark messages older than `stale_after` seconds that the
-        broker may have lost as not sent. depth: the number of messages that the broker holds, or None if
-        unknown.
+        """Reset files with expired leases to pending. Mark messages that are older than `stale_after`
+        seconds, and that the broker may have lost, as not sent. depth: the number of queued messages in the
+        broker, or None if unknown.
 
-        grace: number of seconds after the start of the ledger's server during which no lease expires. While
-        the server was down, nobody could renew or nack.
+        grace: number of seconds after the start of the ledger's server during which no lease expires,
+        because nobody could renew a lease or nack while the server was down.
         """
         ...

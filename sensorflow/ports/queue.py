@@ -1,4 +1,4 @@
-"""The port for message brokers: sending and receiving messages."""
+"""The port for message brokers, to send and receive messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sensorflow.core.states import Stage
 
 @dataclass(frozen=True)
 class Task:
-    """What a message asks for.
+    """The task that a message requests.
 
-    file_ids: the first file and further members of its batch. only: run this stage only; None runs all
-    remaining stages. next_sent: the broker sends the message of the next stage itself once this task is
-    done; if False, the outbox sends it.
+    file_ids: the first file, followed by the other members of its batch. only: the only stage to run; None
+    for all remaining stages. next_sent: whether the broker sends the message of the next stage itself when
+    this task is done. If not, the outbox sends it.
     """
 
     file_ids: Sequence[int]
@@ -27,7 +27,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent: a task, with the facts of its files that are shown to people."""
+    """A message to send: a task, and data of its files for display."""
 
     files: Sequence[OutboxEntry]
     only: Stage | None = None
@@ -38,12 +38,12 @@ class Message:
 
 
 class Publisher(Protocol):
-    """Sends messages. A message is only a hint that work is pending; the ledger holds the truth. Call from
-    one thread at a time."""
+    """Sends messages. A message is only a hint that work is pending; the ledger is the source of truth.
+    Call the methods from one thread at a time."""
 
     @property
     def name(self) -> str:
-        """The broker's name for people, without a password, such as "RabbitMQ over TLS"."""
+        """The broker's display name without a password, such as "RabbitMQ over TLS"."""
         ...
 
     def publish(
@@ -53,46 +53,47 @@ class Publisher(Protocol):
     ) -> None:
         """Send messages. Calls `confirmed` with each message once the broker has stored it durably.
 
-        An implementation may take several messages from the iterator and send them together. Raises
-        Transient BROKER; a message that was not confirmed before may or may not have been sent.
+        An implementation may read several messages from the iterator and send them together. Raises
+        Transient BROKER; a message that was not confirmed by then may or may not have been sent.
 
-        An implementation may let a message of one stage carry the following stages. The receiver's tasks
-        then have `next_sent` set. Otherwise the outbox sends a message for each stage when the previous one
-        is done.
+        An implementation may let the message of one stage carry the following stages. The receiver's tasks
+        then have `next_sent` set. Otherwise, the outbox sends a message for each stage when the previous
+        stage is done.
         """
         ...
 
     def depth(self) -> int | None:
-        """Returns the number of queued messages, or None if this broker does not report it. Raises
+        """Returns the number of queued messages, or None if this broker does not report the number. Raises
         Transient BROKER if the broker is unreachable."""
         ...
 
     def close(self) -> None:
-        """Close the connections. Nothing is sent afterwards."""
+        """Close the connections. The publisher sends nothing afterwards."""
         ...
 
 
 class Delivery(Protocol):
     """A received message. Safe to use from several threads.
 
-    The broker delivers the message again if it is neither acknowledged (`ack`, `nack`) nor extended in
-    time, or if its receiver disconnects. Calls on a delivery that was acknowledged or delivered again have
-    no effect. Methods raise Transient BROKER.
+    The broker delivers the message again if the receiver disconnects, or if the receiver neither extends
+    nor acknowledges the delivery in time (`ack`, `nack`). Once the delivery has been acknowledged or
+    delivered again, calls have no effect. Methods raise Transient BROKER.
     """
 
     @property
     def task(self) -> Task: ...
 
     def ack(self) -> None:
-        """The task is done. The message is not delivered again."""
+        """Report that the task is done. The message is not delivered again."""
         ...
 
     def nack(self, delay: float) -> None:
-        """Have the message delivered again, after at least `delay` seconds."""
+        """Let the broker deliver the message again after at least `delay` seconds."""
         ...
 
     def extend(self, seconds: float) -> None:
-        """The task is still running. The message is not delivered again for `seconds` from now."""
+        """Report that the task is still running. The message is not delivered again within the next
+        `seconds`."""
         ...
 
 
@@ -110,10 +111,10 @@ class Consumer(Protocol):
 class Broker(Publisher, Consumer, Protocol):
     """A publisher and consumer, as returned by the entry point of a URL scheme: see `sensorflow.plugins`.
 
-    Each process creates its own. A daemon and a command send with it. A process of `sensorflow worker`
-    receives with it and sends what housekeeping finds, all in one thread. It neither connects nor starts a
-    thread before the first call. Deliveries that are not acknowledged when it is closed are delivered
-    again.
+    Each process creates its own broker object. The daemon and the commands only send messages. A process of
+    `sensorflow worker` receives messages and sends the messages of housekeeping, all in one thread. A
+    broker object neither connects nor starts a thread before the first call. Deliveries that are
+    unacknowledged when it is closed are delivered again.
     """
 
 

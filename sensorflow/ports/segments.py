@@ -1,4 +1,4 @@
-"""The ledger's port for reading growing files."""
+"""The ledger for reading growing files."""
 
 from __future__ import annotations
 
@@ -12,5 +12,6 @@ class Segments(Protocol):
     unreachable."""
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
-        """Returns up to `limit` parts of a growing file in the file's order, from byte `start` on."""
+        """Returns up to `limit` parts of a growing file in the file's order, beginning with the part at
+        byte `start`."""
         ...

@@ -1,7 +1,7 @@
 """The library of profiles for common loggers and formats, and the inheritance of profiles.
 
-A profile is a TOML table. `extends = "name"` inherits the keys of another profile, which its own
-keys override.
+A profile is a TOML table. With `extends = "name"` it inherits the keys of another profile. Its own keys
+override inherited keys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sensorflow.explain import explain
 Table = dict[str, Any]
 formats.register_external_formats(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
-"""Tables that are merged key by key; any other table is replaced as a whole."""
+"""Tables that are merged key by key with the inherited table. Any other table replaces the inherited
+one."""
 
 
 @cache
@@ -45,7 +46,8 @@ def text(name: str) -> str:
 
 
 def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) -> Any:
-    """Return a profile's table with inherited keys. Raises UsageError for an unknown name or a cycle."""
+    """Return the table of a profile, including inherited keys. Raises UsageError for an unknown name or a
+    cycle of `extends`."""
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
         raise UsageError(
@@ -100,7 +102,8 @@ def _as_table(key: str, given: Any) -> Any:
 
 
 def validated(table: Any, where: str) -> Profile:
-    """Return the profile of a table. Raises UsageError with a one-line message for the first error."""
+    """Validate a table and return its profile. Raises UsageError with a one-line message for the first
+    error."""
     try:
         return Profile.model_validate(table)
     except ValidationError as error:
@@ -133,9 +136,11 @@ def read_toml(file: Path) -> Table:
 
 
 def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
-    """Return (name, profile) for a TOML file, or for a name in `tables` or in the library.
+    """Return (name, profile). named: path of a TOML file, or the name of a profile in `tables` or in the
+    library.
 
-    A file holds the keys of one profile, or a table [profiles]; "file.toml:name" selects one of several.
+    A file contains the keys of one profile, or a table [profiles] with several. "file.toml:name" selects
+    one of several profiles.
     """
     path, _, inner = named.partition(".toml:")
     file = Path(f"{path}.toml" if inner else named)
@@ -147,7 +152,8 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
 
 
 def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
-    """Return (name, resolved table) of the profile in a file. inner: its name, if there are several.
+    """Return (name, resolved table) of a profile in a file. inner: name of the profile, needed if the file
+    contains several.
 
     Raises UsageError.
     """

@@ -1,7 +1,8 @@
 """Profiles in files: a source's `profile = "testo.toml"`, a profile's `extends = "testo.toml"`.
 
-A path is relative to the folder of sensorflow.toml. The profile's name is the file's stem, or the name of
-its table in the file. Moving a profile to a file of its own does not change what is loaded.
+A path is relative to the folder of sensorflow.toml. The name of the profile is the file's name without
+`.toml`, or the name of its table in the file. Moving a profile from sensorflow.toml to a file does not
+change the loaded readings.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from sensorflow.environment import folder
 from sensorflow.errors import Code, UsageError
 
 SETTINGS = ""
-"""The key of sensorflow.toml itself in `TextCache`."""
+"""The key of sensorflow.toml in `TextCache`."""
 
 
 class TextCache:
-    """The settings file and the profile files that it names; each is read once.
+    """Reads the settings file and the profile files that it references, each only once.
 
-    copy: a file written by `copied`, read instead of all of them. given: the text of the settings file,
-    used instead of its current content.
+    copy: a file with the result of `copied`, which is read instead of all these files. given: text that is
+    used instead of the content of the settings file.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class TextCache:
             self._texts = _read_copy(path, copy)
 
     def settings(self) -> profiles.Table:
-        """Raises UsageError."""
+        """Return the table of the settings file. Raises UsageError."""
         return {} if self.path is None else self._table(SETTINGS, self.path)
 
     def profile(self, named: str) -> tuple[str, profiles.Table, Path]:
@@ -59,7 +60,7 @@ class TextCache:
         return profiles.parsed(self._texts[key], file)
 
     def copied(self) -> str:
-        """Return all texts read so far, as the content of a file for `copy`."""
+        """Return the texts of all files read so far as one text, for use as `copy`."""
         return json.dumps(self._texts)
 
 
@@ -73,7 +74,7 @@ def _read_copy(path: Path, copy: Path) -> dict[str, str]:
 
 
 def is_path(named: str) -> bool:
-    """Return whether a text is a file path rather than the name of a profile."""
+    """Whether the value of `profile` or `extends` is a file path. Otherwise it is the name of a profile."""
     return named.endswith(".toml") or ".toml:" in named or "/" in named
 
 
@@ -84,9 +85,10 @@ def _parted(named: str) -> tuple[str, str]:
 
 
 def resolve(given: dict[str, Any], texts: TextCache) -> dict[str, Path]:
-    """Read the profiles that the settings name by path, and add them to the settings in place.
+    """Read the profiles that the settings reference by path, and add their tables to the settings `given`.
 
-    A source's path is replaced by the profile's name. Returns the file of each profile. Raises UsageError.
+    In sources, each path is replaced by the name of the profile. Returns name of the profile -> its file.
+    Raises UsageError.
     """
     tables, sources = given.get("profiles", {}), given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -144,7 +146,8 @@ def _read(texts: TextCache, key: str, named: str) -> tuple[str, profiles.Table, 
 
 
 def toml_files(home: Path, beside: Path | None = None) -> list[str]:
-    """Return the TOML files of `home`, and of the folder of `beside`, as paths for the settings."""
+    """Return the TOML files in the folder `home` and in the folder that contains `beside`, as paths that
+    the settings can use."""
     folders = {home, *([beside.parent] if beside else [])}
     files = [
         file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))

@@ -13,8 +13,8 @@ _PLAIN = re.compile(rb"[0-9A-Za-z:_/.]")
 
 
 def word(text: str | Path) -> str:
-    """One word of a list or a command, in quotes where it needs them. `$` is left to the command's `:`
-    prefix, which takes it literally.
+    """Return the text as one word of a list or a command, quoted if necessary. `$` is not escaped, because
+    the prefix `:` of the command disables variables.
 
     >>> print(word('my plant\\'s "é" (2) 100%'))
     "my plant's \\"é\\" (2) 100%%"
@@ -26,7 +26,7 @@ def word(text: str | Path) -> str:
 
 
 def value(text: str | Path) -> str:
-    """Escape a setting whose complete value is used, without quotes."""
+    """Escape the value of a setting that systemd does not split into words."""
     given = _checked(text)
     if given != given.strip() or given.endswith("\\"):
         raise UsageError(
@@ -36,12 +36,12 @@ def value(text: str | Path) -> str:
 
 
 def comment(text: str | Path) -> str:
-    """Escape a comment; a backslash at its end would continue it on the next line."""
+    """Escape a comment. A backslash at its end would continue the comment on the next line."""
     return _checked(text).rstrip("\\")
 
 
 def mount_unit(point: Path) -> str:
-    """The unit of a mount point, as `systemd-escape --path --suffix=mount` names it.
+    """Return the unit name of a mount point, as `systemd-escape --path --suffix=mount` does.
 
     >>> mount_unit(Path("/mnt/the share"))
     'mnt-the\\\\x20share.mount'
@@ -63,7 +63,7 @@ def _escaped(byte: bytes, first: bool) -> str:
 
 
 def slug(text: str) -> str:
-    """A part of a unit's name, of any folder's name.
+    """Convert the name of a folder to a part of a unit name.
 
     >>> slug('my plant\\'s "é" (2) 100%')
     'my-plant-s-2-100'

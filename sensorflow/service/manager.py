@@ -1,4 +1,4 @@
-"""systemd on this host: where unit files are, which of them are ours, and their state."""
+"""systemd on this host: the folder of unit files, the units of a project, and their state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Systemd:
-    """The system manager, or the user manager of this user."""
+    """A service manager of systemd: the system manager, or the user manager of the current user."""
 
     user: bool
 
@@ -36,7 +36,7 @@ class Systemd:
         return ["systemctl", "--user"] if self.user else ["systemctl"]
 
     def require(self) -> None:
-        """Raises UsageError if the manager is not available."""
+        """Check that the manager is available. Raises UsageError if it is not."""
         if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
             raise UsageError(
                 "systemd is not running here: `sensorflow service install --print` shows the units "
@@ -59,8 +59,8 @@ class Systemd:
         )
 
     def require_free(self, names: Sequence[str], config: Path) -> None:
-        """Raises UsageError if a unit of such a name belongs to another project or was not written by
-        us."""
+        """Check that unit names can be used. Raises UsageError if a unit of such a name belongs to another
+        project or was not written by sensorflow."""
         known = dict(_written(self.folder))
         for name in names:
             path = self.folder / name
@@ -86,7 +86,7 @@ class Systemd:
             raise UsageError(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
 
     def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Return the manager's properties of each unit, one dict per unit."""
+        """Return the properties that the manager reports for each unit, one dict per unit."""
         done = self._run("show", f"--property={','.join(SHOWN)}", "--", *names)
         blocks = done.stdout.strip().split("\n\n")
         return [
@@ -111,7 +111,8 @@ def _written(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def units_of(config: Path) -> tuple[Systemd, list[str]] | None:
-    """Return the units of a project and the manager that has them."""
+    """Return the manager that runs the units of a project, and the names of these units. None if the
+    project has no units."""
     for manager in (Systemd(user=False), Systemd(user=True)):
         if found := manager.ours(config):
             return manager, [path.name for path in found]

@@ -1,4 +1,4 @@
-"""Notifies the service manager, if there is one: sd_notify(3)."""
+"""Notifies the service manager of the process state, if there is a manager; see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def notify(*lines: str) -> None:
-    """Send lines such as READY=1, STOPPING=1 or STATUS=…. Does nothing if not run as a service."""
+    """Send lines such as READY=1, STOPPING=1 or STATUS=…. Does nothing if the process is not a service."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

@@ -1,4 +1,4 @@
-"""Makes a plan of a project's units. Usage errors are raised before anything is written."""
+"""Plans the units of a project. All usage errors are raised before any unit file is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = ("database_url", "broker_url", "flower_password")
 
 
 def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
-    """Return the settings file and its settings, with the secrets as the service will have them. Raises
+    """Return the settings file, and its settings with the secrets that the service will get. Raises
     UsageError."""
     path = required_file(here())
     given = {f"{PREFIX}{key.upper()}_FILE": str(file) for key, file in secrets.items()}
@@ -33,7 +33,7 @@ def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
 
 
 def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
-    """Parse items of the form KEY=FILE. Raises UsageError."""
+    """Parse items of the form KEY=FILE to a dict. Raises UsageError."""
     found = {}
     for text in texts:
         key, sign, file = text.partition("=")
@@ -61,7 +61,8 @@ def plan(
     name: str | None = None,
     secrets: Mapping[str, Path] | None = None,
 ) -> Plan:
-    """Return a plan. user: of a system unit; None for a unit of the user manager. Raises UsageError."""
+    """Return the plan of a project's units. user: the user as whom system units run; None for units of the
+    user manager. Raises UsageError."""
     if parts and settings.embedded:
         raise UsageError(
             "--parts needs database_url and broker_url: the embedded servers are part of "
@@ -120,7 +121,7 @@ def config_home() -> Path:
 
 
 def mount_point(folder: Path) -> Path:
-    """Return the mount point of the folder, or of its nearest existing parent."""
+    """Return the mount point of the file system of a folder, or of the folder's nearest existing parent."""
     while not folder.exists() or not folder.is_mount():
         if folder == folder.parent:
             break
@@ -137,14 +138,14 @@ def below_system(path: Path) -> bool:
 
 
 def _sockets_in_tmp(settings: Settings) -> bool:
-    """Whether a server's socket is in /tmp."""
+    """Whether the database or the broker is reached by a socket in /tmp."""
     urls = (settings.database_url, settings.broker_url)
     return any(url is not None and "tmp" in url.get_secret_value() for url in urls)
 
 
 def owner(path: Path, wanted: str | None) -> str:
-    """Return the user of a system unit: `wanted`, else the owner of the project. Never silently root.
-    Raises UsageError."""
+    """Return the user as whom system units run: `wanted`, or by default the owner of the project. root is
+    used only if it is `wanted`. Raises UsageError."""
     if wanted is not None:
         try:
             return pwd.getpwnam(wanted).pw_name
@@ -164,7 +165,7 @@ def owner(path: Path, wanted: str | None) -> str:
 
 
 def require_usable(path: Path, settings: Settings, user: str) -> None:
-    """Raises UsageError unless the user can run this Python and owns the project's data."""
+    """Check that the user can run this Python and owns the project's data. Raises UsageError otherwise."""
     found = pwd.getpwnam(user)
     data = settings.data_folder
     _require_same_database(settings, found)
@@ -193,8 +194,9 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
 
 
 def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None:
-    """Raises UsageError if the embedded database of another user would be left behind for a new, empty
-    one: root keeps the embedded servers' data elsewhere."""
+    """Raises UsageError if the service would create a new, empty database although the project already has
+    an embedded one. This happens between root and other users, because the embedded servers of root have
+    their data in another folder."""
     of_root = state.root_home(settings.data_folder)
     of_user = settings.data_folder / "embedded"
     here, there = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)

@@ -1,4 +1,4 @@
-"""The text of the units, with a comment on each setting."""
+"""Generates the unit files, with a comment on each setting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ PROJECT = "# Project: "
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write units for.
+    """The values from which the units of a project are generated.
 
-    user: of system units; None for units of the user manager. parts: empty for the whole stack as one unit.
-    folders: folders that must exist (settings, data). mounts: their mount points except `/`. late: mount
-    points of drop folders, which may be mounted later. secrets: files by setting. variables: an optional
-    file of SENSORFLOW_* variables.
+    user: the user as whom system units run; None for units of the user manager. parts: parts of the stack
+    with a unit each; empty to run the whole stack as one unit. folders: folders that must exist (settings,
+    data). mounts: mount points of `folders`, except `/`. late: mount points of drop folders, which may be
+    mounted later. secrets: setting -> file with its value. variables: an optional file of SENSORFLOW_*
+    variables.
     """
 
     name: str
@@ -43,12 +44,12 @@ class Plan:
 
     @property
     def unit(self) -> str:
-        """The unit to enable and start."""
+        """Name of the unit to enable and start."""
         return f"{self.name}.target" if self.parts else f"{self.name}.service"
 
 
 def units(plan: Plan) -> dict[str, str]:
-    """Return the texts by file name."""
+    """Return the unit files: file name -> text."""
     if not plan.parts:
         return {plan.unit: _service(plan, "")}
     made = {plan.unit: _target(plan)}
@@ -128,21 +129,22 @@ def _run(plan: Plan, part: str) -> list[str]:
         f"EnvironmentFile=-{value(plan.variables)}",
     ]
     lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
-    # the colon disables variables: a $ is a $
+    # the colon disables variables, so that `$` is literal
     lines.append(f"ExecStart=:{_started(_command(plan, part))}")
     return lines
 
 
 def _started(command: list[str]) -> str:
-    """Build the command. systemd rejects a program whose path has quotes or backslashes: a shell then
-    starts it by exec."""
+    """Return the command line of a unit. systemd rejects a program whose path contains quotes or
+    backslashes; in this case a shell starts the program by exec."""
     if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(word(argument) for argument in command)
 
 
 def _secrets(plan: Plan) -> list[str]:
-    """systemd reads each file as root, and gives the user a copy that no other process can read."""
+    """Return the lines that load the secrets. systemd reads each file as root, and gives the service a copy
+    that no other user can read."""
     lines = []
     for key, path in sorted(plan.secrets.items()):
         variable = f"SENSORFLOW_{key.upper()}_FILE"
@@ -214,7 +216,7 @@ def _fence(plan: Plan) -> list[str]:
 
 
 def _install(plan: Plan) -> list[str]:
-    """Return the [Install] section. It includes the mounts: a late mount then starts the service."""
+    """Return the [Install] section. It includes the mounts, so that a late mount starts the service."""
     boot = "default.target" if plan.user is None else "multi-user.target"
     mounts = "" if plan.user is None else "".join(f" {mount_unit(p)}" for p in plan.mounts)
     return ["[Install]", f"WantedBy={boot}{mounts}"]

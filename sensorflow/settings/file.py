@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from sensorflow import profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.nearest import nearest
 from sensorflow.environment import Variables, names_project
-from sensorflow.errors import Code, UsageError
+from sensorflow.errors import Code, FormerName, UsageError
 from sensorflow.explain import explain
 from sensorflow.profiles import files
 from sensorflow.profiles.files import TextCache
+from sensorflow.settings.former import rename
 from sensorflow.settings.project import Settings
 from sensorflow.settings.storage import ZONES
 
@@ -72,26 +74,36 @@ def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) 
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+    path: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    text: str | None = None,
+    *,
+    warn: bool = True,
 ) -> Settings:
     """Read and check settings. Raises UsageError with one line for the first error.
 
     path: the TOML file; None for defaults and environment only. text: used instead of the file's content.
+    warn: issue a `FormerName` warning for each of `former_keys`.
     """
     copy = environ.get(COPY)
     texts = TextCache(path, Path(copy) if copy and text is None else None, text)
     given, variables, named = _given(texts, environ)
     where = _KeyLocation(path, variables)
+    former = rename(Settings, given, variables, where)
     _resolve_profiles(given, where)
+    apart = {"home": texts.home, "profile_files": named, "former_keys": former}
     try:
-        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
+        settings = Settings.model_validate({**given, **apart})
     except ValidationError as error:
         key, message = explain(error, Settings, given)
+        message += "".join(f" (set by its former name, {f.former})" for f in former if f.key == key)
         told = f"{where(key)}: {message}" if key else where.begins(message)
         raise UsageError(told, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
     _check_tls(settings, where)
+    for found in former if warn else ():
+        warnings.warn(FormerName(str(found)), stacklevel=2)
     return settings
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict
+from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
 from sensorflow.settings.storage import Storage
@@ -43,6 +44,7 @@ class Limits:
 class Settings(Strict):
     """All settings. Each key can also be set by a variable, such as SENSORFLOW_RESCAN=10."""
 
+    former = {"reconcile": "sweep", "seal_after": "deferred_close"}  # noqa: RUF012
     database_url: SecretStr | None = None
     """URL of PostgreSQL: `postgresql://user@host/db`. Without it the embedded server is used.
     TimescaleDB is used if its library is preloaded at `db upgrade`."""
@@ -62,7 +64,7 @@ class Settings(Strict):
     """Location of the landing zone and the quarantine, if not in `data`: see [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
-    sweep: float = Field(default=15.0, gt=0, le=3600)
+    reconcile: float = Field(default=15.0, gt=0, le=3600)
     """Seconds between runs of the reconciler, which runs once in the whole fleet and repairs stale
     states. Also the time after which a message counts as lost."""
     lease: float = Field(default=30.0, ge=3, le=86400)
@@ -85,7 +87,7 @@ class Settings(Strict):
     dedupe_index: Literal["unique", "deferred"] = "unique"
     """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
     over. `sensorflow db upgrade` applies a change. See [deferred index](../how-to/deferred-index.md)."""
-    deferred_close: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
+    seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
     """How long after the end of a month its deferred index is built."""
     workers: int = Field(default=4, ge=1, le=512)
     """Maximum number of worker processes of `sensorflow up` and `sensorflow worker`."""
@@ -109,6 +111,8 @@ class Settings(Strict):
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
     profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
+    former_keys: tuple[FormerKey, ...] = Field(default=(), exclude=True)
+    """The keys that were set by their former names."""
 
     @field_validator("flower_hosts", mode="before")
     @classmethod

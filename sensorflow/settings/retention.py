@@ -45,7 +45,8 @@ def patience(value: Any) -> Any:
 
 
 class Retention(Strict):
-    """How long data is kept after its file was finished; rows: after they were measured."""
+    """How long data is kept. For `rows` the time counts from the time of measurement, for all other keys
+    from the time at which the file was finished."""
 
     landing: Duration = None
     """The original bytes. A file cannot be replayed without them."""

@@ -226,6 +226,7 @@ FOLDER = "folder"
 class Folder(Strict):
     """A drop folder, and when its files are complete."""
 
+    former = {"stability_window": "settle"}  # noqa: RUF012
     path: Path
     """The drop folder, including all subfolders."""
     after: Literal["archive", "delete", "keep"] = "archive"
@@ -233,9 +234,8 @@ class Folder(Strict):
     polling: bool = False
     """Do not use inotify here, do not ask the kernel which files are open, and do not compare inode
     numbers. For network shares."""
-    settle: float = Field(default=2.0, ge=0, le=3600)
-    """Stability window: seconds without change after which a file counts as complete, if no notification
-    says so."""
+    stability_window: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without change after which a file counts as complete, if no notification says so."""
     growing: bool = False
     """Read files line by line while they grow, even while a logger has them open. Needs `after =
     "keep"`, `on_change = "merge"` and a line-based format. See [growing

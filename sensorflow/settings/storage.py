@@ -14,8 +14,8 @@ ZONES = ("landing", "quarantine")
 
 
 class Storage(Strict):
-    """Each is a path, a file:// URL, or a URL of a scheme that a package's store supports. None: the
-    folder of that name in the data folder."""
+    """The settings of `[storage]`. Each value is a path, a file:// URL, or a URL whose scheme a package's
+    store supports. None selects the folder of that name in the data folder."""
 
     landing: str | None = later_default(None)
     """The landing zone: a path, a `file://` URL, or the URL of a store of
@@ -50,7 +50,7 @@ class Storage(Strict):
         return found
 
     def folder(self, zone: str, home: Path, data: Path) -> Path | None:
-        """Return the zone's folder on this host, or None if a package provides the store."""
+        """Return the folder of a zone on this host, or None if a package provides the store."""
         url = self.url(zone)
         if url is None:
             return data / zone
@@ -59,8 +59,8 @@ class Storage(Strict):
         return None if plugins.scheme(url) else (home / url).absolute()
 
     def elsewhere(self) -> str | None:
-        """Return the first zone outside the data folder, as set; for code that supports only the data
-        folder."""
+        """Return the setting of the first zone outside the data folder, or None. For code that supports
+        only zones in the data folder."""
         for zone in ZONES:
             if (url := self.url(zone)) is not None:
                 return f"storage.{zone} = {shown(url)!r}"
@@ -68,7 +68,7 @@ class Storage(Strict):
 
 
 def shown(url: str) -> str:
-    """Return a URL without its secrets."""
+    """Return a URL for display, without secrets."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=place, query="", fragment="").geturl()

@@ -1,1 +1,2 @@
-"""In-memory ports for tests that need no server. They pass the conformance suites of the real adapters."""
+"""In-memory implementations of the ports, for tests without servers. They pass the same conformance suites
+as the real adapters."""

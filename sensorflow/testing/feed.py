@@ -14,8 +14,8 @@ from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 class MemoryFeed(Feed):
     """A minimal implementation of `ports.feed.Feed`.
 
-    files: the existing files, by key; acknowledged files are removed. errors: by key; raised when the file
-    is opened.
+    files: key -> existing file; acknowledged files are removed. errors: key -> exception that is raised
+    when the file is opened.
     """
 
     def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
@@ -59,7 +59,7 @@ class MemoryFeed(Feed):
 
 
 class MemoryFile(io.BytesIO):
-    """state: the current candidate of the file."""
+    """An opened file of a `MemoryFeed`. state: the current candidate of the file."""
 
     def __init__(self, data: bytes, state: Callable[[], Candidate]) -> None:
         super().__init__(data)
@@ -67,7 +67,8 @@ class MemoryFile(io.BytesIO):
 
 
 class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
-    """Growing files in memory. places: by key; a renamed file keeps its place."""
+    """An in-memory feed of growing files. places: key -> place of the file; the place does not change when
+    the file is renamed."""
 
     keeps = True
 

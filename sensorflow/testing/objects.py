@@ -13,7 +13,8 @@ from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 
 class MemoryObjects:
-    """See `ports.objects.ObjectStore`. contents: the bytes by name; tests may damage them."""
+    """See `ports.objects.ObjectStore`. contents: name -> bytes; tests may change them to simulate
+    damage."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Settings of a project from a few arguments."""
+"""Creates the settings of a test project from a few arguments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Table = Mapping[str, Any]
 def settings_text(
     sources: Mapping[str, Table], profiles: Mapping[str, Table] | None = None, **keys: Any
 ) -> str:
-    """Returns the text of a `sensorflow.toml`. keys: the keys above all tables.
+    """Return the text of a `sensorflow.toml`. sources, profiles: name -> table. keys: the keys above all
+    tables.
 
-    Unless its table says otherwise, a source has a drop folder of its own name and uses the library's
-    profile `long`. The data folder is `data`.
+    By default, the drop folder of a source has the name of the source, and its profile is `long` of the
+    library. The data folder is `data`.
     """
     made = {name: _source(name, table) for name, table in sources.items()}
     tables = {"sources": made, "profiles": profiles} if profiles else {"sources": made}

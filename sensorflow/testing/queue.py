@@ -1,4 +1,4 @@
-"""An in-memory broker: both halves of `ports.queue`."""
+"""An in-memory broker, which implements both ports of `ports.queue`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sensorflow.ports.queue import Message, Task
 
 
 class MemoryQueue:
-    """Publisher and consumer within one process. Safe to use from several threads.
+    """A publisher and consumer within one process. Thread-safe.
 
     held: seconds after which a received message is redelivered, unless it is acknowledged or extended.
-    clock: returns seconds, for delays.
+    clock: returns the current time in seconds.
     """
 
     name = "memory"
@@ -26,9 +26,9 @@ class MemoryQueue:
         self._change = Condition()
         self._receipts = count(1)
         self._waiting: deque[tuple[float, Message]] = deque()
-        """Messages with their due times."""
+        """Published messages, with the times at which they become due."""
         self._held: dict[int, tuple[float, Message]] = {}
-        """Deliveries by receipt: time of redelivery, and message."""
+        """Receipt of a delivery -> time of redelivery, and message."""
 
     def publish(
         self,
@@ -53,7 +53,7 @@ class MemoryQueue:
         until = time.monotonic() + timeout
         with self._change:
             while not (found := self._take(n)) and (left := until - time.monotonic()) > 0:
-                self._change.wait(min(left, 0.05))  # a message that becomes due notifies nobody
+                self._change.wait(min(left, 0.05))  # a message becomes due without a notification
             return found
 
     def _take(self, n: int) -> list[MemoryDelivery]:

@@ -1,4 +1,4 @@
-"""Run loops of the product in a thread of a test."""
+"""Runs loops of sensorflow in a thread of a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Loop(Protocol):
-    """A `Daemon`, an `Intake`, or your own loop."""
+    """A loop that can be run and stopped: a `Daemon`, an `Intake`, or your own."""
 
     def run(self) -> None:
         """Run until `stop` is called."""
@@ -20,7 +20,7 @@ class Loop(Protocol):
 
 @contextmanager
 def running(loop: Loop) -> Iterator[None]:
-    """Run the loop in its own thread until the block ends."""
+    """Run the loop in a thread until the `with` block ends."""
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()
     try:
@@ -31,8 +31,8 @@ def running(loop: Loop) -> Iterator[None]:
 
 
 def within(seconds: float, done: Callable[[], bool]) -> Callable[[], bool]:
-    """Returns `done` with a time limit, for loops that end when it is true. It raises TimeoutError if it is
-    still false after `seconds`."""
+    """Return `done` with a time limit, for loops that end when `done` returns True. The returned function
+    raises TimeoutError if `done` is still False after `seconds`."""
     deadline = time.monotonic() + seconds
 
     def asked() -> bool:

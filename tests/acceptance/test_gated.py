@@ -25,8 +25,8 @@ def settings(**flags: str) -> str:
         "sets": {"polling": True, "gate": {"manifest": "*.manifest.json"}},
         "flags": {"overdue_after": "1s", "gate": "ready/{stem}.done", **flags},
     }
-    quick = {name: {"settle": 0.2, **table} for name, table in sources.items()}
-    return settings_text(quick, rescan=2, sweep=2, lease=3)
+    quick = {name: {"stability_window": 0.2, **table} for name, table in sources.items()}
+    return settings_text(quick, rescan=2, reconcile=2, lease=3)
 
 
 class Senders:
@@ -134,7 +134,7 @@ def test_files_are_loaded_when_their_senders_say_so(
         ended = [[State.LOADED], [State.QUARANTINED], [State.LOADED]]
         f.wait(lambda: sent.states("a.csv", "b.csv", "c.csv") == ended)
         [view] = f.ledger.named("b.csv")
-        assert "5 rows, day.manifest.json says 6" in view.error_detail
+        assert "has 5 rows, but day.manifest.json announces 6" in view.error_detail
         f.wait(lambda: not any((f.project / "sets").iterdir()))
         assert status(f)[1]["gates"] == []
 

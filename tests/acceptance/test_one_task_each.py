@@ -76,7 +76,7 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
     project: Path, database: str, broker: str
 ) -> None:
     # a sweep sends those once more that a worker has, and has not begun
-    unhurried = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_SWEEP": "300"}
+    unhurried = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_RECONCILE": "300"}
     with fleet(project, database, broker, environment=unhurried) as f:
         f.env["SENSORFLOW_FLOWER_PASSWORD"] = PASSWORD
         f.start("flower")
@@ -97,8 +97,10 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
             if reason is None:
                 assert f"loaded {view.name}: read={view.counts.read}" in told, told
             else:
-                assert f"loaded {reason}" in told or "claimed by another worker" in told, told
-                assert "batch members" in results[leads[int(reason.rpartition(" ")[2])]]
+                first = int(reason.removeprefix("together with file "))
+                batch = f"loaded in the batch of file {first}"
+                assert batch in told or "claimed by another worker" in told, told
+                assert "batch members" in results[leads[first]]
         assert sum(claimed(f).values()) == FILES
         assert claimed(f)[None] < FILES / 2
         assert messages(f) == 0

@@ -46,7 +46,9 @@ def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched
         f.wait(lambda: f.counts()["loaded"] == 2)
         assert values(database) == [1.0, 3.0, 7.0]
         assert "a.csv" in command(f, "replay", "--rejected", "--dry-run")
-        assert "1 file goes" in command(f, "replay", "--rejected", "--profile", "mended")
+        assert "1 file is queued for replay" in command(
+            f, "replay", "--rejected", "--profile", "mended"
+        )
         f.wait(lambda: values(database) == [1.0, 2.5, 3.0, 7.0])
         f.wait(lambda: f.counts()["loaded"] == 2)
         shown = json.loads(command(f, "files", "show", "1", "--json"))
@@ -85,10 +87,11 @@ def test_undo_takes_a_file_out_of_database_and_silver_and_replay_brings_it_back(
         f.put("b.csv", (HEAD + GOOD.format(1, 2)).encode())
         f.start("daemon", "worker")
         f.wait(lambda: f.counts()["loaded"] == 2)
-        assert "1 reading taken out" in command(f, "undo", "a.csv", "--why", "wrong sensor")
+        assert "1 reading removed" in command(f, "undo", "a.csv", "--why", "wrong sensor")
         assert values(database) == [2.0]
         assert len(silver(f)) == 1
         assert "not undone" in command(f, "undo", "a.csv", code=1)
+        assert "wrong sensor" in command(f, "files", "show", "a.csv")
         command(f, "replay", "a.csv", "--state", "undone")
         f.wait(lambda: f.counts()["loaded"] == 2)
         assert values(database) == [1.0, 2.0]

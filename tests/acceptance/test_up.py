@@ -172,7 +172,8 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         kept = settings.read_text()
         settings.write_text("")  # as an editor may leave it for a moment
         wait(
-            lambda: "no [sources.*] in sensorflow.toml" in (project / "up.log").read_text(), project
+            lambda: "sensorflow.toml has no [sources.NAME]" in (project / "up.log").read_text(),
+            project,
         )
         settings.write_text(kept.replace('"50 percent"', '"50%"'))
         wait(
@@ -206,7 +207,7 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
         settings.write_text(f'database_url = "{empty_database}"\n{text}')
         wait(lambda: "no folder" in (project / "up.log").read_text(), project)
         assert "running settings" in sensorflow(program, project, "doctor").stdout
-        assert "is not what" in sensorflow(program, project, "status").stdout
+        assert "with other settings than" in sensorflow(program, project, "status").stdout
         end(process.pid, "watch")
         (drop / "between.csv").write_text(HEAD + ROW.format(2, 23.5))
         wait(lambda: not (drop / "between.csv").exists(), project)  # all start again as they were

@@ -29,7 +29,7 @@ from sensorflow.testing.project import Table, settings_text
 
 ROOT = Path(__file__).resolve().parents[2]
 POISON = Path(__file__).resolve().parent / "poison"
-SETTLE = {"settle": 0.2}
+SETTLE = {"stability_window": 0.2}
 POISONED = {"poison": {"format": "poison"}}
 WHERE = {
     Fault.KILLS: "between claim and ack",
@@ -87,7 +87,7 @@ class Run:
             sources,
             {**POISONED, **more[1]},
             rescan=30 if plan.defaults else 2,
-            sweep=plan.sweep,
+            reconcile=plan.sweep,
             lease=plan.lease,
             inline_below=plan.rows * LARGE,
             dedupe_index=plan.index,
@@ -126,7 +126,7 @@ class Run:
 
     def _close_months(self) -> subprocess.Popen[str]:
         """All of them are over; files of them may still come."""
-        command = [sys.executable, "-m", "sensorflow", "db", "close"]
+        command = [sys.executable, "-m", "sensorflow", "db", "seal"]
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command, env=self.fleet.env, cwd=self.folder, stdout=pipe, stderr=pipe, text=True

@@ -42,7 +42,7 @@ NONSENSE = 20
 """Broken messages at a time."""
 LOG_LIMIT = 1 << 20
 """Bytes; a log is longer than that from the start, and no other file of a run is."""
-SOURCES = {name: {"profile": name, "settle": 0.2} for name in ("tangle", "stuck")}
+SOURCES = {name: {"profile": name, "stability_window": 0.2} for name in ("tangle", "stuck")}
 PROFILES = {
     "tangle": {"extends": "long", "drop": "^(x|xx)+[yz]"},
     "stuck": {"format": "stuck", "max_seconds": 3},

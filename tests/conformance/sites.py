@@ -33,7 +33,7 @@ PUT = "REPLACE INTO box (key, data, written_ns) VALUES (?, ?, 177232320000000000
 
 class FolderSite:
     def __init__(self, root: Path) -> None:
-        rules = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
+        rules = {"path": "drop", "profile": "long", "stability_window": 0, "after": "delete"}
         self.root = root
         self.feed: Feed = FolderFeed(
             DropFolder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"),

@@ -13,7 +13,7 @@ from guard import (
 )
 
 WORK = [
-    Guard(  # the sweeper
+    Guard(  # the reconciler
         2,
         "sensorflow/flow/reconcile.py::reconcile",
         "reconciled = ledger.reconcile(stale_after, _depth(publisher), grace)",

@@ -129,12 +129,12 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
     project: Path, database: str, valkey_url: str
 ) -> None:
     """And what a killed daemon left half put away in it is taken too."""
-    with fleet(project, database, valkey_url, sources={"late": {"settle": 0.2}}) as f:
+    with fleet(project, database, valkey_url, sources={"late": {"stability_window": 0.2}}) as f:
         drops = DroppedFiles(f)
         drops.put("a.csv")
         f.start("daemon")
         f.wait(lambda: f.counts()["files"] == 1)
-        assert {e["source"] for e in events(f, "daemon", "source.away")} == {"late"}
+        assert {e["source"] for e in events(f, "daemon", "source.unavailable")} == {"late"}
         held = project / "mounted" / ".sensorflow"
         held.mkdir(parents=True)
         (held / "left.csv").write_bytes(b"1")

@@ -11,7 +11,7 @@ from hosts.run import HostCut, run
 from hosts.stand import HostsFleet, stand
 from patience import PATIENCE
 
-QUICK = {"lease": 5, "sweep": 2, "rescan": 2}
+QUICK = {"lease": 5, "reconcile": 2, "rescan": 2}
 LOCK = 77
 HOLDS = f"""
 import sys, time

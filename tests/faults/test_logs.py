@@ -42,7 +42,7 @@ from sensorflow import lossy_stream, telemetry
 lossy_stream.install()
 telemetry.configure("INFO")
 for n in range(1000):
-    telemetry.emit(telemetry.Event.SWEPT, "info", n=n)
+    telemetry.emit(telemetry.Event.RECONCILED, "info", n=n)
     print("line", n)
 sys.stdout.flush()
 print("third", os.open("/", os.O_RDONLY) > 2, file=open("told", "w"))

@@ -43,7 +43,7 @@ class HostsFleet:
     ) -> None:
         self.folder, self.drop = folder, folder / "drop"
         self.drop.mkdir(parents=True)
-        write_settings(folder, {"plant": {"path": "drop", "settle": 0.2}}, **keys)
+        write_settings(folder, {"plant": {"path": "drop", "stability_window": 0.2}}, **keys)
         self.hosts = {name: network.add(name) for name in ("database", "broker", *RUNS)}
         self._place = place
         self._postgres = _postgres(place)

@@ -19,7 +19,7 @@ from sensorflow.adapters.postgres import index_mode
 LEVELS = ("--fast", "", "--checksum", "--deep")
 
 
-OPEN = {"dedupe_index": "deferred", "deferred_close": "1000y"}
+OPEN = {"dedupe_index": "deferred", "seal_after": "1000y"}
 """Months that are not closed: nothing but the audit sees what is wrong in them."""
 
 

@@ -182,7 +182,7 @@ def test_an_old_month_that_was_loaded_a_moment_ago_is_not_overdue(
     project: Path, database: str
 ) -> None:
     index_mode.set_index_mode(database, True)
-    driver = ProjectDriver(project, database, dedupe_index="deferred", deferred_close="1h")
+    driver = ProjectDriver(project, database, dedupe_index="deferred", seal_after="1h")
     try:
         driver.load("a.csv", content(1))
         assert driver.audit().code == 0

@@ -201,7 +201,7 @@ def test_a_killed_backup_is_none_and_the_next_ones_copy_what_is_new(
     assert not damage.exists()
     sums = ["sha256sum", "--check", "--quiet", folders.SUMS]
     assert subprocess.run(sums, cwd=second["path"], check=False).returncode == 0
-    assert "whole" in run(driver, "backup", str(target), "--verify")
+    assert "intact" in run(driver, "backup", str(target), "--verify")
     inside = run(driver, "backup", str(driver.data / "b"), code=2)
     assert "lies within" in inside
 

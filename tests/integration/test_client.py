@@ -152,12 +152,12 @@ def test_undo_and_replay_say_what_they_did(driver: ProjectDriver, client: Client
     assert (undone.done, undone.rows, undone.file.name) == (True, 3, "a.csv")
     assert client.readings(START, END).to_table().num_rows == 0
     [again] = client.undo(undone.file.id)
-    assert (again.done, again.reason) == (False, "it is undone, not loaded")
+    assert (again.done, again.why) == (False, "it is undone, not loaded")
     [replayed] = client.replay("a.csv")
     assert replayed.done
     assert client.file("a.csv").state == "pending"
     [refused] = client.replay(undone.file.id)
-    assert (refused.done, refused.reason) == (False, "it is pending")
+    assert (refused.done, refused.why) == (False, "it is pending")
     driver.work(undone.file.id)
     assert client.file("a.csv").loaded == 3
     assert client.replay(source="plant", state="quarantined") == []
@@ -193,7 +193,7 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
             {"source": "plnt"},
             "S002 source plnt: no such source; did you mean 'plant'?",
         ),
-        ("files", (), {"since": "2026-01-31"}, "S002 since 2026-01-31: has no zone"),
+        ("files", (), {"since": "2026-01-31"}, "S002 since 2026-01-31: the time has no zone"),
         ("files", (), {"name": "[z-a]*"}, "S002 name [z-a]*: not a pattern"),
         ("files", (), {"limit": 0}, "S002 limit 0"),
         ("file", ("b.csv",), {}, "S002 no file 'b.csv'; did you mean 'a.csv'?"),
@@ -201,7 +201,7 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
             "readings",
             (datetime(2026, 1, 1), END),  # noqa: DTZ001
             {},
-            "S002 start 2026-01-01 00:00:00: has no zone",
+            "S002 start 2026-01-01 00:00:00: the time has no zone",
         ),
         ("readings", (START, "noon"), {}, "S002 end 'noon': not a time in ISO 8601"),
         ("readings", (START, date(2026, 1, 1)), {}, "S002 end datetime.date(2026, 1, 1): give"),
@@ -213,7 +213,12 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
             {"sensor": "a\0b"},
             "S002 sensor 'a\\x00b': give one or more texts",
         ),
-        ("rejects", ("a.csv",), {"source": "plant"}, "S002 give a file, or"),
+        (
+            "rejects",
+            ("a.csv",),
+            {"source": "plant"},
+            "S002 give either a file, or source and since",
+        ),
         ("replay", (), {}, "S002 name files, or select them by source, since, state or rejected"),
         ("replay", ("a.csv",), {"profile": "lnog"}, "S002 profile: no such profile: 'lnog'"),
         ("replay", (), {"state": "pending"}, "S002 state pending: no such state of files"),

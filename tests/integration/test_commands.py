@@ -75,13 +75,13 @@ def run(
 UNKNOWN = {
     "files ls --source plnt": "did you mean 'plant'?",
     "files ls --state lost": "there are: pending",
-    "files ls --since yesterday": "--since yesterday: give a time",
+    "files ls --since yesterday": "--since yesterday: expected a time",
     "files ls --limit -1": "--limit",
     "files ls --limit 99999999999999999999": "--limit",
     "files ls --name [z-a]*": "not a pattern for file names",
     "logs --since 99999999999d": "before the year 1",
-    "files ls --since 5mh": "give a time such as",
-    "logs --since 2²d": "give a time",
+    "files ls --since 5mh": "expected a time such as",
+    "logs --since 2²d": "expected a time",
     "files show frist.csv": "did you mean 'sub/first.csv'?",
     "files show 99": "no file 99: they go up to 4",
     "files show 99999999999999999999999": "no file 9999",
@@ -180,7 +180,7 @@ def test_accounts_add_up_in_every_state(run: Run, driver: ProjectDriver) -> None
         if one["state"] != "loaded":
             assert (rows["loaded"], rows["not_loaded"]) == (0, 1)
     shown = run("files", "show", "gone.csv").out
-    assert "not loaded     1: they were taken out" in shown
+    assert "not loaded     1: they were removed from the database" in shown
     manifest = run("quarantine", "show", "bad.csv").json
     assert (manifest["rows"]["read"], manifest["rows"]["not_loaded"]) == (3, 1)
     said = run("status", "--json").json

@@ -296,7 +296,7 @@ def test_back_to_unique_is_refused_while_rows_are_doubled(
 ) -> None:
     load(ledger, claim(ledger, add(ledger)), batch(3))
     sql(deferred, DOUBLE)
-    with pytest.raises(UsageError, match="there twice"):
+    with pytest.raises(UsageError, match="duplicate readings exist"):
         index_mode.set_index_mode(deferred, False)
     assert index_mode.set_index_mode(deferred, True) is None
 
@@ -339,16 +339,16 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
 ) -> None:
     file_id = driver.load("a.csv", content(1))
     driver.sql("INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 5")
-    code, told = database_command(driver, "close", "--month", "2026-02")
+    code, told = database_command(driver, "seal", "--month", "2026-02")
     assert code == 1
-    assert "2026-02: not closed, 1 readings are there more than once" in told
+    assert "2026-02: not sealed, 1 reading is stored more than once" in told
     assert told.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
-    assert '"event": "month.doubled", "level": "error"' in told
+    assert '"event": "partition.duplicates_found", "level": "error"' in told
     assert told_by_doctor(driver)["verdict"] == "fail"
     assert driver.audit().faults == ["A201", "A202"]
     driver.ledger.replay(file_id)
     driver.work(file_id)
-    code, told = database_command(driver, "close", "--month", "2026-02")
+    code, told = database_command(driver, "seal", "--month", "2026-02")
     assert (code, "no reading is stored twice" in told) == (0, True)
     assert told_by_doctor(driver)["verdict"] == "ok"
     assert driver.audit("--deep").faults == []
@@ -360,9 +360,9 @@ def test_a_month_that_stays_open_is_told(driver: ProjectDriver) -> None:
     driver.sql("UPDATE files SET finished_at = finished_at - interval '100 days'")
     assert told_by_doctor(driver)["verdict"] == "warn"
     assert driver.audit().faults == ["A504"]
-    assert "2026-02" in database_command(driver, "close")[1]
+    assert "2026-02" in database_command(driver, "seal")[1]
     assert driver.audit().faults == []
-    assert "no month to seal" in database_command(driver, "close")[1]
+    assert "no month to seal" in database_command(driver, "close")[1]  # its former name
 
 
 def test_the_hourly_task_closes_months(driver: ProjectDriver) -> None:

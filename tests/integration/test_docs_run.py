@@ -74,7 +74,7 @@ def operated(folder: Path, database: str) -> None:
                 process(services, Task([file_id], Stage.QUARANTINE), lambda _: nullcontext())
     finally:
         ledger.close()
-    ran("sensorflow undo gone.csv --why test", folder)
+    ran("sensorflow undo gone.csv --reason test", folder)
 
 
 def ran(command: str, folder: Path) -> str:

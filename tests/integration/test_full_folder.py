@@ -25,7 +25,7 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
     project: Path, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_UNSTABLE", 4)
-    plant = {"path": "drop", "polling": True, "settle": 0.1, "after": after}
+    plant = {"path": "drop", "polling": True, "stability_window": 0.1, "after": after}
     write_settings(project, {"plant": plant}, rescan=3600)
     for number in range(FILES):
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")

@@ -37,7 +37,7 @@ def line(second: int, value: float) -> str:
 
 class Growth(ProjectDriver):
     def __init__(self, project: Path, database: str, index: str) -> None:
-        super().__init__(project, database, RULES, dedupe_index=index, deferred_close="5200w")
+        super().__init__(project, database, RULES, dedupe_index=index, seal_after="5200w")
         self.drop = project / "drop"
         self.restart()
 
@@ -102,7 +102,7 @@ def test_a_file_is_one_whatever_its_parts(growth: Growth) -> None:
     assert (rows["read"], rows["loaded"], rows["rejected"], rows["duplicate"]) == (29, 25, 1, 3)
     assert len(growth.ls("--each")) == len(growth.ls("--state", "loaded")) == 4
     text = growth.invoke(files_cli.app, "ls").stdout
-    assert "4 growths: 4 loaded" in text
+    assert "4 parts: 4 loaded" in text
     assert "29" in growth.invoke(files_cli.app, "show", "2").stdout
     place = ("of-row", "s", "temperature", line(12, 0)[:20], "--json")
     [origin] = json.loads(growth.invoke(files_cli.app, *place).stdout)

@@ -95,7 +95,7 @@ def test_daemon_worker_and_doctor_say_session_mode_in_one_line(
             done = warm.run(command, f.env, project)
             assert done.returncode != 0
             (said,) = [line for line in done.stderr.decode().splitlines() if "session mode" in line]
-            assert said.startswith("sensorflow: database_url leads to a pooler")
+            assert said.startswith("sensorflow: database_url points to a pooler")
         told = warm.run(["sensorflow", "doctor"], f.env, project).stdout.decode()
         (found,) = [line for line in told.splitlines() if line.startswith("fail  database")]
         assert "session mode" in found

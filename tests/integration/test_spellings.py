@@ -37,7 +37,7 @@ NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
 
 @contextmanager
 def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
-    plant = {"path": "drop", "settle": 0.1, "after": after, "include": ["ku\u0308hl*"]}
+    plant = {"path": "drop", "stability_window": 0.1, "after": after, "include": ["ku\u0308hl*"]}
     write_settings(project, {"plant": plant}, rescan=0.3)
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)

@@ -214,7 +214,7 @@ def test_files_show_tells_of_what_an_archive_is_and_in_which_a_file_came(
     file_id = driver.load("x.zip", zipped("a.csv", "b.csv"))
     work_all(driver)
     told = run(driver, show, "x.zip").output
-    assert "the archive is 2 files" in told
+    assert "the archive contains 2 files" in told
     assert "x.zip!/b.csv" in told
     assert "unpacked into 2 files" in told
     assert "in archive" in run(driver, show, "x.zip!/a.csv").output

@@ -36,7 +36,7 @@ SEEDS = int(os.environ.get("HISTORIES", "6"))
 
 @pytest.fixture
 def driver(project: Path, indexed: str, index: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, indexed, dedupe_index=index, deferred_close="90y")
+    made = ProjectDriver(project, indexed, dedupe_index=index, seal_after="90y")
     yield made
     made.close()
 
@@ -258,7 +258,7 @@ def noticed(driver: ProjectDriver, name: str) -> str:
 def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
     project: Path, indexed: str, index: str
 ) -> None:
-    keys = {"dedupe_index": index, "deferred_close": "90y"}
+    keys = {"dedupe_index": index, "seal_after": "90y"}
     driver = ProjectDriver(project, indexed, {"on_change": "supersede"}, **keys)
     history = History.begun(random.Random(1), ("s1",))
     driver.load("a.csv", version_of(history.lines).content)

@@ -44,7 +44,7 @@ def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(
 
 def test_daemon_and_beat_sweep_once_between_them(driver: ProjectDriver) -> None:
     queue = MemoryQueue()
-    daemon = bootstrap.sweeper(driver.settings, driver.ledger, queue, lambda: None)
+    daemon = bootstrap.reconciler(driver.settings, driver.ledger, queue, lambda: None)
     worker = bootstrap.housekeeping(driver.settings, driver.ledger, queue)
     assert set(daemon.run_due_steps()) == {RECONCILE}
     assert worker.run(RECONCILE, TIDY) == {"tidied": 0}

@@ -196,7 +196,7 @@ def _end(server: Any, by: signal.Signals) -> None:
 def _side(folder: Path, tree: Path, url: str, broker: str, steps: list[Step]) -> TreeUnderTest:
     project = folder / "project"
     project.mkdir(parents=True)
-    lay(project)
+    lay(project, tree)
     return TreeUnderTest(tree, project, url, broker, steps)
 
 

@@ -330,7 +330,7 @@ def _steps() -> Iterator[Step]:
     yield from _documents()
     # what is done again and undone, seen in the broker first
     yield RunCommand(
-        ("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--why", "a test"), quiet=True
+        ("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--reason", "a test"), quiet=True
     )
     yield RunCommand(("undo", "file-121.csv", "window-0.csv", *WORDS), quiet=True)
     yield RunCommand(("undo", "file-105.csv@2", "v-200.csv@2"), quiet=True)
@@ -355,7 +355,7 @@ def _steps() -> Iterator[Step]:
     yield RunCommand(("files", "show", "kept-260.csv"))
     # beat's own messages; its sweeps then remove what is left in the lake
     yield Stop("worker")
-    yield Start("beat", {"SENSORFLOW_SWEEP": "5"})
+    yield Start("beat", {"SENSORFLOW_RECONCILE": "5"})
     yield Messages("beat", 1)
     yield Start("worker")
     yield WaitForGarbageCollection()

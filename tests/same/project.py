@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from former_names import settings_for
 from same.contents import (
     plain,
     rejected,
@@ -22,7 +23,7 @@ BORN = 1_770_000_000
 SETTINGS = """\
 data = "data"
 rescan = 3600
-sweep = 3600
+reconcile = 3600
 lease = 120
 max_attempts = 2
 inline_below = "64 KiB"
@@ -31,7 +32,7 @@ workers = 1
 [sources.plant]
 path = "drop/plant"
 profile = "long"
-settle = 0.2
+stability_window = 0.2
 max_rejects = "20%"
 
 [sources.outbox]
@@ -96,13 +97,13 @@ after = "keep"
 path = "drop/sums"
 profile = "long"
 gate = "{name}.sha256"
-settle = 0.2
+stability_window = 0.2
 
 [sources.sets]
 path = "drop/sets"
 profile = "long"
 gate = { manifest = "*.manifest.json" }
-settle = 0.2
+stability_window = 0.2
 
 [sources.packed]
 path = "drop/packed"
@@ -175,9 +176,10 @@ def real() -> list[Path]:
     return sorted(REAL.iterdir())
 
 
-def lay(project: Path) -> None:
-    """The settings, profiles and folders of a project; what commands read lies in `given`."""
-    (project / "sensorflow.toml").write_text(settings())
+def lay(project: Path, tree: Path) -> None:
+    """The settings, profiles and folders of a project for the code in `tree`; what commands read lies in
+    `given`."""
+    (project / "sensorflow.toml").write_text(settings_for(tree, settings()))
     (project / "profiles").mkdir()
     given = project / "given"
     given.mkdir()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from former_names import variables_for, words_for
 from same import state
 from same.steps import (
     Age,
@@ -185,7 +186,7 @@ class Driver:
         with (self._side.project / f"{start.process}.log").open("ab") as log:
             self._running[start.process] = subprocess.Popen(
                 [sys.executable, "-m", *COMMANDS[start.process]],
-                env={**self._env, **start.env},
+                env={**self._env, **variables_for(self._side.tree, start.env)},
                 cwd=self._side.project,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -212,7 +213,8 @@ class Driver:
             raise
 
     def _command(self, run: RunCommand) -> None:
-        done = self._run(["sensorflow", *run.words], self._env, self._side.project)
+        words = words_for(self._side.tree, run.words)
+        done = self._run(["sensorflow", *words], self._env, self._side.project)
         kept: dict[str, Any] = {"exit code": done.returncode, "stderr": done.stderr.decode()}
         out = done.stdout.decode()
         documents = _documents(out) if run.json else None

@@ -23,7 +23,7 @@ class Drop:
 
     def __init__(self, root: Path, gate: object, **rules: object) -> None:
         root.mkdir()
-        made = {"path": "drop", "profile": "long", "settle": 0, "gate": gate, **rules}
+        made = {"path": "drop", "profile": "long", "stability_window": 0, "gate": gate, **rules}
         self.folder = DropFolder("plant", root, FolderSource.model_validate(made), root.parent)
         self.ledger = MemoryLedger()
         self.gates = self.start()

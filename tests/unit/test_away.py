@@ -27,7 +27,7 @@ from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
-TROUBLE = {"source.away", "defect", "intake.paused"}
+TROUBLE = {"source.unavailable", "defect", "intake.paused"}
 
 
 def raises(*_: object) -> Any:
@@ -72,9 +72,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "state raises": {"open": lambda *a: opens(*a, state=raises)},
     "ack raises": {"ack": raises},
     "ack returns None": {"ack": lambda *_: None},
-    "begin raises": {"begin": raises},
+    "begin raises": {"activate": raises},
     "rewind raises": {"rewind": raises},
-    "reachable raises": {"poll": AwayFeed.poll, "reachable": raises},
+    "reachable raises": {"poll": AwayFeed.poll, "is_reachable": raises},
 }
 """What a feed of another package may do, by its methods."""
 
@@ -101,7 +101,7 @@ def told(logs: Iterable[Any], events: set[str]) -> list[tuple[str, str]]:
 def test_a_feed_that_is_away_is_reported_once_and_keeps_no_other_waiting(
     looks: Callable[..., Looks],
 ) -> None:
-    assert told(neighbour_of(AwayFeed("dead"), looks), TROUBLE) == [("source.away", "dead")]
+    assert told(neighbour_of(AwayFeed("dead"), looks), TROUBLE) == [("source.unavailable", "dead")]
 
 
 @pytest.mark.parametrize("methods", BROKEN.values(), ids=BROKEN)

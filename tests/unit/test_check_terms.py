@@ -120,4 +120,4 @@ def test_a_file_that_takes_too_long_is_refused(project: Path) -> None:
 def test_an_unknown_source_is_a_misuse(project: Path) -> None:
     Path("x.csv").write_text(ROWS)
     done = CliRunner().invoke(app, ["check", "x.csv", "--source", "rof"])
-    assert "no such source; there are: roof, rest" in str(done.exception)
+    assert "no such source; known sources: roof, rest" in str(done.exception)

@@ -42,7 +42,7 @@ def test_processes_on_other_hosts_share_their_settings_and_not_their_places() ->
         made(broker_url="redis://127.0.0.1/1", sources={"plant": plant}),
         made(broker_url="amqp://127.0.0.1", sources={"plant": plant}),
         made(broker_url="redis://127.0.0.1", sources={"plant": plant}, lease=31),
-        made(broker_url="redis://127.0.0.1", sources={"plant": plant | {"settle": 9}}),
+        made(broker_url="redis://127.0.0.1", sources={"plant": plant | {"stability_window": 9}}),
         made(broker_url="redis://127.0.0.1"),
     ):
         assert other.shared_digest() != here.shared_digest()

@@ -31,7 +31,32 @@ def test_an_event_is_one_line_with_its_name_its_level_and_its_fields(
     emit(event, file_id=7, why="it is so")
     (line,) = lines()
     line.pop("timestamp")
-    assert line == {"event": event.value, "level": event.level, "file_id": 7, "why": "it is so"}
+    former = {"former_event": event.former} if event.former else {}
+    told = {"event": event.value, "level": event.level, "file_id": 7, "why": "it is so"}
+    assert line == told | former
+
+
+FORMER = {
+    "acknowledgement.dropped": "acknowledgement.failed",
+    "beat.unkept": "schedule.not_saved",
+    "file.condemned": "file.dead_lettered",
+    "file.stuck": "file.not_disposed",
+    "month.closed": "partition.sealed",
+    "month.doubled": "partition.duplicates_found",
+    "source.away": "source.unavailable",
+    "swept": "reconciled",
+    "work.unwatched": "watchdog.failed",
+}
+
+
+def test_events_that_were_renamed_since_the_last_release_say_their_former_names(
+    lines: Any,
+) -> None:
+    for event in Event:
+        emit(event)
+    told = {line["former_event"]: line["event"] for line in lines() if "former_event" in line}
+    assert told == FORMER
+    assert not set(told) & set(Event)
 
 
 def test_a_site_that_has_worse_news_than_usual_says_the_level(lines: Any) -> None:

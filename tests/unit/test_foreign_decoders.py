@@ -30,7 +30,7 @@ MODULE = '''
 import sys
 from sensorflow.core.binding.binding import decoded
 from sensorflow.core.formats.chunk import Reject, Spot
-from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.decoded import DecodedReading, Readings
 from sensorflow.errors import Code, Permanent, Transient
 
 
@@ -42,7 +42,7 @@ def chunks(stream, profile, resolve):
     def reading():
         found.records += 1
         found.spots[line] = lambda: Spot(0, "x")
-        found.told.append(Told(line, "2026-01-01T00:00:00Z", "s", "temperature", "degC", "1.5"))
+        found.told.append(DecodedReading(line, "2026-01-01T00:00:00Z", "s", "temperature", "degC", "1.5"))
     names = {**globals(), "stream": stream, "found": found, "reading": reading}
     if what.startswith("line"):
         line = int(what.split()[1])
@@ -193,7 +193,7 @@ def test_check_shows_the_failure_of_a_decoder_as_a_refusal(
         commands.register(app)
     done = CliRunner().invoke(app, ["check", "raw/a.bin"])
     assert done.exit_code == 1
-    assert f"refused as a whole: F299 unexpected-error: {NAME}" in done.output
+    assert f"the whole file is refused: F299 unexpected-error: {NAME}" in done.output
     assert "\x1b" not in done.output
 
 

@@ -21,7 +21,7 @@ time.sleep(1.0)  # the pipe is full by then, and the thread waits with the locks
 child = os.fork()
 if not child:
     signal.alarm(45)
-    emit(Event.SWEPT, "info")
+    emit(Event.RECONCILED, "info")
     logging.error("by the standard library")
     print("by print", file=sys.stderr)
     os._exit(0)
@@ -41,7 +41,7 @@ def test_a_child_forked_while_a_thread_logs_can_log() -> None:
         parent.stdout.readline()
         out, err = parent.communicate(timeout=PATIENCE)
     assert out == "0\n"
-    assert '"event": "swept"' in err
+    assert '"event": "reconciled"' in err
     assert "by the standard library" in err
     assert "by print" in err
     assert err.count("x") == 1_000_000  # once; the lines of others stand within

@@ -196,7 +196,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
     [
         ("", "empty"),
         ('{"files": [', "not valid JSON"),
-        ('{"files": []}', "names no file"),
+        ('{"files": []}', "lists no file"),
         ('{"a": 1}', "under"),
         ('{"files": [{"size": 1}]}', "has no name"),
         ('{"files": [3]}', "found 3"),
@@ -206,13 +206,13 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "size": 1, "bytes": 2}]}', "different numbers"),
         ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "not SHA-256"),
         ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is not MD5"),
-        ('{"files": [{"name": "a", "name": "b"}]}', "twice in one object"),
+        ('{"files": [{"name": "a", "name": "b"}]}', "twice in the same object"),
         ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different facts"),
         ('{"files": ["../a"]}', "not a path below"),
         (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is not a file name"),
         (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is not a file name"),
         (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is not MD5"),
-        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in one object"),
+        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in the same object"),
         ('{"filecount": 3, "files": ["a", "b"]}', "announces 3 files but lists 2"),
         ('{"filecount": "1", "files": ["a", "b"]}', "announces 1 file but lists 2"),
         ('{"filecount": "two", "files": ["a", "b"]}', "filecount is 'two', expected a number"),
@@ -220,7 +220,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ("title,size\na,1\n", "column named"),
         ("name,size\na\n", "line 2: 1 cells"),
         ("name,name\na,b\n", "same title"),
-        (f"{SHA}\n", "a name on each line"),
+        (f"{SHA}\n", "a file name on each line"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_says_why(text: str, reason: str) -> None:

@@ -95,7 +95,7 @@ def test_a_folder_is_listed_once_for_the_gates_of_many_files(
 def test_who_looks_once_waits_for_no_gate_to_settle(
     tmp_path: Path, gate: object, rules: dict[str, object]
 ) -> None:
-    drop = Drop(tmp_path / "drop", gate, settle=3600, **rules)
+    drop = Drop(tmp_path / "drop", gate, stability_window=3600, **rules)
     drop.put("a.csv", b"1")
     drop.put("a.csv.done")
     drop.put("x.manifest.json", b'["a.csv"]')

@@ -66,7 +66,7 @@ def drop(tmp_path: Path, **content: bytes) -> None:
 
 @contextmanager
 def taking(tmp_path: Path, ledger: RecordingLedger) -> Iterator[Daemon]:
-    source = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
+    source = {"path": "drop", "profile": "long", "stability_window": 0, "after": "delete"}
     settings = Settings.model_validate(
         {
             "sources": {"plant": source},

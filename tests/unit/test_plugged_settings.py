@@ -93,7 +93,7 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
     }
     beats: list[Heartbeat] = []
     assert [c.what for c in health(beats, None, lambda _: False, False)] == ["daemon", "workers"]
-    with pytest.raises(UsageError, match="--parts beat: only Celery has it"):
+    with pytest.raises(UsageError, match="--parts beat: only needed for Celery"):
         plan(tmp_path / "sensorflow.toml", settings, user=None, parts=("daemon", "beat"))
 
 
@@ -116,9 +116,9 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
         ('landing = ""', "give a path or a URL"),
         ('landing = "file://host/zone"', "three slashes"),
         ('landing = "z"\nquarantine = "z"', "the same location: give each its own"),
-        ('landing = "z"\nquarantine = "z/y"', "storage.quarantine lies within storage.landing"),
-        ('landing = "drop/zone"', "storage.landing lies within sources.plant.path"),
-        ('landing = "data/bronze"', "storage.landing lies within data"),
+        ('landing = "z"\nquarantine = "z/y"', "storage.quarantine is inside of storage.landing"),
+        ('landing = "drop/zone"', "storage.landing is inside of sources.plant.path"),
+        ('landing = "data/bronze"', "storage.landing is inside of data"),
         ('lading = "z"', "unknown key 'storage.lading'; did you mean 'landing'?"),
     ],
 )

@@ -102,9 +102,9 @@ def test_a_disk_that_cuts_no_head_off_is_copied_and_emptied(
     ("line", "at", "told"),
     [
         (
-            '{"source": "a b", "event": "swept", "level": "info", "timestamp": "2026-11-28T03:42:46.3Z"}',
-            "2026-11-28T03:42:46.300000+00:00",
-            'INFO swept source="a b"',
+            '{"file": "a b", "event": "lease.lost", "level": "info", "timestamp": "2026-11-28T03:42:46Z"}',
+            "2026-11-28T03:42:46+00:00",
+            'INFO lease.lost file="a b"',
         ),
         (
             "2026-11-28 03:42:41.940 UTC [7] LOG:  shutting down",

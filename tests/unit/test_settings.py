@@ -75,8 +75,8 @@ def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
         ("[profiles.p.sensor]\nfile_name = '(('", ["profiles.p.sensor.file_name"]),
         ("rescan = ", ["not valid TOML"]),
         ('dedupe_index = "late"', ["dedupe_index = 'late'", "'deferred'"]),
-        ('deferred_close = "forever"', ["deferred_close = 'forever'", '"7d"']),
-        ('deferred_close = "3mh"', ["deferred_close = '3mh'", '"90d"']),
+        ('seal_after = "forever"', ["seal_after = 'forever'", '"7d"']),
+        ('seal_after = "3mh"', ["seal_after = '3mh'", '"90d"']),
     ],
 )
 def test_mistakes(tmp_path: Path, line: str, parts: list[str]) -> None:
@@ -201,7 +201,11 @@ def test_a_source_without_a_kind_is_a_folder_and_reads_as_before(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("key", "hint"),
-    [("setle", "'settle'"), ("on_chang", "'on_change'"), ("zzz", "known: kind, path, profile, ")],
+    [
+        ("stability_windw", "'stability_window'"),
+        ("on_chang", "'on_change'"),
+        ("zzz", "known: kind, path, profile, "),
+    ],
 )
 def test_keys_of_the_kind_and_of_the_policy_are_proposed(
     tmp_path: Path, key: str, hint: str

@@ -164,7 +164,7 @@ def test_variables_alone_make_a_project(
         ({"READINGS__AFTER__X": "1"}, "{0}READINGS__AFTER__X: sources.readings.after is set to"),
         (
             {"B__PATH": "drop/readings/b", "B__PROFILE": "long"},
-            "{0}B__PATH: sources.b.path lies within",
+            "{0}B__PATH: sources.b.path is inside of",
         ),
         ({"READINGS__GROWING": "true"}, "{1} with {0}READINGS__GROWING: sources.readings: growing"),
         ({"READINGS__MAX_REJECTS": "x"}, "{0}READINGS__MAX_REJECTS: "),

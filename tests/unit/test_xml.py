@@ -143,7 +143,7 @@ def test_prefixes_count_only_where_a_path_gives_one() -> None:
     ("sensor", "reason"),
     [
         ("$.gpx.trk.name", "comes after records that it applies to, in line 4"),
-        ("$..ele", "is not the same everywhere: '1' in line 2, '2' in line 3"),
+        ("$..ele", "has different values: '1' in line 2, '2' in line 3"),
     ],
 )
 def test_a_text_that_may_be_another_ones_is_refused(sensor: str, reason: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from chaos.run import stopped
 from chaos.scene import Observer
 from fleet import Fleet
+from former_names import settings_for
 from patience import PATIENCE
 
 from sensorflow.testing.project import settings_text
@@ -26,13 +27,13 @@ LEASE = 15
 """Seconds. No lease may end because the machine is slow: an attempt is burned by a kill alone."""
 SPARED = 3
 """Attempts of a file after which one more kill would rightly quarantine it."""
-KEEP = {"settle": 0.2, "after": "keep"}
+KEEP = {"stability_window": 0.2, "after": "keep"}
 SOURCES = {
-    "plant": {"settle": 0.2},
+    "plant": {"stability_window": 0.2},
     "feed": {**KEEP, "dedupe_scope": "source", "on_change": "keep"},
     "grow": {**KEEP, "growing": True, "grow_every": 1},
 }
-KEYS = {"rescan": 2, "sweep": 2, "lease": LEASE}
+KEYS = {"rescan": 2, "reconcile": 2, "lease": LEASE}
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -63,6 +64,7 @@ class Host(Fleet):
         project.mkdir()
         given = {name: {"path": f"{shared}/{name}", **keys} for name, keys in SOURCES.items()}
         text = settings_text(given, data=f"{shared}/data", inline_below=inline_below, **KEYS)
+        text = settings_for(tree, text)
         super().__init__(project, *urls, {"PYTHONPATH": str(tree)}, cold=True, settings=text)
         self.pids: set[int] = set()
         self.hits: dict[int, int] = {}

@@ -37,8 +37,14 @@ class Block:
         return found[1] if found else None
 
 
+FROM_ROOT = {"changelog.md": "CHANGELOG.md", "architecture.md": "ARCHITECTURE.md"}
+"""Pages of the site that are files beside docs/, whose links to docs/ are adapted."""
+CHECKED = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "RELEASING.md", "SECURITY.md")
+"""Pages beside docs/ whose links and examples are checked."""
+
+
 def pages() -> list[Path]:
-    return [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    return [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in CHECKED)]
 
 
 def blocks(page: Path) -> list[Block]:

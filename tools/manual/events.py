@@ -14,8 +14,11 @@ from sensorflow.telemetry import Event
 
 def of_the_log() -> str:
     said = _comments(Event)
-    rows = [(f"`{e}`", e.level, cell(said.get(e.name, ""))) for e in Event]
-    return table(("Event", "Level", "Meaning"), rows)
+    rows = [
+        (f"`{e}`", e.level, cell(said.get(e.name, "")), f"`{e.former}`" if e.former else "")
+        for e in Event
+    ]
+    return table(("Event", "Level", "Meaning", "Former name"), rows)
 
 
 def of_a_file() -> str:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from mkdocs.structure.files import File  # noqa: E402
 
-from manual import decisions, generated  # noqa: E402
+from manual import blocks, decisions, generated  # noqa: E402
 from sensorflow import __version__  # noqa: E402
 
 MARK = re.compile(r"<!-- generated: (\w+) -->")
@@ -30,8 +30,9 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    changes = (ROOT / "CHANGELOG.md").read_text("utf-8").replace("](docs/", "](")
-    files.append(File.generated(config, "changelog.md", content=changes))
+    for page, file in blocks.FROM_ROOT.items():
+        text = (ROOT / file).read_text("utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, page, content=text))
     return files
 
 

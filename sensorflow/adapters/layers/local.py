@@ -1,7 +1,8 @@
-"""Layers in a local folder: Parquet with zstd level 1, dictionaries on repetitive columns, delta encoding
-on increasing columns, and statistics of the time, by which readers select.
+"""Stores the lake's layers as Parquet files in a local folder. The files use zstd level 1, dictionaries for
+repetitive columns, delta encoding for increasing columns, and statistics of the time column, by which
+readers skip row groups.
 
-Files of a few rows are written plainly: encoding would save less than a disk block.
+Files of a few rows use no dictionaries and no delta encoding, which would save less than a disk block.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CLIMBING = ("ts", "line_no")
 
 
 FEW = 2048
-"""Rows; a first batch with fewer rows is taken to be the whole file."""
+"""Number of rows. If the first batch has fewer rows, it is assumed to be the only batch of the file."""
 
 
 class _Writer:
@@ -63,11 +64,11 @@ class _Writer:
 
 
 class LocalLayers:
-    """See `ports.layers.Layers`. Each layer is a subfolder of `root`, which may be a link to another
-    disk."""
+    """See `ports.layers.Layers`. Each layer is a subfolder of `root`. The subfolder may be a symbolic link
+    to a folder on another disk."""
 
     def __init__(self, root: Path, together: FileBatch | None = None) -> None:
-        """together: the shared sync of a batch of files."""
+        """together: syncs the files of a batch at the same time."""
         self._root = root
         self._together = together
 
@@ -85,7 +86,7 @@ class LocalLayers:
             writer = _Writer(stream, schema)
             try:
                 yield writer
-            finally:  # close it now, even if nobody will see it; garbage collection may come later
+            finally:  # close it now, even after an error; garbage collection may come later
                 writer.finish()
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
@@ -169,6 +170,6 @@ class LocalLayers:
 
 
 def _direct(stream: BinaryIO) -> pa.NativeFile:
-    """Let Arrow read the file itself: its threads may release a Python file while the interpreter shuts
-    down, which aborts a command that has succeeded (apache/arrow#34314)."""
+    """Return an Arrow file for the same open file. With a Python file, Arrow's threads may release it while
+    the interpreter shuts down, which aborts a command that has succeeded (apache/arrow#34314)."""
     return pa.OSFile(f"/proc/self/fd/{stream.fileno()}")

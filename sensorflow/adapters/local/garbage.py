@@ -1,4 +1,4 @@
-"""Garbage of writers that were killed."""
+"""Finds and removes unfinished files of writers that were killed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sensorflow.adapters.local.writing import UNFINISHED
 
 
 def list_unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
-    """Return paths below `folder` of files that `temporary` created more than `older` seconds ago and
-    nobody named.
+    """Return the paths, below `folder`, of files that `writing.temporary` created more than `older` seconds
+    ago and that never got their final name.
 
-    kept: a pattern of folders whose files have names chosen by others; these folders are skipped.
+    kept: a pattern of folders in which file names come from users; these folders are skipped.
     """
     before = time.time() - older
     found = []
@@ -40,8 +40,8 @@ def _missing(error: OSError) -> None:
 
 
 def remove_unfinished(folder: Path, older: float, kept: str = "") -> int:
-    """Remove what `list_unfinished` finds. Returns the number of files removed. If a writer is still using
-    one, it fails and its file is retried. Raises Transient STORAGE."""
+    """Remove the files that `list_unfinished` returns. Returns the number of files removed. If a writer
+    still uses one of them, the writer fails and its work is retried. Raises Transient STORAGE."""
     done = 0
     for name in list_unfinished(folder, older, kept):
         parent, _, leaf = name.rpartition("/")

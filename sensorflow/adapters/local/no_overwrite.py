@@ -14,11 +14,13 @@ from sensorflow.errors import Code, Transient
 
 
 def add_file(stream: BinaryIO, folder: Path, name: bytes) -> None:
-    """Put an open file into `folder` without ever overwriting: if the name is in use, a number is added.
+    """Put an open file into `folder` without ever overwriting a file. If the name is in use, a number is
+    added.
 
-    The open file counts, whatever its name refers to by now. On one file system it is linked, which is
-    atomic; across file systems it is copied and synced. The caller must sync the folder. A name that looks
-    like that of an unfinished file gets the prefix `_`, or `collect` would remove it.
+    The open file is used, even if another file has its name by now. Within a file system the file is
+    linked, which is atomic; across file systems it is copied and synced. The caller must sync the folder. A
+    name that looks like a temporary name gets the prefix `_`; otherwise garbage collection would remove the
+    file.
     """
     if UNFINISHED.fullmatch(os.fsdecode(name)):
         name = b"_" + name
@@ -26,7 +28,7 @@ def add_file(stream: BinaryIO, folder: Path, name: bytes) -> None:
     for number in range(1, 1_000_000):
         target = folder / os.fsdecode(_numbered(name, number))
         try:
-            # given a descriptor, Python calls linkat, which follows /proc's link to the open file
+            # with a descriptor, Python calls linkat, which follows the link in /proc to the open file
             os.link(source, target, src_dir_fd=descriptor, follow_symlinks=True)
         except FileExistsError:
             continue
@@ -44,7 +46,8 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
 
 
 def _numbered(name: bytes, number: int) -> bytes:
-    """Return a.csv, a~2.csv, a~3.csv …, within a file system's limit of 255 bytes."""
+    """Return the name with a number, as in a.csv, a~2.csv, a~3.csv. The result has at most 255 bytes, the
+    limit of file systems."""
     if number == 1:
         return name
     stem, dot, suffix = name.partition(b".")
@@ -55,8 +58,8 @@ def _numbered(name: bytes, number: int) -> bytes:
 
 
 def _copy_new(stream: BinaryIO, target: Path) -> bool:
-    """Copy a file so that it is complete under its name, or absent. If the process is killed, `collect`
-    removes the rest."""
+    """Copy a file atomically: afterwards the target is complete or absent. If the process is killed,
+    garbage collection removes the incomplete copy. Returns False if the name is in use."""
     stream.seek(0)
     with temporary(target.parent) as (new, path):
         while block := stream.read(1 << 20):
@@ -74,8 +77,8 @@ def _copy_new(stream: BinaryIO, target: Path) -> bool:
 
 
 def _claim(path: Path, target: Path) -> bool:
-    """Name a file if there are no links: a lock keeps our other processes from naming files in the
-    folder."""
+    """Rename a file on a file system without hard links. A lock prevents that other sensorflow processes
+    rename files in the folder at the same time."""
     folder = os.open(target.parent, ROOT)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

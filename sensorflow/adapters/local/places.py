@@ -1,7 +1,7 @@
 """Folders on a local disk, and safe access to files in them.
 
-Everything below our folders is opened step by step, by descriptors, and symbolic links in the path are not
-followed: a user who can write below `data` cannot redirect us out of it.
+Paths below the project's folders are opened step by step, by descriptors, and symbolic links in them are
+not followed. So a user who can write below `data` cannot redirect sensorflow to files outside of it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import BinaryIO
 from sensorflow.errors import Code, Transient
 
 BEGAN = ".began"
-"""In a folder that a writer had to create: records when it was created."""
+"""Name of the file that records when a store's folder was created."""
 BUFFER = 1 << 16
 """Buffer size in bytes. An explicit size also avoids a check whether the file is a terminal."""
 ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-"""Flags for a folder that the settings name; a link to it is followed."""
+"""Flags to open a folder that the settings specify; a symbolic link is followed."""
 FOLDER = ROOT | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Flags for files below it: links are not followed, and opening never blocks."""
+"""Flags to open files below such a folder: links are not followed, and opening never blocks."""
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Like mkdir -p; each new name is synced in its parent."""
+    """Create a folder and its missing parents, like mkdir -p. Each new name is synced in its parent."""
     if folder.is_dir():
         return
     make_folders(folder.parent)
@@ -59,14 +59,15 @@ def make_folders(folder: Path) -> None:
 
 
 def require(folder: Path) -> None:
-    """Raises Transient STORAGE if a folder is missing, possibly with its disk and all its content."""
+    """Check that a folder exists. Raises Transient STORAGE if it is missing, for example because its disk
+    is not mounted."""
     if not folder.is_dir():
         raise Transient(Code.STORAGE, f"the folder {folder} does not exist")
 
 
 def make_root(root: Path) -> None:
-    """Create a store's folder. A new folder records its creation time: earlier objects were in another
-    folder that was moved away, or on a disk that is not mounted."""
+    """Create a store's folder. A new folder records its creation time. Objects older than that were in
+    another folder, which was moved away or is on a disk that is not mounted."""
     if root.is_dir():
         return
     make_folders(root)
@@ -75,7 +76,8 @@ def make_root(root: Path) -> None:
 
 
 def created_at(root: Path) -> datetime | None:
-    """Return when `make_root` created a folder; None if it did not, or if the folder does not exist."""
+    """Return the time at which `make_root` created a folder; None if the folder existed before, or does not
+    exist."""
     try:
         return datetime.fromtimestamp(float((root / BEGAN).read_text("ascii")), UTC)
     except (OSError, ValueError, OverflowError):
@@ -84,7 +86,7 @@ def created_at(root: Path) -> datetime | None:
 
 @contextlib.contextmanager
 def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]:
-    """Provide the folder `relative` of `root` as a path that stays valid even if folders are renamed.
+    """Provide the folder `relative` below `root` as a path that stays valid even if folders are renamed.
 
     make: create missing folders, including `root`. Raises OSError with the readable path;
     NotADirectoryError for a link in the path.

@@ -1,4 +1,4 @@
-"""Writes files atomically: complete and on disk, or absent."""
+"""Writes files atomically: a file is complete and synced to disk, or absent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ UNFINISHED = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
 
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Provide a new file in `folder`, which is removed at the end unless it was renamed."""
+    """Provide a new file in `folder`, and its path. The file is removed when the context ends, unless it
+    was renamed."""
     make_folders(folder)
     new = _TemporaryFile(folder)
     try:
@@ -30,13 +31,14 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def sync(stream: BinaryIO) -> None:
-    """Sync everything written to disk."""
+    """Sync the written data of a file to disk."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
-    """Start writing back what `sync` will wait for: `size` bytes from `offset`, or everything."""
+    """Start to write back the file's data, so that `sync` waits less: `size` bytes from `offset`, or the
+    whole file."""
     stream.flush()
     os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
 
@@ -59,14 +61,16 @@ def finalize(stream: BinaryIO, path: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def write_file(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
-    """Provide a new file below `root`: complete, synced and named when the context ends, or absent."""
+    """Provide a new file below `root`. When the context ends, the file is synced and gets its name. After
+    an exception it is absent."""
     with below(root, folder) as place, temporary(place) as (stream, path):
         yield stream
         finalize(stream, path, place / name)
 
 
 class FileBatch:
-    """New files that are synced and named together when the context ends: each folder is synced once."""
+    """A batch of new files, which are synced and get their names when the context ends. Each folder is
+    synced once."""
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
@@ -83,7 +87,8 @@ class FileBatch:
 
     @contextlib.contextmanager
     def __call__(self, root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
-        """Like `write_file`, except that syncing and naming happen at the end of the outer context."""
+        """Like `write_file`, except that the file is synced and gets its name when the context of the batch
+        ends."""
         place = self._folders.get((root, folder))
         if place is None:
             place = self._open.enter_context(opened(root, folder))
@@ -107,7 +112,7 @@ class FileBatch:
 
 
 class _TemporaryFile:
-    """A new file in `folder`, which is removed when it is closed unless it was named."""
+    """A new file in `folder`. It is removed when it is closed, unless it has got its final name."""
 
     def __init__(self, folder: str | Path) -> None:
         descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
@@ -116,7 +121,7 @@ class _TemporaryFile:
         self._named = False
 
     def name(self, final: str) -> None:
-        """Give the file its name, replacing any file of that name."""
+        """Rename the file to its final name, replacing any file of that name."""
         self.path.replace(final)
         self._named = True
 

@@ -1,7 +1,7 @@
-"""Objects in a local folder, one file each; see `ports.objects.ObjectStore`.
+"""Stores objects as files in a local folder; see `ports.objects.ObjectStore`.
 
 Symbolic links are not followed: only regular files are objects. New files are readable by their owner only.
-Unfinished files are in the folder itself, under temporary names.
+Unfinished files are in the folder of the store, under temporary names.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ BLOCK = 1 << 20
 
 
 class LocalObjects:
-    """foreign: a pattern of folders whose files keep names chosen by others, even names that look like
-    those of unfinished files."""
+    """An object store in a local folder. foreign: a pattern of folders in which file names come from users,
+    so that a file is an object even if its name looks like a temporary name."""
 
     def __init__(self, root: Path, foreign: str = "") -> None:
         self.name = root.name
@@ -75,7 +75,8 @@ class LocalObjects:
                     yield from self._objects(Path(parent, path), names, inner)
 
     def _objects(self, folder: Path, names: Sequence[str], place: int) -> Iterator[Object]:
-        """Yield those of these files of a folder that are objects."""
+        """Yield the objects among these files. names: names of files in `folder`. place: descriptor of the
+        folder."""
         foreign = self._foreign and folder.match(self._foreign)
         for name in names:
             relative = str(folder / name)
@@ -107,7 +108,7 @@ class LocalObjects:
 
 
 class _Batch:
-    """See `ports.objects.Puts`. The copies stay open, because they are synced at the end."""
+    """See `ports.objects.Puts`. The files stay open until `commit` syncs them."""
 
     def __init__(self, root: Path, copies: ExitStack) -> None:
         self._root = root
@@ -130,7 +131,7 @@ class _Batch:
         return made
 
     def commit(self) -> None:
-        """Sync and name all objects that were put."""
+        """Sync all objects that were put, and give them their names."""
         with ExitStack() as folders:
             sync_all([copy for _, copy, _ in self._written])
             places: dict[str, int] = {}
@@ -145,14 +146,15 @@ class _Batch:
 
 
 def _relative(name: str) -> str:
-    """Return the path of an object below the folder. Raises Transient for a path outside it."""
+    """Return the path of an object, relative to the store's folder. Raises Transient if the path leaves the
+    folder."""
     if name.startswith("/") or ".." in name.split("/"):
         raise Transient(Code.STORAGE, f"{name!r} is not an object name")
     return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def _name(relative: str) -> str:
-    """The inverse of `_relative`."""
+    """Return the object's name for a relative path: the inverse of `_relative`."""
     if relative.isascii():
         return relative
     return os.fsencode(relative).decode("utf-8", "surrogateescape")
@@ -165,7 +167,7 @@ def _object(name: str, fact: os.stat_result) -> Object | None:
 
 
 def _unless_gone(error: OSError) -> None:
-    """Ignore a folder that disappears while its parent is listed, so that the other folders are still
-    listed."""
+    """Raise the error unless a folder was removed while its parent was being listed. The other folders must
+    still be listed."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error

@@ -1,4 +1,4 @@
-"""Archives whose members are registered as files of their own."""
+"""Registers the members of an archive as separate files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reads of an audit: one PostgreSQL snapshot, shared by all connections that need it."""
+"""The queries of an audit. All of its connections read the same PostgreSQL snapshot."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from sensorflow.core.events import FileEvent
 from sensorflow.ports.audit import FileRecord, HistoryDigest, TamperedHistory
 
 PAGE = 5000
-"""Ledger rows per fetch, and keys per lookup."""
+"""Number of ledger rows per fetch, and of keys per lookup."""
 
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Range of Python's datetime, years 1 to 9999, in microseconds since 1970."""
 
 
 class PostgresSnapshot:
-    """See `ports.audit.Snapshot`. Made by `PostgresAuditStore.snapshot`."""
+    """See `ports.audit.Snapshot`. Created by `PostgresAuditStore.snapshot`."""
 
     def __init__(
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
     ) -> None:
-        """second: connection for lookups while `readings` streams on the main one."""
-        for connection in (main, second):  # each connection idles while the other is read
+        """main: connection on which `readings` streams. second: connection for lookups during the stream.
+        after: see `PostgresAuditStore`."""
+        for connection in (main, second):  # each connection idles while the other one is in use
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
@@ -69,7 +70,7 @@ class PostgresSnapshot:
         if self._after is None:
             return []
         with translated():
-            patience = self._after + RETRY_AFTER  # also after the last load into the month
+            patience = self._after + RETRY_AFTER  # counted from the last load into the month, too
             found = months_of(self._main, patience, patience)
         late = [m for m in found if not m.closed and ((m.due and not m.busy) or m.doubled_at)]
         return [(m.name, m.doubled_at is not None) for m in late]
@@ -83,7 +84,7 @@ class PostgresSnapshot:
                 yield from copy_out.batches(copy_out.messages(driver))
                 done = True
         finally:
-            if not done:  # useless in the middle of a COPY
+            if not done:  # a connection in the middle of a COPY cannot be reused
                 self._main.invalidate()
 
     def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
@@ -99,9 +100,7 @@ class PostgresSnapshot:
 
     def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
         micros = rows["ts"].cast(pa.int64()).to_numpy()
-        ordinary = (micros >= FIRST) & (
-            micros <= LAST
-        )  # what is not is looked at as one of its kind
+        ordinary = (micros >= FIRST) & (micros <= LAST)  # all others count as unique
         shared = np.ones(len(rows), np.int64)
         shared[ordinary] = self._sharing(rows.filter(pa.array(ordinary)))
         return list(map(int, shared))
@@ -124,7 +123,8 @@ class PostgresSnapshot:
 class PostgresAuditStore:
     """See `ports.audit.AuditStore`.
 
-    after: with `dedupe_index = "deferred"`, how long after its end a month is sealed.
+    after: how long after the end of a month its partition is sealed; None unless `dedupe_index =
+    "deferred"`.
     """
 
     def __init__(self, url: str, actor: str, after: timedelta | None = None) -> None:

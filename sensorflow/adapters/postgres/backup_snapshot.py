@@ -1,4 +1,4 @@
-"""What a backup reads from the ledger in one snapshot, and what a restore writes to it."""
+"""Reads the ledger in one snapshot for a backup, and completes the database after a restore."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from sensorflow.errors import UsageError
 
 PAGE = 2000
 LATE = 10_000
-"""Event ids that a transaction may have drawn before the snapshot and committed after it."""
+"""Number of event IDs by which to search back before the snapshot's last event, because a transaction may
+have drawn its IDs before the snapshot and committed after it."""
 
 
 @dataclass(frozen=True)
 class FileToBackUp:
-    """A file of the ledger, with the parts of its paths on disk."""
+    """A file of the ledger, with the values from which its paths on disk are built."""
 
     file_id: int
     source: str
@@ -37,7 +38,7 @@ class FileToBackUp:
 
 
 class BackupSnapshot:
-    """The ledger at one moment, for the duration of a backup. Created by `backup_snapshot`."""
+    """A snapshot of the ledger that lasts as long as a backup. Created by `backup_snapshot`."""
 
     def __init__(self, connection: sa.Connection, now: sa.Connection) -> None:
         row = run(connection, "audit_snapshot").one()
@@ -59,8 +60,8 @@ class BackupSnapshot:
                 yield FileToBackUp(**known)
 
     def replayed_since(self) -> list[tuple[int, str | None]]:
-        """Return the files that were finished at that moment and have been replayed since, and the
-        profile of each replay. The lake may hold either version of them."""
+        """Return the files that were finished in the snapshot and have been replayed since, each with the
+        profile of its replay. For these files the lake may contain the results of either run."""
         with translated():
             late = run(self._now, "replayed_late", after=self._last_event - LATE).all()
             self._now.rollback()
@@ -74,7 +75,8 @@ class BackupSnapshot:
 
 @contextmanager
 def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
-    """Freeze the ledger as it is now; nothing that it refers to is removed from the disk meanwhile.
+    """Take a snapshot of the ledger. Until the context ends, no file to which the snapshot refers is
+    removed from the disk.
 
     Raises UsageError if the database cannot be backed up this way or another backup of it is running;
     Transient DATABASE.
@@ -99,7 +101,7 @@ def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
 
 
 def require_plain(c: sa.Connection) -> None:
-    """Raises UsageError if `backup` does not support the database."""
+    """Check that `backup` supports the database. Raises UsageError if it does not."""
     row = run(c, "saved_kind").one()
     if row.timescale is not None:
         raise UsageError(
@@ -113,9 +115,9 @@ def require_plain(c: sa.Connection) -> None:
 
 
 def resume(url: str, replays: Mapping[int, str | None]) -> None:
-    """Finish a restore before any process starts: create roles and privileges as the migrations do,
-    update statistics, and start the replays that were requested while the backup was made. Raises
-    Transient DATABASE."""
+    """Finish a restore before any process starts. Creates roles and privileges as the migrations do,
+    updates statistics, and starts `replays`: the replays that were requested while the backup was made.
+    Raises Transient DATABASE."""
     from sensorflow.adapters.postgres import reversal
 
     engine = engine_of(url, poolclass=sa.pool.NullPool)

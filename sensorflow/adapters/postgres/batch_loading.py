@@ -1,5 +1,5 @@
-"""Loads a batch of small files in one transaction: one COPY, one statement to finish them, one for
-events."""
+"""Loads a batch of small files in one transaction, with one COPY, one statement that finishes the files,
+and one statement for their events."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ Files = Sequence[tuple[Claim, Sequence[Keyed], Load]]
 
 
 class NotBatchable(Exception):
-    """One of the files needs a transaction of its own."""
+    """Raised if one of the files needs a transaction of its own."""
 
 
 def load_batch(
     c: sa.Connection, actor: str, files: Files, months: Months, wanted: ExpectedIndexMode
 ) -> list[Touched]:
-    """See `ports.loading.Loader.load_batch`. Runs in the transaction of `c`. Raises Apart."""
+    """See `ports.loading.Loader.load_batch`. Runs in the transaction of `c`. Raises NotBatchable if a file
+    needs a transaction of its own."""
     began = time.perf_counter()
     wanted.check(c)
     _require_no_rivals(c, files)
@@ -68,7 +69,8 @@ def load_batch(
 
 
 def _require_no_rivals(c: sa.Connection, files: Files) -> None:
-    """Block loads of rivals of these files. Raises Apart if a rival already holds rows."""
+    """Lock these files against loads of files that may contain the same readings. Raises NotBatchable if
+    such a file already has rows."""
     ids = [claim.file_id for claim, _, _ in files]
     run(c, "hold_together", ids=ids)
     by_content = [claim.file_id for claim, _, load in files if not load.name_matters]
@@ -89,7 +91,7 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     for batch in whole:
         try:
             months.ensure(batch["ts"], NewMonths(MonthLimits(MAX_NEW_MONTHS, MAX_NEW_MONTHS)))
-        except Permanent as error:  # possibly to all of them at once
+        except Permanent as error:  # the limit may be exceeded only by all files together
             raise NotBatchable from error
     try:
         copy_in(c, "raw_readings", whole)

@@ -1,4 +1,4 @@
-"""The ledger: queries for people."""
+"""Queries of the ledger that the CLI and the API display."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Catalog(Transactions):
                 r.age,
             )
             for r in rows
-            if r.role in set(Role)  # a newer version may have added others
+            if r.role in set(Role)  # a newer version of sensorflow may have added values
         ]
 
     def history(self, file_id: int) -> list[HistoryEvent]:

@@ -1,4 +1,4 @@
-"""The ledger: claims of files by workers. A guarded UPDATE is atomic: exactly one caller wins."""
+"""Claims of files by workers. Each claim is a guarded UPDATE, so exactly one caller wins."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Claims(Transactions):
             return State.PENDING
 
     def _abandon_replay(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
-        """After a replay that ends without a load, restore the state of the previous load."""
+        """End a replay that has loaded nothing: restore the state of the previous load."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
         self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))

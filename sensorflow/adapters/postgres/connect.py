@@ -17,11 +17,11 @@ from sensorflow.adapters.postgres.sqlstates import fault_of
 from sensorflow.errors import Code, Transient
 
 SILENT = 18
-"""Seconds after which either end drops a connection whose peer does not answer. This frees what a
-disconnected host has locked (locks, keys of its rows)."""
+"""Seconds after which client or server closes a connection whose peer does not answer. This releases the
+locks and the uncommitted rows of a disconnected host."""
 IDLE = 60
-"""Seconds that a client may idle in an open transaction; this limits how long a stopped process keeps
-its locks. Transactions that need longer set their own limit."""
+"""Seconds that a client may be idle in an open transaction. This limits how long a suspended process holds
+its locks. Transactions that need more time set their own limit."""
 SESSION = {
     "TimeZone": "UTC",
     "lock_timeout": "20s",
@@ -55,9 +55,10 @@ FRESH = 1.0
 
 
 def engine_of(text: str, **options: Any) -> Engine:
-    """Create an engine that connects on first use. Sessions are in UTC, whatever the server's setting.
+    """Create an engine that connects on first use. Its sessions use UTC, regardless of the server's
+    setting.
 
-    A connection that was not used recently is tested first, and replaced if it is broken.
+    If a connection was not used recently, it is tested before use, and replaced if it is broken.
     """
     engine = sa.create_engine(
         url_of(text),
@@ -94,12 +95,13 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 
 def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
-    """Replaces the pool's own ping, which costs a round trip for each checkout."""
+    """Test a connection that was not used recently. Replaces the pool's own ping, which costs a round trip
+    at each checkout."""
     heard = select.poll()
     heard.register(connection.fileno(), select.POLLIN)
     silent = not heard.poll(0)
     if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
-        return  # the server would have reported that it ended the connection
+        return  # if the server had ended the connection, it would have said so
     try:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         connection.rollback()
@@ -111,7 +113,7 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Translate driver errors that no file causes to Transient, with the cause kept."""
+    """Translate driver errors that no file can cause to Transient, with the driver's error as cause."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:

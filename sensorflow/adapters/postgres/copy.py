@@ -1,4 +1,5 @@
-"""Loads silver batches into raw_readings by binary COPY; existing keys are handled by ON CONFLICT."""
+"""Loads silver batches into raw_readings by binary COPY. Rows with existing keys are skipped by ON
+CONFLICT."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from sensorflow.core.touched import MAX_SENSORS, Touched
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
-    """Return rows of `raw_readings` in the form in which COPY sends them."""
+    """Return the rows of `raw_readings` for a silver batch, in the schema that `copy_in` encodes. keys:
+    dedupe key per row."""
     made = {
         "ts": pa.array(micros(silver["ts"])).cast(US),
         "file_id": pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
@@ -36,7 +38,8 @@ def copy_in(
     rows: Iterable[pa.RecordBatch],
     schema: pa.Schema = READING,
 ) -> None:
-    """COPY rows of a schema into a table; the default is the schema of `wire`. Raises psycopg's errors."""
+    """COPY batches into a table. schema: the schema of the batches; by default that of `wire`. Raises
+    psycopg's errors."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -51,7 +54,8 @@ def copy_in(
 
 @dataclass
 class Inserted:
-    """Rows actually inserted; the database counts them if keys conflict."""
+    """Number and checksum of the rows inserted. Rows skipped because of an existing key are not
+    included."""
 
     rows: int = 0
     checksum: int = 0
@@ -60,7 +64,8 @@ class Inserted:
 class CopyLoader:
     """Loads the batches of one file within one transaction.
 
-    deferred: months that are not sealed have no unique index (see `indexing`). touched: the changes made.
+    deferred: whether months have no unique index until they are sealed (see `indexing`). touched: the time
+    span and sensors of the rows changed.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class CopyLoader:
         self.touched = touched
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array, span: Span) -> None:
-        """Insert one batch: direct COPY first; on a conflict, through a temporary table.
+        """Insert one batch by COPY. If a key already exists, insert the batch through a temporary table.
 
         span: time span of the batch.
         """
@@ -92,13 +97,13 @@ class CopyLoader:
         self._add(checksum(keys, silver["value"]))
 
     def touch(self, silver: pa.RecordBatch, span: Span) -> None:
-        """Record that readings like these were inserted or removed. span: time span of the batch."""
-        known = self.touched.sensors is not None  # otherwise it is costly and of no use
+        """Add a batch whose rows were inserted or removed to `touched`. span: time span of the batch."""
+        known = self.touched.sensors is not None  # otherwise there are too many sensors to list
         sensors = sensors_of(silver["sensor_id"]) if known else None
         self.touched = self.touched.over(span.low, span.high, sensors)
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """End the load. This loader has nothing to do here."""
 
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
@@ -123,8 +128,9 @@ class CopyLoader:
 class DifferenceLoader(CopyLoader):
     """Reloads a file that already has rows, and writes only the differences.
 
-    All batches are staged. `finish` removes the rows that are not among them and adds those that are
-    missing. Matching rows stay untouched, and readers see either the old or the new state.
+    `load` copies each batch to a temporary table. `finish` deletes the file's rows that are not in that
+    table, and inserts the rows that are missing. Equal rows are not written. Readers see either the old or
+    the new state.
     """
 
     note = ""
@@ -153,7 +159,8 @@ class DifferenceLoader(CopyLoader):
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
     def _changed(self, query: str, **facts: Any) -> int:
-        """Run a statement that returns the rows it inserted or removed. Returns their number."""
+        """Run a statement that returns the rows it inserted or deleted. Returns the number of these
+        rows."""
         row = run(self._connection, query, **facts, most=MAX_SENSORS + 1).one()
         self.touched = self.touched.over(row.low, row.high, row.sensors)
         return int(row.rows)
@@ -165,7 +172,7 @@ class DifferenceLoader(CopyLoader):
         return added
 
     def _leave_out(self) -> None:
-        """Drop the staged readings that belong to another file."""
+        """Exclude the readings that another file already has in the database."""
         span = {"low": self._span.low, "high": self._span.high}
         self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
 

@@ -1,8 +1,8 @@
 """Reads rows of raw_readings by binary COPY into Arrow batches.
 
 Binary COPY preserves every bit of a value and every possible time. The fixed-width columns come first, so
-that each can be sliced out of all rows at a constant offset. For the format see the PostgreSQL
-documentation, "COPY", section "Binary Format"; the server sends one row per message.
+each has a constant offset in a row and is extracted from all rows at once. For the format see the
+PostgreSQL documentation, "COPY", section "Binary Format"; the server sends one row per message.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def messages(driver: psycopg.Connection) -> Iterator[Any]:
-    """Iterate over the COPY messages straight from libpq, at a third of the cost of psycopg's own iterator.
+    """Iterate over the COPY messages by calling libpq directly, at a third of the cost of psycopg's
+    iterator.
 
-    If the iterator is abandoned before its end, the connection can no longer be used.
+    If the caller stops before the last message, the connection can no longer be used.
     """
     connection = driver.pgconn
     begun = connection.exec_(STATEMENT.encode())
@@ -109,7 +110,7 @@ def _batch(block: list[Any]) -> pa.RecordBatch:
 
 
 def _at(data: Bytes, places: npt.NDArray[np.int64], width: int) -> Bytes:
-    """Return `width` bytes at each of these offsets, one row each."""
+    """Return the `width` bytes at each of the offsets `places`, as one row per offset."""
     windows = np.lib.stride_tricks.sliding_window_view(data, width)
     return np.ascontiguousarray(windows[places])
 
@@ -122,14 +123,15 @@ def _numbers(fixed: Bytes, offset: int, kind: str) -> pa.Array:
 
 
 def since_1970(micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Convert times as PostgreSQL sends them to microseconds since 1970; infinite times stay as they
-    are."""
+    """Convert times in PostgreSQL's binary format to microseconds since 1970. Infinite times stay
+    unchanged."""
     finite = (micros != _FOREVER[0]) & (micros != _FOREVER[1])
     return np.where(finite, micros + _EPOCH, micros)
 
 
 def _text(data: Bytes, place: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """Return the texts whose lengths are stored at these offsets, and the offsets after them."""
+    """Return the strings of one column, and the offsets after them. place: the offset of each string's
+    length field."""
     lengths = _at(data, place, 4).view(">i4").ravel().astype(np.int64)
     offsets = np.zeros(len(place) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])

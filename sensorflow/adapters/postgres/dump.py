@@ -24,11 +24,11 @@ from sensorflow.errors import UsageError
 
 NEEDED = ("pg_dump", "pg_restore", "psql")
 HEAD = 64
-"""Lines at the start of a restore's SQL that contain settings."""
+"""Number of lines at the start of a restore's SQL in which settings may occur."""
 NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
-"""A setting that pg_restore emits since version 17 and older servers do not know."""
+"""A setting that pg_restore 17 and newer emits, and that older servers do not know."""
 TRANSIENT_TABLES = ("heartbeats",)
-"""Tables whose rows belong to processes that a restore does not bring back."""
+"""Tables whose rows describe running processes, which do not exist after a restore."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ class Tools:
     folder: Path
     major: int
     launcher: tuple[str, ...] = ()
-    """Prefix of each command, which makes it end if we are killed."""
+    """Prefix of each command. It ends the command if this process is killed."""
 
     def command(self, program: str, url: str, *arguments: str) -> list[str]:
-        """Build a command without the password: other users can see command lines."""
+        """Build a command line. It does not contain the password, because other users can see command
+        lines."""
         bare = url_of(url)._replace(drivername="postgresql", password=None)
         bare = bare.difference_update_query(["password"])
         where = f"--dbname={bare.render_as_string()}"
@@ -55,8 +56,8 @@ def _env(url: str) -> dict[str, str]:
 
 
 def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
-    """Return the tools of this major version, or of the next newer one. Raises UsageError with what to
-    install.
+    """Return the tools of this major version, or of the next newer one. Raises UsageError, whose message
+    says what to install.
 
     also: folders to search in addition to PATH and those of Debian's packages.
     """
@@ -73,13 +74,13 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
 
 
 def _folders(also: Iterable[Path]) -> list[Path]:
-    """Return the folders to search. The first folder of a version wins."""
+    """Return the folders to search. If several contain the same version, the first one is used."""
     path = [Path(p) for p in os.get_exec_path() if p]
     return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *also]
 
 
 def _major(folder: Path) -> int:
-    """Return the major version, or 0 if tools are missing or do not run."""
+    """Return the major version of the tools in a folder, or 0 if a tool is missing or does not run."""
     if not all(os.access(folder / name, os.X_OK) for name in NEEDED):
         return 0
     try:
@@ -93,7 +94,8 @@ def _major(folder: Path) -> int:
 
 
 def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
-    """Dump the whole database at an exported snapshot. Raises UsageError with the tool's error text."""
+    """Dump the whole database as of an exported snapshot. Raises UsageError with the error message of
+    pg_dump."""
     without = [f"--exclude-table-data=*.{name}" for name in TRANSIENT_TABLES]
     wanted = ("--format=custom", f"--snapshot={snapshot}", "--no-password", f"--file={target}")
     command = tools.command("pg_dump", url, *wanted, *without)
@@ -106,7 +108,7 @@ def restore(tools: Tools, url: str, source: Path) -> None:
     """Restore into an empty database in one transaction. Raises UsageError.
 
     The SQL goes through psql, so that a server older than pg_restore does not receive unknown settings.
-    Owners and grants are omitted: their roles may not exist.
+    Owners and grants are omitted, because their roles may not exist.
     """
     read = [*tools.launcher, str(tools.folder / "pg_restore"), "--no-owner", "--no-acl"]
     write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
@@ -134,8 +136,8 @@ def restore(tools: Tools, url: str, source: Path) -> None:
 
 
 def _pump(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
-    """Pass the SQL to psql, and commit only if pg_restore has succeeded; an open transaction is rolled
-    back."""
+    """Pass the SQL from pg_restore to psql. The transaction is committed only if pg_restore succeeds;
+    otherwise psql rolls it back."""
     try:
         into.write(b"BEGIN;\n")
         for _ in range(HEAD):
@@ -173,8 +175,8 @@ def server_major(url: str) -> int:
 
 
 def contents(url: str) -> tuple[list[str], bool]:
-    """Return the tables of a database, without those of extensions and the system, and whether the
-    ledger has rows. Raises Transient DATABASE."""
+    """Return the names of a database's tables, and whether the ledger has rows. Tables of extensions and of
+    the system are excluded. Raises Transient DATABASE."""
     tables = (
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition"

@@ -1,4 +1,4 @@
-"""Growing files: what was read of each, and its new segments."""
+"""The ledger's records of growing files: how many bytes of each file were read, and its new segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: heartbeats of processes."""
+"""Heartbeats of processes, in the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of files: one event for each change."""
+"""The history of files, with one event for each change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_event(
 
 
 class Events:
-    """Collects events, and writes them in order with one statement."""
+    """Collects events, and writes them with one statement in the order in which they were added."""
 
     def __init__(self, actor: str) -> None:
         self._actor = actor

@@ -1,7 +1,7 @@
 """Runs after the migrations: creates or drops the unique index to match the settings (see `indexing`).
 
-Without it, a BRIN index helps to find the rows of one file and of one time in months that are not sealed.
-It adds less than a twentieth to the cost of COPY, and a deletion need not read the whole month.
+Without the unique index, a BRIN index finds the rows of a file or of a time range in months that are not
+sealed, so a deletion need not read the whole month. The BRIN index adds less than 5 % to the cost of COPY.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from sensorflow.errors import Code, UsageError
 
 
 def set_index_mode(url: str, deferred: bool) -> str | None:
-    """Make a migrated database match the settings. Returns a description of the change, or None if none was
-    needed.
+    """Make the index mode of a migrated database match the settings. Returns a description of the change,
+    or None if no change was needed.
 
-    Raises UsageError on a hypertable and if duplicate rows prevent the index; Transient DATABASE, also if a
-    busy fleet keeps the locks. Loads wait while an index is built; reads do not.
+    Raises UsageError if the table is a hypertable or if duplicate rows prevent the index; Transient
+    DATABASE if the database is unavailable or other sessions hold the locks too long. Loads wait while an
+    index is built; reads do not wait.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
@@ -46,7 +47,7 @@ def _defer_index(engine: sa.Engine) -> str:
         _with_lock_retries(engine, query)
     return (
         f"{mode_text(True)}: uq_raw_dedupe was dropped; each month gets a unique index of its own when it "
-        "is over, by beat or `sensorflow db close`"
+        "is over, by beat or `sensorflow db seal`"
     )
 
 
@@ -59,7 +60,7 @@ def _restore_index(engine: sa.Engine) -> str:
         assert isinstance(cause, psycopg.errors.UniqueViolation)
         raise UsageError(
             f"{mode_text(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
-            f"db close` and `sensorflow audit`; the database stays at {mode_text(True)}",
+            f"db seal` and `sensorflow audit`; the database stays at {mode_text(True)}",
             Code.SETTINGS,
         ) from error
     _with_lock_retries(engine, "take_back_file")
@@ -67,7 +68,8 @@ def _restore_index(engine: sa.Engine) -> str:
 
 
 def _with_lock_retries(engine: sa.Engine, query: str) -> None:
-    """Run one statement in a transaction. No month is sealed meanwhile."""
+    """Run one statement in a transaction, and retry if locks are busy. No month is sealed during the
+    transaction."""
 
     def once() -> None:
         with translated(), engine.begin() as c:

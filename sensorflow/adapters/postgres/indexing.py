@@ -1,8 +1,10 @@
-"""How a database guards its readings: by one unique index, or by one per month after the month is over.
+"""The index mode of a database: one unique index on all readings, or one unique index per month, created
+after the month is over.
 
-With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` it does
-not: PostgreSQL cannot keep an index of the parent on sealed months only. An index of the parent, even one
-created ON ONLY, is created on every attached partition and dropped from all of them together.
+With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` that index
+does not exist, because PostgreSQL cannot restrict an index of the parent table to sealed months. An index
+of the parent, even one created ON ONLY, is created on every partition that is attached, and dropped from
+all partitions at once.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ def mode_text(deferred: bool) -> str:
 
 
 class ExpectedIndexMode:
-    """The index mode that a process expects of the database. Checked against the database once, and
-    again after `forget`; the last statement of each load verifies it in any case."""
+    """The index mode that a process expects of the database. `check` queries the database only at the first
+    call and after `forget`. In addition, the last statement of each load verifies the mode."""
 
     def __init__(self, deferred: bool) -> None:
         self.deferred = deferred

@@ -1,4 +1,4 @@
-"""Facts about the server and the database that a URL leads to."""
+"""Diagnostic queries about a server and its database, for commands such as `doctor`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Server:
 
 
 def server(url: str) -> Server:
-    """Return facts about the server. Raises Transient DATABASE."""
+    """Return the properties of the server. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         row = connection.execute(_QUERY).one()
@@ -40,7 +40,8 @@ def server(url: str) -> Server:
 
 
 def require_sessions(url: str) -> None:
-    """Raises UsageError POOLER if `url` leads to a pooler that is not in session mode.
+    """Check that sessions keep their connection. Raises UsageError POOLER if `url` refers to a pooler that
+    is not in session mode.
 
     An unavailable database is not an error here.
     """
@@ -66,7 +67,7 @@ ROLES = ("sensorflow_owner", "sensorflow_loader", "sensorflow_reader")
 
 
 def missing_roles(url: str) -> list[str]:
-    """Return the group roles that do not exist, or that have no privileges in this migrated database.
+    """Return the group roles that do not exist or have no privileges in this migrated database.
 
     Raises Transient DATABASE.
     """
@@ -76,28 +77,31 @@ def missing_roles(url: str) -> list[str]:
 
 
 def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the names with the most readings in older versions beside a newer version.
+    """Return the file names that have readings of older versions although a newer version is loaded; those
+    with the most readings come first.
 
-    Columns: source, key_text, version (the newest of the older ones), rows, low, high; names and total
-    count all names and readings. Raises Transient DATABASE.
+    Columns: source; key_text; version: the newest of the older versions; rows, low, high: number and time
+    span of their readings; names, total: number of names and readings before `limit` applies. Raises
+    Transient DATABASE.
     """
     return _rows(url, "survivors", most=limit)
 
 
 def remarks(url: str, days: int = 30, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the newest remarks about versions: id, source, key_text, version, remarks; files: the total
-    number."""
+    """Return the newest remarks about versions. Columns: id, source, key_text, version, remarks; files:
+    number of files with remarks before `limit` applies."""
     return _rows(url, "remarks", days=days, most=limit)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A sensorflow session in the database that holds locks.
+    """A database session of sensorflow that holds locks.
 
-    name: application name, "sensorflow load ID" while it loads a file. client: its address, None for a
-    socket. age: seconds since its transaction began. silent: seconds since the client last sent something,
-    or since its statement began. locks: a description of its locks. waiting: number of sessions that it
-    blocks. outdated: it loads a file whose claim it has lost.
+    name: application name; "sensorflow load ID" while the session loads a file. client: address of the
+    client; None for a Unix socket. age: seconds since the transaction began. silent: seconds since the
+    client last sent data, or since the current statement began. locks: descriptions of the locks. waiting:
+    number of sessions that this session blocks. outdated: whether the session loads a file whose claim it
+    has lost.
     """
 
     pid: int
@@ -112,7 +116,7 @@ class Session:
 
 
 def old_sessions(url: str, older_than: float) -> list[Session]:
-    """Return sessions that hold locks and whose transaction is older than so many seconds, oldest first.
+    """Return the sessions that hold locks in a transaction older than `older_than` seconds, oldest first.
 
     Raises Transient DATABASE.
     """
@@ -123,33 +127,34 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
 OUTAGE = 600.0
 """Seconds after which an infrastructure error no longer counts as a passing outage."""
 RECENT = 600.0
-"""Seconds within which a file is nacked again during an outage: twice the longest wait between two
-attempts (`flow.outcomes.SLOW_BACKOFF`)."""
+"""A file counts as affected by an outage if it was nacked within so many seconds. The value is twice the
+longest delay between two attempts (`flow.outcomes.SLOW_BACKOFF`)."""
 
 
 def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
-    """Return the errors with which the same files have been nacked for longer than `longer` seconds.
+    """Return the errors for which files have been nacked repeatedly for longer than `longer` seconds.
 
-    Columns: code, files (their number), since; file_id and detail of the file that waits longest; details
-    of all.
+    Columns: code; files: number of files; since; file_id and detail: of the file that has waited longest;
+    details: of all files.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 
 
 def holders(url: str) -> list[sa.Row[Any]]:
-    """Return who has the intake leases ("intake of SOURCE") and the publisher lease ("publishing"):
-    name, owner, ended."""
+    """Return the holders of the intake leases ("intake of SOURCE") and of the publisher lease
+    ("publishing"). Columns: name, owner, ended."""
     return _rows(url, "holders")
 
 
 def backlog(url: str) -> list[sa.Row[Any]]:
-    """Return sources with waiting files: source, files, and key_text and age (seconds) of the oldest."""
+    """Return the sources with pending files. Columns: source, files; key_text and age: of the oldest file,
+    age in seconds."""
     return _rows(url, "backlog")
 
 
 def recently_quarantined(url: str) -> list[sa.Row[Any]]:
-    """Return sources with files quarantined within a day: source, files, key_text and error_code of the
-    last."""
+    """Return the sources with files quarantined in the last 24 hours. Columns: source, files; key_text and
+    error_code: of the last such file."""
     return _rows(url, "quarantined_lately")
 
 
@@ -160,15 +165,15 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
 
 
 def readings_at(url: str, sensor: str, kind: str, ts: datetime) -> list[sa.Row[Any]]:
-    """Return the readings of a sensor and type at an instant: file_id, line_no, ts, value, unit,
-    quality; growth: whether the file is a part of a growing file; line_base: the number of lines before
-    that part."""
+    """Return the readings of a sensor and type at one time. Columns: file_id, line_no, ts, value, unit,
+    quality; growth: whether the file is a segment of a growing file; line_base: number of lines before that
+    segment."""
     return _rows(url, "readings_at", sensor=sensor, kind=kind, ts=ts)
 
 
 def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[Any]]:
-    """Return the sensors and types with readings around a time: sensor, kind, and ts of the nearest
-    reading; at most 1,000 rows."""
+    """Return the sensors and types that have readings within `seconds` of a time, at most 1,000 rows.
+    Columns: sensor, kind; ts: time of the nearest reading."""
     return _rows(url, "readings_near", ts=ts, seconds=seconds)
 
 

@@ -1,4 +1,4 @@
-"""The ledger: intake of files."""
+"""The intake of files, in the ledger."""
 
 from __future__ import annotations
 

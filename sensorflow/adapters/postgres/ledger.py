@@ -1,4 +1,5 @@
-"""The ledger in PostgreSQL. Guarded UPDATEs decide; rows and their state change in one transaction."""
+"""The ledger in PostgreSQL. State changes are guarded UPDATEs. Readings and the state of their file change
+in one transaction."""
 
 from __future__ import annotations
 

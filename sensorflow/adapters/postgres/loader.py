@@ -1,4 +1,5 @@
-"""The ledger: loads. The load itself is imported only by loading processes, because it needs Arrow."""
+"""The part of the ledger that loads files. Modules that need Arrow are imported at the first load, so that
+other processes do not import Arrow."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class Loader(Segments):
     """See `ports.loading.Loader`.
 
-    deferred: how the settings say that the database guards its readings (see `indexing`). A load raises
-    Transient INDEX_DIFFERS if the database differs.
+    deferred: whether the settings say `dedupe_index = "deferred"` (see `indexing`). A load raises Transient
+    INDEX_DIFFERS if the database is in the other mode.
     """
 
     def __init__(self, url: str, actor: str, pool: int = 2, deferred: bool = False) -> None:

@@ -57,7 +57,7 @@ def load(
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     failpoints.hit(failpoints.Failpoint.COPIED)
-    if closing is not None:  # the time spent on making the batches belongs to other stages
+    if closing is not None:  # the time in which the batches were computed belongs to other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
@@ -85,8 +85,8 @@ def load(
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
-    """Raise Transient, the first time, if another part of a growing file was loaded meanwhile: the
-    repeats were computed without it and must be computed again."""
+    """Raise Transient at the first attempt if a segment repeats readings of a segment that was loaded in
+    the meantime. The next attempt then includes the other segment when it counts repeats."""
     if claim.part is not None and repeats and not claim.retries:
         raise Transient(
             Code.DATABASE, f"{repeats:,} readings repeat a part of the file loaded meanwhile"
@@ -94,10 +94,12 @@ def _require_parts(claim: Claim, repeats: int) -> None:
 
 
 def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipResolver) -> None:
-    """End the session of a worker that was stopped or disconnected while it loaded this same file.
+    """End the session of a suspended or disconnected worker that was loading the same file, then lock the
+    file's name.
 
-    That session cannot commit, because its token is outdated. But until it ends, it holds the keys of its
-    rows and blocks everyone who loads the same file. Then wait for any load of a rival.
+    The old session cannot commit, because its fencing token is outdated. But its uncommitted rows block
+    every other load of the file until the session ends. To lock the name, wait for running loads of files
+    that may contain the same readings.
     """
     name = f"sensorflow load {claim.file_id}"
     if not claim.fresh:
@@ -122,7 +124,8 @@ def _insert(
     months: Months,
     made: NewMonths,
 ) -> tuple[int, Span, float]:
-    """Return how many rows were offered, their time span, and the seconds spent waiting for them."""
+    """Load all batches. Returns the number of their rows, their time span, and the seconds spent waiting
+    for batches."""
     rows, span, waited = 0, Span(), 0.0
     following = iter(batches)
     while True:
@@ -148,7 +151,7 @@ def _insert(
             here = Span().over(silver["ts"])
         try:
             loader.load(silver, keys, here)
-        except psycopg.errors.CheckViolation as error:  # a partition was dropped meanwhile
+        except psycopg.errors.CheckViolation as error:  # a partition was dropped in the meantime
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
     loader.finish()
@@ -209,8 +212,8 @@ def _add_stage_events(
 
 @contextmanager
 def translated_months() -> Iterator[None]:
-    """Translate the error of a database at its limit of months, which is permanent for the file, not an
-    outage."""
+    """Translate the error of a database that has reached its limit of months. The error is permanent for
+    the file; it is not an outage."""
     try:
         yield
     except sa.exc.DBAPIError as error:
@@ -223,15 +226,16 @@ def translated_months() -> Iterator[None]:
 
 
 class Months:
-    """Creates the partitions for months of readings, each in its own transaction before the rows."""
+    """Creates the monthly partitions that readings need. Each is created in a transaction of its own,
+    before rows are inserted."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._made: set[date] = set()
 
     def ensure(self, ts: pa.Array, made: NewMonths) -> None:
-        """Create missing partitions. made: the months that the file has created so far, and its limit.
-        Raises Permanent TOO_MANY_MONTHS."""
+        """Create the missing partitions for these times. made: counts the months that the file has created,
+        and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
         found = months_of(ts)
         unknown = [month for month in found if month not in self._made]
         missing = self._missing(unknown) if unknown else []
@@ -252,9 +256,11 @@ class Months:
         self._made.clear()
 
     def outside(self, superseded: Sequence[Any], span: Span) -> str:
-        """Describe what superseded versions held before and after the new one's span; "" if nothing.
+        """Describe the readings of superseded versions that are outside the new version's time span; "" if
+        there are none.
 
-        Their rows are already deleted in this transaction only: another session still counts them.
+        The rows are deleted only in the current, uncommitted transaction, so another session can still
+        count them.
         """
         spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
         if span.low is not None and span.high is not None:

@@ -1,4 +1,4 @@
-"""The ledger: maintenance of finished files."""
+"""Maintenance of finished files, in the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Runs Alembic in process. The migrations are in the wheel, or beside the package in a checkout."""
+"""Runs Alembic in this process. The migrations are part of the wheel; in a checkout they are in a folder
+next to the package."""
 
 from __future__ import annotations
 
@@ -50,15 +51,15 @@ def url_of_settings() -> str:
 
 
 TRIES, PAUSE = 60, 0.5
-"""A migration waits only briefly for a lock (`LOCKS`), so that nobody queues long behind it, and retries
-after so many seconds."""
+"""Seconds after which a migration retries. A migration waits only briefly for a lock (`LOCKS`), because
+other sessions queue behind it."""
 LOCKS = "2s"
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Upgrade the schema. Raises Transient DATABASE, also if a busy fleet keeps the locks; UsageError if
-    a newer version has upgraded the schema."""
+    """Upgrade the schema. Raises Transient DATABASE if the database is unavailable or other sessions hold
+    the locks too long; UsageError if a newer version of sensorflow has upgraded the schema."""
 
     def once() -> None:
         with translated():
@@ -73,7 +74,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def with_lock_retries(work: Callable[[], None]) -> None:
-    """Run `work`, and retry while it fails only because of a lock that others hold."""
+    """Run `work`. If it fails because another session holds a lock, retry it several times."""
     for attempt in range(TRIES):
         try:
             return work()
@@ -95,21 +96,21 @@ def head() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Whether the revision is one of these migrations."""
+    """Whether this version of sensorflow contains the migration `revision`."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     return any(known.revision == revision for known in revisions)
 
 
 def advice(at: str | None) -> str:
-    """Advise what to do about a schema of another version."""
+    """Return advice for a database whose schema has the revision `at`."""
     if at is None or is_known(at):
         return "run `sensorflow db upgrade`"
     return "a newer version has upgraded it; upgrade sensorflow on this host too"
 
 
 def grants() -> str:
-    """Return the idempotent SQL of all revisions that creates the group roles and grants their
-    privileges."""
+    """Return idempotent SQL that creates the group roles and grants their privileges, collected from all
+    revisions."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
     return "\n".join(text.strip() for text in reversed(found) if text)

@@ -10,21 +10,21 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import run
 
 PAUSE = timedelta(minutes=50)
-"""How long a month stays empty before it is dropped: beat checks once an hour and drops at the second
-check."""
+"""How long a month must be empty before it is dropped. beat checks once an hour and drops the month at the
+second check."""
 
 
 AT_ONCE = 50
-"""Months dropped per transaction. Each takes entries of the lock table that all sessions share, and
-loads wait while a month is dropped."""
+"""Maximum number of months dropped per transaction. Each month needs entries of the lock table that all
+sessions share, and loads wait during the transaction."""
 
 
 def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
-    """Drop months that were empty at the previous check and still are; note those empty now. Returns the
-    number dropped.
+    """Drop the months that were empty at the previous check and are still empty. Records the months that
+    are empty now. Returns the number of months dropped.
 
-    Safe while files are loaded: a load whose month was dropped creates it again. Never waits long for loads
-    or readers; months that are in use are left for the next run. Raises Transient DATABASE.
+    Safe while files are loaded: a load whose month was dropped creates the month again. Does not wait long
+    for loads or readers: a month that is in use is skipped until the next run. Raises Transient DATABASE.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     total = 0

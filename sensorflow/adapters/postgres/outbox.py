@@ -1,4 +1,4 @@
-"""The ledger: the outbox, that is, which files to publish next and which messages were lost."""
+"""The outbox, in the ledger: decides which files to publish next, and which messages were lost."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sensorflow.ports.outbox import (
 )
 
 A_TURN = 25
-"""Minimum number of files of a source to examine, however many sources wait."""
+"""Minimum number of files to examine per source, regardless of how many sources have pending files."""
 SECONDS, EVENTS = 5.0, 2_000
-"""Maximum range over which throughput is measured."""
+"""Maximum number of seconds and of events over which throughput is measured."""
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MAX_BYTES}
 
 
@@ -50,7 +50,7 @@ class Outbox(Transactions):
         facts |= {"limit": limit, "max_in_flight": max_in_flight}
         with self._statement() as c:
             rows = run(c, "due", **facts, lane=Lane.LIVE, live=True, room=max_in_flight).all()
-            if not rows:  # an old file never delays a live one
+            if not rows:  # a backfilled file never delays a live one
                 rows = run(c, "due", **facts, lane=Lane.BACKFILL, live=False, room=room).all()
         return [outbox_entry_of(row) for row in rows]
 

@@ -1,8 +1,8 @@
 """Decides which file owns a reading that several files contain: the newest, regardless of load order.
 
-Two files contain the same reading if they are versions of one name (their dedupe keys are equal), or if
-they have the same bytes under two names (their keys then differ only by the name, and are computed for
-both).
+Two files can contain the same reading in two cases. Versions of one name have equal dedupe keys. Files with
+the same bytes and different names have keys that differ only by the name; their keys are computed for both
+names.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ UNLIMITED_DECOMPRESSION = sa.text(
 
 
 class StatedKeys:
-    """A temporary table with the keys of some readings, to look up which of them the database holds."""
+    """A temporary table with the dedupe keys of some readings. It is used to find the readings that are
+    already in the database."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -73,7 +74,7 @@ class StatedKeys:
         self._driver = driver
 
     def fill(self, ts: pa.Array, made: pa.Array) -> None:
-        """Fill the table. ts: times from silver. made: the dedupe key of each."""
+        """Fill the table. ts: times of the readings. made: dedupe key of each reading."""
         if self._made:
             self._connection.execute(sa.text("TRUNCATE stated"))
         else:
@@ -84,11 +85,13 @@ class StatedKeys:
         copy_in(self._connection, "stated", [batch], _STATED)
 
     def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Return (file, key) of the rows of these files that have one of the keys."""
+        """Return (file, key) of those rows of the files `ids` whose key is in the table. span: time span of
+        the readings."""
         return self._rows(HOLDERS, _HOLDER, ids, span)
 
     def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Delete the rows of these files that have one of the keys. Returns (file, value, key) of each."""
+        """Delete those rows of the files `ids` whose key is in the table. Returns (file, value, key) of
+        each deleted row."""
         return self._rows(TAKE, _TAKEN, ids, span)
 
     def _rows(
@@ -106,23 +109,26 @@ def keys_of(rows: npt.NDArray[Any]) -> pa.Array:
 
 @dataclass
 class TakenRows:
-    """What was taken from one file: number of rows, and their checksum."""
+    """The rows of one file that a newer file has replaced: their number and checksum."""
 
     rows: int = 0
     checksum: int = 0
 
 
 Rivals: TypeAlias = "dict[int, int]"
-"""Files that may hold the same readings, with one file name in their keys: id -> the file that contains
-those readings. That is another file if it has the same bytes."""
+"""Files that may have the same readings and use the same file name in their dedupe keys: id of the file
+whose rows are in the database -> id of the file that contains the readings. The two ids differ if files
+have the same bytes."""
 
 
 @dataclass
 class OwnershipResolver:
     """Decides batch by batch which of a file's readings the file owns.
 
-    by_name, by_content: whether versions of its name, and its bytes under other names, are rivals. lost:
-    newer file -> readings of this file that it also contains. taken: older file -> what was taken from it.
+    A rival is another file that may contain the same readings. by_name: whether other versions of the name
+    are rivals. by_content: whether files with the same bytes and another name are rivals. lost: for each
+    newer file, the number of readings of this file that the newer file also contains. taken: for each older
+    file, its rows that this file has replaced.
     """
 
     connection: sa.Connection
@@ -141,7 +147,7 @@ class OwnershipResolver:
         return sum(taken.rows for taken in self.taken.values())
 
     def lock_name(self, name: str) -> None:
-        """Wait for any load of a rival, and block other loads of rivals until the transaction ends."""
+        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends."""
         run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=name)
 
     @property
@@ -151,7 +157,8 @@ class OwnershipResolver:
         return {**place, "by_name": self.by_name, "by_content": self.by_content}
 
     def rivals(self, low: Any, high: Any, limit: int | None = None) -> dict[str, Rivals]:
-        """Return the file name in their keys -> files that may hold readings in a time range."""
+        """Return the rivals that may have readings in a time range, grouped by the file name in their
+        dedupe keys."""
         part = self.claim.part
         facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
         facts["root"] = None if part is None else part.root
@@ -160,14 +167,14 @@ class OwnershipResolver:
         found: dict[str, Rivals] = {}
         for row in rows:
             name = identity_of_row(row.identity)
-            if name is None:  # loaded by 0.1.0, which did not record it
+            if name is None:  # loaded by version 0.1.0, which did not record the name
                 name = self.identity
             found.setdefault(name, {})[row.id] = row.states
         return found
 
     def any(self) -> bool:
-        """Whether there are any rivals. Not used for a part of a growing file, which may have many
-        parts: there each batch queries its own time range."""
+        """Whether there may be rivals. Always true for a segment of a growing file: the file may have many
+        segments, so each batch queries only its own time range."""
         if self.claim.part is not None:
             return True
         return bool(self.rivals("-infinity", "infinity", 1))
@@ -175,8 +182,8 @@ class OwnershipResolver:
     def resolve(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
         """Return the readings of a batch that this file owns, with their keys.
 
-        Readings that a newer file contains are dropped. Readings that an older file holds are taken from
-        it.
+        Readings that a newer file contains are removed from the batch. Rows of older files with the same
+        readings are deleted.
         """
         span = Span().over(silver["ts"])
         lost = np.zeros(len(silver), np.bool_)
@@ -184,7 +191,7 @@ class OwnershipResolver:
         if (own_name := rivals.pop(self.identity, None)) is not None:
             self._yield_to_newer(silver, own, own_name, span, lost)
             self._take_from_older(silver, own, own_name, span)
-        # readings of a newer version of the name do not concern the other rivals
+        # readings that a newer version of the name contains are not compared with other rivals
         kept = pa.array(~lost)
         for name, group in rivals.items():
             made = keys(silver, name)
@@ -202,7 +209,7 @@ class OwnershipResolver:
         span: Span,
         lost: npt.NDArray[np.bool_],
     ) -> None:
-        """Mark the readings that newer files of a group contain."""
+        """Set `lost` for the readings that newer files of a group contain."""
         newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
@@ -230,7 +237,7 @@ class OwnershipResolver:
 
 
 def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> OwnershipResolver:
-    """Return the contest of a file that is about to be loaded."""
+    """Return the resolver for a file that is about to be loaded."""
     shared = spans_whole_source(claim.source, load.identity)
     by_content = bool(load.identity) and not (load.name_matters or shared)
     by_content = by_content and claim.part is None
@@ -239,9 +246,11 @@ def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> O
 
 
 def owned_rows_lookup(connection: sa.Connection, row: Any) -> Holds:
-    """Return a lookup of the readings that the database holds for a loaded file. row: its ledger row.
+    """Return a function that reports which readings of a loaded file are in the database. row: the file's
+    row in the ledger.
 
-    Only readings within the time spans of files that replaced some of them are looked up.
+    Only readings in the time spans of files that have replaced readings of this file are looked up; all
+    others are assumed to be in the database.
     """
     stated, mine = StatedKeys(connection), Span(row.ts_min, row.ts_max)
     reach = run(connection, "replaced_span", id=row.id).one()

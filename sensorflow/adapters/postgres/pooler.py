@@ -1,7 +1,8 @@
-"""Detects a pooler between us and the server that does not keep a session on one connection.
+"""Detects a connection pooler that does not keep a session on one server connection.
 
-In transaction mode, settings, locks and prepared statements of a session stay on a server connection that
-another client gets next. A pooler reveals itself by a process number that is not the server's.
+In transaction mode, the settings, locks and prepared statements of a session stay on a server connection
+that is then given to another client. With a pooler, the PID in the connection's cancel key differs from the
+PID of the backend.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import psycopg
 from sensorflow.errors import Code, Transient
 
 PATIENCE = 5.0
-"""Seconds that a pooler may take to find a connection for the second session. Meanwhile the first
-session occupies a connection that others may wait for."""
+"""Maximum seconds to wait for the pooler to connect the second session. The limit is short because the
+first session occupies a connection for which others may be waiting."""
 TRIES = 3
 LOOK = 60.0
-"""Minimum seconds between a process's checks for a pooler; only new connections trigger a check."""
+"""Minimum seconds between two checks in one process. Only new connections are checked."""
 _SAID = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
 _looked: dict[str, float] = {}
-"""When this process last checked, by the connection's target."""
+"""Target of the connections -> time of this process's last check."""
 _PID = "SELECT pg_backend_pid()"
 
 
@@ -39,21 +40,23 @@ def not_in_session_mode(found: str) -> Transient:
 
 
 def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
-    """Whether the connection is pooled. pid: the backend process that the server reports."""
+    """Whether the connection goes through a pooler. pid: the PID of the backend, as the server reports
+    it."""
     return connection.info.backend_pid != pid
 
 
 def is_pooler_error(text: str) -> bool:
-    """Whether the text is an error of a pooler that is not in session mode."""
+    """Whether an error message is typical of a pooler that is not in session mode."""
     return _SAID.search(text) is not None
 
 
 def require_session_mode(connection: psycopg.Connection[Any]) -> None:
-    """Raises Transient POOLER. The connection must not be in a transaction, and autocommits.
+    """Check that the connection is in session mode. Raises Transient POOLER if it is not. The connection
+    must be in autocommit mode, outside a transaction.
 
-    A process checks rarely, because a check takes a second connection of the pool. If none is available,
-    the check is skipped: failing and retrying together with all other processes would keep a pool at its
-    limit from ever serving anyone.
+    A process checks rarely, because a check needs a second connection of the pool. If no connection is
+    available, the check is skipped: if all processes failed and retried, an exhausted pool would never
+    recover.
     """
     where = connection.info.dsn
     if time.monotonic() - _looked.get(where, -math.inf) <= LOOK:
@@ -65,8 +68,9 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
 
 
 def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
-    """Hold a transaction in a second session: it can get our server connection only if that is not ours.
-    A third client may have the connection at that moment, so the check is repeated."""
+    """Whether this session keeps its server connection. Holds a transaction in a second session: if that
+    session gets the same server connection, the pooler is not in session mode. A third client may have the
+    connection at that moment, so the check is repeated."""
     for _ in range(TRIES):
         before = _pid(connection)
         try:

@@ -1,7 +1,7 @@
-"""Ensures one publisher at a time by a lease in the ledger.
+"""Ensures by a lease in the ledger that only one process publishes at a time.
 
-A session lock would be held for as long as the server believes that a dead host is alive; a lease expires.
-If two processes publish all the same, each file is still claimed once.
+A lease expires, but a session lock of a dead host would last until the server notices that the host is
+gone. Even if two processes publish at the same time, each file is claimed only once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 
 @contextmanager
 def publishing(statement: Statement, actor: str, lease: float) -> Iterator[Callable[[], bool]]:
-    """See `ports.outbox.Outbox.publisher_lease`. statement: provides a connection for one statement."""
+    """See `ports.outbox.Outbox.publisher_lease`. statement: returns a context manager with a connection for
+    one statement."""
     held = _Lease(statement, actor, lease)
     held.take()
     try:
         yield held.is_mine
     finally:
-        with suppress(Transient):  # then it expires
+        with suppress(Transient):  # the lease then expires
             held.release()
 
 
@@ -56,7 +57,7 @@ class _Lease:
         return self._token is not None
 
     def is_mine(self) -> bool:
-        """Whether the lease is ours; renews it when a third of its time is over."""
+        """Whether this process holds the lease. Renews the lease when a third of its duration is over."""
         if self._token is not None and time.monotonic() >= self._renew_at:
             at = time.monotonic()
             with self._statement() as c:

@@ -1,4 +1,4 @@
-"""The statements of sql/, by name. Names are unique across all files.
+"""Loads the SQL statements of the folder sql/, by name. Names are unique across all files.
 
 `{reading}` stands for the columns of a reading, in the order of the table.
 """
@@ -40,7 +40,8 @@ def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
 
 
 def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
-    """Run an UPDATE guarded by the fencing token: the row count decides."""
+    """Run an UPDATE that is guarded by the claim's fencing token. Raises if it updates no row, because the
+    claim is then lost."""
     done = run(c, query, id=claim.file_id, token=claim.token, **values)
     if done.rowcount != 1:
         raise Fenced(

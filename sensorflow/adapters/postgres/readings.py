@@ -1,6 +1,6 @@
 """Streams readings of a time range as Arrow batches, through a server-side cursor.
 
-A cursor rather than COPY: nothing is in transit between two batches, however long the caller takes.
+It does not use COPY, because with a cursor no data is in transit while the caller processes a batch.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from sensorflow.core.readings import READING
 SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
 ROWS = 65_536
 HOLD = 3600
-"""Maximum seconds between two batches. Meanwhile old row versions stay in the database, and no month can
-be dropped."""
+"""Maximum seconds between two batches. The open transaction prevents that the database removes old row
+versions and that a month is dropped."""
 _FETCH = f"FETCH FORWARD {ROWS} FROM readings"
 _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Readings with start <= ts < end. None means no restriction."""
+    """The readings to return: those with start <= ts < end and these properties. None means no
+    restriction."""
 
     start: datetime
     end: datetime
@@ -42,8 +43,8 @@ class Wanted:
 
 
 def stream(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
-    """Yield batches of `SCHEMA` with at most `ROWS` rows, in time order, from one snapshot taken with
-    the first batch. Raises Transient DATABASE. Only one batch of rows is in memory."""
+    """Yield batches of the schema `SCHEMA` with at most `ROWS` rows, ordered by time. The snapshot is taken
+    with the first batch. Only one batch is in memory at a time. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         c = connection.execution_options(postgresql_readonly=True)
@@ -64,7 +65,7 @@ def _batch(found: PGresult | None) -> pa.RecordBatch:
 
 
 def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
-    """Convert cells from PostgreSQL's binary format; none is null."""
+    """Convert the values of a column from PostgreSQL's binary format. The column has no NULL."""
     if kind == pa.string():
         return pa.array(cells, pa.binary()).cast(kind)
     form = _NUMBERS.get(kind, ">i8")

@@ -1,4 +1,5 @@
-"""Registers arrivals, and decides what each is: new, a version, an alias, or already registered."""
+"""Registers arrivals. Decides for each whether it is a new file, a new version, an alias, or already
+registered."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 ALIASES = 3
-"""Minimum number of non-plain arrivals in a group for which a common search for aliases pays off."""
+"""Minimum number of remaining arrivals in a group for which one search for all aliases is faster than
+single searches."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 
@@ -30,7 +32,7 @@ def register_all(
     on_change: OnChange,
     name_matters: bool,
 ) -> list[Registration]:
-    """Register a group of arrivals. Call after `hold_source`."""
+    """Register a group of arrivals of one source. Call `hold_source` first, in the same transaction."""
     known = _add_many(c, actor, arrivals, on_change, name_matters)
     return [
         known.get(place) or _register(c, actor, arrival, on_change, name_matters)
@@ -45,8 +47,9 @@ def _add_many(
     on_change: OnChange,
     name_matters: bool,
 ) -> dict[int, Registration]:
-    """Add in bulk the arrivals that are neither a version nor a duplicate of anything, and those that
-    are only an alias of a file in the ledger or in the group. Returns them by position, counted from 1."""
+    """Register the simple cases with few statements: arrivals that are neither a version nor a duplicate of
+    another file, and arrivals that are only an alias of a file in the ledger or in the group. Returns the
+    position of each such arrival, counted from 1 -> its registration."""
     source = arrivals[0].source
     facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
     columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
@@ -93,7 +96,8 @@ def _register(
 
 
 def _promote_alias(c: sa.Connection, actor: str, arrival: Arrival, name: bytes | None) -> None:
-    """Give an alias content of its own: the content that it had becomes an earlier version."""
+    """Promote an alias that arrives with new content: its previous content becomes an earlier version of
+    the same name."""
     known = {"source": arrival.source, "name": name or arrival.key}
     row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
     if row is None:
@@ -125,8 +129,8 @@ def _add(
 
 
 def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> None:
-    """Serialize the registrations of a source. Raises IntakeLost if an intake lease is not the newest;
-    once locked, it stays the newest until the commit."""
+    """Serialize the registrations of a source by a lock that lasts until the commit. Raises IntakeLost if
+    the given intake lease is not the newest one. No newer lease can be acquired until the commit."""
     run(c, "lock_source", source=source)
     if lease is None:
         return
@@ -135,10 +139,10 @@ def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> Non
 
 
 def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """Return the name that identifies a file if that is not its key, else None.
+    """Return the name that identifies a file, or None if that is the key.
 
-    Names that were distinct before names were compared in composed form stay distinct: their keys identify
-    them.
+    The name is the key in composed Unicode form. Older versions of sensorflow did not compose names; files
+    that were registered as distinct then are still identified by their keys.
     """
     name = canonical(key)
     if name == key or run(c, "is_name", source=source, name=key).scalar_one():
@@ -147,7 +151,7 @@ def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
 
 
 def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
-    """Record the gates' announcements of files that were registered in this transaction."""
+    """Record what gates have announced about the files that were registered in this transaction."""
     for arrival, entered in zip(arrivals, done, strict=True):
         if (said := arrival.announcement) is None:
             continue

@@ -18,9 +18,10 @@ from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS, Expirable, Exp
 
 
 def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int) -> int | None:
-    """Collect the garbage of the next file past id `after`; its row is locked until the transaction ends.
+    """Collect the garbage of the next file with an id greater than `after`. The file's row is locked until
+    the transaction ends. Returns the id of the file, or None if there is no further file.
 
-    Returns None also while a backup copies the disk: garbage is collected after that.
+    Also returns None while a backup copies the disk. Garbage is then collected after the backup.
     """
     if not run(c, "may_remove").scalar_one():
         return None
@@ -35,7 +36,7 @@ def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int)
 def _garbage_of(c: sa.Connection, row: Any) -> Garbage:
     free = None
     if Expirable.LANDING in row.expired:
-        # no registration can rely on the object until it is removed
+        # the lock prevents that a registration reuses the object while it is being removed
         run(c, "lock_landing")
         free = run(c, "unneeded_landing", landing=row.landing).scalar()
     changed = row.state == State.LOADED and row.rows_replaced > 0

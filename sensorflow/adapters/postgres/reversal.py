@@ -62,7 +62,7 @@ def undo(
 def _return_shared(
     c: sa.Connection, actor: str, row: Any, span: dict[str, Any], along: Sequence[int]
 ) -> None:
-    """Replay the files that left out readings because this file had them."""
+    """Replay the files of which some readings were not loaded because this file already had them."""
     facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
     for other in run(c, "sharers", **facts, **span).scalars().all():
         reason = f"file {row.id}, which held readings of it, was undone"
@@ -72,7 +72,7 @@ def _return_shared(
 def return_replaced(
     c: sa.Connection, actor: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> None:
-    """Replay the files whose readings this file had replaced, so that they own them again."""
+    """Replay the files whose readings this file had replaced, so that these readings are loaded again."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):

@@ -1,4 +1,4 @@
-"""Converts between rows of the ledger and values of the ports."""
+"""Converts between rows of the ledger and the types of the ports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Make a text storable: PostgreSQL's text cannot contain NUL."""
+    """Replace NUL, which PostgreSQL's type text cannot contain."""
     return text.replace("\0", "\\x00")
 
 
@@ -95,7 +95,7 @@ _AS_THEY_ARE = tuple(field.name for field in fields(FileView) if field.name not 
 
 
 def view_of(row: sa.RowMapping) -> FileView:
-    """Convert a complete row of `files`."""
+    """Convert a complete row of `files` to a `FileView`."""
     return FileView(
         file_id=row["id"],
         key=bytes(row["key"]),
@@ -120,7 +120,7 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
         "sha256": landed.sha256,
         "md5": landed.md5,
         "size": landed.size,
-        # a file system may hold times beyond a bigint of nanoseconds
+        # a file system may have times outside the range of a bigint of nanoseconds
         "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
         "landing": landed.name,
         "sensor_type": arrival.sensor_type,
@@ -132,7 +132,8 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def part_of(row: sa.RowMapping) -> Part | None:
-    """Convert a row with the columns of `growths`; None if the file is not part of a growing file."""
+    """Convert a row with the columns of `growths` to a `Part`. Returns None if the file is not a segment of
+    a growing file."""
     if row["root"] is None:
         return None
     return Part(
@@ -163,13 +164,13 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
 
 
 def stored_identity(identity: str) -> str:
-    """Encode an identity: PostgreSQL's text cannot contain NUL, and no file path contains two slashes in
-    a row."""
+    """Encode a dedupe scope for storage. NUL is replaced by two slashes, because PostgreSQL's type text
+    cannot contain NUL, and no file path contains two slashes in a row."""
     return identity.replace("\0", "//")
 
 
 def identity_of_row(stored: str | None) -> str | None:
-    """Decode what `stored_identity` encoded."""
+    """Decode a dedupe scope that `stored_identity` has encoded."""
     return None if stored is None else stored.replace("//", "\0")
 
 

@@ -1,6 +1,7 @@
-"""Seal a month's partition with a unique index, which proves that the month has no duplicate readings.
+"""Seals the partition of a month: creates its unique index, which proves that the month has no duplicate
+readings.
 
-Used only with `dedupe_index = "deferred"`. Nothing is deleted here: duplicates are reported.
+Used only with `dedupe_index = "deferred"`. Duplicates are only reported, never deleted.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.telemetry import Event, emit
 
 QUIET_SECONDS = 3600.0
-"""Seconds without a load into a month before beat seals it. Building the index blocks loads of the
-month, and the finished index slows them down."""
+"""Seconds without a load into a month before beat seals the month. Building the index blocks loads into the
+month, and the finished index makes them slower."""
 RETRY_AFTER = timedelta(days=1)
-"""How long beat skips a month with duplicates, and how late a month may be sealed."""
+"""How long beat skips a month in which it found duplicates. Also the tolerance after which the audit
+reports a month that is not sealed."""
 MAX_SHOWN = 20
 
 
@@ -38,11 +40,11 @@ class SealOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class MonthPartition:
-    """The partition of a month. due: the month has been over for the requested time. busy: loaded into
-    within `QUIET_SECONDS`.
+    """The partition of a month. closed: whether it is sealed. due: whether the month has been over for the
+    requested time. busy: whether a file was loaded into the month within `QUIET_SECONDS`.
 
-    doubled_at: when duplicates were last found, or None if none were found or the month has been sealed
-    since.
+    doubled_at: time at which duplicates were last found. None if no duplicates were found, or if the month
+    has been sealed since.
     """
 
     month: date
@@ -60,7 +62,7 @@ class MonthPartition:
 
 @dataclass(frozen=True)
 class DuplicateReading:
-    """A reading that exists more than once, and the files and lines that it came from."""
+    """A reading that exists more than once, and the files and lines that contain it."""
 
     ts: datetime
     sensor_id: str
@@ -88,8 +90,8 @@ class SealResult:
 def months(
     url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
 ) -> list[MonthPartition]:
-    """Return all months of readings: `due` if over for `after`, `busy` if loaded into within `quiet`.
-    Raises Transient DATABASE."""
+    """Return all months that have a partition. after: a month that has been over for this time is `due`.
+    quiet: a month into which a file was loaded within this time is `busy`. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
         return months_of(c, after, quiet)
@@ -98,14 +100,14 @@ def months(
 def months_of(
     c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
 ) -> list[MonthPartition]:
-    """Return all months of readings. quiet: a month that was loaded into within this time is `busy`."""
+    """Return all months that have a partition; for the arguments see `months`."""
     facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
     rows = run(c, "months", **facts).mappings()
     return [MonthPartition(**row) for row in rows]
 
 
 def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
-    """Return the months that beat is to seal: over for long enough, not busy, no duplicates found
+    """Return the months that beat must seal: those that are due, are not busy, and had no duplicates
     recently."""
     return [
         m
@@ -119,8 +121,8 @@ def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]
 def seal(url: str, wanted: list[MonthPartition]) -> Iterator[SealResult]:
     """Seal these months one by one, and log each result. Raises Transient DATABASE.
 
-    Idempotent, and safe to run concurrently. Each month is one autocommitted statement: a process killed
-    while sealing leaves a complete index or none.
+    Idempotent, and safe to run concurrently. Each month is sealed by one autocommitted statement, so that
+    the index is complete or absent even if the process is killed.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     for month in wanted:
@@ -152,7 +154,7 @@ def _duplicate_of(row: Any) -> DuplicateReading:
 
 def _log_result(done: SealResult) -> None:
     if done.outcome is SealOutcome.SEALED:
-        emit(Event.MONTH_CLOSED, month=done.month.name, seconds=round(done.seconds, 1))
+        emit(Event.PARTITION_SEALED, month=done.month.name, seconds=round(done.seconds, 1))
     elif done.outcome is SealOutcome.DUPLICATES:
         rows = [str(row) for row in done.rows]
-        emit(Event.MONTH_DOUBLED, month=done.month.name, total=done.total, rows=rows)
+        emit(Event.PARTITION_DUPLICATES_FOUND, month=done.month.name, total=done.total, rows=rows)

@@ -1,9 +1,9 @@
-"""Classifies database errors: an outage that passes, or a fault that somebody must fix.
+"""Classifies database errors as passing outages or as faults that an operator must fix.
 
-Errors are classified by SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. What
-is not listed here follows the driver's class: operational and internal errors are outages, because no file
-can cause them. While connecting, libpq reports only the server's text: there the text decides, if it is
-English.
+Errors are classified by SQLSTATE (PostgreSQL's manual, appendix A): first by the exact code, then by its
+class. Codes that are not listed here are classified by the driver's exception class: operational and
+internal errors are outages, because no file can cause them. When a connection fails, libpq reports only the
+server's message, so the message is matched, which works only in English.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _HINTS = {
 
 
 def fault_of(cause: BaseException | None) -> Transient | None:
-    """Return the database fault, or None if the statement or its values caused the error."""
+    """Return the error as a Transient, or None if the statement or its values caused it."""
     if not isinstance(cause, psycopg.Error):
         return None
     code = _code(cause)

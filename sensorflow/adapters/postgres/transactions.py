@@ -1,4 +1,4 @@
-"""A process's database connections, which all parts of the ledger use."""
+"""Provides transactions on the database connections of a process. All parts of the ledger use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 
 
 class Transactions:
-    """Thread-safe. Create one in each process, after any fork.
+    """Provides transactions from a connection pool. Thread-safe. Create one instance in each process, after
+    any fork.
 
     actor: the actor under which this process writes history.
     """
@@ -31,10 +32,11 @@ class Transactions:
 
     @contextmanager
     def _statement(self) -> Iterator[sa.Connection]:
-        """Provide a connection for one autocommitted statement: one round trip instead of three."""
+        """Provide a connection for one autocommitted statement, which needs one round trip instead of
+        three."""
         with translated(), self._at_once.connect() as connection:
             try:
                 yield connection
-            except sa.exc.DBAPIError:  # its prepared statements may be the cause
+            except sa.exc.DBAPIError:  # the connection's prepared statements may be the cause
                 connection.invalidate()
                 raise

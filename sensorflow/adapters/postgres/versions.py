@@ -1,4 +1,5 @@
-"""What the load of a version changes in other files, in the load's own transaction."""
+"""Applies the changes that the load of a new version makes to other files. Runs in the transaction of the
+load."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from sensorflow.ports.loading import Load
 
 
 def supersede(c: sa.Connection, actor: str, claim: Claim) -> list[Any]:
-    """Delete the rows of all older versions, before those of the new one are inserted."""
+    """Delete the rows of all older versions. Call this before the rows of the new version are inserted."""
     place = {"source": claim.source, "name": claim.known_as}
     replaced = run(c, "older_versions", **place, version=claim.version).all()
     for old in replaced:
@@ -31,7 +32,7 @@ def supersede(c: sa.Connection, actor: str, claim: Claim) -> list[Any]:
 
 
 def deleted_rows(source: str, superseded: Sequence[Any]) -> Touched:
-    """Return which rows `supersede` has deleted."""
+    """Return the time span and sensors of the rows that `supersede` has deleted."""
     touched = Touched(source)
     for old in superseded:
         if old.state_before != State.UNDONE:
@@ -48,10 +49,12 @@ def apply_replacements(
     outside: str,
     rivals: OwnershipResolver,
 ) -> bool:
-    """Update the row counts of files whose rows were deleted or replaced. Returns whether there are any.
+    """Update the row counts of files whose rows were deleted or replaced. Returns whether there are such
+    files.
 
-    If an alias may have to be promoted, registrations of the source are blocked until the commit: one made
-    while the rows were inserted is seen, and a later one finds its file superseded.
+    If an alias may have to be promoted, registrations of the source are blocked until the commit. An alias
+    that was registered while the rows were inserted is then promoted here. A later registration finds that
+    the file is superseded.
     """
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
     if superseded or covered or rivals.taken or rivals.lost:
@@ -87,10 +90,10 @@ def _add_superseded_events(
 def _record_replacements(
     c: sa.Connection, actor: str, claim: Claim, rivals: OwnershipResolver, covered: list[int]
 ) -> list[int]:
-    """Record what was replaced, and by which file. Returns the files that no longer hold all of their
-    readings.
+    """Record how many readings of each file were replaced, and by which file. Returns the files that no
+    longer have all of their readings in the database.
 
-    Files with the same bytes are excluded: one of them holds the readings of both.
+    Files with the same bytes are excluded, because one of them has the readings of both.
     """
     me = claim.file_id
     if claim.again:
@@ -131,14 +134,15 @@ def _record_replacements(
 
 
 def _reevaluate(c: sa.Connection, actor: str, by: list[int], name: bytes) -> None:
-    """Replay files under other names whose readings these files held and no longer hold."""
+    """Replay files with other names whose readings were replaced by the files `by`, because those files no
+    longer have all of these readings."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
         reason = f"file {row.by_file}, which held readings of it, was replaced"
         reversal.replay(c, actor, row.file_id, row.wanted_profile, reason)
 
 
 def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
-    """Return the newest older version that still holds readings."""
+    """Return the newest of the older versions that still have readings in the database."""
     if claim.version == 1:
         return None
     place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
@@ -147,7 +151,7 @@ def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
 
 
 def _promote(c: sa.Connection, actor: str, claim: Claim, stale: list[int]) -> None:
-    """Promote aliases of files whose readings no longer exist to files of their own."""
+    """Promote aliases of the files `stale`, whose readings were replaced, to separate files."""
     for old in stale:
         alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:

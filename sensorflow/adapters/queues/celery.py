@@ -1,6 +1,6 @@
-"""The broker through Celery: Redis, Valkey or RabbitMQ, selected by the URL's scheme.
+"""Publishes to a broker through Celery. The URL's scheme selects Redis, Valkey or RabbitMQ.
 
-Tasks are sent by name; their code is in ``workers``, which this package never imports.
+Tasks are sent by name. Their code is in the package ``workers``, which sensorflow never imports.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ INGEST = "ingest"
 SWEEP = "sweep"
 RETAIN = "retain"
 TASKS = (SWEEP, Stage.QUARANTINE, Stage.LOAD, Stage.TRANSFORM, Stage.VALIDATE, INGEST, RETAIN)
-"""The tasks. Each has its own queue, so that each kind of work can be scaled separately."""
+"""The names of the tasks. Each task has its own queue, so that each kind of work can be scaled
+separately."""
 QUEUES = (*TASKS, Lane.BACKFILL)
 """All queues, in the order in which a worker on Redis checks them: final stages first, replayed and
 backfilled files last."""
 
 CONFIRM = 10.0
-"""Seconds to wait for the broker's confirm."""
+"""Seconds to wait for the broker's publisher confirm."""
 
 
 def task_name(task: str) -> str:
@@ -47,16 +48,16 @@ def is_amqp(url: str) -> bool:
 
 
 def normal(url: str) -> str:
-    """Normalize a URL: kombu knows Valkey as Redis."""
+    """Normalize a URL. Schemes of Valkey become those of Redis, because kombu does not know Valkey."""
     return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
 
 
 def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
     """Return Celery's settings for a broker, the same for publishers and workers.
 
-    RabbitMQ: quorum queues, publisher confirms; a topic exchange, which Celery's delayed delivery needs.
-    Redis: unacknowledged messages return after a short time that exceeds the longest task. Recovery relies
-    on the reconciler, not on the broker.
+    RabbitMQ uses quorum queues, publisher confirms and a topic exchange, which Celery's delayed delivery
+    needs. On Redis, unacknowledged messages return to the queue after a short time that exceeds the longest
+    task. Recovery relies on the reconciler, not on the broker.
     """
     redis.register()
     rabbitmq.register()
@@ -117,12 +118,13 @@ def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
 
 
 def _arguments(task: str) -> dict[str, Any]:
-    """Return a quorum queue's arguments: messages delivered too often or rejected go to the quarantine
-    queue.
+    """Return the arguments of a quorum queue. Messages that are rejected or delivered too often go to the
+    quarantine queue.
 
-    There the ledger decides about the file. "at-least-once" keeps a message until the other queue has
-    confirmed it, and requires "reject-publish". Never change the arguments of a queue that may exist:
-    RabbitMQ refuses to declare it with other arguments, and a fleet is upgraded host by host.
+    The consumer of that queue uses the ledger to decide whether to retry or to quarantine the file.
+    "at-least-once" keeps a message until the quarantine queue has confirmed it, and requires
+    "reject-publish". Never change the arguments of an existing queue: RabbitMQ rejects a declaration with
+    other arguments, and a fleet is upgraded host by host.
     """
     arguments: dict[str, Any] = {"x-queue-type": "quorum"}
     if task != Stage.QUARANTINE:
@@ -137,7 +139,8 @@ def _arguments(task: str) -> dict[str, Any]:
 
 
 def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
-    """Return the displayed arguments of a task, and its queue if that is not the task's own."""
+    """Return Celery's options of a message: the arguments to display, and the queue if it is not the
+    default queue of the task."""
     along = f" others={others}" if others else ""
     shown = f"source={entry.source} file={printable(entry.key)}{along} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
@@ -147,7 +150,7 @@ def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
 
 
 class CeleryPublisher:
-    """See `ports.queue.Publisher`. Keeps one connection; use it from one thread at a time."""
+    """See `ports.queue.Publisher`. Has one connection, so only one thread may use it at a time."""
 
     def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)
@@ -177,7 +180,7 @@ class CeleryPublisher:
             options = {"producer": self._producer, "retry": False, "confirm_timeout": CONFIRM}
             if message.only is None or message.only is Stage.QUARANTINE:
                 task = message.only or INGEST
-                # as a signature would send it, at half the cost
+                # the same message as that of a Celery signature, at half the cost
                 given = {**options, **_options(task, first, len(others))}
                 self._app.send_task(task_name(task), (body,), {}, **given)
             else:
@@ -205,7 +208,7 @@ class CeleryPublisher:
     def _drop(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
-            with suppress(Exception):  # it is broken; a new one will be created
+            with suppress(Exception):  # the connection is broken; a new one will be created
                 connection.collapse()
 
     @property
@@ -214,8 +217,8 @@ class CeleryPublisher:
         return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
     def depth(self) -> int:
-        """Return the depth. Declares missing queues and bindings, without a cache: a broker that lost
-        its queues gets them back."""
+        """Return the number of messages in all queues. Declares missing queues and bindings at each call,
+        so that they are restored after a broker has lost them."""
         with (
             self._errors(),
             self._app.connection_for_write() as connection,

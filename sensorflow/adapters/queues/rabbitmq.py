@@ -1,9 +1,9 @@
-"""kombu's transport for RabbitMQ, changed to deliver even a message whose frames cannot be decoded.
+"""kombu's transport for RabbitMQ, changed so that it also delivers messages whose frames cannot be decoded.
 
-py-amqp raises while it reads such a message from the connection, before anyone could reject it: text that
-is not UTF-8, a time outside the calendar, a table nested too deep. The consumer would lose its connection,
-and get the same message again, endlessly. Here the message arrives without its properties, and the worker
-rejects it.
+Examples are text that is not UTF-8, a time outside the calendar, and a table that is nested too deeply.
+py-amqp raises an error while it reads such a message from the connection, before the message can be
+rejected. The consumer would lose its connection and then get the same message again, endlessly. With this
+transport the message arrives without its properties, and the worker rejects it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DELIVER = spec.Basic.Deliver[0].to_bytes(2) + spec.Basic.Deliver[1].to_bytes(2)
 
 
 def _readable(kind: int, payload: bytes) -> bytes:
-    """Return the frame without the parts that cannot be decoded."""
+    """Return a frame from which the parts that cannot be decoded are removed."""
     if kind == _HEADER:
         try:
             decode_properties_basic(payload, _PROPERTIES)
@@ -50,12 +50,12 @@ def _frames(connection: Any, callback: Callable[..., Any]) -> Callable[[Any], An
 
 class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Keep bodies as bytes: the sender declares their encoding."""
+        """Do not decode message bodies; the sender declares their encoding."""
         super().__init__(*args, auto_decode=False, **options)
 
     def message_to_python(self, raw_message: Any) -> Any:
-        """Reject compressed messages: ours are never compressed, and kombu would decompress without a
-        limit."""
+        """Remove the compression header of a message. sensorflow never compresses messages, and kombu would
+        decompress without a limit."""
         headers = raw_message.properties.get("application_headers")
         if isinstance(headers, dict):
             headers.pop("compression", None)

@@ -1,13 +1,16 @@
-"""kombu's transport for Redis and Valkey, with fixes for errors that would end a worker, and one for speed.
+"""kombu's transport for Redis and Valkey. Fixes errors that would end a worker, and reuses clients for
+speed.
 
-A channel that closes returns its unacknowledged messages. If the connection is broken or the server is
-full, that is impossible: kombu 5.7 then raises an error that Celery takes for a defect. The messages return
-anyway after the visibility timeout; the reconciler publishes their files much sooner.
+A channel returns its unacknowledged messages to the queue when it closes. If this is impossible because the
+connection is broken or the server is full, kombu 5.7 raises an error that Celery handles as a bug. This
+transport ignores the error: the messages return after the visibility timeout, and the reconciler publishes
+their files again much sooner.
 
-A full server (`maxmemory` with noeviction) rejects writes, and some versions reject everything between
-MULTI and EXEC. Work continues, because it is what empties the queues.
+A full server (`maxmemory` with noeviction) rejects writes, and some versions reject all commands between
+MULTI and EXEC. Workers continue in this case, because their work empties the queues.
 
-An envelope that is not kombu's is removed from its queue and logged, before any code trusts it.
+A message whose envelope kombu did not create is removed from its queue and logged before its content is
+used.
 """
 
 from __future__ import annotations
@@ -28,15 +31,17 @@ from sensorflow.errors import Code, UsageError
 from sensorflow.telemetry import Event, emit
 
 READ = 1.0
-"""Seconds that a command or event in transit may take."""
+"""Timeout in seconds of a command, or of reading an event."""
 _AWAY = (OSError, Lost, Late)
-"""Errors of a lost connection; kombu also counts KeyError, which a bad message may raise too."""
+"""Errors of a lost connection. In contrast to kombu's list, this one has no KeyError, which an invalid
+message may also raise."""
 
 
 class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     @contextmanager
     def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
-        """Without MULTI, so that a full server does not reject commands that only remove."""
+        """Provide a pipeline without MULTI, so that a full server does not reject commands that only remove
+        data."""
         if pipe:
             yield pipe
             return
@@ -46,7 +51,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     def append(self, message: Any, delivery_tag: str) -> None:
         try:
             super().append(message, delivery_tag)
-        except ResponseError as error:  # it is off its queue, and from now on exists only here
+        except ResponseError as error:  # only this process has the message now
             emit(Event.BROKER_REFUSED, operation="deliver", reason=str(error))
             virtual.QoS.append(self, message, delivery_tag)
 
@@ -77,9 +82,10 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """Reuses one client: kombu creates a new one per message, at a third of the cost of sending it.
+    """A channel that reuses one client. kombu creates a client per message, which is a third of the cost of
+    sending.
 
-    A client is only a view of the channel's pool, so a new pool gets a new client.
+    A client belongs to a connection pool, so a new pool gets a new client.
     """
 
     QoS = QoS
@@ -95,14 +101,14 @@ class Channel(redis.Channel):  # type: ignore[misc]
     def _queue_bind(self, *args: Any) -> None:
         try:
             super()._queue_bind(*args)
-        except OutOfMemoryError as error:  # it was blocked by whatever filled the server
+        except OutOfMemoryError as error:  # the call failed because the server was full
             emit(Event.BROKER_REFUSED, operation="bind", reason=str(error))
 
     @cached_property  # type: ignore[untyped-decorator]  # kombu has no types
     def subclient(self) -> Any:
-        """Add a timeout: redis-py would wait forever for a reply that does not come, and block the event
-        loop. An event may belong to a closed connection whose descriptor a new one has, or to half a
-        reply of a host that was disconnected."""
+        """Return kombu's client for subscriptions, with a timeout. Without it, redis-py would wait forever
+        for a missing reply and block the event loop. This happens if an event belongs to a closed
+        connection whose descriptor was reused, or to an incomplete reply of a disconnected host."""
         made = self._create_client(asynchronous=True).pubsub()
         made.parse_response = partial(made.parse_response, block=False, timeout=READ)
         return made
@@ -118,7 +124,8 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Drop messages already off their queue: an envelope that is not valid JSON, or is nested too deep."""
+    """Log and drop a message whose envelope is not valid JSON or is nested too deeply. The message is
+    already removed from its queue."""
     try:
         yield
     except (*_AWAY, ResponseError, redis.Empty):
@@ -141,9 +148,9 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 def _check(envelope: Any) -> None:
-    """Raises UsageError for an envelope that kombu itself would not have sent.
+    """Check an envelope. Raises UsageError if kombu cannot have created it.
 
-    Its form: `kombu.transport.virtual.Channel.prepare_message` and `basic_publish`.
+    For the format see `kombu.transport.virtual.Channel.prepare_message` and `basic_publish`.
     """
     properties = _dict(_dict(envelope, "envelope").get("properties"), "properties")
     info = _dict(properties.get("delivery_info"), "delivery_info")
@@ -177,9 +184,9 @@ def refuse(queue: str, reason: str) -> None:
 
 
 def _not_of_a_connection(record: logging.LogRecord) -> bool:
-    """Filter out kombu's warning for each rediss:// URL parsed without options. Real connections have
-    theirs, see `tls.options`; Celery also parses URLs to hide the password when, for example, Flower
-    asks a worker for its settings."""
+    """A log filter that removes kombu's warning about rediss:// URLs without TLS options. Real connections
+    have these options, see `tls.options`. But Celery also parses URLs only to hide the password, for
+    example when Flower requests the settings of a worker."""
     return "insecure SSL" not in record.getMessage()
 
 

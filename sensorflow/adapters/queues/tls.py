@@ -1,7 +1,8 @@
-"""TLS to the broker: options of the two drivers, and readable messages for failures.
+"""TLS connections to the broker: options of the two drivers, and readable error messages.
 
-kombu passes a dict to redis-py (``ssl_…`` keys) or py-amqp (keys of ``ssl``). By default it verifies
-nothing for rediss://, and not the host name for amqps://.
+kombu passes a dict of options to redis-py (keys ``ssl_…``) or py-amqp (keys of the module ``ssl``). By
+default, kombu does not verify the certificate for rediss://, and does not verify the host name for
+amqps://.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from sensorflow.tls import SECURE, Tls
 
 
 def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
-    """Return Celery's ``broker_use_ssl``, or None for a URL without TLS. Verification is on unless
-    disabled."""
+    """Return Celery's setting ``broker_use_ssl``, or None for a URL without TLS. The certificate is
+    verified unless the settings disable this."""
     parts = urlsplit(url)
     if parts.scheme not in SECURE:
         return None
@@ -24,7 +25,7 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
     found["cert_reqs"] = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
     if parts.scheme == "amqps":
-        # set here, because kombu turns localhost into 127.0.0.1; given a name, py-amqp always checks it
+        # set here, because kombu turns localhost into 127.0.0.1; if set, py-amqp always verifies the name
         return found | ({"server_hostname": parts.hostname} if tls.verify else {})
     return {f"ssl_{name}": value for name, value in found.items()} | {
         "ssl_check_hostname": tls.verify
@@ -32,7 +33,8 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
 
 
 def reason(error: BaseException, secure: bool) -> str:
-    """Return one line that explains the error. Drivers wrap TLS errors, so the causes are searched."""
+    """Return one line that explains an error. Drivers wrap TLS errors, so the chain of causes is searched
+    for one."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):

@@ -11,9 +11,11 @@ from sensorflow.core.times.clock import Clock
 
 @dataclass(frozen=True)
 class Extract:
-    """A text extracted from each cell of a column: the first group of a pattern, or the named group.
+    """A text that is extracted from each cell of a column: the part that a group of `pattern` matches. The
+    group is `group`, or the first one.
 
-    default: the text of an empty cell. otherwise: the text of rows in which the pattern does not match."""
+    default: the text for an empty cell. otherwise: the text for a cell that the pattern does not match.
+    """
 
     column: int
     pattern: str | None = None
@@ -28,8 +30,8 @@ class Extract:
 
 @dataclass(frozen=True)
 class Text:
-    """A text built for each row from constants and from columns by index. Has no value if it has no
-    parts."""
+    """A text that is built for each row. parts: constants, and the indexes of columns. A text without parts
+    has no value."""
 
     parts: tuple[str | int | Extract, ...] = ()
 
@@ -54,7 +56,8 @@ class Grade:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measured column. time: the column's own time, if a part of the time is in its title."""
+    """One measured column. time: the time of the column's readings, if a part of it is in the column's
+    title; otherwise None."""
 
     column: int
     name: str
@@ -69,12 +72,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Binding:
-    """The binding of a profile to a file's columns. names: names of all columns. where: rows are skipped
-    unless their text in a column is one of these. fill: columns whose empty cells repeat the text above.
-    rescued: columns that the profile does not use. drift: differences from the profile, for people.
-    untitled: untitled columns of a table, which count as columns only if they have non-empty cells; strict:
-    if they do, the file is refused. zone: the zone of each row, if a column gives it. dst: the column that
-    says whether daylight saving time is in effect."""
+    """The binding of a profile to a file's columns: says which column each part of a reading comes from.
+
+    names: names of all columns. where: (column, values) pairs; a row is skipped unless the column contains
+    one of the values. fill: columns in which an empty cell repeats the text above it. rescued: columns that
+    the profile does not use. drift: descriptions of differences from the profile. untitled: columns without
+    a title, which are drift if a cell is not empty. strict: whether such a cell rejects the file. zone: the
+    zone of each row, if a column contains it. dst: the column that says whether daylight saving time is in
+    effect.
+    """
 
     names: tuple[str, ...]
     time: tuple[Text, ...]
@@ -112,8 +118,8 @@ DECODED = ("time", "sensor", "type", "unit", "value", "quality")
 
 
 def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Binding:
-    """Return the binding of the `DECODED` columns. zone: the format's own zone, used unless the profile
-    sets one."""
+    """Return the binding of the `DECODED` columns. zone: the default zone of the format, used unless the
+    profile sets one."""
     time = profile.time
     if time is not None and time.zone is not None:
         zone = time.zone.constant

@@ -1,4 +1,4 @@
-"""A cache of bindings, reused from one file to the next."""
+"""A cache of bindings, because most files have the same header as the file before."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ class _Resolved(NamedTuple):
 
 
 class BindingCache:
-    """Caches the last binding of each profile, because most files have the same header as the file before.
+    """Caches the last binding of each profile.
 
-    A caller that reads many files creates one and passes it to `reading.read`. Profiles are compared by
-    object identity: comparing their contents would cost more than building most bindings."""
+    A caller that reads many files creates one cache, and passes it to `reading.read` for each file.
+    Profiles are compared by object identity, because comparing their contents would usually take longer
+    than building a binding.
+    """
 
     def __init__(self) -> None:
         self._last: dict[int, _Resolved] = {}
@@ -41,7 +43,8 @@ class BindingCache:
         return last.binding if last is not None and last.asked == asked else None
 
     def keep(self, profile: Profile, asked: Asked, binding: Binding) -> None:
-        """Cache a binding. It must be valid for any file of this profile with the same `asked`."""
+        """Cache a binding. The binding must be valid for every file with the same profile and the same
+        `asked`."""
         if len(self._last) >= MANY:
             self._last.clear()
         self._last[id(profile)] = _Resolved(profile, asked, binding)

@@ -11,7 +11,7 @@ from sensorflow.errors import Code, Permanent
 
 
 def clock_of(columns: Columns, time: Time, order: Order) -> Clock:
-    """Return the clock of a file. Raises Permanent if the file states an invalid zone or start date."""
+    """Return the clock of a file. Raises Permanent if the file specifies an invalid zone or start date."""
     zone = columns.text(time.zone).constant
     if zone is not None:
         try:
@@ -35,7 +35,7 @@ def clock_of(columns: Columns, time: Time, order: Order) -> Clock:
 
 
 def _since(columns: Columns, time: Time, zone: str | None) -> int:
-    """Return the start of the file's epochs, in nanoseconds since 1970."""
+    """Return the time from which the file's epoch timestamps count, in nanoseconds since 1970."""
     if time.since is None:
         return 0
     text = columns.text(time.since).constant or ""

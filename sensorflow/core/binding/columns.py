@@ -18,8 +18,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Columns:
-    """The columns of a file. header: titles of the time columns. placed: whether a text was taken from the
-    file's name or path, so that the result is valid for this file only."""
+    """The columns of a file. header: titles of the time columns. placed: whether a text comes from the
+    file's name or path. In that case the binding is valid for this file only."""
 
     def __init__(
         self, profile: Profile, place: FilePath, fields: Sequence[Field], preamble: str
@@ -37,7 +37,8 @@ class Columns:
         return found
 
     def matching(self, name: str) -> Iterable[int]:
-        """Yield the indexes of all columns that match `name`, which may be a pattern. May yield none."""
+        """Yield the indexes of all columns that match `name`. The name may be a pattern, and may match no
+        column."""
         if name.startswith("~"):
             return [i for i, f in enumerate(self.fields) if search(name[1:], f.name)]
         place = find(name, self.fields)
@@ -53,8 +54,8 @@ class Columns:
         )
 
     def is_titled(self, source: TextSource) -> bool:
-        """Return whether a part of the time comes from a group of the pattern for measured columns'
-        titles."""
+        """Return whether `source` is a group of the pattern that matches the titles of measured columns. In
+        that case a part of the time is in the titles."""
         if not self.profile.each or source.template is None:
             return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
@@ -77,13 +78,15 @@ class Columns:
         return text_of(self._searched(source))
 
     def _tags(self, source: TextSource) -> Iterable[str | Extract]:
-        """Return the tags sorted by title, so that a series keeps its name when columns are reordered."""
+        """Return the tags, sorted by title: the name of a series must not depend on the order of
+        columns."""
         for place, title in tagged(source, self.profile, self.fields, self.matching):
             yield f",{title}="
             yield Extract(place, default="")
 
     def _searched(self, source: TextSource) -> str | None:
-        """Return the first group of the origin's pattern in the text that it is searched in."""
+        """Search the pattern of `source` in the text that the pattern is for. Returns the first group, or
+        None if `source` has no pattern. Raises Permanent if the pattern is not found."""
         for pattern, text in (
             (_composed(source.file_name), composed(self.place.file_name)),
             (_composed(source.path), composed(self.place.path)),
@@ -104,7 +107,8 @@ class Columns:
         return None
 
     def template(self, template: str, known: Mapping[str, str]) -> Text:
-        """Resolve each {name} in a template: a group of the title's pattern, a capture or a column."""
+        """Resolve each {name} in a template. A name is a group of the title's pattern, a capture, or a
+        column."""
         parts: list[str | int | Extract] = []
         for index, piece in enumerate(TEMPLATE.split(template)):
             if index % 2 == 0:
@@ -121,7 +125,7 @@ class Columns:
 
 
 def text_of(found: str | None) -> Text:
-    """Return a text that is the same in each row, or an empty `Text` for None."""
+    """Return a `Text` that is the same in each row. For None, the `Text` is empty."""
     return Text((found,)) if found else Text()
 
 

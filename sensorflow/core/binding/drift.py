@@ -11,7 +11,7 @@ Policy = Literal["ignore", "rescue", "quarantine"]
 
 class Drift(Strict):
     """What to do when a file's columns differ from the profile: new columns, missing columns, columns with
-    another unit. A column that every reading needs is an error if missing, whatever the policy."""
+    another unit. If a column that every reading needs is missing, the file fails under every policy."""
 
     new: Policy = "ignore"
     missing: Policy = "quarantine"

@@ -12,8 +12,8 @@ from sensorflow.errors import Code, Permanent
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the file. titles: its cell in each header row. The other attributes hold what the header
-    rows for type, unit and sensor say about it."""
+    """A column of the file. titles: the column's cell in each header row. The other attributes are the
+    column's cells in the header rows for type, unit and sensor."""
 
     name: str
     titles: tuple[str, ...] = ()

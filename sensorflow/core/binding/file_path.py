@@ -1,4 +1,4 @@
-"""What is known about a file apart from its content."""
+"""The name and path of a file, which a profile may use to find the sensor or the time."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sensorflow.errors import Code, Permanent
 
 
 class Measures:
-    """Finds the measured columns. titled: whether a part of the time is in the titles of the measured
+    """Finds the measured columns of a file. titled: whether a part of the time is in the titles of these
     columns."""
 
     def __init__(self, columns: Columns, notes: Notes, titled: bool) -> None:
@@ -25,7 +25,8 @@ class Measures:
         self.titled = titled
 
     def all(self, used: set[int]) -> tuple[Measure, ...]:
-        """Return all measured columns. used: columns that serve another purpose. Raises Permanent."""
+        """Return all measured columns. used: columns that are already used for another purpose. Raises
+        Permanent."""
         return tuple(self._all(used))
 
     def _all(self, used: set[int]) -> Iterable[Measure]:
@@ -64,9 +65,9 @@ class Measures:
     def _take(
         self, taken: dict[object, tuple[int, bool]], made: Measure, chosen: bool = False
     ) -> None:
-        """Add a measured column. Raises Permanent if another column with the same title gives the same
-        readings. chosen: whether the profile sets the type of exactly this column; two such columns of one
-        type are intended, as for redundant sensors."""
+        """Add a measured column. Raises Permanent if another column with the same title would yield the
+        same readings. chosen: whether the profile sets the type of exactly this column. Two chosen columns
+        may have the same type, for example for redundant sensors."""
         what = self.columns.fields[made.column].name, made.type, made.sensor, made.time
         first, meant = taken.setdefault(what, (made.column, chosen))
         if first != made.column and not (chosen and meant):

@@ -9,14 +9,16 @@ from sensorflow.errors import Code, Permanent
 
 
 class Notes:
-    """Collects differences. texts: the notes, for people."""
+    """Collects the differences between a file's columns and the profile. texts: descriptions of the
+    differences."""
 
     def __init__(self, policy: Drift) -> None:
         self.policy = policy
         self.texts: list[str] = []
 
     def note(self, kind: Literal["new", "changed"], text: str) -> None:
-        """Add a note. Raises Permanent DRIFT if the source's policy quarantines files for this kind."""
+        """Add a difference. Raises Permanent DRIFT if the source's policy quarantines files with this kind
+        of difference."""
         if getattr(self.policy, kind) == "quarantine":
             hint = "; add it to the profile, to its ignore list, or set the source's drift"
             raise Permanent(Code.DRIFT, text + hint)

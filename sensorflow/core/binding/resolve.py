@@ -22,8 +22,8 @@ Resolve = Callable[[Sequence[Field], str], Binding]
 
 
 def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingCache) -> Resolve:
-    """Return the function that resolves bindings for every part of one file. It carries the clock's state
-    from one part to the next."""
+    """Return the function that creates the binding for each part of one file. The function keeps the
+    clock's state between the parts."""
     order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Binding:

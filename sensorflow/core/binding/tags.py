@@ -1,4 +1,4 @@
-"""Tag columns: columns that distinguish series in addition to the column that names them."""
+"""Tag columns: columns that distinguish series, in addition to the column with the sensor's name."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def tagged(
     fields: Sequence[Titled],
     matching: Callable[[str], Iterable[int]],
 ) -> list[tuple[int, str]]:
-    """Return (index, title) of an origin's tag columns, by title: those that its pattern matches and that
-    the profile uses for nothing else. matching: returns the columns of a name."""
+    """Return (index, title) of the tag columns of `source`, sorted by title. A tag column matches the
+    pattern in `source.tags`, and the profile does not use the column for anything else. matching: returns
+    the columns that match a name."""
     if source.tags is None:
         return []
     used = {i for name in _named(profile) for i in matching(name)}

@@ -14,7 +14,8 @@ NAMES = "correct the column's name in the profile, or make the column optional; 
 
 
 def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
-    """Return how to fix a profile that names the column `reference`, which is not among `names`."""
+    """Return advice for a profile that refers to the column `reference`, if the file only has the columns
+    `names`."""
     if profile.format not in ("csv", "xlsx"):
         return _named(reference, names) or NAMES
     if profile.format == "csv" and len(names) == 1 and not profile.widths:
@@ -42,7 +43,8 @@ def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
 
 
 def _named(reference: str, names: Sequence[str]) -> str | None:
-    """Return the one name that is nearly equal to `reference`, or None."""
+    """Return a message that suggests the name most similar to `reference`, or None if no name is
+    similar."""
     plain = {name.casefold(): name for name in names if name}
     near = nearest(reference.casefold(), plain, 0.8)
     return f"did you mean {plain[near]!r}? {NAMES[0].upper()}{NAMES[1:]}" if near else None

@@ -1,4 +1,4 @@
-"""Untitled columns of a table. A value in one is schema drift, like a new column."""
+"""Untitled columns of a table. A value in an untitled column is schema drift, like a new column."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HINT = "; name it by its position in the profile or in its ignore list, or set t
 
 
 def notes(chunk: Chunk) -> tuple[str, ...]:
-    """Return the drift in the rows of a chunk. Raises Permanent DRIFT if the source quarantines new
-    columns."""
+    """Return descriptions of the values in untitled columns of a chunk. Raises Permanent DRIFT if there are
+    any and the source quarantines files with new columns."""
     binding = chunk.binding
     found = tuple(
         f'column "#{i + 1}" without a title' for i in binding.untitled if _filled(chunk.columns[i])
@@ -27,11 +27,12 @@ def notes(chunk: Chunk) -> tuple[str, ...]:
 
 
 def unique(names: Sequence[str], places: Sequence[int]) -> list[str]:
-    """Return unique column names. An untitled column, or one with a duplicate name, is named by its
+    """Return unique column names. A column without a title or with a duplicate title is named by its
     position.
 
       >>> unique(["t", "a", "", "a"], [0, 1, 2, 3])
-      ['t', '#2', '#3', '#4']"""
+      ['t', '#2', '#3', '#4']
+    """
     known = Counter(names)
     return [names[i] if names[i] and known[names[i]] == 1 else f"#{i + 1}" for i in places]
 

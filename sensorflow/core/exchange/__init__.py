@@ -15,9 +15,10 @@ __all__ = ["Imported", "imported"]
 def imported(document: Any, table: str | None = None) -> Imported:
     """Return the profile for a document.
 
-    table: selects one of several, by a resource's name or path, or by a table's url.
+    table: selects one of several tables, by the name or path of a resource (Frictionless) or by the url of
+    a table (CSVW).
 
-    Raises UsageError for a document of another kind.
+    Raises UsageError if the document is neither.
     """
     try:
         return proposed(_described(document, table))

@@ -129,7 +129,7 @@ def _bound(datatype: dict[str, Any], *names: str) -> str | None:
 
 
 def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
-    """Return decimal sign and thousands separator. A pattern without them uses "." and ","."""
+    """Return the profile keys `decimal` and `thousands`, each only if the number format needs it."""
     written = given if isinstance(given, dict) else {"pattern": given} if given else {}
     found = {}
     if written.get("decimalChar"):

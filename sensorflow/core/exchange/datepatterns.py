@@ -20,7 +20,7 @@ _BACK = {
 def strptime(pattern: str) -> str:
     """Convert "dd.MM.yyyy HH:mm:ss.SSS" to "%d.%m.%Y %H:%M:%S" (%S accepts decimals).
 
-    Raises ValueError for a field without a counterpart.
+    Raises ValueError if a field of the pattern has no strptime directive.
 
     >>> strptime("yyyy-MM-dd'T'HH:mmXXX")
     '%Y-%m-%dT%H:%M%z'
@@ -47,7 +47,8 @@ def _tokens(pattern: str) -> list[tuple[str, str, str]]:
 
 
 def pattern(known: str) -> str:
-    """Convert a strptime format to a date pattern. Raises ValueError if a directive has no counterpart."""
+    """Convert a strptime format to a date pattern. Raises ValueError if a directive has no field in date
+    patterns."""
     out = ""
     for directive, letters, sign in re.findall(r"(%.)|([A-Za-z']+)|([^A-Za-z'%])", known):
         if directive:

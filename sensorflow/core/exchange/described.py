@@ -12,9 +12,11 @@ Kind = Literal["number", "integer", "datetime", "date", "time", "boolean", "text
 
 @dataclass(frozen=True)
 class Field:
-    """A column. told: its type in the standard. format: for times, as in a profile; "" if unknown.
+    """A column of the described table. told: the column's type, as the standard names it. format: the
+    format of a time column, as in a profile; "" if unknown.
 
-    minimum, maximum: as written. bare: whether numbers have no other text around them.
+    minimum, maximum: the limits of the values, as texts of the description. bare: whether a number is the
+    only text in its cell.
     """
 
     name: str
@@ -37,8 +39,8 @@ class Field:
 class Described:
     """A table description.
 
-    of: the name of the standard. settings: keys of the profile. key: columns that identify a row. unsaid:
-    what a profile cannot express. doubts: what the user must decide.
+    of: the name of the standard. settings: keys of the profile. key: the names of the columns that identify
+    a row. unsaid: properties that a profile cannot express. doubts: questions that the user must answer.
     """
 
     of: str
@@ -49,7 +51,8 @@ class Described:
     doubts: list[str] = field(default_factory=list)
 
     def cannot(self, where: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-        """Add a line to `unsaid` for each given key. keys: key -> why a profile cannot express it."""
+        """Add a line to `unsaid` for each key in `keys` that `given` contains. keys: key -> the reason why
+        a profile cannot express it."""
         for key, reason in keys.items():
             if given.get(key) not in (None, False, [], ""):
                 self.unsaid.append(f"{where}{key} = {given[key]!r}: {reason}")
@@ -60,7 +63,8 @@ _TYPE = re.compile(r"(?:.*[/#:])?variableMeasured", re.IGNORECASE)
 
 
 def unit(column: Mapping[str, Any]) -> str:
-    """Return the unit from a property such as unit or qudt:hasUnit; of an IRI the last part."""
+    """Return the unit from a property such as unit or qudt:hasUnit. If the value is an IRI, returns its
+    last part."""
     return _property(column, _UNIT)
 
 
@@ -83,7 +87,8 @@ def _property(column: Mapping[str, Any], name: re.Pattern[str]) -> str:
 
 
 def texts(given: Any) -> tuple[str, ...]:
-    """Return texts from a text, a list of texts, or a list of objects with a "value"."""
+    """Return `given` as a tuple of texts. given: a text, a list of texts, or a list of objects with a
+    "value"."""
     listed = given if isinstance(given, list) else [given] if given is not None else []
     values = [one.get("value") if isinstance(one, dict) else one for one in listed]
     return tuple(str(value) for value in values if value not in (None, ""))

@@ -14,14 +14,16 @@ from sensorflow.errors import UsageError
 
 @dataclass
 class Exported:
-    """document: in the format of the standard. unsaid: what the standard cannot express."""
+    """An exported profile. document: the description, in the format of the standard. unsaid: properties of
+    the profile that the standard cannot express."""
 
     document: dict[str, Any]
     unsaid: list[str] = field(default_factory=list)
 
 
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
-    """Export a profile. name: the described file. Raises UsageError if the profile is not for tables."""
+    """Export a profile. name: the name of the file that the document describes. Raises UsageError if the
+    profile is not for tables."""
     if kind not in ("table-schema", "csvw"):
         raise UsageError(f"--as {kind!r}: expected table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
@@ -59,7 +61,7 @@ class _Exporting:
         return self.whole(name, key if sensor and self.at else [])
 
     def plain(self, title: str) -> bool:
-        """Return whether a name is a column title. If not, add a line to `unsaid`."""
+        """Return whether a profile's column name is a title. If it is not, adds a line to `unsaid`."""
         if re.match(r"~|#\d+$", title) and title not in self.profile.names:
             self.unsaid.append(f"column {title!r} is told by a pattern or its place")
             return False

@@ -1,4 +1,4 @@
-"""Proposes a profile for a described table. What the description leaves open is left to the user."""
+"""Proposes a profile for a described table. The user must decide what the description does not specify."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ BARE = r"^[^\d.+-]*([+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\D*$"
 
 @dataclass(frozen=True)
 class Imported:
-    """guess: the profile. unsaid: what the description has and a profile cannot express."""
+    """An imported profile. guess: the proposed profile. unsaid: properties of the description that a
+    profile cannot express."""
 
     guess: Guess
     unsaid: tuple[str, ...]
@@ -84,13 +85,13 @@ def _time(times: list[Field], doubts: list[str]) -> tuple[list[Line], bool]:
 def _has_offset(written: str) -> bool:
     """Return whether the times certainly have an offset.
 
-    In ISO 8601 they may: a time without an offset is rejected later if no zone is set.
+    Returns False for ISO 8601, where the offset is optional.
     """
     return "%z" in written or "%Z" in written
 
 
 def _identity(given: Described, times: list[Field]) -> list[str]:
-    """Return the other columns of a primary key that includes the time: they identify the sensor."""
+    """If the primary key includes the time, return its other columns, which identify the sensor."""
     if not any(f.name in given.key for f in times):
         return []
     at = {f.name for f in given.fields if f.kind in ("datetime", "date", "time")}
@@ -163,7 +164,8 @@ def _number(text: str) -> float | None:
 
 
 def _bounds(times: list[Field]) -> Iterator[Line]:
-    """Yield the limits of the time, if it is in one column and the limits are dates."""
+    """Yield the profile keys for the limits of the time, if the time is in one column and the limits are
+    dates."""
     if len(times) != 1:
         return
     for key, text in (("earliest", times[0].minimum), ("latest", times[0].maximum)):

@@ -1,10 +1,13 @@
-"""File formats: bytes -> chunks of rows as they occur in the file. One module per format.
+"""File formats: convert bytes to chunks of rows, in the file's order. Each format is a module.
 
 A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. `stream` is binary, and
 seekable for formats in `SEEKING`; `resolve` returns the binding of columns. Formats in `growth.FORMATS`
-also accept `part`: the stream is a growing file up to the end of that part, and the chunks are those of the
-part. Add a format here and in `profile.formats.FORMATS`, and the conformance suites test it. Other packages
-register theirs (`profile.formats.register_external_formats`)."""
+also accept `part`, a part of a growing file: the stream then ends where the part ends, and only the rows of
+the part are returned.
+
+To add a format, add it here and in `profile.formats.FORMATS`; the conformance suites then test it. Other
+packages register their formats with `profile.formats.register_external_formats`.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,13 @@ def chunks(
     scratch: Callable[[], BinaryIO],
     part: Part | None = None,
 ) -> Iterator[Chunk]:
-    """Read a file, compressed or not; `stream` is seekable. Memory is bounded by a block, whatever the
-    file's size.
+    """Read a file that may be compressed. `stream` is seekable. Memory use does not depend on the file's
+    size: one block is in memory at a time.
 
-    scratch: creates an empty temporary file, for compressed files of a format that seeks. part: a part of a
-    growing file, which is not compressed; the part may contain no rows. Raises Permanent with a code F2xx
-    if the file as a whole cannot be read."""
+    scratch: creates an empty temporary file, for compressed files of a format that needs to seek. part: a
+    part of a growing file. Growing files are never compressed, and a part may contain no rows. Raises
+    Permanent with a code F2xx if the file as a whole cannot be read.
+    """
     try:
         yield from _chunks(stream, profile, resolve, scratch, part)
     except Permanent as error:
@@ -95,7 +99,8 @@ def _chunks(
 
 
 def _reader(name: str) -> Reader:
-    """Return the reader of a format. Imported on demand, because some readers are slow to import."""
+    """Return the reader of a format. The reader is imported on demand, because some readers are slow to
+    import."""
     if name not in FORMATS:
         return external_formats().reader(name)
     found: Reader = importlib.import_module(f"{__name__}.{name}").chunks

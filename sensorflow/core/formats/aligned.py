@@ -34,15 +34,16 @@ def aligned(
 
 
 def _delimited(profile: Profile) -> bool:
-    """Return whether counting is the only way to assign cells to columns. Sheets and fixed widths have
-    positions."""
+    """Return whether cells can be assigned to columns only by counting. In sheets and fixed-width tables,
+    cells have positions."""
     return profile.format == "csv" and not profile.widths
 
 
 def _equal(
     rows: Sequence[Sequence[str]], roles: Sequence[str], profile: Profile, line: int | None
 ) -> list[Sequence[str]]:
-    """Return the rows. Rows without a role whose width fits no other row lose their cells."""
+    """Return the header rows. A row that has no role is returned without cells if its width does not fit
+    the other rows. Raises Permanent HEADER_ROWS if the widths of the other rows differ."""
     names = len(profile.names)
     counted = [_counted(index, role, profile) for index, role in enumerate(roles)]
     spans = [_span(row) for row in rows]
@@ -64,8 +65,8 @@ def _equal(
 
 
 def _span(row: Sequence[str]) -> tuple[int, int]:
-    """Return the minimum and maximum number of columns of a row: empty cells at its end may not be
-    columns."""
+    """Return the minimum and maximum number of columns of a row. Empty cells at the end of the row may be
+    columns or not."""
     filled = [index for index, cell in enumerate(row) if cell.strip()]
     return (filled[-1] + 1 if filled else 0), len(row)
 

@@ -1,7 +1,8 @@
-"""Archives of several members: zip and tar, the latter compressed or not, detected by their first bytes.
+"""Archives of several members: zip, tar and compressed tar. An archive is recognized by its first bytes.
 
-All or nothing: an error in one member fails the whole archive. Formats: PKWARE's APPNOTE.TXT, and
-POSIX.1-2017, "pax", sections "ustar Interchange Format" and "pax Interchange Format"."""
+An error in one member fails the whole archive. Formats: PKWARE's APPNOTE.TXT, and POSIX.1-2017, "pax",
+sections "ustar Interchange Format" and "pax Interchange Format".
+"""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ _PACKED = ("gzip", "bzip2", "xz", "zstd")
 
 
 def archive_kind(head: bytes) -> str | None:
-    """Return the kind of archive that begins with these bytes (`HEAD` of them), or None. If the profile
-    reads workbooks, which are zip archives too, see `is_workbook`."""
+    """Return the kind of archive that begins with these bytes, or None. head: the first `HEAD` bytes.
+    Workbooks are zip archives too: see `is_workbook`."""
     if head[257:262] == b"ustar":
         return "tar"
     kind = kind_of(head[:8])
@@ -84,8 +85,8 @@ def is_workbook(stream: BinaryIO) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A member that the profile selects. key: its name in the ledger. size: in bytes. mtime_ns: 0 if the
-    archive's times have no known zone."""
+    """A member that the profile selects. key: the member's name in the ledger. size: in bytes. mtime_ns:
+    the modification time in nanoseconds since 1970; 0 if the archive does not specify the time zone."""
 
     key: bytes
     size: int
@@ -110,17 +111,18 @@ class Archive:
 
     def read(self) -> Iterator[tuple[Entry, BinaryIO]]:
         """Yield each member with its bytes, in the archive's order. Raises Permanent if a member is broken,
-        is an archive itself, or if the members together exceed a limit."""
+        or if the members together exceed a limit."""
         total = _Total(self.packed, self.profile)
         for entry in self.entries:
             yield entry, cast(BinaryIO, _Member(self, entry, total))
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Return the bytes of a member that was read before."""
+        """Return the bytes of a member, for a second pass."""
         return cast(BinaryIO, _Member(self, entry, _Total(self.packed, self.profile)))
 
     def check(self, scratch: Callable[[], BinaryIO]) -> None:
-        """Read all members to validate the archive. Raises Permanent."""
+        """Read all members to validate the archive. Raises Permanent if a member is broken or is itself an
+        archive, or if the members together exceed a limit."""
         for entry, stream in self.read():
             head = _some(stream, HEAD)
             self._refuse_nested(entry, head, stream, scratch)
@@ -146,7 +148,8 @@ class Archive:
 
     @property
     def note(self) -> str:
-        """Describe how many files the archive contains, and what was skipped."""
+        """Return a message that says how many files the archive contains, and how many members were
+        skipped."""
         count = len(self.entries)
         text = f"unpacked into {count:,} file{'s' if count != 1 else ''}"
         left = ", ".join(f"{number:,} {what}" for what, number in sorted(self.left_out.items()))
@@ -154,9 +157,10 @@ class Archive:
 
 
 def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) -> Archive:
-    """Open an archive; `stream` is seekable and must stay open. scratch: creates an empty file.
+    """Open an archive. `stream` is seekable and must stay open. scratch: creates an empty temporary file.
 
-    Raises Permanent if the archive cannot be read, or is of an unsupported kind."""
+    Raises Permanent if the archive cannot be read, or is of an unsupported kind.
+    """
     packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     kind = archive_kind(stream.read(HEAD))
@@ -178,7 +182,7 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """Raise Permanent for a broken archive. Errors of the disk that stores it propagate."""
+    """Convert errors of a broken archive to Permanent. Errors of the disk propagate."""
     try:
         yield
     except MemoryError:
@@ -282,8 +286,8 @@ def _list_tar(archive: Archive, plain: BinaryIO) -> None:
 
 
 def _require_end(plain: BinaryIO, offset: int) -> None:
-    """Raise Permanent unless the archive ends correctly: tarfile mistakes a broken header or a truncated
-    file for the end."""
+    """Raise Permanent unless the archive ends correctly. tarfile does not report a broken header or a
+    truncated file, but treats either as the end of the archive."""
     plain.seek(offset)
     if len(block := plain.read(_TAR)) < _TAR or any(block):
         what = "a header is damaged" if any(block) else "it is cut off"
@@ -298,7 +302,8 @@ def _require_end(plain: BinaryIO, offset: int) -> None:
 
 
 class _Headers:
-    """A tar archive with a limit on header size: tarfile reads headers into memory, whatever their size."""
+    """A tar archive with a limit on the size of headers, because tarfile reads a header of any size into
+    memory."""
 
     def __init__(self, plain: BinaryIO) -> None:
         self._plain = plain
@@ -313,7 +318,7 @@ class _Headers:
 
 @dataclass
 class _Total:
-    """Counts the decompressed bytes of all members: entries of a zip archive may overlap."""
+    """Counts the decompressed bytes of all members. Needed because entries of a zip archive may overlap."""
 
     packed: int
     profile: Profile
@@ -330,7 +335,7 @@ class _Total:
 
 
 class _Member:
-    """The bytes of one member, with clear errors and limits."""
+    """A stream of one member's bytes that enforces the limits and converts errors to Permanent."""
 
     def __init__(self, archive: Archive, entry: Entry, total: _Total) -> None:
         self._archive, self._entry, self._total = archive, entry, total

@@ -1,5 +1,5 @@
-"""Texts outside the records of an XML document: of their ancestors, and of the ancestors' other
-children."""
+"""Texts outside the records of an XML document: the texts of elements that contain records, and of other
+elements in them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class _Wanted:
-    """One path from the root. It applies to the records below its `scope`: the deepest element that the
-    path shares with the path of the records."""
+    """Collects the texts at one path from the root. scope: the number of steps that the path shares with
+    the path of the records. The texts apply to the records in the element that these steps lead to."""
 
     def __init__(self, path: str, records: Steps) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class _Wanted:
         self.found: dict[str, None] = {}
 
     def begin(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
-        """Handle the start of an element. Returns whether the path has another text."""
+        """Handle the start of an element. Returns whether a text was added."""
         if self.matched != depth - 1 or depth > len(self.way):
             return False
         step = self.way[depth - 1]
@@ -53,7 +53,7 @@ class _Wanted:
         return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
 
     def is_text(self, depth: int) -> bool:
-        """Return whether the text of the open element is the requested one."""
+        """Return whether the path leads to the text of the open element."""
         return self.matched == depth == len(self.way) and self.last is None
 
     def close(self, depth: int, text: str, line: int) -> bool:
@@ -82,8 +82,8 @@ class _Wanted:
 
 
 class Around:
-    """Collects the texts of several paths. deepest: the depth of the deepest element that a path
-    leads to."""
+    """Collects the texts at several paths outside the records. deepest: the length of the longest path, in
+    elements."""
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
         wanted = [_Wanted(path, records) for path in paths]
@@ -93,7 +93,7 @@ class Around:
         self._values: dict[str, Any] | None = None
 
     def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
-        """Return whether the element's text is wanted."""
+        """Handle the start of an element. Returns whether a path leads to the element's text."""
         if sum(w.begin(depth, name, attributes, line) for w in self._wanted):
             self._values = None
         return any(w.is_text(depth) for w in self._wanted)
@@ -103,14 +103,16 @@ class Around:
             self._values = None
 
     def leave(self, depth: int) -> None:
-        """Handle the end of an ancestor of records, and discard the texts within its scope."""
+        """Handle the end of an element that contains records. Discards the texts that applied only to these
+        records."""
         for wanted in self._wanted:
             if wanted.scope == depth:
                 wanted.forget()
                 self._values = None
 
     def values(self) -> dict[str, Any]:
-        """Return path -> its text, a list of several texts, or None, for a record that ends here."""
+        """Return, for a record that ends here, path -> text at the path. The value is a list if there are
+        several texts, and None if there is no text."""
         if self._values is None:
             self._values = {w.path: _several(w.found) for w in self._wanted}
         for wanted in self._wanted:
@@ -144,7 +146,7 @@ class Once:
         )
 
     def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> bool:
-        """Return whether the element's text is wanted."""
+        """Handle the start of an element. Returns whether the path leads to the element's text."""
         if not self._fits(names):
             return False
         if self._last is not None:

@@ -1,6 +1,7 @@
-"""Measure spreadsheets in Excel's binary formats before a library reads them.
+"""Measures the size of spreadsheets in Excel's binary formats, before a library loads them.
 
-Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4."""
+Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ ROW, LAST_CELL = 0, 11
 
 
 def area_of_book(stream: BinaryIO) -> int:
-    """Return the number of cells in the bounding rectangles of all sheets of an .xls file; 0 if it is an
-    encrypted package."""
+    """Return the number of cells in the bounding rectangles of all sheets of an .xls file; 0 for an
+    encrypted file."""
     with olefile.OleFileIO(stream) as file:
         name = next((n for n in ("Workbook", "Book") if file.exists(n)), None)
         data = file.openstream(name).read() if name else b""
@@ -55,7 +56,7 @@ def area_of_parts(archive: zipfile.ZipFile) -> int:
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (kind, first number) of the records of rows and cells."""
+    """Yield (kind, first number in the record) for each record of a row or a cell."""
     at = 0
     while at < len(data):
         kind, at = _varied(data, at, 2)
@@ -66,7 +67,8 @@ def _records(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _varied(data: bytes, at: int, limit: int) -> tuple[int, int]:
-    """Return a number stored in up to `limit` bytes of seven bits each, and the offset of its end."""
+    """Return a number of variable length (seven bits per byte, at most `limit` bytes), and the offset after
+    the number."""
     number = 0
     for i in range(limit):
         if at >= len(data):

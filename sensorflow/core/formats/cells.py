@@ -1,6 +1,7 @@
 """Select the rows among the lines of a text table, and split them into cells.
 
-The same rules decide what pyarrow reads and what is split line by line."""
+The same rules apply to rows that pyarrow reads and to rows that are split one by one.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def _options(
 ) -> Options:
     """Return pyarrow's reader options.
 
-    cut: the delimiter, the quote, the escape."""
+    cut: the characters for delimiter, quote and escape.
+    """
     delimiter, quote, escape = cut
     names = [str(i) for i in range(width)]
     return (
@@ -59,7 +61,7 @@ _known = lru_cache(256)(_options)
 
 
 class Splitting:
-    """How to select lines and split them into cells."""
+    """Selects the lines of a text table that are rows, and splits them into cells, as the profile says."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -94,7 +96,7 @@ class Splitting:
         return self.drop is None or not found_in(self.drop, text, line.number)
 
     def blank(self, raw: bytes) -> bool:
-        """Return whether a line contains nothing but delimiters and empty cells."""
+        """Return whether all cells of a line are empty."""
         if raw and raw[0] not in self.hollow:
             return False
         rest = raw.replace(self.delimiter, b"") if self.delimiter else raw
@@ -143,8 +145,8 @@ class Splitting:
         return found
 
     def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-        """Return the selected lines of a block in the form that pyarrow's reader needs, or None if they
-        have no such form."""
+        """Return the selected lines of a block in the form that pyarrow's reader needs. Returns None if
+        that is not possible, because a checksum may be wrong."""
         if self.profile.checksum is not None:
             return checksums.all_nmea(block, kept)
         if self.profile.delimiter == "whitespace":
@@ -154,14 +156,14 @@ class Splitting:
         return b"".join(block.raw(i) for i in kept.tolist())
 
     def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
-        """Return the options for pyarrow to read `size` bytes as a single block."""
+        """Return options with which pyarrow reads `size` bytes as a single block."""
         delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
         cut = (delimiter, self.quote.decode(), self.profile.escape)
         made = _known if width <= NARROW else _options
         return made(width, needed, cut, 1 << max(size.bit_length(), 16))
 
     def checked(self, line: Line) -> tuple[Line, Reject | None]:
-        """Return a line without its checksum, or the reason for its rejection."""
+        """Return a line without its checksum, and a reject if the checksum is wrong."""
         if self.profile.checksum is None:
             return line, None
         raw, wrong = checksums.nmea(line.raw)
@@ -189,7 +191,7 @@ class Splitting:
 
 
 class Following(Protocol):
-    """The lines after a given line, which its cells may extend into."""
+    """The lines after a given line. A quoted cell may extend into them."""
 
     def next(self) -> Line | None: ...
 
@@ -202,7 +204,8 @@ def shown(raw: bytes) -> str:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Return whether all bytes are valid UTF-8, unused columns included, as in line by line reading."""
+    """Return whether all bytes are valid UTF-8. Unused columns are checked too, as when lines are read one
+    by one."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
@@ -210,7 +213,8 @@ def is_utf8(data: bytes) -> bool:
 
 
 def quotes_are_plain(block: Block, profile: Profile) -> bool:
-    """Return whether every quoted cell opens after a delimiter and closes before one, within a line."""
+    """Return whether every quoted cell begins after a delimiter and ends before a delimiter in the same
+    line."""
     quote = profile.quote.encode()
     if profile.escape and profile.escape.encode() in block.data:
         return False
@@ -226,10 +230,12 @@ def quotes_are_plain(block: Block, profile: Profile) -> bool:
 
 
 def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
-    """Return the cells of the record that begins at `line`, reading more lines while a quote is open.
+    """Return the cells of the record that begins at `line`, or a reject. Reads more lines while a quote is
+    open.
 
-    A quote that is never closed rejects its own line only: the lines after it are given back and read
-    separately, also if one of them cannot be decoded."""
+    A quote that is never closed rejects only the line in which it opens. The lines after that line are then
+    read separately.
+    """
     taken: list[Line] = []
     texts: list[str] = []
     size = 0

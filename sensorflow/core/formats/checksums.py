@@ -19,15 +19,16 @@ _SAID = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
 
 
 def nmea(raw: bytes) -> tuple[bytes, str | None]:
-    """Return a line without its NMEA 0183 checksum, and the reason if it is rejected.
+    """Return a line without its NMEA 0183 checksum, and None, or the reason if the checksum is wrong.
 
-    The bytes between "$" (or "!") and "*" are XORed; the two hexadecimal digits after "*" must equal the
-    result.
+    The two hexadecimal digits after "*" must equal the exclusive or of the bytes between "$" (or "!") and
+    "*".
 
     >>> nmea(b"$GPGLL,5057.970,N*09")
     (b'$GPGLL,5057.970,N', None)
     >>> nmea(b"$GPGLL,5057.970,N*12")[1]
-    'its bytes give the checksum 09, the line says 12'"""
+    'its bytes give the checksum 09, the line says 12'
+    """
     found = _found(raw)
     if found is None:
         return raw, "there is no checksum, as in $...*5A"
@@ -39,8 +40,8 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
 
 
 def _found(raw: bytes) -> tuple[int, int] | None:
-    """Return the offsets of the checksummed bytes. Linear in the line's length: a start character before a
-    "*" without a checksum does not extend past it."""
+    """Return the begin and end offsets of the bytes that the checksum covers. Takes linear time: the search
+    from a start character ends at the next "*", even if no checksum follows."""
     at = 0
     while (begin := _BEGIN.search(raw, at)) is not None:
         star = raw.find(b"*", begin.end())
@@ -53,8 +54,8 @@ def _found(raw: bytes) -> tuple[int, int] | None:
 
 
 def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-    """Return the rows of a block without their checksums, as `nmea` does, or None if one may be
-    rejected."""
+    """Return the rows of a block without their checksums, or None if a checksum may be wrong. For the
+    format see `nmea`."""
     data = np.frombuffer(block.data, np.uint8)
     bounds = np.append(block.starts, len(data))
     starts, ends = bounds[kept], bounds[kept + 1]
@@ -75,5 +76,6 @@ def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
 
 
 def _first(places: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the first place at or after each start, or a number beyond all places if there is none."""
+    """Return for each start the first place at or after it. If there is none, returns a number greater than
+    all places."""
     return np.append(places, np.int64(1) << 40)[np.searchsorted(places, starts)]

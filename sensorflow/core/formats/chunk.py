@@ -20,7 +20,8 @@ RAW_LIMIT = 4096
 
 
 class Reject(NamedTuple):
-    """A rejected row, or a rejected cell of a row. byte_offset is counted in the decompressed bytes."""
+    """A rejected row, or a rejected cell of a row. byte_offset: the position in the decompressed bytes,
+    None if unknown."""
 
     line_no: int | None
     byte_offset: int | None
@@ -31,28 +32,32 @@ class Reject(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """The position of a row: its byte offset (text formats) and its text."""
+    """The position of a row. byte_offset: the offset of the row in a text format, otherwise None. raw: the
+    text of the row."""
 
     byte_offset: int | None
     raw: str
 
 
 class Number(str):
-    """The text of a cell that is a number in the file itself, in JSON or a spreadsheet. Rules for the
-    spelling of numbers do not apply to it. (A number in quotes is a text.)"""
+    """The text of a cell that has a number type in the file, as in JSON or a spreadsheet. The profile's
+    rules for the notation of numbers do not apply to such a cell. (A number in quotes has the type
+    string.)"""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of a file, as columns. columns: the columns that the binding needs, by index: strings in text
-    formats, as stored in Parquet. typed: for columns of strings, the cells that are texts of numbers
-    (`Number`); a column without an entry has none. Needed only for columns with special number formats.
+    """Consecutive rows of a file, as columns. columns: index -> cells of each column that the binding
+    needs. The cells are strings in text formats; in Parquet they have the stored type. typed: index ->
+    whether each string is a `Number`; a column without an entry contains no `Number`. Only columns with a
+    special number format need an entry.
 
     lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1. spot:
     returns the text of row i, for a reject. rejects: rows that could not be split into cells. records: the
-    number of records that the rows represent, if one record yields several rows."""
+    number of records that the rows come from, if a record may yield several rows; otherwise None.
+    """
 
     binding: Binding
     columns: Mapping[int, pa.Array]
@@ -76,8 +81,8 @@ class Chunk:
         return (len(self) if self.records is None else self.records) + len(self.rejects)
 
     def parts(self, readings: int) -> Iterator[Chunk]:
-        """Split the chunk into chunks of at most `readings` readings, but at least one row, in the file's
-        order."""
+        """Split the chunk into consecutive chunks of at most `readings` readings. Each has at least one
+        row."""
         limit = max(1, readings // max(1, len(self.binding.measures)))
         if len(self) <= limit:
             yield self
@@ -100,13 +105,13 @@ class Chunk:
 
 
 def typed_cells(binding: Binding, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
-    """Return `Chunk.typed`, computed from the cells of each column by index."""
+    """Return the value for `Chunk.typed`. cells: returns the cells of a column, given its index."""
     styled = {m.column for m in binding.measures if m.style.is_for_texts}
     return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 
 
 def text_of(raw: bytes) -> str:
-    """Return a row's bytes as text for people: invalid UTF-8 is escaped, and the text is cut at
+    """Return a row's bytes as text for display. Invalid UTF-8 is escaped, and the text is truncated to
     `RAW_LIMIT`."""
     return raw[: 4 * RAW_LIMIT].decode("utf-8", "backslashreplace").rstrip("\r\n")[:RAW_LIMIT]
 

@@ -1,7 +1,8 @@
 """Containers: gzip, bzip2, xz, zstd and zip, detected by their first bytes rather than the file name.
 
-Decompressed bytes are counted while streaming, which limits decompression bombs. A container within a
-container is not opened."""
+Decompressed bytes are counted while streaming, as a protection against decompression bombs. A container
+within a container is not opened.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ BROKEN: tuple[type[BaseException], ...] = (
 
 
 class Bounded(io.RawIOBase):
-    """The decompressed bytes of a container, with clear errors and limits. archive: a tar archive inside is
-    allowed."""
+    """A stream of the decompressed bytes of a container that enforces the limits and converts errors to
+    Permanent. archive: whether the container may contain a tar archive."""
 
     def __init__(
         self, plain: BinaryIO, kind: str, packed: int, profile: Profile, archive: bool = False
@@ -99,7 +100,8 @@ def decompressed(
 ) -> BinaryIO:
     """Return the decompressed bytes of `stream`, which is seekable.
 
-    scratch: creates an empty file for the decompressed bytes, if the format must seek in them."""
+    scratch: creates an empty file for the decompressed bytes, for a format that needs to seek.
+    """
     head = stream.read(8)
     packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)

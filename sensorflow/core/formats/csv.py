@@ -1,8 +1,10 @@
-"""Text tables: separated by a delimiter (RFC 4180), by runs of spaces, or with fixed widths.
+"""Text tables, whose cells are separated by a delimiter (RFC 4180) or by runs of spaces, or have fixed
+widths.
 
 A block in which every line is one row of plain cells is parsed by pyarrow. Any other block (a quote that
 spans lines, a row of the wrong width, a byte that is not UTF-8) is read line by line with the standard
-library's reader, so that one bad row does not affect others. Both ways produce the same cells."""
+library's reader, so that one bad row does not affect others. Both ways produce the same cells.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def chunks(
 
 
 class _Table:
-    """The table of a file, or consecutive tables, each with its own columns."""
+    """Reads the table of a file, or consecutive tables, each with its own columns."""
 
     def __init__(self, lines: Lines, profile: Profile, resolve: Resolve) -> None:
         self.lines, self.profile, self.resolve = lines, profile, resolve
@@ -70,7 +72,7 @@ class _Table:
         """Whether the table has a row."""
 
     def open(self) -> None:
-        """Read up to the first row of data."""
+        """Read the lines before the first data row."""
         before = self.preamble.read()
         if before is None:
             self.ended = True
@@ -126,7 +128,7 @@ class _Table:
             yield self._slow()
 
     def _fast(self, block: Block) -> Chunk | None:
-        """Parse the whole block with pyarrow. Returns None if a line may not be one row of plain cells."""
+        """Parse the whole block with pyarrow. Returns None if the block must be read line by line."""
         profile, splitting = self.profile, self.splitting
         if not splitting.by_pyarrow or b"\0" in block.data or not is_utf8(block.data):
             return None
@@ -206,13 +208,13 @@ class _Table:
         )
 
     def _ends(self, line: Line) -> bool:
-        """Return whether the table ends before a line. An empty line does not end it before its first
-        row."""
+        """Return whether the table ends before a line. An empty line before the first row does not end the
+        table."""
         ends = self.splitting.ends_table(line)
         return ends and (self.begun or not self.splitting.blank(line.raw))
 
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
-        """Return exactly as many cells as there are columns: extra empty cells at the end are dropped,
+        """Return exactly one cell per column, or a reject. Extra empty cells at the end are removed;
         missing cells reject the row."""
         count = len(cells)
         ignored = self.profile.long_rows == "ignore"

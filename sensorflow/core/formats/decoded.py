@@ -1,4 +1,5 @@
-"""The output of decoders: readings in a format's own terms, as the columns of `binding.binding.DECODED`."""
+"""The output of decoders: readings whose sensor, type and unit the format defines, as the columns of
+`binding.binding.DECODED`."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from sensorflow.core.formats.chunk import Chunk, Reject, Spot
 
 
 class DecodedReading(NamedTuple):
-    """One reading, as texts. quality: "" if it is good."""
+    """One reading; its fields are texts. quality: the quality flag, "" for a good reading."""
 
     line: int
     time: str | None
@@ -27,7 +28,7 @@ class DecodedReading(NamedTuple):
 
 @dataclass
 class Readings:
-    """Collects decoded readings into chunks. spots: the position of each record, by its line."""
+    """Collects decoded readings into chunks. spots: line -> position of the record in that line."""
 
     binding: Binding
     told: list[DecodedReading] = field(default_factory=list)

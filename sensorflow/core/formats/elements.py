@@ -1,4 +1,4 @@
-"""XML elements as values, and the evaluation of paths within a record."""
+"""XML elements as Python objects, and the evaluation of paths within a record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sensorflow.core.elementpath import NAME, Step, Steps
 
 
 class Repeated(list[Any]):
-    """Elements with the same name and parent."""
+    """A list of elements with the same name and the same parent."""
 
 
 class Element(dict[str, Any]):
-    """An element with attributes ("@name") or child elements, by name. text: its own text."""
+    """An XML element: name -> child element, "@name" -> attribute. text: the element's own text."""
 
     __slots__ = ("text",)
 
@@ -30,8 +30,8 @@ class Element(dict[str, Any]):
             self[name] = Repeated([held, value])
 
     def leaves(self, prefix: str) -> Iterator[tuple[str, str | None]]:
-        """Yield every text within the element with its path. Includes the element's own text if it has one
-        or no children."""
+        """Yield every text within the element, with its path. The element's own text is included if it is
+        not empty, or if the element has no children."""
         if prefix and (self.text or all(name.startswith("@") for name in self)):
             yield prefix, self.text
         for name, member in self.items():
@@ -49,8 +49,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
 
 
 def reach(value: Any, steps: Steps, name: str) -> Any:
-    """Return the text at a path within an element named `name`, or a list of texts if several elements
-    match."""
+    """Return the text at a path within the element `value`, or a list of texts if several elements match.
+    name: the element's name."""
     found = [value]
     for step in steps:
         if step.name == NAME:

@@ -1,7 +1,8 @@
 """Decode any encoding to UTF-8 with newlines, as a stream.
 
 A byte-order mark identifies UTF-8, UTF-16 and UTF-32; the profile names any other encoding. Undecodable
-bytes become bytes that are not UTF-8, so that their row is rejected."""
+bytes become bytes that are not UTF-8, so that the row that contains them is rejected.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ MARKS = (
 
 
 class Plain:
-    """A stream of UTF-8 with `read`. Offsets are those of the file if it is UTF-8, otherwise those of the
-    UTF-8 text. start: offset of the first byte after a byte-order mark."""
+    """A stream of UTF-8 text, decoded from a file in any encoding. Offsets count bytes of the UTF-8 text,
+    which are bytes of the file if it is UTF-8 too. start: the offset of the first byte after a byte-order
+    mark."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
@@ -52,7 +54,7 @@ class Plain:
         return data.replace(b"\r", b"\n") if self._returns else data
 
     def jump(self, offset: int) -> None:
-        """Continue at this byte of the stream, which begins a line."""
+        """Continue reading at this byte offset, where a line must begin."""
         self._head = b""
         self._stream.seek(offset)
         if self._decoder is not None:
@@ -76,7 +78,7 @@ class Plain:
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:
-    """Replace each undecodable byte by half of a surrogate pair, which UTF-8 does not allow."""
+    """Replace each undecodable byte by an unpaired surrogate, which is not valid in UTF-8."""
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
     return "".join(chr(0xDC00 + byte) for byte in bad), error.end
@@ -86,7 +88,7 @@ codecs.register_error("sensorflow-keep", _keep)
 
 
 def utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """Return the decoded bytes as a stream, for readers that need one."""
+    """Return the text as a UTF-8 stream, for readers that need a file object."""
 
     class _Raw(io.RawIOBase):
         plain = Plain(stream, encoding)

@@ -1,4 +1,4 @@
-"""Parse an XML document in bounded memory. Entities are not expanded, and nothing outside the document is
+"""Parses XML documents in bounded memory. Entities are not expanded, and external resources are not
 read."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK = 1 << 16
 
 
 class Handler:
-    """Handles parser events. depth: the depth of the open element."""
+    """Base class of handlers for parser events. depth: the nesting depth of the open element."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -89,7 +89,7 @@ class Handler:
         raise NotImplementedError
 
     def fed(self, data: bytes) -> None:
-        """Handle bytes before the parser receives them."""
+        """Receive the bytes that the parser is about to process."""
 
     def checked(self) -> None:
         """Check the limits after the parser has processed bytes."""
@@ -131,8 +131,8 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
 
 
 def _bare(data: bytes) -> tuple[bytes, int, int]:
-    """Remove the empty lines before the document, which XML forbids. Returns the rest, the number of lines
-    and their bytes."""
+    """Remove empty lines before the document, because XML does not allow them. Returns the other bytes, the
+    number of removed lines, and their size in bytes."""
     bare = data.lstrip()
     blank = data[: len(data) - len(bare)]
     return bare, blank.count(b"\n"), len(blank)
@@ -156,8 +156,8 @@ _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+
 
 
 def declared(stream: BinaryIO, encoding: str) -> str:
-    """Return the encoding of a document without a byte-order mark: the profile's unless it is UTF-8,
-    otherwise that of the XML declaration. Leaves the stream at its beginning."""
+    """Return the encoding of a document without a byte-order mark. That is `encoding` (from the profile),
+    or, if that is UTF-8, the encoding in the XML declaration. Rewinds the stream."""
     head = stream.read(1024)
     stream.seek(0)
     if head.startswith(b"<\0"):

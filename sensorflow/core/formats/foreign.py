@@ -1,4 +1,5 @@
-"""A decoder of another package: what it raises and what it yields is held to the contract, by its name."""
+"""Guards decoders of other packages: checks their chunks and reports their failures under the decoder's
+name."""
 
 from __future__ import annotations
 
@@ -23,10 +24,12 @@ LONGEST = 1000
 
 
 def guarded(reader: Reader, name: str) -> Reader:
-    """The same decoder, whose failures are DecoderFailed, with its name.
+    """Return a reader that calls a decoder and raises DecoderFailed if the decoder fails or yields an
+    invalid chunk.
 
-    Transient, Permanent and what the stream raises are raised as they are. name: of the format and its
-    package. Its own error is the cause: a lack of memory or threads is to be found there.
+    Transient, Permanent and exceptions of the stream propagate unchanged. name: the name of the format and
+    of its package. The decoder's exception is the `__cause__`, where callers find a lack of memory or
+    threads.
     """
 
     def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -64,7 +67,7 @@ def _text(error: BaseException) -> str:
 
 
 def _is_of(error: BaseException | None, cause: BaseException) -> bool:
-    """Whether an error is `cause`, or was raised because of it."""
+    """Return whether an error is `cause`, or was raised because of `cause`."""
     while error is not None:
         if error is cause:
             return True
@@ -73,7 +76,7 @@ def _is_of(error: BaseException | None, cause: BaseException) -> bool:
 
 
 def require(chunk: object, name: str) -> None:
-    """Raises DecoderFailed where a decoder yields what is no `Chunk`, or counts what cannot be."""
+    """Raise DecoderFailed if the object is not a `Chunk`, or if its line or record numbers are invalid."""
     if not isinstance(chunk, Chunk):
         raise failed(name, f"it yielded {type(chunk).__name__}, not Chunk")
     lines, records = chunk.lines, chunk.records
@@ -96,7 +99,7 @@ def _counts(number: object, least: int) -> bool:
 
 
 class Watched:
-    """A stream that remembers what it failed with. failed: None, or the store's error."""
+    """A stream that records its failure. failed: the error of the store, None if reading has not failed."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

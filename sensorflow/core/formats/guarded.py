@@ -1,4 +1,4 @@
-"""Enforce limits on a JSON text before a parser reads it."""
+"""Enforces limits on a JSON text before a parser reads it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def _unpaired(escape: re.Match[bytes]) -> bytes:
 
 
 class Guarded:
-    """A JSON text with limits: no string or number longer than the profile's `max_line`, no nesting deeper
-    than `max_nesting`, and no element at `depth` larger than `max_record`."""
+    """A stream of JSON text that enforces limits of the profile: `max_line` for a string or number,
+    `max_nesting` for the nesting depth, and `max_record` for an element at nesting depth `depth`. Raises
+    Permanent if a limit is exceeded."""
 
     NUMBER = 1000
 
@@ -49,8 +50,8 @@ class Guarded:
         return b"" if piece is None else self._finite(piece[0], piece[1])
 
     def piece(self) -> tuple[bytes, Bools, Depths] | None:
-        """Return (a piece of the text, which of its bytes are inside strings, the nesting depth of each
-        byte), or None at the end."""
+        """Return the next piece of the text, or None at the end: (bytes, whether each byte is inside a
+        string, nesting depth of each byte)."""
         data, more = b"", b"more"
         while more and not data:
             more = self._stream.read(SIZE)
@@ -58,8 +59,9 @@ class Guarded:
         return (data, *self._watch(np.frombuffer(data, np.uint8))) if data else None
 
     def _whole(self, data: bytes) -> bytes:
-        """Return data that does not end within an escape. Unpaired surrogates, which the parser would
-        replace by question marks, become NUL, which is rejected."""
+        """Return the data up to the last complete escape; the remainder is returned by the next call.
+        Unpaired surrogates become NUL, so that they are rejected; the parser would replace them by question
+        marks."""
         data, last = self._held + data, not data
         self._held = b""
         at = data.find(b"\\", max(len(data) - 12, 0))
@@ -73,7 +75,7 @@ class Guarded:
         return _ESCAPES.sub(_unpaired, data) if b"\\" in data and b"\\u" in data else data
 
     def _finite(self, data: bytes, inside: Bools) -> bytes:
-        """Quote NaN and infinities, which are not valid JSON but occur in files."""
+        """Put NaN and infinities in quotes. They are not valid JSON, but occur in files."""
         if b"NaN" not in data and b"Infinity" not in data:
             return data
         return _WORDS.sub(lambda m: m[0] if inside[m.start()] else b'"%b"' % m[0], data)
@@ -118,8 +120,9 @@ class Guarded:
     def _longest(
         ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
     ) -> int:
-        """Return the length of the unfinished run at the data's end. Raises Permanent if any run exceeds
-        the limit."""
+        """Return the length of the unfinished run at the end of the data. Raises Permanent if any run is
+        longer than `limit`. ends: whether a run ends at each byte. before: length of the run before the
+        data."""
         if before + len(ends) <= limit or _often(ends, before, limit):
             at = int(ends[::-1].argmax())
             return at if ends[len(ends) - 1 - at] else before + len(ends)
@@ -136,7 +139,7 @@ class Guarded:
 
 
 def _often(ends: Bools, before: int, limit: int) -> bool:
-    """Return whether every half of `limit` contains an end, so that no run can exceed the limit."""
+    """Return whether there is an end in every `limit` / 2 bytes. If so, no run can exceed the limit."""
     half = limit // 2
     whole = len(ends) // half * half if half else 0
     return whole > 0 and before <= half and bool(ends[:whole].reshape(-1, half).any(axis=1).all())

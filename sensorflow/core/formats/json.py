@@ -1,7 +1,8 @@
-"""A JSON document (RFC 8259), or several consecutive documents: records at a path.
+"""Reads records at a path of a JSON document (RFC 8259), or of several consecutive documents.
 
-ijson streams the document; one element at a time of the first list on the path is in memory. `Guarded`
-limits texts, depth and elements before the parser reads them."""
+ijson streams the document: of the first list on the path, one element at a time is in memory. `Guarded`
+limits the sizes of strings and elements, and the nesting depth, before the parser reads them.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """Yield the chunks of JSON documents. stream: seekable. Line numbers are those of the records,
-    from 1."""
+    """Yield the chunks of JSON documents. stream: seekable. The line number of a record is its number in
+    the file, from 1."""
     first = _first(stream, profile)
     if first == b"":
         return
@@ -81,7 +82,7 @@ def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
 
 
 def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
-    """Return, for a document without records, whether the lists that should contain them exist."""
+    """Return, for a document without records, whether the lists in which records are expected exist."""
     listed = profile.orient == "columns"
     return all(is_empty_record(value, steps, listed) for value in items(stream, profile, "", 0))
 
@@ -96,7 +97,7 @@ def _first(stream: BinaryIO, profile: Profile) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers to text. ijson yields int, or Decimal for all others, which keeps the digits."""
+    """Convert numbers to texts. ijson returns them as int or Decimal, so that all digits are preserved."""
     if isinstance(value, dict):
         plain = {key: _plain(member) for key, member in value.items()}
         twice = getattr(value, "twice", None)
@@ -130,8 +131,8 @@ def _items(plain: Guarded, prefix: str) -> Iterator[Any]:
 def _records(
     stream: BinaryIO, profile: Profile, steps: Path, whole: bool = False
 ) -> Iterator[Record]:
-    """Yield the records. Content before the first list or object on the path is not kept in memory; whole:
-    load each document entirely."""
+    """Yield the records. Only one element of the first list on the path is in memory at a time. whole: load
+    each document entirely."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
     if whole or profile.orient == "columns" or EVERY not in steps or not plain:
@@ -156,7 +157,8 @@ def _records(
 
 
 def _rows(record: Record, profile: Profile) -> Iterator[Record]:
-    """Split an object of lists of equal length into records, if the profile says so."""
+    """Yield the records in a record: with orient = "columns", one for each index of its lists, which must
+    have equal length; otherwise the record itself."""
     if profile.orient == "records":
         yield record
         return
@@ -177,8 +179,9 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
 
 
 def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] | None:
-    """Return the values at absolute paths outside the streamed part, read once before the rest. Returns
-    None if there are several documents, because each has its own values."""
+    """Return the values at absolute paths outside the streamed list. They are read in a separate pass,
+    before the records. Returns None if there are several documents, because the values differ between
+    documents."""
     texts, values = references(profile)
     head = len(steps[: steps.index(EVERY)]) + 1 if EVERY in steps else 0
     found: dict[str, Any] = {}

@@ -1,8 +1,10 @@
-"""Split the list of records of a JSON document into one record per line, to be read as JSON lines.
+"""Splits the list of records of a JSON document into one record per line, so that they can be read as JSON
+lines.
 
-One pass over the document finds the bounds of the list and the text around it, which Python's parser reads.
-Then the elements are split at the commas between them. The streaming parser reads documents in which the
-list is not found."""
+A first pass over the document finds the bounds of the list. Python's parser reads the text before and after
+the list. A second pass splits the list at the commas between elements. If the list is not found, the caller
+uses the streaming parser.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ _SPACE = " \t\r\n"
 
 @dataclass(frozen=True)
 class Found:
-    """The location of the list. begin, end: bounds of the list's elements, in bytes of UTF-8. around: the
-    document without them."""
+    """The location of the list. begin, end: offsets of the list's elements, in bytes of UTF-8. around: the
+    document without these elements."""
 
     begin: int
     end: int
@@ -40,7 +42,8 @@ class Found:
 
 
 def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
-    """Return the list that the path leads to, `head[*]`, or None if it is not found or is not a list."""
+    """Return the list of records. steps: the path of the records; the list is before the first "[*]".
+    Returns None if the list is not found."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else (0,)
     if not all(isinstance(step, str) and step.isascii() for step in head):
         return None
@@ -88,8 +91,8 @@ def _around(text: bytes) -> Any:
 
 
 def _begin(data: bytes, head: Path) -> int | None:
-    """Return the offset after the bracket that opens the list, or None if it is not in these bytes or not a
-    list."""
+    """Return the offset after the bracket that opens the list. Returns None if the bracket is not in these
+    bytes, or if the value is not a list."""
     text = data.decode("latin-1")
     decoder = json.JSONDecoder()
     try:
@@ -108,7 +111,8 @@ def _past(text: str, at: int) -> int:
 
 
 def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
-    """Return the offset of the value of a member of the object at this offset."""
+    """Return the offset of a member's value. at: the offset of the object that contains the member
+    `name`."""
     if text[at] != "{":
         raise ValueError
     while True:
@@ -129,7 +133,7 @@ def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
 
 
 def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> Iterator[Block]:
-    """Yield the list's elements, each on a line, as blocks whose lines are numbered from 1."""
+    """Yield the list's elements as blocks of lines: one element per line, numbered from 1."""
     depth = steps.index(EVERY) + 1
     stream.seek(0)
     guarded = Guarded(utf8(stream, profile.encoding), profile, depth)

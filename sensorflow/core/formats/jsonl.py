@@ -1,7 +1,8 @@
 """JSON lines: one value per line, which is a record or contains records.
 
-Lines are read by shape (`shaped`), many at once; irregular lines and those near them are read one by one.
-Both ways produce the same chunks."""
+Many lines are read at once, by their shapes (see `shaped`). Irregular lines and their neighbors are read
+one by one. Both ways produce the same chunks.
+"""
 
 from __future__ import annotations
 

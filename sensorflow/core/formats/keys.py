@@ -15,13 +15,15 @@ DO = "correct the names in the profile, then replay"
 
 
 class Place(str):
-    """The index of an element in its list, from 0, used where a member of an object has its key."""
+    """The index of an element in its list, from 0. Takes the place of a key, because elements of a list
+    have no keys."""
 
     __slots__ = ()
 
 
 class Members(dict[str, Any]):
-    """An object of a document. twice: a duplicate key, whose value is ambiguous."""
+    """An object of a document. twice: a key that occurs more than once, so that its value is ambiguous;
+    otherwise None."""
 
     __slots__ = ("twice",)
     twice: str
@@ -39,7 +41,7 @@ class Members(dict[str, Any]):
 
 
 def duplicate_key_in(value: Any) -> str | None:
-    """Return a duplicate key of an object or of an object nested in it, or None."""
+    """Return a duplicate key of an object or of a nested object; None if there are no duplicates."""
     if isinstance(value, dict):
         if (twice := getattr(value, "twice", None)) is not None:
             return str(twice)
@@ -54,8 +56,9 @@ def duplicate_key(key: str) -> str:
 
 
 def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
-    """Parse "@key(1)" into (whether it is a key, the steps up). Returns None for any other name. Raises
-    Permanent if the path `records` has fewer such steps."""
+    """Parse a name such as "@key(1)". Returns (whether it is a key rather than an index, number of "[*]"
+    steps to go up), or None for any other name. Raises Permanent if the path `records` has fewer "[*]"
+    steps."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
@@ -67,8 +70,8 @@ def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
 
 
 def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
-    """Return the key or the index of a step to a record. Raises Permanent if the step used the other
-    kind."""
+    """Return the key or the index of the "[*]" step that is `up` steps above a record. Raises Permanent if
+    a key is requested for a list, or an index for an object."""
     if up >= len(keys):
         return None
     found = keys[-1 - up]

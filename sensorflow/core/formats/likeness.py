@@ -1,4 +1,4 @@
-"""Advice for a file that cannot be read in its profile's format, based on the format it looks like."""
+"""Advice for a file that cannot be read in its profile's format, because it looks like another format."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _FOREIGN = {
 
 
 def like(head: bytes) -> str | None:
-    """Return the format that the first bytes of a decompressed file suggest; "utf-16" for a text in that
-    encoding."""
+    """Return the format that the first bytes of a decompressed file suggest, or None. Returns "utf-16" for
+    a text in UTF-16."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -57,7 +57,8 @@ def _whole(line: bytes) -> bool:
 
 
 def advice(head: bytes, form: str, encoding: str) -> str | None:
-    """Return what to change in a profile of format `form`, if the file looks like another format."""
+    """Return what to change in a profile of format `form`. Returns None if the file does not look like
+    another format."""
     found = like(head)
     if found == "utf-16":
         told = encoding.lower().startswith(("utf-16", "utf16"))

@@ -26,10 +26,11 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Complete lines (the last line of the file may lack its line end).
+    """Consecutive complete lines of a file. The last line of the file may lack a newline.
 
     offset: offset of the first byte in the file. line: number of the first line; the file's first line is
-    1."""
+    1.
+    """
 
     data: bytes
     offset: int
@@ -80,8 +81,8 @@ class Line(NamedTuple):
 
 
 class Tail:
-    """A stream that shortens a trailing run of NUL bytes to at most `NULS`: space that a logger reserved
-    and has not written yet. Other NUL bytes are unchanged."""
+    """A stream that shortens a run of NUL bytes at the end of a file to at most `NULS`, because some
+    loggers reserve space in advance. Other NUL bytes are unchanged."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -117,9 +118,11 @@ class Tail:
 
 
 class Lines:
-    """Reads blocks, or single lines if a block is irregular; both advance one position.
+    """Reads a stream in blocks of lines, or line by line if a block is irregular. Both kinds of reading
+    share one position.
 
-    Raises Permanent LINE_TOO_LONG if a line is longer than `limit` bytes."""
+    Raises Permanent LINE_TOO_LONG if a line is longer than `limit` bytes.
+    """
 
     def __init__(self, stream: Readable, limit: int, offset: int = 0) -> None:
         self._stream = Tail(stream)
@@ -163,12 +166,12 @@ class Lines:
         )
 
     def open(self, block: Block) -> None:
-        """Give `block` back, to be read line by line."""
+        """Put `block` back, so that `next` returns its lines."""
         assert self._opened is None
         self._opened = (block, 0) if len(block) else None
 
     def next(self) -> Line | None:
-        """Return the next line, reading beyond the opened block when it is used up."""
+        """Return the next line, from the opened block or, after its last line, from the stream."""
         if self._waiting:
             return self._waiting.popleft()
         if self._opened is None:
@@ -193,7 +196,7 @@ class Lines:
         self._waiting.extendleft(reversed(lines))
 
     def rest(self) -> Block | None:
-        """Return the remaining lines of an opened block as a block."""
+        """Return the remaining lines of the opened block as a block, or None if there are none."""
         (block, index), self._opened = self._opened or (None, 0), None
         left = block.after(index) if block else None
         if not self._waiting:
@@ -224,7 +227,7 @@ class Lines:
 
 
 class LookAhead:
-    """Reads lines ahead and gives them back."""
+    """Reads lines in advance. The lines in `taken` can be put back, to be read again."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines

@@ -1,4 +1,4 @@
-"""Records of a document that are elements of a list: read like JSON lines, many at once."""
+"""Reads the records of a JSON document that are elements of a list many at once, like JSON lines."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class _Reading:
         return self.shaped.read(block, self.one_by_one, self.numbered)
 
     def numbered(self, block: Block, chunk: Chunk) -> Chunk:
-        """Return a chunk of many elements, with the positions of its records in the document."""
+        """Return the chunk with the positions of its records in the document instead of those in
+        `block`."""
         lines = np.arange(self.rows + 1, self.rows + 1 + len(chunk), dtype=np.int64)
         self.rows += len(chunk)
         spot = partial(self.spot, block, chunk.lines - block.line)
@@ -98,7 +99,7 @@ class _Reading:
 
 
 def _outside(profile: Profile, streamed: Path, around: Any) -> Iterator[tuple[str, Any]]:
-    """Yield absolute paths that do not lead into the list, with their values."""
+    """Yield (path, value) for absolute paths outside the list of records."""
     for reference in dict.fromkeys(name for names in references(profile) for name in names):
         wanted = path(reference)
         if reference.startswith("$") and wanted[: len(streamed)] != streamed:

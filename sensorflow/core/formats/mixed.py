@@ -18,7 +18,8 @@ class _Text:
         self.size = 0
 
     def cut(self, data: str) -> None:
-        """Add a piece of its own text after an element: <x>1<br/>5</x> is not 15."""
+        """Add a piece of the element's own text that follows a child element. A space separates the pieces,
+        because <x>1<br/>5</x> is not 15."""
         assert self.whole is not None
         if self.at_border and not data[0].isspace() and not self.whole[-1][-1].isspace():
             self.whole.append(" ")
@@ -26,7 +27,7 @@ class _Text:
         self.at_border = False
 
     def take(self, data: str, within: bool) -> None:
-        """Add a text. within: whether the text belongs to a nested element."""
+        """Add a piece of text. within: whether the text belongs to a nested element."""
         assert self.whole is not None
         self.at_border &= not within
         self.whole.append(data)
@@ -34,9 +35,10 @@ class _Text:
 
 
 class Texts:
-    """Returns the text of elements: the element's own text, as in <x>21.5<unit>C</unit></x>. If elements
-    separate pieces of it, as in <name>Station <b>5</b> North</name>, it is all text in the element, because
-    the joined pieces would be another word or number."""
+    """Collects the texts of open elements. The text of an element is its own text, without that of child
+    elements, as in <x>21.5<unit>C</unit></x>. If a child element is between two pieces of the text, as in
+    <name>Station <b>5</b> North</name>, the text of the child is included, because the pieces joined
+    without it would be another word or number."""
 
     def __init__(self) -> None:
         self._open: list[_Text | None] = []

@@ -1,9 +1,10 @@
 """NEM12, Australian interval meter data (AEMO, "Meter Data File Format Specification NEM12 & NEM13").
 
-A 200 record begins a channel of a meter, a 300 record contains one day of its intervals, a 400 record the
-quality of some of them. A value belongs to the interval that ends at its time, in market time (+10:00, no
-daylight saving time). The sensor is the NMI, the type the channel's suffix (E1, Q1). Readings whose method
-is not actual (A) are flagged."""
+A 200 record begins a channel of a meter. A 300 record contains the values of the channel for one day. A 400
+record contains the quality of some of these values. A value belongs to the interval that ends at its time,
+in market time (+10:00, no daylight saving time). The sensor is the NMI, the type the channel's suffix (E1,
+Q1). Readings whose method is not actual (A) are flagged.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ class _Channel:
 
 @dataclass
 class _Day:
-    """A day of a channel, buffered until it is clear that no 400 record follows."""
+    """The values of a channel for one day, buffered until all of its 400 records have been read."""
 
     line: Line
     start: datetime
@@ -152,7 +153,7 @@ class _Reading:
             self.refuse(line, f"400 record: two intervals of 1 to {count} in order, and the method")
 
     def close(self) -> None:
-        """Emit the day, whose quality is now complete."""
+        """Emit the readings of the buffered day, after its last 400 record."""
         day, self.day = self.day, None
         if day is None:
             return
@@ -168,5 +169,6 @@ class _Reading:
 
 
 def _grade(method: str) -> str:
-    """Return the quality flag of a method: "" for an actual reading. V means that 400 records state it."""
+    """Return the quality flag of a method, "" for an actual reading. Method V means that 400 records
+    contain the methods."""
     return "" if method[:1] in ("A", "V") else method

@@ -1,4 +1,4 @@
-"""Parse one line of JSON with numbers as texts, or return the reason for its rejection."""
+"""Parses one line of JSON. Numbers become texts."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Fault(Exception):
 
 
 def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
-    """Parse a line's object, with numbers as texts, or return the reason for its rejection. nesting:
-    maximum depth. bare: also accept a text or number."""
+    """Parse the object in a line, or return the reason for rejecting the line. Numbers become texts.
+    nesting: maximum nesting depth. bare: whether a string or number is accepted in place of an object."""
     if (at := raw.find(b"\0")) >= 0:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:

@@ -1,7 +1,8 @@
-"""Office Open XML (ECMA-376): the parts of the archive, and a sheet's rows in slices.
+"""Reads Office Open XML workbooks (ECMA-376): the parts of the archive, and the rows of a sheet in slices.
 
-calamine reads one slice after the other, each as a separate workbook with all shared texts and styles, so
-that only one slice is in memory."""
+calamine reads each slice as a separate workbook with all shared strings and styles, so that only one slice
+is in memory.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ ROWS_OF_A_SHEET = 1_048_576
 
 
 class Package(NamedTuple):
-    """The parts that the cells of one sheet depend on; None for a part that does not exist."""
+    """The parts of a workbook that the cells of one sheet depend on. A part that does not exist is None."""
 
     sheet: str
     texts: bytes
@@ -61,7 +62,7 @@ def is_package(archive: zipfile.ZipFile) -> bool:
 
 
 def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
-    """Return the parts that a part refers to: relation type -> relation id -> path."""
+    """Return the relations of a part: relation type -> relation id -> path of the target part."""
     folder, name = posixpath.split(part)
     path = posixpath.join(folder, "_rels", f"{name}.rels")
     if path not in archive.namelist():
@@ -142,7 +143,7 @@ SHORTEST = 4
 
 
 class _Piece(NamedTuple):
-    """Rows of a sheet as XML: the text before them, the rows, and the closing tags."""
+    """Rows of a sheet as XML. open: the XML before the rows. close: the closing tags after the rows."""
 
     open: bytes
     rows: bytes
@@ -227,7 +228,7 @@ def _in_quotes(found: re.Match[bytes]) -> bytes:
 
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
-    """Split a piece whose cells have a large bounding rectangle."""
+    """Split a piece until the bounding rectangle of its cells is small enough to be loaded."""
     if _FAR.search(piece.rows) is None:
         yield piece
         return
@@ -260,8 +261,8 @@ def _check_rows(last: int) -> None:
 
 
 def _texts_of(rows: bytes) -> bytes:
-    """Convert cells that calamine would lose or round to texts: errors, and integers that exceed a
-    double."""
+    """Convert cells to texts that calamine would otherwise lose (errors) or round (integers that exceed a
+    double)."""
     if b't="e"' in rows:
         rows = _ERROR.sub(rb'\1 t="str"', rows)
     if _DIGITS.search(rows):
@@ -270,7 +271,7 @@ def _texts_of(rows: bytes) -> bytes:
 
 
 def _long(cell: re.Match[bytes]) -> bytes:
-    """Convert a cell with a long integer to a text; cells of other types are unchanged."""
+    """Convert a cell with a long integer to a text. Cells of other types are unchanged."""
     attributes = cell[2].replace(b' t="n"', b"")
     if b" t=" in attributes:
         return cell[0]
@@ -305,7 +306,7 @@ _MAIN_PART = (
 
 
 class _Book:
-    """A workbook of one sheet whose rows are supplied piece by piece."""
+    """A workbook with one sheet, from which calamine reads the rows of one piece at a time."""
 
     def __init__(self, package: Package) -> None:
         dates = ' date1904="1"' if package.from_1904 else ""
@@ -331,7 +332,7 @@ class _Book:
                 after = found[-1][0]
 
     def _short(self, piece: _Piece) -> Iterator[_Piece]:
-        """Split a piece whose cells refer to large texts."""
+        """Split a piece whose cells refer to large shared strings."""
         texts = piece.rows.count(b't="s"')
         cut = 0
         if texts > 1 and texts * self._longest > HELD:
@@ -369,7 +370,7 @@ class _Book:
 
 
 def _longest(texts: bytes) -> int:
-    """Return the size in bytes of the longest shared text."""
+    """Return the size in bytes of the longest shared string."""
     longest = last = 0
     for match in re.finditer(rb"</(?:\w+:)?si>", texts):
         longest, last = max(longest, match.end() - last), match.end()

@@ -1,4 +1,5 @@
-"""Measure an OpenDocument spreadsheet before a library reads it: its cells may be repeated."""
+"""Measures the size of an OpenDocument spreadsheet before a library loads it, because a small file may
+repeat a cell many times."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ TEXT = 100
 
 
 def area(archive: zipfile.ZipFile) -> int:
-    """Return the number of cells in the bounding rectangles of the tables; long texts count as several
-    cells (OpenDocument 1.2 part 1, 9.1). Returns 0 if the archive is not OpenDocument."""
+    """Return the number of cells in the bounding rectangles of the tables (OpenDocument 1.2 part 1, 9.1). A
+    long text counts as several cells. Returns 0 if the archive is not an OpenDocument file."""
     if CONTENT not in archive.namelist():
         return 0
     total = height = width = down = 0

@@ -1,4 +1,5 @@
-"""Apache Parquet. Line numbers are row numbers, from 1. A member of a struct is named "a.b"."""
+"""Reads Apache Parquet. Line numbers are row numbers, from 1. The column name "a.b" is the member b of the
+struct a."""
 
 from __future__ import annotations
 
@@ -51,8 +52,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 def batches(
     file: pq.ParquetFile, rows: int, columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a file in batches of about `rows` rows (fewer than twice as many), a few row groups at a time:
-    when reading all of them, pyarrow allocates 100 KiB or more for each row group at the start."""
+    """Yield a file in batches of about `rows` rows, but always fewer than twice as many. Only a few row
+    groups are opened at a time, because pyarrow allocates at least 100 KiB in advance for each row group
+    that it is asked to read."""
     groups: list[int] = []
     held = 0
     for group in range(file.num_row_groups):
@@ -82,7 +84,8 @@ def _chunk(table: pa.Table, first: int, binding: Binding) -> Chunk:
 
 
 def shown(column: pa.Array, row: int) -> str:
-    """Return a cell as text for people. (pyarrow converts nanoseconds to Python only through pandas.)"""
+    """Return a cell as text for display. (pyarrow itself converts nanoseconds to Python only with
+    pandas.)"""
     try:
         return str(column.slice(row, 1).cast(pa.string())[0].as_py())
     except pa.ArrowException:

@@ -14,7 +14,7 @@ PREAMBLE = 1 << 16
 
 
 class NoHeader(Permanent):
-    """The file ends before its header is complete."""
+    """Raised if the file ends before its header is complete."""
 
     def __init__(self, message: str, do: str = "") -> None:
         super().__init__(Code.UNREADABLE, message, do=do or None)
@@ -26,8 +26,10 @@ class NoHeader(Permanent):
 class Preamble:
     """The lines before each table of a file.
 
-    With `header_again`, the lines before the first match of `stop_at` apply to all tables; without
-    `stop_at`, later tables have no lines of their own. A table's own lines come first."""
+    Later tables exist if the profile has `header_again`. The lines before the first match of `stop_at` then
+    apply to all tables, and follow the table's own lines. Without `stop_at`, later tables have no lines of
+    their own.
+    """
 
     def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:
         self._lines, self._profile, self._splitting = lines, profile, splitting
@@ -38,8 +40,8 @@ class Preamble:
         """Whether the file contains only blank lines."""
 
     def read(self) -> str | None:
-        """Read up to the header, or to the first row if there is no header. Returns None if there is no
-        further table."""
+        """Return the lines before the header, or before the first row if there is no header. Returns None
+        if there is no further table."""
         self._tables += 1
         own: list[str] = []
         several = self._profile.header_again

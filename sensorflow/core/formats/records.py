@@ -1,9 +1,14 @@
-"""JSON records: paths to them, and records as columns. Numbers stay texts here, so that none is rounded.
+"""JSON records: evaluates the paths to records, and converts records to columns. Numbers are texts here, so
+that they are not rounded.
 
-A path consists of names joined by points, "[2]" for an element of a list, and "[*]" for every element of a
-list or member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), the
-member's name "@key" ("@key(1)" for the previous "[*]"), or an absolute path ("$.sites[*].code"), which
-follows the record's own path as far as both agree."""
+A path consists of names joined by dots, such as "outputs.hourly[*]". "[2]" selects an element of a list,
+and "[*]" selects every element of a list or member of an object.
+
+A column is a path within a record ("value.max"), a key or an absolute path. "@key" is the name of the
+member that "[*]" selected, and "@key(1)" that of the "[*]" before it. An absolute path begins with "$"
+("$.sites[*].code"). Where it agrees with the path of the records, it selects the elements that contain the
+record.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +58,8 @@ def path(text: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """A record and its position in the document. value: the record. above: the values on the path to it,
-    starting with the document. keys: the member's name for each "[*]" step."""
+    """A record and its position in the document. value: the content of the record. above: the values that
+    contain the record, from the document down. keys: the member's name for each "[*]" step of the path."""
 
     value: Any
     above: tuple[Any, ...] = ()
@@ -62,9 +67,10 @@ class Record:
 
 
 def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
-    """Return whether a path leads only to empty lists or objects. listed: to an object of empty lists.
+    """Return whether a path leads only to empty lists or objects. listed: whether an object with an empty
+    list counts as empty too.
 
-    >>> hollow({"data": []}, ("data", EVERY)), hollow({"error": "none"}, ("data", EVERY))
+    >>> is_empty_record({"data": []}, ("data", EVERY)), is_empty_record({"error": "none"}, ("data", EVERY))
     (True, False)"""
     if not steps:
         return listed and isinstance(value, dict) and [] in value.values()
@@ -80,7 +86,7 @@ def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
 def explode(
     value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
 ) -> Iterator[Record]:
-    """Yield every record that the path leads to."""
+    """Yield every record at the path `steps` from `value`. above, keys: as in `Record`, for `value`."""
     if not steps:
         yield Record(value, above, keys)
         return
@@ -106,8 +112,8 @@ def _step(value: Any, step: Step) -> Any:
 
 
 class Getter:
-    """Evaluates a column's name in a record. root: values at absolute paths outside the streamed part of
-    the document, by path."""
+    """Evaluates a column's name in a record. root: absolute path -> value, for paths outside the streamed
+    part of the document."""
 
     def __init__(self, reference: str, records: Path, outside: dict[str, Any]) -> None:
         self._reference = reference
@@ -141,7 +147,8 @@ class Getter:
 
 
 def text(value: Any) -> str | None:
-    """Return strings and numbers unchanged, and anything else as JSON, which never parses as a number."""
+    """Return a value as text. Strings and numbers are unchanged. Any other value becomes JSON, which is
+    never read as a number."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
@@ -171,7 +178,8 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
 
 
 def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
-    """Return a path that several leaves share, as in {"a.b": 1, "a": {"b": 2}}, or None."""
+    """Return a path that several leaves have, as in {"a.b": 1, "a": {"b": 2}}; None if all paths are
+    distinct."""
     names = {name for name, _ in leaves}
     if len(names) == len(leaves):
         return None
@@ -179,7 +187,7 @@ def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
 
 
 def references(profile: Profile) -> tuple[list[str], list[str]]:
-    """Return (columns of texts, columns of values) that a profile names."""
+    """Return the columns that a profile refers to: (columns of texts, columns of values)."""
     origins: list[TextSource | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.origins if profile.time else ())]
     if profile.time is not None:
@@ -203,14 +211,15 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
 
 
 class UnitsAt:
-    """The units of columns, from an object in the document that has one for each."""
+    """Finds the units of columns in an object of the document that maps column names to units."""
 
     def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
         self.reference = reference
         self.get = Getter(reference, records, outside) if reference is not None else None
 
     def __call__(self, records: Iterable[Record]) -> dict[str, str]:
-        """Return the units. Raises Permanent if there are none, or if they differ between records."""
+        """Return column -> unit. Raises Permanent if the object is not found, or if it differs between
+        records."""
         if self.get is None:
             return {}
         found: dict[int, Any] = {}
@@ -253,7 +262,7 @@ class Columns:
         rejects: list[Reject],
         records: int | None = None,
     ) -> Iterator[Chunk]:
-        """Yield chunks with a bounded number of cells, even if all records differ."""
+        """Yield chunks of a bounded number of cells, even if each record has other columns."""
         start, names = 0, set(self.named)
         for index, (_, record, _) in enumerate(found):
             names.update(self._names(record.value))
@@ -263,8 +272,8 @@ class Columns:
         yield self.chunk(found[start:], rejects, records)
 
     def _names(self, value: Any) -> list[str]:
-        """Return the paths of a record's leaves. Raises Permanent if they exceed the maximum number of
-        columns."""
+        """Return the paths of a record's leaves. Raises Permanent if there are more than the maximum number
+        of columns."""
         limit = self.profile.max_columns
         names = [name for name, _ in islice(flat(value), limit + 1)]
         if len(names) > limit:
@@ -348,11 +357,11 @@ class Columns:
         return any(map(self.matches, row))
 
     def matches(self, name: str) -> bool:
-        """Return whether `each` selects a member of that name."""
+        """Return whether the profile's `each` matches a member of this name."""
         return any(search(each.match, name) for each in self.profile.each)
 
     def finish(self) -> None:
-        """Raise Permanent if a column was missing in all records."""
+        """Raise Permanent if a column of the profile was missing in all records."""
         optional = {name for name, column in self.profile.columns.items() if column.optional}
         absent = sorted(self.never - optional)
         if absent and self.rows:
@@ -362,7 +371,8 @@ class Columns:
 
 
 def _twice(record: Record) -> str | None:
-    """Return a duplicate key of the record or of an object on the path to it, or None."""
+    """Return a duplicate key of the record or of an object that contains the record; None if there are no
+    duplicates."""
     above = (getattr(value, "twice", None) for value in record.above)
     return next((key for key in above if key is not None), None) or duplicate_key_in(record.value)
 
@@ -375,7 +385,8 @@ def is_unicode(found: str) -> bool:
 
 
 def raw_of(record: Record) -> Spot:
-    """Return the position of a record in a document, where offsets are unknown."""
+    """Return the position of a record in a document. The offset is None, because the parser does not report
+    it."""
     value = record.value
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return Spot(None, shown.encode("utf-8", "backslashreplace").decode()[:RAW_LIMIT])

@@ -1,9 +1,12 @@
-"""Split many JSON values, one per line, at once: the position of each leaf, and the shape of each line.
+"""Splits many JSON values, one per line, at once: finds the position of each leaf and the shape of each
+line.
 
 The shape of a line is its text without its leaves: names, brackets, commas and spaces. The JSON parser
-needs to read only one line of each shape; the other lines have their leaves at the same places. This module
-checks what the shape does not show: that each leaf is a number, a literal or a string of JSON (RFC 8259).
-Any irregular line is odd, and is left to the parser."""
+needs to read only one line of each shape, because other lines of that shape have the same leaves in the
+same order. This module checks that each leaf is a valid number, literal or string of JSON (RFC 8259),
+because the shape does not show that. Lines that cannot be split in this way are irregular, and the JSON
+parser must read them.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ _TOP = np.uint64(56)
 
 
 class NotUniform(Exception):
-    """Raised with the lines that are irregular."""
+    """Raised if lines are irregular. lines: whether each line is."""
 
     def __init__(self, lines: Bools) -> None:
         super().__init__()
@@ -45,8 +48,9 @@ class NotUniform(Exception):
 
 
 def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield (begin, end, whether the lines are regular) for consecutive lines. near: minimum number of
-    regular lines between two odd ones that form a run."""
+    """Yield (begin, end, whether the lines are regular) for runs of consecutive lines. odd: whether each
+    line is irregular. near: at most so many regular lines between irregular lines are counted as irregular
+    too."""
     begin = 0
     lines = np.flatnonzero(odd)
     for run in np.split(lines, np.flatnonzero(np.diff(lines) > near) + 1):
@@ -62,8 +66,8 @@ def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
 @dataclass
 class Scan:
     """The result of a scan. first: index of each line's first leaf. starts, ends: bounds of the leaves in
-    `data`. shapes: the shape of each line, dictionary-encoded. decoded: leaves with escapes, and their
-    texts."""
+    `data`. shapes: the shape of each line, dictionary-encoded. decoded: the indexes of leaves with escapes,
+    and their decoded texts."""
 
     data: bytes
     first: Ints
@@ -86,8 +90,8 @@ class Scan:
 
 
 def scan(data: bytes, starts: Ints) -> Scan:
-    """Scan complete lines. starts: the offset of each line in `data`. Raises Odd with irregular lines,
-    which may not be all of them, because one may conceal others."""
+    """Scan complete lines. starts: the offset of each line in `data`. Raises NotUniform if there are
+    irregular lines. It may not report all of them, so the other lines must be scanned again."""
     return _Scanning(data, starts).scan()
 
 
@@ -98,7 +102,7 @@ class _Scanning:
         self.padded = np.append(self.bytes, np.uint8(10))
 
     def odd(self, places: Ints) -> None:
-        """Raise Odd for the lines at these places, if any."""
+        """Raise NotUniform with the lines at these offsets, unless there are none."""
         if len(places):
             lines = np.zeros(len(self.starts), np.bool_)
             lines[np.searchsorted(self.starts, places, "right") - 1] = True
@@ -129,8 +133,8 @@ class _Scanning:
         return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
 
     def characters(self) -> tuple[Bools, Ints]:
-        """Return (quotes that begin or end a string, backslashes). Raises Odd for invalid UTF-8 and control
-        characters."""
+        """Return (whether each byte is a quote that begins or ends a string, offsets of backslashes).
+        Raises NotUniform if there is invalid UTF-8 or a control character."""
         if not self.data.isascii():
             try:
                 self.data.decode()
@@ -148,8 +152,8 @@ class _Scanning:
         return quotes, slashes
 
     def scalars(self, inside: Bools) -> tuple[Ints, Ints]:
-        """Return the begin and end of each number and literal. Other invalid text remains in the line's
-        shape, which is then not valid JSON."""
+        """Return the begin and end of each number and literal. Invalid text between them becomes a part of
+        the line's shape, so that the shape is not valid JSON."""
         signs = self.bytes
         bare = np.zeros(len(signs) + 2, np.bool_)
         some = (signs >= 43) & (signs < 123) & (signs != 44) & (signs != 58)
@@ -172,7 +176,7 @@ class _Scanning:
         return np.asarray(found == ord(":"))
 
     def check_scalars(self, starts: Ints, ends: Ints, signs: Ints) -> None:
-        """Raise Odd unless each scalar is a number, true, false or null. signs: the positions of all
+        """Raise NotUniform unless each scalar is a number, true, false or null. signs: the offsets of all
         structural characters."""
         if not len(starts):
             return
@@ -218,7 +222,7 @@ class _Scanning:
     def unescaped(
         self, slashes: Ints, starts: Ints, ends: Ints, is_text: Bools
     ) -> tuple[Ints, pa.Array]:
-        """Return the leaves with escapes, and their decoded texts."""
+        """Return the indexes of leaves with escapes, and their decoded texts."""
         if not len(slashes) or not len(starts):
             return np.zeros(0, np.int64), pa.array([], pa.string())
         owners = np.searchsorted(starts, slashes, "right") - 1
@@ -232,8 +236,8 @@ class _Scanning:
 
 
 def escaped(slashes: Ints) -> Ints:
-    """Return the positions escaped by backslashes at these positions: of consecutive backslashes, every
-    other one escapes."""
+    """Return the offsets of escaped characters. slashes: the offsets of all backslashes. In a run of
+    backslashes, every other one is itself escaped."""
     begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
     after: Ints = slashes[(np.arange(len(slashes)) - runs) % 2 == 0] + 1
@@ -241,8 +245,8 @@ def escaped(slashes: Ints) -> Ints:
 
 
 def inside_strings(quotes: Bools) -> Bools:
-    """Return which bytes are inside strings, including the opening quote. Works on eight bytes at a time:
-    multiplying by ones gives each byte the sum of the bytes up to it."""
+    """Return which bytes are inside strings, including the opening quote. Works on eight bytes at a time: a
+    multiplication by 0x0101010101010101 gives each byte the sum of the bytes up to it."""
     padded = np.zeros(-(-len(quotes) // 8) * 8, np.uint8)
     padded[: len(quotes)] = quotes
     sums = padded.view("<u8") * _ONES
@@ -255,7 +259,7 @@ def inside_strings(quotes: Bools) -> Bools:
 
 
 def _slices(data: bytes, starts: Ints, ends: Ints) -> pa.Array:
-    """Return consecutive pieces of `data`."""
+    """Return the pieces of `data` between each start and its end. The pieces must be in ascending order."""
     return _every_other(np.stack((starts, ends), axis=1).ravel().astype(np.int32), data)
 
 

@@ -1,8 +1,10 @@
-"""SenML in JSON (RFC 8428): a pack of records with base values. Line numbers are those of records.
+"""Reads SenML in JSON (RFC 8428): a list of records with base values. The line number of a reading is the
+number of its record.
 
-The sensor is base name plus name (4.5.1), the type the name, or "value" without one. Times below 2**28 are
-relative to the time of receipt (4.5.3), which a file does not state: they are rejected. A record with only
-base values yields no reading."""
+The sensor is the base name followed by the name (4.5.1). The type is the name, or "value" if there is no
+name. Times below 2**28 are rejected: they are relative to the time of receipt (4.5.3), which is not in the
+file. A record that contains only base values yields no reading.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,7 @@ def _number(text: Any) -> Decimal:
 
 
 def _sum(base: Any, value: Any) -> str | None:
-    """Return the value's text unchanged, unless there is a base value to add."""
+    """Return the sum of a value and its base value as text. Without a base value, the text is unchanged."""
     if base is None or not isinstance(value, str):
         return value if value is None or isinstance(value, str) else str(value)
     try:

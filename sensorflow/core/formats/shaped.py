@@ -1,8 +1,10 @@
-"""Read records of JSON lines by the lines' shapes: many lines at once, with columns identical to those that
-`records.Columns` builds record by record.
+"""Reads many JSON lines at once, by their shapes. The resulting columns are identical to those that
+`records.Columns` builds from single records.
 
-The parser reads one line of each shape, with each leaf replaced by its number. The profile's paths are
-evaluated on that line; the resulting numbers tell which leaf of each line is the cell."""
+The parser reads one line of each shape, in which each leaf is replaced by its index. The profile's paths
+are evaluated on that line. The result for a path is an index: the cell of each line of that shape is the
+leaf with that index.
+"""
 
 from __future__ import annotations
 
@@ -52,20 +54,21 @@ Cell = int | str | None
 
 @dataclass(frozen=True)
 class Shape:
-    """The records in lines of one shape. rows: for each record of such a line, the value of each name.
-    bare: records that are not objects."""
+    """Describes the records in lines of one shape. rows: for each record of a line, column name -> index of
+    its leaf. bare: for each record, whether it is not an object."""
 
     rows: tuple[dict[str, Cell], ...]
     bare: tuple[bool, ...]
 
 
 class Shaped:
-    """The fast path to the records in the lines of one file."""
+    """Reads the records in the lines of one file, many lines at once."""
 
     def __init__(
         self, columns: Columns, steps: Path, comment: bytes | None = None, above: int = 0
     ) -> None:
-        """above: number of steps already taken, the last of them to an element of a list."""
+        """above: the number of steps of the records' path that lead to the value in a line. The last of
+        these steps selects an element of a list."""
         self.columns, self.steps, self.comment, self.above = columns, steps, comment, above
         self.nesting = columns.profile.max_nesting
         self._shapes: dict[bytes, Shape | None] = {}
@@ -77,8 +80,8 @@ class Shaped:
         made: Callable[[Block, Chunk], Chunk],
         rounds: int = ROUNDS,
     ) -> Iterator[Chunk]:
-        """Yield the chunks of a block. Reads many lines at once, and odd lines and those near them with
-        `one_by_one`. made: converts a chunk of many lines as the format needs it."""
+        """Yield the chunks of a block. one_by_one: reads a block of irregular lines and their neighbors.
+        made: adapts a chunk of many lines to the format."""
         if len(block) < FEW or not rounds:
             yield from one_by_one(block)
             return
@@ -94,7 +97,8 @@ class Shaped:
             yield chunk
 
     def chunk(self, block: Block) -> Chunk:
-        """Read a block. Raises Odd if some lines must be read one by one; nothing has been counted then."""
+        """Read a block as one chunk. Raises NotUniform if some lines must be read one by one. In that case
+        no records have been counted."""
         found = scanning.scan(block.data, block.starts)
         names = found.shapes.dictionary.to_pylist()
         codes = found.shapes.indices.to_numpy(zero_copy_only=False)
@@ -167,8 +171,8 @@ class Shaped:
 
 
 def _all_numbered(value: Any, found: Scan, line: int) -> bool:
-    """Return whether a numbered line contains each leaf exactly once. The numbers of two adjacent strings,
-    which are not valid JSON, would merge into another number."""
+    """Return whether the parsed line `value` contains each index exactly once. This detects two adjacent
+    strings, which are not valid JSON, because their indexes merge into one number."""
     last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
     leaves = [leaf for _, leaf in flat(value) if isinstance(leaf, Number)]
     count = last - int(found.first[line])
@@ -182,7 +186,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _numbered(found: Scan, block: Block, line: int) -> bytes:
-    """Return a line with each leaf replaced by its number."""
+    """Return a line in which each leaf is replaced by its index."""
     begin = int(block.starts[line])
     end = int(block.starts[line + 1]) if line + 1 < len(block) else len(block.data)
     first = int(found.first[line])
@@ -200,7 +204,7 @@ def _beginning(block: Block, sign: bytes) -> Bools:
 
 
 class _Rows:
-    """The records of the lines of one block, whose shapes are known."""
+    """The records in the lines of one block, after the shapes have been read."""
 
     def __init__(
         self, whole: Shaped, block: Block, found: Scan, codes: Ints, shapes: list[Shape]
@@ -231,7 +235,8 @@ class _Rows:
 
     @cached_property
     def texts(self) -> pa.Array:
-        """Every leaf, each followed by the text after it, and then the constants."""
+        """The texts that slots refer to: each leaf followed by the text between it and the next leaf, then
+        the constants."""
         ends = self.found.ends
         bounds = np.stack((self.found.starts, ends), axis=1).ravel()
         more = [text.encode() for text in self.constants]
@@ -242,7 +247,8 @@ class _Rows:
         return pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
 
     def places(self, name: str) -> tuple[Ints, Bools]:
-        """Return, for each record, the slot of the name's value, and whether it is a number."""
+        """Return, for each record, the slot of the value of column `name`, and whether the value is a
+        number."""
         found = np.full(self.count, -1, np.int64)
         typed = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):
@@ -288,7 +294,7 @@ class _Rows:
         return self.texts.take(pa.array(slots, mask=slots < 0))
 
     def check(self, named: dict[str, tuple[Ints, Bools]]) -> None:
-        """Raise Odd if a record has no value."""
+        """Raise NotUniform if a record that is not an object has no value in any column."""
         some = np.ones(self.count, np.bool_)
         bare = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):

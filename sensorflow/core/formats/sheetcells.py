@@ -1,4 +1,4 @@
-"""The cells of a sheet as calamine returns them."""
+"""The cells of a sheet, in the types that calamine returns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chosen(names: list[str], profile: Profile) -> str:
 
 
 def numbered(sheet: calamine.CalamineSheet, first: int) -> list[Row]:
-    """Return the rows of a sheet, whose first cell is in row `first`."""
+    """Return the rows of a sheet with their numbers. first: the number of the first row."""
     left: list[Cell] = [""] * (sheet.start[1] if sheet.start else 0)
     rows: list[list[Cell]] = sheet.to_python(skip_empty_area=True)
     return list(enumerate([left + row for row in rows] if left else rows, first))

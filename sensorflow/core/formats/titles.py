@@ -29,9 +29,10 @@ def fields(
     rows: Sequence[Sequence[str]], profile: Profile, width: int, line: int | None = None
 ) -> list[Field]:
     """Return the columns. rows: the cells of each header row. width: number of columns in the data, used if
-    there is no header or if it is aligned to the right. line: line of the first row.
+    there is no header or if the header is aligned to the right. line: the line of the first header row.
 
-    The name of a column is its cell in the rows with role "name", or the cells of all rows joined by "|".
+    The name of a column consists of its cells in the header rows with role "name", joined by "|". If the
+    profile assigns no roles, all header rows have this role.
     """
     count = max([len(row) for row in rows], default=0)
     count = max(count, len(profile.names)) or width

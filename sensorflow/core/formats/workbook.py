@@ -1,9 +1,9 @@
-"""Spreadsheets read with calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument
+"""Reads spreadsheets with calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument
 (.ods).
 
-calamine loads a whole sheet, as the bounding rectangle of its cells. XML sheets are therefore read in
-slices (`ooxml`), so that memory is bounded whatever the sheet's size; for other types the file's size is
-limited."""
+calamine loads a whole sheet into memory, as the bounding rectangle of its cells. Sheets of Office Open XML
+are therefore read in slices (see `ooxml`). For other types the size of the file is limited.
+"""
 
 from __future__ import annotations
 
@@ -44,23 +44,24 @@ def _clear() -> Iterator[None]:
 
 
 def size_of(stream: BinaryIO, profile: Profile) -> int:
-    """Return the size of the spreadsheet when unpacked, in bytes. Raises Permanent if it is too large or
-    not a spreadsheet."""
+    """Return the decompressed size of the spreadsheet, in bytes. Raises Permanent if the spreadsheet is too
+    large, or if the file is not a spreadsheet."""
     with _clear():
         return stream.seek(0, io.SEEK_END) if _is_ole(stream) else _check_archive(stream, profile)
 
 
 def _is_ole(stream: BinaryIO) -> bool:
-    """Return whether the file is an OLE compound file: Excel 97, or an encrypted spreadsheet of any
-    type."""
+    """Return whether the file is an OLE compound file, that is, an Excel 97 file or an encrypted
+    spreadsheet."""
     stream.seek(0)
     return stream.read(8) == OLE
 
 
 def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """Yield the rows of the profile's sheet up to its last; rows without any cell may be omitted.
+    """Yield the rows of the profile's sheet. Rows without any cell may be omitted.
 
-    stream: seekable, and accepted by `size_of`. Raises Permanent."""
+    stream: seekable; `size_of` must have accepted the file. Raises Permanent.
+    """
     with _clear():
         if not _is_ole(stream):
             with zipfile.ZipFile(stream) as archive:
@@ -87,7 +88,7 @@ def names(stream: BinaryIO) -> list[str]:
 
 @contextmanager
 def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
-    """Open a spreadsheet that calamine loads as a whole, after checking its size."""
+    """Open a spreadsheet with calamine, which loads all of it. Checks its size first."""
     _check_size(stream.seek(0, io.SEEK_END))
     if _is_ole(stream):
         stream.seek(0)
@@ -120,7 +121,7 @@ def _check_area(cells: int) -> None:
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> int:
-    """Return the size of the unpacked spreadsheet, in bytes."""
+    """Return the decompressed size of the spreadsheet, in bytes."""
     with zipfile.ZipFile(stream) as archive:
         infos = archive.infolist()
     size = sum(info.file_size for info in infos)

@@ -1,7 +1,8 @@
-"""Spreadsheets as tables. Line numbers are the sheet's rows.
+"""Reads spreadsheets as tables. The line number of a row is its number in the sheet.
 
-A date is a time without a zone, written in ISO 8601 where it becomes a text; a number becomes the shortest
-text that yields the same double; a formula is its most recently computed value."""
+A date is a time without a zone; as text, it is in ISO 8601. A number becomes the shortest text that yields
+the same double. A formula stands for its most recently computed value.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
-    """Return the rows of the header, including an empty one, and the first row of data."""
+    """Return the header rows, some of which may be empty, and the first data row."""
     head: list[Row] = []
     row = next(rows, None)
     while row is not None and len(head) < count:
@@ -59,7 +60,7 @@ def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
 
 
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """Yield the rows that are not empty, without the empty cells at their ends."""
+    """Yield the rows that are not empty. Empty cells at the end of a row are removed."""
     size = workbook.size_of(stream, profile)
     limit = profile.max_cells or CELLS + CELLS_PER_BYTE * size
     walked = before = 0
@@ -107,7 +108,7 @@ def _text(cell: Cell) -> str:
 
 
 def texts(cells: Sequence[Cell]) -> list[str]:
-    """Return cells as texts, as profiles name and search them."""
+    """Return cells as texts, in the notation that profiles use for column names and patterns."""
     return list(map(_text, cells))
 
 
@@ -176,7 +177,7 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
 
 def _columns(across: list[tuple[Cell, ...]], binding: Binding) -> dict[int, pa.Array]:
     """Return the columns that the binding needs. A column that contains only numbers, or only dates, keeps
-    its type."""
+    its type; all others become texts."""
     measured = {measure.column for measure in binding.measures} - _spoken(binding)
     single = len(binding.time) == 1 and binding.formats == ("iso8601",)
     dated = set(binding.time[0].columns) - _spoken(binding) if single else set[int]()
@@ -201,7 +202,7 @@ def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
 
 
 def _spoken(binding: Binding) -> set[int]:
-    """Return columns whose cells are also used as texts."""
+    """Return the columns from which the binding takes texts, such as the sensor."""
     texts = [text for m in binding.measures for text in (m.type, m.unit, m.sensor)]
     graded = {m.grade.column for m in binding.measures if m.grade}
     chosen = {column for column, _ in binding.where} | set(binding.rescued)
@@ -215,7 +216,7 @@ def _instant(cell: Cell) -> datetime | None:
 
 
 def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
-    """Yield the groups of columns that are joined to form a time."""
+    """Yield each group of columns that together form a time."""
     for parts in {binding.time, *(measure.time for measure in binding.measures)}:
         columns = tuple(c for part in parts for c in part.columns)
         if len(columns) > 1:
@@ -225,8 +226,8 @@ def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
 def _apart(
     joined: tuple[int, ...], across: list[tuple[Cell, ...]], columns: dict[int, pa.Array]
 ) -> None:
-    """Reduce a date next to a time to its day, and the time to its time of day, as a sheet displays them,
-    whatever day the time's cell contains."""
+    """Convert the cells of a date column to days, and those of a time column to times of day, as the sheet
+    displays them. The day that a time's cell contains is ignored."""
     rows = zip(*(across[c] for c in joined), strict=True) if across else ()
     texts = [_times(cells) for cells in rows]
     for place, index in enumerate(joined):

@@ -1,9 +1,11 @@
-"""XML: elements at a path are records. A document type declaration, and with it every entity, is refused.
+"""Reads XML: the elements at a path are records. A file with a document type declaration is rejected, so
+there are no entities.
 
-Only one record, and the texts around it that the profile names, are in memory at a time. Paths from the
-root ("$.feed.entry.title") follow the record's ancestors as far as both agree, and return the text before
-the record there; "$..ReadingType.uom" is a text that occurs once in the document and is read in an
-additional pass."""
+Only one record is in memory at a time, with the texts outside of it that the profile uses. A path from the
+root ("$.feed.entry.title") returns a text that precedes the record, in the same parent elements as far as
+the path agrees with that of the records. "$..ReadingType.uom" is a text that occurs once in the document;
+it is read in an additional pass.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,7 @@ def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Rec
 
 
 def _once(stream: BinaryIO, profile: Profile, paths: list[str]) -> dict[str, str | None]:
-    """Return the text at each of these paths, which occur once in a document."""
+    """Return path -> text. paths: each must occur at most once in the document."""
     if not paths:
         return {}
     found = {path: Once(path) for path in paths}
@@ -128,7 +130,7 @@ class _Ahead(Handler):
 
 
 class _Open:
-    """An open element of a record."""
+    """An open element within a record."""
 
     __slots__ = ("key", "node")
 
@@ -137,8 +139,8 @@ class _Open:
 
 
 class _Records(Handler):
-    """Collects the records. found: the complete records so far. held: the bytes that they take in the
-    file."""
+    """Collects the records of a document. found: the complete records that have not been yielded. held: the
+    size of these records in the file, in bytes."""
 
     def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
         super().__init__(profile)
@@ -172,7 +174,8 @@ class _Records(Handler):
             self._beside.start(told)
 
     def _follow(self, name: str, attributes: dict[str, str]) -> None:
-        """Follow one step on the path to the records, or beside it."""
+        """Handle the start of an element outside a record: check whether it matches the next step of the
+        records' path."""
         step = self._steps[self.depth - 1] if self.depth <= len(self._steps) else None
         if step is None or self._matched != self.depth - 1 or not step.fits(name):
             return
@@ -245,7 +248,8 @@ class _Records(Handler):
         self._window = kept + data
 
     def _raw(self, start: int) -> bytes:
-        """Return the text of the record that ends here, as in the file."""
+        """Return the text of the record that ends here, as written in the file. start: the offset of the
+        record."""
         end = self._window.find(b">", self.offset - self._base) + 1
         return self._window[start - self._base : end or None][: 4 * RAW_LIMIT]
 

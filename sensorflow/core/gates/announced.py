@@ -1,4 +1,4 @@
-"""What a sender announced about a file, and the checks against it."""
+"""What a sender announced about a file, and checks of the file against the announcement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"
 
 
 class GateUnreadable(Exception):
-    """A gate has unexpected content. `str()` is the reason, for users, with only printable characters."""
+    """Raised if the content of a gate is invalid. `str()` returns the reason as a message for users; it
+    contains only printable characters."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(escape(reason))
@@ -24,10 +25,10 @@ class GateUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Announced:
-    """What a gate announces about a file.
+    """What a gate announces about a file. A field is None or empty if the gate does not state it.
 
-    gate: the gate's name, for messages. size: in bytes. sums: pairs of algorithm and digest (lower case
-    hex). rows: number of rows in the file, including rejected ones.
+    gate: the gate's name, for messages. size: the file's size in bytes. sums: (algorithm, digest) pairs;
+    digests are in lower case hex. rows: number of rows in the file, including rejected rows.
     """
 
     gate: str
@@ -46,10 +47,10 @@ class Announced:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The gate that announced a registered file.
+    """Identifies the gate that announced a registered file.
 
-    mark: the fingerprint of the gate's content (see `Stat`), so that a new mode or owner of the gate does
-    not count as a new announcement.
+    mark: the content fingerprint of the gate (see `Stat`). It does not change if only the mode or the owner
+    of the gate changes, so that this does not count as a new announcement.
     """
 
     gate: bytes
@@ -58,9 +59,10 @@ class Announcement:
 
 
 def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> str | None:
-    """Return how a file's bytes differ from the announcement; None if they do not.
+    """Return a message that says how a file's bytes differ from the announcement. Returns None if there is
+    no difference.
 
-    digest: returns the file's digest by an algorithm, as lower case hex.
+    digest: computes the file's digest for a given algorithm, as lower case hex.
     """
     if announced.size is not None and announced.size != size:
         return f"the file has {size:,} bytes, {announced.gate} says {announced.size:,}"
@@ -72,7 +74,8 @@ def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> st
 
 
 def require_rows(announced: Announced | None, rows: int) -> None:
-    """Raises Permanent GATE_MISMATCH if the announced number of rows differs."""
+    """Raise Permanent GATE_MISMATCH if the gate announced another number of rows. rows: the number of rows
+    in the file."""
     if announced is not None and announced.rows is not None and announced.rows != rows:
         raise Permanent(
             Code.GATE_MISMATCH,

@@ -1,4 +1,5 @@
-"""Manifests: files that list others, with sizes, checksums and row counts (JSON, CSV or checksum files)."""
+"""Manifests: gates that list several files with their sizes, checksums and row counts. A manifest is JSON,
+CSV, or a checksum file."""
 
 from __future__ import annotations
 
@@ -31,10 +32,11 @@ class _Line:
 
 
 def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
-    """Return the files that the manifest `key` lists: their keys, and what it announces about each.
+    """Return key -> announcement for each file that the manifest lists. key: the manifest's own key.
 
-    Names are relative to the manifest's folder; of a URL or absolute path only the last part is used. An
-    entry for the manifest itself, as in `sha256sum * > SHA256SUMS`, is ignored. Raises GateUnreadable.
+    Names in the manifest are relative to its folder. If a name is a URL or an absolute path, only its last
+    part is used. An entry for the manifest itself is ignored, because `sha256sum * > SHA256SUMS` writes
+    one. Raises GateUnreadable.
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
@@ -126,7 +128,8 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts by normalized key. Raises GateUnreadable if two spellings of a key disagree."""
+    """Return normalized key -> value for one entry of a manifest. Raises GateUnreadable if two keys with
+    the same normalized form have different values."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         plain = _plain(name)

@@ -1,4 +1,5 @@
-"""Names of gates: derived from the file's name, or matched by a pattern for manifests."""
+"""Names of gates. The name of a gate for a single file is derived from the file's name; the name of a
+manifest matches a pattern."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class NamePattern:
 
     @classmethod
     def of(cls, text: str) -> NamePattern:
-        """Parse a pattern with one {name}, {stem} or {path}. Raises ValueError.
+        """Parse a pattern with one {name}, {stem} or {path}. Raises ValueError if it is invalid.
 
         text: a path relative to the file's folder, or, with {path}, to the source's folder.
         """
@@ -52,7 +53,8 @@ class NamePattern:
 
     @property
     def algorithm(self) -> str | None:
-        """The digest algorithm of the gate, by its ending; None if the gate has no checksum."""
+        """The digest algorithm of the gate, from the ending of its name; None if the gate contains no
+        checksum."""
         ending = self.after.decode().lower().rpartition(".")[2].removesuffix("sum")
         return ending if ending in ALGORITHMS else None
 
@@ -80,7 +82,8 @@ class NamePattern:
 
 
 def stem(name: bytes) -> bytes:
-    """Return a name without its ending and without the ending of its compression.
+    """Return a name without its ending, such as ".csv", and without an ending for compression, such as
+    ".gz".
 
     >>> stem(b"a.csv.gz"), stem(b"a.b.csv"), stem(b"a"), stem(b".csv")
     (b'a', b'a.b', b'a', b'.csv')
@@ -95,13 +98,14 @@ def stem(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ManifestPattern:
-    """A pattern for manifests. It matches the last part of a path, or all of it if it has a slash."""
+    """A pattern for the names of manifests. A pattern with a slash is matched against the whole path, any
+    other against the last part of the path."""
 
     text: str
 
     @classmethod
     def of(cls, text: str) -> ManifestPattern:
-        """Raises ValueError."""
+        """Parse a pattern. Raises ValueError if it is invalid."""
         if not text.strip("*?/. ") or text.startswith("/") or ".." in text.split("/"):
             raise ValueError('needs a pattern that matches only manifests, as in "*.manifest.json"')
         if _HOLE.search(text):

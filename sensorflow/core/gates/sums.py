@@ -1,4 +1,5 @@
-"""Checksum files in GNU and BSD format (sha256sum, sha256sum --tag, openssl dgst), or a digest alone."""
+"""Parses checksum files in GNU and BSD format (sha256sum, sha256sum --tag, openssl dgst), and files that
+contain only a digest."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 @dataclass(frozen=True)
 class Sum:
-    """One line of a checksum file. name: as written; None for a digest alone."""
+    """One line of a checksum file. name: the file's name as written; None if the line contains only a
+    digest."""
 
     algorithm: str
     digest: str
@@ -44,7 +46,7 @@ def sums_of(text: str) -> Iterator[Sum]:
 
 
 def looks_like_sums(text: str) -> bool:
-    """Return whether the first line with content is a line of a checksum file."""
+    """Return whether the first line that is not empty has the format of a checksum file."""
     try:
         return next(sums_of(text), None) is not None
     except GateUnreadable:
@@ -70,9 +72,10 @@ def _sum(line: str, number: int) -> Sum:
 
 
 def digest_for(text: str, name: str, algorithm: str) -> str:
-    """Return the digest that a gate gives for the file `name` (the last part of its path).
+    """Return the digest of a file that its gate contains. name: the last part of the file's path.
 
-    Raises GateUnreadable if the gate is empty, incomplete, for another file or for another algorithm.
+    Raises GateUnreadable if the gate is empty or incomplete, or if its digest is for another file or
+    algorithm.
     """
     found = list(sums_of(text))
     if not found:
@@ -97,7 +100,8 @@ def _last(name: str) -> str:
 
 
 def digest_in(text: str) -> tuple[str, str] | None:
-    """Parse a digest in hex or base64 (as in object stores) to (algorithm, digest); None otherwise."""
+    """Parse a digest in hex, or in base64 as object stores write it. Returns (algorithm, digest), or None
+    if the text is not a digest."""
     text = text.strip()
     if re.fullmatch(r"[0-9A-Fa-f]+", text) and len(text) in LENGTHS:
         return LENGTHS[len(text)], text.lower()

@@ -1,4 +1,4 @@
-"""A profile: what a file is, declaratively. A user writes it in TOML and never any Python.
+"""A profile: a declarative description of how to read files of one kind. Users write profiles in TOML.
 
 [profiles.plant]                      # long: a row is one reading
 format = "csv"
@@ -15,8 +15,8 @@ sensor = { constant = "seattle" }
 [profiles.weather.columns]
 temp_max = { type = "temperature_max", unit = "degC" }
 
-A column is named by its title, "#3" (its place, from 1), or "~regex" (searched in the titles). A text
-with braces is a template: "{Host}/{Hop}".
+A profile refers to a column by its title, by its position from 1 ("#3"), or by a regular expression that is
+searched in the titles ("~regex"). A text with braces is a template: "{Host}/{Hop}".
 """
 
 from __future__ import annotations
@@ -270,13 +270,13 @@ class Profile(Cell):
 
     @property
     def bounds(self) -> str:
-        """Describe the times that the settings expect."""
+        """Return a description of the times that the profile accepts, for messages."""
         ends = {"from": self.earliest, "to": self.latest}
         return " ".join(f"{word} {end.isoformat()}" for word, end in ends.items() if end)
 
     @cached_property
     def hash(self) -> str:
-        """Return a hash that changes with every setting that changes what is read."""
+        """Return a hash of all settings that affect which readings a file yields."""
         without = {"max_rows_per_byte", "max_cells", "max_parts"}
         without |= {name for name in ("earliest", "latest") if getattr(self, name) is None}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:16]

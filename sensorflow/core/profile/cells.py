@@ -1,4 +1,4 @@
-"""How a cell becomes a number, and the columns that contain such cells."""
+"""How a cell is converted to a number, and settings of the measured columns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sensorflow.core.profile.strict import Strict, later_default
 
 
 def _numbers_in(clean: str) -> int:
-    """Return the number of groups in a pattern, not counting the one named unit."""
+    """Return the number of groups in a pattern, without the group named unit."""
     pattern = re.compile(clean)
     return pattern.groups - ("unit" in pattern.groupindex)
 
 
 class Quality(Strict):
-    """The column that holds the quality of a reading. Texts in `good` are good, those in `reject` reject
-    the reading, and any other text sets the source's quality flag. Texts in `missing` count as an empty
-    cell: no statement."""
+    """The column that holds the quality of a reading. If a cell contains a text in `good`, the reading is
+    good. A text in `reject` rejects the reading. A text in `missing` counts as an empty cell, which says
+    nothing about the quality. Any other text sets the quality flag for the logger's own quality."""
 
     column: Reference
     good: Texts = ("", "0")
@@ -34,12 +34,14 @@ class Quality(Strict):
 
 
 class Cell(Strict):
-    """How the text of a value becomes a number.
+    """How the text of a cell is converted to a number.
 
-    clean: a regular expression whose first group is the text of the number. values: texts that stand for
-    numbers. The number is then multiplied by `scale`, and `offset` is added. missing_below, missing_above:
-    numbers at or below, or at or above, these limits mark missing values. angle: degrees and minutes
-    ("ddmm"), or degrees, minutes and seconds ("dms"); hemisphere: the column that contains N, S, E or W."""
+    clean: a regular expression whose first group is the text of the number. values: text -> number that the
+    text stands for. scale, offset: the result is number * scale + offset. missing_below, missing_above:
+    numbers <= missing_below and numbers >= missing_above mark missing values. angle: the notation of
+    geographic positions, "ddmm" for degrees and minutes, "dms" for degrees, minutes and seconds.
+    hemisphere: the column that contains N, S, E or W.
+    """
 
     missing: Texts | None = None
     missing_below: float | None = None
@@ -65,8 +67,9 @@ class Cell(Strict):
 class Column(Cell):
     """One measured column of a wide file. Its type defaults to its title.
 
-    type, unit and sensor may be templates of columns and captures; in them {name} is the title. optional:
-    the file may lack the column. Short form: "temperature [degC]" sets type and unit."""
+    type, unit and sensor may be templates with names of columns and captures; {name} is the column's title.
+    optional: whether files may lack the column. Short form: "temperature [degC]" sets type and unit.
+    """
 
     type: str | None = None
     unit: str | None = None
@@ -85,10 +88,11 @@ class Column(Cell):
 
 
 class Each(Column):
-    """Every column whose title matches a regular expression, which is searched in the title.
+    """All columns whose title matches a regular expression. The expression may match any part of the title.
 
-    Its named groups type, unit and sensor set those keys unless the profile does. The templates of these
-    keys may use any group, as {1} or {name}."""
+    If the expression has groups named type, unit or sensor, they set these keys, unless the profile sets
+    them. Templates for these keys may use any group, as {1} or {name}.
+    """
 
     match: Regex
     exclude: References = ()
@@ -100,7 +104,7 @@ class Each(Column):
 
 
 class Unit(Strict):
-    """The new name of a unit, and the conversion of its values: value * scale + offset."""
+    """A unit to convert to. to: the name of the new unit. The new value is value * scale + offset."""
 
     to: str
     scale: float = 1.0

@@ -1,4 +1,4 @@
-"""The formats that a profile may name."""
+"""The formats that a profile may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Reader = Callable[..., Iterator[Any]]
 
 
 class ExternalFormats(Protocol):
-    """Formats that other packages provide."""
+    """The formats that other packages provide."""
 
     def names(self) -> Sequence[str]: ...
 
@@ -38,7 +38,8 @@ _others: ExternalFormats = _NoExternalFormats()
 
 
 def register_external_formats(found: ExternalFormats) -> None:
-    """Register the lookup for external formats. The core itself does not access the disk."""
+    """Register the formats of other packages. The caller finds them, because the core does not access the
+    disk."""
     global _others
     _others = found
 

@@ -11,12 +11,14 @@ from sensorflow.core.profile.strict import Strict
 
 
 class Rule(Strict):
-    """Limits for the readings of one type. severity: whether a reading that violates a limit is rejected or
-    flagged.
+    """Limits for the readings of one type. severity: whether to reject or to flag a reading that violates a
+    limit.
 
-    future: how far a reading's time may be after the arrival of its file. flatline (this many equal values
-    in a row), spike (a change per second greater than this) and gap (a silence longer than this) only flag
-    readings."""
+    future: the maximum duration by which a reading's time may be later than the arrival of its file.
+
+    Three rules only flag readings: flatline, if so many consecutive values are equal; spike, if the change
+    per second is greater; gap, if the time since the previous reading is longer.
+    """
 
     required: bool = False
     integer: bool = False

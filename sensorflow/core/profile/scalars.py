@@ -12,8 +12,8 @@ from sensorflow.core.times.durations import seconds
 
 
 def _instant(value: Any) -> Any:
-    """Parse an ISO 8601 date or time, in UTC unless it has an offset. Raises ValueError for anything
-    else."""
+    """Parse an ISO 8601 date or time. Without an offset, the time is in UTC. Raises ValueError for any
+    other value."""
     if value is None:
         return None
     found = value
@@ -60,7 +60,8 @@ def _texts(given: Any) -> Any:
 
 
 def _reference(text: str) -> str:
-    """Validate a column reference: what follows "~" must be a regular expression."""
+    """Validate a reference to a column. If it begins with "~", the rest must be a valid regular
+    expression."""
     if text.startswith("~"):
         _regex(text[1:])
     return text

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys. A `later_default` key at its default is not serialized.
+    """A frozen model that rejects unknown keys. When it is serialized, `later_default` keys with their
+    default value are omitted.
 
-    leading: the keys that come first in lists of keys."""
+    leading: the keys that are listed first in the documentation. former: the names of keys in the previous
+    version, by key; settings still accept them.
+    """
 
     leading: ClassVar[tuple[str, ...]] = ()
+    former: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
@@ -34,6 +39,6 @@ LATER: Any = {"later": True}
 
 
 def later_default(default: Any, **constraints: Any) -> Any:
-    """Return a field added after the first release. At its default it leaves the profile's hash unchanged,
-    so an upgrade does not change the hash of profiles that do not use it."""
+    """Define a field that was added after the first release. Its default value does not affect the
+    profile's hash, so an upgrade does not change the hash of profiles that do not use the field."""
     return Field(default=default, json_schema_extra=LATER, **constraints)

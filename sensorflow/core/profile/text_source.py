@@ -14,11 +14,14 @@ from sensorflow.core.profile.strict import Strict, later_default
 class TextSource(Strict):
     """The source of a text: exactly one of a column, a constant, a template or a pattern.
 
-    Patterns are regular expressions whose first group is the text. `file_name` is searched in the file's
-    name, `path` in its path below the source's folder, `preamble` in the lines before the header, `header`
-    in the title of the time column. Three keys require `column`: `match`, a pattern whose first group is
-    extracted from each cell; `default`, the text of empty cells; `tags`, a pattern for the titles of
-    columns that are appended as ",title=cell"."""
+    A pattern is a regular expression whose first group is the text. The key says where the pattern is
+    searched: `file_name` in the file's name, `path` in the file's path below the source's folder,
+    `preamble` in the lines before the header, `header` in the title of the time column.
+
+    Three keys require `column`: `match` is a pattern whose first group is extracted from each cell;
+    `default` is the text for empty cells; `tags` is a pattern for the titles of further columns, which are
+    appended to the text as ",title=cell".
+    """
 
     column: Reference | None = None
     match: Grouped | None = None

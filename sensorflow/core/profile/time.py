@@ -1,4 +1,4 @@
-"""How a file states the time of its readings."""
+"""How the time of readings is written in a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sensorflow.core.times.zones import check_zone
 
 
 class Dst(Strict):
-    """A column that says whether daylight saving time is in effect: the texts for yes and for no. Without
-    `no`, any other text means no."""
+    """A column that says whether daylight saving time is in effect. yes, no: the texts that mean yes and
+    no. If `no` is not set, any text that is not in `yes` means no."""
 
     column: Reference
     yes: Texts
@@ -26,10 +26,12 @@ class Dst(Strict):
 
 
 class Counted(Strict):
-    """A time computed by counting: (index - first) times `size` is added to the time in the columns.
+    """A time that is computed by counting intervals: (index - first) * size is added to the time in the
+    columns.
 
-    size: a duration ("PT15M", "15m"), or the source of one. unit: the unit of a bare number, "Hz" for a
-    rate."""
+    size: a duration ("PT15M", "15m"), or where to find the duration. unit: the unit of a size without a
+    unit. With "Hz", the size is a rate.
+    """
 
     index: TextSource
     size: TextSource
@@ -59,14 +61,17 @@ class Counted(Strict):
 
 
 class Time(Strict):
-    """The time of readings. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
+    """How to read the time of readings. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime
+    formats.
 
-    column(s): several are joined by a space, each padded with zeros to its width in `pad`. extract: a
-    regular expression whose first group is the time within the text. since: the instant from which epochs
-    count, in ISO 8601. zone: an IANA name, a fixed offset, or the source of one, for times without an
-    offset. zones: abbreviation -> offset, for %Z. ambiguous, nonexistent: what to do with a local time that
-    occurs twice, or not at all, in the zone. shift is added to the instant, shift_clock to the local time
-    before the zone is applied."""
+    column, columns: the column with the time, or several columns whose texts are joined by `join`. pad: the
+    widths to which these texts are padded with zeros. extract: a regular expression whose first group is
+    the time within the text. since: the time from which epochs count, in ISO 8601. zone: the zone of times
+    without an offset, as an IANA name or a fixed offset, or where to find it. zones: abbreviation ->
+    offset, for %Z. ambiguous, nonexistent: what to do with a local time that occurs twice, or not at all,
+    in the zone. shift: a duration that is added to the UTC time. shift_clock: a duration that is added to
+    the local time, before the zone is applied.
+    """
 
     column: Reference | None = None
     columns: tuple[TextSource, ...] = ()
@@ -165,5 +170,6 @@ class Time(Strict):
 
     @property
     def origins(self) -> tuple[TextSource, ...]:
-        """Return `parts`, followed by the index and the size of a step."""
+        """Return the text sources of the time: `parts`, followed by the index and the size of `step`, if
+        set."""
         return (*self.parts, self.step.index, self.step.size) if self.step else self.parts

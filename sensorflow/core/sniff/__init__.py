@@ -1,7 +1,9 @@
-"""Propose a profile for a file, based only on its first bytes.
+"""Proposes a profile for a file, based only on the beginning of the file.
 
-What the file states (a signature, a title, an offset) is used as is; what it does not state is guessed from
-the contents of its columns; what cannot be known (a clock's zone) is left to the user."""
+Explicit information in the file, such as a signature, a title or an offset, is used unchanged. Everything
+else is guessed from the contents of the columns. The user must decide what cannot be known, such as the
+zone of a clock.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,13 @@ Make = Callable[[dict[str, Any]], Profile]
 def sniff(
     stream: BinaryIO, zone: str | None = None, name: str = "", make: Make | None = None
 ) -> Guess:
-    """Propose a profile. stream: seekable; about 1 MiB of its decompressed bytes is examined, and some
-    thousand rows are read with the proposal.
+    """Propose a profile. stream: seekable. About 1 MiB of its decompressed bytes is examined, and the
+    proposal is tested on some thousand rows.
 
-    zone: for times without an offset; it is never guessed. name: the file's name. make: without it,
-    proposals that extend a library profile are not tested. Raises UsageError if no profile can be
-    proposed."""
+    zone: the zone of times without an offset, None if unknown; zones are never guessed. name: the file's
+    name. make: builds a profile that may extend a library profile; if None, proposals that do so are not
+    tested. Raises UsageError if no profile can be proposed.
+    """
     if zone is not None:
         _check(zone)
 
@@ -80,8 +83,8 @@ def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_libra
 
 
 def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
-    """Return the proposal for a file of a known kind. For any other file, return the tables that it may
-    contain."""
+    """Return the proposal for a file of a known kind. For any other file, return the possible tables in the
+    file."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
@@ -102,8 +105,8 @@ def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
 
 
 def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
-    """Return the first interpretation of the file whose preview has no problems, otherwise the one that
-    loses the least."""
+    """Return a proposal for the first of the possible tables whose preview has no problems. If all have
+    problems, return the proposal that loses the fewest readings."""
     found: list[tuple[Guess, Trial]] = []
     problem: UsageError | None = None
     for table in (replace(each, name=name) for each in tables):
@@ -147,7 +150,7 @@ def _of(table: Table, zone: str | None) -> Guess:
 
 
 def _zone(found: time_columns.TimeColumns, table: Table) -> Line | None:
-    """Return the zone that the file states, or None."""
+    """Return the zone that the file specifies, or None."""
     named = time_columns.zone_of(found) or time_columns.zone_above(table.preamble)
     return named or (time_columns.zone_around(table.above) if _is_xml(table) else None)
 
@@ -162,6 +165,6 @@ def _format(table: Table) -> list[Line]:
 
 
 def _prefer(zone: str | None) -> str:
-    """Return the preferred order of day and month in the zone: "mdy" in countries that write the month
-    first."""
+    """Return "mdy" if the zone is of a country in which the month is written before the day; otherwise
+    ""."""
     return "mdy" if zone and re.match(r"America/|US/|-0[4-8]:00$", zone) else ""

@@ -1,4 +1,4 @@
-"""Detect positions with N, S, E or W, in their cells or in the next column."""
+"""Detects geographic positions with the letters N, S, E or W, in the same cell or in the next column."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?
 
 @dataclass(frozen=True)
 class Angle:
-    """How to read a position. kind: value of the key `angle`. half: the column of the letters, if they are
-    separate from the number."""
+    """How to read a position. kind: the value for the profile's key `angle`. half: the column that contains
+    the letters; None if they are in the same cell as the number."""
 
     kind: str
     half: Column | None = None
 
 
 def found(columns: Sequence[Column]) -> dict[Column, Angle]:
-    """Return the columns that are positions with letters, and how to read them."""
+    """Return column -> how to read it, for the columns that are positions with letters."""
     lettered = {c: half for c in columns if (half := _letters(c)) is not None}
     made: dict[Column, Angle] = {}
     for column, letters in lettered.items():
@@ -62,7 +62,8 @@ def _is_half(column: Column, before: Column) -> bool:
 
 
 def _kind(column: Column) -> str:
-    """Detect degrees and minutes written together, as 4807.038, by values too large for degrees."""
+    """Return "ddmm" if a number is too large for degrees, so that it must be degrees and minutes, as in
+    4807.038. Otherwise return "dms"."""
     digits = [re.search(r"\d+(\.\d*)?", t) for t in column.counts]
     return "ddmm" if any(m and float(m[0]) > 180 for m in digits) else "dms"
 

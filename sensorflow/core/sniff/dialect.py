@@ -1,4 +1,5 @@
-"""A text table: the position of its header, and the profile keys that split it in the same way."""
+"""Detects a table in a text: where its header is, and the profile keys with which a reader splits the text
+into the same table."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ DIGIT = r'^\s*"?\d'
 
 
 def table(text: Text) -> Table:
-    """Return the table of a text. Raises UsageError if it contains no table."""
+    """Return the table in a text. Raises UsageError if there is none."""
     grid = grids.found(text.text)
     if grid is None:
         raise UsageError(
@@ -42,7 +43,7 @@ def table(text: Text) -> Table:
 
 
 def tabled(grid: Grid, text: Text) -> Table:
-    """Return the table of a grid, with the settings that make a profile read the same table."""
+    """Return the table in a grid, with the settings with which a profile reads the same table."""
     above = [r for r in grid.rows[: grid.first] if r.text.strip()]
     titles, prefix = _titles(grid, above)
     names, reason = _renamed(grid, titles, prefix)
@@ -81,10 +82,11 @@ def tabled(grid: Grid, text: Text) -> Table:
 
 
 def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
-    """Return the header rows directly above the data, and their prefix.
+    """Return the header rows directly above the data, and the comment prefix of these rows ("" if none).
 
-    A header row has about as many cells as the data, most of them filled and few of them numbers. A row of
-    dashes or similar may separate the header from the data."""
+    A header row has about as many cells as a data row. Most cells are not empty, and few are numbers. A row
+    of dashes or similar may separate the header from the data.
+    """
     taken: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
@@ -108,8 +110,9 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
 
 
 def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
-    """Return whether a row above does not belong to the header: an empty line separates them, or it is a
-    label with its value above titles for all columns."""
+    """Return whether `row`, which is above the header rows `taken`, does not belong to the header. That is
+    the case if `taken` has titles for all columns, and the row is separated by an empty line or is a label
+    with its value."""
     titles = taken[0].cells
     named = [c for c in titles if c]
     full = len(named) >= width - 1 and len({*named}) == len(named)
@@ -124,7 +127,8 @@ def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
 
 
 def _is_rule(row: Row, width: int) -> bool:
-    """Return whether a row may separate header and data: dashes, or column numbers."""
+    """Return whether a row may separate header and data. Such a row consists of dashes or of column
+    numbers."""
     ruled = re.fullmatch(r"[-=+|,;\s\t]+", row.text) is not None
     return ruled or (len(row.cells) == width and not row.cells[0])
 
@@ -143,7 +147,7 @@ def _is_title(row: list[str], width: int) -> bool:
 
 
 def _is_short(row: list[str], width: int) -> bool:
-    """Return whether a row has titles for most columns, but not for the last ones."""
+    """Return whether a row has titles for most columns, but not for the last columns."""
     while row and not row[-1]:
         row = row[:-1]
     some = [c for c in row if c]
@@ -157,7 +161,8 @@ def _bare(row: Row, prefix: str, grid: Grid) -> list[str]:
 
 
 def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str]:
-    """Return column names if the single header row has a different number of cells than the data."""
+    """Return (column names, reason) if the only header row has another number of cells than the data;
+    otherwise ([], "")."""
     row = _bare(titles[0], prefix, grid) if len(titles) == 1 else []
     if not row or len(row) == grid.width:
         return [], ""
@@ -190,9 +195,10 @@ def _header(
 
 
 def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
-    """Return the prefix of comment lines, or "".
+    """Return the prefix of comment lines, or "" if there are no comment lines.
 
-    If the header itself has this prefix, only lines after it count."""
+    If the header has this prefix too, only lines after the header count as comment lines.
+    """
     behind = titles[-1].line if titles and prefix else -1
     rows = [r for r in grid.rows if r.line > behind and r.text.strip()]
     marks = Counter(m[1][0] for r in rows if (m := COMMENT.match(r.text)))
@@ -205,8 +211,8 @@ def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
 def _kept(
     grid: Grid, titles: list[Row], data: list[Row], complete: bool
 ) -> tuple[list[Row], list[Line]]:
-    """Return the data without lines that are certainly not rows (a footer, repeated headers, rows with only
-    delimiters), and the settings that exclude these lines."""
+    """Return the data rows, and the settings that exclude lines that are certainly not rows: a footer,
+    repeated headers, lines with only delimiters."""
     good = {r.line for r, is_data in zip(grid.rows, grid.data, strict=True) if is_data}
     last = max(good, default=0)
     again = {r.text for r in titles}
@@ -248,8 +254,9 @@ def _opening(
 
 
 def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
-    """Return the setting that skips the lines before the header. Prefers the header's text if it does not
-    occur above, because the number of lines may vary."""
+    """Return the setting that skips the lines before the header. Prefers a search for the header's text to
+    a number of lines, because this number may differ between files. The text must not occur before the
+    header."""
     if not titles:
         count = grid.rows[grid.first].line
         return Line("skip", count, f"{_count(count, 'line')} before the data")

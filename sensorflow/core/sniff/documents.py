@@ -1,4 +1,4 @@
-"""JSON: find the records, and convert them to a table of their leaves."""
+"""Finds the records in JSON, and converts them to tables of their leaves."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def is_json(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of the sample. lines: whether each document is on its own line."""
+    """The documents in the sample. lines: whether each document is on a separate line."""
 
     values: list[Any]
     lines: bool
 
 
 def parsed(text: Text) -> Documents:
-    """Parse the documents of the sample; the last one may be incomplete."""
+    """Parse the documents in the sample. The last document may be incomplete."""
     found = [line for line in text.text.split("\n") if line.strip()]
     ways = [_line(line) for line in found[:RECORDS]]
     good = [value for value in ways if isinstance(value, dict | list)]
@@ -67,8 +67,8 @@ def _line(line: str) -> Any:
 
 
 def _documents(text: Text) -> Iterator[Any]:
-    """Yield consecutive documents. A document truncated by the end of the sample is yielded as far as it
-    was read."""
+    """Yield consecutive documents. If the sample ends within a document, the part before its end is
+    yielded."""
     builder = ijson.ObjectBuilder()
     depth = 0
     begun = False
@@ -91,7 +91,7 @@ def _documents(text: Text) -> Iterator[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers to text, as the reader does."""
+    """Convert numbers to texts, as the reader does."""
     if isinstance(value, dict):
         return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -102,7 +102,8 @@ def _plain(value: Any) -> Any:
 
 
 def known(text: Text) -> Guess | None:
-    """Recognize documents by members that only one source uses."""
+    """Return the proposal for documents of a known kind, recognized by their member names; None for other
+    documents."""
     documents = parsed(text)
     name, reason = _kind(documents)
     if not name:
@@ -140,8 +141,8 @@ def _is_senml(record: dict[str, Any]) -> bool:
 
 
 def tables(text: Text) -> list[Table]:
-    """Return the leaves of the records as columns, one table for each of the most likely places. Raises
-    UsageError if no records have a time."""
+    """Return a table for each of the most likely places of records, most likely first. The columns are the
+    leaves of the records. Raises UsageError if no records have a time and a number."""
     documents = parsed(text)
     made = [
         (worth(table, place), table, place)
@@ -157,7 +158,8 @@ def tables(text: Text) -> list[Table]:
 
 
 def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
-    """Add hints about records elsewhere and numbers around these records, which are ignored."""
+    """Add hints about data that this table does not contain: records at other places, and numbers outside
+    the records."""
     mine, told = _within(place), list(table.todo)
     other: dict[Path, str] = {}
     for value, _, p in found:
@@ -180,7 +182,7 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
 
 
 def _begins(path: Path, other: Path) -> bool:
-    """Return whether `other` is a prefix of a path."""
+    """Return whether a path begins with the path `other`."""
     pairs = zip(path, other, strict=False)
     return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
 
@@ -194,7 +196,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _is_measured(column: Column) -> bool:
-    """Return whether a column may be a reading: its numbers change between groups of records."""
+    """Return whether a column outside the records may be measured, because its numbers change."""
     other = (words.COUNTER, words.IDENTITY, ignored_columns.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
     return number and not any(map(column.says, other)) and not is_time(column)
@@ -233,7 +235,8 @@ def _transposed(record: Record) -> Iterator[Record]:
 
 
 def _units(document: Any, place: Place) -> dict[str, str]:
-    """Return an object next to the columns that has a text for each of them, such as hourly_units."""
+    """Return column -> unit, from an object next to the columns that has a text for each column, such as
+    hourly_units. Returns {} if there is none."""
     steps = steps_of(place.path)
     record = next(iter(explode(document, steps)), None)
     around = record.above[-1] if record and record.above else None
@@ -250,7 +253,8 @@ def _units(document: Any, place: Place) -> dict[str, str]:
 
 
 def worth(made: Table, place: Place) -> float:
-    """Return a score for the number of measured cells in the records; 0 if they have no times."""
+    """Return a score that grows with the number of measured cells in the records. It is 0 if the records
+    have no times."""
     own = [c for c in made.columns if not c.above]
     timed = [c for c in own if is_time(c)]
     above = [c for c in made.above if is_time(c)]

@@ -1,4 +1,4 @@
-"""XML: find the elements that are records, and convert them to a table of their attributes and texts."""
+"""Finds the elements in XML that are records, and converts them to tables of their attributes and texts."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ Names = tuple[str, ...]
 
 
 class Node:
-    """An element. names: from the root to the element, without prefixes. closed: whether its end is in the
-    sample."""
+    """An element. names: the names on the path from the root to this element, without prefixes. closed:
+    whether the end of the element is in the sample."""
 
     __slots__ = ("above", "attributes", "closed", "members", "names", "text")
 
@@ -50,7 +50,7 @@ class Node:
 
 
 class _Tree(Handler):
-    """All elements of the sample, ordered by their ends."""
+    """Collects all elements in the sample, in the order of their ends."""
 
     def __init__(self) -> None:
         super().__init__(PROBE)
@@ -101,8 +101,8 @@ def _tree(text: Text) -> _Tree:
 
 
 def tables(text: Text) -> list[Table]:
-    """Return the tables of the most likely elements first. Raises UsageError if no elements have a time
-    and a number."""
+    """Return a table for each kind of element that may be a record, most likely first. Raises UsageError if
+    no elements have a time and a number."""
     tree = _tree(text)
     made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
     ranked = [
@@ -134,7 +134,7 @@ def _inside(table: Table) -> list[Column]:
 
 
 def _longest(tree: _Tree) -> int:
-    """Return the number of values in the longest list that is a single text."""
+    """Return the largest number of values in a single text."""
     texts = (
         node.text for nodes in tree.found.values() for node in nodes if len(node.text) > 2 * LIST
     )
@@ -143,7 +143,7 @@ def _longest(tree: _Tree) -> int:
 
 
 def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]) -> Table:
-    """Add a hint about records elsewhere."""
+    """Add a hint about records at other places."""
     other: list[Names] = []
     for _, _, names in found:
         shared = min(len(names), len(mine))
@@ -161,7 +161,8 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
 
 
 def _paths(tree: _Tree) -> list[Names]:
-    """Return the paths with the most numbers in their first elements; if equal, the shorter path."""
+    """Return the paths whose elements contain the most numbers, estimated from the first elements. Shorter
+    paths are preferred."""
     rough: Counter[Names] = Counter()
     for names, nodes in tree.found.items():
         some = nodes[:3]
@@ -174,13 +175,14 @@ def _paths(tree: _Tree) -> list[Names]:
 
 
 def _too_deep(paths: Iterable[str], limit: int) -> bool:
-    """Return whether an element is more likely a container than a record."""
+    """Return whether an element is more likely a container of records than a record, because a path within
+    it is too long."""
     return any(path.replace("['", ".").count(".") > limit for path in paths if path != ".")
 
 
 def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts of an element and of its descendants, by path. Of several elements with the same
-    name, only the plain ones, by position."""
+    """Yield (path, text) for an element and its descendants. If several children have the same name, only
+    those without children or attributes are included, with their position in the path."""
     for key, value in node.attributes.items():
         yield below(prefix, f"@{key}"), value
     if node.text or not (node.members or node.attributes):
@@ -189,7 +191,7 @@ def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def within(node: Node, members: Sequence[Node], prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield the texts of some of its child elements, by path."""
+    """Yield (path, text) for some children of an element. members: these children."""
     counts = Counter(member.name for member in node.members)
     placed: Counter[str] = Counter()
     for member in members:
@@ -231,7 +233,8 @@ def _own(nodes: Sequence[Node]) -> list[Column]:
 
 
 def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
-    """Return the texts around the records that precede them, those of the nearest element first."""
+    """Return columns of the texts that are outside the records and before them, texts of the nearest
+    element first."""
     told: dict[Node, dict[str, str]] = {}
     rows = []
     for node in nodes:
@@ -251,7 +254,8 @@ def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
 
 
 def _before(node: Node, names: Names) -> Iterator[tuple[str, str]]:
-    """Yield the texts in an ancestor of the records that precede them."""
+    """Yield (path, text) for the texts in an element that contains records, if they are before the
+    records."""
     prefix = "$"
     for name in node.names:
         prefix = below(prefix, name)

@@ -1,5 +1,4 @@
-"""The stable part of a file's name, without parts that differ from file to file, such as dates and
-counters."""
+"""Finds a sensor's name in the stable part of a file's name, that is, without dates and counters."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ DOUBT = "the file's name does not identify a sensor: put its name in place of"
 
 
 def sensor(name: str) -> tuple[Line, str]:
-    """Return (the key `sensor`, a doubt for the user). name: "" if unknown."""
+    """Return (the profile key `sensor`, a question for the user). name: the file's name, "" if unknown."""
     bare = re.sub(r"(?:\.[^.\d][^.]*)?(?:\.(?:gz|bz2|xz|zst|zip))?$", "", name)
     for date in _DATES if bare else ():
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
@@ -68,7 +67,8 @@ def _plain(pattern: str, part: str, name: str) -> str:
 
 
 def called(guess: Guess, name: str) -> Guess:
-    """Name the sensor like its source if the file does not identify it."""
+    """Return a proposal in which the sensor has the name of the source, if the file does not identify the
+    sensor. name: the source's name."""
     todo = tuple(text for text in guess.todo if not text.startswith(DOUBT))
     if todo == guess.todo:
         return guess
@@ -82,7 +82,7 @@ def called(guess: Guess, name: str) -> Guess:
 
 
 def _tells(part: str) -> bool:
-    """Return whether a part of a name may identify a sensor."""
+    """Return whether a part of a file's name may identify a sensor."""
     words = [w for w in re.split(r"[-_ .]+", part) if w]
     return any(not re.match(_GENERIC, w) and not re.fullmatch(r"[-_.\d]{0,2}|T", w) for w in words)
 

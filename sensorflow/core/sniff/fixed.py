@@ -1,5 +1,5 @@
-"""Tables of fixed width. Splitting these at runs of spaces would shift cells to the left if some are
-empty."""
+"""Detects tables with fixed column widths. In these, empty cells would be lost if the rows were split at
+runs of spaces."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ALIKE = 0.9
 
 
 def aligned(grid: Grid) -> Grid | None:
-    """Return the grid split by character positions, if its rows differ in cell count but are aligned in
-    columns."""
+    """Return the grid split at character positions, if the rows have different numbers of cells but are
+    aligned in columns. Otherwise return None."""
     filled = [r for r in grid.rows if r.text.strip()]
     data = [r for r in filled if r.line >= grid.rows[grid.first].line]
     lines = [r.text.rstrip() for r in data]
@@ -36,7 +36,7 @@ def aligned(grid: Grid) -> Grid | None:
 
 
 def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
-    """Return whether the cells of each column look alike, and some are empty with others after them."""
+    """Return whether the cells of each column are alike, and some cell within a row is empty."""
     limit = max(len(r.cells) for r in data)
     if not limit - 1 <= len(widths) <= limit + 1:
         return False
@@ -59,7 +59,7 @@ def cut(text: str, widths: Sequence[int]) -> list[str]:
 
 
 def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the bounds of the character ranges that are used in any line."""
+    """Return (begin, end) of each range of character positions that are not blank in at least one line."""
     length = max(map(len, lines))
     used = [any(i < len(line) and line[i] != " " for line in lines) for i in range(length)]
     found: list[tuple[int, int]] = []
@@ -72,8 +72,8 @@ def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _widths(fields: Sequence[tuple[int, int]], data: Sequence[str]) -> list[int]:
-    """Return column widths. A column begins at the end of the previous one if its cells are right-aligned,
-    otherwise at its own start."""
+    """Return column widths. A column of right-aligned cells begins where the previous column ends. Any
+    other column begins at its first character."""
     ends = []
     for (_, end), (start, stop) in pairwise(fields):
         cells = [line[start:stop] for line in data if line[start:stop].strip()]

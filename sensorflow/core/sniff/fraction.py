@@ -1,4 +1,4 @@
-"""A column of milliseconds that belongs to a time in whole seconds."""
+"""Finds a column with the milliseconds of a time whose own column has whole seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sensorflow.core.sniff.time_columns import TimeColumns
 
 
 def refined(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Add a column of milliseconds to the time, if rows have equal times without it."""
+    """Return the time columns with a column of milliseconds, if there is one and rows have equal times
+    without it."""
     formats = found.read.formats
     if not all(re.search(r"%S$", f) for f in formats) or found.read.extract:
         return found
@@ -27,7 +28,7 @@ def refined(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
 
 
 def _is_part(column: Column) -> bool:
-    """Return whether the column contains milliseconds of a second."""
+    """Return whether the column contains numbers of milliseconds within a second."""
     full = column.filled == len(column.cells)
     return (
         full and len(column.counts) > 1 and all(re.fullmatch(r"\d{1,3}", t) for t in column.counts)

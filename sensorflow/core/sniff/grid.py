@@ -1,4 +1,4 @@
-"""A text as a grid of cells: its delimiter, and which rows are data."""
+"""Splits a text into a grid of cells: detects the delimiter, and which rows are data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORT = 20
 
 @dataclass(frozen=True)
 class Row:
-    """A record of the file, which begins at line `line` (the first line is 0)."""
+    """A row of cells. line: the number of the line where the row begins, from 0."""
 
     line: int
     text: str
@@ -28,10 +28,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of the text, the index of the first data row, and which rows are data. width: number of cells in
-    most rows.
+    """The rows of a text, the index of the first data row, and the rows that are data. width: the most
+    frequent number of cells in a row.
 
-    widths: column widths in characters, if no delimiter separates the columns."""
+    widths: column widths in characters, for a table with fixed widths.
+    """
 
     delimiter: str
     rows: list[Row]
@@ -42,7 +43,8 @@ class Grid:
 
 
 def found(text: str) -> Grid | None:
-    """Return the grid for the delimiter that splits most lines alike into the plainest cells, or None."""
+    """Return the grid for the delimiter that gives the most regular rows and the plainest cells. Returns
+    None if no delimiter gives a table."""
     lines = text.split("\n")
     best: tuple[float, Grid] | None = None
     for delimiter in DELIMITERS:
@@ -57,8 +59,8 @@ def found(text: str) -> Grid | None:
 
 
 def rows_of(lines: Sequence[str], delimiter: str) -> list[Row]:
-    """Return the records. A quoted cell may span some lines; an unclosed quote affects only its own
-    line."""
+    """Split lines into rows. A quoted cell may span a few lines. An unclosed quote affects only the line in
+    which it opens."""
     found: list[Row] = []
     at = 0
     while at < len(lines):
@@ -82,7 +84,8 @@ def cells(text: str, delimiter: str) -> list[str]:
 
 
 def _score(rows: list[list[str]], delimiter: str) -> float:
-    """Score how regular and plain the cells are that a delimiter produces."""
+    """Return a score for the rows that a delimiter gives: the more regular the rows and the plainer the
+    cells, the higher."""
     counts = Counter(len(row) for row in rows)
     wide = {n: c for n, c in counts.items() if n > 1}
     if not wide:
@@ -102,7 +105,7 @@ def _plainness(cell: str, delimiter: str) -> float:
 
 
 def bounds(rows: list[Row], delimiter: str) -> Grid | None:
-    """Find the data rows by comparing them with the columns at the end of the sample."""
+    """Find the data rows: rows whose cells are of the same kinds as the cells at the end of the sample."""
     filled = [r for r in rows if r.text.strip()]
     tail = [r.cells for r in filled[-TAIL if len(filled) > SHORT else len(filled) // 2 :]]
     wide = Counter(len(c) for c in tail if len(c) > 1)
@@ -121,8 +124,8 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
 
 
 def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
-    """Return the first data row, including rows of words before it that have the same width and times in
-    the same columns, as of a sensor that reports ERROR until it is warm."""
+    """Return the index of the first data row. Rows with words in place of numbers are included if they have
+    the same width, and times in the same columns: a sensor may report ERROR until it is warm."""
     timed = [i for i, k in enumerate(kinds) if k == "t"]
     while timed and first > 0:
         row = rows[first - 1].cells
@@ -135,7 +138,7 @@ def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
 
 
 def kind(cell: str) -> str:
-    """Classify a cell: n(umber), t(ime), e(mpty) or x."""
+    """Return the kind of a cell: "n" for a number, "t" for a time, "e" for empty, otherwise "x"."""
     if not cell or numeric.is_nothing(cell):
         return "e"
     if numeric.is_number(cell) or re.fullmatch(r"[+-]?[\d.,]+\s?[^\d\s]{1,3}", cell):
@@ -160,7 +163,8 @@ def _kinds(rows: list[list[str]], width: int) -> list[str]:
 
 
 def _is_data(row: list[str], kinds: list[str]) -> bool:
-    """Return whether the row's times are times, and most of its numbers are numbers."""
+    """Return whether a row's cells are of the expected kinds: all times, and most numbers. kinds: the kind
+    of each column."""
     if len(row) < max(2, (len(kinds) + 1) // 2) or any(row[len(kinds) :]):
         return False
     told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]

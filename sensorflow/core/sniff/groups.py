@@ -1,4 +1,4 @@
-"""Group the files of a folder by name, and proposals by kind."""
+"""Groups the files of a folder by name, and proposals by the profile that they propose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{23,}|\d+(?:[-_.:T ]?\d+)*Z?"
 
 
 def pattern(name: str) -> str:
-    """The names that differ from this one in numbers alone, as a pattern for `include`.
+    """Return a pattern for `include` that matches this name, and all names that differ only in numbers.
 
     >>> pattern("boiler_2026-03-01.csv"), pattern("T7-0012.csv.gz"), pattern("roof.csv")
     ('boiler_*.csv', 'T*.csv.gz', 'roof.csv')
@@ -24,7 +24,7 @@ def pattern(name: str) -> str:
 
 
 def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
-    """Group names or paths by the pattern of their last part."""
+    """Return pattern -> names or paths whose last part has this pattern."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(pattern(name.rpartition("/")[2]), []).append(name)
@@ -32,7 +32,7 @@ def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def sample(names: Sequence[str], count: int) -> list[str]:
-    """Return `count` of the names, evenly spaced, including the first and the last."""
+    """Return `count` names at regular intervals, including the first and the last name."""
     if count >= len(names):
         return list(names)
     if count == 1:
@@ -42,13 +42,13 @@ def sample(names: Sequence[str], count: int) -> list[str]:
 
 
 def kind(guess: Guess) -> Hashable:
-    """Return a key that is equal for proposals that read alike, whatever their reasons."""
+    """Return a key that is equal for proposals of the same profile, even if their reasons differ."""
     parts = (guess.settings, guess.time, guess.columns)
     return tuple(tuple((line.key, _value(line)) for line in part) for part in parts)
 
 
 def _value(line: Line) -> str:
-    """Return a value as text. All sensors named after the file are equal."""
+    """Return a value as text. The text is the same for all sensors that are named after their file."""
     named = line.key == "sensor" and isinstance(line.value, Mapping)
     if named and line.value.keys() & {"file_name", "constant"}:  # type: ignore[union-attr]
         return "the file"

@@ -1,4 +1,4 @@
-"""A proposal: a profile as TOML, with the reason for each line."""
+"""A proposal: a profile in TOML, with the reason for each line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NO_ZONE = "the times have no offset: state their time zone, as in --zone Europe/
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the profile. reason: the reason for the guess, for people."""
+    """A key of the profile with its value. reason: why this value was guessed, as a comment for the
+    user."""
 
     key: str
     value: Value
@@ -26,9 +27,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Guess:
-    """A profile, key by key: the keys of the profile, of its [time] and of its [columns].
+    """A proposed profile: the keys of the profile itself, of its table [time], and of its table [columns].
 
-    todo: what the user must still decide. needs_zone: whether that includes the zone of the times."""
+    todo: questions that the user must answer. needs_zone: whether the user must also set the zone of the
+    times.
+    """
 
     settings: tuple[Line, ...]
     time: tuple[Line, ...] = ()
@@ -37,14 +40,14 @@ class Guess:
     needs_zone: bool = False
 
     def in_zone(self, zone: str, reason: str) -> Guess:
-        """Return the proposal with `zone` for its times, if it needs one."""
+        """Return the proposal with this zone, if it needs a zone; otherwise return it unchanged."""
         if not self.needs_zone:
             return self
         time = (*self.time, *zoned(zone, reason))
         return replace(self, time=time, needs_zone=False)
 
     def toml(self) -> str:
-        """Return the profile as a file that `sensorflow check --profile` accepts."""
+        """Return the content of a profile file that `sensorflow check --profile` accepts."""
         out = [f"# TODO: {comment(text)}" for text in self.todo]
         out += [""] if out else []
         out += lines(self.settings)
@@ -58,8 +61,8 @@ class Guess:
 
 
 def zoned(zone: str, reason: str) -> tuple[Line, ...]:
-    """Return the lines of [time] for a zone. In a zone with daylight saving time, the order of rows decides
-    which pass of a repeated hour a time belongs to."""
+    """Return the lines of [time] for a zone. If the zone has daylight saving time, the order of rows
+    decides whether a time in the repeated hour is in the first or the second pass."""
     line = Line("zone", zone, reason)
     if fixed_offset(zone) is not None:
         return (line,)
@@ -67,7 +70,8 @@ def zoned(zone: str, reason: str) -> tuple[Line, ...]:
 
 
 def lines(given: Iterable[Line]) -> list[str]:
-    """Return TOML lines: short reasons follow their line, long ones precede it."""
+    """Return TOML lines with the reasons as comments. A short comment is at the end of its line, a long
+    comment before the line."""
     out: list[str] = []
     for each in given:
         text = f"{key(each.key)} = {toml(each.value)}"
@@ -89,7 +93,7 @@ def key(name: str) -> str:
 
 
 def toml(value: Value) -> str:
-    """Format one value, on one line unless it is a long list of texts."""
+    """Return a value in TOML, on one line unless it is a long list of texts."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -106,7 +110,8 @@ def toml(value: Value) -> str:
 
 
 def _text(text: str) -> str:
-    """Format a text, as a literal string if that avoids escapes, as in regular expressions."""
+    """Return a text in TOML. It is a literal string if that avoids escapes, for example in regular
+    expressions."""
     if ("\\" in text or '"' in text) and "'" not in text and text.isprintable():
         return f"'{text}'"
     quoted = json.dumps(text, ensure_ascii=False)

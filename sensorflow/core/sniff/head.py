@@ -1,4 +1,4 @@
-"""The beginning of a file: its container, whether it is text, and its encoding."""
+"""Reads the beginning of a file, and detects its container, whether it is text, and its encoding."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a file. raw: decompressed bytes, at most `LIMIT`. complete: whether that is the
-    whole file. settings: how to open it."""
+    """The beginning of a file. raw: the first decompressed bytes, at most `LIMIT`. complete: whether `raw`
+    is the whole file. settings: profile keys that open the file."""
 
     raw: bytes
     complete: bool
@@ -55,7 +55,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Text:
-    """The beginning of a text file, with newlines only. If incomplete, it ends at its last newline."""
+    """The beginning of a text file. Lines end with newlines, without carriage returns. If it is not the
+    whole file, it ends with a complete line."""
 
     text: str
     complete: bool
@@ -63,8 +64,8 @@ class Text:
 
 
 def opened(stream: BinaryIO) -> Head:
-    """Return the decompressed bytes at the beginning. Raises UsageError for an empty file, Permanent for a
-    broken container."""
+    """Return the beginning of a file, decompressed. Raises UsageError if the file is empty, and Permanent
+    if its container is broken."""
     magic = stream.read(8)
     stream.seek(0)
     settings: tuple[Line, ...] = ()
@@ -105,7 +106,8 @@ def workbook(stream: BinaryIO) -> str:
 
 
 def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
-    """Return the most likely file of an archive, as a pattern for `member`."""
+    """Return a pattern for the file in an archive that most likely contains the data, and the profile key
+    `member`, if it is needed to select this file."""
     try:
         with zipfile.ZipFile(stream) as archive:
             files = [info for info in archive.infolist() if not info.is_dir()]
@@ -128,7 +130,7 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
 
 
 def decoded(head: Head) -> Text:
-    """Decode the text. Raises UsageError if the bytes are not text."""
+    """Decode the beginning of a text file. Raises UsageError if the bytes are not text."""
     for magic, what in _BINARY.items():
         if head.raw.startswith(magic):
             raise UsageError(f"the file is {what}")
@@ -150,8 +152,8 @@ def decoded(head: Head) -> Text:
 
 
 def encoding_of(raw: bytes) -> tuple[str, str]:
-    """Return (encoding, reason). A byte-order mark identifies it; data that is valid UTF-8 is almost
-    certainly UTF-8; the rest is likelihood."""
+    """Return (encoding, reason). A byte-order mark identifies the encoding. Without one, bytes that are
+    valid UTF-8 are almost certainly UTF-8. Otherwise the most likely encoding is returned."""
     for mark, told in MARKS:
         if raw.startswith(mark):
             return told, "the byte-order mark says so"
@@ -172,7 +174,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:
-    """Return whether all bytes can be decoded, except a character truncated at the end."""
+    """Return whether all bytes can be decoded. The last character may be truncated."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     try:
         decoder.decode(io.BytesIO(raw).getvalue(), final=False)

@@ -1,4 +1,4 @@
-"""Header rows: which one contains names, which one units, and which one neither."""
+"""Assigns roles to header rows: whether a row contains names, units or neither."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _QUANTITY = (
 
 @dataclass(frozen=True)
 class Header:
-    """names, titles, units: of each column. settings: profile keys for the header. sensors: whether a row
-    names the sensors."""
+    """The header of a table. names, titles, units: the name, the cells in all header rows, and the unit of
+    each column. settings: profile keys for the header. sensors: whether a row contains the names of
+    sensors."""
 
     names: tuple[str, ...]
     titles: tuple[tuple[str, ...], ...]
@@ -41,7 +42,8 @@ class Header:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[str]], width: int) -> Header:
-        """Return the columns with the names that the reader will give them."""
+        """Create from header rows. The columns have the names that the reader will give them. width: number
+        of columns."""
         roles, reason = _roles(rows)
         probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
         settings: tuple[Line, ...] = (Line("header", roles, reason),) if len(rows) > 1 else ()
@@ -73,7 +75,8 @@ class Header:
 
 
 def nameless(columns: Sequence[Sequence[str]]) -> Header:
-    """Return names for a table without a header."""
+    """Return a header with invented names, for a table without a header. columns: the cells of each
+    column."""
     names: list[str] = []
     for index, cells in enumerate(columns):
         timed = times.read(cells) is not None
@@ -89,13 +92,14 @@ def nameless(columns: Sequence[Sequence[str]]) -> Header:
 
 
 def named(names: Sequence[str], reason: str) -> Header:
-    """Return names that the reader cannot take from the header as it is."""
+    """Return a header with these names, which the profile must list because the reader cannot find them in
+    the file."""
     settings = (Line("names", list(names), reason),)
     return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
 
 
 def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
-    """Return the role of each row, and the reason."""
+    """Return the role of each header row, and the reason for the roles."""
     if len(rows) < 2:
         return ["name"] * len(rows), ""
     roles = [""] * len(rows)
@@ -116,7 +120,8 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
 
 
 def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
-    """Assign the role of units to the most likely row, but not to one with titles that include units."""
+    """Assign the role "unit" to the row that most likely contains units. A row of titles that include units
+    does not get this role."""
     shares = [0.0 if role else _units_in(row) for row, role in zip(rows, roles, strict=True)]
     best = max(range(len(rows)), key=lambda i: (shares[i], i))
     left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
@@ -131,7 +136,7 @@ def _units_in(row: Sequence[str]) -> float:
 
 
 def is_bare(cell: str) -> bool:
-    """Return whether a cell is only a unit: not "Depth (ft)", nor "°C Temp"."""
+    """Return whether a cell may be a unit and nothing else, unlike "Depth (ft)" and "°C Temp"."""
     return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 
 
@@ -140,8 +145,8 @@ def _part(cells: Sequence[str], regex: str) -> float:
 
 
 def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
-    """Let the remaining rows name the columns, using only as many rows as are needed to make names
-    unique."""
+    """Assign the role "name" to as many of the remaining rows as are needed to make the names unique.
+    Returns all roles."""
     left = [i for i, role in enumerate(roles) if not role]
     grid = _grid(rows, left) if len(left) == 2 else None
     if grid is not None:
@@ -156,7 +161,7 @@ def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
 
 
 def _apart(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether the rows together distinguish almost all columns."""
+    """Return whether the cells of these rows together are different for almost all columns."""
     width = max(map(len, rows), default=0)
     joined = [
         " ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)
@@ -166,7 +171,8 @@ def _apart(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str] | None:
-    """Detect a grid of sensors over types: two rows with repeated values that form a product."""
+    """Detect two header rows, one with sensors and one with types, in which each sensor occurs with each
+    type."""
     outer, inner = ([*rows[i]][1:] for i in left)
     pairs = list(zip(outer, inner, strict=False))
     if not pairs or "" in outer or "" in inner or len(set(pairs)) < len(pairs):

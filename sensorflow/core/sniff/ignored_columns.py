@@ -1,4 +1,5 @@
-"""Columns of numbers that are not readings: coordinates of a station, flags, codes, other times."""
+"""Detects columns of numbers that are not readings, such as coordinates of a station, flags, codes, and
+other times."""
 
 from __future__ import annotations
 
@@ -61,8 +62,9 @@ _ROUNDS = {"hour": 24.0, "minute": 60.0, "second": 60.0, "day": 31.0}
 
 @dataclass(frozen=True)
 class TableFacts:
-    """Facts about all columns. titles: in lower case, without units. points: columns that form the same
-    geographic position in all rows. named: whether any column has a title. names: the sensor of each row.
+    """Properties of a table that decide whether a column is ignored. titles: the titles of all columns, in
+    lower case, without units. points: columns that together are the same geographic position in all rows.
+    named: whether any column has a title. names: the sensor of each row.
     """
 
     titles: frozenset[str]
@@ -80,10 +82,11 @@ class TableFacts:
 def without_ignored(
     numbers: Sequence[Numeric], sensor: Sequence[Column], ignored: dict[str, str]
 ) -> list[Numeric]:
-    """Return the columns that are readings, or all of them if none would remain. Adds the reasons for the
-    others to `ignored`.
+    """Return the columns that are readings; if there are none, return all columns. Adds the other columns
+    to `ignored`, with the reasons.
 
-    sensor: the columns that name the sensor of each row."""
+    sensor: the columns that contain the name of each row's sensor.
+    """
     names = list(zip(*(c.cells for c in sensor), strict=True)) if sensor else []
     seen = TableFacts.of([n.column for n in numbers], names)
     reasons = {n.column: reason for n in numbers if (reason := _reason(n.column, seen))}
@@ -95,7 +98,8 @@ def without_ignored(
 
 
 def _reason(column: Column, seen: TableFacts) -> str | None:
-    """Return why a column is not a reading, based on its title and contents, or None if it may be one."""
+    """Return why a column is not a reading, based on its title and its contents. Returns None if it may be
+    a reading."""
     title = _plain(column.spelled) or column.title
     if not nameless.is_named(column) and seen.named:
         return "has no name"
@@ -123,7 +127,8 @@ def is_place(column: Column) -> bool:
 
 
 def _is_duration(title: str, column: Column) -> bool:
-    """Return whether an "hour" with decimals is a duration rather than a clock: its steps are irregular."""
+    """Return whether a column titled "hour" with decimals contains durations. Unlike those of a clock, its
+    steps are irregular."""
     period = _ROUNDS.get(title)
     if period is None or _whole(column):
         return False
@@ -145,8 +150,8 @@ def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _is_flag(column: Column, titles: frozenset[str]) -> bool:
-    """Return whether the column is a flag: its title says so, or it extends an earlier column's title by a
-    letter or a word."""
+    """Return whether the column is a flag. Its title says so, or consists of an earlier column's title and
+    one more letter or word."""
     if not _small(column):
         return False
     title = _plain(column.spelled)
@@ -167,7 +172,7 @@ def _small(column: Column) -> bool:
 
 
 def _padded(column: Column) -> bool:
-    """Return whether whole numbers have leading zeros, as codes do: 001."""
+    """Return whether integers in the column have leading zeros, as in the code 001."""
     texts = column.counts
     return len({len(t) for t in texts}) == 1 and all(re.fullmatch(r"0\d+", t) for t in texts)
 
@@ -177,7 +182,7 @@ def _whole(column: Column) -> bool:
 
 
 def _passes(column: Column) -> bool:
-    """Return whether the column grows with each row, as a clock does, or is always the same."""
+    """Return whether the numbers grow with each row, as those of a clock do, or are all equal."""
     values = _values(column.cells)
     if len(set(values)) <= 1:
         return len(values) > 1

@@ -1,4 +1,4 @@
-"""Files of self-describing kinds: the library profile for each."""
+"""Recognizes files of known kinds, and proposes the library profile for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 
 
 def of_text(text: Text, name: str = "") -> Guess | None:
-    """Recognize a file by its first lines. name: of the file, which may be needed to name the station."""
+    """Return the proposal for a file of a known kind, recognized by its first lines; otherwise None. name:
+    the file's name, from which the station may be read."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise UsageError("the file is empty")
@@ -86,7 +87,8 @@ def _surfrad(lines: list[str]) -> Guess | None:
 
 
 def _toa5(text: Text) -> Guess:
-    """Recognize a TOA5 table: four header rows; text columns are detected by content."""
+    """Return the proposal for a TOA5 table, which has four header rows. Columns of texts are detected by
+    their content."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
         raise UsageError("the TOA5 file has no data row")
@@ -121,7 +123,8 @@ def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
 
 
 def of_table(table: Table, kind: str) -> Guess | None:
-    """Recognize HOBOware exports by titles with the logger's serial number."""
+    """Return the proposal for an export of HOBOware, recognized by the logger's serial number in the
+    titles; otherwise None."""
     time = next((c for c in table.columns if c.title.startswith("Date Time")), None)
     measured = re.compile(r"[^,(]+, .+? \(LGR S/N: \d+")
     if time is None or not any(measured.match(c.title) for c in table.columns):

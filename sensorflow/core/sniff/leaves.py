@@ -1,4 +1,4 @@
-"""The leaves of JSON records, and of the data around them, as columns."""
+"""Converts the leaves of JSON records, and of the data outside the records, to columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _MEASURED_IN = r"(?i)^(units|column_?units)$"
 
 
 def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> list[Column]:
-    """Return the columns of the records, of their member names, and of the data around them."""
+    """Return the columns of the records, followed by the member names on the path to the records, and the
+    leaves outside the records."""
     listed = bool(records) and isinstance(records[0].value, list)
     own = _listed(records) if listed else _own(records, units)
     return [*own, *_keys(records, len(own)), *_around(records, steps)]
@@ -44,14 +45,15 @@ def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
 
 
 def _row(value: Any) -> dict[str, Any]:
-    """Return the leaves of a value; a plain value is itself a leaf."""
+    """Return path -> leaf for a record. A plain value is itself a leaf, with the path "."."""
     if isinstance(value, dict):
         return dict(leaves(value))
     return {} if isinstance(value, list) else {".": value}
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the plain values of a record with their paths. Of lists, only pairs of time and value."""
+    """Yield (path, value) for the plain values of a record. Lists are ignored, except pairs of a time and a
+    value."""
     for key, member in value.items():
         name = places.below(prefix, key) if prefix else key
         if isinstance(member, dict):
@@ -69,7 +71,8 @@ def _is_pair(member: list[Any]) -> bool:
 
 
 def titles(paths: Sequence[str]) -> list[str]:
-    """Return the last names of paths if these are unique; "temperature" for "temperature.value"."""
+    """Return a short title for each path, as "temperature" for "temperature.value". If short titles are not
+    unique, the title is the path."""
     short = ["value" if path == "." else _short(path) for path in paths]
     return [
         name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)
@@ -94,13 +97,14 @@ def _snake(name: str) -> str:
 
 
 def _spelled(title: str) -> tuple[str, ...]:
-    """Return the title with separated words: "Parameter_Name" for "ParameterName"."""
+    """Return the title with separated words, as "Parameter_Name" for "ParameterName", if it differs from
+    the title."""
     return (snake,) if (snake := _snake(title)) != title else ()
 
 
 def _listed(records: Sequence[Record]) -> list[Column]:
-    """Return the columns of records that are lists, with names from a list of texts above them if there is
-    one."""
+    """Return the columns of records that are lists. Their names come from a list of texts outside the
+    records, if there is one."""
     rows = [r.value if isinstance(r.value, list) else [] for r in records]
     width = max(map(len, rows), default=0)
     names = _texts(records[0], _LISTED, width) or [""] * width
@@ -115,7 +119,7 @@ def _listed(records: Sequence[Record]) -> list[Column]:
 
 
 def _texts(record: Record, called: str, width: int) -> list[str]:
-    """Return a list next to the records that has a text for each of their columns."""
+    """Return a list outside the records that has a text for each column, or [] if there is none."""
     for around in reversed(record.above):
         for key, member in around.items() if isinstance(around, dict) else ():
             if re.search(called, key) and isinstance(member, list) and len(member) == width:
@@ -126,7 +130,8 @@ def _texts(record: Record, called: str, width: int) -> list[str]:
 
 
 def _keys(records: Sequence[Record], index: int) -> list[Column]:
-    """Return the member names on the path to the records, the nearest first; list elements have none."""
+    """Return columns of the member names on the path to the records, the nearest first. Steps to list
+    elements have no column."""
     found: list[Column] = []
     for up in range(max((len(r.keys) for r in records), default=0)):
         keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]
@@ -137,7 +142,7 @@ def _keys(records: Sequence[Record], index: int) -> list[Column]:
 
 
 def _around(records: Sequence[Record], steps: Path) -> list[Column]:
-    """Return leaves around the records, the nearest first."""
+    """Return columns of the leaves outside the records, the nearest first."""
     names: dict[str, str] = {}
     for record in records[:: max(1, len(records) // 50)]:
         for depth in reversed(range(len(record.above))):
@@ -159,7 +164,8 @@ def _around(records: Sequence[Record], steps: Path) -> list[Column]:
 
 
 def _titled(reference: str, path: str) -> str:
-    """Return a title that includes the parent object if the leaf's own name is generic: "station.id"."""
+    """Return the title of a leaf. If the leaf's name is generic, the title includes the parent's name, as
+    in "station.id"."""
     short = _short(path)
     inner = [n for n in re.split(r"[.\[\]'$*]+", reference) if n]
     generic = re.search(GENERIC, short) and len(inner) > 1

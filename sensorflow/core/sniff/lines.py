@@ -1,4 +1,4 @@
-"""Change a guess's sensor, type and columns, line by line."""
+"""Functions that change the sensor, the type and the columns of a proposal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def without(guess: Guess, key: str) -> Guess:
 
 
 def references(value: Any) -> list[str]:
-    """Return the columns that a text source names."""
+    """Return the names of the columns that a text source uses."""
     if isinstance(value, Mapping):
         return [str(value["column"])] if "column" in value else []
     return TEMPLATE.findall(value) or [value] if isinstance(value, str) else []
@@ -48,8 +48,8 @@ def timed(guess: Guess) -> list[str]:
 
 
 def used(guess: Guess, column: Column) -> Guess | None:
-    """Remove a column from the readings because it is needed for another purpose. Returns None if no
-    reading is left."""
+    """Return the proposal without a column among the readings, because it is used for another purpose.
+    Returns None if no measured column remains."""
     ignored = of(guess, "ignore")
     if ignored is not None and column.reference in ignored:
         left = [name for name in ignored if name != column.reference]
@@ -62,7 +62,7 @@ def used(guess: Guess, column: Column) -> Guess | None:
 
 
 def with_sensor(guess: Guess, column: Column) -> Guess:
-    """Add a column to the sensor's name."""
+    """Return the proposal with a column added to the sensor's name."""
     old = of(guess, "sensor")
     reason = f"without it readings would collide; {sensor_columns.few(column)}"
     if re.search(r"[{}]", column.reference):
@@ -79,7 +79,8 @@ def with_sensor(guess: Guess, column: Column) -> Guess:
 
 
 def with_type(guess: Guess, column: Column) -> Guess | None:
-    """Add a column to the type's name. Returns None if that cannot be expressed."""
+    """Return the proposal with a column added to the type's name. Returns None if a profile cannot express
+    this."""
     if re.search(r"[{}]", column.reference):
         return None
     mine, reason = (

@@ -1,4 +1,4 @@
-"""XML: find the library profile of a kind recognized by its first elements."""
+"""Recognizes known kinds of XML by the first elements, and finds the library profile for each."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def root_of(text: str) -> str | None:
 
 
 def kind(text: str) -> tuple[str, str] | None:
-    """Return (profile, reason) for a kind of XML in the library. Raises UsageError for XML that profiles
-    cannot read."""
+    """Return (profile, reason) for XML of a known kind, otherwise None. Raises UsageError for kinds of XML
+    that no profile can read."""
     name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:

@@ -1,4 +1,4 @@
-"""Tables without a header: identify columns by content alone."""
+"""Identifies the columns of tables without a header, only by their content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST = 500
 
 @dataclass(frozen=True)
 class Long:
-    """The columns of a table with one reading per row. kind: None if no column contains the type."""
+    """The columns of a table with one reading per row. kind: the column with the type, or None."""
 
     value: Numeric
     kind: Column | None
@@ -35,7 +35,7 @@ def is_named(column: Column) -> bool:
 
 
 def hours(column: Column) -> bool:
-    """Return whether a column counts the hours of a day from row to row."""
+    """Return whether a column contains the hours of a day, counted from row to row."""
     if is_named(column) or not all(re.fullmatch(r"\d{1,2}", t) for t in column.counts):
         return False
     values = [int(t) for t in column.cells[:2000] if t]
@@ -45,7 +45,7 @@ def hours(column: Column) -> bool:
 
 
 def points(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Return adjacent columns that form the same geographic position in all rows."""
+    """Return adjacent columns that together are the same geographic position in all rows."""
     degrees = {c.index: c for c in columns if _is_degree(c)}
     return tuple(c for i, c in degrees.items() if i - 1 in degrees or i + 1 in degrees)
 
@@ -59,10 +59,11 @@ def _is_degree(column: Column) -> bool:
 
 
 def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[str]) -> Long | None:
-    """Detect a table with one reading per row: texts next to a single column of numbers distinguish
-    simultaneous rows, or name quantities.
+    """Detect a table with one reading per row. In such a table, columns of texts distinguish simultaneous
+    rows, or contain the names of quantities. Returns None for any other table.
 
-    cells: the rows' times."""
+    cells: the time of each row.
+    """
     named = [c for c in texts if _names(c)]
     codes = [n.column for n in numbers if _names(n.column) and sensor_columns.is_name(n.column)]
     values = [n for n in numbers if n.column not in codes and len(n.column.counts) > 1]
@@ -101,8 +102,8 @@ def _is_unit(column: Column) -> bool:
 def _apart(
     columns: Sequence[Column], kinds: Sequence[Column], cells: Sequence[str]
 ) -> tuple[Column, ...]:
-    """Return the smallest set of columns, the first of equal ones, that distinguishes rows of the same
-    time."""
+    """Return the smallest set of columns that distinguishes simultaneous rows. Sets with a column of types
+    are preferred, and then columns further left."""
     if sensor_columns.tells_rows_apart(cells, []) > 0.99:
         return ()
     some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
@@ -116,20 +117,21 @@ def _apart(
 
 
 def _follows(column: Column, kind: Column) -> bool:
-    """Return whether a column of numbers depends on the type alone: its code, or a limit."""
+    """Return whether the numbers of a column depend only on the type, such as a code or a limit."""
     pairs = set(zip(kind.cells, column.cells, strict=True))
     return len(pairs) == len(kind.counts)
 
 
 def _constant(columns: Sequence[Column], *but: Column | None) -> tuple[Column, ...]:
-    """Return the only text that is the same in all rows and contains a digit, as names do."""
+    """Return the first column whose text is the same in all rows and contains a digit, because such a text
+    is likely a name. but: columns that are excluded."""
     alone = [c for c in columns if len(c.counts) == 1 and c not in but]
     return tuple(c for c in alone if re.search(r"\d", next(iter(c.counts))))[:1]
 
 
 def code(columns: Sequence[Column]) -> Column | None:
-    """Return the first column if it contains the same integer of several digits in all rows: a station's
-    code."""
+    """Return the leftmost column if it contains a station's code, that is, the same integer of several
+    digits in all rows. Otherwise return None."""
     first = next((c for c in columns if c.index == 0), None)
     if first is None or is_named(first) or len(first.counts) != 1 or first.filled < 4:
         return None

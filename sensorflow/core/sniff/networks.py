@@ -1,4 +1,4 @@
-"""Files of station networks without meaningful titles: recognized by how their lines begin."""
+"""Recognizes files of station networks that have no meaningful titles, by the beginnings of their lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def recognised(text: Text) -> Guess | None:
 
 
 def _crn(lines: list[str]) -> Guess | None:
-    """Recognize the U.S. Climate Reference Network: ncei.noaa.gov/pub/data/uscrn/products, headers.txt."""
+    """Return the proposal for a file of the U.S. Climate Reference Network, otherwise None. The format is
+    described in headers.txt at ncei.noaa.gov/pub/data/uscrn/products."""
     rest = _CRN_REST.get(len(lines[0].split()))
     if rest is None or not all(map(_CRN.match, lines)):
         return None
@@ -56,8 +57,9 @@ def _crn(lines: list[str]) -> Guess | None:
 
 
 def _srml(lines: list[str]) -> Guess | None:
-    """The Solar Radiation Monitoring Laboratory of Oregon: a line of station, year and what its pairs of
-    columns hold (solardata.uoregon.edu); then the day of the year and the time of day."""
+    """Return the proposal for a file of the Solar Radiation Monitoring Laboratory of Oregon
+    (solardata.uoregon.edu), otherwise None. The first line contains the station, the year, and a code for
+    each pair of columns. The other lines begin with the day of the year and the time of day."""
     found = _SRML.fullmatch(lines[0])
     rows = [line.split("\t") for line in lines[1:20]]
     if found is None or not rows or {len(row) for row in rows} != {len(lines[0].split("\t"))}:

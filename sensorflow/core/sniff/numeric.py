@@ -1,4 +1,4 @@
-"""Detect number columns, how their numbers are written, and which texts and numbers mark missing values."""
+"""Detects columns of numbers, their notation, and the texts and numbers that mark missing values."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ FEW = 4
 
 @dataclass(frozen=True)
 class Numeric:
-    """How a column's numbers are written. markers: texts for missing values. numbers: numbers for missing
-    values. odd: other texts, which would be rejected. suffix: the text after every number."""
+    """A column of numbers and their notation. markers: texts that mark missing values. numbers: numbers
+    that mark missing values. odd: how many other texts would be rejected. suffix: a text, such as a unit,
+    that follows every number."""
 
     column: Column
     comma: bool = False
@@ -47,7 +48,7 @@ class Numeric:
 
     @cached_property
     def values(self) -> list[float]:
-        """Return the values of its different texts, without markers, in arbitrary order."""
+        """The values of the column's distinct texts, without markers, in arbitrary order."""
         gone = {*self.markers, *self.numbers}
         found = (number(t, self) for t in self.column.counts if t not in gone)
         return [v for v in found if v is not None]
@@ -72,7 +73,8 @@ def is_nothing(text: str) -> bool:
 
 
 def numeric(column: Column, comma: bool = False) -> Numeric | None:
-    """Return how the column's numbers are written, or None for a text column. comma: decimal commas."""
+    """Return the notation of the column's numbers, or None if it is a column of texts. comma: whether the
+    table has decimal commas."""
     style, counts = COMMA if comma else POINT, column.counts
     plain = {t for t in counts if style.fullmatch(t)}
     if len(plain) < len(counts):
@@ -97,7 +99,7 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
 
 
 def _grouped(column: Column, comma: bool) -> Numeric | None:
-    """Detect thousands separators if a number contains both characters, which is unambiguous."""
+    """Detect thousands separators. They are certain if a number contains both a comma and a point."""
     sign, point = (".", ",") if comma else (",", ".")
     texts = [t for t in column.counts if not is_nothing(t)]
     sure = any(sign in t and point in t for t in texts)
@@ -108,7 +110,7 @@ def _grouped(column: Column, comma: bool) -> Numeric | None:
 
 
 def _suffixed(column: Column, comma: bool) -> Numeric | None:
-    """Detect numbers that all have the same unit in their cells."""
+    """Detect numbers that are all followed by the same unit."""
     texts = [t for t in column.counts if not is_nothing(t)]
     found = [SUFFIXED.fullmatch(t) for t in texts]
     if not texts or not all(found):
@@ -122,7 +124,8 @@ def _suffixed(column: Column, comma: bool) -> Numeric | None:
 
 
 def decimal_comma(columns: Iterable[Column]) -> bool:
-    """Return whether the table uses decimal commas: some cells do, in columns where no cell has a point."""
+    """Return whether the table has decimal commas. That is the case if some cells have them, in columns in
+    which no cell has a decimal point."""
     commas = points = 0
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]
@@ -136,8 +139,8 @@ def decimal_comma(columns: Iterable[Column]) -> bool:
 
 
 def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
-    """Detect numbers such as -9999 that mark missing values. They must be repeated and far outside the
-    other values, so that none could be a value of its column."""
+    """Detect numbers such as -9999 that mark missing values. Such a number must occur more than once, and
+    be so far outside the other values of the column that it cannot be a value."""
     common = _common(found)
     first = [[*_own(each), *_shared(each, common)] for each in found]
     known = {
@@ -156,7 +159,8 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
 
 
 def _common(found: Sequence[Numeric]) -> set[float]:
-    """Return round negative numbers that repeat in several columns, far below all other values."""
+    """Return round negative numbers that occur more than once in several columns, far below all other
+    values."""
     counts: Counter[float] = Counter()
     for each in found:
         texts = [
@@ -173,7 +177,8 @@ def _common(found: Sequence[Numeric]) -> set[float]:
 
 
 def _shared(style: Numeric, common: set[float]) -> list[str]:
-    """Return a column's texts that are markers in other columns and cannot be values here."""
+    """Return texts of the column that mark missing values in other columns and cannot be values in this
+    column. common: these markers."""
     made = []
     for text in style.column.counts:
         value = number(text, style)
@@ -185,7 +190,8 @@ def _shared(style: Numeric, common: set[float]) -> list[str]:
 
 
 def _candidates(style: Numeric) -> list[str]:
-    """Return texts that look like markers, or none if thousands separators or units could explain them."""
+    """Return texts of the column that look like markers for missing values. Returns none if they may be
+    numbers with thousands separators or units."""
     point = "," if style.comma else "."
     texts = style.column.counts if not style.thousands and not style.suffix else ()
     return [t for t in texts if _SENTINEL.fullmatch(t.replace(point, "."))]

@@ -1,4 +1,4 @@
-"""Find the possible places of records in a JSON document."""
+"""Finds the possible places of records in a JSON document."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ UNSAFE = r"[.\[\]'$]"
 
 @dataclass(frozen=True)
 class Place:
-    """A possible place of records. path: in the form of `records`. keyed: the value is an object of lists,
-    each list a column. named: the records are the members of an object, distinguished by name. mapped:
-    `named`, or the records are nested in such members."""
+    """A possible place of records. path: the path, in the notation of the profile's key `records`. keyed:
+    whether the value is an object in which each list is a column. named: whether the records are members of
+    an object and differ by their names. mapped: whether `named` is True, or the records are nested in such
+    members."""
 
     path: str
     keyed: bool = False
@@ -28,8 +29,8 @@ class Place:
 def places(
     value: Any, path: str = "", depth: int = 0, named: bool = False, mapped: bool = False
 ) -> Iterator[Place]:
-    """Yield the document itself, elements of lists, members with the same structure, and lists that are
-    columns."""
+    """Yield the possible places: the document itself, elements of lists, members with the same structure,
+    and objects whose lists are columns."""
     if depth > DEEP:
         return
     if isinstance(value, dict):
@@ -64,8 +65,8 @@ def are_columns(value: dict[str, Any]) -> bool:
 
 
 def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a member of a map of objects with the same members, or of objects that each contain a value
-    and its unit."""
+    """Return the largest member of `value`, if its members are objects with the same keys, or objects that
+    each contain a value and its unit. Otherwise return None."""
     inner = [m for m in value.values() if isinstance(m, dict) and m]
     if len(inner) > 1 and len(inner) == len(value):
         every = {key for m in inner for key in m}
@@ -76,7 +77,8 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
-    """Return a member of a map of lists whose elements have the same structure."""
+    """Return a member of `value`, if its members are lists whose elements have the same structure.
+    Otherwise return None."""
     lists = [m for m in value.values() if isinstance(m, list) and m]
     if len(lists) < 2 or len(lists) < 0.5 * len(value):
         return None
@@ -89,7 +91,7 @@ def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _is_by_time(value: dict[str, Any]) -> bool:
-    """Return whether the members are named by their times."""
+    """Return whether the names of the members are times."""
     keys = list(value)
     return len(keys) > 1 and is_times(keys)
 
@@ -105,7 +107,8 @@ def is_times(keys: Sequence[str]) -> bool:
 
 
 def is_valued(member: dict[str, Any]) -> bool:
-    """Return whether an object is a single value with its unit or time, rather than a record of several."""
+    """Return whether an object contains a single value with its unit. If not, it may be a record of several
+    values."""
     keys = [key for key in member if re.search(words.VALUE, key, re.IGNORECASE)]
     plain = [member[key] for key in keys if not isinstance(member[key], dict | list)]
     told = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)

@@ -1,4 +1,5 @@
-"""Find the sensor's name: in one or several columns, in a line before the header, or in the file's name."""
+"""Finds the name of the sensor in one or several columns, in a line before the header, or in the file's
+name."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
-    """Return the column whose title is that of sensor names, or none. Prefers ids to names, and filled
-    columns."""
+    """Return the column whose title says that it contains names of sensors, or [] if there is none. Ids are
+    preferred to names, and columns without empty cells to others."""
     some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
     some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
@@ -28,8 +29,8 @@ def titled(columns: Iterable[Column]) -> list[Column]:
 
 
 def may_name(column: Column) -> bool:
-    """Return whether a column's texts may be names: not durations, truth values, dates, versions, or
-    numbers of events and messages."""
+    """Return whether a column's texts may be names. Durations, truth values, dates, versions, and numbers
+    of events and messages are not names."""
     told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
     return not told and not column.says(words.OF_EVENT)
 
@@ -51,10 +52,12 @@ def _idness(column: Column) -> int:
 def needed(
     texts: Sequence[Column], readings: Sequence[Numeric], cells: Sequence[str]
 ) -> list[Column]:
-    """Return the columns that name the sensor of a wide row. cells: the rows' times.
+    """Return the columns that contain the sensor's name, for a table with several readings per row. cells:
+    the time of each row.
 
-    These are a column with a matching title and, if many rows have the same time, a column that
-    distinguishes these rows."""
+    The result includes a column with a title for sensors, if there is one. If many rows have the same time,
+    it also includes a column that distinguishes these rows.
+    """
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) or is_long(n.column)]
     numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
@@ -81,14 +84,15 @@ def is_code(column: Column) -> bool:
 
 
 def _may_tell(column: Column, cells: Sequence[str]) -> bool:
-    """Return whether the column's texts repeat or, if all rows have the same time, all differ."""
+    """Return whether the column may distinguish sensors: its texts must occur more than once or, if all
+    rows have the same time, must all differ."""
     if len(set(cells)) == 1:
         return len(column.counts) == len(cells)
     return 1 < len(column.counts) <= 0.5 * column.filled
 
 
 def is_name(column: Column) -> bool:
-    """Return whether a column's numbers are names: integers that repeat."""
+    """Return whether a column's numbers may be names, that is, integers that occur more than once."""
     repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
     if is_long(column):
         return True
@@ -96,15 +100,19 @@ def is_name(column: Column) -> bool:
 
 
 def has_quantity(column: Column) -> bool:
-    """Return whether a title contains a unit or a quantity, and so is not a name: "Sensor Temp (C)"."""
+    """Return whether a title contains a unit or a quantity, such as "Sensor Temp (C)". Such a column does
+    not contain names."""
     told = column.unit or units.split_unit(column.title)[1]
     return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
 
 
 def is_measured(column: Column, cells: Sequence[str]) -> bool:
-    """Return whether numbers whose title contains a word for sensors are measured. cells: the rows' times.
+    """Return whether the column is measured, although its title contains a word for sensors. cells: the
+    time of each row.
 
-    A title that is not a name by itself, as "Sensor_1", is a name only if rows of the same time need it."""
+    A title such as "Sensor_1" is ambiguous. Such a column is taken for names only if it is needed to
+    distinguish simultaneous rows.
+    """
     if has_quantity(column):
         return True
     if is_long(column):
@@ -131,8 +139,8 @@ def _wanders(column: Column, cells: Sequence[str]) -> bool:
 
 
 def is_long(column: Column) -> bool:
-    """Return whether the column repeats numbers of ten or more digits, such as an IMEI; a counter does not
-    repeat."""
+    """Return whether the column contains names of ten or more digits, such as an IMEI. Unlike the numbers
+    of a counter, they occur more than once."""
     texts = [t for t in column.cells if t]
     if not texts or not all(re.fullmatch(r"[1-9]\d{9,19}", t) for t in texts):
         return False
@@ -144,14 +152,15 @@ def is_long(column: Column) -> bool:
 
 
 def tells_rows_apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
-    """Return the share of rows that times and columns together distinguish."""
+    """Return the share (0 to 1) of rows that are distinct in their times and these columns. cells: the time
+    of each row."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
 
 
 def is_panel(keys: Sequence[str], column: Column) -> bool:
-    """Return whether almost all keys, such as times, have the same set of texts, each once: depths,
-    channels, bins."""
+    """Return whether the same set of texts, such as depths or channels, occurs once for almost every key.
+    keys: a key for each row, such as the time."""
     groups: dict[str, list[str]] = {}
     for key, cell in zip(keys, column.cells, strict=True):
         groups.setdefault(key, []).append(cell)
@@ -161,8 +170,8 @@ def is_panel(keys: Sequence[str], column: Column) -> bool:
 
 
 def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
-    """Return (the key `sensor`, a question for the user). The key is omitted if a header row names the
-    sensors."""
+    """Return (the profile key `sensor`, a question for the user). The key is omitted if a header row
+    contains the names of the sensors. sensor: the columns that contain the name."""
     if table.sensors:
         return [], ""
     if len(sensor) > 1:
@@ -177,7 +186,8 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
 
 
 def origin(column: Column) -> Value:
-    """Return a column as a text source. Braces in its name would make it a template."""
+    """Return a column as a text source. A name with braces is not written in the short form, because it
+    would be a template."""
     reference = column.reference
     return {"column": reference} if re.search(r"[{}]", reference) else reference
 
@@ -188,7 +198,7 @@ def few(column: Column) -> str:
 
 
 def _around(table: Table) -> Line | None:
-    """Return the logger's name in the members around the records, or None."""
+    """Return the profile key `sensor` for a name that is outside the records, or None if there is none."""
     found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
     found = [c for c in found if may_name(c)]
     best = max(found, key=_idness, default=None)
@@ -196,7 +206,8 @@ def _around(table: Table) -> Line | None:
 
 
 def _above(preamble: str) -> Line | None:
-    """Return the logger's name in the lines before the header, or None."""
+    """Return the profile key `sensor` for a name in the lines before the header, or None if there is
+    none."""
     for word in words.LABELS:
         found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
         if found is None or found[2].rstrip().endswith(":"):

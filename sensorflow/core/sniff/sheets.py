@@ -61,8 +61,8 @@ def _text(value: Any) -> str:
 
 
 def workbook(stream: BinaryIO, kind: str) -> Table:
-    """Return the first sheet with a table that has times, and mention other such sheets; otherwise the
-    first table. kind: the file's format."""
+    """Return the first table of a workbook that has times, with a hint if other sheets have such tables
+    too. If no table has times, return the first table. kind: the file's format."""
     try:
         book_.size_of(stream, head.PROBE)
         names = book_.names(stream)

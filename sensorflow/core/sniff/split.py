@@ -1,4 +1,4 @@
-"""Times split over several columns: year, month, day, hour, and so on."""
+"""Detects times that are split over several columns, such as year, month, day and hour."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """A time that is split over columns. columns: the columns that form the time. formats: of their texts,
-    joined by a space."""
+    """A time that is split over columns. columns: the columns that form the time. formats: the formats of
+    the columns' texts, joined by spaces."""
 
     columns: tuple[Column, ...]
     formats: tuple[str, ...]
@@ -63,14 +63,16 @@ def titled(columns: Sequence[Column]) -> Parts | None:
 
 
 def is_part(column: Column) -> bool:
-    """Return whether a column repeats a part of a time found elsewhere. A single letter is ambiguous."""
+    """Return whether a column contains a part of a time, such as the month, according to its title and
+    values. A title of one letter is ambiguous, and does not count."""
     title = column.title.strip().lower()
     named = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
     return len(title) > 1 and any(_within(column, d) for d in named)
 
 
 def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
-    """Return what a title may mean. "mm" is a month if there is none yet, otherwise a minute."""
+    """Return the directives that a title may stand for. "mm" is the month if no other column is, otherwise
+    the minute."""
     title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()
     title = re.sub(r"\s*[(\[].*", "", title)
     fit = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
@@ -82,7 +84,8 @@ def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
 
 
 def placed(columns: Sequence[Column]) -> Parts | None:
-    """Find the parts by position in a table without titles: a year, followed by the rest."""
+    """Find the parts by position in a table without titles: a year, followed by the other parts in
+    order."""
     for start, column in enumerate(columns[:4]):
         if not _within(column, "%Y"):
             continue
@@ -101,8 +104,8 @@ def placed(columns: Sequence[Column]) -> Parts | None:
 
 
 def once_more(parts: Parts, columns: Sequence[Column]) -> Parts:
-    """Find a second set of the same parts after the first, as of a clock in another zone, which is
-    ignored."""
+    """Find a second set of the same parts after the first set, such as the time in another zone. Its
+    columns are not readings."""
     layout = " ".join(parts.formats[-1].split()).split()
     last = max(c.index for c in parts.columns)
     behind = [c for c in columns if c.index > last][: len(layout)]
@@ -139,7 +142,7 @@ def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
 
 
 def texts(parts: Parts) -> list[str]:
-    """Return the texts that the reader forms from the columns, row by row."""
+    """Return the text of the time in each row, as the reader builds it from the columns."""
     pads = parts.pad or (0,) * len(parts.columns)
     cells = [
         [cell.rjust(width, "0") for cell in column.cells[: times.MOST]]
@@ -154,6 +157,6 @@ def readable(parts: Parts) -> list[int]:
 
 
 def _passes(parts: Parts) -> bool:
-    """Return whether time advances from row to row, with few steps back."""
+    """Return whether the time almost never goes back from one row to the next."""
     steps = np.diff(np.array(readable(parts)))
     return len(steps) > 1 and float((steps > 0).mean()) > 0.9

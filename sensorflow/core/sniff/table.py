@@ -1,4 +1,5 @@
-"""A table as sniffing sees it, whatever its format: titled columns of texts."""
+"""The representation of a table while a profile is being proposed: columns of texts with titles. It is the
+same for all file formats."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ from sensorflow.core.sniff.guess import Line
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column. reference: how a profile names the column. title: for people, without units from a second
-    row.
+    """A column. reference: the name by which a profile refers to the column. title: the display name,
+    without the unit that a second header row contains.
 
-    titles: its cell in every header row. cells: stripped, one for each row; "" if empty. told: whether the
-    format itself states the unit. instant: it contains typed timestamps; those with a zone end with an
-    offset. above: it is outside the records, once for several of them."""
+    titles: the column's cell in each header row. cells: the text of each row, without surrounding spaces.
+    told: whether the unit is a property of the file format. instant: whether the cells are typed
+    timestamps; their texts end with an offset if they have a zone. above: whether the value is outside the
+    records, and applies to several of them.
+    """
 
     index: int
     reference: str
@@ -32,7 +35,7 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Count each non-empty text."""
+        """Return text -> number of cells with this text, for texts that are not empty."""
         found = Counter(self.cells)
         found.pop("", None)
         return found
@@ -42,12 +45,13 @@ class Column:
         return sum(self.counts.values())
 
     def says(self, regex: str) -> bool:
-        """Return whether a title matches, ignoring case."""
+        """Return whether a regular expression matches in a title, ignoring case."""
         return any(re.search(regex, text, re.IGNORECASE) for text in self.spellings)
 
     @cached_property
     def spellings(self) -> list[str]:
-        """Return its titles, and the titles with separated words: SamplingEnd, Sampling_End."""
+        """Return the column's titles, and the same titles with separated words, as "Sampling_End" for
+        "SamplingEnd"."""
         texts = dict.fromkeys((*self.titles, self.title))
         return list(texts | dict.fromkeys(map(_apart, texts)))
 
@@ -62,11 +66,13 @@ def _apart(title: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. settings: profile keys that produce this table. preamble: the text before it.
+    """A table. settings: profile keys with which a reader reads this table. preamble: the text before the
+    table.
 
-    sensors: whether a header row names them. complete: whether the whole file was read. name: of the file.
-    above: columns outside the records, for a time that the records lack. markers: texts for missing values
-    that the file declares."""
+    sensors: whether a header row contains the names of the sensors. complete: whether the whole file was
+    read. name: the file's name. above: columns outside the records, where the time may be if the records
+    have no time. markers: texts that mark missing values, according to the file itself.
+    """
 
     columns: tuple[Column, ...]
     settings: tuple[Line, ...]
@@ -84,7 +90,7 @@ class Table:
 
 
 def references(names: Sequence[str]) -> list[str]:
-    """Return how a profile can name each column: by its title if it is unique, otherwise by its
+    """Return the name by which a profile can refer to each column: the title if it is unique, otherwise the
     position."""
     counts = Counter(names)
     return [

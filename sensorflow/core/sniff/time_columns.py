@@ -1,4 +1,4 @@
-"""Find the column, or the combination of columns, with the time of measurement."""
+"""Finds the column, or the combination of columns, with the time of measurement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class TimeColumns:
     """The columns of the time of measurement. columns: the columns that form the time. aside: other time
     columns, which are not readings.
 
-    days: the one of them that contributes only the date, because its times of day are all midnight."""
+    days: the column of which only the date is used, because its times of day are all midnight; otherwise
+    None.
+    """
 
     columns: tuple[Column, ...]
     read: Read
@@ -37,8 +39,8 @@ class TimeColumns:
 
 
 def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
-    """Return the best time columns. prefer: the order of day and month to use if ambiguous, "dmy" or
-    "mdy"."""
+    """Return the most likely time columns, or None. prefer: the order of day and month to use if dates are
+    ambiguous, "dmy" or "mdy"."""
     columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
@@ -52,7 +54,8 @@ def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
 
 
 def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
-    """Reduce the weight of times that are equal in many rows that another time distinguishes."""
+    """Reduce the weight of coarse times, that is, times that are equal in many rows in which another time
+    differs."""
     limit = max(len(set(w.cells)) for w in found)
     coarse = [len(set(w.cells)) < 0.6 * limit for w in found]
     return [
@@ -85,8 +88,8 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
 
 
 def _alone(column: Column, prefer: str) -> TimeColumns | None:
-    """Read a column that contains dates by itself. A bare number needs a title for times, or must be the
-    first column."""
+    """Return the time columns for a single column that contains dates, or None. A column of plain numbers
+    must have a title for times, or be the first column."""
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return TimeColumns((column,), Read(("iso8601",), "a typed timestamp", zoned))
@@ -119,7 +122,8 @@ def _counts_on(column: Column) -> bool:
 
 
 def _clock(column: Column) -> tuple[str, ...]:
-    """Return the formats of a column of times of day: "14:30", or 1430 if the title says so."""
+    """Return the formats of a column of times of day such as "14:30", or such as 1430 if the title is that
+    of a time."""
     if column.instant:
         return ()
     found = times.clock(column.cells)
@@ -150,7 +154,7 @@ def _only_days(found: TimeColumns) -> bool:
 def _joined(
     date: TimeColumns, clocks: Sequence[tuple[Column, tuple[str, ...]]]
 ) -> TimeColumns | None:
-    """Combine a date with the nearest time of day."""
+    """Return the combination of a date with the nearest column of times of day, or None."""
     at = date.columns[0].index
     near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
     if not near:
@@ -175,7 +179,8 @@ def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...
 
 
 def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Add the column that names each row's zone, such as "EST", if there is one."""
+    """Return the time columns with the column that contains each row's zone, such as "EST", if there is
+    one."""
     if found.read.offset or found.read.formats[0].startswith("epoch"):
         return found
     for column in columns:
@@ -201,7 +206,8 @@ def _of_parts(parts: split.Parts) -> TimeColumns:
 
 
 def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Weigh the evidence for a time: its title, its zone, its position, and whether it changes."""
+    """Return the time columns with their weight, which depends on title, zone, position, and whether the
+    time changes."""
     titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
@@ -217,7 +223,7 @@ def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
 
 
 def zone_of(found: TimeColumns) -> Line | None:
-    """Return the zone that a title states: UTC, or an offset from it."""
+    """Return the profile key `zone` if a title contains UTC or an offset from UTC; otherwise None."""
     for column in found.columns:
         for title in (column.title, *column.titles):
             if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
@@ -229,7 +235,8 @@ def zone_of(found: TimeColumns) -> Line | None:
 
 
 def abbreviated(found: TimeColumns) -> list[str]:
-    """Return questions about a zone in a title that leaves daylight saving time open."""
+    """Return a question for the user if a title contains the abbreviation of a zone that has daylight
+    saving time."""
     for column in found.columns:
         for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
@@ -238,7 +245,7 @@ def abbreviated(found: TimeColumns) -> list[str]:
 
 
 def zone_above(preamble: str) -> Line | None:
-    """Return the zone in the lines before the header, or None."""
+    """Return the profile key `zone` if the lines before the header contain the zone; otherwise None."""
     named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
     for said in re.findall(named + r"[^\n]*", preamble):
         offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
@@ -250,7 +257,8 @@ def zone_above(preamble: str) -> Line | None:
 
 
 def zone_around(above: Sequence[Column]) -> Line | None:
-    """Return the zone in an element around the records, as <timeZone>1.0</timeZone> (hours)."""
+    """Return the profile key `zone` if an element outside the records contains the zone in hours, as
+    <timeZone>1.0</timeZone> does; otherwise None."""
     for column in above:
         called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
         whole = column.counts and column.filled == len(column.cells)
@@ -261,7 +269,7 @@ def zone_around(above: Sequence[Column]) -> Line | None:
 
 
 def _is_zone(text: str) -> bool:
-    """Return whether a text is a zone rather than seconds or minutes."""
+    """Return whether a text is a zone. A number of seconds or minutes is not."""
     offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
     if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
         return False

@@ -1,4 +1,4 @@
-"""Find the time formats that read all texts of a column, tested with the reader's own parser."""
+"""Finds the time formats of a column. Each format is tested with the parser that the reader uses."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 @dataclass(frozen=True)
 class Read:
-    """How to read a column of times. formats: may include "iso8601" and epochs. offset: the texts have an
-    offset or are instants. clock: the texts include a time of day. extract: where in the text the time is.
-    doubt: a question for the user. since: the start of epochs, if not 1970."""
+    """How to read a column of times. formats: the time formats, as in a profile. offset: whether the texts
+    define UTC times, because they have an offset or are epoch timestamps. clock: whether the texts include
+    a time of day. extract: the pattern that finds the time in the text; "" if the time is the whole text.
+    doubt: a question for the user, or "". since: the time from which epochs count; "" for 1970."""
 
     formats: tuple[str, ...]
     reason: str
@@ -71,9 +72,12 @@ class Read:
 
 
 def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
-    """Return how to read a column's cells as dates, with or without times of day, or None.
+    """Return how to read a column's cells as dates, with or without times of day. Returns None if they are
+    not dates.
 
-    hint: the title, which may contain "MM/DD/YYYY". prefer: the order to use if the cells are ambiguous."""
+    hint: the column's title, which may contain "MM/DD/YYYY". prefer: the order of day and month to use if
+    the cells are ambiguous.
+    """
     texts = [t for t in cells[:MOST] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
         return None
@@ -99,8 +103,9 @@ def _iso(texts: Sequence[str]) -> Read:
 
 
 def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
-    """Return the order of day, month and year that reads most texts; if several do, the one with the most
-    even steps, because a wrong order jumps by months."""
+    """Return how to read the texts, with the order of day, month and year that reads the most texts. If
+    several orders do, the order with the most even steps is used, because with a wrong order the time jumps
+    by months."""
     sample = list(dict.fromkeys(texts))
     found: dict[tuple[str, ...], tuple[float, str]] = {}
     for order in ORDERS:
@@ -130,7 +135,7 @@ def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str)
 def _most_even(
     texts: list[str], even: dict[tuple[str, ...], str], hint: str, prefer: str
 ) -> tuple[tuple[str, ...], str]:
-    """Return (formats, doubt)."""
+    """Return (formats, question for the user) for the order with the most even steps."""
     usual = [f for f, order in even.items() if order == "ymd" and f[0].startswith("%Y")]
     if len(even) == 1 or usual:
         return (usual or list(even))[0], ""
@@ -154,7 +159,8 @@ def _most_even(
 
 
 def _told(hint: str) -> str:
-    """Return the order that a title spells out: "Date (MM/DD/YYYY)"."""
+    """Return the order of day, month and year that a title specifies, as "Date (MM/DD/YYYY)" does;
+    otherwise ""."""
     letters = re.search(
         r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint
     )
@@ -162,18 +168,18 @@ def _told(hint: str) -> str:
 
 
 def spelled(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return formats, as directives, of a column that begins with the year."""
+    """Return the formats of a column whose texts begin with the year, built from strptime directives."""
     return tuple(_formats(list(dict.fromkeys(t for t in cells[:MOST] if t)), "ymd"))
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
-    """Return the total distance that the time moves, forward and back."""
+    """Return the sum of all time steps from row to row, forward and back."""
     nanos = instants(texts, formats)
     return float(np.abs(np.diff(nanos.astype(np.float64))).sum())
 
 
 def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int64]:
-    """Return the instants of the readable texts."""
+    """Return the UTC times of the texts that the formats can read."""
     found = parse(pa.array(texts, pa.string()), tuple(formats), Clock("UTC"))
     ints: npt.NDArray[np.int64] = found.ts.drop_null().cast(pa.int64()).to_numpy()
     return ints
@@ -185,7 +191,8 @@ def _share(texts: Sequence[str], *formats: str) -> float:
 
 
 def _formats(sample: list[str], order: str) -> list[str]:
-    """Return the formats that read the texts, in order: at midnight some omit the time of day."""
+    """Return the formats that are needed to read all texts. There may be several, because some loggers omit
+    the time of day at midnight."""
     found: list[str] = []
     rest = sample
     while rest and len(found) < 4:
@@ -199,8 +206,8 @@ def _formats(sample: list[str], order: str) -> list[str]:
 
 
 def _format(text: str, order: str) -> str | None:
-    """Return the format of one text: weekday, date, time of day, offset, in that order or with the time of
-    day first."""
+    """Return the format of one text, or None. The text consists of weekday, date, time of day and offset,
+    in this order, or begins with the time of day."""
     text = text.strip()
     weekday = re.match(r"([A-Za-z]{3,9})(\.?,?\s+)", text)
     before = ""
@@ -223,7 +230,8 @@ def _format(text: str, order: str) -> str | None:
 
 
 def _date(text: str, order: str) -> tuple[str, str] | None:
-    """Return (format, the rest of the text)."""
+    """Return the format of the date at the beginning of a text, and the remaining text. Returns None if
+    there is no date."""
     for shape, by_order in _SHAPES.items():
         match = re.match(shape, text)
         if match is None:
@@ -244,7 +252,7 @@ def _date(text: str, order: str) -> tuple[str, str] | None:
 
 
 def _after(rest: str) -> str | None:
-    """Return the format of the text after a date."""
+    """Return the format of the text after a date, or None if it is not a time of day."""
     if not rest:
         return ""
     gap = re.match(r"\s*[T_,;:-]?\s*", rest)
@@ -282,7 +290,7 @@ def _packed(text: str) -> tuple[str, str] | None:
 
 
 def _zone(rest: str) -> str | None:
-    """Return the format of the text after a time of day, or None if it is not an offset."""
+    """Return the format of the text after a time of day, or None if that text is not an offset."""
     if not rest.strip():
         return ""
     gap = " " if rest[0].isspace() else ""
@@ -293,7 +301,7 @@ def _zone(rest: str) -> str | None:
 
 
 def clock(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats of a column of times of day, or () if it is none."""
+    """Return the formats of a column of times of day, or () for any other column."""
     sample = list(dict.fromkeys(t for t in cells[:MOST] if t))
     found: list[str] = []
     for text in sample:
@@ -316,7 +324,7 @@ def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:
-    """Detect numbers that count from an instant: 1970, or the one in the title."""
+    """Detect epoch timestamps: numbers that count from 1970, or from a time that is in the title."""
     texts = [t for t in cells[:MOST] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None

@@ -1,4 +1,4 @@
-"""Titles for XML columns: from their paths, and from descriptions elsewhere in the document."""
+"""Finds titles for columns of XML, in their paths and in descriptions at other places of the document."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Element(Protocol):
 
 
 def columns(found: Sequence[Column], record: str, root: Element | None) -> list[Column]:
-    """Add titles to columns. record: the name of the record elements."""
+    """Return the columns with titles. record: the name of the record elements. root: the root of the
+    document."""
     mine = [c for c in found if not c.above]
     around = [c for c in found if c.above]
     own = _own(mine, record)
@@ -59,7 +60,7 @@ def columns(found: Sequence[Column], record: str, root: Element | None) -> list[
 
 
 def markers(above: Sequence[Column]) -> tuple[str, ...]:
-    """Return the marker for missing values that an element before the records declares."""
+    """Return the marker for missing values, if an element before the records contains it; otherwise ()."""
     said = [c for c in above if _NOTHING.search(_last(c.reference))]
     return tuple(dict.fromkeys(t for c in said for t in c.counts if _is_marker(t)))
 
@@ -95,8 +96,8 @@ def _own(found: Sequence[Column], record: str) -> list[Column]:
 
 
 def _names_type(column: Column, title: str, record: str) -> bool:
-    """Return whether a column is the name of a channel in an element of its own: <ch
-    id="temp">21.5</ch>."""
+    """Return whether a column is an attribute with the name of a channel, next to the value of the channel,
+    as in <ch id="temp">21.5</ch>."""
     called = re.fullmatch(r"(?i)id|name|key|n|code|label|channel|param", title) is not None
     texts = not any(re.fullmatch(r"[\d.]+", t) for t in column.counts)
     few = len(column.counts) <= max(1, 0.6 * column.filled)
@@ -111,7 +112,7 @@ def _titled(column: Column, title: str, unit: str = "") -> Column:
 
 
 def _described(found: list[Column], root: Element | None) -> list[Column]:
-    """Rename numbered columns (v1, v2; ch1, ch2) with the names in a list in the document."""
+    """Replace the titles of numbered columns (v1, v2) by names from a list in the document."""
     numbered = {i: m for i, c in enumerate(found) if (m := _NUMBERED.fullmatch(c.reference))}
     if root is None or not numbered:
         return found
@@ -148,7 +149,8 @@ LONGEST = 600
 
 
 def _listed(elements: Sequence[Element], count: int) -> list[Element]:
-    """Return elements with the same name and parent, one for each column, that all have a name."""
+    """Return elements with the same name and parent, one for each column, each of which contains a name.
+    Returns [] if there are none. count: number of columns."""
     for element in elements:
         groups: dict[str, list[Element]] = {}
         for member in element.members:
@@ -161,7 +163,8 @@ def _listed(elements: Sequence[Element], count: int) -> list[Element]:
 
 
 def _called(elements: Sequence[Element], reference: str) -> Element | None:
-    """Return the element that describes a column by its name: <Ch1_data_header> for <ch1>."""
+    """Return the element whose name begins with a column's name, as <Ch1_data_header> for <ch1>, or
+    None."""
     wanted = re.compile(rf"(?i){re.escape(reference.lstrip('@'))}(?!\d).+")
     return next((e for e in elements if wanted.fullmatch(e.name) and _label(e)[0]), None)
 
@@ -175,8 +178,8 @@ def _label(element: Element) -> tuple[str, str]:
 
 
 def _around(found: Sequence[Column]) -> list[Column]:
-    """Rename the column that contains the type to "parameter", and the best one that contains its unit to
-    "unit"."""
+    """Give the title "parameter" to the column that contains the type, and the title "unit" to the column
+    that most likely contains its unit."""
     texts = {c.reference for c in found if c.counts}
     # an attribute of a text qualifies it: <siteCode network="NWIS">
     made = [

@@ -1,4 +1,4 @@
-"""Test a proposal: read the beginning of the file with it, using the real reader."""
+"""Tests a proposal: reads the beginning of the file with the proposed profile and the real reader."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ KEY = ["sensor_id", "reading_type", "ts"]
 
 @dataclass
 class Trial:
-    """The preview of a proposal. collisions: readings with the same sensor, type and time as another one,
-    but a different value. repeats: those with the same value too. units: type -> units of its readings."""
+    """The preview of a proposal. collisions: number of readings with the same sensor, type and time as
+    another reading, but another value. repeats: number of readings that have the same value too. units:
+    type -> units of readings of this type."""
 
     rows: int = 0
     readings: int = 0
@@ -48,14 +49,14 @@ class Trial:
 
     @property
     def cost(self) -> tuple[float, ...]:
-        """Return a sort key: the lower, the better the proposal fits."""
+        """A sort key. The proposal with the lowest key fits best."""
         lost = self.rejected + self.collisions + self.repeats
         some = max(self.readings + self.rejected, 1)
         return (self.error is not None or not self.readings, round(lost / some, 3), -self.readings)
 
 
 def tried(stream: BinaryIO, profile: Profile, name: str) -> Trial:
-    """Read enough rows to judge the proposal. stream: seekable."""
+    """Read enough rows to judge a proposal, and return its preview. stream: seekable."""
     found = Trial()
     batches: list[pa.RecordBatch] = []
     stream.seek(0)

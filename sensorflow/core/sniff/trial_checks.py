@@ -1,4 +1,4 @@
-"""Check a guess against its own preview: correct it on contradiction, or leave the doubt to the user."""
+"""Checks a proposal with its preview. Problems are corrected, or become questions for the user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_COLUMNS = 1000
 
 
 def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
-    """Return the guess after correction, with open questions as TODO, and its preview."""
+    """Return the corrected proposal, with open questions in `todo`, and its preview."""
     trial = look(guess)
     if len(table.columns) > MAX_COLUMNS:  # each trial would take seconds
         return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
@@ -49,8 +49,8 @@ def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Tri
 
 
 def checked_library_guess(guess: Guess, look: Look) -> Guess:
-    """Check a guess that extends a library profile: whether its times lack a zone, and what its preview
-    contradicts."""
+    """Return a proposal for a known kind of file after a check: it needs a zone if the preview rejects
+    times without one, and problems become questions in `todo`."""
     trial = look(guess)
     if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
         guess = replace(guess, needs_zone=True)
@@ -61,7 +61,7 @@ def checked_library_guess(guess: Guess, look: Look) -> Guess:
 def _clearly_better(
     guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
 ) -> tuple[Guess, Trial] | None:
-    """Return the first alternative that fits clearly better, or None."""
+    """Return the first alternative that fits clearly better, with its preview, or None."""
     for other in islice(others, MAX_TRIALS):
         found = look(other)
         lost, kept = _lost(trial), _lost(found)
@@ -78,7 +78,8 @@ def _lost(trial: Trial) -> float:
 
 
 def _with_finer_names(guess: Guess, table: Table) -> Iterator[Guess]:
-    """Yield guesses with one more column in the sensor or type, those that distinguish most rows first."""
+    """Yield proposals with one more column in the sensor or the type. Columns that distinguish the most
+    rows come first."""
     named = {c.reference: c for c in table.columns}
     origins = [lines.of(guess, "sensor"), lines.of(guess, "type")]
     keys = [*lines.timed(guess), *(name for o in origins for name in lines.references(o))]
@@ -117,7 +118,8 @@ def _rank(after: float, column: Column) -> tuple[float, ...]:
 
 
 def _may_name(column: Column, single: bool) -> bool:
-    """Return whether a column may name sensors or types. single: whether all rows have the same time."""
+    """Return whether a column may contain names of sensors or types. single: whether all rows have the same
+    time."""
     aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
     return (
         len(column.counts) > 1
@@ -132,13 +134,13 @@ def _repeats(column: Column) -> bool:
 
 
 def _is_id(column: Column) -> bool:
-    """Return whether a column may name sensors although all its values differ: the last row of each
-    device."""
+    """Return whether a column may contain names of sensors although all values differ, as in a table with
+    one row per device."""
     return column.says(words.NUMBERED) or column.says(r"(^|[^a-z])mac([^a-z]|$)")
 
 
 def _is_measured(column: Column) -> bool:
-    """Return whether a column may be a reading itself: numbers whose title is not that of a name."""
+    """Return whether a column may be measured: it contains numbers, and its title is not that of a name."""
     named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
     return numeric.numeric(column) is not None and (
         not named or sensor_columns.has_quantity(column)
@@ -155,7 +157,7 @@ def _is_type(column: Column, table: Table) -> bool:
 
 
 def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
-    """Yield guesses with decimal points and commas swapped."""
+    """Yield proposals in which decimal point and decimal comma are swapped."""
     if not any(r.code is Code.VALUE_NOT_A_NUMBER for r in trial.rejects):
         return
     plain = lines.without(lines.without(guess, "thousands"), "decimal")
@@ -169,7 +171,7 @@ def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
 
 
 def doubts(guess: Guess, trial: Trial) -> list[str]:
-    """Return what the preview contradicts, with an example."""
+    """Return the problems that the preview shows, as questions for the user, with an example."""
     if trial.error is not None:
         return [f"this profile refuses the file: {_plainly(str(trial.error))}"]
     found: list[str] = []
@@ -196,7 +198,7 @@ def _rejecting(trial: Trial) -> str:
 
 
 def _mixed(trial: Trial) -> Iterator[str]:
-    """Yield doubts about types whose readings have units of different quantities."""
+    """Yield a question for each type whose readings have units of different quantities."""
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
             told = ", ".join(unit or "none" for unit in list(found)[:5])

@@ -1,4 +1,4 @@
-"""Units in titles: "Temp (°C)", "POA [W/m²]", "Depth, ft", "temp_degC"."""
+"""Finds units in titles, such as "Temp (°C)", "POA [W/m²]", "Depth, ft" and "temp_degC"."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ def unit_like(text: str) -> bool:
 
 
 def in_row(text: str) -> bool:
-    """Return whether a cell of a row of units is a unit, including the notation of the CF conventions and
-    oceanographers."""
+    """Return whether a cell in a header row is a unit. Notations of the CF conventions and of
+    oceanographers are included."""
     bare = text.strip().lower()
     return unit_like(text) or bare in _ROW or _CF.fullmatch(bare) is not None
 
 
 def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:
-    """Return number column -> its column of units, matched by name: "temp_unit" for "temp"; in an object,
-    "temp.unit" for "temp.value"."""
+    """Return column of numbers -> column with its units, matched by their names, as "temp_unit" for "temp",
+    or "temp.unit" for "temp.value"."""
     named: dict[str, Column] = {}
     for column in texts:
         for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
@@ -90,14 +90,16 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
 
 
 def _of(reference: str, named: dict[str, Column]) -> Column | None:
-    """Find the column of units by name, by parent object, or by an attribute of the element."""
+    """Return the column of units for a column: it has a similar name, is in the same object, or is an
+    attribute of the same element. None if there is none."""
     inner, dot, _ = reference.rpartition(".")
     within = named.get(f"{inner}.") if dot else None
     return named.get(reference) or within or named.get(f"{reference}.")
 
 
 def are_akin(units: Iterable[str]) -> bool:
-    """Return whether all units may be of one quantity, as °C and °F. Unknown units match any quantity."""
+    """Return whether all units may be units of one quantity, as °C and °F are. Unknown units match any
+    quantity."""
     named = {re.sub(r"^wmounit:", "", unit.strip().lower()) for unit in units} - {""}
     known = [{i for i, family in enumerate(_FAMILIES) if unit in family.split()} for unit in named]
     some = [families for families in known if families]
@@ -122,8 +124,8 @@ def split_unit(title: str) -> tuple[str, str]:
 
 
 def _bracketed(text: str, apart: bool) -> bool:
-    """Return whether a text in brackets is a unit. apart: a space precedes the bracket; without one, as in
-    "G(i)", it may be a part of the name."""
+    """Return whether a text in brackets is a unit. apart: whether a space precedes the bracket. Without a
+    space, the text may be a part of the name, as in "G(i)"."""
     words = text.split()
     if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
         return False

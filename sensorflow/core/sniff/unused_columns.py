@@ -1,4 +1,4 @@
-"""Ignored columns that may be readings: questions for the user."""
+"""Questions for the user about ignored columns that may be readings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCALE = 2
 
 
 def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
-    """Return questions about columns ignored as texts that contain more numbers than words."""
+    """Return a question for each column that is ignored as texts, but contains more numbers than words."""
     style = numeric.COMMA if comma else numeric.POINT
     found = []
     for column in columns:
@@ -30,8 +30,8 @@ def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
 
 
 def scales(flags: Sequence[Numeric], columns: Iterable[Column]) -> list[str]:
-    """Return questions about numbers ignored as flags that belong to no other column, such as
-    sleep_quality."""
+    """Return a question for each column of numbers that is ignored as a flag, but belongs to no other
+    column, such as sleep_quality."""
     titles = {c.title.strip().lower() for c in columns}
     return [
         f"{each.column.title!r} is ignored as a flag, although it has {len(each.column.counts)} different "

@@ -1,4 +1,4 @@
-"""Determine which columns are readings, and their types and units."""
+"""Determines which columns of a table are readings, and their types and units."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ EVERY = 100
 
 @dataclass
 class SniffState:
-    """The classification of a table's columns, built step by step. ignored: column -> reason. units: column
-    of numbers -> its column of units."""
+    """The classification of a table's columns, built step by step. ignored: column -> reason why it is
+    ignored. units: column of numbers -> column with its units."""
 
     table: Table
     when: TimeColumns
@@ -50,7 +50,8 @@ class SniffState:
 
     @property
     def sparse(self) -> bool:
-        """Return whether a record may lack members that a file may also lack in all records."""
+        """Whether records are objects or elements. Their members are optional, so a member may be missing
+        in all records of a file."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
         return kind in ("json", "jsonl", "xml")
 
@@ -60,7 +61,8 @@ class SniffState:
 
 
 def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], list[str]]:
-    """Return (settings, columns, questions for the user). Raises UsageError if no column is measured."""
+    """Return (profile keys, lines of [columns], questions for the user). Raises UsageError if no column is
+    measured."""
     state = SniffState(table, found)
     _sort(state)
     long = _long(state)
@@ -119,7 +121,7 @@ def _reasons(ignored: dict[str, str]) -> str:
 
 
 def _sort(state: SniffState) -> None:
-    """Classify columns as texts or readings; the others are ignored, with a reason."""
+    """Classify each column as texts, as readings, or as ignored for a reason."""
     used = {c.reference for c in state.when.columns}
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
@@ -147,7 +149,7 @@ def _sort(state: SniffState) -> None:
 
 
 def _is_padded(column: Column) -> bool:
-    """Return whether the texts are codes of digits: "00060"."""
+    """Return whether the texts are codes of digits with leading zeros, such as "00060"."""
     same = len({len(t) for t in column.counts}) == 1
     zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
     named = column.says(words.KIND) or column.says(words.SENSOR)
@@ -155,7 +157,7 @@ def _is_padded(column: Column) -> bool:
 
 
 def _take_above(state: SniffState, column: Column) -> None:
-    """Handle a column outside the records: it may name them, but is never measured."""
+    """Classify a column outside the records. It may contain names, but is never measured."""
     digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or meaningless
     coded = numeric.numeric(column) is not None and (digits or not column.says(words.UNIT))
     named = column.says(words.SENSOR) and column.says(words.IDENTITY)
@@ -166,7 +168,7 @@ def _take_above(state: SniffState, column: Column) -> None:
 
 
 def _no_reading(column: Column) -> str | None:
-    """Return why a column of numbers contains no readings, or None if it does."""
+    """Return why a column of numbers does not contain readings, or None if it may contain them."""
     if not column.title or re.match(r"Unnamed: \d+$", column.title):
         return "has no name"
     if split.is_part(column) or re.search(words.PART, column.title, re.I):
@@ -195,7 +197,7 @@ def _small(column: Column) -> bool:
 
 
 def _counts_rows(column: Column) -> bool:
-    """Return whether the column counts the rows: 1, 2, 3."""
+    """Return whether the column contains row numbers."""
     named = re.search(words.COUNTER, column.title.strip(), re.IGNORECASE) is not None
     cells = [t for t in column.cells[:2000] if t]
     if not cells or not all(re.fullmatch(r"\d{1,15}(\.0*)?", t) for t in cells):
@@ -212,7 +214,7 @@ def _counts_rows(column: Column) -> bool:
 
 
 def _long(state: SniffState) -> tuple[Column, Numeric] | None:
-    """Return (type column, value column) if each row is one reading."""
+    """Return (column of types, column of values) if each row is one reading; otherwise None."""
     called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
@@ -230,8 +232,8 @@ def _long(state: SniffState) -> tuple[Column, Numeric] | None:
 
 
 def _is_kind(column: Column, state: SniffState) -> bool:
-    """Return whether a column has few enough texts to be a type; a constant text qualifies only if it is
-    the only candidate."""
+    """Return whether a column may contain types because it has few distinct texts. With a single text, the
+    title must be that of a type, or the table must have few columns of texts."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
     plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
@@ -246,7 +248,7 @@ def _bare(column: Column) -> str:
 def _long_lines(
     state: SniffState, kind: Column, value: Numeric
 ) -> tuple[list[Column], list[Column]]:
-    """Return (sensor, unit) of a table with one reading per row."""
+    """Return (columns of the sensor, columns of the unit) for a table with one reading per row."""
     unit = [c for c in state.texts if c.says(words.UNIT)][:1]
     sensor = sensor_columns.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
@@ -265,7 +267,7 @@ def _long_lines(
 
 
 def _nameless_lines(state: SniffState, found: nameless.Long) -> list[Column]:
-    """Return the unit of a table without a header that has one reading per row."""
+    """Return the columns of the unit for a table without a header that has one reading per row."""
     units = [found.unit] if found.unit else []
     kinds = [found.kind] if found.kind else []
     used = {*kinds, found.value.column, *found.sensor, *units}
@@ -277,7 +279,7 @@ def _nameless_lines(state: SniffState, found: nameless.Long) -> list[Column]:
 
 
 def _unreadable(state: SniffState) -> None:
-    """Report times of day that no format reads, such as 10:30p, to the user."""
+    """Add a question for the user about times of day that no format can read, such as 10:30p."""
     for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
         state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
@@ -289,7 +291,8 @@ def _clocklike(column: Column) -> bool:
 
 
 def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
-    """Exclude numbers that are names, such as a station's code, unless no others remain."""
+    """Return the readings without columns of numbers that are names, such as a station's code. If no column
+    would remain, return all."""
     cells = state.when.cells
     measured = [n for n in readings if n.column.says(words.SENSOR)]
     measured = [n for n in measured if sensor_columns.is_measured(n.column, cells)]
@@ -301,8 +304,8 @@ def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
 
 
 def _is_called(column: Column) -> bool:
-    """Return whether the column's title and contents are those of an id. Titles such as applicationID have
-    no separator before it."""
+    """Return whether the column's title and contents are those of an id. The title may be written without a
+    separator, as in applicationID."""
     if sensor_columns.is_long(column):
         return True
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
@@ -322,7 +325,8 @@ def _ignore_rest(state: SniffState, columns: Iterable[Column], used: set[Column]
 
 
 def _missing(state: SniffState) -> list[Line]:
-    """Return markers for missing values in the whole table. One spelling of each number suffices."""
+    """Return the profile key `missing` with the markers that apply to the whole table. Each number is
+    listed in one notation only."""
     kept: dict[str | float, str] = {
         float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
     }
@@ -340,7 +344,8 @@ def _missing(state: SniffState) -> list[Line]:
 
 
 def _everywhere(text: str, state: SniffState) -> bool:
-    """Return whether a marker is not a value in any other column, and is unlikely to become one."""
+    """Return whether a marker can be used for the whole table, because it is not a value in any column and
+    is unlikely to become a value."""
     value = float(text.replace(",", "."))
     others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):

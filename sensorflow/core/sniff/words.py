@@ -1,4 +1,4 @@
-"""Words in column titles and their meanings: regular expressions, matched ignoring case."""
+"""Regular expressions for words in column titles. They are matched ignoring case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ASIDES = (
 
 
 def _any(words: str) -> str:
-    """Match any of the words in a title as a whole word."""
+    """Return a regular expression that matches any of these words in a title, as a whole word."""
     return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
 
 

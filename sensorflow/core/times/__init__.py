@@ -1,1 +1,1 @@
-"""Times and durations: how files write them, and the instants that they denote."""
+"""Times and durations: converts the notations in files to UTC times."""

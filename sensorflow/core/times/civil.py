@@ -1,4 +1,5 @@
-"""Convert the parts of a time, as matched by its format, to nanoseconds of a clock without a zone."""
+"""Converts the parts of a time, which the pattern of its format has matched, to nanoseconds of local
+time."""
 
 from __future__ import annotations
 
@@ -35,13 +36,14 @@ def missing(texts: pa.Array) -> Bools:
 
 
 def text_or(found: pa.StructArray, name: str, default: str) -> pa.Array:
-    """Return the text of a group, or `default` where the group did not take part in the match."""
+    """Return the text of a group for each row, or `default` if the group did not take part in the match."""
     text = pc.struct_field(found, name).fill_null(default)
     return pc.if_else(pc.equal(text, ""), default, text)
 
 
 def civil(found: pa.StructArray, locale: str | None) -> tuple[Int64s, Bools]:
-    """Convert the named groups to nanoseconds. Also returns which of them are valid times."""
+    """Convert the named groups of each row to nanoseconds. Also returns whether each row is a valid
+    time."""
     return _Civil(found, locale).nanos()
 
 
@@ -64,7 +66,8 @@ class _Civil:
         return np.array(text.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
     def rest(self, value: Floats, unit: int | Int64s) -> Int64s:
-        """Return the nanoseconds of a decimal fraction of `unit`."""
+        """Return the decimal part of `value` in nanoseconds. unit: the length of the unit of `value`, in
+        nanoseconds."""
         part = (value - np.floor(value)) * unit
         return np.asarray(np.rint(part / ROUNDED).astype(np.int64) * ROUNDED)
 
@@ -115,7 +118,7 @@ class _Civil:
         return self.number("yearday" if self.has("yearday") else "day", 1)
 
     def clock(self) -> Int64s:
-        """Return nanoseconds since midnight."""
+        """Return the time of day in nanoseconds since midnight."""
         fraction = np.zeros(len(self.found), np.int64)
         if self.has("fraction"):
             nine = pc.utf8_slice_codeunits(text_or(self.found, "fraction", "0"), 0, 9)
@@ -142,7 +145,8 @@ class _Civil:
         return np.asarray(pc.not_equal(texts, "").to_numpy(zero_copy_only=False), np.bool_)
 
     def last(self) -> Int64s:
-        """Return the nanoseconds of the decimals, which belong to the smallest unit present (ISO 8601)."""
+        """Return the decimals of the last part of each time, in nanoseconds. They are decimals of the
+        smallest unit that the time has (ISO 8601)."""
         part = pc.binary_join_element_wise("0", text_or(self.found, "lastpart", "0"), ".")
         value = np.array(part.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
         return self.rest(value, np.where(self.given("minute"), MINUTE, HOUR))

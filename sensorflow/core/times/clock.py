@@ -1,4 +1,4 @@
-"""How to interpret a local clock."""
+"""Settings and state for the conversion of local times to UTC."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Dst = npt.NDArray[np.int8]
 
 
 class Order:
-    """Distinguishes the first from the second pass through a repeated hour by the order of rows: after the
-    clock has stepped back within the hour, it is the second pass. Keeps its state between batches."""
+    """Decides by the order of rows whether an ambiguous time belongs to the first or the second pass
+    through the repeated hour. The second pass begins when the time goes back. Keeps its state between
+    batches."""
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -25,13 +26,14 @@ class Order:
 
     @property
     def counted(self) -> Order:
-        """Return the order for counted times, which are a separate sequence."""
+        """Return a separate order for counted times, because they form their own sequence."""
         self._counted = self._counted or Order()
         return self._counted
 
     def later(self, nanos: Int64s, twice: Bools, local: Bools) -> Bools:
-        """Return, for each row whose local time occurs `twice`, whether it is the second occurrence. local:
-        the rows that have a local time; other rows are ignored."""
+        """Return, for each row with an ambiguous time, whether the time belongs to the second pass. twice:
+        whether the time of each row is ambiguous. local: whether each row has a local time; other rows are
+        ignored."""
         rows = np.flatnonzero(local)
         found = np.zeros(len(nanos), np.bool_)
         found[rows] = self._later(nanos[rows], twice[rows])
@@ -53,14 +55,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Clock:
-    """How to interpret a local clock. zone: an IANA name or a fixed offset (+01:00) for texts without an
-    offset; without a zone such texts are refused. ambiguous, nonexistent: what to do with a local time that
-    occurs twice or not at all. zones: abbreviation -> offset, for %Z. since: the start of epochs, in
-    nanoseconds since 1970. locale: the language of the names for %b, %B and %p. trimmed: whether numbers in
-    scientific notation omit trailing zeros. shift: nanoseconds added to an instant; clock_shift:
-    nanoseconds added to the local time; round_to: instants are rounded to a multiple of this many
-    nanoseconds. dst: for each text 1 if daylight saving time is in effect, 0 if not, -1 if unknown. by_row:
-    the zone of each text, used instead of `zone`."""
+    """How to convert the local times of a file to UTC. zone: an IANA name or a fixed offset (+01:00) for
+    texts without an offset; if None, such texts are rejected. ambiguous, nonexistent: what to do with a
+    local time that occurs twice or not at all. zones: abbreviation -> offset, for %Z. since: the time from
+    which epochs count, in nanoseconds since 1970. locale: the language of the names for %b, %B and %p.
+    trimmed: whether numbers in scientific notation omit trailing zeros. shift: nanoseconds that are added
+    to the UTC time. clock_shift: nanoseconds that are added to the local time. round_to: UTC times are
+    rounded to a multiple of this number of nanoseconds. dst: for each text, 1 if daylight saving time is in
+    effect, 0 if not, -1 if unknown. by_row: the zone of each text, used instead of `zone`."""
 
     zone: str | None = None
     ambiguous: str = "reject"
@@ -77,13 +79,14 @@ class Clock:
     by_row: RowZones | None = field(default=None, compare=False)
 
     def of(self, rows: Int64s) -> Clock:
-        """Return the clock for a subset of the texts."""
+        """Return the clock for some of the texts. rows: their indexes."""
         if self.dst is None and self.by_row is None:
             return self
         dst = self.dst[rows] if self.dst is not None else None
         return replace(self, dst=dst, by_row=self.by_row.take(rows) if self.by_row else None)
 
     def of_zones(self) -> Iterator[tuple[Int64s, Clock]]:
-        """Yield the texts of each zone and their clock, if each text has its own zone."""
+        """If each text has its own zone, yield for each zone the indexes of its texts, and a clock with
+        that zone."""
         for zone, rows in self.by_row.groups() if self.by_row else ():
             yield rows, replace(self.of(rows), zone=zone, by_row=None)

@@ -1,4 +1,4 @@
-"""Counted times: a number of intervals after a time in the file."""
+"""Computes counted times: a start time in the file plus a number of intervals."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ ROOM = 2**62
 def after(
     found: Instants, index: pa.Array, size: pa.Array, step: Counted, clock: Clock
 ) -> Instants:
-    """Return `found` plus, for each row, (index - first) times size. Days and months follow the calendar of
-    the clock's zone, or UTC without one; hours and shorter units are exact. If each row has its own zone, a
-    row without one is refused when it counts days or months."""
+    """Return found + (index - first) * size for each row. Hours and shorter units are exact. Days and
+    months follow the calendar in the clock's zone, or in UTC if the clock has no zone. If zones come from a
+    column, a row with an empty zone is rejected if its size is in days or months."""
     codes = found.codes.copy()
     nanos = ints(found.ts.cast(pa.int64()))
     counts, known = _counts(index)
@@ -52,7 +52,7 @@ def after(
 
 
 def shown(start: pa.Array | None, index: pa.Array, size: pa.Array) -> pa.Array:
-    """Return counted times as texts for people."""
+    """Return counted times as texts for display."""
     parts = [index, size] if start is None else [start, index, size]
     texts = [pc.fill_null(part.cast(pa.string()), "?") for part in parts]
     joined = pc.binary_join_element_wise(*texts[-2:], " x ")
@@ -69,8 +69,8 @@ def _counts(index: pa.Array) -> tuple[Int64s, Bools]:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """A column of durations. limit: how many intervals may be counted before the supported years are
-    exceeded."""
+    """A column of durations. limit: the maximum number of intervals for each duration; more would exceed
+    the supported years."""
 
     months: Int64s
     days: Int64s
@@ -94,7 +94,8 @@ class _Sizes:
 
 
 def _sizes(texts: pa.Array, unit: str) -> tuple[_Sizes, Int64s]:
-    """Return the distinct sizes, and the index of each row's size; -1 for none."""
+    """Return the distinct sizes, and for each row the index of its size; -1 if the row has no valid
+    size."""
     coded = pc.dictionary_encode(texts)
     read = [duration(text, unit) for text in coded.dictionary.to_pylist()]
     known = [size for size in read if size is not None]

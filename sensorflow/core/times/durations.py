@@ -1,7 +1,8 @@
 """Parse durations. Files use ISO 8601 ("PT15M"), a number with a unit ("15m"), or a bare number; settings
 and commands use a number with a unit.
 
-Text processing only, without Arrow, because settings are parsed with these functions."""
+This module does not import Arrow, because settings are parsed with these functions.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ _ISO = re.compile(
 
 
 class Duration(NamedTuple):
-    """A duration. Months and days are calendar units; nanos is exact."""
+    """A duration: the sum of months, days and nanoseconds. The length of a month or day depends on the
+    calendar."""
 
     months: int
     days: int
@@ -52,18 +54,19 @@ class Duration(NamedTuple):
 
 @lru_cache(1024)
 def duration(text: str, unit: str = "s") -> Duration | None:
-    """Parse a duration. Returns None if `text` is not a duration, or is a zero duration. unit: for a bare
-    number."""
+    """Parse a duration. Returns None if `text` is not a duration, or if the duration is zero. unit: the
+    unit of a number without a unit."""
     found = _iso(text.strip()) or _number(text.strip(), unit)
     return found if found is not None and any(found) else None
 
 
 def seconds(text: str, units: Iterable[str]) -> float | None:
-    """Parse a number with one of the given `units` of `SECONDS`. Returns seconds, or None. If `units` is a
-    string, each letter is a unit.
+    """Parse a number with a unit. Returns seconds, or None if the text is invalid. units: the allowed
+    units, which must be in `SECONDS`. If `units` is a string, each letter is a unit.
 
       >>> seconds("1.5 h", "smh")
-      5400.0"""
+      5400.0
+    """
     match = _GIVEN.fullmatch(text)
     if match is None or match[2] not in tuple(units):
         return None

@@ -1,4 +1,4 @@
-"""Convert numbers that count from a date to nanoseconds."""
+"""Converts epoch timestamps, that is, numbers that count from a date, to nanoseconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sensorflow.errors import Code
 
 
 def fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
-    """Convert decimals of a long unit, minus `start`, to nanoseconds rounded to the millisecond."""
+    """Convert decimal numbers of a unit such as days to nanoseconds, rounded to milliseconds. start is
+    subtracted first. unit: its length in nanoseconds."""
     codes = no_codes(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
@@ -37,7 +38,7 @@ def bools(array: pa.Array) -> Bools:
 
 
 def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
-    """Convert integers or decimals to nanoseconds, exactly. Digits beyond the nanosecond are dropped."""
+    """Convert integers or decimals to nanoseconds, exactly. Digits beyond the nanosecond are ignored."""
     codes = no_codes(len(texts))
     texts = _unscientific(texts, clock.trimmed)
     found = pc.extract_regex(
@@ -78,7 +79,8 @@ def lost_digits(text: str) -> bool:
 
 
 def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
-    """Rewrite numbers in scientific notation as plain numbers, if they have all digits or are `trimmed`."""
+    """Rewrite numbers in scientific notation as plain numbers. Numbers that omit digits are not rewritten,
+    unless `trimmed` says that these digits are zeros."""
     some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
     if not some.true_count:
         return texts

@@ -1,8 +1,9 @@
-"""Convert texts to exact instants in UTC, or to the reason why that is impossible.
+"""Converts texts to exact times in UTC, or to the code of the reason why a text is rejected.
 
 pyarrow's own ``strptime`` is not used: it turns 30 February into 2 March and drops fractions of a second.
-Its ISO 8601 cast is strict and is the fast path; all other texts are matched with one regular expression
-built from the profile's format, and converted with integer arithmetic."""
+Its ISO 8601 cast is strict, and is the fast path. All other texts are matched with a regular expression,
+built from the profile's format, and converted with integer arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ from sensorflow.errors import Code
 
 
 def instant(text: str, zone: str | None) -> int | None:
-    """Parse an ISO 8601 date or time, in UTC unless it or `zone` says otherwise. Returns nanoseconds since
-    1970, or None."""
+    """Parse an ISO 8601 date or time. Returns nanoseconds since 1970, or None if the text is invalid. zone:
+    the zone of a text without an offset."""
     if (
         text[:4].isdecimal() and int(text[:4]) < 1900
     ):  # readings are never this old, but calendars may start here
@@ -59,18 +60,19 @@ def _early(text: str, shift: int) -> int | None:
 
 @dataclass(frozen=True)
 class Instants:
-    """An array of instants. ts: timestamp[ns, UTC], null for no instant. codes: the reason for each null, 0
-    otherwise."""
+    """An array of UTC times. ts: timestamp[ns, UTC], null if a text has no valid time. codes: the reject
+    code for each null, 0 otherwise."""
 
     ts: pa.Array
     codes: Codes
 
 
 def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
-    """Parse an array of strings. Nulls and empty strings are TIMESTAMP_MISSING.
+    """Parse an array of strings. The code for nulls and empty strings is TIMESTAMP_MISSING.
 
     formats: each is "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format. Each text is read with
-    the first format that matches it."""
+    the first format that matches it.
+    """
     formats = (formats,) if isinstance(formats, str) else formats
     found = _parse(texts, formats[0], clock)
     for fmt in formats[1:]:
@@ -112,7 +114,7 @@ def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
 
 
 def _moved(nanos: Int64s, clock: Clock) -> Int64s:
-    """Shift and round instants as the profile demands. Values far out of range remain out of range."""
+    """Shift and round UTC times as the profile says. Times far out of range remain out of range."""
     if clock.shift:
         nanos = nanos + clock.shift
     if clock.round_to:
@@ -122,7 +124,7 @@ def _moved(nanos: Int64s, clock: Clock) -> Int64s:
 
 
 def bounded(nanos: Int64s, codes: Codes) -> Instants:
-    """Refuse instants outside `EARLIEST` … `LATEST`."""
+    """Reject times before `EARLIEST`, and from `LATEST` on."""
     outside = (codes == 0) & ((nanos < EARLIEST) | (nanos >= LATEST))
     codes[outside] = Code.TIMESTAMP_OUT_OF_RANGE.number
     return Instants(pa.array(nanos, pa.int64(), mask=codes != 0).cast(NS), codes)
@@ -184,7 +186,8 @@ def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Code
 
 
 def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
-    """Replace zone abbreviations by offsets. Undefined ones stay, and are refused later."""
+    """Replace zone abbreviations by offsets. Undefined abbreviations are not replaced, and are rejected
+    later."""
     known = {**ABBREVIATIONS, **zones}
     coded = pc.dictionary_encode(texts)
     offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]
@@ -192,7 +195,7 @@ def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
 
 
 def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
-    """Return nanoseconds east of UTC, and whether each text is a valid offset."""
+    """Return each offset in nanoseconds east of UTC, and whether each text is a valid offset."""
     coded = pc.dictionary_encode(texts)
     found = [fixed_offset(text) for text in coded.dictionary.to_pylist()] or [None]
     places = coded.indices.to_numpy()

@@ -1,4 +1,4 @@
-"""Convert a local clock to UTC, including local times that occur twice or not at all."""
+"""Converts local times to UTC, including local times that occur twice or not at all."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from sensorflow.errors import Code
 
 
 def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None) -> Int64s:
-    """Convert local times to UTC for the rows in `where` that have no code yet. Sets the codes of failed
-    rows.
+    """Convert local times to UTC, for the rows in `where` that are not rejected yet. Sets the codes of rows
+    that it rejects.
 
-    Both interpretations are computed. Where they differ, the time is ambiguous or nonexistent, and it is
-    refused unless the clock's policy selects one."""
+    Each time is computed with the zone's offsets before and after a possible transition. If the results
+    differ, the time is ambiguous or nonexistent. It is then rejected, unless the clock's policy selects one
+    result.
+    """
     if clock.by_row is not None:
         return _each_to_utc(nanos, clock, codes, where)
     open_ = (codes == 0) & (True if where is None else where)
@@ -99,6 +101,6 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
 
 
 def shift_at(instants: Int64s, zone: str) -> Int64s:
-    """Return the zone's offset from UTC at each instant, in nanoseconds."""
+    """Return the zone's offset from UTC at each UTC time, in nanoseconds."""
     zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
     return ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants

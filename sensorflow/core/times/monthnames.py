@@ -68,7 +68,7 @@ _HALVES = {
 
 
 def known_locale(name: str) -> str:
-    """Validate a language. Raises ValueError if it has no names here."""
+    """Return the language if this module has names for it. Otherwise raises ValueError."""
     if name not in _NAMES:
         raise ValueError(f"no month names for this language; known: {', '.join(_NAMES)}")
     return name

@@ -1,4 +1,4 @@
-"""Times whose zone is in a column: each row has its own clock."""
+"""Reads zones and daylight saving flags from columns, for times whose zone differs from row to row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ can tell which is meant."""
 
 
 def zone_of(text: str | None, known: Mapping[str, str]) -> str | None:
-    """Return the zone that a cell names by an abbreviation, an offset or an IANA name, or None."""
+    """Return the zone that a cell contains as an abbreviation, an offset or an IANA name. Returns None for
+    any other text. known: abbreviation -> offset."""
     return _zone(text, {**ABBREVIATIONS, **known})
 
 
@@ -36,7 +37,7 @@ def _zone(text: str | None, abbreviations: Mapping[str, str]) -> str | None:
 
 
 def zones_of(texts: pa.Array, known: Mapping[str, str]) -> RowZones:
-    """Return the zone of each row. texts: the cells that name the zones."""
+    """Return the zone of each row. texts: the cells of the column with zones."""
     coded = pc.dictionary_encode(texts)
     places = np.array(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     abbreviations = {**ABBREVIATIONS, **known}
@@ -45,7 +46,8 @@ def zones_of(texts: pa.Array, known: Mapping[str, str]) -> RowZones:
 
 
 def flags(texts: pa.Array, yes: Sequence[str], no: Sequence[str] | None) -> Dst:
-    """Return whether daylight saving time is in effect, as in `Clock.dst`. texts: null for empty cells."""
+    """Return whether daylight saving time is in effect in each row, encoded as in `Clock.dst`. texts: the
+    cells, null if empty."""
 
     def among(wanted: Sequence[str]) -> pa.Array:
         found = pc.is_in(pc.fill_null(texts, ""), value_set=pa.array(wanted, pa.string()))

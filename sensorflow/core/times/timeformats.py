@@ -1,7 +1,7 @@
 """Time formats: the profiles' formats as regular expressions, epochs, and offsets from UTC.
 
-Text processing only, without Arrow, because settings are parsed with these functions and the daemon needs
-nothing else."""
+This module does not import Arrow, because settings are parsed with these functions, also in the daemon.
+"""
 
 from __future__ import annotations
 
@@ -89,12 +89,15 @@ _LOCAL = {
 
 @lru_cache(maxsize=256)
 def pattern(fmt: str, locale: str | None = None) -> str:
-    """Return the regular expression of a format. Raises ValueError that names an unknown directive.
+    """Return the regular expression of a format. Raises ValueError if the format contains an unknown
+    directive.
 
     Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%. %f
-    matches one to nine digits, so nanoseconds are preserved. A day has one or two digits, but adjoining
-    directives (%Y%m%d) each have their full width. %.Y %.j %.d %.H %.M %.S may have decimals and must be
-    the last part of a time. locale: the language of the names for %b, %B and %p; English by default."""
+    matches one to nine digits, so nanoseconds are preserved. A day has one or two digits, but directives
+    without a separator (%Y%m%d) have their full width. %.Y, %.j, %.d, %.H, %.M and %.S allow decimals, and
+    must be the last part of a time. locale: the language of the names for %b, %B and %p; English by
+    default.
+    """
     if fmt == "iso8601":
         return rf"^\s*{_ISO}\s*$"
     fmt = NAMED.get(fmt, fmt)
@@ -168,8 +171,8 @@ def date(text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def fixed_offset(zone: str) -> int | None:
-    """Return the nanoseconds east of UTC of "+01:00", "-0430", "Z", "UTC", "GMT-5" or "-5.0" (hours), or
-    None for the name of a zone."""
+    """Return a fixed offset in nanoseconds east of UTC: "+01:00", "-0430", "Z", "UTC", "GMT-5" or "-5.0"
+    (hours). Returns None for other texts, such as names of zones."""
     text = zone.strip()
     if text in ("Z", "UTC", "GMT"):
         return 0

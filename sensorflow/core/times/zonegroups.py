@@ -1,4 +1,4 @@
-"""Group rows by zone, so that the work for a zone is done once for all of its rows."""
+"""Groups rows by zone, so that all rows of a zone are converted at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sensorflow.core.times.timeformats import fixed_offset
 
 @dataclass(frozen=True)
 class RowZones:
-    """The zones of rows. names: the distinct zones, None for no zone. places: the index of each row's zone
-    in `names`."""
+    """The zones of rows. names: the distinct zones; None stands for no zone. places: for each row, the
+    index of its zone in `names`."""
 
     names: tuple[str | None, ...]
     places: Int64s
 
     @classmethod
     def of(cls, names: Iterable[str | None], places: Int64s) -> RowZones:
-        """Merge names that denote the same offset into one zone: the number of offsets is limited, the ways
-        to write them are not."""
+        """Create from zone names and the index of each row's name. Names that denote the same offset are
+        merged, because a file may write an offset in any number of ways."""
         known: dict[str | int | None, int] = {}
         kept: list[str | None] = []
         same: list[int] = []
@@ -38,7 +38,7 @@ class RowZones:
         return RowZones(self.names, self.places[rows])
 
     def groups(self) -> Iterator[tuple[str | None, Int64s]]:
-        """Yield each zone that has rows, and the indexes of these rows."""
+        """Yield each zone with the indexes of its rows, unless it has no rows."""
         order = np.argsort(self.places, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(self.places[order])) + 1):
             if len(rows):

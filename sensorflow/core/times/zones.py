@@ -1,4 +1,5 @@
-"""Names of zones. Text processing only, without Arrow, because settings are parsed with these functions."""
+"""Validates names of zones. This module does not import Arrow, because settings are parsed with these
+functions."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ ABBREVIATIONS = {
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all zones, without "Factory" and "localtime", which name no zone."""
+    """Return the names of all zones, except "Factory" and "localtime", which do not denote a zone."""
     return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def check_zone(name: str) -> None:
-    """Raise ValueError that suggests the nearest name if `name` is not a zone."""
+    """Raise ValueError if `name` is not a zone. The message suggests the most similar name."""
     if fixed_offset(name) is None and name not in zones():
         hint = did_you_mean(name, sorted(zones()), "give an IANA name or one like +01:00")
         raise ValueError(f"unknown zone; {hint}")

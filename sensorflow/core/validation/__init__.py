@@ -1,8 +1,8 @@
-"""Validation: which cells of a chunk are readings, and why the others are rejected.
+"""Validation: decides which cells of a chunk are accepted as readings, and why other cells are rejected.
 
-The unit is the reading: each cell of a measured column is accepted, rejected or missing (an empty cell or a
-missing-value marker is neither a reading nor a fault). A row that cannot be read at all (no time, no
-sensor) is one reject.
+Each cell of a measured column is accepted, rejected or missing. A missing cell is empty or contains a
+missing-value marker, and is neither a reading nor an error. A row that cannot be read at all, for example
+because it has no time or no sensor, counts as one reject.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sensorflow.errors import Code
 class Accepted:
     """The result of validating a chunk.
 
-    bronze: the accepted readings (`readings.BRONZE`). missing: number of cells without a value. rows: rows
-    read, including rejected ones. drift: deviations of the columns from the profile.
+    bronze: the accepted readings (`readings.BRONZE`). missing: number of missing cells. rows: number of
+    rows read, including rejected rows. drift: differences between the file's columns and the profile.
     """
 
     bronze: pa.RecordBatch
@@ -41,7 +41,7 @@ class Accepted:
 
     @property
     def readings(self) -> int:
-        """Number of accepted and rejected readings."""
+        """Number of accepted readings and rejects."""
         return len(self.bronze) + len(self.rejects)
 
 
@@ -84,7 +84,8 @@ class Validator:
         return Accepted(batch, rejects, missing, rows, drift)
 
     def _filled(self, chunk: Chunk) -> Chunk:
-        """Fill empty cells of `fill_down` columns with the text above them, also across chunks."""
+        """Fill each empty cell of a `fill_down` column with the text above it, which may be in an earlier
+        chunk."""
         if not chunk.binding.fill or not len(chunk):
             return chunk
         columns, typed = dict(chunk.columns), dict(chunk.typed)

@@ -73,7 +73,8 @@ def _spread(
     rows: npt.NDArray[np.intp],
     columns: npt.NDArray[np.intp],
 ) -> pa.Array:
-    """Return a text attribute of each reading, from its row and its measure."""
+    """Return a text of each reading, such as its sensor. attribute: the attribute of `Measure` that says
+    how to build the text."""
     texts: list[Text] = [getattr(measure, attribute) for measure in evaluation.binding.measures]
     if len(set(texts)) == 1:
         return _taken(evaluation, evaluation.texts.of(texts[0]), rows)
@@ -125,7 +126,7 @@ def _qualities(
 
 
 def _rescued(evaluation: ChunkEvaluation) -> pa.Array:
-    """Return the cells of each row in columns that the profile does not mention, as JSON."""
+    """Return, for each row, a JSON object with the cells of columns that the profile does not mention."""
     if not evaluation.binding.rescued:
         return pa.nulls(evaluation.count, pa.string())
     names = untitled.unique(evaluation.binding.names, evaluation.binding.rescued)

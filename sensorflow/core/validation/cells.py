@@ -1,4 +1,4 @@
-"""The cells of a chunk as texts."""
+"""Builds the texts of a binding from the cells of a chunk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from sensorflow.errors import Permanent
 
 
 class Texts:
-    """The texts that a layout derives from the rows of one chunk, cached."""
+    """Builds texts for the rows of one chunk, and caches them."""
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk, self.count = chunk, len(chunk)
         self._texts: dict[Text, pa.Array] = {}
 
     def of(self, text: Text) -> pa.Array:
-        """Return the text of each row without surrounding spaces, or null."""
+        """Return the text of each row without surrounding spaces. The result is null if a row has no
+        text."""
         if text not in self._texts:
             self._texts[text] = self._made(text)
         return self._texts[text]

@@ -23,8 +23,9 @@ Bools = npt.NDArray[np.bool_]
 class ChunkEvaluation:
     """A chunk in validation.
 
-    codes: the reject code of each cell, by measure and row. row_codes: the code of each row that cannot be
-    read at all. kept: whether a cell is an accepted reading. times: the times of each measure.
+    codes: the reject code of each cell, by measure and row. row_codes: the reject code of each row that
+    cannot be read at all, otherwise 0. kept: whether each cell is an accepted reading. times: the times of
+    each measure.
     """
 
     def __init__(self, chunk: Chunk, profile: Profile) -> None:
@@ -80,7 +81,8 @@ class ChunkEvaluation:
                     self.missing -= gone & here
 
     def _name(self, judged: Bools) -> None:
-        """Reject cells without sensor or type; the whole row if all its cells share that text."""
+        """Reject cells without a sensor or type. If all measures take the text from the same cell, the
+        whole row is rejected."""
         absences = {"sensor": Code.SENSOR_MISSING, "type": Code.TYPE_MISSING, "unit": None}
         for attribute, code in absences.items():
             texts = [getattr(measure, attribute) for measure in self.binding.measures]
@@ -103,7 +105,7 @@ class ChunkEvaluation:
                 target[here & bad & (target == 0)] = Code.NUL_BYTE.number
 
     def _grade(self) -> None:
-        """Reject readings that the logger's own quality column rejects."""
+        """Reject readings whose cell in the logger's quality column is in the profile's `reject`."""
         for index, measure in enumerate(self.binding.measures):
             if measure.grade is not None and measure.grade.reject:
                 told = pc.fill_null(self.texts.of(Text((measure.grade.column,))), "")

@@ -22,7 +22,7 @@ from sensorflow.errors import Code
 
 
 class Times:
-    """Reads the times of a chunk. when: the texts that the times were read from."""
+    """Reads the times of a chunk. when: for error messages, the texts from which the times were read."""
 
     def __init__(self, chunk: Chunk, profile: Profile, texts: Texts) -> None:
         self.chunk, self.profile, self.binding = chunk, profile, chunk.binding
@@ -30,7 +30,8 @@ class Times:
         self.when: dict[tuple[Text, ...], pa.Array] = {}
 
     def of_measures(self) -> list[Instants]:
-        """Return each measure's times of the rows. They differ if part of the time is in the titles."""
+        """Return, for each measure, the times of the rows. The measures have different times if a part of
+        the time is in their titles."""
         known: dict[tuple[Text, ...], Instants] = {}
         for measure in self.binding.measures:
             parts = measure.time or self.binding.time
@@ -72,7 +73,7 @@ class Times:
         return self._by_clock(whole, lambda t, c: parse(t, formats, c))
 
     def _by_clock(self, column: pa.Array, read: Callable[[pa.Array, Clock], Instants]) -> Instants:
-        """Read times by the file's clock, or by the clock of each row."""
+        """Convert times with the file's clock, or with the zone of each row."""
         binding, time, clock = self.binding, self.profile.time, self._clock
         if binding.dst is not None and time is not None and time.dst is not None:
             told = self.texts.of(Text((binding.dst,)))
@@ -81,7 +82,7 @@ class Times:
 
     @cached_property
     def zone(self) -> pa.Array:
-        """The zone cell of each row."""
+        """The text of each row in the column with zones."""
         return self.texts.of(self.binding.zone or Text())
 
     @cached_property

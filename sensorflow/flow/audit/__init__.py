@@ -1,4 +1,4 @@
-"""The audit: compare ledger, disk and database. Reads only, and takes no locks."""
+"""The audit: compares ledger, disk and database. It only reads, and takes no locks."""
 
 from sensorflow.flow.audit.context import AuditContext
 from sensorflow.flow.audit.report import Level, Report, Subset

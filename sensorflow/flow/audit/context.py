@@ -1,4 +1,4 @@
-"""The context of an audit."""
+"""What the checks of an audit share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from sensorflow.ports.layers import Layers
 
 @dataclass
 class AuditContext:
-    """The services, the audit's database, the intake and the feeds, for one source or for all (None).
+    """The services, the database for audits, the intake and the feeds of one audit. source: the source to
+    audit; None for all sources.
 
-    growing: the sources with growing files, by name. now: the database's clock at the snapshot.
-    records_by_id: the ledger's records at the snapshot, of all sources; about one kilobyte of memory per
-    file. scratch: creates an empty lake that is removed on exit.
+    growing: the feeds with growing files, by source. now: the database's time at the snapshot.
+    records_by_id: the ledger's records of all sources at the snapshot; about one kilobyte of memory per
+    file. scratch: returns a context manager with an empty lake that is removed on exit.
     """
 
     services: Services
@@ -45,11 +46,11 @@ class AuditContext:
 
     @property
     def grace_period(self) -> timedelta:
-        """Two reconciliation intervals. After this time, everything that can make progress has done so."""
-        return timedelta(seconds=2 * self.services.settings.sweep)
+        """Two reconciliation intervals. By then, everything that can make progress has made progress."""
+        return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
-        """Returns where a file's rows of a layer belong."""
+        """Returns the path at which a file's rows of a layer should be stored."""
         return self.services.lake.place(layer, LayerFile.of(record))
 
     def is_past_grace(self, record: FileRecord) -> bool:
@@ -62,12 +63,13 @@ def finding(fault: Fault, record: FileRecord, expected: str, found: str, path: s
 
 
 def if_unchanged(record: FileRecord) -> Recheck:
-    """Returns a recheck: the finding holds only if the file has not changed since."""
+    """Returns a recheck that confirms the finding only if the file has not changed since."""
     return lambda now: now is not None and not record.has_changed(now)
 
 
 def identity_of_record(context: AuditContext, record: FileRecord) -> str:
-    """Returns the file name in a file's dedupe keys: as recorded, otherwise derived from the settings."""
+    """Returns the file name that is part of a file's dedupe keys: the recorded name, or else the name that
+    the settings give."""
     if record.identity:
         return record.identity
     source = context.services.settings.sources.get(record.source)
@@ -75,5 +77,5 @@ def identity_of_record(context: AuditContext, record: FileRecord) -> str:
 
 
 def landing_wanted(now: FileRecord | None) -> bool:
-    """Recheck for landed bytes: a fault holds in every state until retention removes them."""
+    """A recheck for landed bytes: confirms the finding unless retention has removed the bytes since."""
     return now is not None and "landing" not in now.expired

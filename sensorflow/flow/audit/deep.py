@@ -1,4 +1,4 @@
-"""The deep level: hash landed originals, and read them again through all stages."""
+"""The deep level: hash the landed originals, and process them again in all stages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
 
 
 def reread(context: AuditContext, report: Report, snapshot: Snapshot, subset: Subset) -> None:
-    """Check the landed bytes of every file of the subset, and the readings of every loaded one."""
+    """Verify the landed bytes of every file of the subset, and the readings of every loaded file of the
+    subset."""
     others: Counter[str] = Counter()
     for record in context.selected:
         if subset.includes(record.file_id) and "landing" not in record.expired:
@@ -52,7 +53,8 @@ def digest(landing: Landing, name: str) -> bytes:
 
 
 def _hash(context: AuditContext, report: Report, record: FileRecord) -> bool:
-    """Whether the landed bytes are unchanged. A wrong size or a missing object was reported before."""
+    """Returns whether the landed bytes are unchanged, and reports changed bytes. A wrong size or a missing
+    object was reported by an earlier check."""
     landing = context.services.landing
     if landing.size(record.landing) != record.size:
         return False
@@ -75,7 +77,8 @@ def _reason_to_skip(context: AuditContext, record: FileRecord) -> str:
 
 
 def _read(context: AuditContext, report: Report, snapshot: Snapshot, record: FileRecord) -> str:
-    """Compare a file's readings, read again, with the ledger. Returns why this was not possible, if so."""
+    """Process a file again and compare its readings with the ledger. Returns the reason if the file cannot
+    be compared, else an empty string."""
     with context.scratch() as lake:
         file_task = FileTask(
             replace(context.services, lake=lake), claim_of(record), CLAIMED_FOREVER
@@ -105,8 +108,12 @@ def _read(context: AuditContext, report: Report, snapshot: Snapshot, record: Fil
 
 
 def _counts(record: FileRecord, here: Counts, own: int, others: int) -> Counts:
-    """others: number of readings that other files hold, because they restated them or delivered them
-    first."""
+    """Returns the file's account for comparison with the ledger.
+
+    own: number of its readings that the database stores under this file. others: number of its readings
+    that the database stores under other files, because a newer file replaced them or another file delivered
+    them first.
+    """
     if record.counts.replaced:
         return replace(here, loaded=own + others, replaced=others)
     return replace(here, loaded=own, duplicate=here.duplicate + others)
@@ -125,8 +132,8 @@ def _differs(report: Report, record: FileRecord, expected: str, found: str) -> N
 
 
 def claim_of(record: FileRecord) -> Claim:
-    """Returns the facts that stages need. It is not a claim in the ledger: nothing can be committed with
-    it."""
+    """Returns a `Claim` with the record's data, for stages that need one. It cannot be used to commit,
+    because its token is not valid."""
     return Claim(
         file_id=record.file_id,
         token=-1,

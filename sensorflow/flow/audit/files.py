@@ -1,4 +1,4 @@
-"""The fast level: files and their bytes, without rows."""
+"""The fast level: checks files and their bytes, but no rows."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sensorflow.ports.feed import Candidate, Feed
 PAGE = 1000
 NOTHING = "nothing"
 LONG = 10
-"""Number of reconciliations after which an unclaimed message is noted, and of rescans that a busy daemon
-may need."""
+"""Number of reconciliations after which an unclaimed message is noted. Also the number of rescans that a
+busy daemon may need to find a file."""
 
 
 def drops(context: AuditContext, report: Report) -> None:
-    """Find files that have been in a drop folder for longer than discovery takes and are not in the
-    ledger."""
+    """Report files that have been in a drop folder for longer than discovery should take, but are not in
+    the ledger."""
     for feed in context.feeds:
         if context.source in (None, feed.name):
             try:
@@ -69,7 +69,7 @@ def _overdue_drop(context: AuditContext, report: Report, feed: Feed, file: Candi
 
 
 def overdue(context: AuditContext, report: Report) -> None:
-    """Find pending and running files that make no progress."""
+    """Report pending and running files that make no progress."""
     room = _has_room(context) if _is_idle(context) else dict.fromkeys(Lane, False)
     slow: list[str] = []
     for record in context.selected:
@@ -87,22 +87,22 @@ def overdue(context: AuditContext, report: Report) -> None:
 
 
 def _is_held_back(context: AuditContext, record: FileRecord) -> bool:
-    """Whether it is a part of a growing file whose previous part is not finished."""
+    """Whether the file is a part of a growing file and must wait for the previous part."""
     before = record.part and context.records_by_id.get(record.part.follows or 0)
     return bool(before and before.in_flight)
 
 
 def _is_idle(context: AuditContext) -> bool:
-    """Whether nothing was sent for two reconciliation intervals. Otherwise a pending file may just wait for
-    its turn."""
+    """Whether no message was sent for two reconciliation intervals. Otherwise, a pending file may only be
+    waiting because other files are sent first."""
     everything = (record.published_at for record in context.records_by_id.values())
     last = max((at for at in everything if at is not None), default=None)
     return last is None or last < context.now - context.grace_period
 
 
 def _has_room(context: AuditContext) -> dict[Lane, bool]:
-    """Returns, for each lane, whether more files may be sent. Backfill files are sent only when no live
-    file is pending."""
+    """Returns, for each lane, whether the limits allow more files to be sent. Backfill files are sent only
+    when no live file is pending."""
     limits = context.services.settings.limits
     flying = dict.fromkeys(Lane, 0)
     entry = False
@@ -205,7 +205,7 @@ def _kept(context: AuditContext, record: FileRecord, where: str) -> Finding | No
 
 
 def balance(context: AuditContext, report: Report) -> None:
-    """Check for every loaded file that read = loaded + rejected + duplicates."""
+    """Check that read = loaded + rejected + duplicates for every loaded file."""
     for record in context.selected:
         if record.state is State.LOADED and not record.counts.balanced:
             c = record.counts

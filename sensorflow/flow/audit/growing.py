@@ -1,4 +1,4 @@
-"""Compare growing files in their drop folder with what was taken in."""
+"""Compare growing files in their drop folders with the bytes that were taken in."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 
 PAGE = 100
 LOOKS = 3
-"""Number of scans that may skip a file before it is a finding."""
+"""Number of scans that may miss a file before the file is reported."""
 
 
 def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
-    """Find complete lines that should have been taken in by now."""
+    """Report files with complete lines that should have been taken in by now."""
     limit = LOOKS * max(feed.delay, context.services.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(context, feed):
@@ -39,7 +39,7 @@ def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
 
 
 def changed(context: AuditContext, report: Report) -> None:
-    """Find files whose bytes differ from those taken in. Reads all of them."""
+    """Report files that no longer begin with the bytes that were taken in. Reads every file."""
     for feed in context.growing.values():
         if context.source in (None, feed.name):
             for file, taken in files(context, feed):
@@ -52,22 +52,25 @@ def changed(context: AuditContext, report: Report) -> None:
 
 
 def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
-    """Whether a file has a complete line after byte `start`. False if it cannot be read."""
+    """Whether a file has a complete line after byte `start`. Returns False if the file cannot be read."""
     with suppress(FeedError), feed.open(file) as opened:
         return complete(opened, start, opened.state().size) > start
     return False
 
 
 def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool:
-    """Whether a file begins with exactly these parts. True if it cannot be read."""
+    """Whether a file begins with exactly these parts. Returns True if the file cannot be read."""
     with suppress(FeedError), feed.open(file) as opened:
         return holds(opened, taken)
     return True
 
 
 def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
-    """What lies in a folder, and what was taken of each; also of what was renamed to other names than those
-    that the source takes."""
+    """Yield the files of a source, each with the part that was taken in, or None.
+
+    Includes files that were renamed to names that the source does not accept, if a part of them was taken
+    in.
+    """
     newest = context.intake.grown(feed.name, [], [], PAGE)
     folders = {_folder(t.key): Candidate(feed.name, t.key, "", 0, 0, 0) for t in newest}
     there: set[bytes] = set()
@@ -92,7 +95,8 @@ def _folder(key: bytes) -> bytes:
 def _looked_up(
     context: AuditContext, feed: GrowingFeed, page: list[Candidate]
 ) -> Iterator[tuple[Candidate, Taken | None, Taken | None]]:
-    """What was taken of each, by its inode and by its name."""
+    """Yield each file with two results: what was taken in from the file with its inode, and from the file
+    with its name."""
     keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
     taken = context.intake.grown(feed.name, keys, inodes)
     by_inode = {t.inode: t for t in taken}
@@ -102,7 +106,8 @@ def _looked_up(
 
 
 def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
-    """Whether a file is still the one that was taken, by its edges: inodes are given to others again."""
+    """Whether this is the file that was taken in. Compares its first and last bytes, because the file
+    system reuses inodes."""
     with suppress(FeedError), feed.open(file) as opened:
         return compare(taken, feed.place(file), file.size, opened) is Verdict.SAME
     return False
@@ -126,7 +131,7 @@ def _find(
 def _unchanged(
     context: AuditContext, feed: GrowingFeed, file: Candidate, taken: Taken | None
 ) -> Recheck:
-    """Returns a recheck: whether nothing was taken in from the file since."""
+    """Returns a recheck that confirms the finding only if nothing more was taken in from the file."""
 
     def still(_: FileRecord | None) -> bool:
         now = context.intake.grown(feed.name, [file.key], [feed.place(file)])

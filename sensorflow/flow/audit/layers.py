@@ -1,4 +1,4 @@
-"""The default level: row counts of each file in each layer, and unwanted files in the lake."""
+"""The default level: row counts of each file in each layer, and files in the lake that no file needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ NO_FILE = "no file"
 
 
 def rows(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
-    """Check that the database has as many rows of each file as the ledger says, and no others."""
+    """Check that the database has as many rows of each file as the ledger says, and no rows of unknown
+    files."""
     found = snapshot.rows_per_file()
     report.rows = sum(found.get(record.file_id, 0) for record in context.selected)
     for record in context.selected:
@@ -47,7 +48,8 @@ def _rows(report: Report, record: FileRecord, found: int) -> None:
 
 
 def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
-    """Find past months that are not sealed: no unique index proves the absence of duplicates yet."""
+    """Report past months that are not sealed. Without a sealed month's unique index, nothing proves that
+    the month has no duplicates."""
     if context.source is not None:
         return  # a month covers all sources
     for name, doubled in snapshot.unsealed_months():
@@ -57,7 +59,7 @@ def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
 
 
 def lake(context: AuditContext, report: Report) -> None:
-    """Compare the footers of each loaded file's bronze, rejects and silver with the ledger."""
+    """Compare the Parquet footers of each loaded file's bronze, rejects and silver with the ledger."""
     for layer, look in (
         (Layer.BRONZE, _bronze),
         (Layer.REJECTS, _rejects),
@@ -123,8 +125,8 @@ def _rejects(context: AuditContext, record: FileRecord) -> Finding | None:
 
 
 def _rows_of(context: AuditContext, record: FileRecord, layer: Layer) -> int | None:
-    """Returns the number of rows in the file's footer; -1 if it cannot be read, None if there is no
-    file."""
+    """Returns the number of rows according to the Parquet footer: -1 if the footer cannot be read, None if
+    there is no Parquet file."""
     try:
         return context.services.lake.count(layer, LayerFile.of(record))
     except Unreadable:
@@ -151,8 +153,8 @@ def _silver(context: AuditContext, record: FileRecord) -> Finding | None:
 def silver_rows(context: AuditContext, record: FileRecord) -> tuple[int, int]:
     """Returns the minimum and maximum number of rows that a file's silver may have.
 
-    If several files of a source may contain the same reading, silver also holds those that another file
-    delivered first. They count as duplicates.
+    If the dedupe scope is the source, the file's silver also contains readings that were first loaded from
+    another file. The ledger counts these readings as duplicates.
     """
     served = record.counts.served
     if not record.tidy:  # the next reconciliation removes replaced readings
@@ -162,7 +164,7 @@ def silver_rows(context: AuditContext, record: FileRecord) -> tuple[int, int]:
 
 
 def orphans(context: AuditContext, report: Report) -> None:
-    """Find files in the lake that no file of the ledger needs."""
+    """Report files in the lake that no file of the ledger needs."""
     entry, strange = 0, list[str]()
     for found in _stored(context):
         if isinstance(found, str):
@@ -200,15 +202,15 @@ def _unknown(report: Report, found: Stored) -> None:
 
 
 def is_unwanted(context: AuditContext, record: FileRecord, found: Stored) -> bool:
-    """Whether a stored file is no longer needed, or is misplaced."""
+    """Whether a stored file is no longer needed, or is stored in the wrong place."""
     if found.place != context.place(record, found.layer):
         return True
     return not record.in_flight and found.layer in unwanted_layers(record)
 
 
 def _report_unwanted(context: AuditContext, record: FileRecord, found: Stored) -> bool:
-    """Whether it is more than pending garbage, which the ledger knows of and the next reconciliation
-    removes."""
+    """Whether to report a stored file that is not needed. Returns False for pending garbage, which the next
+    reconciliation removes."""
     return context.is_past_grace(record) and (record.tidy or found.layer not in record.expired)
 
 
@@ -220,7 +222,7 @@ def _orphan(context: AuditContext, record: FileRecord, found: Stored) -> Finding
 
 
 def unfinished_writes(context: AuditContext, report: Report) -> None:
-    """Note what killed writers left. It is harmless, and nothing reads it."""
+    """Add a note about the incomplete files of killed writers. They are harmless and are never read."""
     services = context.services
     found = services.lake.list_unfinished(HOUR)
     found += [f"landing/{name}" for name in services.landing.list_unfinished(HOUR)]

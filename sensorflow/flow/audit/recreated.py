@@ -1,4 +1,4 @@
-"""A folder that was created again after files were written. What it lacks may not be lost."""
+"""Layer folders that were deleted and created again. A file that is missing there may not be lost."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from sensorflow.flow.audit.report import Report
 from sensorflow.ports.audit import FileRecord
 
 STRADDLED = timedelta(hours=1)
-"""A layer's folder may be created while its first file is loaded, after the finish time in the ledger."""
+"""Margin, because a layer's folder may be created after the finish time of its first file in the ledger."""
 
 
 @dataclass
 class RecreatedFolder:
-    """Counts missing files that this folder can never have held.
+    """A folder that may have been created again, and the number of missing files that were written before
+    that.
 
-    landing: creation time of the landing zone, which exists before anything is derived from a file. began:
-    creation time of the folder. See `ObjectStore.created_at`.
+    landing: creation time of the landing zone, which is created before any layer. began: creation time of
+    the folder. See `ObjectStore.created_at`. files: the number of these missing files.
     """
 
     folder: str
@@ -26,7 +27,8 @@ class RecreatedFolder:
     files: int = 0
 
     def explains(self, record: FileRecord) -> bool:
-        """Whether a missing file was written to an earlier folder."""
+        """Whether a missing file was written before the folder was created again. If so, counts the
+        file."""
         made = self.began
         if made is None:
             return False

@@ -1,7 +1,7 @@
-"""Repair what an audit found: plan first, then apply, and never touch the only copy of anything.
+"""Repair the findings of an audit. First plan, then apply; never change the only copy of any data.
 
 Wrong data that is needed is replayed from its landed bytes. Data that is no longer needed is removed, but
-only while the original that it was derived from is intact. What no ledger row refers to is not touched.
+only if the landed original is intact. Data that no ledger row refers to is left unchanged.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ _ACTIONS = dict.fromkeys(_REPLAYED, RepairAction.REPLAY) | {
 
 @dataclass(frozen=True)
 class RepairStep:
-    """A repair of one file. is_allowed: whether it is allowed. done: whether it was done. reason: the
-    reason, for people."""
+    """The repair of one file: whether it is allowed, and whether it was done. reason: the human-readable
+    reason."""
 
     action: RepairAction
     finding: Finding
@@ -67,7 +67,7 @@ class RepairStep:
 
 
 def plan(context: AuditContext, report: Report) -> list[RepairStep]:
-    """Returns the repair for each finding, with at most one replay per file. Changes nothing."""
+    """Returns the repair for each finding, with at most one replay per file. Does not change anything."""
     steps: list[RepairStep] = []
     replayed: set[int] = set()
     for found in report.findings:
@@ -91,7 +91,7 @@ def _step(context: AuditContext, action: RepairAction, found: Finding) -> Repair
 
 
 def _obstacle(context: AuditContext, action: RepairAction, record: FileRecord) -> str:
-    """Returns why the repair is not allowed; empty if it is."""
+    """Returns the reason why the repair is not allowed; empty if it is allowed."""
     if record.in_flight:
         return f"the file is {record.state}: let it come to its end first"
     if action is RepairAction.REPLAY and "rows" in record.expired:
@@ -106,7 +106,7 @@ def _obstacle(context: AuditContext, action: RepairAction, record: FileRecord) -
 
 
 def _original(context: AuditContext, record: FileRecord) -> bool:
-    """Whether the landed bytes exist and are unchanged."""
+    """Whether the file's landed bytes exist and are unchanged."""
     try:
         return digest(context.services.landing, record.landing) == record.sha256
     except Transient:
@@ -141,7 +141,7 @@ def _describe(context: AuditContext, action: RepairAction, record: FileRecord) -
 
 
 def apply(context: AuditContext, steps: list[RepairStep]) -> list[RepairStep]:
-    """Apply the allowed repairs. Skips files that have changed since."""
+    """Apply the allowed repairs. Skips files that have changed since the audit."""
     return [_apply(context, step) if step.is_allowed else step for step in steps]
 
 
@@ -165,7 +165,7 @@ def _apply(context: AuditContext, step: RepairStep) -> RepairStep:
 
 
 def _remove(context: AuditContext, file_id: int, place: str) -> bool:
-    """Remove one file of the lake while its ledger row is locked."""
+    """Remove one file of the lake. Locks the row of the ledger in the meantime."""
     found = context.services.lake.stored_at(place)
     with context.store.locked(file_id) as record:
         if record is None or found is None or _obstacle(context, RepairAction.REMOVE_FILE, record):

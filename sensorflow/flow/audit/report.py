@@ -26,8 +26,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Subset:
-    """The files whose id falls into part `part` (from 1) of `parts`, for audits that cover the files in
-    turns."""
+    """One of `parts` subsets of all files, selected by file id. part: the number of this subset, from 1. A
+    series of audits with one subset each covers all files."""
 
     part: int = 1
     parts: int = 1
@@ -42,10 +42,11 @@ Recheck = Callable[[FileRecord | None], bool]
 
 @dataclass
 class Report:
-    """files, rows: numbers of those inspected. not_checked: what could not be inspected, and why.
+    """The findings of an audit.
 
-    in_flight: files that are being processed, or were when they were inspected. expired: number of files
-    with an expired layer, by layer. history: the digest of all histories.
+    files, rows: the numbers of files and rows that were checked. not_checked: the checks that could not be
+    made, with the reason. in_flight: the files that were being processed when they were checked. expired:
+    the number of files with an expired layer, by layer. history: the digest of all histories.
     """
 
     level: Level
@@ -63,7 +64,8 @@ class Report:
     _unconfirmed: list[tuple[Finding, Recheck]] = field(default_factory=list)
 
     def add(self, finding: Finding, recheck: Recheck | None = None) -> None:
-        """Add a finding. recheck: a recheck, for a finding on the disk, which no snapshot covers."""
+        """Add a finding. recheck: required for a finding on the disk, because the snapshot does not cover
+        the disk."""
         if recheck is None:
             self.findings.append(finding)
         else:
@@ -74,7 +76,7 @@ class Report:
 
     @property
     def all(self) -> Iterator[Finding]:
-        """Yield all findings, including those that are still to be rechecked."""
+        """Yield all findings, including those that have not been rechecked yet."""
         yield from self.findings
         yield from (finding for finding, _ in self._unconfirmed)
 
@@ -92,7 +94,7 @@ class Report:
         self.findings.sort(key=lambda f: (list(Kind).index(f.kind), f.fault, f.file_id or 0))
 
     def skip_recheck(self) -> None:
-        """Skip the recheck, because the ledger is unavailable."""
+        """Report the findings on the disk without a recheck, because the ledger is unavailable."""
         if self._unconfirmed:
             self.not_checked.append(
                 f"whether {len(self._unconfirmed):,} findings on the disk still hold"
@@ -105,7 +107,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 findings, 2 incomplete."""
+        """Returns 0 if there are no findings, 1 if there are findings, 2 if the audit is incomplete."""
         if self.not_checked:
             return 2
         return 1 if self.findings else 0
@@ -164,7 +166,7 @@ def _plural(count: int, what: str) -> str:
 
 
 def names(paths: Iterable[str], limit: int = 3) -> str:
-    """Returns the first few names and the number of the others."""
+    """Returns the first `limit` names, and the number of the other names."""
     given = list(paths)
     more = f" and {len(given) - limit:,} more" if len(given) > limit else ""
     return ", ".join(given[:limit]) + more

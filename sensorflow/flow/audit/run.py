@@ -1,4 +1,4 @@
-"""Run an audit: compare everything with one snapshot of the database."""
+"""Run an audit: compare the ledger, the disk and the database, all with the same database snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sensorflow.ports.audit import Snapshot
 
 
 def audit(context: AuditContext, level: Level, subset: Subset | None = None) -> Report:
-    """Run all checks of `level`. Never raises for an unavailable service; the report says so instead.
+    """Run all checks up to `level`. Does not raise if a service is unavailable; the report lists the checks
+    that could not be made.
 
     subset: the files that the deep level reads again.
     """
@@ -74,7 +75,8 @@ class _Run:
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:
-        """Report an unavailable service as not checked; the audit continues with the rest."""
+        """Returns a context manager for a check. An unavailable service is reported as not checked, and the
+        audit continues."""
         try:
             yield
         except Transient as error:

@@ -29,7 +29,8 @@ from sensorflow.ports.layers import Unreadable
 
 
 def checksums(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
-    """Compare the sums of every loaded file's rows, of its silver, and of the ledger."""
+    """For every loaded file, compare the checksums of its rows in the database, of its silver, and of the
+    ledger."""
     loaded = [record for record in context.selected if record.state is State.LOADED]
     with ThreadPoolExecutor(1, "silver") as beside:  # in parallel with the database
         silver = beside.submit(_silver_sums, context, loaded)
@@ -87,7 +88,8 @@ def _own_sums(
 
 
 def _rows(report: Report, record: FileRecord, sums: Sums) -> bool:
-    """Whether the database holds exactly what was loaded. A wrong number of rows was reported before."""
+    """Whether the database contains exactly the rows that were loaded. A wrong number of rows was reported
+    by an earlier check."""
     if "rows" in record.expired or sums.rows != record.rows:
         return False
     if sums.checksum != record.checksum:
@@ -109,7 +111,8 @@ def _rows(report: Report, record: FileRecord, sums: Sums) -> bool:
 def _silver_sums(
     context: AuditContext, loaded: list[FileRecord]
 ) -> list[tuple[int, int] | Unreadable | Transient | None]:
-    """Returns (rows, sum of columns) of each file's silver; None if it has expired or does not exist."""
+    """Returns (number of rows, sum of columns) of each file's silver; None if the silver has expired or
+    does not exist."""
     prints, found = Prints(), []
     for record in loaded:
         wanted = "silver" not in record.expired
@@ -139,7 +142,8 @@ def _columns(context: AuditContext, record: FileRecord, prints: Prints) -> tuple
 
 
 def silver_of(context: AuditContext, record: FileRecord) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a file's silver. Raises Unreadable, or FileNotFoundError if there is none."""
+    """Yield the batches of a file's silver. Raises Unreadable if the silver is damaged, FileNotFoundError
+    if it does not exist."""
     place = context.place(record, Layer.SILVER)
     try:
         for batch in context.services.lake.read(Layer.SILVER, LayerFile.of(record)):
@@ -160,7 +164,7 @@ def silver_of(context: AuditContext, record: FileRecord) -> Iterator[pa.RecordBa
 def _unreadable(
     context: AuditContext, report: Report, record: FileRecord, error: Unreadable
 ) -> None:
-    """Report unreadable silver, unless its footer is broken, which was reported before."""
+    """Report unreadable silver. A broken footer was reported by an earlier check."""
     told = any(
         f.file_id == record.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all
     )
@@ -175,8 +179,11 @@ def _unreadable(
 
 @dataclass
 class Held:
-    """Sums over silver: of all rows, of those that the database holds as this file's own, and of the
-    rest."""
+    """Sums over a file's silver: over all rows, and over the rows that the database stores under this file
+    (`own_...`).
+
+    nowhere: number of readings that the database does not store at all.
+    """
 
     rows: int = 0
     checksum: int = 0
@@ -203,9 +210,11 @@ class Held:
 def held(
     context: AuditContext, snapshot: Snapshot, record: FileRecord, batches: Iterator[pa.RecordBatch]
 ) -> Held:
-    """Sum up silver, and separately the readings that the database holds as this file's own.
+    """Returns the sums over silver, and separately over the readings that the database stores under this
+    file.
 
-    These are all readings, unless the dedupe scope is the source or newer files restate some of them.
+    The database stores all readings under this file, unless the dedupe scope is the source or newer files
+    have replaced some of the readings.
     """
     name, result = identity_of_record(context, record), Held()
     shared = spans_whole_source(record.source, name)
@@ -229,7 +238,7 @@ def _compare(
     sums: Sums,
     sound: bool,
 ) -> None:
-    """Silver differs from the database: find out which of them is wrong."""
+    """Silver differs from the database: find out which of the two is wrong, and report it."""
     try:
         found = held(context, snapshot, record, silver_of(context, record))
     except (FileNotFoundError, Unreadable):  # it existed a moment ago

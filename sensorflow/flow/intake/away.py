@@ -1,4 +1,5 @@
-"""Back off from sources whose storage is unavailable, without delaying the others."""
+"""Back off from sources whose storage is unavailable or whose feed is defective, without delaying the other
+sources."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ class _Outage:
 
 
 class Away:
-    """The unavailable sources. Times are monotonic seconds."""
+    """The sources to back off from. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._outages: dict[str, _Outage] = {}
@@ -31,11 +32,14 @@ class Away:
         return found is not None and now < found.until
 
     def failed(self, source: str, now: float, defect: str = "") -> bool:
-        """It could not be asked: longer each time, until it went well for a while. defect: what is wrong,
-        where its feed is to blame. Returns whether that is to be reported."""
+        """Record a failure and back off from the source. Each failure in a row lengthens the backoff.
+        Returns whether to report the failure.
+
+        defect: a description of the defect if the feed is to blame, else empty.
+        """
         found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
         found.defect = defect
-        if now >= found.until:  # else it was asked for several things at once
+        if now >= found.until:  # otherwise several calls failed at the same time
             found.tries = 1 if now >= found.until + REPORTS else found.tries + 1
             found.until = now + backoff(found.tries, 0.5, cap=LONGEST)
         if now < found.reported + REPORTS:
@@ -44,6 +48,6 @@ class Away:
         return True
 
     def defects(self, now: float) -> dict[str, str]:
-        """Of the sources whose feeds are to blame, and did not go well for a while since."""
+        """Returns the defects of the feeds that have failed recently, by source."""
         broken = {name: found for name, found in self._outages.items() if found.defect}
         return {name: found.defect for name, found in broken.items() if now < found.until + LONGEST}

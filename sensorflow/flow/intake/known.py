@@ -10,7 +10,8 @@ from sensorflow.ports.ledger import Ledger
 
 
 class Known:
-    """A cache that only saves work. The ledger is queried for anything that is not in it."""
+    """A cache of file states that need not be taken in again. If a state is missing in the cache, the
+    ledger is queried."""
 
     def __init__(self, ledger: Ledger, spellings: Spellings) -> None:
         self._ledger, self._spellings = ledger, spellings
@@ -18,7 +19,8 @@ class Known:
         self._refused: dict[tuple[str, bytes], str] = {}
 
     def has(self, feed: Feed, candidate: Candidate) -> bool:
-        """Whether the file was refused in this state, or stays in place and was registered."""
+        """Whether to skip the file in this state: it was rejected, or it was registered and stays in
+        place."""
         if self.is_refused(candidate):
             return True
         if self._spellings.is_refused(feed, candidate):
@@ -38,7 +40,8 @@ class Known:
         self._marks.add(_mark(candidate))
 
     def refuse(self, candidate: Candidate) -> bool:
-        """Ignore the file until it changes. Returns whether this is new and must be reported."""
+        """Ignore the file until it changes. Returns True if this state was not ignored before; the caller
+        then reports it."""
         is_new = not self.is_refused(candidate)
         self._refused[candidate.source, candidate.key] = candidate.revision
         return is_new
@@ -48,6 +51,7 @@ class Known:
 
 
 def _mark(candidate: Candidate) -> bytes:
-    """Returns a state of a file as sixteen bytes, because a source may keep a million files."""
+    """Returns a hash of 16 bytes that identifies a file in one state. It is short because a source may keep
+    a million files."""
     whole = b"\0".join((candidate.source.encode(), candidate.key, candidate.revision.encode()))
     return hashlib.blake2b(whole, digest_size=16).digest()

@@ -1,8 +1,8 @@
-"""Intake leases: several daemons on one folder take turns, with one lease per source.
+"""Intake leases: if several daemons use one folder, only the daemon with the source's lease takes in files.
 
-A separate thread renews the leases, however long a file takes. A daemon that was suspended or cut off while
-another took over notices when it registers: files that it read under its old lease are refused. It scans
-the folder again when it acquires the lease again.
+A separate thread renews the leases, however long a file takes. A daemon may be suspended or disconnected
+while another one takes over. It notices this when it registers files, because the ledger rejects files that
+were read under its old lease. When it acquires the lease again, it scans the folder again.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ class _Held:
 
 
 class Leases:
-    """owner, process: see `IntakeLease`; `process` is unique to this object. has_ended: whether the process
-    of another daemon has certainly ended."""
+    """The intake leases of this daemon: acquires, renews and releases them.
+
+    owner, process: see `IntakeLease`; `process` is unique to this object. has_ended: returns whether the
+    process of another daemon has certainly ended.
+    """
 
     def __init__(
         self,
@@ -69,17 +72,18 @@ class Leases:
                 self._ledger.release_intake_lease(held.lease)
 
     def held(self, source: str) -> IntakeLease | None:
-        """Returns the lease of a source as last known, or None. It may be lost by now: see `is_certain`."""
+        """Returns the last known lease of a source, or None. The lease may have been lost since: see
+        `is_certain`."""
         found = self._held.get(source)
         return None if found is None else found.lease
 
     def is_certain(self, lease: IntakeLease) -> bool:
-        """Whether no other daemon can have taken over by now."""
+        """Whether it is certain that no other daemon has taken over."""
         found = self._held.get(lease.source)
         return found is not None and found.lease == lease and now() < found.until
 
     def lost(self, lease: IntakeLease) -> None:
-        """Drop a lease that the ledger has refused. Idempotent."""
+        """Forget a lease that the ledger has rejected. Idempotent."""
         with self._lock:
             if self.held(lease.source) == lease:
                 del self._held[lease.source]
@@ -92,7 +96,7 @@ class Leases:
                 return
 
     def keep(self) -> None:
-        """Acquire free leases and renew those held. `start` calls this repeatedly."""
+        """Acquire free leases and renew this daemon's leases. The thread calls this repeatedly."""
         try:
             for source in self._sources:
                 self._keep(source)

@@ -1,4 +1,4 @@
-"""One look at a growing file: find what is new, and whether it is still the same file."""
+"""Inspect a growing file once: find its new bytes, and decide whether it is still the same file."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ if TYPE_CHECKING:
     from sensorflow.flow.intake.parts import Parts
 
 SIBLINGS = 20
-"""Maximum number of files in a folder that are searched for the rest of a file that was copied and
+"""Maximum number of files of a folder that are searched for the unread end of a file that was copied and
 truncated."""
 
 
 @dataclass(frozen=True)
 class Rest:
-    """A state of a file in which there was nothing new, and until when (monotonic) that is believed.
+    """A state of a file that contains nothing new. The file is not inspected again before `until`
+    (monotonic seconds) unless its state changes.
 
-    state: None means any state of the file at this place (see `GrowingFeed.place`).
+    state: the revision; None for any state of the file at `place` (see `GrowingFeed.place`).
     """
 
     state: str | None
@@ -55,7 +56,7 @@ class Rest:
 
 
 class _Touching:
-    """An open file that calls touch on each read, because the whole file may be compared."""
+    """An open file that calls `touch` on each read, because comparing the whole file may take long."""
 
     def __init__(self, opened: OpenAnywhere, touch: Callable[[], object]) -> None:
         self._opened, self._touch = opened, touch
@@ -67,7 +68,8 @@ class _Touching:
 
 
 class Look:
-    """One look at an open file."""
+    """One inspection of an open growing file. Its methods return the new parts of the file, already
+    landed."""
 
     def __init__(self, parts: Parts, batch: LandingBatch, opened: OpenAnywhere) -> None:
         self._all, self._batch, self._opened = parts, batch, _Touching(opened, parts.touch)
@@ -76,10 +78,10 @@ class Look:
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
     def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
-        """Land and return what is new. The rest of the old file, found under another name, comes before the
-        new file.
+        """Land and return the new parts. If the file replaced another one, the unread end of the old file
+        comes first, if it is found under another name.
 
-        by_inode, by_key: what was taken in of the file, looked up by inode and by name.
+        by_inode, by_key: what was taken in from the file with this inode, and of the file with this name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):
@@ -90,26 +92,27 @@ class Look:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
         verdict = verdicts[by_key.root]
-        # neither a backlog nor a rotation is a reason to wait: the old file may go for good
+        # do not wait if there is a backlog or after a rotation: the old file may be deleted soon
         if by_key.age < self._every and not self._is_rotated(by_key, verdict):
             return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdict)
 
     def left(self, taken: Taken | None) -> Unit:
-        """What is left in a file that was renamed or copied."""
+        """Land and return the unread end of a file that was renamed or copied."""
         is_it = taken is not None and self._verdict(taken, True) is Verdict.SAME
         return self._landed(taken) if is_it else []
 
     def _is_rotated(self, taken: Taken, verdict: Verdict) -> bool:
-        """Whether the file that had this name before has another one."""
+        """Whether the old file of this name still exists under another name."""
         feed = self._all.feed
         return verdict is Verdict.REPLACED and any(
             feed.place(file) == taken.inode for file in feed.siblings(self._file)
         )
 
     def _copied(self, by_inode: Taken | None) -> Unit | None:
-        """Returns what is new in a copy of another file; None if the file is not known to be a copy. The
-        original may have been truncated after copying (`copytruncate` of logrotate)."""
+        """Returns the new parts of a file that is a copy of another file. Returns None if the file is not
+        known to be a copy. The original may have been truncated after copying (`copytruncate` of
+        logrotate)."""
         if by_inode is not None or self._all.name_matters:
             return None
         for taken in self._all.newest():
@@ -123,8 +126,8 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file holds exactly what was taken in of another, or more if that one no longer
-        exists."""
+        """Whether this file contains exactly the bytes that were taken in from another file. If the other
+        file no longer exists, this file may contain more."""
         size = self._size
         if not taken.rows or taken.key == self._key:
             return False
@@ -139,7 +142,8 @@ class Look:
         return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
 
     def _is_live(self, taken: Taken) -> bool:
-        """Whether the original file still exists under its name and continues what was taken in."""
+        """Whether the original file still exists under its name and begins with the bytes that were taken
+        in."""
         feed = self._all.feed
         last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
         with suppress(FeedError), feed.open(last) as opened:
@@ -158,14 +162,14 @@ class Look:
         return self._all.feed.delay
 
     def _later(self, taken: Taken) -> Unit:
-        """It grew a moment ago."""
+        """Return no parts, and inspect the file again when its next part is due."""
         until = time.monotonic() + taken.rest(self._every)
         self._all.rests[self._key] = Rest(None, until, self._inode)
         return []
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = self._compare(taken)
-        if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
+        if verdict is Verdict.PERHAPS:  # an editor or rsync: same content, new inode
             whole = named and holds(
                 self._opened, segments(self._all.ledger, taken.root, taken.size)
             )
@@ -173,7 +177,7 @@ class Look:
         return verdict
 
     def _more(self, taken: Taken) -> Unit:
-        """Returns what the file has beyond what was taken in."""
+        """Return the bytes that were added after the last part."""
         if not taken.due(self._every) and self._size - taken.size < CAP:
             return self._later(taken)
         found = self._landed(taken)
@@ -198,7 +202,8 @@ class Look:
         return []
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Begin the file anew; what was written to the old one since may be under another name."""
+        """Take in the file from its start as a new file. The unread end of the old file may be under
+        another name."""
         siblings = self._all.feed.siblings(self._file)
         rest = self._rest_of(taken, verdict, siblings)
         begun = self._new()
@@ -216,7 +221,8 @@ class Look:
         return rest
 
     def _rest_of(self, taken: Taken, verdict: Verdict, siblings: Sequence[Candidate]) -> Unit:
-        """Of a file that was renamed, or copied and then truncated."""
+        """Find the old file under another name, after a rename or after a copy and truncation. Returns its
+        unread end."""
         feed = self._all.feed
         if verdict is Verdict.REPLACED:
             wanted = [file for file in siblings if feed.place(file) == taken.inode]
@@ -235,19 +241,19 @@ class Look:
             self._all.set_aside(self._file, Event.FILE_SKIPPED, reason)
             return []
         found = self._landed(None)
-        if not found:  # not one whole line so far
+        if not found:  # no complete line yet
             self._all.rests[self._key] = Rest(self._mark, math.inf)
         return found
 
     def _landed(self, taken: Taken | None) -> Unit:
-        """Land the complete lines after what was taken in. Returns an empty list if there are none or the
-        file changed."""
+        """Land the complete lines after the last part. Returns an empty list if there are none, or if the
+        file changed in the meantime."""
         start = taken.size if taken else 0
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
             if self._size - start >= CAP:
                 reason = f"{CAP:,} bytes without the end of a line"
-                self._all.set_aside(self._file, Event.FILE_STUCK, reason)
+                self._all.set_aside(self._file, Event.FILE_NOT_DISPOSED, reason)
             return []
         self._all.hurry |= self._size - start > CAP
         part = Lines(self._opened, start, end)
@@ -256,14 +262,14 @@ class Look:
         head, tail = part.edges(self._opened, start, end)
         unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
         if landed.size != end - start or now.size < end or not unchanged:
-            return []  # it is looked at again
+            return []  # the file is inspected again
         new = Increment(taken, landed.size, part.count, self._inode, head, tail)
         times = self._seen_at, datetime.now(UTC)
         return [Found(self._file, landed, *times, increment=new)]
 
 
 def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
-    """Compare an open file with what was taken in."""
+    """Compare an open file with what was taken in from it."""
     now = opened.state()
     return compare(taken, feed.place(now), now.size, opened)
 

@@ -1,6 +1,6 @@
-"""The intake loop: takes in the files of all feeds, one source after the other.
+"""The intake loop: takes in the files of all feeds, in turn.
 
-Nothing in memory would be lost by a restart: the feeds and the ledger hold the truth.
+A restart loses nothing, because all state that matters is in the feeds and in the ledger.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ GATHER_SECONDS = 0.25
 
 
 class Intake:
-    """registered: called after files were registered. loop: its heartbeat.
+    """Takes in the files of all feeds. Implements `ports.feed.FeedHost` for the feeds.
 
-    Implements `ports.feed.FeedHost` for its feeds.
+    registered: called after files were registered. loop: the status of the loop, for its heartbeat.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Intake:
         given = self._settings, feed, self._landing, self._ledger
         return Parts(*given, self._known, self._spellings, self.touch)
 
-    # --- what feeds ask ---
+    # --- called by feeds ---
 
     def wake(self) -> None:
         self._wakeup.set()
@@ -106,7 +106,7 @@ class Intake:
     def long_call(self) -> AbstractContextManager[None]:
         return self._loop.long_call()
 
-    # --- what a group asks ---
+    # --- called by a group ---
 
     def touch(self) -> None:
         self._loop.touch()
@@ -129,16 +129,17 @@ class Intake:
         return Permit(lease.token, allowed)
 
     def entered(self) -> None:
-        """Files were registered: what it waited for is there."""
+        """Called after files were registered: whatever the loop paused for is available again."""
         self._loop.resume()
 
     def fresh(self) -> None:
-        """There is something to publish."""
+        """Called when there are new files to publish."""
         self._registered()
 
     @contextmanager
     def apart(self, source: str) -> Iterator[None]:
-        """A source that is away, or whose feed is broken, is left alone for a while; the others go on."""
+        """Returns a context manager that isolates a source. If the source's storage is unavailable or its
+        feed has a defect, the source is skipped for a while, and the other sources continue."""
         try:
             try:
                 yield
@@ -147,19 +148,19 @@ class Intake:
                     raise
         except (Transient, TooLarge, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - of an adapter, which another package may bring
+        except Exception as error:  # noqa: BLE001 - an adapter may come from another package
             self._blame(source, error)
 
     @contextmanager
     def _asking(self, source: str) -> Iterator[None]:
-        """While a feed looks for files."""
+        """Returns a context manager for a call in which a feed searches for files."""
         self._loop.touch()
         with self.apart(source):
             yield
 
     def _blame(self, source: str, error: Exception) -> None:
-        """A defect in what was asked of a feed. It is named by its class: the module is that of the package
-        that brings it."""
+        """Report a defect in a feed. The report contains the feed's class, because its module names the
+        package that is at fault."""
         self._report(source, error)
         self._turns.drop(source)
         self._rewind(source)
@@ -173,19 +174,19 @@ class Intake:
     def _rewind(self, source: str) -> None:
         try:
             self._strategies[source].rewind()
-        except Exception as error:  # noqa: BLE001 - as above; it is asked again
+        except Exception as error:  # noqa: BLE001 - as above; the source is polled again
             self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:
-        """Whether an error concerns only this source's storage; if so, the source backs off."""
+        """Whether an error concerns only this source's storage. If so, back off from the source."""
         if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
         if self._away.failed(source, time.monotonic()):
-            emit(Event.SOURCE_AWAY, source=source, reason=error.message)
+            emit(Event.SOURCE_UNAVAILABLE, source=source, reason=error.message)
         return True
 
     def lose(self, lease: IntakeLease) -> None:
-        """Another daemon has taken over a source."""
+        """Give up a source that another daemon has taken over."""
         self._leases.pop(lease.source, None)
         self._keeper.lost(lease)
 
@@ -197,7 +198,7 @@ class Intake:
         self._wakeup.set()
 
     def start(self) -> None:
-        """Call before `run`."""
+        """Start the feeds. Call this before `run`."""
         for feed in self._feeds.values():
             feed.start(self)
 
@@ -232,7 +233,7 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _apply_lease_changes(self) -> None:
-        """Activate the feeds of newly acquired sources, and put the others on standby."""
+        """Activate the feeds of newly acquired sources. Put the feeds of all other sources on standby."""
         for source, feed in self._feeds.items():
             lease = self._keeper.held(source)
             if lease == self._leases.get(source):
@@ -244,13 +245,14 @@ class Intake:
                 self._leases[source] = lease
 
     def _require_room(self) -> None:
-        """Raises Transient DATABASE_FULL while workers report it, because files taken in now could not be
-        loaded."""
+        """Raises Transient DATABASE_FULL while workers report a full database, because new files could not
+        be loaded."""
         if self._ledger.recently_nacked(Code.DATABASE_FULL, FULL_REPORT_SECONDS):
             raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
     def _pause(self, error: Transient) -> None:
-        """The disk or the database is full or unavailable: wait, then scan everything again."""
+        """Wait because the disk or the database is full or unavailable. Afterwards, scan all sources
+        again."""
         self._failures += 1
         delay = backoff(self._failures, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
@@ -273,7 +275,8 @@ class Intake:
         self._loop.set_facts(defects=self._away.defects(now) or None)
 
     def _take_turn(self, until: float) -> None:
-        """Take in a group of files from all sources in turn; if there are none, wait for a short time."""
+        """Take in a group of files from all sources in turn. If there are no files, wait for a short
+        time."""
         if not self._turns:
             self._wakeup.wait(max(until - time.monotonic(), 0.001))
         self._wakeup.clear()

@@ -1,5 +1,5 @@
-"""What feeds offer, which other packages may bring: checked where it comes in, so that the right one is
-blamed."""
+"""Check the files that a feed offers. Feeds may come from other packages; the check assigns a defect to the
+right one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sensorflow.ports.feed import Candidate
 
 
 def offered(source: str, files: Iterator[Candidate | None]) -> Iterator[Candidate | None]:
-    """The files of a source. Raises TypeError or ValueError for what is none of its."""
+    """Yield the files that the feed of a source offers. Raises TypeError or ValueError if an item is not a
+    valid candidate of this source."""
     for file in files:
         if file is not None:
             _require(source, file)

@@ -1,7 +1,7 @@
-"""Growing files: take in only new bytes, up to the end of the last complete line.
+"""Growing files: take in only the new bytes, up to the end of the last complete line.
 
-The ledger holds what was taken in of each file. Memory holds only which files had nothing new at the last
-check; after a restart, each file is checked once.
+The ledger stores what was taken in from each file. The memory only contains the files that had nothing new
+at the last inspection; after a restart, each file is inspected once.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 NEWEST = 100
-"""Number of files of which a file with a new name may be a copy."""
+"""Number of recent files with which a file of an unknown name is compared, because it may be a copy."""
 SOONEST = 0.25
 """Minimum seconds between two scans of a feed."""
 SHARE = 10
-"""While nothing grows, scans and checks use at most one part in this many of the time."""
+"""While no file grows, scans and inspections use at most 1/`SHARE` of the time."""
 
 
 class Parts:
-    """See `Strategy`. A candidate is a file that may have bytes that were not taken in. touch: called
+    """The `Strategy` for growing files. A candidate is a file that may have new bytes. touch: called
     repeatedly while a file is read."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Parts:
     def forget(self, key: bytes) -> None:
         self.rests.pop(key, None)
 
-    # --- which files ---
+    # --- candidates ---
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         """Start a scan if the last one has finished and the next is due."""
@@ -110,10 +110,10 @@ class Parts:
             return rest.state != file.revision
         return rest.place != self.feed.place(file)
 
-    # --- what is new in them ---
+    # --- new bytes ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Look up what was taken in of these files."""
+        """Query what was taken in from these files."""
         keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
         taken = self.ledger.grown(self.feed.name, keys, inodes)
         self._by_key = {t.key: t for t in taken}
@@ -136,13 +136,14 @@ class Parts:
         return found
 
     def newest(self) -> list[Taken]:
-        """Returns what was taken in of the newest files, newest first. Queried once per group."""
+        """Returns what was taken in from the newest files, newest first. Queries the ledger once per
+        group."""
         if self._newest is None:
             self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]
         return self._newest
 
     def set_aside(self, file: Candidate, event: Event, reason: str) -> None:
-        """Ignore a file in this state and report it once."""
+        """Ignore a file until it changes, and report this once."""
         if self._known.refuse(file):
             emit(event, "error", source=self.feed.name, file=printable(file.key), why=reason)
 

@@ -1,6 +1,7 @@
-"""Growing files that were renamed to what their source does not take: their last lines are taken.
+"""Growing files that were renamed to a name that their source does not accept. Their last lines are still
+taken in.
 
-A file that was not seen before it was renamed is left alone, and told of.
+A file is not followed if nothing was taken in from it before it was renamed. It is only reported.
 """
 
 from __future__ import annotations
@@ -17,26 +18,31 @@ from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, emit
 
 FOLLOWED = 60.0
-"""Seconds after its last change in which a file that was renamed is looked at."""
+"""Seconds for which a renamed file is followed after its last change."""
 
 
 class Renamed:
-    """newest: of how many files, the newest, it is asked at a start whether they were renamed meanwhile."""
+    """Finds and follows the renamed files of a source.
+
+    newest: the number of files that are searched for at the start, because they may have been renamed while
+    the daemon was down.
+    """
 
     def __init__(self, feed: GrowingFeed, ledger: Ledger, newest: int) -> None:
         self._feed, self._ledger, self._newest = feed, ledger, newest
         self._there: Set[bytes] | None = None
-        """The names in the scan before."""
+        """The names that the previous scan found."""
         self._followed: dict[bytes, tuple[str, float]] = {}
-        """A name -> the last state, and until when (monotonic) another one is waited for."""
+        """Name -> the last state, and the time (monotonic seconds) until which the file is followed."""
         self._suspects: dict[bytes, Candidate] = {}
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether it is the name of such a file, which is not in a scan."""
+        """Whether a renamed file with this name is followed."""
         return key in self._followed
 
     def scanned(self, there: Set[bytes]) -> Iterator[Candidate]:
-        """The renamed files that are there, after a scan that found these names."""
+        """Yield the renamed files that still exist. Call this after each scan. there: the names that the
+        scan found."""
         for file in self._new_names(there):
             self._followed.setdefault(file.key, ("", math.inf))
         for key, (state, until) in list(self._followed.items()):
@@ -51,7 +57,8 @@ class Renamed:
         self._there = there
 
     def _new_names(self, there: Set[bytes]) -> Iterator[Candidate]:
-        """Files of which something was taken under names that are no longer there."""
+        """Yield the files under their new names, if the names under which they were taken in no longer
+        exist."""
         if self._there is None:
             known = self._ledger.grown(self._feed.name, [], [], self._newest)
         else:
@@ -72,10 +79,11 @@ class Renamed:
     def _named(self, key: bytes) -> Candidate:
         return Candidate(self._feed.name, key, "", 0, 0, 0)
 
-    # --- what was not seen in time ---
+    # --- files that were renamed before they were inspected ---
 
     def replaced(self, file: Candidate, taken: Taken, siblings: Iterable[Candidate]) -> None:
-        """A file is begun anew: what was rotated since the last look, and was never seen, is beside it."""
+        """Remember the files that were rotated since the last inspection, and of which nothing was taken
+        in. Called when a file is taken in from its start again."""
         since = time.time_ns() - int(taken.age * 1e9)
         stem = _stem(file.key)
         late = {
@@ -91,7 +99,7 @@ class Renamed:
 
     def _tell(self, there: Set[bytes]) -> None:
         for key, file in self._suspects.items():
-            if key not in there:  # else it is taken under that name
+            if key not in there:  # otherwise its lines are taken in under that name
                 facts = {"source": file.source, "file": printable(key), "size": file.size}
                 reason = "rotated before it was looked at, to a name that the source does not take"
                 emit(Event.FILE_MISSED, **facts, why=reason, do="rename it to one that it takes")
@@ -99,6 +107,7 @@ class Renamed:
 
 
 def _stem(key: bytes) -> bytes:
-    """What the names begin with to which a file is rotated: data.1.csv, data.csv.1."""
+    """Returns the common start of the names to which a file is rotated, such as data.1.csv and
+    data.csv.1."""
     folder, slash, name = key.rpartition(b"/")
     return folder + slash + (name.rpartition(b".")[0] or name) + b"."

@@ -1,7 +1,7 @@
-"""Two files of a source whose names differ only in the encoding of their letters.
+"""Files of one source whose names differ only in the Unicode normalization of their letters.
 
-They would become versions of each other although both stay in place. The file that was registered first
-counts; the other is ignored while the first exists.
+The ledger would take them for versions of one file, although both files stay in place. The file that was
+registered first counts; the other file is ignored while the first one exists.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from sensorflow.telemetry import Event, emit
 
 @dataclass
 class Sorted:
-    """later: check again after the accepted files are registered. refused: each with the key of the file
-    that has its name."""
+    """The result of `Spellings.sort_out`. taken: files to register now. later: files to check again after
+    those are registered. refused: ignored files, each with the key of the file that already has its
+    name."""
 
     taken: list[Found] = field(default_factory=list)
     later: list[Found] = field(default_factory=list)
@@ -33,12 +34,14 @@ class Spellings:
         self._ledger = ledger
         self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
         self._growing: dict[tuple[str, bytes], bytes] = {}
-        """Growing files whose name another file has -> that file's key, as last reported."""
+        """Ignored growing files -> the key of the file that has the same name, as last reported."""
 
     def refuses(self, feed: Feed, candidate: Candidate, spelt: dict[bytes, bytes]) -> bool:
-        """Whether another growing file has this file's name. The file that was known first counts.
+        """Whether to ignore a growing file because another one has the same name. The file that was known
+        first counts.
 
-        spelt: name -> key of the files seen so far in a scan. Each refusal is reported once per other file.
+        spelt: name -> key of the files that the current scan has found so far. The rejection is reported
+        once for each pair of files.
         """
         if candidate.key.isascii():
             return False
@@ -54,7 +57,7 @@ class Spellings:
         return True
 
     def is_refused(self, feed: Feed, candidate: Candidate) -> bool:
-        """Whether a file was refused in this state and still is, because the other file exists."""
+        """Whether the file was rejected in this state and the other file with its name still exists."""
         known = self._refused.get((feed.name, candidate.key))
         if known is None:
             return False
@@ -77,7 +80,7 @@ class Spellings:
         return done
 
     def _other(self, feed: Feed, file: Found) -> bytes | None:
-        """Returns the key of an existing file with the same name and other bytes, or None."""
+        """Returns the key of an existing file with the same name and different bytes, or None."""
         if file.key.isascii():
             return None
         key = self._ledger.other_spelling(feed.name, file.key, file.landed.sha256)
@@ -85,7 +88,7 @@ class Spellings:
 
 
 def log_refused(source: str, key: bytes, other: bytes) -> None:
-    """Called once per state of a file."""
+    """Report a file whose name belongs to another file. Called once per state of the file."""
     facts = {"source": source, "file": printable(key), "code": Code.NAME_TAKEN}
     facts |= {"spelt": ascii(key.decode()), "taken_by": ascii(other.decode())}
     emit(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])

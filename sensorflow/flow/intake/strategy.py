@@ -1,4 +1,4 @@
-"""How files of a source are taken in: as a whole, or in parts while they grow."""
+"""The two ways to take in files of a source: complete files as a whole, growing files in parts."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from sensorflow.flow.register import Found
 from sensorflow.ports.feed import Candidate, Feed
 
 Unit: TypeAlias = list[Found]
-"""What was landed of one candidate, in registration order. Registered all or none."""
+"""The landed parts of one candidate, in the order in which to register them. All or none are registered."""
 
 
 class TooLarge(Exception):
-    """The file needs a group of its own, so that others do not wait for it."""
+    """The file needs its own group, so that other files do not wait for it."""
 
 
 class Strategy(Protocol):
-    """The differences between sources of complete files (`Whole`) and of growing files (`Parts`);
-    `take.Group` does the rest. All methods are called from one thread."""
+    """What differs between sources of complete files (`Whole`) and of growing files (`Parts`). `take.Group`
+    does the rest. All methods are called from one thread."""
 
     @property
     def feed(self) -> Feed: ...
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        """As `Feed.poll`: yield what may be taken in."""
+        """Yield the files that may be taken in, as `Feed.poll` does."""
         ...
 
     def rewind(self) -> None:
-        """As `Feed.rewind`."""
+        """Offer all files again that are not acknowledged, as `Feed.rewind` does."""
         ...
 
     def forget(self, key: bytes) -> None:
-        """A file no longer exists."""
+        """Forget a file that no longer exists."""
         ...
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Some of these are landed next. Facts about them can be queried in bulk."""
+        """Prepare for landing some of these files, for example by one query for all of them."""
         ...
 
     def land(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
-        """Land the new bytes of a file. Returns an empty list if the file is known, is changing, or has no
-        new bytes.
+        """Land the new bytes of a file. Returns an empty list if the file is known, is being changed, or
+        has no new bytes.
 
         Raises FeedError. Raises TooLarge if more than `room` bytes would be landed; `room` is infinite for
         the first file of a group.
@@ -50,13 +50,13 @@ class Strategy(Protocol):
         ...
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
-        """Returns the units to register, with their gates' announcements."""
+        """Returns the units to register, with the announcements of their gates."""
         ...
 
     def land_again(self, landing: Landing, file: Found) -> None:
-        """Land the bytes of a registered file once more."""
+        """Land the bytes of a registered file again."""
         ...
 
     def entered(self, files: Sequence[Found]) -> None:
-        """These files were registered."""
+        """Called after these files were registered."""
         ...

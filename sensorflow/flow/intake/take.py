@@ -28,7 +28,7 @@ GROUP_BYTES = 8 << 20
 
 
 class Round(Protocol):
-    """What a group needs from the intake."""
+    """The interface of the intake for a group."""
 
     @property
     def is_stopped(self) -> bool: ...
@@ -56,11 +56,11 @@ class Group:
         self._known, self._round = known, round_
 
     def take(self, candidates: Iterable[Candidate]) -> tuple[set[str], dict[str, list[Candidate]]]:
-        """Land, register and acknowledge the first of these files. Returns their sources, and the remaining
-        files. A file that is not ready is polled again.
+        """Land, register and acknowledge the first of these files. Returns the sources of these files, and
+        the remaining files by source. The feed offers files again that are not ready.
 
-        A file that was read under one lease is registered under that lease, which may have been lost and
-        reacquired since.
+        A file is registered under the lease under which it was read. That lease may have been lost and
+        acquired again since; the ledger then rejects the file.
         """
         entry = deque(candidates)
         leases = {c.source: self._round.lease(c.source) for c in entry}
@@ -80,14 +80,14 @@ class Group:
         return set(landed), _by_source(entry)
 
     def _expect(self, source: str, candidates: Sequence[Candidate]) -> bool:
-        """Returns whether they can be landed; else the source was left alone."""
+        """Returns False if the source failed and is skipped, so its files cannot be landed."""
         with self._round.apart(source):
             self._round.strategy(source).expect(candidates)
             return True
         return False
 
     def _land_some(self, entry: deque[Candidate]) -> dict[str, list[Unit]]:
-        """Land the first of the waiting files as a batch, and remove them from the queue."""
+        """Land the first files of the queue as a batch, and remove them from the queue."""
         landed: dict[str, list[Unit]] = {}
         room: float = GROUP_BYTES
         with self._landing.batch() as batch, suppress(TooLarge):
@@ -106,13 +106,13 @@ class Group:
         return landed
 
     def _land_one(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
-        """Returns an empty list if the file has nothing new, no longer exists, is being written, is
-        unreadable, or waits for a gate.
+        """Land the new bytes of a file. Returns an empty list if the file has nothing new, no longer
+        exists, is being written, is unreadable, or waits for a gate.
 
         Raises TooLarge if it has more than `room` bytes.
         """
         if self._round.lease(candidate.source) is None:
-            return []  # another daemon's; all files are offered when this one takes over
+            return []  # another daemon has the source; `activate` offers all files
         strategy = self._round.strategy(candidate.source)
         try:
             return strategy.land(batch, candidate, room)
@@ -123,7 +123,7 @@ class Group:
         return []
 
     def _refuse(self, strategy: Strategy, candidate: Candidate, error: Unreadable) -> None:
-        """Report once per state of the file, and try again when the state changes."""
+        """Report an unreadable file once per state. The file is tried again when its state changes."""
         strategy.feed.nack(candidate, error)
         if self._known.refuse(candidate):
             name = printable(candidate.key)
@@ -154,13 +154,13 @@ class Group:
         for _ in files:
             failpoints.hit(failpoints.Failpoint.DISPOSED)
         for file, done in zip(files, entered, strict=True):
-            if done is not None:  # else it was taken by somebody else meanwhile
+            if done is not None:  # otherwise another process took it in
                 _log_gate_mismatch(file, done)
                 _log_registered(file, done)
 
     def _enter_each(self, strategy: Strategy, units: Sequence[Unit], lease: IntakeLease) -> None:
-        """Register one by one, because one file cannot be registered due to a defect and must not delay the
-        others."""
+        """Register files one by one after a defect, so that the file that causes the defect does not delay
+        the others."""
         defects = []
         for unit in units:
             try:
@@ -173,27 +173,29 @@ class Group:
             raise defect
 
     def _keep_landed(self, strategy: Strategy, file: Found) -> None:
-        """Land the bytes again if retention removed them, for an older file, before this one was
-        registered."""
+        """Land the bytes again if they no longer exist. Retention may have removed them for an older file
+        before this file was registered."""
         if not self._landing.has(file.landed.name):
             strategy.land_again(self._landing, file)
 
     def _acknowledge(self, strategy: Strategy, files: list[Found], lease: IntakeLease) -> None:
-        """A file that cannot be acknowledged is registered all the same, and ignored until it changes.
+        """Acknowledge registered files. A file that cannot be acknowledged stays registered, and is ignored
+        until it changes.
 
-        If another daemon may have taken over, no file is touched: that daemon will find them.
+        If another daemon may have taken over, the feed leaves the files unchanged, and the other daemon
+        finds them.
         """
         strategy.entered(files)
         done = [file.candidate for file in files]
         for candidate, reason in strategy.feed.ack(done, self._round.permit(lease)).items():
             self._known.refuse(candidate)
             name = printable(candidate.key)
-            emit(Event.FILE_STUCK, source=candidate.source, file=name, why=reason)
+            emit(Event.FILE_NOT_DISPOSED, source=candidate.source, file=name, why=reason)
 
 
 def _log_gate_mismatch(file: Found, done: Registration) -> None:
-    """Report known bytes that came again with a gate for other bytes: the bytes that the sender announced
-    have not arrived. For new bytes, the worker reports it."""
+    """Report known bytes that arrived again with a gate that announces other bytes. The announced bytes
+    have not arrived. If the bytes are new, the worker reports the mismatch instead."""
     if done.kind is not Kind.ALIAS or file.announcement is None:
         return
     landed = file.landed
@@ -202,7 +204,7 @@ def _log_gate_mismatch(file: Found, done: Registration) -> None:
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
     if reason := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}
-        emit(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=reason)
+        emit(Event.GATE_MISMATCH, **facts, file_id=done.file_id, why=reason)
 
 
 def _log_registered(file: Found, done: Registration) -> None:

@@ -1,4 +1,4 @@
-"""Take turns between sources: a source with many files delays the others by at most one group."""
+"""Alternate between sources, so that a source with many files delays the others by at most one group."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class _Stream(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Files that seem ready, from several streams. A stream yields None for a file that is not ready."""
+    """Files from several streams, one file from each stream in turn. A stream yields None for a file that
+    is not ready."""
 
     def __init__(self, identity: Callable[[T], Hashable] = lambda file: file) -> None:
         """identity: returns equal values for the same file."""
         self._identity = identity
         self._streams: deque[_Stream[T]] = deque()
         self._left: set[Hashable] = set()
-        """Files that were put back after gathering."""
+        """Identities of the files that were put back."""
 
     def __bool__(self) -> bool:
         return bool(self._streams)
@@ -40,7 +41,7 @@ class Turns(Generic[T]):
             self._streams.append(stream)
 
     def put_back(self, source: str, files: list[T], first: bool) -> None:
-        """Return gathered files whose turn has not come yet."""
+        """Put back files that were gathered but not landed."""
         self._left.update(map(self._identity, files))
         self.add(source, "left", iter(files), first)
 
@@ -50,7 +51,7 @@ class Turns(Generic[T]):
         self._left.clear()
 
     def drop(self, source: str) -> None:
-        """What is left of a source: it is offered again."""
+        """Remove the streams of a source. Its feed offers the files again."""
         for stream in [s for s in self._streams if s.source == source]:
             self._streams.remove(stream)
             if stream.kind == "left":
@@ -58,14 +59,15 @@ class Turns(Generic[T]):
                     self._identity(f) for f in stream.files if f is not None
                 )
             elif isinstance(stream.files, Generator):
-                stream.files.close()  # folders that it has open
+                stream.files.close()  # closes the folders of a scan
 
     def gather(
         self, limit: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
     ) -> list[T]:
-        """Returns up to `limit` files found within `seconds`, one from each stream in turn.
+        """Returns up to `limit` files that were found within `seconds`, one from each stream in turn.
 
-        apart: isolates a source; an exception that it suppresses ends only that stream.
+        apart: returns a context manager that handles the exceptions of one source. If it suppresses an
+        exception, only the current stream ends.
         """
         group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Files that are complete when they are taken in: each as a whole, once per state."""
+"""Files that are complete when they are taken in. Each state of a file is taken in once, as a whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sensorflow.telemetry import Event, emit
 
 
 class Whole:
-    """See `Strategy`. touch: called repeatedly while a file is read."""
+    """The `Strategy` for complete files. touch: called repeatedly while a file is read."""
 
     def __init__(
         self, feed: Feed, known: Known, spellings: Spellings, touch: Callable[[], object]
@@ -64,14 +64,15 @@ class Whole:
         self._told.pop(state.key, None)
 
     def _log_waiting(self, candidate: Candidate, error: Withheld) -> None:
-        """Log once per state of a file."""
+        """Log once per state of a file that the file waits for its gate."""
         if self._told.get(candidate.key) != candidate.revision:
             self._told[candidate.key] = candidate.revision
             name = printable(candidate.key)
             emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
-        """Leave out files whose name, spelt differently, belongs to another file of the source."""
+        """Returns the units to register, without files whose name belongs to another file of the source in
+        a different spelling."""
         feed, done = self.feed, self._spellings.sort_out(self.feed, [f for u in units for f in u])
         for file in done.later:
             feed.nack(file.candidate, Busy("after the other file with the same name"))

@@ -1,4 +1,4 @@
-"""Conformance suites: the contract of each port as tests. Only this package imports pytest.
+"""Conformance suites: tests of the contract of each port. Only this package imports pytest.
 
 Your test module imports everything from a suite and defines the suite's fixture:
 

@@ -1,5 +1,5 @@
-"""The contract of `ports.queue.Consumer`, with messages from a publisher. The fixture `broker` returns a
-`Both`."""
+"""Tests of the contract of `ports.queue.Consumer`, with messages from a publisher. The fixture `broker`
+returns a `Both`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ PATIENCE = 20.0
 
 @dataclass
 class Both:
-    """The two halves of a broker, in one process or two. later: lets so many seconds pass on the broker's
-    clock. `HELD` is the time after which an unacknowledged delivery is redelivered."""
+    """The publisher and the consumer of a broker, in one process or two. later: lets the given number of
+    seconds pass on the broker's clock. The broker must redeliver an unacknowledged message after `HELD`
+    seconds."""
 
     publisher: Publisher
     consumer: Consumer
@@ -79,7 +80,7 @@ def test_a_delivery_that_came_again_settles_nothing(broker: Both) -> None:
     first.ack()
     first.nack(0)
     first.extend(HELD * 9)
-    assert broker.is_empty  # it is still held
+    assert broker.is_empty  # the delivery is not yet due again
     broker.later(HELD + 1)
     again.extend(HELD)  # too late as well
     assert list(broker.one().task.file_ids) == [1]

@@ -1,6 +1,7 @@
-"""The contract of `ports.feed.Feed`. The fixture `site` returns a `FeedSite` whose feed is called "plant".
+"""Tests of the contract of `ports.feed.Feed`. The fixture `site` returns a `FeedSite` whose feed has the
+name "plant".
 
-The feed must be started and activated: `feed.start(Asked())`, `feed.begin(Permit(1))`.
+The feed must be started and activated: `feed.start(RecordingHost())`, `feed.begin(Permit(1))`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ SECONDS = count(time.monotonic())
 
 
 class RecordingHost(FeedHost):
-    """A taker that knows no files, for `Feed.start`. gone: the files that were reported as vanished."""
+    """A feed host for `Feed.start` that knows no files. gone: keys of the files that the feed has reported
+    as vanished."""
 
     def __init__(self) -> None:
         self.gone: list[bytes] = []
@@ -41,10 +43,11 @@ class RecordingHost(FeedHost):
 
 
 class FeedSite(Protocol):
-    """The storage of a feed's files, as tests manipulate it.
+    """A feed under test, and operations on the storage of its files.
 
-    put: create a file that the next poll returns; if the feed scans in a thread, `put` waits for it.
-    written, failing: while the context lasts, a file is incomplete or unreadable; for `half_written` only.
+    put: create a file that the next poll returns; if the feed scans in a thread, wait until the thread has
+    found the file. written: make a file incomplete while the context lasts. failing: make a file unreadable
+    while the context lasts. Only `half_written` uses `written` and `failing`.
     """
 
     feed: Feed
@@ -56,7 +59,7 @@ class FeedSite(Protocol):
 
 
 def polled(feed: Feed) -> list[Candidate]:
-    """Returns the result of one poll, a second after the previous one."""
+    """Return the files of one poll, whose clock is one second after the previous poll."""
     return [c for files in feed.poll(next(SECONDS)) for c in files if c is not None]
 
 

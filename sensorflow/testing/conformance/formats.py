@@ -1,4 +1,5 @@
-"""The contract of a format: a function that yields `Chunk`s. The fixture `sample` returns a `Sample`."""
+"""Tests of the contract of a format, that is, of a function that yields `Chunk`s. The fixture `sample`
+returns a `Sample`."""
 
 from __future__ import annotations
 
@@ -22,20 +23,21 @@ from sensorflow.errors import Permanent
 
 FEW, MANY = 50, 100_000
 BLOCK = 50_000
-"""Maximum readings per chunk, whatever the file's size, because a worker's memory is bounded."""
+"""Maximum number of readings per chunk, regardless of the file's size, because a worker's memory is
+limited."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """made: returns the bytes of a file with so many readings, all valid and all different. profile: its
-    format is the one under test."""
+    """Test data for a format. made: returns the bytes of a file with the given number of readings, all
+    valid and different. profile: a profile with the format under test."""
 
     profile: Profile
     made: Callable[[int], bytes]
 
 
 class Few(io.BytesIO):
-    """Returns fewer bytes than requested."""
+    """A stream whose `read` returns fewer bytes than requested."""
 
     def __init__(self, data: bytes, seed: int) -> None:
         super().__init__(data)
@@ -111,7 +113,7 @@ def test_a_file_that_is_cut_off_is_refused_or_gives_what_came_before(
     ids=["empty", "zeros", "odd", "csv", "json"],
 )
 def test_what_is_no_such_file_is_refused_or_rejected(sample: Sample, data: bytes) -> None:
-    """Any exception other than Permanent would count as a defect and use up the file's attempts."""
+    """Any exception other than Permanent would be handled as a bug and count as an attempt."""
     try:
         found, _ = readings(sample, io.BytesIO(data))
     except Permanent:

@@ -1,7 +1,7 @@
-"""More of the contract of `ports.feed.Feed`, for feeds whose files can be half written or individually
-unreadable.
+"""Further tests of the contract of `ports.feed.Feed`, for feeds whose files can be incomplete, or of which
+single files can be unreadable.
 
-The fixture `site` is the one of `feeds`.
+The fixture `site` is the same as that of `feeds`.
 """
 
 from __future__ import annotations

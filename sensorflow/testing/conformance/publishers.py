@@ -1,4 +1,5 @@
-"""The contract of `ports.queue.Publisher`. The fixture `publisher` returns one with an empty broker."""
+"""Tests of the contract of `ports.queue.Publisher`. The fixture `publisher` returns a publisher whose
+broker is empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of `ports.objects.ObjectStore`. The fixture `objects` returns an empty store."""
+"""Tests of the contract of `ports.objects.ObjectStore`. The fixture `objects` returns an empty store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FailingReader(io.BytesIO):
 
 
 class Plain:
-    """A source that can be read only once."""
+    """A stream that cannot seek, so it can be read only once."""
 
     def __init__(self, data: bytes) -> None:
         self._stream = io.BytesIO(data)
@@ -35,7 +35,7 @@ class Plain:
 
 
 class Measured(io.BytesIO):
-    """Counts the bytes read since the start."""
+    """A stream that counts the bytes read since the last seek to its start."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -78,7 +78,7 @@ def test_a_name_is_asked_for_when_the_source_was_read(
 
 
 def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> None:
-    """Holds whether the source is read once or twice."""
+    """Applies to stores that read the source once and to stores that read it twice."""
 
     class Growing(Measured):
         def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -87,7 +87,7 @@ def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> No
             return super().seek(offset, whence)
 
     source = Growing(b"abc")
-    with suppress(Transient):  # of a store that reads twice, and finds other bytes
+    with suppress(Transient):  # raised by a store that reads twice and finds other bytes
         objects.put(lambda: f"{source.count}-bytes", source)
     assert all(found.name == f"{found.size}-bytes" for found in objects.list())
 

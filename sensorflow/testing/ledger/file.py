@@ -1,4 +1,4 @@
-"""A file of the in-memory ledger, and the views of it."""
+"""A file of the in-memory ledger, and its conversion to the types of the ports."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class File:
 
     @property
     def name(self) -> bytes:
-        """The name that all versions share."""
+        """The name that all versions of the file share."""
         return canonical(self.arrival.key)
 
     @property
@@ -101,8 +101,8 @@ def view_of(file: File) -> FileView:
 
 
 def _project(kind: type[T], file: File, **more: Any) -> T:
-    """Returns a view of a file. Its fields have the same names in the file, its arrival or its landed
-    bytes."""
+    """Return a value of the type `kind`. Each field is copied from the field of the same name in the file,
+    its arrival or its landed bytes."""
     landed = file.arrival.landed
     known = {**vars(landed), **vars(file.arrival), **vars(file), "file_id": file.id}
     known |= {"landing": landed.name, **more}

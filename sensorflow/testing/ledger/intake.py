@@ -1,4 +1,4 @@
-"""The intake side of the in-memory ledger: registrations and leases."""
+"""The intake part of the in-memory ledger: registrations and leases."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class MemoryIntake:
             self._arrivals.append(place)
         if (said := arrival.announcement) is not None:
             gate = (arrival.source, said.gate, said.mark, arrival.key)
-            self._announced.pop(gate, None)  # the newest is the last
+            self._announced.pop(gate, None)  # the newest version is the last
             self._announced[gate] = (file.id, said.what)
         return Registration(file.id, file.version, kind)
 
@@ -103,8 +103,8 @@ class MemoryIntake:
         return None
 
     def _was_alias(self, arrival: Arrival) -> bool:
-        """Whether the last file that arrived under a name belongs to another name, is open or loaded, and
-        has other bytes."""
+        """Whether the previous arrival with the same name was an alias of a file that is open or loaded and
+        has other bytes than this arrival."""
         name = canonical(arrival.key)
         named = [a[4] for a in self._arrivals if (a[0], canonical(a[1])) == (arrival.source, name)]
         last = self._files[named[-1]] if named else None
@@ -113,7 +113,7 @@ class MemoryIntake:
         return last.state in (*OPEN, State.LOADED)
 
     def _named(self, source: str, key: bytes) -> list[File]:
-        """Returns the versions of a name, oldest first."""
+        """Return the versions of a name, oldest first."""
         name = canonical(key)
         return [f for f in self._files.values() if (f.source, f.name) == (source, name)]
 

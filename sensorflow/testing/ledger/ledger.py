@@ -1,4 +1,4 @@
-"""An in-memory ledger: a lock takes the place of transactions."""
+"""An in-memory ledger, which uses a lock instead of transactions."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
 
 
 class MemoryLedger(MemoryIntake):
-    """See `ports.ledger.Ledger`. Supports files of one source that are taken in, sent, claimed, and loaded
-    or quarantined once. `clock` takes the place of the database's clock.
+    """See `ports.ledger.Ledger`. Supports files of one source that are registered, published, claimed, and
+    loaded or quarantined once. clock: used instead of the database's clock.
 
-    Claims take no further files into a batch, and a second publisher does not take over before the first
-    ends. No more files are pending than may be in flight at any throughput. Raises NotImplementedError for
-    everything else: growing files, archives, the backfill lane, large files, turns between sources, loads
-    whose readings other files also state, replay and undo, retention, and most queries.
+    Claims add no further files to a batch, and a second publisher cannot start before the first one ends.
+    The limit of files in flight does not depend on throughput. Raises NotImplementedError for everything
+    else: growing files, archives, the backfill lane, large files, rotation between sources, loads of
+    readings that other files also contain, replay and undo, retention, and most queries.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -294,7 +294,7 @@ class MemoryLedger(MemoryIntake):
             self._months |= months_of(silver["ts"]).keys()
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> pa.Array:
-        """Returns the indices of the rows that did not exist yet."""
+        """Insert readings. Returns the indices of the rows that did not exist yet."""
         new = []
         pairs = zip(keys.to_pylist(), silver["value"].to_pylist(), strict=True)
         for place, (key, value) in enumerate(pairs):
@@ -385,7 +385,8 @@ class MemoryLedger(MemoryIntake):
 
 
 def _contests(file: File, other: File, load: Load) -> bool:
-    """Whether a file may hold readings that another file holds too, apart from equal dedupe keys."""
+    """Whether both files may contain the same readings, so that the load must decide between them. Equal
+    dedupe keys of unrelated files do not count."""
     if other is file or other.source != file.source:
         return False
     if other.name == file.name:

@@ -158,7 +158,7 @@ def test_an_archive_whose_own_readings_are_there_is_refused(ledger: Ledger) -> N
     load(ledger, held, batch(3), "plant/x.zip")
     ledger.replay(held.file_id)
     again = claim(ledger, held.file_id)
-    with pytest.raises(Permanent, match="3 readings"):
+    with pytest.raises(Permanent, match="3 of its readings"):
         unpack(ledger, again, (b"a.csv", 1))
     ledger.dead_letter(again, Permanent(Code.ARCHIVE, "no"), Counts())
     assert ledger.undo(held.file_id, "").rows == 3

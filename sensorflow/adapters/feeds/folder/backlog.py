@@ -1,4 +1,5 @@
-"""Reports files stuck in a drop folder: unreadable, overdue, never finished, or without their gate."""
+"""Reports files that are stuck in a drop folder: they cannot be read, are overdue, were never completed, or
+their gate is missing."""
 
 from __future__ import annotations
 
@@ -36,19 +37,19 @@ PATIENCE = 10.0
 MOST_GATED = 20_000
 """Maximum number of files and gates examined per source."""
 GATED_PATIENCE = 5.0
-"""Maximum seconds spent on them."""
+"""Maximum seconds spent on the files and gates of a source."""
 BATCH = 500
 
 
 class Records(Registrations, Protocol):
-    """Of a ledger what is needed here."""
+    """The operations of a ledger that this module needs."""
 
     def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]: ...
 
 
 class FolderBacklog:
-    """See `ports.backlog.Backlog`. registrations: None if no ledger is available; gates are then left
-    out."""
+    """See `ports.backlog.Backlog`. registrations: the ledger, or None if none is available; gates are then
+    not examined."""
 
     def __init__(self, folder: DropFolder, registrations: Records | None) -> None:
         self.name, self._folder, self._registrations = folder.name, folder, registrations
@@ -100,7 +101,7 @@ class FolderBacklog:
         held: Set[bytes] = frozenset(),
     ) -> BacklogReport:
         found, now, until = BacklogReport(), time.time(), time.monotonic() + PATIENCE
-        folder, late = self._folder, max(late, 4 * self._folder.source.settle)
+        folder, late = self._folder, max(late, 4 * self._folder.source.stability_window)
         kept: list[tuple[bytes, str]] = []
         apart: list[tuple[bytes, Stat]] = []
         for key, stat in folder.all_files():
@@ -128,12 +129,13 @@ class FolderBacklog:
             elif followed[key] and now - max(stat.mtime_ns, stat.ctime_ns) / 1e9 > late:
                 found.cut_off[key] = followed[key]
         if books is not None:
-            with suppress(SensorflowError):  # of the ledger, which is looked at apart
+            with suppress(SensorflowError):  # errors of the ledger are reported by another check
                 found.overdue += _unknown(books, self.name, kept)
         return found
 
     def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
-        """Those that grew under a name that the source takes -> bytes behind what was taken of each."""
+        """Return the growing files whose names the source accepts: file -> number of bytes not yet
+        registered."""
         found: dict[bytes, int] = {}
         if self._registrations is None or not self._folder.source.growing:
             return found

@@ -1,4 +1,4 @@
-"""A drop folder whose files are disposed: archived or deleted."""
+"""A drop folder. Its files are disposed, that is, archived or deleted, after they are registered."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
-"""Prefix of the staging folder, beside the files that are being disposed; the token of the process
-follows."""
+"""Prefix of the name of a staging folder; the token of the process follows. The staging folder is in the
+folder of the files that are being disposed."""
 
 
 class DropFolder(Tree):
-    """The files of one source: found, opened, and disposed. Keys are paths below it, as bytes."""
+    """The drop folder of one source: finds, opens and disposes its files. Keys are paths below the folder,
+    as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
         super().__init__(name, root, source)
         self._archive = archive
 
     def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> list[bytes]:
-        """Recover files that a killed daemon left staged. Returns the keys that are not readable.
+        """Recover files that a killed daemon left in a staging folder. Returns the keys of the files that
+        cannot be read.
 
-        registered: whether the ledger has these bytes under this key. If so, the file is disposed after
-        all; else it was renamed over a registered file, and is moved back. Staged items of other origin
-        must not stop the daemon.
+        registered: returns whether the ledger has these bytes under this key. If it does, the file is
+        disposed now. Otherwise a sender had renamed the file over a registered one, and it is moved back.
+        Items that someone else put into a staging folder must not stop the daemon.
         """
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:
@@ -73,11 +75,11 @@ class DropFolder(Tree):
     def dispose(
         self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
     ) -> dict[bytes, str]:
-        """Archive or delete registered files, each only if it is still the one that was landed.
+        """Archive or delete registered files. A file that has changed since it was landed is not disposed.
 
-        A file is first renamed into a staging folder of our own, and then examined there: anything that a
-        sender renamed over the name meanwhile is found, and moved back. Returns the reason for each file
-        that could not be moved.
+        Each file is first renamed into a staging folder of this process and examined there. If a sender has
+        replaced the file in the meantime, the replacement is detected and moved back. Returns key -> reason
+        for the files that could not be disposed.
         """
         stuck: dict[bytes, str] = {}
         if self.source.after == "keep":
@@ -97,7 +99,7 @@ class DropFolder(Tree):
         stuck: dict[bytes, str] = {}
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
-            # new content under the name: the next scan takes it in
+            # new content under the same name: the next scan ingests it
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
             if not same or not by.is_allowed():
                 return stuck
@@ -118,7 +120,7 @@ class DropFolder(Tree):
         return stuck
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
-        """Whether a staged file is the landed one, and nobody is about to append to it."""
+        """Whether a staged file is the file that was landed, and no process has it open for writing."""
         return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _dispose_one(
@@ -131,9 +133,9 @@ class DropFolder(Tree):
     ) -> bool:
         """Archive a staged file if it is `ours`, else move it back.
 
-        It is opened once, and all steps use the open file, because the staging folder may belong to another
-        user who swaps its content. Returns True if the file may be removed from staging after the archive
-        is synced.
+        The file is opened once, and all steps use the open file, because another user may own the staging
+        folder and replace its content. Returns True if the file may be removed from staging after the
+        archive is synced.
         """
         file = regular(hold, name)
         if file is None:
@@ -150,7 +152,8 @@ class DropFolder(Tree):
 
     @contextmanager
     def _archive_of(self, prefix: bytes, day: date) -> Iterator[Path | None]:
-        """Provide the archive folder, synced at the end, or None if files are deleted."""
+        """Provide the archive folder, or None if files are deleted instead. The folder is synced when the
+        context ends."""
         if self.source.after != "archive":
             yield None
             return
@@ -160,14 +163,15 @@ class DropFolder(Tree):
 
 
 def _staging_name(by: Permit) -> bytes:
-    """Name of the staging folder. Two processes never share one: a process may have stopped in the
-    middle."""
+    """Return the name of the staging folder. Each process has its own, because another process may have
+    been suspended while it was disposing files."""
     return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
 @contextmanager
 def _open_staging(folder: int, name: bytes) -> Iterator[int]:
-    """Provide the descriptor of a staging folder, which is created and removed as needed."""
+    """Provide the descriptor of a staging folder. The folder is created if needed, and removed at the end
+    if it is empty."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=folder)
     hold = os.open(name, FOLDER, dir_fd=folder)
@@ -180,7 +184,7 @@ def _open_staging(folder: int, name: bytes) -> Iterator[int]:
 
 
 def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
-    """Return the path of each folder, with a trailing slash -> names in it."""
+    """Group files by folder: path of the folder, with a trailing slash -> names and states of its files."""
     found: dict[bytes, list[tuple[bytes, Stat]]] = {}
     for key, stat in files:
         head, slash, name = key.rpartition(b"/")
@@ -190,12 +194,13 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 
 def _unlink(staging: int, names: list[bytes]) -> None:
     for name in names:
-        with suppress(FileNotFoundError):  # another process took over because it believed us dead
+        with suppress(FileNotFoundError):  # another process considered this one dead and took over
             os.unlink(name, dir_fd=staging)
 
 
 def _rename_back(staging: int, folder: int, name: bytes) -> None:
-    """Rename a link, FIFO or folder back to its own name; if the name is in use by now, it stays staged."""
+    """Rename a link, FIFO or folder back to its own name. If that name is already in use, the item stays in
+    staging."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The feed of a drop folder: inotify is the fast path, and scans of everything are the guarantee.
+"""The feed of a drop folder. inotify is the fast path; full scans guarantee that every file is found.
 
-No state is kept in memory that a restart would lose: the folder and the ledger are the truth.
+A restart loses nothing, because the folder and the ledger contain all of the state.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ TICK = 0.25
 WATCH_EVERY = 1.0
 """Seconds between checks that inotify still watches the drop folder."""
 MAX_UNSTABLE = 5_000
-"""Maximum number of files of a folder in their stability window at a time. Further files wait until half
-of these are done, or until a notification says that they are closed."""
+"""Maximum number of files of a folder that are in their stability window at the same time. Further files
+wait until half of these files are complete, or until inotify reports that the waiting file was closed."""
 
 
 @dataclass(frozen=True)
 class File(Candidate):
-    """doubtful: reported by inotify; it may have been taken in long ago."""
+    """A file found in the folder. doubtful: whether only inotify has reported the file, so that it may
+    already be ingested and gone."""
 
     stat: Stat
     doubtful: bool = field(default=False, compare=False)
@@ -59,7 +60,7 @@ def file_of(source: str, key: bytes, stat: Stat, doubtful: bool = False) -> File
 
 
 class OpenFile(Readable):
-    """See `ports.feed.Opened`. For a file on this host, in any folder."""
+    """See `ports.feed.Opened`. Opens a file in any folder of this host."""
 
     def __init__(
         self, source: str, key: bytes, stream: BinaryIO, how: Callable[[BinaryIO], Stat] = stat_of
@@ -74,8 +75,9 @@ class OpenFile(Readable):
 class FolderFeed(Feed):
     """See `ports.feed.Feed`.
 
-    registrations: for a source with gates, see `gates.Book`. rescan: seconds between scans. watch: shared
-    by all folders of a process; None where nothing but scans and looks is wanted.
+    registrations: the ledger's operations for a source with gates; see `gates.Registrations`. rescan:
+    seconds between scans. watch: the inotify watcher that all folders of a process share, or None to find
+    files by scans only.
     """
 
     def __init__(
@@ -87,30 +89,31 @@ class FolderFeed(Feed):
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
-        self.delay = rules.settle
+        self.delay = rules.stability_window
         self._rescan, self._watch = rescan, watch
         self._gating = Gating(folder, registrations)
-        self._settling = StabilityWindow(rules.settle)
+        self._settling = StabilityWindow(rules.stability_window)
         self._more = False
         self._told: deque[bytes] = deque()
         """Keys that inotify has reported."""
         self._doubt = threading.Event()
         self._next_scan = self._next_look = self._next_watch = -math.inf
         self._running: set[str] = set()
-        """Keys that were polled and are still in progress."""
+        """Keys of files that were polled and are not yet acknowledged."""
         self._again = False
-        """Whether to scan the folder again after the running scan."""
+        """Whether to scan the folder again after the current scan."""
         self._unrecovered = False
-        """Whether the folder was unavailable at takeover."""
+        """Whether files in staging are not yet recovered, because the folder was unavailable when this
+        process took over."""
         self._stuck: dict[bytes, Stat] = {}
         """Gates that could not be disposed."""
         self._taker: FeedHost | None = None
         self._by = Permit()
 
-    # --- taking turns ---
+    # --- start and polling ---
 
     def start(self, host: FeedHost) -> None:
-        """Start the fast path; without it, only the rescan finds files."""
+        """Start watching the folder by inotify. If that fails, files are found only by the rescan."""
         self._taker = host
         if self._watch is None or self.folder.source.polling:
             self._watch = None
@@ -149,18 +152,18 @@ class FolderFeed(Feed):
         self._recover()
 
     def _recover(self) -> None:
-        """Recover files that a killed daemon left staged."""
+        """Recover files that a killed daemon left in a staging folder."""
         taker = self._waker
 
         def registered(key: bytes, stream: BinaryIO) -> bool:
             if self.folder.is_gate(key):
-                return True  # it was put away after the file that it is of was registered
+                return True  # a gate is disposed only after its file is registered
             return taker.is_registered(self.name, key, stream)
 
         with taker.long_call():
             for key in self.folder.recover(registered, today()):
                 reason = "left half put away, and not readable now"
-                emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
+                emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
         self._unrecovered = False
 
     def stand_by(self) -> None:
@@ -241,7 +244,8 @@ class FolderFeed(Feed):
                 self._vanished(key, error)
 
     def _next_reported(self) -> Iterator[File | None]:
-        """Yield reported files, and for a reported gate, the files that wait for it."""
+        """Yield the files that inotify has reported. For a reported gate, yield the files that wait for
+        that gate."""
         while self._told:
             key = self._told.popleft()
             if not self.folder.is_gate(key):
@@ -265,7 +269,7 @@ class FolderFeed(Feed):
             self._settling.restart(key, self.folder.stat(key), time.monotonic())
 
     def _skip_vanished(self, key: bytes, error: Gone) -> None:
-        """Handle a reported file that is gone, most likely because it was already taken in."""
+        """Handle a reported file that no longer exists, most likely because it was already ingested."""
         if key in self._settling:
             self._vanished(key, error)
             return
@@ -307,13 +311,13 @@ class FolderFeed(Feed):
         return {c: stuck[c.key] for c in candidates if c.key in stuck}
 
     def _dispose_gates(self, keys: Sequence[bytes], by: Permit) -> None:
-        """Those that are spent now that these files are registered: before the files themselves, so that
-        none is left to open for what comes next under their names."""
+        """Archive or delete the gates that no file needs after these files are registered. Call this before
+        the files are disposed, because a remaining gate would admit the next file of the same name."""
         spent = dict(self._gating.spent(keys))
         spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
         for key, reason in self.folder.dispose(spent.items(), today(), by).items():
             self._stuck[key] = spent[key]
-            emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=reason)
+            emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
         key = candidate.key
@@ -329,10 +333,10 @@ class FolderFeed(Feed):
     def _stat_now(self, candidate: Candidate) -> Stat:
         try:
             return self.folder.stat(candidate.key)
-        except Gone:  # which is reported when it is looked at again
+        except Gone:  # the next check reports that the file is gone
             return stat_in(candidate)
 
-    # --- all of it ---
+    # --- the folder ---
 
     def is_reachable(self) -> bool:
         return self.folder.readable()

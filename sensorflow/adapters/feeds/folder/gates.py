@@ -1,8 +1,8 @@
-"""Gates in a drop folder: which files their senders declare complete, and which files wait.
+"""Gates in a drop folder. A gate is a marker file by which a sender declares other files complete.
 
-No state is kept in memory that a restart would lose: the folder contains the files and gates, and the
-ledger records which files each gate let in. A gate opens once for each name: if it is sent again, it has
-another inode or modification time.
+A restart loses nothing: the folder contains the files and gates, and the ledger records which files each
+gate has admitted. A gate admits one file per name. A gate that is sent again counts as a new gate, because
+its inode or modification time differs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Registrations(Protocol):
 
 
 class NoRegistrations:
-    """Stands in for a ledger that is not available: nothing is registered yet."""
+    """Replaces the ledger if none is available. Reports that no file is registered."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         return False
@@ -49,7 +49,8 @@ class NoRegistrations:
 
 @dataclass(frozen=True)
 class AdmittedFile:
-    """A file may be taken in. announcement: None if it was taken in before but not yet disposed."""
+    """A file that may be ingested. announcement: the name, size or checksum that its gate states; None if
+    the file is already registered but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
@@ -57,8 +58,8 @@ class AdmittedFile:
 
 @dataclass(frozen=True)
 class WithheldFile:
-    """A file that waits, in this state. gate: the gate that may let it in when it changes, b"" if
-    unknown."""
+    """A file that waits for its gate. stat: the state of the file. gate: key of the gate whose arrival or
+    change may admit the file; b"" if unknown."""
 
     stat: Stat
     gate: bytes
@@ -69,7 +70,8 @@ Verdict: TypeAlias = "AdmittedFile | WithheldFile"
 
 
 class BeingWritten(GateUnreadable):
-    """Another process has the gate open for writing. Closing it may change nothing that can be observed."""
+    """Another process has the gate open for writing. When that process closes the gate, its size and times
+    may stay the same."""
 
     def __init__(self) -> None:
         super().__init__("it is being written")
@@ -84,10 +86,10 @@ class Gates:
         self.folder, self.registrations, self.settle = folder, registrations, settle
         self.held: dict[bytes, WithheldFile] = {}
         self._admitted: dict[bytes, tuple[Stat, AdmittedFile]] = {}
-        """Admitted files, with the state of each."""
+        """Key -> state of an admitted file, and how it was admitted."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Return whether a file that is complete by itself may be taken in. Raises Transient."""
+        """Return whether a complete file may be ingested or must wait for its gate. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, WithheldFile):
             self.held[key] = found
@@ -102,9 +104,9 @@ class Gates:
     def renew(self, key: bytes) -> Announcement | None:
         """Return the announcement under which an admitted file is registered.
 
-        A gate that was touched meanwhile while its file did not change counts as the same gate: `scp -p`
-        sets the modification time after it has closed the file. The gate has then opened in its new state
-        too.
+        If only the gate's modification time has changed since the file was admitted, it counts as the same
+        gate: `scp -p` sets the modification time after it has closed the file. The announcement then refers
+        to the gate's new state.
         """
         if key not in self._admitted:
             return None
@@ -121,39 +123,42 @@ class Gates:
         return state is not None and state != before and self.state(key) == stat
 
     def _renewed(self, key: bytes) -> AdmittedFile:
-        """Applies once to each admitted file."""
+        """Renew the announcement of an admitted file, and forget the file. Returns how the file was
+        admitted."""
         self.renew(key)
         return self._admitted.pop(key, (None, AdmittedFile()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
-        """Mark these files as complete, for a single run without notifications."""
+        """Treat these files as complete. For a single run, which gets no notifications."""
 
     def look(self) -> None:
         """Read the gates of the folder. Raises Transient STORAGE."""
 
     def look_again(self) -> list[bytes]:
-        """Read again the gates that were being written. Returns the files that wait for them, and those
-        of sets that have become complete."""
+        """Reread the gates that were incomplete when last read. Returns the files that wait for these
+        gates, and the files of manifests whose files are now all present."""
         return []
 
     def _look_at(self, gate: bytes) -> bool:
-        """Read a gate again if its content is cached. Returns whether it was read."""
+        """Reread a gate whose content is cached. Returns whether the gate was read."""
         return False
 
     def heard(self, gate: bytes) -> list[bytes]:
-        """Handle a gate that was closed or renamed in. Returns the files that wait for it."""
+        """Handle a gate that was written and closed, or moved into the folder. Returns the files that wait
+        for this gate."""
         return [key for key, held in self.held.items() if held.gate == gate]
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        """Return the gates that no file needs any more after these files are registered."""
+        """Return the gates that no file needs after these files are registered."""
         raise NotImplementedError
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
-        """Yield the gates that wait for files, and the files they wait for. Raises Transient."""
+        """Yield the gates whose files are missing: key, state, and a message that says which files are
+        missing. Raises Transient."""
         raise NotImplementedError
 
     def prune(self) -> list[bytes]:
-        """Forget files that are gone. Returns their names."""
+        """Forget waiting files that no longer exist. Returns their keys."""
         gone = [key for key in self.held if not self.is_there(key)]
         for key in gone:
             del self.held[key]
@@ -171,7 +176,8 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Return the content of a gate. Raises GateUnreadable, or BeingWritten."""
+        """Return the content of a gate. Raises GateUnreadable; BeingWritten if the gate is open for
+        writing."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
@@ -184,7 +190,8 @@ class Gates:
         return data
 
     def differs(self, key: bytes, what: Announced) -> str | None:
-        """Return how a file in the folder differs from its announcement, or None."""
+        """Return a message that says how a file in the folder differs from its announcement, or None if
+        they agree."""
         try:
             with self.folder.open(key) as stream:
                 size = self.folder.stat_of(stream).size
@@ -201,7 +208,8 @@ class Gates:
         return self.registrations.seen(self.folder.name, key, stat.fingerprint)
 
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
-        """Return the names for which a gate in this state has opened, composed."""
+        """Return the names of the files that a gate has already admitted in this state, in composed Unicode
+        form."""
         return frozenset(
             map(
                 canonical,
@@ -211,7 +219,7 @@ class Gates:
 
 
 class FileGates(Gates):
-    """One gate for each file."""
+    """The gates of a source that has one gate per file."""
 
     def __init__(
         self,
@@ -224,7 +232,7 @@ class FileGates(Gates):
         self._pattern = pattern
         self._settling = StabilityWindow(settle)
         self._settled: dict[bytes, Stat] = {}
-        """Gates on a share, in the state that was stable for the stability window."""
+        """For a network share: gate -> its state, once it was unchanged for the stability window."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -248,7 +256,8 @@ class FileGates(Gates):
         return AdmittedFile(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
-        """Whether a gate is stable: on a share no notification reports that it was closed."""
+        """Whether a gate is complete by its stability window, because a network share does not notify when
+        a file is closed."""
         if self._settled.get(gate) != state and self._settling.is_complete(gate, state, now()):
             self._settled[gate] = state
         return self._settled.get(gate) == state
@@ -278,7 +287,7 @@ class FileGates(Gates):
         )
 
     def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
-        """Whether a gate that has opened for a name also applies to the file that is there now."""
+        """Whether a gate that has already admitted a file of this name also admits the present file."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
@@ -294,7 +303,8 @@ class FileGates(Gates):
         return [gate for key, gate in gates.items() if key not in shared]
 
     def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
-        """Yield the gates that other files still need: several files may share a {stem}."""
+        """Yield those of `gates` that other files still need: several files may share a gate of the same
+        {stem}."""
         if self._pattern.hole != "stem" or not gates:
             return
         for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
@@ -317,8 +327,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 def make_gates(
     folder: DropFolder, registrations: Registrations, settle: float = 0.0
 ) -> Gates | None:
-    """Return the gates of a source, or None if it has none. settle: stability window in seconds for
-    gates without a notification that they were closed."""
+    """Return the gates of a source, or None if it has none. settle: stability window in seconds, for gates
+    whose closing is not reported by a notification."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate

@@ -1,4 +1,4 @@
-"""Applies a folder's gates during intake: which files wait, and how they are reported."""
+"""Applies the gates of a folder during intake, and reports the files that wait for them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from sensorflow.telemetry import Event, emit
 
 
 class Gating:
-    """Does nothing for a source without gates. Its state is only a cache: `forget` loses nothing."""
+    """Decides which files of a source wait for their gates. Admits all files of a source without gates. Its
+    attributes are only a cache of the folder and the ledger."""
 
     def __init__(self, folder: DropFolder, registrations: Registrations) -> None:
         self._folder, self._registrations = folder, registrations
         self._gates: Gates | None = None
         self._overdue: set[tuple[bytes, Stat]] = set()
-        """Overdue files already reported."""
+        """Overdue files that are already reported."""
         self.forget()
 
     def forget(self) -> None:
-        """Drop the cache, because another process may have taken files in."""
-        self._gates = make_gates(self._folder, self._registrations, self._folder.source.settle)
+        """Clear the cache, because another process may have ingested files."""
+        self._gates = make_gates(
+            self._folder, self._registrations, self._folder.source.stability_window
+        )
 
     def admit(self, key: bytes, stat: Stat) -> None:
-        """Admit a complete file. Raises Withheld if it waits for a gate; Transient."""
+        """Admit a complete file. Raises Withheld if the file waits for a gate; Transient if the folder or
+        the ledger is unavailable."""
         if self._gates is None:
             return
         found = self._gates.admit(key, stat)
@@ -38,7 +42,8 @@ class Gating:
             raise Withheld(found.reason)
 
     def admits(self, key: bytes, stat: Stat) -> bool | None:
-        """Whether a file that waited in this state may now be taken in; None if it was not waiting."""
+        """Whether a waiting file may now be ingested; None if no file with this key and state was
+        waiting."""
         held = self._gates.held.get(key) if self._gates is not None else None
         if held is None or held.stat != stat:
             return None
@@ -49,8 +54,8 @@ class Gating:
         return True
 
     def heard(self, gate: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Handle the arrival of a gate: yield the files that may wait for it, and whether each is
-        unchanged. The caller may take files in between two of them."""
+        """Handle the arrival of a gate: yield the files that wait for it, and whether each file is
+        unchanged. The caller may ingest files while it iterates."""
         gates = self._gates
         assert gates is not None, "a source without gates"
         for key in gates.heard(gate):
@@ -59,7 +64,8 @@ class Gating:
                 yield key, state == held.stat
 
     def survey(self) -> None:
-        """Treat all files and gates of the folder as complete, for a single run without notifications."""
+        """Treat all files and gates of the folder as complete. For a single run, which gets no
+        notifications."""
         self._gates = make_gates(self._folder, self._registrations)
         if self._gates is not None:
             self._gates.look()
@@ -71,8 +77,8 @@ class Gating:
             self._gates.look()
 
     def scanned(self) -> list[tuple[bytes, str]]:
-        """Update the state after a scan. Returns the files that are gone, and the reason to log for
-        each."""
+        """Update the cache after a scan. Returns the waiting files that no longer exist, with a reason to
+        log."""
         if self._gates is None:
             return []
         gone = self._gates.prune()
@@ -88,7 +94,8 @@ class Gating:
         self._overdue = set(late)
 
     def again(self) -> list[bytes]:
-        """Return files that may no longer wait, because a manifest that was being written is complete."""
+        """Return files that may no longer need to wait, because a manifest that was being written is now
+        complete."""
         return self._gates.look_again() if self._gates is not None else []
 
     def announcement(self, key: bytes) -> Announcement | None:
@@ -100,14 +107,15 @@ class Gating:
         return self._gates.spent(keys) if self._gates is not None else []
 
     def state(self) -> Mapping[str, Any] | None:
-        """Return how many files wait, and how many of them are overdue, for display; None without gates."""
+        """Return the numbers of waiting and of overdue files, for display; None for a source without
+        gates."""
         if self._gates is None:
             return None
         return {"waiting": len(self._gates.held), "overdue": len(self._overdue)}
 
 
 def age(stat: Stat) -> float:
-    """Seconds since a file was written or renamed in."""
+    """Return the seconds since a file was written or moved into the folder."""
     return time.time() - max(stat.mtime_ns, stat.ctime_ns) / 1e9
 
 

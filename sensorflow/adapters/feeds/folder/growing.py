@@ -1,4 +1,4 @@
-"""The feed of a drop folder whose files grow."""
+"""The feed of a drop folder to whose files the sender appends."""
 
 from __future__ import annotations
 

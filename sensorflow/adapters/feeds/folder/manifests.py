@@ -1,4 +1,4 @@
-"""Manifests in a drop folder: the files of a manifest are taken in when all of them are there."""
+"""Manifests in a drop folder. The files that a manifest lists are ingested once all of them are present."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ SHOWN = 3
 
 @dataclass
 class _Set:
-    """A manifest in one state. files: the files that it names and the source accepts, by composed name.
-    done: names registered under it. whole: all files were present at one time; from then on each is
-    taken in. names: names of the files. at: index in names of the file found missing last."""
+    """A manifest file in one state, and the files that it lists. files: composed name -> announcement of
+    each listed file that the source accepts. done: names of the listed files that are registered. whole:
+    whether all files were present at one time; from then on each file may be ingested. names: the keys of
+    `files`. at: index in `names` of the file that was last found missing."""
 
     key: bytes
     stat: Stat
@@ -54,7 +55,7 @@ class _Set:
 
 
 class SetGates(Gates):
-    """A manifest for many files."""
+    """The gates of a source whose gates are manifests; each manifest lists many files."""
 
     def __init__(
         self,
@@ -67,13 +68,13 @@ class SetGates(Gates):
         self._pattern = pattern
         self._sets: dict[bytes, _Set] = {}
         self._naming: dict[bytes, _Set] = {}
-        """Name -> the newest manifest that names it."""
+        """Name of a file -> the newest manifest that lists the file."""
         self._ready: dict[bytes, tuple[bytes, Stat]] = {}
-        """Name -> the file of that name, and the state in which it is complete by itself."""
+        """Composed name -> key of the file, and the state in which the file was found complete."""
         self._settling = StabilityWindow(settle)
         self._closed: set[bytes] = set()
         self._let_in: list[bytes] = []
-        """Files released by the arrival of the last file of their set."""
+        """Files that may be ingested because the last file of their manifest has arrived."""
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         self._ready |= {canonical(key): (key, stat) for key, stat in files}
@@ -109,7 +110,8 @@ class SetGates(Gates):
         return [key for key in self.held if found and canonical(key) in found.files]
 
     def _read(self, key: bytes, stat: Stat) -> bool:
-        """Read a manifest if its state is new. Returns whether it was read."""
+        """Read a manifest unless it was already read in this state. Returns whether the manifest was
+        read."""
         known = self._sets.get(key)
         if known is not None and known.stat == stat and not known.is_open:
             return False
@@ -167,7 +169,7 @@ class SetGates(Gates):
         return bool(what.sums) and self.differs(key, what) is None
 
     def _missing(self, found: _Set) -> str | None:
-        """Return the missing files of a set in words, or None once it is complete."""
+        """Return a message that lists the missing files of a manifest, or None if all are present."""
         if found.whole:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):
@@ -217,15 +219,17 @@ class SetGates(Gates):
 
 
 def _is_touched(before: Stat, stat: Stat) -> bool:
-    """Whether a manifest was only touched. Writing never sets an earlier modification time; `scp -p`
-    sets that of the original after it has closed the file."""
+    """Whether at most the modification time of a manifest has changed, and only to an earlier time. Writing
+    never sets an earlier time, but `scp -p` sets the time of the original file after it has closed the
+    copy."""
     return stat.mtime_ns <= before.mtime_ns and stat.same_content(
         replace(before, mtime_ns=stat.mtime_ns)
     )
 
 
 def _short(stat: Stat, what: Announced) -> str:
-    """Describe a file that is smaller than announced, and so still incomplete. A larger file differs."""
+    """Return a message for a file that is smaller than announced, and therefore incomplete. A file that is
+    larger than announced is handled as a different file."""
     if what.size is None or stat.size >= what.size:
         return ""
     return f"has {stat.size:,} of the {what.size:,} bytes that {what.gate} announces"

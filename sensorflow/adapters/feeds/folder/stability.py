@@ -1,4 +1,4 @@
-"""Decides which files of a drop folder are complete, by their stability window."""
+"""Decides by a stability window which files of a drop folder are complete."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from sensorflow.core.stability import Sighting, Stat, is_stable
 
 
 class StabilityWindow:
-    """Records when each file without a close notification was first seen in its present state.
+    """Records when each incomplete file was first seen in its present state. For files whose closing is not
+    reported by a notification.
 
-    One instance per source. Contains only files that are not complete yet.
+    Each source has one instance.
     """
 
     def __init__(self, seconds: float) -> None:

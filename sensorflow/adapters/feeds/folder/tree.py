@@ -1,5 +1,6 @@
-"""A drop folder. Everything is opened by descriptors below the folder's own, never by a path that
-somebody could swap: no symbolic link is followed, and only regular files are opened."""
+"""The files in a drop folder, found and opened safely. Each path is opened step by step relative to the
+folder's descriptor, so that nobody can redirect it. Symbolic links are not followed, and only regular files
+are opened."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ DEPTH = 64
 
 
 class Readable:
-    """A file for reading; its errors are distinguished from those of the destination."""
+    """A file that raises Unreadable for errors on reading, so that they differ from errors of the
+    destination."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -40,7 +42,7 @@ class Readable:
 
 
 class Tree:
-    """The files of one source. Keys are paths below its folder, as bytes."""
+    """The files in the drop folder of one source. Keys are paths below the folder, as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource) -> None:
         self.name = name
@@ -50,7 +52,7 @@ class Tree:
         """The folders found by the last complete scan, each with its `identity`."""
 
     def readable(self) -> bool:
-        """Whether the folder itself can be listed."""
+        """Whether the drop folder can be listed."""
         try:
             with self._open_root() as root:
                 entries(root)
@@ -77,10 +79,11 @@ class Tree:
                         continue
                     if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
                         yield prefix + name, self._stat(status)
-            self.places = places  # as a whole: it is compared while a scan takes its turns
+            self.places = places  # assigned at the end: it is read during scans
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield this folder and those below it, as descriptors, without links and dot folders."""
+        """Yield this folder and its subfolders, without links and hidden folders. Yields descriptor and
+        path."""
         yield folder, prefix
         if depth == DEPTH:
             return
@@ -95,7 +98,7 @@ class Tree:
                     os.close(descriptor)
 
     def stat(self, key: bytes) -> Stat:
-        """The state of one file. Raises Gone."""
+        """Return the state of a file. Raises Gone."""
         with self._parent(key) as (folder, name):
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -106,12 +109,13 @@ class Tree:
             return self._stat(status)
 
     def stat_of(self, stream: BinaryIO) -> Stat:
-        """The state of an open file of this folder."""
+        """Return the state of an open file of this folder."""
         return self._stat(os.fstat(stream.fileno()))
 
     def _stat(self, status: os.stat_result) -> Stat:
-        """On a share, device and inode numbers may change with each mount or each look. For a growing
-        file they are used to find it, and its content is compared if they differ."""
+        """Return the state of a file. On a network share, device and inode numbers may change at each mount
+        or call, so they are ignored. A growing file is found by these numbers; its content is compared if
+        they differ."""
         lasting = not self.source.polling or self.source.growing
         return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
 
@@ -127,7 +131,7 @@ class Tree:
         return None
 
     def takes(self, key: bytes) -> bool:
-        """Whether a file is a data file that the source accepts; gates are not."""
+        """Whether the key belongs to a data file that the source accepts. Gates are not data files."""
         return not self.is_gate(key) and takes(key, self.source.taken, self.source.exclude)
 
     def is_gate(self, key: bytes) -> bool:
@@ -135,8 +139,9 @@ class Tree:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """Open the file for reading. Raises Gone, also for a link, a folder, a FIFO or a device; Denied;
-        Busy, if files are taken in only when they are complete."""
+        """Open a file for reading. Raises Gone if there is no regular file (also for a link, folder, FIFO
+        or device); Denied if access is denied; Busy if the file is open for writing and the source ingests
+        only complete files."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
@@ -152,8 +157,8 @@ class Tree:
                 yield stream
 
     def names(self, prefix: bytes) -> list[bytes]:
-        """Return the keys of the regular files in one folder, in arbitrary order. prefix: its path, with
-        a trailing slash. Only the listing is read."""
+        """Return the keys of the regular files in one folder, in arbitrary order. prefix: path of the
+        folder, with a trailing slash. The files themselves are not accessed."""
         with (
             suppress(Gone),
             self._parent(prefix + b"_") as (folder, _),
@@ -163,7 +168,8 @@ class Tree:
         return []
 
     def has_other(self, key: bytes, than: Stat) -> bool:
-        """Whether a different file has this key. Some file systems find one file under either spelling."""
+        """Whether a file other than `than` has this key. Some file systems find the same file under both
+        Unicode spellings of its name."""
         try:
             found = self.stat(key)
         except Gone:
@@ -173,8 +179,8 @@ class Tree:
         return (found.device, found.inode) != (than.device, than.inode)
 
     def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
-        """Return the other regular files in the folder of `key`, whatever their names, last changed
-        first."""
+        """Return the other regular files in the folder of `key`, regardless of their names; the file that
+        changed last comes first."""
         head, slash, name = key.rpartition(b"/")
         found: list[tuple[bytes, Stat]] = []
         with suppress(Gone), self._parent(key) as (folder, _):
@@ -185,8 +191,8 @@ class Tree:
         return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
-        """Whether a file is gone, changed since `stat`, or open for writing. An unreadable file is not
-        busy."""
+        """Whether a file was removed, has changed since `stat`, or is open for writing. A file that cannot
+        be read is not busy."""
         try:
             with self.open(key) as stream:
                 return self.stat_of(stream) != stat
@@ -198,9 +204,9 @@ class Tree:
     def _being_written(self, descriptor: int) -> bool:
         """Whether a process on this host has the file open for writing.
 
-        The kernel grants a read lease only while there is no writer (fcntl(2), F_SETLEASE). Network
-        file systems refuse it whether there is one or not: there, with `polling`, and where the file
-        is not ours, the settling time must do.
+        The kernel grants a read lease only while no process has the file open for writing (fcntl(2),
+        F_SETLEASE). Network file systems never grant the lease. On these, with `polling`, and for files of
+        another user, only the stability window shows whether a file is complete.
         """
         if self.source.polling:
             return False
@@ -223,8 +229,8 @@ class Tree:
 
     @contextmanager
     def _parent(self, key: bytes) -> Iterator[tuple[int, bytes]]:
-        """Provide the descriptor of the folder that contains `key`, opened step by step without
-        following links."""
+        """Provide the descriptor of the folder that contains `key`, and the file's name in it. The path is
+        opened step by step without following links."""
         *folders, name = key.split(b"/")
         if name in (b"", b".", b"..") or b".." in folders:
             raise Gone("not a path below the source's folder")
@@ -247,14 +253,15 @@ def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
 
 
 def entries(folder: int, folders: bool = False) -> list[bytes]:
-    """Return the names in a folder: of everything but folders, or only of folders."""
+    """Return the names in a folder. folders: return only the subfolders; otherwise everything except
+    subfolders."""
     with os.scandir(folder) as found:
         wanted = (e.name for e in found if e.is_dir(follow_symlinks=False) is folders)
         return sorted(os.fsencode(name) for name in wanted)
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:
-    """Return what distinguishes a folder from another one under the same path."""
+    """Return the device and inode, which distinguish a folder from a later one under the same path."""
     return status.st_dev, status.st_ino
 
 

@@ -1,4 +1,5 @@
-"""inotify through watchdog: the fast path, which may lose events. The rescan is the guarantee."""
+"""Watches drop folders by inotify, through watchdog. Events may be lost; the rescan then finds the
+files."""
 
 from __future__ import annotations
 
@@ -39,11 +40,11 @@ WANTED: list[type[FileSystemEvent]] = [
 
 
 class _Emitter(InotifyFullEmitter):
-    """Subscribes only to the events of arriving files.
+    """An emitter of watchdog that subscribes only to the events of arriving files.
 
-    Files moved away are excluded: watchdog delays such an event by half a second, and all events behind it,
-    to wait for the other half of the move. For a file that we dispose there is none, and the next file
-    would wait.
+    Events of files that are moved away are excluded. watchdog delays each of them, and all events behind
+    it, by half a second to wait for the matching arrival. Disposed files have no matching arrival, so each
+    would delay the next file.
     """
 
     def get_event_mask_from_filter(self) -> Any:
@@ -51,7 +52,7 @@ class _Emitter(InotifyFullEmitter):
 
 
 class _Handler(FileSystemEventHandler):
-    """root: the watched folder's path, with links resolved."""
+    """Passes events of a watched folder on. root: path of the folder, with links resolved."""
 
     def __init__(self, folder: DropFolder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._folder = folder
@@ -65,9 +66,9 @@ class _Handler(FileSystemEventHandler):
         elif isinstance(event, FileMovedEvent) and event.dest_path:
             self._file(event.dest_path)
         elif os.path.basename(os.fsencode(event.src_path)).startswith(HOLD):  # noqa: PTH119
-            return  # our own staging of files that are being disposed
+            return  # a staging folder of files that are being disposed
         elif isinstance(event, DirMovedEvent | DirCreatedEvent):
-            self._on_doubt("")  # files may have arrived with it, before it was watched
+            self._on_doubt("")  # the folder may contain files that arrived before the watch began
 
     def _file(self, path: bytes | str) -> None:
         whole = os.fsencode(path)
@@ -77,7 +78,7 @@ class _Handler(FileSystemEventHandler):
 
 
 class _Overflow(logging.Handler):
-    """Detects lost events, which watchdog reports only in its log."""
+    """A log handler that detects lost events, because watchdog reports them only in its log."""
 
     def __init__(self, on_doubt: OnDoubt) -> None:
         super().__init__(logging.WARNING)
@@ -94,8 +95,8 @@ RETRY = 30.0
 
 @dataclass
 class _WatchedFolder:
-    """A folder and the state of its watch: watch, inode, and subfolders at the last scan. retry: time of
-    the next attempt (monotonic seconds), if it could not be watched."""
+    """A watched folder: the watch, the folder's inode, and the subfolders at the last scan. retry: time of
+    the next attempt, in monotonic seconds, if the folder could not be watched."""
 
     on_file: OnFile
     on_doubt: OnDoubt
@@ -107,8 +108,8 @@ class _WatchedFolder:
 
 
 class InotifyWatcher:
-    """Reports files that were closed after writing, or renamed in; one instance for all folders of a
-    process."""
+    """Reports files that were written and closed, or moved into a folder. A process has one instance for
+    all folders."""
 
     def __init__(self) -> None:
         self._observer = BaseObserver(_Emitter)
@@ -119,8 +120,9 @@ class InotifyWatcher:
     def add(self, folder: DropFolder, on_file: OnFile, on_doubt: OnDoubt) -> None:
         """Watch a folder; `renew` retries if that fails. Raises OSError once if no folder can be watched.
 
-        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost; scan
-        everything again. Its argument is a reason to log, unless the loss is usual.
+        on_file: called with each file that has arrived. on_doubt: called if events may have been lost and
+        the folder must be scanned again; the argument is a reason to log, empty if the loss is usual. Both
+        are called in watchdog's thread.
         """
         if not self._started:
             self._started = True
@@ -133,15 +135,16 @@ class InotifyWatcher:
             self.renew(folder)
 
     def _overflown(self, reason: str) -> None:
-        """One queue has the events of all folders, so one line is enough."""
+        """Report lost events to all folders, because they share one queue. The reason is logged only
+        once."""
         for number, now in enumerate(list(self._watched.values())):
             now.on_doubt("" if number else reason)
 
     def renew(self, folder: DropFolder) -> None:
-        """Watch folders again that were replaced, and those that could not be watched. Call often.
+        """Start a new watch for each folder that was replaced or could not be watched. Call this often.
 
-        inotify watches an inode. If that is removed, renamed, mounted over, or no longer the target of a
-        link, it reports nothing more.
+        inotify watches an inode. If the folder is removed, renamed, mounted over, or no longer the target
+        of a link, inotify reports no further events.
         """
         now, root = self._watched.get(folder), _root(folder)
         if now is None or root is None or time.monotonic() < now.retry:
@@ -151,8 +154,8 @@ class InotifyWatcher:
         now.places = folder.places
 
     def _lives(self, now: _WatchedFolder) -> bool:
-        """Whether a watch is still valid. It ends with its inode, whose number the next folder may get
-        at once."""
+        """Whether the watch is still valid. It ends when its inode is removed; comparing inode numbers is
+        not enough, because a new folder may get the same number."""
         return any(
             e.watch is now.watch and e.should_keep_running() for e in self._observer.emitters
         )
@@ -162,7 +165,7 @@ class InotifyWatcher:
             with suppress(KeyError):
                 self._observer.unschedule(now.watch)
             now.watch = None
-        path = os.path.realpath(folder.root)  # the kernel is asked not to follow a link
+        path = os.path.realpath(folder.root)  # watchdog does not follow a link
         handler = _Handler(folder, path, now.on_file, now.on_doubt)
         try:
             now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
@@ -173,7 +176,7 @@ class InotifyWatcher:
             now.reason = str(error)
             return
         now.root, now.reason = root, ""
-        now.on_doubt("")  # files that arrived before it was watched
+        now.on_doubt("")  # files may have arrived before the watch began
 
     def stop(self) -> None:
         logging.getLogger("watchdog").removeHandler(self._overflow)
@@ -190,7 +193,7 @@ def _root(folder: DropFolder) -> tuple[int, int] | None:
 
 
 def _replaced(before: dict[bytes, tuple[int, int]], now: dict[bytes, tuple[int, int]]) -> bool:
-    """Whether a subfolder has been replaced by another one under the same path."""
+    """Whether a subfolder was replaced by another folder with the same path."""
     return before is not now and any(
         now.get(path, place) != place for path, place in before.items()
     )

@@ -1,4 +1,4 @@
-"""Building blocks of all tables."""
+"""Column types and constraints that several tables share."""
 
 from __future__ import annotations
 

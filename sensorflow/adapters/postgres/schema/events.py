@@ -1,4 +1,4 @@
-"""The history of files: events in a hash chain."""
+"""Tables of the history of files: events in a hash chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Files, the names under which they arrived, and which of them hold each other's readings."""
+"""Tables of files, of the names under which they arrived, and of the files that have replaced readings of
+others."""
 
 from __future__ import annotations
 
@@ -72,7 +73,7 @@ files = Table(
     Column("lane", Text, nullable=False, server_default=text("'live'")),
     # the row counts of the load whose rows remain during a replay
     Column("previous", JSONB),
-    # the profile to read it by, if not its source's
+    # the profile of the file, if it is not that of the source
     Column("wanted_profile", Text),
     # the file name in its dedupe keys
     Column("identity", Text),
@@ -166,8 +167,8 @@ replacements = Table(
     CheckConstraint("rows >= 0", name="ck_replacements_rows"),
     Index("ix_replacements_by", "by_file"),
 )
-"""Number of readings of a file that another file has replaced; 0 for a file that was never loaded
-because the other one begins with its bytes."""
+"""Number of readings of a file that another file has replaced. 0 for a file that was never loaded because
+its content is a prefix of the other file."""
 
 arrivals = Table(
     "arrivals",

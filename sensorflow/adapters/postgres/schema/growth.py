@@ -1,4 +1,4 @@
-"""What was read of growing files, and what senders announced about files."""
+"""Tables of the segments of growing files, and of what senders announced about files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sensorflow.adapters.postgres.schema.columns import count, metadata, time
 growing_files = Table(
     "growing_files",
     metadata,
-    # the first growth
+    # the first segment
     Column("root", BigInteger, ForeignKey("files.id"), primary_key=True),
     Column("source", Text, nullable=False),
     Column("key", LargeBinary, nullable=False),
-    # the newest growth
+    # the newest segment
     Column("last_file", BigInteger, ForeignKey("files.id"), nullable=False),
-    # the file on disk: "device:inode", bytes and lines that were read, SHA-256 of their two ends
+    # the file on disk: "device:inode", bytes and lines read, SHA-256 of the first and last bytes read
     Column("inode", Text, nullable=False),
     count("size"),
     count("lines"),
@@ -35,7 +35,7 @@ growing_files = Table(
     Column("fingerprint", Text, nullable=False),
     Column("checked", Text),
     time("grown_at", nullable=False, default="now()"),
-    # over its loaded growths; ts_max may be later than the last existing reading
+    # of the loaded segments; ts_max may be later than the last existing reading
     count("rows_read"),
     count("rows_rejected"),
     time("ts_max"),
@@ -48,9 +48,9 @@ growths = Table(
     metadata,
     Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
     Column("root", BigInteger, ForeignKey("growing_files.root"), nullable=False),
-    # the previous growth; none has two successors
+    # the previous segment; a segment has at most one successor
     Column("follows", BigInteger, ForeignKey("files.id")),
-    # bytes and lines of the file before it
+    # bytes and lines of the file before this segment
     Column("byte_offset", BigInteger, nullable=False),
     Column("line_base", BigInteger, nullable=False),
     UniqueConstraint("follows", name="uq_growths_follows"),
@@ -72,4 +72,4 @@ announcements = Table(
     time("at", nullable=False, default="clock_timestamp()"),
     Index("ix_announcements_file", "file_id"),
 )
-"""What senders announced about files, by gates."""
+"""Names, sizes and checksums of files that senders have announced by gates."""

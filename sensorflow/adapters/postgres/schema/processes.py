@@ -1,4 +1,4 @@
-"""Leases and heartbeats of processes."""
+"""Tables of the leases and heartbeats of processes."""
 
 from __future__ import annotations
 

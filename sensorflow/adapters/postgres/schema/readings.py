@@ -1,4 +1,4 @@
-"""The readings."""
+"""The table of readings."""
 
 from __future__ import annotations
 
