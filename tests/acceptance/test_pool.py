@@ -31,12 +31,10 @@ def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
         limit = work(f)
         assert limit == 2, f.logs()
         sweeps = swept(f)
-        f.wait(lambda: len(f.children("worker")) == 1)
-        time.sleep(2 * KEEPALIVE)  # and it stays so
-        assert len(f.children("worker")) == 1, f.logs()
+        f.wait(lambda: stays_small(f))
         assert swept(f) > sweeps
         log = (project / "worker.log").read_text()
-        assert log.count("Scaling down") <= 2, f.logs()
+        assert log.count("Scaling down") <= 4, f.logs()
         assert f.running["worker"].poll() is None
 
 
@@ -51,6 +49,17 @@ def work(f: Fleet) -> int:
         assert f.running["worker"].poll() is None, f.logs()
         time.sleep(0.05)
     return max(limit, len(f.children("worker")))
+
+
+def stays_small(f: Fleet) -> bool:
+    """Whether the pool has one child for twice its keepalive time. It may grow once more before: a message
+    that was sent to a child that ends waits for the next one, and both want a child."""
+    until = time.monotonic() + 2 * KEEPALIVE
+    while time.monotonic() < until:
+        if len(f.children("worker")) != 1:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def swept(f: Fleet) -> int:
