@@ -148,19 +148,6 @@ def differs(settings: Settings) -> str | None:
     return "`sensorflow up` runs with other settings than sensorflow.toml: see its output, or restart it"
 
 
-def flower_password(settings: Settings) -> tuple[str, str]:
-    """Return Flower's password, and a text that says where the password is stored. If the settings have
-    none, a password is generated once. Raises UsageError."""
-    if settings.flower_password is not None:
-        return settings.flower_password.get_secret_value(), "the password of flower_password"
-    path = state.home(settings.data_folder) / "flower-password"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return state.secret(path), f"the password in {path}"
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; set flower_password instead") from error
-
-
 def ledger(settings: Settings, role: str) -> PostgresLedger:
     return PostgresLedger(database_url(settings), process_name(role), deferred=settings.deferred)
 

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sensorflow import bootstrap
 from sensorflow.embedded import state
+from sensorflow.embedded.flower import flower_password
 from sensorflow.errors import UsageError
 from workers.app import command
 from workers.configured import settings
@@ -124,7 +124,7 @@ def _configured_hosts() -> bool:
 
 def _word() -> str:
     try:
-        password, where = bootstrap.flower_password(settings())
+        password, where = flower_password(settings())
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     sys.stderr.write(f"Flower asks for user {settings().flower_user} and {where}\n")

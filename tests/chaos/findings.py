@@ -67,7 +67,9 @@ class Tally:
         found = []
         if held * 4 < total:
             found.append(f"only {held} of {total} kills were {self.where}")
-        missed = held - unacked  # one is by chance: its message was acknowledged just before the kill
+        missed = (
+            held - unacked
+        )  # one is by chance: its message was acknowledged just before the kill
         if counts_unacked and missed > max(1, held // 10):
             found.append(
                 f"of {held} kills of what held a claim, the broker had the message of {unacked} only"

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from dropped_files import DroppedFiles, assert_exact
 from fleet import fleet, rows, text
+from former_names import settings_for
 from kombu import pools
 from patience import PATIENCE
 
@@ -50,6 +51,8 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
 ) -> None:
     old = {"PYTHONPATH": str(version_before)}
     with fleet(project, empty_database, broker) as f:
+        settings = project / "sensorflow.toml"
+        settings.write_text(settings_for(version_before, settings.read_text()))
         upgrade = [sys.executable, "-m", "sensorflow", "db", "upgrade"]
         subprocess.run(upgrade, env={**f.env, **old}, cwd=project, check=True, capture_output=True)
         drops, loaded = DroppedFiles(f), 0

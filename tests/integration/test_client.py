@@ -152,12 +152,12 @@ def test_undo_and_replay_say_what_they_did(driver: ProjectDriver, client: Client
     assert (undone.done, undone.rows, undone.file.name) == (True, 3, "a.csv")
     assert client.readings(START, END).to_table().num_rows == 0
     [again] = client.undo(undone.file.id)
-    assert (again.done, again.why) == (False, "it is undone, not loaded")
+    assert (again.done, again.reason) == (False, "it is undone, not loaded")
     [replayed] = client.replay("a.csv")
     assert replayed.done
     assert client.file("a.csv").state == "pending"
     [refused] = client.replay(undone.file.id)
-    assert (refused.done, refused.why) == (False, "it is pending")
+    assert (refused.done, refused.reason) == (False, "it is pending")
     driver.work(undone.file.id)
     assert client.file("a.csv").loaded == 3
     assert client.replay(source="plant", state="quarantined") == []

@@ -43,7 +43,7 @@ def welcome(settings: Settings, running: RunningStack) -> None:
 
 
 def _flower(settings: Settings, running: RunningStack) -> None:
-    from sensorflow import bootstrap
+    from sensorflow.embedded.flower import flower_password
     from sensorflow.plugins import scheme
 
     if running.flower_url is None:
@@ -52,7 +52,7 @@ def _flower(settings: Settings, running: RunningStack) -> None:
         )
         return
     line(f"Flower           {running.flower_url}")
-    word, where = bootstrap.flower_password(settings)
+    word, where = flower_password(settings)
     shown = f"password {word}" if sys.stdout.isatty() else where  # never into a log
     line(f"                 user {settings.flower_user}, {shown}")
 
