@@ -61,8 +61,8 @@ class Variables:
             inner = target.setdefault(place[-1], {})
             if not isinstance(inner, dict):
                 raise UsageError(
-                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which is not a table; "
-                    "set only one of the two",
+                    f"{variable} needs the table {(key := '.'.join(place))}, but {key} is already set to "
+                    "a value that is not a table; remove one of the two settings",
                     Code.SETTINGS,
                 )
             target = inner
@@ -115,7 +115,8 @@ def _secret(variable: str, path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
+        shown = "a URL" if "://" in path else path  # a URL may contain a password
         raise UsageError(
-            f"{variable}: {path}: {error.strerror}; the variable must name a readable file",
+            f"{variable}: {shown}: {error.strerror}; the variable must name a readable file",
             Code.SETTINGS,
         ) from error

@@ -153,7 +153,7 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
 
 def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
     """Return the sources from which no file has arrived for longer than `silent_after`: source -> seconds
-    since the last file."""
+    since the last file. Sources from which no file has ever arrived are not included."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None

@@ -187,7 +187,8 @@ class Client:
 
     def status(self, source: str | None = None) -> Status:
         """Returns the number of files in each state, the lag of each source, and the overall health, as
-        `sensorflow status` shows them. The fields `well` and `balanced` summarize the result."""
+        `sensorflow status` shows them. `well` is true if nothing needs attention, `balanced` if every
+        reading is accounted for."""
         self._require_source(source)
         return status(self.settings, self._ledger, source)
 

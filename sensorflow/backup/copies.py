@@ -91,7 +91,7 @@ class Copier:
         target = self._place(relative)
         if target.exists():  # another file has the same bytes
             return
-        if self._unchanged(name, relative, size, target) or self._resumed(relative, digest, target):
+        if self._share(name, relative, size, target) or self._take_over(relative, digest, target):
             self._note(relative, digest, size, shared=True)
             return
         found = self._copy(LANDING, name, relative)
@@ -103,9 +103,10 @@ class Copier:
         else:
             self.tally.missing.append(f"{LANDING}/{name}: not there")
 
-    def _unchanged(self, name: str, relative: str, size: int, target: Path) -> bool:
-        """Whether the file was shared with the previous backup. A copy has the modification time of the
-        landed file; a file that was written to since is not shared."""
+    def _share(self, name: str, relative: str, size: int, target: Path) -> bool:
+        """Link the file to its copy in the previous backup, if the file is unchanged. Return whether it was
+        linked. A copy has the modification time of the landed file; a file that was written to since is not
+        linked."""
         if self._before.path is None:
             return False
         old, live = self._before.path / relative, self._data / LANDING / name
@@ -190,8 +191,9 @@ class Copier:
             return False
         return True
 
-    def _resumed(self, relative: str, digest: str, target: Path) -> bool:
-        """Whether the file was taken over, complete, from an interrupted backup."""
+    def _take_over(self, relative: str, digest: str, target: Path) -> bool:
+        """Move the file to `target` from an interrupted backup, if one has it complete. Return whether it
+        was moved."""
         for leftover in self._leftovers:
             path = leftover / relative
             if path.is_file() and folders.digest_of(path) == digest:

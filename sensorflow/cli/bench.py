@@ -22,11 +22,15 @@ def bench(
         typer.Option(
             "--profile",
             "-p",
-            help="Profile name or TOML file. Default: the source's, else a proposal.",
+            help="Profile name or TOML file. Default: that of the source, else a proposed one.",
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Use this source's settings. Default: found by folder.")
+        str | None,
+        typer.Option(
+            help="Use the settings of this source. "
+            "Default: the source that the file's folder belongs to."
+        ),
     ] = None,
     zone: Annotated[
         str | None,

@@ -26,12 +26,15 @@ def check(
         typer.Option(
             "--profile",
             "-p",
-            help="Profile name or TOML file. Default: the source's, else a proposal.",
+            help="Profile name or TOML file. Default: that of the source, else a proposed one.",
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Use this source's settings. Default: found by folder or profile."),
+        typer.Option(
+            help="Use the settings of this source. "
+            "Default: the source that the file's folder or the profile belongs to."
+        ),
     ] = None,
     zone: Annotated[
         str | None,

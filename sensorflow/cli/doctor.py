@@ -230,7 +230,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         ledger = bootstrap.ledger(settings, "doctor")
         yield from processes(settings, ledger)
         yield from running.ledger(settings, url)
-        yield from running.missing_loops(settings, ledger)
+        yield from running.overdue_arrivals(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "synchronize both with NTP; leases use the database clock and are safe"

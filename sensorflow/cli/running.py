@@ -18,9 +18,9 @@ WAITING = 900.0
 """Age of the oldest waiting file in seconds above which there is a warning."""
 
 
-def missing_loops(settings: Settings, ledger: Catalog) -> Iterator[Check]:
-    """Yields a check for each source that got no new file for longer than its `silent_after`. Raises
-    Transient."""
+def overdue_arrivals(settings: Settings, ledger: Catalog) -> Iterator[Check]:
+    """Yields a warning for each source from which no file has arrived for longer than its `silent_after`.
+    Sources from which no file has ever arrived are not included. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.status import silent_sources
 

@@ -6,14 +6,14 @@ from sensorflow.errors import Code, Permanent, Transient
 
 
 def older_archive_waiting(version: int) -> Transient:
-    """Return the error for an archive of which an older version must be unpacked first. Members get their
-    versions in the order of unpacking."""
+    """Return the error for an archive that must wait until an older version of it is unpacked, because
+    members get their versions in the order of unpacking."""
     return Transient(Code.DATABASE, f"version {version} of the archive must be unpacked first")
 
 
 def newer_member_exists(name: str, version: int) -> Permanent:
-    """Return the error for an archive of which a newer version has been unpacked. Unpacked now, the older
-    members would get newer versions."""
+    """Return the error for an archive that can no longer be unpacked, because a newer version of it has
+    been unpacked: members of the older archive would get newer versions than those of the newer one."""
     return Permanent(
         Code.ARCHIVE,
         f"version {version} of the archive was unpacked before this older one, with other bytes for {name}",

@@ -21,10 +21,10 @@ SIZE = 1 << 16
 class Slot:
     """The state that a child reports. Times are those of `clock.now`; 0.0 if there is no such time.
 
-    beat: when the child last ran any Python code. since: when it claimed its files. reading: the id of the
-    file that a decoder is reading; 0 if none. began: when the decoder started. until: when the decoder must
-    have returned. length: size of the pickled claims in bytes. lost: when the child noticed that the lease
-    of this file was lost.
+    beat: when the child last ran any Python code. since: when it claimed its files. length: size of the
+    pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if none. began: when
+    this decoder started. until: when it must have returned. lost: when the child noticed that the lease of
+    the file `reading` was lost.
     """
 
     pid: int = 0

@@ -48,7 +48,8 @@ def warm(settings: Settings) -> None:
 
 
 def limit_memory(limit: int) -> None:
-    """Limit the memory of this process. limit: bytes that one file may use."""
+    """Limit the data memory of this process to `limit` bytes (`max_memory`), unless its hard limit is
+    lower."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or limit <= hard:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

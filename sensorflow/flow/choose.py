@@ -53,7 +53,8 @@ def require_source(
 
 
 def code_of(given: str | None) -> str | None:
-    """Returns the code and its name. given: a number or a name, such as F204, f204 or timestamp-missing."""
+    """Returns the full code, such as F204 timestamp-missing, for a number or a name in any case, such as
+    f204. Returns None for None. Raises UsageError if there is no such code."""
     if given is None:
         return None
     for code in Code:

@@ -97,7 +97,8 @@ def _checked(file_task: FileTask) -> Iterator[Archive]:
         raise Permanent(
             Code.GATE_MISMATCH,
             f"{said.gate} announces a number of rows, which an archive does not have",
-            do="leave the rows out of the gate: size and checksums are those of the archive",
+            do="remove the number of rows from the gate; its size and checksums must be those of the "
+            "archive",
         )
     with (
         open_landed(file_task) as stream,

@@ -157,9 +157,9 @@ def owner(path: Path, wanted: str | None) -> str:
         raise UsageError(f"{path} belongs to an unknown user: give --run-as NAME") from None
     if found == "root":
         raise UsageError(
-            f"{path} belongs to root, and a service should not run as root: give --run-as NAME, "
-            f"an ordinary user (`useradd --system sensorflow` makes one), and `chown -R` "
-            f"{path.parent} to it; or give --run-as root to run as root"
+            f"{path} belongs to root, and a service should not run as root: give --run-as NAME "
+            f"with an ordinary user, and run `chown -R NAME: {quoted(path.parent)}`; `useradd --system "
+            "sensorflow` makes such a user. To run as root, give --run-as root"
         )
     return found
 
@@ -206,5 +206,5 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
     raise UsageError(
         f"the embedded database of this project was created by {whose} and is in {there}; as "
         f"{found.pw_name} a new, empty one would be created. Use the previous --run-as, or stop the "
-        f"stack, move that folder to {here} and `chown -R` it"
+        f"stack, move that folder to {here} and run `chown -R {found.pw_name}: {quoted(here)}`"
     )

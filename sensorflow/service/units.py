@@ -136,7 +136,8 @@ def _run(plan: Plan, part: str) -> list[str]:
 
 def _started(command: list[str]) -> str:
     """Return the command line of a unit. systemd rejects a program whose path contains quotes or
-    backslashes; in this case a shell starts the program by exec."""
+    backslashes; if the path contains these or other unusual characters, a shell starts the program by
+    exec."""
     if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(word(argument) for argument in command)

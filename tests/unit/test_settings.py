@@ -109,6 +109,40 @@ def test_a_mistake_in_a_variable_names_the_variable(tmp_path: Path) -> None:
     assert "'rescan'" in message
 
 
+def test_a_variable_below_a_single_value_does_not_print_the_value(tmp_path: Path) -> None:
+    url = "postgresql://loader:hunter2@db/plant"
+    below = {"SENSORFLOW_DATABASE_URL__HOST": "db"}
+    for text, env in (
+        (f'database_url = "{url}"\n{GOOD}', below),
+        (GOOD, {"SENSORFLOW_DATABASE_URL": url, **below}),
+    ):
+        message = mistake(tmp_path, text, env)
+        assert "hunter2" not in message
+        assert "SENSORFLOW_DATABASE_URL__HOST needs the table database_url" in message
+
+
+def test_a_variable_that_contains_the_url_instead_of_a_file_does_not_print_it(
+    tmp_path: Path,
+) -> None:
+    env = {"SENSORFLOW_DATABASE_URL_FILE": "postgresql://loader:hunter2@db/plant"}
+    message = mistake(tmp_path, GOOD, env)
+    assert "hunter2" not in message
+    assert "SENSORFLOW_DATABASE_URL_FILE" in message
+
+
+@pytest.mark.parametrize("key", ["database_url", "broker_url"])
+def test_a_url_of_the_wrong_type_is_not_printed(tmp_path: Path, key: str) -> None:
+    url = "redis://loader:hunter2@db/0"
+    for text in (
+        f'{key} = ["{url}"]\n{GOOD}',
+        f'{GOOD}[{key}]\nurl = "{url}"\n',
+        f'{key} = "{url} x"\n{GOOD}'.replace("redis:", "nothing:"),
+    ):
+        message = mistake(tmp_path, text)
+        assert key in message
+        assert "hunter2" not in message
+
+
 def test_variables_win_over_the_file_and_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("postgresql://u:secret@h/d\n")
     (tmp_path / "sensorflow.toml").write_text("rescan = 7\n" + GOOD)

@@ -74,7 +74,8 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
 
 
 def _folders(also: Iterable[Path]) -> list[Path]:
-    """Return the folders to search. If several contain the same version, the first one is used."""
+    """Return the folders to search for pg_dump, in order of preference: of two folders with the same major
+    version, `find` uses the first."""
     path = [Path(p) for p in os.get_exec_path() if p]
     return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *also]
 

@@ -94,18 +94,18 @@ def _require_parts(claim: Claim, repeats: int) -> None:
 
 
 def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipResolver) -> None:
-    """End the session of a suspended or disconnected worker that was loading the same file, then lock the
-    file's name.
+    """End the session of a suspended or disconnected worker that was loading the same file, then block
+    loads of its rivals.
 
     The old session cannot commit, because its fencing token is outdated. But its uncommitted rows block
-    every other load of the file until the session ends. To lock the name, wait for running loads of files
-    that may contain the same readings.
+    every other load of the file until the session ends. Waits for running loads of files that may contain
+    the same readings.
     """
     name = f"sensorflow load {claim.file_id}"
     if not claim.fresh:
         for row in run(c, "evict", name=name, id=claim.file_id, token=claim.token).all():
             _require_ended(claim, row)
-    rivals.lock_name(name)
+    rivals.lock_rivals(name)
 
 
 def _require_ended(claim: Claim, row: Any) -> None:

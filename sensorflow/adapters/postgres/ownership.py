@@ -146,9 +146,14 @@ class OwnershipResolver:
     def rows_taken(self) -> int:
         return sum(taken.rows for taken in self.taken.values())
 
-    def lock_name(self, name: str) -> None:
-        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends."""
-        run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=name)
+    def lock_rivals(self, session: str) -> None:
+        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends. Until
+        then, the session may be idle for any time.
+
+        session: the application_name of the session until then, by which another worker can find and end
+        it.
+        """
+        run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=session)
 
     @property
     def _place(self) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
 
 
 def stored_identity(identity: str) -> str:
-    """Encode a dedupe scope for storage. NUL is replaced by two slashes, because PostgreSQL's type text
+    """Encode a dedupe scope for storage. NUL is replaced by two slashes, because PostgreSQL's type `text`
     cannot contain NUL, and no file path contains two slashes in a row."""
     return identity.replace("\0", "//")
 

@@ -12,11 +12,12 @@ Kind = Literal["number", "integer", "datetime", "date", "time", "boolean", "text
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the described table. told: the column's type, as the standard names it. format: the
-    format of a time column, as in a profile; "" if unknown.
+    """A column of the described table. kind: the type in sensorflow's terms. told: the type as the
+    description writes it, such as dateTime; for messages. format: the format of a time column, as in a
+    profile; "" if unknown.
 
-    minimum, maximum: the limits of the values, as texts of the description. bare: whether a number is the
-    only text in its cell.
+    minimum, maximum: the limits of the values, as written in the description. bare: False if cells contain
+    other text beside the number, such as a unit.
     """
 
     name: str
@@ -39,8 +40,9 @@ class Field:
 class Described:
     """A table description.
 
-    of: the name of the standard. settings: keys of the profile. key: the names of the columns that identify
-    a row. unsaid: properties that a profile cannot express. doubts: questions that the user must answer.
+    of: the name of the standard. settings: keys of the profile that follow from the description. key: the
+    names of the columns that identify a row. unsaid: properties that a profile cannot express. doubts:
+    questions that the user must answer.
     """
 
     of: str

@@ -18,7 +18,8 @@ from sensorflow.core.times.zones import check_zone
 
 class Dst(Strict):
     """A column that says whether daylight saving time is in effect. yes, no: the texts that mean yes and
-    no. If `no` is not set, any text that is not in `yes` means no."""
+    no. If `no` is not set, any text that is not in `yes` means no. If the zone is a fixed offset, it must
+    be that of standard time, and yes adds an hour to it."""
 
     column: Reference
     yes: Texts

@@ -46,7 +46,8 @@ _BINARY = {
 @dataclass(frozen=True)
 class Head:
     """The beginning of a file. raw: the first decompressed bytes, at most `LIMIT`. complete: whether `raw`
-    is the whole file. settings: profile keys that open the file."""
+    is the whole file. settings: profile keys that are needed to read the file, such as the `member` of a
+    zip archive."""
 
     raw: bytes
     complete: bool

@@ -150,8 +150,8 @@ def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _is_flag(column: Column, titles: frozenset[str]) -> bool:
-    """Return whether the column is a flag. Its title says so, or consists of an earlier column's title and
-    one more letter or word."""
+    """Return whether the column is a flag: it contains only a few short codes, and its title is that of a
+    flag, or another column's title with a word such as `qc` or `flag`."""
     if not _small(column):
         return False
     title = _plain(column.spelled)
@@ -172,7 +172,8 @@ def _small(column: Column) -> bool:
 
 
 def _padded(column: Column) -> bool:
-    """Return whether integers in the column have leading zeros, as in the code 001."""
+    """Return whether all cells of the column are integers of the same length with leading zeros, as in the
+    code 001."""
     texts = column.counts
     return len({len(t) for t in texts}) == 1 and all(re.fullmatch(r"0\d+", t) for t in texts)
 
