@@ -161,7 +161,10 @@ def test_variables_alone_make_a_project(
         ({"READINGS__AFTR": "keep"}, "{0}READINGS__AFTR: unknown key"),
         ({"READINGS__PROFILE": "lonk"}, "{0}READINGS__PROFILE: sources.readings.profile"),
         ({"X__AFTER": "keep"}, "{0}X__AFTER: sources.x.path: is required"),
-        ({"READINGS__AFTER__X": "1"}, "{0}READINGS__AFTER__X: sources.readings.after is set to"),
+        (
+            {"READINGS__AFTER__X": "1"},
+            "{0}READINGS__AFTER__X needs the table sources.readings.after",
+        ),
         (
             {"B__PATH": "drop/readings/b", "B__PROFILE": "long"},
             "{0}B__PATH: sources.b.path is inside of",
