@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import Any
 
 from celery import bootsteps
@@ -11,7 +9,7 @@ from celery.signals import worker_shutdown
 from celery.worker import state
 
 from sensorflow import bootstrap
-from sensorflow.adapters.host import process, status
+from sensorflow.adapters.host import process
 from sensorflow.core.heartbeat import Role
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.heartbeats import HeartbeatSender, LoopStatus
@@ -29,8 +27,7 @@ def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:
         return None
-    digest = bootstrap.shared_digest(settings())
-    made = HeartbeatSender(ledger, socket.gethostname(), os.getpid(), process(), digest)
+    made = bootstrap.heartbeat_sender(settings(), ledger, process())
     return made, made.add_loop(role)
 
 
@@ -78,14 +75,7 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
             children = int(getattr(c.pool, "num_processes", 0) or 0)
             from workers.process import board  # not in beat, which imports no Arrow
 
-            pids = _pids(c.pool)
-            stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
-            self._loop.set_facts(
-                children=children,
-                most=int(limit),
-                stopped=stopped or None,
-                busy=int(board.busy(pids) // 60) or None,
-            )
+            self._loop.set_facts(children=children, most=int(limit), **board.facts(_pids(c.pool)))
 
 
 def _pids(pool: Any) -> list[int]:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from sensorflow.adapters.host import status
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
 
@@ -93,6 +94,12 @@ class Board:
         since = {slot.pid: slot.since for _, slot in self.slots()}
         held = [since.get(pid, 0.0) for pid in pids]
         return now() - max(held) if held and all(held) else 0.0
+
+    def facts(self, pids: Collection[int]) -> dict[str, int | None]:
+        """Returns the heartbeat's facts about these children: `stopped` and `busy`, see
+        `core.heartbeat.LoopReport`. A fact that does not apply is None."""
+        stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
+        return {"stopped": stopped or None, "busy": int(self.busy(pids) // 60) or None}
 
     def slots(self) -> list[tuple[int, Slot]]:
         """Returns the number and contents of each slot that was ever used, including slots of children that

@@ -18,7 +18,6 @@ from types import FrameType
 from typing import NoReturn
 
 from sensorflow import bootstrap, lossy_stream, memory, telemetry
-from sensorflow.adapters.host import status
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
 from sensorflow.engine import child, watchdog
@@ -33,6 +32,8 @@ from sensorflow.telemetry import Event, emit
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK = 0.2
 """Seconds between checks of the children."""
+NOTE = 2.0
+"""Seconds between reports of progress."""
 SOON = 10.0
 """Seconds. A child that ends at a younger age is replaced after a delay, which grows with each such end in
 a row."""
@@ -62,6 +63,7 @@ class _Parent:
         self._began = dict.fromkeys(range(count), 0.0)
         self._failures = dict.fromkeys(range(count), 0)
         self._due = dict.fromkeys(range(count), 0.0)
+        self._note_at = 0.0
         self._signals = 0
         self._stop = threading.Event()
 
@@ -130,11 +132,12 @@ class _Parent:
         self._due[number] = time.monotonic() + wait
 
     def _note(self, loop: LoopStatus) -> None:
-        stopped = sum(status(pid)[0] in ("T", "t") for pid in self._pids.values())
-        busy = int(self._board.busy(self._pids.values()) // 60) or None
-        loop.set_facts(
-            children=len(self._pids), most=len(self._due), stopped=stopped or None, busy=busy
-        )
+        """Report progress; at most every `NOTE` seconds, because it reads the whole board."""
+        if time.monotonic() < self._note_at:
+            return
+        self._note_at = time.monotonic() + NOTE
+        facts = self._board.facts(self._pids.values())
+        loop.set_facts(children=len(self._pids), most=len(self._due), **facts)
 
     def _finish(self, loop: LoopStatus) -> None:
         """Wait until all children have ended."""
