@@ -33,8 +33,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "reading_type": "what was measured, such as `temperature`",
         "value": "the measured number",
         "unit": "the unit of the value, empty if unknown",
-        "quality": "the quality flags of the reading, see [rules](../profiles/rules-and-quality.md); 0 if it "
-        "has no flags",
+        "quality": "the quality flags, see [rules](../profiles/rules-and-quality.md); 0 if the reading has "
+        "no flags",
         "file_id": "the file that contains the reading: id in `files`",
         "line_no": "number of the line in the file, from 1; for documents, number of the record",
         "dedupe_key": "the key that identifies the reading within its dedupe scope",
