@@ -49,10 +49,10 @@ def cell(value: Any) -> str:
 def about(found: Found) -> str:
     m = found["machine"]
     load = max((ran.get("load_before", 0) for ran in found["runs"].values()), default=0)
-    size = " The sizes are small (`make bench-quick`)." if found.get("quick") else ""
+    size = " The sizes are those of `make bench-quick`." if found.get("quick") else ""
     return (
-        f"Measured {found['at'][:10]} on {m['cores']} cores ({m['cpu']}, {m['memory_gb']} GB, Linux "
-        f"{m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, Valkey {m['valkey']}, pyarrow "
+        f"The benchmarks ran on {found['at'][:10]} with {m['cores']} cores ({m['cpu']}, "
+        f"{m['memory_gb']} GB, Linux {m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, Valkey {m['valkey']}, pyarrow "
         f"{m['pyarrow']}, celery {m['celery']}. The load before each benchmark was at most {load}.{size}"
     )
 
@@ -75,33 +75,53 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
 
     small, scale, peers = (runs.get(name, {}) for name in ("small_files", "scale", "peers"))
     yield goal(
-        "1M rows of CSV on one core: time / time of COPY of text", 1.5, found["copy_ratio"], True
+        "1M rows of CSV on one core: time divided by time of COPY of text",
+        1.5,
+        found["copy_ratio"],
+        True,
     )
     binary = found["copy_ratio_binary"]
     yield goal(
-        "1M rows of CSV on one core: time / time of COPY of the binary format", 1.5, binary, True
+        "1M rows of CSV on one core: time divided by time of COPY of the binary format",
+        1.5,
+        binary,
+        True,
     )
-    yield goal("1M rows of CSV on one core: time of the script / time", 20, found["script_ratio"])
+    yield goal(
+        "1M rows of CSV on one core: time of the script divided by time", 20, found["script_ratio"]
+    )
     pipelined = found["script_ratio_psycopg3"]
     yield goal(
-        "1M rows of CSV on one core: time of the script with psycopg 3 / time", 20, pipelined
+        "1M rows of CSV on one core: time of the script with psycopg 3 divided by time",
+        20,
+        pipelined,
     )
-    yield goal("rows/s of two workers on two cores / rows/s of one worker", 1.6, _worker(scale, 2))
+    yield goal(
+        "rows/s of two workers on two cores divided by rows/s of one worker", 1.6, _worker(scale, 2)
+    )
     cpu = found["small_file_cpu_ms"]
     yield goal("CPU of daemon and workers for a small file, in ms", 5, cpu, True)
     grouped = small.get("small_file_cpu_ms_grouped")
     yield goal("CPU for a small file with several files in each message, in ms", 5, grouped, True)
     yield goal(
-        "small files/s / files/s with a chain of three tasks", 5, small.get("small_file_vs_chain")
+        "small files/s divided by files/s with a chain of three tasks",
+        5,
+        small.get("small_file_vs_chain"),
     )
-    yield goal("small files/s / files/s of the script", 5, small.get("small_file_vs_script"))
+    yield goal(
+        "small files/s divided by files/s of the script", 5, small.get("small_file_vs_script")
+    )
     pipelined = small.get("small_file_vs_script_psycopg3")
-    yield goal("small files/s / files/s of the script with psycopg 3", 5, pipelined)
-    yield goal("rows/s / rows/s of the fastest peer", 1, _peer(peers))
+    yield goal("small files/s divided by files/s of the script with psycopg 3", 5, pipelined)
+    yield goal("rows/s divided by rows/s of the fastest peer", 1, _peer(peers))
     yield goal("peak memory of a worker, in MB", 350, found["worker_rss_mb"], True)
     daemon = runs.get("daemon_memory", {}).get("daemon_rss_mb")
     yield goal("peak memory of the daemon with 100,000 files, in MB", 120, daemon, True)
-    yield goal("rows/s into a table of 50M rows / rows/s into an empty table", 0.7, _fullest(scale))
+    yield goal(
+        "rows/s into a table of 50M rows divided by rows/s into an empty table",
+        0.7,
+        _fullest(scale),
+    )
     yield goal(
         "slowest statement of claims and reconciliations with 1M files, in ms",
         5,
@@ -110,7 +130,7 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
     )
     deferred = runs.get("deferred", {}).get("deferred_ratio")
     speed = None if deferred is None else round(1 / deferred, 3)
-    yield goal("deferred index: rows/s / rows/s of COPY without an index", 0.6, speed)
+    yield goal("deferred index: rows/s divided by rows/s of COPY without an index", 0.6, speed)
 
 
 def _worker(scale: Found, number: int) -> float | None:
@@ -160,11 +180,11 @@ def throughput(ran: Found) -> str:
         "rows/s",
         "rows/s of COPY",
         "rows/s of the script",
-        "time / time of COPY",
-        "time / time of binary COPY",
-        "time with landing / time of COPY",
-        "time of the script / time",
-        "time of the script with psycopg 3 / time",
+        "time divided by time of COPY",
+        "time divided by time of binary COPY",
+        "time with landing divided by time of COPY",
+        "time of the script divided by time",
+        "time of the script with psycopg 3 divided by time",
         "share of the database in the CPU time",
     ]
     rows = [
@@ -233,7 +253,7 @@ def peers(ran: Found) -> str:
             rows.append([name, peer["rows"], peer["rows_per_second"], peer["ours_is_faster_by"]])
         else:
             notes.append(f"{name} could not run: {peer['could_not_run']}")
-    heads = ["Program", "rows", "rows/s", "rows/s of sensorflow / rows/s"]
+    heads = ["Program", "rows", "rows/s", "rows/s of sensorflow divided by rows/s"]
     return "\n\n".join(["## Peers", picture("peers") + table(heads, rows), *notes])
 
 
@@ -249,10 +269,15 @@ def scale(ran: Found) -> str:
     return "\n\n".join(
         [
             "## Scale",
-            table(["workers", "rows/s", "rows/s / rows/s of one worker"], workers),
+            table(["workers", "rows/s", "rows/s divided by rows/s of one worker"], workers),
             table(["files waiting", "files/s"], waiting),
             table(
-                ["rows in the table before", "rows/s", "rows/s / rows/s into an empty table"], full
+                [
+                    "rows in the table before",
+                    "rows/s",
+                    "rows/s divided by rows/s into an empty table",
+                ],
+                full,
             ),
         ]
     )
@@ -272,7 +297,7 @@ def deferred(ran: Found) -> str:
         "File",
         "rows/s",
         "rows/s of COPY without an index",
-        "time / time of COPY",
+        "time divided by time of COPY",
         "time to create the index, s",
         "rows/s with the unique index",
     ]
@@ -290,7 +315,7 @@ def formats(ran: Found) -> str:
     return (
         f"## CPU per row by format\n\nThe same {ran['rows']:,} rows of one reading each (sheet: 50,000) "
         "are validated and written to bronze on one core.\n\n"
-        + table(["Format", "us per row", "us / us of CSV", "goal"], rows)
+        + table(["Format", "us per row", "us divided by us of CSV", "goal"], rows)
     )
 
 
