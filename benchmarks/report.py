@@ -52,8 +52,9 @@ def about(found: Found) -> str:
     size = " The sizes are those of `make bench-quick`." if found.get("quick") else ""
     return (
         f"The benchmarks ran on {found['at'][:10]} with {m['cores']} cores ({m['cpu']}, "
-        f"{m['memory_gb']} GB, Linux {m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, Valkey {m['valkey']}, pyarrow "
-        f"{m['pyarrow']}, celery {m['celery']}. The load before each benchmark was at most {load}.{size}"
+        f"{m['memory_gb']} GB, Linux {m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, "
+        f"Valkey {m['valkey']}, pyarrow {m['pyarrow']}, celery {m['celery']}. "
+        f"The load before each benchmark was at most {load}.{size}"
     )
 
 
@@ -74,60 +75,33 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
         return what, f"{'at most' if limit else 'at least'} {wanted:g}", value, holds
 
     small, scale, peers = (runs.get(name, {}) for name in ("small_files", "scale", "peers"))
-    yield goal(
-        "1M rows of CSV on one core: time divided by time of COPY of text",
-        1.5,
-        found["copy_ratio"],
-        True,
-    )
+    csv = "1M rows of CSV on one core: "
+    yield goal(csv + "time divided by time of COPY of text", 1.5, found["copy_ratio"], True)
     binary = found["copy_ratio_binary"]
-    yield goal(
-        "1M rows of CSV on one core: time divided by time of COPY of the binary format",
-        1.5,
-        binary,
-        True,
-    )
-    yield goal(
-        "1M rows of CSV on one core: time of the script divided by time", 20, found["script_ratio"]
-    )
+    yield goal(csv + "time divided by time of COPY of the binary format", 1.5, binary, True)
+    yield goal(csv + "time of the script divided by time", 20, found["script_ratio"])
     pipelined = found["script_ratio_psycopg3"]
-    yield goal(
-        "1M rows of CSV on one core: time of the script with psycopg 3 divided by time",
-        20,
-        pipelined,
-    )
-    yield goal(
-        "rows/s of two workers on two cores divided by rows/s of one worker", 1.6, _worker(scale, 2)
-    )
+    yield goal(csv + "time of the script with psycopg 3 divided by time", 20, pipelined)
+    two = _worker(scale, 2)
+    yield goal("rows/s of two workers on two cores divided by rows/s of one worker", 1.6, two)
     cpu = found["small_file_cpu_ms"]
     yield goal("CPU of daemon and workers for a small file, in ms", 5, cpu, True)
     grouped = small.get("small_file_cpu_ms_grouped")
     yield goal("CPU for a small file with several files in each message, in ms", 5, grouped, True)
-    yield goal(
-        "small files/s divided by files/s with a chain of three tasks",
-        5,
-        small.get("small_file_vs_chain"),
-    )
-    yield goal(
-        "small files/s divided by files/s of the script", 5, small.get("small_file_vs_script")
-    )
+    chain = small.get("small_file_vs_chain")
+    yield goal("small files/s divided by files/s with a chain of three tasks", 5, chain)
+    script = small.get("small_file_vs_script")
+    yield goal("small files/s divided by files/s of the script", 5, script)
     pipelined = small.get("small_file_vs_script_psycopg3")
     yield goal("small files/s divided by files/s of the script with psycopg 3", 5, pipelined)
     yield goal("rows/s divided by rows/s of the fastest peer", 1, _peer(peers))
     yield goal("peak memory of a worker, in MB", 350, found["worker_rss_mb"], True)
     daemon = runs.get("daemon_memory", {}).get("daemon_rss_mb")
     yield goal("peak memory of the daemon with 100,000 files, in MB", 120, daemon, True)
-    yield goal(
-        "rows/s into a table of 50M rows divided by rows/s into an empty table",
-        0.7,
-        _fullest(scale),
-    )
-    yield goal(
-        "slowest statement of claims and reconciliations with 1M files, in ms",
-        5,
-        _slowest(runs.get("ledger")),
-        True,
-    )
+    full = _fullest(scale)
+    yield goal("rows/s into a table of 50M rows divided by rows/s into an empty table", 0.7, full)
+    slowest, name = _slowest(runs.get("ledger")), "claims and reconciliations with 1M files"
+    yield goal(f"slowest statement of {name}, in ms", 5, slowest, True)
     deferred = runs.get("deferred", {}).get("deferred_ratio")
     speed = None if deferred is None else round(1 / deferred, 3)
     yield goal("deferred index: rows/s divided by rows/s of COPY without an index", 0.6, speed)
@@ -239,9 +213,7 @@ def small_files(ran: Found) -> str:
     text = f"{ran['files']:,} files of {ran['rows_each']} rows, with {ran['broker']}. "
     text += f"CPU per file: {parts}."
     if "small_file_cpu_vs_grouped" in ran:
-        text += (
-            f" One task per file costs {ran['small_file_cpu_vs_grouped']:g} times several per task."
-        )
+        text += f" One task per file: {ran['small_file_cpu_vs_grouped']:g} times several per task."
     heads = ["Processing", "files/s", "CPU per file without servers, ms"]
     return f"## Small files\n\n{text}\n\n" + picture("small_files") + table(heads, rows)
 
@@ -271,14 +243,7 @@ def scale(ran: Found) -> str:
             "## Scale",
             table(["workers", "rows/s", "rows/s divided by rows/s of one worker"], workers),
             table(["files waiting", "files/s"], waiting),
-            table(
-                [
-                    "rows in the table before",
-                    "rows/s",
-                    "rows/s divided by rows/s into an empty table",
-                ],
-                full,
-            ),
+            table(["rows before", "rows/s", "rows/s divided by rows/s into an empty table"], full),
         ]
     )
 
@@ -287,9 +252,8 @@ def ledger(ran: Found) -> str:
     rows = [[s["name"], s["ms"]["median"], s["planning_ms"]["median"]] for s in ran["statements"]]
     mix = ", ".join(f"{count:,} {state}" for state, count in ran["mix"].items())
     text = f"The ledger contains {ran['files']:,} files: {mix}. `latest.json` contains the query plans."
-    return f"## The ledger's statements\n\n{text}\n\n" + table(
-        ["Statement", "ms", "planning, ms"], rows
-    )
+    heads = ["Statement", "ms", "planning, ms"]
+    return f"## The ledger's statements\n\n{text}\n\n" + table(heads, rows)
 
 
 def deferred(ran: Found) -> str:
@@ -321,11 +285,8 @@ def formats(ran: Found) -> str:
 
 def memory(ran: Found) -> str:
     rows = [[f"{c['kind']}, {c['mb']} MB", c["peak_mb"], c["seconds"]] for c in ran["cases"]]
-    return (
-        "## Memory of a worker\n\n"
-        + picture("memory")
-        + table(["File", "peak memory, MB", "time, s"], rows)
-    )
+    heads = ["File", "peak memory, MB", "time, s"]
+    return "## Memory of a worker\n\n" + picture("memory") + table(heads, rows)
 
 
 def daemon_memory(ran: Found) -> str:
@@ -340,9 +301,8 @@ def latency(ran: Found) -> str:
     busy = ran["under_load"]
     rows = [["idle", ran["median_ms"], ran["p95_ms"]]]
     rows.append([f"under {busy['files_per_second']:g} files/s", busy["median_ms"], busy["p95_ms"]])
-    return "## Latency\n\nThe time from the rename to the commit.\n\n" + table(
-        ["", "median, ms", "95 %, ms"], rows
-    )
+    heads = ["Load", "median, ms", "95 %, ms"]
+    return "## Latency\n\nThe time from the rename to the commit.\n\n" + table(heads, rows)
 
 
 SECTIONS: dict[str, Callable[[Found], str]] = {
