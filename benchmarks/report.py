@@ -49,11 +49,12 @@ def cell(value: Any) -> str:
 def about(found: Found) -> str:
     m = found["machine"]
     load = max((ran.get("load_before", 0) for ran in found["runs"].values()), default=0)
-    size = " Small sizes (`make bench-quick`)." if found.get("quick") else ""
+    size = " The sizes are those of `make bench-quick`." if found.get("quick") else ""
     return (
-        f"Measured {found['at'][:10]} on {m['cores']} cores ({m['cpu']}, {m['memory_gb']} GB, Linux "
-        f"{m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, Valkey {m['valkey']}, pyarrow "
-        f"{m['pyarrow']}, celery {m['celery']}; load before a benchmark at most {load}.{size}"
+        f"The benchmarks ran on {found['at'][:10]} with {m['cores']} cores ({m['cpu']}, "
+        f"{m['memory_gb']} GB, Linux {m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, "
+        f"Valkey {m['valkey']}, pyarrow {m['pyarrow']}, celery {m['celery']}. "
+        f"The load before each benchmark was at most {load}.{size}"
     )
 
 
@@ -65,7 +66,7 @@ def goals(found: Found) -> str:
         [what, wanted, "not measured" if value is None else value, None if value is None else holds]
         for what, wanted, value, holds in _goals(found["runs"], found)
     ]
-    return "## Goals\n\n" + table(["", "wanted", "measured", "met"], rows)
+    return "## Goals\n\n" + table(["Figure", "Goal", "Measured", "Met"], rows)
 
 
 def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, bool]]:
@@ -74,39 +75,36 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
         return what, f"{'at most' if limit else 'at least'} {wanted:g}", value, holds
 
     small, scale, peers = (runs.get(name, {}) for name in ("small_files", "scale", "peers"))
-    yield goal(
-        "1M rows of CSV on one core: time, of COPY of ready rows", 1.5, found["copy_ratio"], True
-    )
+    csv = "1M rows of CSV on one core: "
+    yield goal(csv + "time divided by time of COPY of text", 1.5, found["copy_ratio"], True)
     binary = found["copy_ratio_binary"]
-    yield goal("the same, of COPY of PostgreSQL's own binary format", 1.5, binary, True)
-    yield goal("the same: faster than the usual script", 20, found["script_ratio"])
+    yield goal(csv + "time divided by time of COPY of the binary format", 1.5, binary, True)
+    yield goal(csv + "time of the script divided by time", 20, found["script_ratio"])
     pipelined = found["script_ratio_psycopg3"]
-    yield goal("the same: than that script with psycopg 3, which pipelines", 20, pipelined)
-    yield goal("two workers on two cores: speed of one", 1.6, _worker(scale, 2))
+    yield goal(csv + "time of the script with psycopg 3 divided by time", 20, pipelined)
+    two = _worker(scale, 2)
+    yield goal("rows/s of two workers on two cores divided by rows/s of one worker", 1.6, two)
     cpu = found["small_file_cpu_ms"]
-    yield goal("CPU of a small file, daemon and workers, ms", 5, cpu, True)
+    yield goal("CPU of daemon and workers for a small file, in ms", 5, cpu, True)
     grouped = small.get("small_file_cpu_ms_grouped")
-    yield goal("the same, several files in each message", 5, grouped, True)
-    yield goal(
-        "small files a second, of a chain of three tasks", 5, small.get("small_file_vs_chain")
-    )
-    yield goal("small files a second, of the usual script", 5, small.get("small_file_vs_script"))
+    yield goal("CPU for a small file with several files in each message, in ms", 5, grouped, True)
+    chain = small.get("small_file_vs_chain")
+    yield goal("small files/s divided by files/s with a chain of three tasks", 5, chain)
+    script = small.get("small_file_vs_script")
+    yield goal("small files/s divided by files/s of the script", 5, script)
     pipelined = small.get("small_file_vs_script_psycopg3")
-    yield goal("the same, of that script with psycopg 3", 5, pipelined)
-    yield goal("rows a second, of the fastest peer", 1, _peer(peers))
-    yield goal("peak memory of a worker, MB", 350, found["worker_rss_mb"], True)
+    yield goal("small files/s divided by files/s of the script with psycopg 3", 5, pipelined)
+    yield goal("rows/s divided by rows/s of the fastest peer", 1, _peer(peers))
+    yield goal("peak memory of a worker, in MB", 350, found["worker_rss_mb"], True)
     daemon = runs.get("daemon_memory", {}).get("daemon_rss_mb")
-    yield goal("peak memory of the daemon with 100,000 files, MB", 120, daemon, True)
-    yield goal("speed into a table of 50M rows, of an empty one", 0.7, _fullest(scale))
-    yield goal(
-        "slowest statement of claim and sweep with 1M files, ms",
-        5,
-        _slowest(runs.get("ledger")),
-        True,
-    )
+    yield goal("peak memory of the daemon with 100,000 files, in MB", 120, daemon, True)
+    full = _fullest(scale)
+    yield goal("rows/s into a table of 50M rows divided by rows/s into an empty table", 0.7, full)
+    slowest, name = _slowest(runs.get("ledger")), "claims and reconciliations with 1M files"
+    yield goal(f"slowest statement of {name}, in ms", 5, slowest, True)
     deferred = runs.get("deferred", {}).get("deferred_ratio")
     speed = None if deferred is None else round(1 / deferred, 3)
-    yield goal("deferred index: speed, of COPY without an index", 0.6, speed)
+    yield goal("deferred index: rows/s divided by rows/s of COPY without an index", 0.6, speed)
 
 
 def _worker(scale: Found, number: int) -> float | None:
@@ -152,16 +150,16 @@ def _slowest(ledger: Found | None) -> float | None:
 
 def throughput(ran: Found) -> str:
     heads = [
-        "",
+        "File",
         "rows/s",
-        "COPY",
-        "script",
-        "time, of COPY",
-        "of binary COPY",
-        "with landing",
-        "script / ours",
-        "with psycopg 3",
-        "database's CPU",
+        "rows/s of COPY",
+        "rows/s of the script",
+        "time divided by time of COPY",
+        "time divided by time of binary COPY",
+        "time with landing divided by time of COPY",
+        "time of the script divided by time",
+        "time of the script with psycopg 3 divided by time",
+        "share of the database in the CPU time",
     ]
     rows = [
         [
@@ -193,12 +191,12 @@ def case_name(case: Found) -> str:
 
 
 WAYS = {
-    "one": "one task each",
-    "grouped": "several in each task",
+    "one": "one task per file",
+    "grouped": "several files per task",
     "chain": "chain of three tasks",
-    "script": "the usual script",
-    "script_psycopg3": "the same with psycopg 3",
-    "running": "dropped while all run",
+    "script": "script",
+    "script_psycopg3": "script with psycopg 3",
+    "running": "dropped while all processes run",
 }
 
 
@@ -212,10 +210,11 @@ def small_files(ran: Found) -> str:
         for key, value in ran["parts"].items()
         if key != "cpu_ms"
     )
-    text = f"{ran['files']:,} files of {ran['rows_each']} rows, {ran['broker']}. CPU of a file: {parts}."
+    text = f"{ran['files']:,} files of {ran['rows_each']} rows, with {ran['broker']}. "
+    text += f"CPU per file: {parts}."
     if "small_file_cpu_vs_grouped" in ran:
-        text += f" One task each costs {ran['small_file_cpu_vs_grouped']:g} times several in each."
-    heads = ["", "files/s", "own CPU a file, ms"]
+        text += f" One task per file: {ran['small_file_cpu_vs_grouped']:g} times several per task."
+    heads = ["Processing", "files/s", "CPU per file without servers, ms"]
     return f"## Small files\n\n{text}\n\n" + picture("small_files") + table(heads, rows)
 
 
@@ -226,7 +225,7 @@ def peers(ran: Found) -> str:
             rows.append([name, peer["rows"], peer["rows_per_second"], peer["ours_is_faster_by"]])
         else:
             notes.append(f"{name} could not run: {peer['could_not_run']}")
-    heads = ["", "rows", "rows/s", "ours is faster by"]
+    heads = ["Program", "rows", "rows/s", "rows/s of sensorflow divided by rows/s"]
     return "\n\n".join(["## Peers", picture("peers") + table(heads, rows), *notes])
 
 
@@ -242,9 +241,9 @@ def scale(ran: Found) -> str:
     return "\n\n".join(
         [
             "## Scale",
-            table(["workers", "rows/s", "of one"], workers),
+            table(["workers", "rows/s", "rows/s divided by rows/s of one worker"], workers),
             table(["files waiting", "files/s"], waiting),
-            table(["rows in the table before", "rows/s", "of an empty one"], full),
+            table(["rows before", "rows/s", "rows/s divided by rows/s into an empty table"], full),
         ]
     )
 
@@ -252,18 +251,19 @@ def scale(ran: Found) -> str:
 def ledger(ran: Found) -> str:
     rows = [[s["name"], s["ms"]["median"], s["planning_ms"]["median"]] for s in ran["statements"]]
     mix = ", ".join(f"{count:,} {state}" for state, count in ran["mix"].items())
-    text = f"{ran['files']:,} files: {mix}. The plans are in the JSON."
-    return f"## The ledger's statements\n\n{text}\n\n" + table(["", "ms", "planning, ms"], rows)
+    text = f"The ledger contains {ran['files']:,} files: {mix}. `latest.json` contains the query plans."
+    heads = ["Statement", "ms", "planning, ms"]
+    return f"## The ledger's statements\n\n{text}\n\n" + table(heads, rows)
 
 
 def deferred(ran: Found) -> str:
     heads = [
-        "",
+        "File",
         "rows/s",
-        "COPY without an index",
-        "time, of COPY",
-        "index, s",
-        "rows/s with index",
+        "rows/s of COPY without an index",
+        "time divided by time of COPY",
+        "time to create the index, s",
+        "rows/s with the unique index",
     ]
     keys = ("rows_per_second", "copy_rows_per_second", "deferred_ratio", "index_seconds")
     row = [
@@ -277,21 +277,22 @@ def deferred(ran: Found) -> str:
 def formats(ran: Found) -> str:
     rows = [[c["name"], c["us_per_row"], c["ratio"], c["aim"]] for c in ran["cases"]]
     return (
-        f"## CPU of a row by format\n\nThe same {ran['rows']:,} rows of one reading each (sheet: 50,000), "
-        "from profile to bronze, one core.\n\n"
-        + table(["format", "us a row", "x CSV", "aim"], rows)
+        f"## CPU per row by format\n\nThe same {ran['rows']:,} rows of one reading each (sheet: 50,000) "
+        "are validated and written to bronze on one core.\n\n"
+        + table(["Format", "us per row", "us divided by us of CSV", "goal"], rows)
     )
 
 
 def memory(ran: Found) -> str:
     rows = [[f"{c['kind']}, {c['mb']} MB", c["peak_mb"], c["seconds"]] for c in ran["cases"]]
-    return "## Memory of a worker\n\n" + picture("memory") + table(["file", "peak, MB", "s"], rows)
+    heads = ["File", "peak memory, MB", "time, s"]
+    return "## Memory of a worker\n\n" + picture("memory") + table(heads, rows)
 
 
 def daemon_memory(ran: Found) -> str:
     rows = [[c["after"], c["idle_mb"], c["peak_mb"], c["cpu_ms_per_file"]] for c in ran["cases"]]
-    heads = ["after =", "idle, MB", "peak, MB", "CPU a file, ms"]
-    return f"## Memory of the daemon\n\n{ran['files']:,} files in its folder.\n\n" + table(
+    heads = ["`after`", "idle memory, MB", "peak memory, MB", "CPU per file, ms"]
+    return f"## Memory of the daemon\n\n{ran['files']:,} files are in the drop folder.\n\n" + table(
         heads, rows
     )
 
@@ -300,7 +301,8 @@ def latency(ran: Found) -> str:
     busy = ran["under_load"]
     rows = [["idle", ran["median_ms"], ran["p95_ms"]]]
     rows.append([f"under {busy['files_per_second']:g} files/s", busy["median_ms"], busy["p95_ms"]])
-    return "## Latency\n\nFrom rename to commit.\n\n" + table(["", "median, ms", "95 %, ms"], rows)
+    heads = ["Load", "median, ms", "95 %, ms"]
+    return "## Latency\n\nThe time from the rename to the commit.\n\n" + table(heads, rows)
 
 
 SECTIONS: dict[str, Callable[[Found], str]] = {
@@ -361,7 +363,7 @@ def _memory_bars(ran: Found) -> Iterator[Bar]:
 PLOTS: dict[str, tuple[str, str, Callable[[Found], Iterator[Bar]]]] = {
     "throughput": ("Rows per second on one core", "rows/s", _throughput_bars),
     "small_files": ("Files per second, 100 rows each", "files/s", _small_bars),
-    "peers": ("Rows per second of others, one core", "rows/s", _peer_bars),
+    "peers": ("Rows per second of other programs, one core", "rows/s", _peer_bars),
     "memory": ("Peak memory of a worker", "MB", _memory_bars),
 }
 

@@ -1,4 +1,4 @@
-"""Files in a table of an SQLite database, which their sender fills and sensorflow empties:
+"""A feed of files in a table of an SQLite database. A sender inserts files, and sensorflow deletes them:
 
 CREATE TABLE box (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, data BLOB, written_ns INTEGER)
 """
@@ -51,7 +51,7 @@ class BoxFeed(Feed):
         self._looking = True
         try:
             yield from self.scan()
-        finally:  # the intake closes what it drops
+        finally:  # also if the intake does not read the iterator to its end
             self._looking = False
 
     def is_reachable(self) -> bool:
@@ -77,7 +77,7 @@ class BoxFeed(Feed):
 
     def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         for done in candidates:
-            if permit.is_allowed():  # by its id: newer data under the key stay
+            if permit.is_allowed():  # by id, because newer data may have the same key
                 self._run("DELETE FROM box WHERE id = ?", int(done.revision))
         return {}
 

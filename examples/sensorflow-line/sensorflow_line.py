@@ -1,4 +1,7 @@
-"""Messages in a table of SQLite, for processes of one host: broker_url = "line:messages.sqlite"."""
+"""A broker for processes of one host, in a table of an SQLite database:
+
+broker_url = "line:messages.sqlite"
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ TAKE = """UPDATE line SET due = ?, receipt = receipt + 1 WHERE id IN
 
 
 def broker(url: str, home: Path) -> InMemoryBroker:
-    """What the entry point names."""
+    """The function of the entry point."""
     return InMemoryBroker(home / unquote(urlsplit(url).path))
 
 
 class InMemoryBroker:
-    """See `ports.queue.Broker`. A message that is held is due again when that ends."""
+    """See `ports.queue.Broker`. An unacknowledged message is delivered again after `HELD` seconds."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.name, self._path, self.clock = f"line of {path.name}", path, clock
@@ -74,7 +77,7 @@ def _task(text: str) -> Task:
 
 @dataclass(frozen=True)
 class HeldMessage:
-    """A delivery. The receipt tells it from a later one of the same message."""
+    """One delivery of a message. Each delivery of a message has a different receipt."""
 
     line: InMemoryBroker
     number: int

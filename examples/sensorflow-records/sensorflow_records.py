@@ -1,6 +1,5 @@
-"""A logger's binary files: records of 16 bytes, little-endian, one reading each.
-
-Seconds since 1970 (uint32), sensor (uint16), type (uint16), value (float64).
+"""The format of a logger's binary files. Each record has 16 bytes, little-endian, and contains one reading:
+seconds since 1970 (uint32), sensor (uint16), type (uint16), value (float64).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     offset, number = 0, 1
     while raw := stream.read(RECORD.size):
         while len(raw) < RECORD.size and (more := stream.read(RECORD.size - len(raw))):
-            raw += more  # a compressed stream gives what it has
+            raw += more  # a compressed stream may return fewer bytes
         _take(number, offset, raw, found)
         offset, number = offset + len(raw), number + 1
         if found.records + len(found.rejects) >= ROWS:

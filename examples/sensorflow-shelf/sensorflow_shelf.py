@@ -1,4 +1,4 @@
-"""Objects in a table of SQLite: [storage] landing = "shelf:landing.sqlite"."""
+"""A store of objects in a table of an SQLite database: [storage] landing = "shelf:landing.sqlite"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MADE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at R
 
 
 def store(url: str, home: Path) -> FolderObjects:
-    """What the entry point names."""
+    """The function of the entry point."""
     return FolderObjects(home / unquote(urlsplit(url).path))
 
 
@@ -58,7 +58,7 @@ class FolderObjects:
         start = os.fsencode(prefix)
         asked = "SELECT name FROM shelf WHERE substr(name, 1, ?) = ?"
         for (name,) in self._run(asked, (len(start), start)):
-            if (found := self.head(os.fsdecode(name))) is not None:  # not removed meanwhile
+            if (found := self.head(os.fsdecode(name))) is not None:  # it was not removed since
                 yield found
 
     def copy(self, name: str, target: str) -> None:
@@ -95,7 +95,7 @@ class _Batch:
     def put(self, name: Name, source: Reader) -> str:
         data = source.read()
         made = name if isinstance(name, str) else name()
-        if callable(name) and rewinds(source):  # as it is uploaded: read for its name, then again
+        if callable(name) and rewinds(source):  # as a bucket does: read for the name, then again
             source.seek(0)
             data = source.read()
             if name() != made:
