@@ -35,7 +35,7 @@ def test_the_examples_of_the_page_are_true(
 ) -> None:
     """Those about files in a folder with nothing else, those about a project in one."""
     assert FILE is not None
-    files, project = PAGE.split("## A project\n")
+    files, project = PAGE.split("## Query and change a project\n")
     alone = tmp_path_factory.mktemp("alone")
     (alone / "boiler.csv").write_text(FILE[1])
     names: dict[str, object] = {}
