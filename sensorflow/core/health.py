@@ -1,5 +1,5 @@
-"""Health checks based on heartbeats: which processes run, which send no heartbeat, and what they wait
-for."""
+"""Health checks based on heartbeats: which processes run, which processes send no heartbeat, and for what
+processes wait."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sensorflow.core.heartbeat import Heartbeat, Role
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
-"""Seconds without a heartbeat after which a process causes only a warning, if another process does its
-work."""
+"""Seconds without a heartbeat after which a process causes only a warning instead of a failure, if another
+process does its work."""
 STALLED = 5
 """Minutes without a finished file, while files wait, after which there is a warning."""
 STUCK_FOR = 15
@@ -49,12 +49,12 @@ def health(
     has_ended: Callable[[str], bool],
     by_celery: bool = True,
 ) -> Iterator[Check]:
-    """Yield the checks: first whether daemon, workers and beat run, then what they wait for, then whether
-    they run with the settings here.
+    """Yield the checks in three groups: whether daemon, workers and beat run; whether they are paused;
+    whether they run with the same settings as the caller.
 
-    digest: the digest of the settings here; None skips the check of settings. has_ended: returns whether a
-    process, given by its id, has certainly ended. by_celery: see `Settings.by_celery`. If False, no beat is
-    expected.
+    digest: the digest of the caller's settings; None skips the check of settings. has_ended: a function
+    that returns whether a process, given by its id, has certainly ended. by_celery: see
+    `Settings.by_celery`. If False, no beat is expected.
     """
     known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
     gone = [b for b in without_replaced(known) if b.age > MISSED]
@@ -105,8 +105,8 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
 
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
-    """Yield a check that fails if no worker process has finished a file for a long time although files
-    wait. waiting: number of files that are not loaded yet."""
+    """Yield a check that warns or fails if no worker process has finished a file for a long time although
+    files wait. waiting: number of files that are not loaded yet."""
     live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
     held = sum(int(state.get("children", 0)) for state in live)
@@ -120,9 +120,9 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
 def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """Return the loops without a recent heartbeat that a newer loop has replaced.
 
-    The newer loop has the same role and host name, but runs in another container or since a later boot. In
-    that case there is no way to find out whether the old process has ended. Each newer loop replaces at
-    most one older loop.
+    The newer loop has the same role and host name, but it runs in another container, or the host was
+    rebooted before it started. In that case there is no way to find out whether the old process has ended.
+    Each newer loop replaces at most one older loop.
     """
     silent = sorted((b for b in beats if not b.is_alive), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []

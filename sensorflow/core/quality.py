@@ -29,7 +29,7 @@ class QualityFlagger:
         self._runs: dict[int, tuple[float, int]] = {}
 
     def flags(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
-        """Return the flags (bit mask) of each reading. Must be called once per batch, in file order."""
+        """Return the flags of each reading as a bit mask. Call it once per batch, in file order."""
         found = np.zeros(len(batch), np.int16)
         if self.is_idle or not len(batch):
             return found

@@ -32,7 +32,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What the profile expects of a cell.
+    """The notation of times and numbers that the profile expects in a cell.
 
     formats, zone, bounds: the formats, the zone and the limits of the time. by_row: whether a column
     contains the zone. style: the notation of the number. counted: whether the time is computed by counting
@@ -77,7 +77,8 @@ def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
 
 
 def _of_number(style: Style) -> str:
-    """Return a message that says what the style expects beyond a plain number; "" if nothing."""
+    """Return the part of a message that says how the style expects numbers to be written; "" if it expects
+    plain numbers."""
     wants = []
     if style.angle is not None:
         wants.append(

@@ -1,5 +1,5 @@
-"""Applies a profile's rules to readings by reading type. Readings that violate a rule are rejected or
-flagged."""
+"""Applies a profile's rules to readings, depending on the reading type. Readings that violate a rule are
+rejected or flagged."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
 
 @dataclass(frozen=True)
 class Ruled:
-    """The result of applying rules. codes: the reject code of each reading, or 0. reasons: row -> message.
-    flags: see `FLAGS`."""
+    """The result of applying rules to a batch. codes: the reject code of each reading, or 0. reasons: row
+    -> message for a rejected reading. flags: the quality flags of each reading, see `FLAGS`."""
 
     codes: Codes
     reasons: dict[int, str]

@@ -66,8 +66,8 @@ class FileRecord:
 
     @property
     def rows(self) -> int | None:
-        """The number of the file's rows that should be in the database. None if the file's state allows no
-        rows."""
+        """The number of rows of the file that the database should contain. None if the file's state allows
+        no rows."""
         if self.state is State.LOADED:
             return self.counts.served
         return self.previous if self.in_flight else None
@@ -84,7 +84,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TamperedHistory:
-    """A file whose events were changed, removed or added by something other than the ledger.
+    """A file with a history that was changed outside of the ledger: events were changed, removed or added.
 
     expected, found: the expected and the actual number of events; None if the ledger has no record of the
     file's history.
@@ -97,7 +97,8 @@ class TamperedHistory:
 
 @dataclass(frozen=True)
 class HistoryDigest:
-    """The number of hashed events, and a digest of every file's newest hash."""
+    """A digest of the histories of all files. events: the number of hashed events. digest: a hash of the
+    newest hashes of all files."""
 
     events: int
     digest: str
@@ -135,8 +136,8 @@ class Snapshot(Protocol):
         ...
 
     def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        """Returns, for each dedupe key, the id of the file under which the reading is stored; None if there
-        is no such reading. ts: microseconds; keys: binary(16).
+        """Returns, for each dedupe key, the id of the file under which the database stores the reading;
+        None if the database has no such reading. ts: microseconds; keys: binary(16).
 
         May be called while `readings` is being iterated.
         """
@@ -161,7 +162,8 @@ class AuditStore(Protocol):
         ...
 
     def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """Returns the (key, fingerprint) pairs that were never registered. found: the pairs to look up."""
+        """Returns the pairs of `found` that were never registered. A pair is a file's (key,
+        fingerprint)."""
         ...
 
     def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:

@@ -12,8 +12,8 @@ from sensorflow.errors import Code, Permanent
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the file. titles: the column's cell in each header row. The other attributes are the
-    column's cells in the header rows for type, unit and sensor."""
+    """A column of the file. name: the title. titles: the column's cell in each header row. type, unit,
+    sensor: the column's cells in the header rows with these roles."""
 
     name: str
     titles: tuple[str, ...] = ()

@@ -17,8 +17,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Measures:
-    """Finds the measured columns of a file. titled: whether a part of the time is in the titles of these
-    columns."""
+    """Finds the measured columns of a file. titled: whether the titles of these columns contain a part of
+    the time."""
 
     def __init__(self, columns: Columns, notes: Notes, titled: bool) -> None:
         self.profile, self.columns, self.notes = columns.profile, columns, notes

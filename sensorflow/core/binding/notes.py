@@ -9,8 +9,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Notes:
-    """Collects the differences between a file's columns and the profile. texts: descriptions of the
-    differences."""
+    """Collects the differences between a file's columns and the profile. policy: the source's policy for
+    such differences. texts: descriptions of the differences."""
 
     def __init__(self, policy: Drift) -> None:
         self.policy = policy

@@ -22,8 +22,8 @@ Resolve = Callable[[Sequence[Field], str], Binding]
 
 
 def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingCache) -> Resolve:
-    """Return the function that creates the binding for each part of one file. The function keeps the
-    clock's state between the parts."""
+    """Return the function that creates the bindings of one file. It is called once for each header in the
+    file, and all bindings share one `Order`."""
     order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Binding:
@@ -75,8 +75,8 @@ def _binding(columns: Columns, notes: Notes, order: Order) -> Binding:
 def _new(
     columns: Columns, notes: Notes, needed: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the columns that the profile does not mention: first those with titles, then the untitled
-    ones."""
+    """Return two tuples: the columns with titles that the profile does not mention, and the untitled
+    columns that it does not mention."""
     profile, fields = columns.profile, columns.fields
     left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
     spoken = set(needed) | {i for name in left for i in columns.matching(name)}

@@ -32,11 +32,12 @@ class _Line:
 
 
 def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
-    """Return key -> announcement for each file that the manifest lists. key: the manifest's own key.
+    """Return, for each file in the manifest, its key and its announcement. data: the content of the
+    manifest. key: the key of the manifest.
 
-    Names in the manifest are relative to its folder. If a name is a URL or an absolute path, only its last
-    part is used. An entry for the manifest itself is ignored, because `sha256sum * > SHA256SUMS` writes
-    one. Raises GateUnreadable.
+    Names in the manifest are relative to the manifest's folder. If a name is a URL or an absolute path,
+    only the last part is used. An entry for the manifest itself is ignored, because `sha256sum * >
+    SHA256SUMS` writes such an entry. Raises GateUnreadable.
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
@@ -128,8 +129,8 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return normalized key -> value for one entry of a manifest. Raises GateUnreadable if two keys with
-    the same normalized form have different values."""
+    """Normalize the keys of one entry of a manifest. Raises GateUnreadable if two keys have the same
+    normalized form and different values."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         plain = _plain(name)

@@ -82,8 +82,8 @@ class NamePattern:
 
 
 def stem(name: bytes) -> bytes:
-    """Return a name without its ending, such as ".csv", and without an ending for compression, such as
-    ".gz".
+    """Return a name without an ending for compression, such as ".gz", and without the ending before it,
+    such as ".csv".
 
     >>> stem(b"a.csv.gz"), stem(b"a.b.csv"), stem(b"a"), stem(b".csv")
     (b'a', b'a.b', b'a', b'.csv')
@@ -98,8 +98,8 @@ def stem(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ManifestPattern:
-    """A pattern for the names of manifests. A pattern with a slash is matched against the whole path, any
-    other against the last part of the path."""
+    """A pattern for the names of manifests. If the pattern contains a slash, it is matched against the
+    complete path, otherwise against the last part of the path."""
 
     text: str
 

@@ -21,8 +21,8 @@ _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 @dataclass(frozen=True)
 class Sum:
-    """One line of a checksum file. name: the file's name as written; None if the line contains only a
-    digest."""
+    """One line of a checksum file. name: the file's name as it is in the line; None if the line contains
+    only a digest."""
 
     algorithm: str
     digest: str
@@ -73,7 +73,8 @@ def _sum(line: str, number: int) -> Sum:
 
 
 def digest_for(text: str, name: str, algorithm: str) -> str:
-    """Return the digest of a file that its gate contains. name: the last part of the file's path.
+    """Return a file's digest from the text of its gate. name: the last part of the file's path. algorithm:
+    the algorithm of the digest.
 
     Raises GateUnreadable if the gate is empty or incomplete, or if its digest is for another file or
     algorithm.

@@ -1,7 +1,7 @@
 """Tests of the contract of `ports.feed.Feed`. The fixture `site` returns a `FeedSite` whose feed has the
 name "plant".
 
-The feed must be started and activated: `feed.start(RecordingHost())`, `feed.begin(Permit(1))`.
+The feed must be started and activated: `feed.start(RecordingHost())`, `feed.activate(Permit(1))`.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ limited."""
 
 @dataclass(frozen=True)
 class Sample:
-    """Test data for a format. made: returns the bytes of a file with the given number of readings, all
-    valid and different. profile: a profile with the format under test."""
+    """Test data for a format. made: a function that returns the bytes of a file with the given number of
+    readings; all readings are valid and different. profile: a profile with the format under test."""
 
     profile: Profile
     made: Callable[[int], bytes]

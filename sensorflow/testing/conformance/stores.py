@@ -78,7 +78,7 @@ def test_a_name_is_asked_for_when_the_source_was_read(
 
 
 def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> None:
-    """Applies to stores that read the source once and to stores that read it twice."""
+    """The name must match the stored bytes, whether a store reads the source once or twice."""
 
     class Growing(Measured):
         def seek(self, offset: int, whence: int = 0, /) -> int:

@@ -43,10 +43,10 @@ class MemoryLedger(MemoryIntake):
     """See `ports.ledger.Ledger`. Supports files of one source that are registered, published, claimed, and
     loaded or quarantined once. clock: used instead of the database's clock.
 
-    Claims add no further files to a batch, and a second publisher cannot start before the first one ends.
-    The limit of files in flight does not depend on throughput. Raises NotImplementedError for everything
-    else: growing files, archives, the backfill lane, large files, rotation between sources, loads of
-    readings that other files also contain, replay and undo, retention, and most queries.
+    A claim never adds further files to a batch. A second publisher cannot get the lease before the first
+    one ends. The limit of files in flight does not depend on throughput. Raises NotImplementedError for
+    everything else: growing files, archives, the backfill lane, large files, rotation between sources,
+    loads of readings that other files also contain, replay and undo, retention, and most queries.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
