@@ -129,7 +129,8 @@ def _bound(datatype: dict[str, Any], *names: str) -> str | None:
 
 
 def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
-    """Return the profile keys `decimal` and `thousands`, each only if the number format needs it."""
+    """Return the profile keys `decimal` and `thousands` for a number format. A key is included only if the
+    format specifies it."""
     written = given if isinstance(given, dict) else {"pattern": given} if given else {}
     found = {}
     if written.get("decimalChar"):

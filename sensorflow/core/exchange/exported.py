@@ -61,7 +61,8 @@ class _Exporting:
         return self.whole(name, key if sensor and self.at else [])
 
     def plain(self, title: str) -> bool:
-        """Return whether a profile's column name is a title. If it is not, adds a line to `unsaid`."""
+        """Return whether a column name in the profile is a title. If it is a pattern or a position, add a
+        line to `unsaid`."""
         if re.match(r"~|#\d+$", title) and title not in self.profile.names:
             self.unsaid.append(f"column {title!r} is told by a pattern or its place")
             return False

@@ -1,4 +1,4 @@
-"""Frictionless Table Schema and Data Resource (datapackage.org), versions 1 and 2."""
+"""Reads Frictionless Table Schema and Data Resource (datapackage.org), versions 1 and 2."""
 
 from __future__ import annotations
 

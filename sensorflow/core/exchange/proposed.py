@@ -1,4 +1,5 @@
-"""Proposes a profile for a described table. The user must decide what the description does not specify."""
+"""Proposes a profile for a described table. If the description does not specify a property, the user must
+add it."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def _time(times: list[Field], doubts: list[str]) -> tuple[list[Line], bool]:
 
 
 def _has_offset(written: str) -> bool:
-    """Return whether the times certainly have an offset.
+    """Return whether all times of this format have an offset.
 
     Returns False for ISO 8601, where the offset is optional.
     """

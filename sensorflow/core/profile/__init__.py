@@ -8,15 +8,15 @@ type   = "quantity"
 value  = "value"
 unit   = { constant = "degC" }
 
-[profiles.weather]                    # wide: a row holds several readings
+[profiles.weather]                    # wide: a row contains several readings
 format = "csv"
 time   = { column = "date", format = "%Y/%m/%d", zone = "America/Los_Angeles" }
 sensor = { constant = "seattle" }
 [profiles.weather.columns]
 temp_max = { type = "temperature_max", unit = "degC" }
 
-A profile refers to a column by its title, by its position from 1 ("#3"), or by a regular expression that is
-searched in the titles ("~regex"). A text with braces is a template: "{Host}/{Hop}".
+A profile refers to a column by its title, by its position from 1 ("#3"), or by a regular expression that
+matches a part of its title ("~regex"). A text with braces is a template: "{Host}/{Hop}".
 """
 
 from __future__ import annotations
