@@ -27,10 +27,8 @@ STARTED = {
     "workers": "start `sensorflow worker`, or all with `sensorflow up`",
     "beat": "start `celery -A workers beat`, or all with `sensorflow up`",
 }
-STUCK = (
-    "it is stopped, hangs or cannot reach the database: check its log; end it and start it again"
-)
-BROKEN = "a defect of this feed: the traceback is in the daemon's log (`defect`); tell who made it"
+STUCK = "it is suspended, hangs or cannot reach the database: check its log, then end it and start it again"
+BROKEN = "this feed has a defect: report the traceback in the daemon's log (`defect`) to the feed's author"
 
 
 @dataclass(frozen=True)
@@ -77,31 +75,35 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
     gone = without_replaced(beats)
     for beat in silent:
         loop = f"the {beat.report.role} loop of " if loops > 1 else ""
-        found = f"{loop}{beat.report.place} has not answered for {span(beat.age)}"
+        found = f"{loop}{beat.report.place} has sent no heartbeat for {span(beat.age)}"
         if complete and beat in gone:
-            todo = (
-                "nothing, if its container or host was restarted: another process has replaced it"
-            )
+            todo = "nothing to do if its container or host was restarted: another process has replaced it"
             yield Check(name, "warn", found, todo)
         elif complete and beat.age > MISSED:
             yield Check(
-                name, "warn", found, "nothing, if it is gone for good: another one is running"
+                name,
+                "warn",
+                found,
+                "nothing to do if it was removed permanently: another process is running",
             )
         else:
             yield Check(name, "fail", found, STUCK)
     for beat in live:
         if stopped := beat.report.state.get("stopped"):
-            found = f"{stopped} processes of {beat.report.place} are stopped (SIGSTOP), and may hold files"
+            found = f"{stopped} processes of {beat.report.place} are suspended (SIGSTOP)"
             yield Check(
-                name, "fail", found, "`kill -CONT` them, or end them: new ones replace them"
+                name,
+                "fail",
+                found,
+                "continue them with `kill -CONT`, or end them: new processes replace them",
             )
     if complete:
         yield Check(name, "ok", _places(name, live))
     elif not silent:
         yield Check(name, "fail", "none is running", STARTED[name])
     if name == "beat" and len(live) > 1:
-        found = f"{len(live)} are running: each one sends every task"
-        yield Check(name, "warn", found, "end all but one")
+        found = f"{len(live)} processes are running, and each sends every task"
+        yield Check(name, "warn", found, "end all of them except one")
 
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
@@ -112,8 +114,8 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
     held = sum(int(state.get("children", 0)) for state in live)
     if minutes >= STALLED and waiting > held:
         found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
-        todo = "`sensorflow files ls --state running` names what they read; one that does not end is ended "
-        todo += "after max_seconds. More processes let other files go on"
+        todo = "`sensorflow files ls --state running` lists the files that they read; each is "
+        todo += "stopped after max_seconds. With more processes, other files do not wait for these"
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
@@ -157,18 +159,21 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
         if (paused := beat.report.paused) is not None:
             found = f"{beat.report.place} has been waiting since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
-            todo = paused.get("do") or "fix the reason given; work resumes automatically"
+            todo = paused.get("do") or "fix this cause; work then resumes automatically"
             yield Check("paused", "fail", found, str(todo))
         for source, reason in (beat.report.state.get("defects") or {}).items():
-            found = f"its feed is broken, and this source alone waits: {reason}"
+            found = f"its feed has a defect; this source waits, other sources do not: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:
     other = sorted({f"{b.report.host}:{b.report.pid}" for b in live if b.report.settings != digest})
     if other:
-        found = f"{', '.join(other)}: running with other settings than the ones here"
-        todo = "restart it with these, or run this command with its environment and sensorflow.toml"
+        found = f"{', '.join(other)}: running with other settings than this command"
+        todo = (
+            "restart that process with the settings of this command, or run this command with the "
+        )
+        todo += "environment and sensorflow.toml of that process"
         yield Check("running settings", "warn", found, todo)
 
 

@@ -26,7 +26,7 @@ def outside_text(rows: int, low: datetime, high: datetime) -> str:
     """Return the remark that a newer version deleted readings that are outside its own time span. rows: the
     number of deleted readings. low, high: the first and last time of the deleted readings."""
     return (
-        f"{rows:,} readings outside its own span are gone with the older version, "
+        f"{rows:,} readings of the older version outside the new version's time span were removed, "
         f"from {low.isoformat()} to {high.isoformat()}"
     )
 
@@ -42,7 +42,7 @@ def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
     if len(shifts) == 1:
         moved = timedelta(microseconds=shifts.pop())
         sign, size = ("-", -moved) if moved < timedelta(0) else ("+", moved)
-        return f"the values are those of the version before, with times shifted by {sign}{size}"
+        return f"the values are equal to the previous version's, with times shifted by {sign}{size}"
     for sensor, kind in sorted(old.keys() - new.keys()):
         for other, same in sorted(new.keys() - old.keys()):
             if kind == same and _equal(old[sensor, kind], new[other, same]):

@@ -25,7 +25,7 @@ _REASONS = {
     Code.SENSOR_MISSING: "the sensor's id is missing",
     Code.TYPE_MISSING: "the reading's type is missing",
     Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
-    Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
+    Code.RULE_REQUIRED: "the rules require a reading here, but the cell is missing",
     Code.QUALITY_REFUSED: "the logger's own quality column rejects it: {cell!r}",
 }
 
@@ -53,7 +53,7 @@ def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
     if code is Code.TIMESTAMP_UNREADABLE:
         return told + _of_time(shown, asked, clock)
     if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
-        return f"{told}, and the cell of the dst column is in neither yes nor no"
+        return f"{told}, and the cell of the dst column is listed neither in yes nor in no"
     if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
         what = f"{shown!r} {'needs a zone' if asked.counted else 'has no offset'}"
         if not asked.zone:
@@ -73,7 +73,7 @@ def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
         if word.isalpha() and word.upper() not in known and word not in known:
             return f"; zones has no {word!r}"
     named = any(d in fmt for fmt in asked.formats for d in ("%b", "%B", "%p"))
-    return f", in the names of {clock.locale}" if named and clock.locale else ""
+    return f", with names in the language {clock.locale}" if named and clock.locale else ""
 
 
 def _of_number(style: Style) -> str:
@@ -82,7 +82,7 @@ def _of_number(style: Style) -> str:
     wants = []
     if style.angle is not None:
         wants.append(
-            f"an angle written as {style.angle}, and N, S, E or W once where hemisphere is set"
+            f"an angle in the notation {style.angle}, with N, S, E or W if hemisphere is set"
         )
     if style.decimal != ".":
         wants.append(f"the decimal sign {style.decimal!r}")

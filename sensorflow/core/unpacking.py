@@ -17,7 +17,7 @@ def newer_member_exists(name: str, version: int) -> Permanent:
     the newer archive."""
     return Permanent(
         Code.ARCHIVE,
-        f"version {version} of the archive was unpacked before this older one, with other bytes for {name}",
+        f"version {version} of the archive is newer, was unpacked first, and has other bytes for {name}",
         do="drop this archive under another name, if its readings are needed in addition to the newer ones",
     )
 
@@ -26,7 +26,7 @@ def archive_has_readings(rows: int) -> Permanent:
     return Permanent(
         Code.ARCHIVE,
         f"the archive was loaded as one file before, and {rows:,} of its readings are in the database",
-        do="undo it, then replay it: the replay unpacks it",
+        do="undo the archive, then replay it: the replay unpacks it",
     )
 
 

@@ -207,7 +207,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "not SHA-256"),
         ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is not MD5"),
         ('{"files": [{"name": "a", "name": "b"}]}', "twice in the same object"),
-        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different facts"),
+        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different properties"),
         ('{"files": ["../a"]}', "not a path below"),
         (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is not a file name"),
         (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is not a file name"),

@@ -36,8 +36,7 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
         spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
         raise Permanent(
             Code.COLUMN_MISSING,
-            f"column {reference!r} occurs {len(places)} times in the header: name one by its "
-            f"place, {spots}",
+            f"column {reference!r} occurs {len(places)} times in the header, as {spots}",
             column=reference,
             do="select the column by its position in the profile, then replay",
         )

@@ -49,7 +49,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
             continue
         made = _announced(line, gate)
         if found.setdefault(other, made) != made:
-            raise GateUnreadable(f"it lists {line.name} twice, with different facts")
+            raise GateUnreadable(f"it lists {line.name} twice, with different properties")
     if not found:
         raise GateUnreadable("the manifest lists no file")
     return found
@@ -154,7 +154,7 @@ def _listed(files: Any) -> Iterator[_Line]:
         elif isinstance(file, dict):
             yield _record(_facts(file))
         else:
-            raise GateUnreadable(f"expected a file's name or facts, found {file!r}")
+            raise GateUnreadable(f"expected a file's name or an object, found {file!r}")
 
 
 def _record(facts: Mapping[str, Any]) -> _Line:

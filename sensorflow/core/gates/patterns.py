@@ -41,7 +41,7 @@ class NamePattern:
             raise ValueError("must be a path below the drop folder, without . and ..")
         if re.search(r"[*?\[\]\0]", text):
             raise ValueError(
-                "must not contain *, ? or [ ]; for one gate of many files see manifest"
+                "must not contain *, ? or [ ]; for a gate that lists many files, set manifest"
             )
         if not before and after in ("", "."):
             raise ValueError("would be the file itself; add an ending or a folder")
@@ -110,7 +110,7 @@ class ManifestPattern:
             raise ValueError('needs a pattern that matches only manifests, as in "*.manifest.json"')
         if _HOLE.search(text):
             raise ValueError(
-                'a manifest is for many files; for one gate per file: gate = "{name}.done"'
+                'a manifest lists many files; for one gate per file, set gate = "{name}.done"'
             )
         return cls(text)
 

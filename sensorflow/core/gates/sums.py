@@ -91,7 +91,9 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     ours = [s for s in ours if s.algorithm == algorithm]
     digests = {s.digest for s in ours}
     if not digests:
-        raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its own name promises")
+        raise GateUnreadable(
+            f"it has no {SHOWN[algorithm]} of the file, but the gate's name requires one"
+        )
     if len(digests) > 1:
         raise GateUnreadable(f"the gate has several checksums of {name}")
     return digests.pop()

@@ -59,7 +59,9 @@ class Cell(Strict):
     @model_validator(mode="after")
     def _numbered(self) -> Cell:
         if self.clean is not None and not _numbers_in(self.clean):
-            raise ValueError("clean needs a group for the number besides the one named unit")
+            raise ValueError(
+                "clean needs a group for the number, in addition to the group named unit"
+            )
         if self.hemisphere is not None and self.angle is None:
             raise ValueError('hemisphere requires angle = "ddmm" or "dms"')
         return self

@@ -55,7 +55,9 @@ class Counted(Strict):
                 f'{text!r} is not a duration; give one such as "15m" or "PT15M", or a column'
             )
         if self.index.constant is not None:
-            raise ValueError("index is a column, whose numbers count the intervals")
+            raise ValueError(
+                "index must be a column with the numbers of the intervals, not a constant"
+            )
         if re.search(
             r"\{\d+\}", self.index.template or ""
         ):  # the number in braces could also be the title of a column
@@ -163,7 +165,8 @@ class Time(Strict):
             raise ValueError("dst needs a zone: a zone name, or the offset of standard time")
         if self.since is not None and self.since.column is not None:
             raise ValueError(
-                "since applies to the whole file; use columns to add a column to the time"
+                "since applies to the whole file, so it cannot be a column; to add a column to the time, "
+                "use columns"
             )
         if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
             raise ValueError("since requires an epoch format, as in format = 'epoch_s'")

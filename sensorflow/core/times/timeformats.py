@@ -148,10 +148,10 @@ def _check(fmt: str, groups: frozenset[str]) -> None:
         raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
     if ("hour12" in groups) != ("half" in groups):
         raise ValueError(
-            f"%I and %p require each other in a time format, unlike in {fmt!r}; %H is 0 to 23"
+            f"%I and %p require each other, but {fmt!r} has only one of them; for hours 0 to 23 use %H"
         )
     if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
-        raise ValueError(f"%j replaces month and day in a time format, unlike in {fmt!r}")
+        raise ValueError(f"%j cannot be combined with month or day, as in the time format {fmt!r}")
     if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
         raise ValueError(f"a part of the time occurs twice in the time format {fmt!r}")
     for place, unit in enumerate(_UNITS):
@@ -159,7 +159,7 @@ def _check(fmt: str, groups: frozenset[str]) -> None:
         finer = set().union({"fraction"}, *_UNITS[place + 1 :])
         if decimals and (groups & finer):
             raise ValueError(
-                f"a part with decimals must be the last part of a time, unlike in {fmt!r}"
+                f"a part with decimals must be the last part of a time, but {fmt!r} has later parts"
             )
 
 

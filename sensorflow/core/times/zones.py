@@ -36,5 +36,5 @@ def zones() -> frozenset[str]:
 def check_zone(name: str) -> None:
     """Raise ValueError if `name` is not a zone. The message suggests the most similar name."""
     if fixed_offset(name) is None and name not in zones():
-        hint = did_you_mean(name, sorted(zones()), "give an IANA name or one like +01:00")
+        hint = did_you_mean(name, sorted(zones()), "give an IANA name, or an offset such as +01:00")
         raise ValueError(f"unknown zone; {hint}")

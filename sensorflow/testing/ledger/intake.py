@@ -21,7 +21,7 @@ from sensorflow.testing.ledger.file import OPEN, File
 
 
 def unsupported(what: str) -> NoReturn:
-    raise NotImplementedError(f"a ledger in memory does not {what}; take one in PostgreSQL")
+    raise NotImplementedError(f"the in-memory ledger cannot {what}; use the ledger in PostgreSQL")
 
 
 class MemoryIntake:
@@ -81,7 +81,7 @@ class MemoryIntake:
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         known = self._known(arrival)
         if known is None and on_change is OnChange.MERGE and self._was_alias(arrival):
-            unsupported("give an alias content of its own")
+            unsupported("register new content under the name of an alias")
         duplicate = known or self._duplicate(arrival, name_matters)
         file = duplicate or self._add(arrival, on_change is OnChange.REJECT)
         kind = Kind.NEW if duplicate is None else Kind.ALIAS if known is None else Kind.SEEN
@@ -131,7 +131,7 @@ class MemoryIntake:
 
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         if arrival.lane is not Lane.LIVE:
-            unsupported("have a lane of backfill")
+            unsupported("process the backfill lane")
         older = self._named(arrival.source, arrival.key)
         first = older[0].first_key if older else arrival.key
         file = File(len(self._files) + 1, arrival, len(older) + 1, first)
@@ -189,7 +189,7 @@ class MemoryIntake:
             ]
 
     def grown(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("know growing files")
+        unsupported("process growing files")
 
     grow = looked_at = segments = segments_before = rows_in_other_parts = chains = grown
 

@@ -83,9 +83,9 @@ class MemoryLedger(MemoryIntake):
             flying = [f for f in self._open() if f.published_at]
             waiting = [f for f in self._open() if not f.published_at and f.claimable(now)]
             if len({f.source for f in (*waiting, *flying)}) > 1:
-                unsupported("know whose turn it is")
+                unsupported("alternate between sources")
             if any(f.size >= in_flight.large_bytes for f in (*waiting, *flying)):
-                unsupported("hold large files back")
+                unsupported("limit large files")
             work = accumulate((estimated_work(f.size) for f in (*flying, *waiting)), initial=0)
             before = list(work)[len(flying) :]
             chosen = [
@@ -129,7 +129,7 @@ class MemoryLedger(MemoryIntake):
             sent = [f for f in self._open() if f.state is State.PENDING]
             stale = [f for f in sent if f.published_at and f.published_at < late]
             if depth and stale:
-                unsupported("tell which messages a broker that has some has lost")
+                unsupported("find lost messages while the broker has messages")
             for file in stale:
                 self._move(file, State.PENDING, FileEvent.MESSAGE_MISSING)
                 file.published_at = None
@@ -261,7 +261,7 @@ class MemoryLedger(MemoryIntake):
         with self._lock:
             file = self._guard(claim)
             if load.covered or any(_contests(file, f, load) for f in self._files.values()):
-                unsupported("decide which file holds a reading that two state")
+                unsupported("load a file that contains readings of another file")
             self._count_months(given, load)
             span, offered, inserted, total = Span(), 0, 0, 0
             for silver, keys in given:
@@ -307,7 +307,7 @@ class MemoryLedger(MemoryIntake):
         return OlderVersions() if claim.version == 1 else unsupported("compare versions")
 
     def unpack(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("know archives")
+        unsupported("process archives")
 
     # --- housekeeping, processes ---
 
@@ -323,7 +323,7 @@ class MemoryLedger(MemoryIntake):
         """Does nothing, because this ledger does not implement `collect_garbage`."""
 
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("load a file again, or remove what is left of it")
+        unsupported("replay or undo a file, or remove its data")
 
     undo = collect_garbage = expire = delete_history = replay
 
@@ -379,7 +379,7 @@ class MemoryLedger(MemoryIntake):
         return totals
 
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("answer that")
+        unsupported("answer this query")
 
     activity = named = select = members = matching
 
