@@ -112,8 +112,8 @@ class Deduplicator:
         return made
 
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
-        """Record the ordinal of each row with an ordinal above 0, and -1 for each duplicate. rows: if one
-        row of an identity is among them, all rows of this identity must be."""
+        """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: all rows
+        of some identities."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
@@ -189,8 +189,7 @@ class Deduplicator:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Return (ordinal, duplicate) for each row. rows: in file order. If one row of an identity is among
-    them, all rows of this identity must be."""
+    """Return (ordinal, duplicate) for each row. rows: all rows of some identities, in file order."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first of equal rows stays first
@@ -200,7 +199,7 @@ def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.ND
     by_place = np.lexsort((places, identity))
     starts = np.flatnonzero(
         np.diff(identity, prepend=0)
-    )  # identities count from 1 on, without gaps
+    )  # the numbers of identities start at 1 and have no gaps
     of_value = np.empty(len(places), np.int32)
     of_value[by_place] = np.arange(len(places)) - starts[identity - 1]
     ordinal = np.empty(len(rows), np.int32)

@@ -16,9 +16,7 @@ class FileEvent(StrEnum):
     STAGE_DONE = "stage done"  # a stage of a large file is done, and the next stage follows
     RETRIED = "will be tried again"  # an attempt failed, and the file is tried again
     LEASE_EXPIRED = "lease expired"  # the worker stopped renewing the lease
-    MESSAGE_MISSING = (
-        "message missing"  # no worker claimed the file in time, so its message is sent again
-    )
+    MESSAGE_MISSING = "message missing"  # no worker claimed the file; its message is sent again
     LOADED = "loaded"  # the readings of the file are in the database
     UNPACKED = "unpacked"  # the members of the archive are registered
     SUPERSEDED = "superseded"  # a newer version has replaced this version as a whole
@@ -28,7 +26,7 @@ class FileEvent(StrEnum):
     CONDEMNED = "condemned"  # dead-lettered: the file failed permanently and will be quarantined
     QUARANTINED = "quarantined"  # the file is in quarantine, with a manifest
     REPLAYED = "replayed"  # on request, the file is pending again
-    REPLAY_FAILED = "replay failed"  # the rows of the earlier load are unchanged
+    REPLAY_FAILED = "replay failed"  # a replay failed; the rows of the earlier load are unchanged
     UNDONE = "undone"  # on request, the readings of the file were removed
     EXPIRED = "expired"  # retention removed a layer of the file
     ORPHANS_REMOVED = "orphaned rows removed"  # `audit --repair` removed rows without a file

@@ -31,7 +31,7 @@ HEADER = 1 << 20
 """Number of bytes at the start of a growing file, including the header, that are not removed as long as the
 file exists."""
 FORMATS = ("csv", "jsonl", "influx")
-"""Formats that can be split at the end of any line."""
+"""Formats in which a file can be split at the end of any line."""
 CHECK_AFTER = 600.0
 """Time in seconds after which a file that did not grow is compared once with all bytes that were taken
 in."""
@@ -163,7 +163,7 @@ class Verdict(StrEnum):
     """The result of comparing a file with the bytes that were taken in before."""
 
     SAME = "same"  # the same file, possibly longer
-    PERHAPS = "perhaps"  # another inode with the same edges: compare in full
+    PERHAPS = "perhaps"  # another inode, but the same bytes at both edges: compare all bytes
     TRUNCATED = "truncated"
     REWRITTEN = "rewritten"
     REPLACED = "replaced"  # another file with the same name
@@ -178,7 +178,7 @@ class Stream(Protocol):
 
 def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
     """Compare an open file with the bytes that were taken in before. Reads only the first and the last
-    `EDGE` bytes of these.
+    `EDGE` bytes that were taken in.
 
     The device is not compared, because its number may change when the system reboots.
     """

@@ -46,7 +46,7 @@ def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
     for sensor, kind in sorted(old.keys() - new.keys()):
         for other, same in sorted(new.keys() - old.keys()):
             if kind == same and _equal(old[sensor, kind], new[other, same]):
-                return f"the readings of sensor {sensor!r} are now those of sensor {other!r}"
+                return f"sensor {other!r} now has the readings of sensor {sensor!r}"
     return ""
 
 

@@ -77,8 +77,8 @@ def _later(
     start: int,
     sharing: Callable[[pa.RecordBatch], list[int]] | None,
 ) -> dict[bytes, int]:
-    """Return key -> ordinal for the ordinals to try of each identity among these rows. start: the first
-    ordinal to try.
+    """For each identity among these rows, compute the dedupe keys for the ordinals to try. Return key ->
+    ordinal. start: the first ordinal to try.
 
     If `sharing` is None, the highest ordinal to try is `TRIED_BEFORE_COUNTING`. Otherwise it is the number
     of stored rows with the identity plus `TRIED_BEFORE_COUNTING`, because other rows may have been removed.

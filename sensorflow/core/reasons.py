@@ -20,7 +20,7 @@ _REASONS = {
     Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
     Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
     Code.VALUE_NOT_A_NUMBER: "{cell!r} is not a number",
-    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} does not fit a double",
+    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} is outside the range of a double",
     Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
     Code.SENSOR_MISSING: "the sensor's id is missing",
     Code.TYPE_MISSING: "the reading's type is missing",

@@ -149,6 +149,6 @@ def _disordered(
     rule: Rule, values: npt.NDArray[np.float64], before: npt.NDArray[np.float64]
 ) -> Iterator[tuple[Code, Bools, str]]:
     if rule.monotonic == "increasing":
-        yield Code.RULE_MONOTONIC, values < before, "is less than the one before it"
+        yield Code.RULE_MONOTONIC, values < before, "is less than the previous value"
     if rule.monotonic == "decreasing":
-        yield Code.RULE_MONOTONIC, values > before, "is greater than the one before it"
+        yield Code.RULE_MONOTONIC, values > before, "is greater than the previous value"

@@ -59,8 +59,8 @@ class GatedFile:
 
 
 class Backlog(Protocol):
-    """The backlog of one source. Read-only. Methods return quickly enough for a waiting user, and raise
-    Transient."""
+    """The backlog of one source. Read-only. A user waits for the results, so the methods must return
+    quickly. They raise Transient."""
 
     name: str
 

@@ -128,8 +128,8 @@ class Claims(Protocol):
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
     ) -> Claimed:
-        """Claim the file of a message. If it is small, has version 1 and was never claimed, also claim
-        similar files of the same source and lane, in the order in which their messages were sent.
+        """Claim the file of a message. If this file is small, has version 1 and was never claimed, also
+        claim similar files of the same source and lane, in the order in which their messages were sent.
 
         Does not wait for other workers that claim files. The returned claims are in the order of their ids.
         """

@@ -68,8 +68,8 @@ class Withheld(FeedError):
 class Permit:
     """The permission to acknowledge files.
 
-    token: the token of the intake lease. is_allowed: returns False once another process has taken over the
-    intake. Call it before you acknowledge each file.
+    token: the token of the intake lease. is_allowed: a function that returns False after another process
+    has acquired the intake lease. Call it before you acknowledge each file.
     """
 
     token: int = 0

@@ -69,8 +69,8 @@ class Undone:
 
 @dataclass(frozen=True)
 class Expired:
-    """The result of an expiry. files: the number of files whose layer has expired. touched: the removed
-    rows, if the expired layer is `rows`."""
+    """The result of an expiry. files: the number of files whose layer has expired. touched: the range of
+    the removed rows, if the expired layer is `rows`."""
 
     files: int
     touched: Touched

@@ -12,7 +12,7 @@ from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 
 
 class MemoryFeed(Feed):
-    """A minimal implementation of `ports.feed.Feed`.
+    """A minimal in-memory feed (see `ports.feed.Feed`).
 
     files: key -> content of each existing file; `ack` removes the acknowledged files. errors: key ->
     exception that `open` raises for this file.

@@ -13,8 +13,8 @@ from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 
 class MemoryObjects:
-    """See `ports.objects.ObjectStore`. contents: name -> bytes; tests may change them to simulate
-    damage."""
+    """An in-memory object store (see `ports.objects.ObjectStore`). contents: name -> bytes. A test may
+    change the contents to simulate damage."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name

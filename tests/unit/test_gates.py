@@ -237,7 +237,7 @@ def test_what_was_announced_is_held_against_the_bytes() -> None:
     right = Announced("g", 5, (("md5", digest("md5")), ("sha1", digest("sha1"))), 1)
     assert differs(right, 5, digest) is None
     assert Announced.of_json(right.as_json()) == right
-    assert "5 bytes, g says 6" in str(differs(Announced("g", 6), 5, digest))
+    assert "5 bytes, but g announces 6" in str(differs(Announced("g", 6), 5, digest))
     assert "SHA-256 is" in str(differs(Announced("g", None, (("sha256", SHA),)), 5, digest))
     require_rows(right, 1)
     require_rows(Announced("g"), 7)

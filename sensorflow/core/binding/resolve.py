@@ -80,7 +80,7 @@ def _new(
     profile, fields = columns.profile, columns.fields
     left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
     spoken = set(needed) | {i for name in left for i in columns.matching(name)}
-    # JSON: the members of an object that is read as a whole
+    # JSON: the members of an object, if the profile refers to the object
     within = tuple(f"{fields[i].name}{end}" for i in needed for end in ".[")
     spoken |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
     unspoken = [i for i in range(len(fields)) if i not in spoken]
@@ -89,6 +89,6 @@ def _new(
     if new:
         names = ", ".join(repr(fields[i].name) for i in new)
         notes.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
-    # an empty text in `names` is set by the profile
+    # columns in the profile's `names` are excluded, because their title may be empty on purpose
     unnamed = [i for i in unspoken if i not in new and i >= len(profile.names)]
     return tuple(new), tuple(unnamed)

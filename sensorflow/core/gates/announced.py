@@ -69,11 +69,11 @@ def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> st
     algorithm, as lower case hex.
     """
     if announced.size is not None and announced.size != size:
-        return f"the file has {size:,} bytes, {announced.gate} says {announced.size:,}"
+        return f"the file has {size:,} bytes, but {announced.gate} announces {announced.size:,}"
     for algorithm, wanted in announced.sums:
         if (found := digest(algorithm)) != wanted:
             name = SHOWN[algorithm]
-            return f"the file's {name} is {found}, {announced.gate} says {wanted}"
+            return f"the file's {name} is {found}, but {announced.gate} announces {wanted}"
     return None
 
 

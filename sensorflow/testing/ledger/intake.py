@@ -25,7 +25,8 @@ def unsupported(what: str) -> NoReturn:
 
 
 class MemoryIntake:
-    """See `ports.intake.Intake`. Does not support growing files."""
+    """The intake part of an in-memory ledger (see `ports.intake.Intake`). Does not support growing
+    files."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -90,7 +91,7 @@ class MemoryIntake:
             self._arrivals.append(place)
         if (said := arrival.announcement) is not None:
             gate = (arrival.source, said.gate, said.mark, arrival.key)
-            self._announced.pop(gate, None)  # the newest version is the last
+            self._announced.pop(gate, None)  # inserted again, so that the newest version comes last
             self._announced[gate] = (file.id, said.what)
         return Registration(file.id, file.version, kind)
 

@@ -40,8 +40,9 @@ from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
 
 
 class MemoryLedger(MemoryIntake):
-    """See `ports.ledger.Ledger`. Supports files of one source that are registered, published, claimed, and
-    loaded or quarantined once. clock: used instead of the database's clock.
+    """An in-memory ledger (see `ports.ledger.Ledger`). Supports files of one source that are registered,
+    published, claimed, and then loaded or quarantined once. clock: a function that returns the present
+    time, used instead of the database's clock.
 
     A claim never adds further files to a batch. A second publisher cannot get the lease before the first
     one ends. The limit of files in flight does not depend on throughput. Raises NotImplementedError for
@@ -385,8 +386,8 @@ class MemoryLedger(MemoryIntake):
 
 
 def _contests(file: File, other: File, load: Load) -> bool:
-    """Whether both files may contain the same readings, so that the load must decide between them. Equal
-    dedupe keys of unrelated files do not count."""
+    """Whether both files may contain the same readings, so that the load must decide which file provides
+    them. Files that only have equal dedupe keys do not count."""
     if other is file or other.source != file.source:
         return False
     if other.name == file.name:
