@@ -1,5 +1,5 @@
-"""Health checks based on heartbeats: which processes run, which processes send no heartbeat, and for what
-processes wait."""
+"""Health checks based on heartbeats: which processes run, which processes send no heartbeat, and which
+processes are paused."""
 
 from __future__ import annotations
 

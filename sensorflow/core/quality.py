@@ -16,7 +16,7 @@ from sensorflow.core.series import Last, Series
 
 
 class QualityFlagger:
-    """Flags the flatlines, spikes and gaps in the readings of a file."""
+    """Finds the flatlines, spikes and gaps in the readings of a file, and flags the readings."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
         self._rules = {

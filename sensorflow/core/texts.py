@@ -38,7 +38,7 @@ def some_empty(texts: pa.Array) -> bool:
 
 def may_hold_nul(texts: pa.Array) -> bool:
     """Return whether a string may contain a NUL character. If the result is False, no string contains
-    one."""
+    NUL."""
     offsets, data = _parts(texts)
     return not data[offsets[0] : offsets[-1]].all()
 

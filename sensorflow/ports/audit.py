@@ -21,10 +21,11 @@ class FileRecord:
     """The ledger's record of one file, as an audit needs it.
 
     token: the newest fencing token; 0 if the file was never claimed. moved_at: the time of the last step;
-    only for a pending or running file. previous: the number of rows of the earlier load, which stay while
-    the file is processed again. identity: the file name in the file's dedupe keys; None if it was not
-    recorded. expired: the layers that retention has removed; may include "landing" and "rows". part: for a
-    part of a growing file, its place in that file. members: for an archive, the number of files in it.
+    only for a pending or running file. previous: the number of rows of the earlier load; these rows stay in
+    the database while the file is processed again. identity: the file name in the file's dedupe keys; None
+    if it was not recorded. expired: the layers that retention has removed; may include "landing" and
+    "rows". part: for a part of a growing file, its place in that file. members: for an archive, the number
+    of files in it.
     """
 
     file_id: int
@@ -111,7 +112,7 @@ class Snapshot(Protocol):
     taken_at: datetime
 
     def files(self) -> Iterator[FileRecord]:
-        """Yield the record of every file in the ledger, by id."""
+        """Yield the record of every file in the ledger, sorted by id."""
         ...
 
     def rows_per_file(self) -> dict[int, int]:
@@ -119,7 +120,7 @@ class Snapshot(Protocol):
         ...
 
     def tampered(self) -> list[TamperedHistory]:
-        """Returns the files whose history differs from the events that the ledger wrote, by id."""
+        """Returns the files whose history differs from the events that the ledger wrote, sorted by id."""
         ...
 
     def history(self) -> HistoryDigest:

@@ -70,8 +70,8 @@ class Backlog(Protocol):
 
     def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
         """Returns the files that wait for their gates, and the gates that wait for their files. books: the
-        ledger. It is used if files stay in place after they are registered, to find out which files are
-        already registered. None if the ledger cannot be queried."""
+        ledger, in which files that stay in place after their registration are looked up; None if the ledger
+        cannot be queried."""
         ...
 
     def inspect(

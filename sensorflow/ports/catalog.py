@@ -64,7 +64,7 @@ class Catalog(Protocol):
         ...
 
     def members(self, file_id: int) -> list[Member]:
-        """Returns the files that arrived in an archive, by name; an empty list if the file is not an
+        """Returns the files that arrived in an archive, sorted by name; an empty list if the file is not an
         archive."""
         ...
 
@@ -73,7 +73,8 @@ class Catalog(Protocol):
         ...
 
     def heartbeats(self) -> list[Heartbeat]:
-        """Returns the last heartbeat of each loop, by role. Within a role, the oldest loop comes first."""
+        """Returns the last heartbeat of each loop, sorted by role. Within a role, the oldest loop comes
+        first."""
         ...
 
     def history(self, file_id: int) -> list[HistoryEvent]:

@@ -39,8 +39,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class IntakeLease:
-    """The right to take in files of a source. Of all leases of a source, only the one with the highest
-    token is valid.
+    """The right to take in files of a source. Only the lease with the highest token of its source is valid.
 
     owner: the daemon's display name. process: a name that is unique among the processes of all hosts.
     """

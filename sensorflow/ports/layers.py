@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 
 class Unreadable(Exception):
-    """A file of the lake exists but cannot be read, because it is truncated or was changed."""
+    """Raised if a file of the lake exists but cannot be read, because the file is truncated or was
+    changed."""
 
 
 class LayerWriter(Protocol):

@@ -54,8 +54,8 @@ class Loaded:
     """The result of a committed load. garbage: whether silver of this file or of other files must be
     updated.
 
-    replaced: number of readings of other files that this load replaced. kept: of the twenty preceding
-    versions, the newest one that still has readings in the database. remarks: the remarks that the ledger
+    replaced: number of readings of other files that this load replaced. kept: the newest version, among the
+    twenty preceding ones, that still has readings in the database. remarks: the remarks that the ledger
     recorded. touched: the rows of this file, and the rows of other files that were replaced.
     """
 
@@ -80,8 +80,9 @@ class UnloadedVersion:
 class OlderVersions:
     """The relevant versions before the version to load.
 
-    loaded: of the twenty preceding versions, the newest one that is loaded and has rows. unloaded: at most
-    a hundred versions after the last loaded one, without those that are larger than the version to load.
+    loaded: the newest version, among the twenty preceding ones, that is loaded and has rows. unloaded: at
+    most a hundred versions after the last loaded one, without those that are larger than the version to
+    load.
     """
 
     unloaded: tuple[UnloadedVersion, ...] = ()

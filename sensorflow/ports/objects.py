@@ -1,4 +1,5 @@
-"""The port for object stores, which store named objects of bytes on a disk, in a bucket or in memory."""
+"""The port for object stores. An object store stores bytes under names, on a disk, in a bucket or in
+memory."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from sensorflow.core.arrival import Lane, OutboxEntry
 
 PUBLISHER_LEASE_SECONDS = 15.0
-"""Duration of the publisher's lease in seconds. If its host fails, another process takes over after this
-time."""
+"""Duration of the publisher's lease in seconds. If the publisher's host fails, another process can acquire
+the lease after this time."""
 
 
 HIDDEN_FILES = 10

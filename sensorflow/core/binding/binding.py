@@ -31,8 +31,8 @@ class Extract:
 
 @dataclass(frozen=True)
 class Text:
-    """How to build a text for each row. parts: the parts of the text in order; each part is a constant, the
-    index of a column, or an `Extract`. If there are no parts, the rows have no text."""
+    """A text that is built for each row. parts: the parts of the text in order; each part is a constant,
+    the index of a column, or an `Extract`. If there are no parts, the rows have no text."""
 
     parts: tuple[str | int | Extract, ...] = ()
 

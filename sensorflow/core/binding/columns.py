@@ -86,9 +86,9 @@ class Columns:
             yield Extract(place, default="")
 
     def _searched(self, source: TextSource) -> str | None:
-        """Search for the pattern of `source` in the file's name, path or preamble or in the header, as
-        `source` says. Returns the first group, or None if `source` has no pattern. Raises Permanent if the
-        pattern is not found."""
+        """Search for the pattern of `source`. The pattern's key selects the text to search: the file's
+        name, the path, the preamble or the header. Returns the first group, or None if `source` has no
+        pattern. Raises Permanent if the pattern is not found."""
         for pattern, text in (
             (_composed(source.file_name), composed(self.place.file_name)),
             (_composed(source.path), composed(self.place.path)),

@@ -18,7 +18,8 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.times.clock import Order
 
 Resolve = Callable[[Sequence[Field], str], Binding]
-"""(columns, text before the header) -> binding. Raises Permanent if the profile cannot be applied."""
+"""A function. Takes the columns of a file and the text before the header, and returns the binding. Raises
+Permanent if the profile cannot be applied."""
 
 
 def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingCache) -> Resolve:

@@ -41,7 +41,7 @@ ROLES = ("name", "type", "unit", "sensor", "skip")
 
 
 class Profile(Cell):
-    """How to read files of one kind."""
+    """A profile: the settings for reading files of one kind."""
 
     leading = ("format", "time", "sensor", "type", "value", "columns", "each", "unit")
     format: Format

@@ -1,4 +1,4 @@
-"""How a cell is converted to a number, and settings of the measured columns."""
+"""The profile's settings for measured columns, and for converting their cells to numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Quality(Strict):
 
 
 class Cell(Strict):
-    """How the text of a cell is converted to a number.
+    """The settings for converting the text of a cell to a number.
 
     missing: texts that mark missing values. missing_below: numbers less than or equal to this one mark
     missing values. missing_above: numbers greater than or equal to this one mark missing values. clean: a
@@ -92,7 +92,8 @@ class Column(Cell):
 
 
 class Each(Column):
-    """All columns whose title matches a regular expression. The expression may match any part of the title.
+    """The measured columns whose titles match a regular expression. The expression may match any part of a
+    title.
 
     If the expression has a group with the name type, unit or sensor, this group sets the key of the same
     name, unless the profile sets it. Templates for these keys may contain any group, as {1} or {name}.

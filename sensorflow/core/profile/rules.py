@@ -16,8 +16,8 @@ class Rule(Strict):
 
     required: whether an empty cell of this type is rejected. integer: whether values must be whole numbers.
     units, allowed: the allowed units and values. future: the maximum duration by which a reading's time may
-    be later than the arrival of its file. monotonic: the direction in which the values of a series must not
-    go back.
+    be later than the arrival of its file. monotonic: "increasing" if the values of a series must not
+    decrease, "decreasing" if they must not increase.
 
     Three limits only flag readings. flatline: flag a reading if it is at least the n-th of consecutive
     equal values. spike: flag a reading if the change per second is greater. gap: flag a reading if the time

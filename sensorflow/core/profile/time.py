@@ -66,7 +66,7 @@ class Counted(Strict):
 
 
 class Time(Strict):
-    """How to read the time of readings.
+    """The settings for reading the time of readings.
 
     column: the column with the time. columns: instead of `column`, several columns whose texts are joined
     by `join`. format: one or more of "iso8601", "epoch_s" (or _ms, _us, _ns, _m, _h, _d), "excel",

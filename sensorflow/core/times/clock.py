@@ -56,7 +56,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Clock:
-    """How to convert the local times of a file to UTC.
+    """The settings for converting the local times of a file to UTC.
 
     zone: an IANA name or a fixed offset (+01:00) for texts without an offset; if None, such texts are
     rejected. ambiguous: what to do with a local time that occurs twice. nonexistent: what to do with a

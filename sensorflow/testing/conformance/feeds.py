@@ -59,7 +59,7 @@ class FeedSite(Protocol):
 
 
 def polled(feed: Feed) -> list[Candidate]:
-    """Return the files of one poll, whose clock is one second after the previous poll."""
+    """Poll once, one second after the previous poll by the feed's clock. Return the files."""
     return [c for files in feed.poll(next(SECONDS)) for c in files if c is not None]
 
 
