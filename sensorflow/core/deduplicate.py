@@ -112,8 +112,8 @@ class Deduplicator:
         return made
 
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
-        """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: all rows
-        of some identities."""
+        """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: for each
+        identity, either all of its rows or none."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
@@ -189,7 +189,8 @@ class Deduplicator:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Return (ordinal, duplicate) for each row. rows: all rows of some identities, in file order."""
+    """Return (ordinal, duplicate) for each row. rows: in file order; for each identity, either all of its
+    rows or none."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first of equal rows stays first

@@ -13,7 +13,7 @@ from datetime import date
 from sensorflow.errors import Code, Permanent
 
 SPARSE = 10
-"""A month is sparse if the file has fewer readings in this month than this number."""
+"""A month in which the file has fewer than this number of readings is sparse."""
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ def first_group(
     None for the first group.
 
     If the pattern does not match a text, the result is the text itself, or null if `strict` is set. Raises
-    Permanent PATTERN_TOO_SLOW; its place contains the index of the first row with the text.
+    Permanent PATTERN_TOO_SLOW; the error's place contains the index of the first row with the text.
     """
     pattern, wanted = compiled(regex), 1 if group is None else group
     number = number_in(regex) if "unit" in re.compile(regex).groupindex else None

@@ -88,7 +88,7 @@ def search(pattern: str, text: str, flags: int = 0) -> Match | None:
 def found_in(pattern: Pattern, text: str, line: int) -> bool:
     """Return whether a line of a file contains a match of the pattern. line: the number of the line.
 
-    Raises Permanent PATTERN_TOO_SLOW, whose place contains this number.
+    Raises Permanent PATTERN_TOO_SLOW; the error's place contains this number.
     """
     try:
         return pattern.search(text) is not None
@@ -98,7 +98,8 @@ def found_in(pattern: Pattern, text: str, line: int) -> bool:
 
 
 def _flags(flags: int) -> int:
-    """Convert flags of `re` to flags of `regex`, which have the same names but other numbers."""
+    """Convert flags of `re` to flags of `regex`. The names of the flags are equal, but the values
+    differ."""
     import regex
 
     names = ("ASCII", "IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "UNICODE")

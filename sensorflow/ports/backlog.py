@@ -109,5 +109,6 @@ class GatedPath(Protocol):
         ...
 
     def differs(self, what: Announced) -> str | None:
-        """Returns how the file differs from an announcement, or None if it agrees."""
+        """Returns a message that says how the file differs from an announcement, or None if there is no
+        difference."""
         ...
