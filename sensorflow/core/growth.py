@@ -249,7 +249,7 @@ def why_not_growable(profile: Profile) -> str | None:
     if they can."""
     if profile.format not in FORMATS:
         known = ", ".join(FORMATS)
-        return f"files of the format {profile.format!r} cannot be read in parts; {known} can"
+        return f"files of the format {profile.format!r} cannot be read in parts; use one of {known}"
     if not _ends_lines_with_one_byte(profile.encoding):
         return f"lines in the encoding {profile.encoding!r} do not end with one byte; use UTF-8"
     if profile.header_again:

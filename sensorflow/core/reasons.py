@@ -66,7 +66,7 @@ def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
 
 def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
     if not clock.trimmed and set(asked.formats) & set(EPOCH_UNITS) and lost_digits(shown):
-        return ': it has lost digits; set scientific = "trimmed" if they were zeros'
+        return ': digits are missing; set scientific = "trimmed" if these digits are zeros'
     if any("%Z" in fmt for fmt in asked.formats):
         word = shown.split()[-1]
         known = {**ABBREVIATIONS, **clock.zones}

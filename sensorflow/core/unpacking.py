@@ -17,7 +17,7 @@ def newer_member_exists(name: str, version: int) -> Permanent:
     the newer archive."""
     return Permanent(
         Code.ARCHIVE,
-        f"version {version} of the archive is newer, was unpacked first, and has other bytes for {name}",
+        f"version {version} of the archive, a newer one, was unpacked first, with other bytes for {name}",
         do="drop this archive under another name, if its readings are needed in addition to the newer ones",
     )
 

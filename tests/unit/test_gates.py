@@ -134,7 +134,7 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
         (SHA[:40], "no SHA-256"),
         (SHA[:50], "line 1"),
         (f"{SHA}  a.cs", "not a.csv"),
-        (f"{SHA}  b.csv", "it names b.csv, not a.csv"),
+        (f"{SHA}  b.csv", "it lists b.csv, not a.csv"),
         (f"{SHA}\n{SHA}\n", "not a.csv"),
         (f"{SHA}  a.csv\n{'00' * 32}  a.csv\n", "several"),
         (MD5, "no SHA-256"),
@@ -427,4 +427,4 @@ def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: Table, reas
 def test_what_is_wrong_with_a_gate_can_be_printed() -> None:
     with pytest.raises(GateUnreadable) as caught:
         digest_for(f"{SHA}  b.csv", os.fsdecode(b"a\xff.csv"), "sha256")
-    assert str(caught.value).encode() == b"it names b.csv, not a\\udcff.csv"
+    assert str(caught.value).encode() == b"it lists b.csv, not a\\udcff.csv"

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.errors import Code, Permanent
 
-HINT = "; name it by its position in the profile or in its ignore list, or set the source's drift"
+HINT = "; add its position to the profile or to the profile's ignore, or set the source's drift"
 
 
 def notes(chunk: Chunk) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
         ours = [s for s in found if s.name is None]
         if not ours or len(found) > 1:
             names = ", ".join(_last(s.name) for s in found[:3] if s.name is not None)
-            raise GateUnreadable(f"it names {names or 'no file'}, not {name}")
+            raise GateUnreadable(f"it lists {names or 'no file'}, not {name}")
     ours = [s for s in ours if s.algorithm == algorithm]
     digests = {s.digest for s in ours}
     if not digests:

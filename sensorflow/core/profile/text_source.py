@@ -52,7 +52,7 @@ class TextSource(Strict):
             raise ValueError(f"give exactly one of {names}")
         if given & beside and self.column is None:
             raise ValueError(
-                "match, default and tags require column: they apply to each of its cells"
+                "match, default and tags require column, because they apply to the cells of a column"
             )
         return self
 

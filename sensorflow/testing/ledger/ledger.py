@@ -181,7 +181,7 @@ class MemoryLedger(MemoryIntake):
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
         if file.token != claim.token or file.state is not State.RUNNING:
-            raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
+            raise Fenced(f"file {claim.file_id} was claimed by another worker", token=claim.token)
         return file
 
     def renew(self, claim: Claim, lease: float) -> None:
