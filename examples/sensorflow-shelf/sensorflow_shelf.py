@@ -99,6 +99,6 @@ class _Batch:
             source.seek(0)
             data = source.read()
             if name() != made:
-                raise Transient(Code.STORAGE, f"{made!r}: other bytes in the second reading")
+                raise Transient(Code.STORAGE, f"{made!r}: the second reading returned other bytes")
         self.found[made] = data
         return made

@@ -63,13 +63,14 @@ LEFT = {
     State.SUPERSEDED: "rows_superseded",
     State.UNDONE: "rows_undone",
 }
-"""State -> the field of `Totals` that counts the valid readings of files in this state that are not
-loaded."""
+"""State -> a field of `Totals`. The field counts the valid readings of the files in this state, none of
+which are loaded."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The number of files, in total and by state, and the sums of their accounts."""
+    """The totals of some files: the number of files, in total and by state, and the sums of their
+    accounts."""
 
     files: int = 0
     pending: int = 0

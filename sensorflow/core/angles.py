@@ -25,10 +25,11 @@ _PATTERNS = {"ddmm": _DDMM, "dms": _DMS}
 
 
 def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Array, Codes]:
-    """Convert texts to degrees, negative for south and west. The result is null if a text is null or
-    rejected.
+    """Convert texts to degrees. Degrees are negative for south and west, and null if the text is null or
+    rejected. Also return the reject code of each text.
 
-    kind: "ddmm" or "dms". halves: the letter N, S, E or W of each row, if a separate column contains it.
+    kind: "ddmm" or "dms". halves: the letter N, S, E or W of each row; None if no separate column contains
+    this letter.
     """
     pairs = zip(
         texts.to_pylist(), halves.to_pylist() if halves else [None] * len(texts), strict=True

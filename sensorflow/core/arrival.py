@@ -16,7 +16,7 @@ from sensorflow.escaping import escape
 
 
 class Lane(StrEnum):
-    """The queue lane of a file. Files in the backfill lane never delay files in the live lane."""
+    """The lane of a file in the queue. Files in the backfill lane never delay files in the live lane."""
 
     LIVE = "live"
     BACKFILL = "backfill"
@@ -49,12 +49,12 @@ class Landed:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A complete file of a drop folder that was landed.
+    """A complete file that arrived in a feed and was landed.
 
-    key: the path below the source's folder, in bytes as the file system returned them. fingerprint: the
-    state of the inode that was read (see `stability.Stat`). sensor_type: the silver partition of the file's
-    readings; it never changes. announcement: the gate (marker file) that announced the file, if the source
-    has gates.
+    key: the file's name in its feed; for a drop folder, the path below the folder, in bytes as the file
+    system returned them. fingerprint: the state of the file that was read; for a drop folder, see
+    `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
+    changes. announcement: the gate (marker file) that announced the file, if the source has gates.
     """
 
     source: str
@@ -71,10 +71,11 @@ class Arrival:
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """An outbox entry: a file whose message to the queue is pending.
+    """An outbox entry: a file for which a message must be sent to the queue.
 
-    token: the fencing token of the last claim, 0 before the first claim. sent_with: the id of the file
-    whose message also lists this file, as a batch member; None if this file has its own message.
+    token: the fencing token of the last claim, 0 before the first claim. sent_with: if this file is a batch
+    member, the id of the first file of the batch, whose message lists all members; None if this file has
+    its own message.
     """
 
     file_id: int
@@ -96,9 +97,9 @@ def message_of(
 ) -> dict[str, Any]:
     """Return the message for a file: a CloudEvents 1.0 JSON object that contains ids and no readings.
 
-    Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are named as in an
-    object store's notification. `others` are the other batch members. Their ids are in an extension
-    attribute, as a string, because an extension attribute cannot be a list.
+    Format: CloudEvents 1.0.2, section "Context Attributes". The fields of ``data`` have the same names as
+    in an object store's notification. others: the other batch members. The message contains their ids as a
+    string in an extension attribute, because an extension attribute cannot be a list.
     """
     extensions = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {
@@ -123,8 +124,8 @@ def message_of(
 
 
 FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
-"""The fields of a message's ``data``; there are no others. Further information must be in CloudEvents
-extension attributes, so that older workers still accept the message."""
+"""All fields that a message's ``data`` may have. Further information must be in CloudEvents extension
+attributes, so that older workers still accept the message."""
 
 
 OTHERS = "others"

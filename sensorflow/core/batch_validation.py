@@ -21,9 +21,10 @@ _SHIFT = 40
 
 
 def is_row_local(profile: Profile) -> bool:
-    """Return whether a profile validates each row by itself.
+    """Return whether a profile validates each row independently.
 
-    In that case no rule depends on an earlier row or on the arrival time of the file.
+    If the result is True, nothing in the profile depends on earlier rows or on the arrival time of the
+    file.
     """
     rules = [rule for found in profile.rules.values() for rule in found]
     carried = any(rule.monotonic or rule.required or rule.future is not None for rule in rules)
@@ -32,8 +33,8 @@ def is_row_local(profile: Profile) -> bool:
 
 
 def only_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
-    """Return the chunk of a file that consists of exactly one chunk. Returns None for any other file, or if
-    a row could not be split into cells, or if the chunk has no readings."""
+    """Return the only chunk of a file. Returns None if the file does not have exactly one chunk, if a row
+    could not be split into cells, if the chunk has untitled columns, or if the chunk has no readings."""
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
@@ -50,11 +51,12 @@ def have_same_shape(one: Chunk, other: Chunk) -> bool:
 
 
 def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
-    """Return the results that a separate `Validator` for each file would return, or None if any reading is
-    rejected.
+    """Validate all files at once. Return the same results as a separate `Validator` for each file, or None
+    if any reading is rejected.
 
-    chunks: one per file, from `only_chunk`, all of the same shape (`have_same_shape`). The profile must be
-    row-local (`is_row_local`). If the result is None, the caller must validate each file by itself.
+    chunks: one per file, from `only_chunk`. All chunks must have the same shape (`have_same_shape`), and
+    the profile must be row-local (`is_row_local`). If the result is None, the caller must validate each
+    file separately.
     """
     lengths = [len(chunk) for chunk in chunks]
     place = np.repeat(np.arange(len(chunks), dtype=np.int64), lengths)
@@ -84,7 +86,8 @@ def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] 
 
 
 def reshape_batch(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
-    """Return for each file what `reshape.reshape` would return. accepted: the results of `validate_batch`.
+    """Convert the bronze of all files to silver at once. Return the same results as `reshape.reshape` for
+    each file. accepted: the results of `validate_batch`.
 
     The total number of readings must not exceed `deduplicate.MAX_HELD_READINGS`.
     """

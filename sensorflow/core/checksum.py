@@ -1,9 +1,9 @@
 """A checksum of readings that depends neither on the order of rows nor on their division into batches.
 
-Each row contributes 64 bits, mixed from its dedupe key (which covers sensor, time, type and file) and the
-bits of its value. The checksum is the sum of the contributions modulo 2**64. A sum detects rows that occur
-twice; an exclusive or would not. The mixer is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA
-2014).
+Each row contributes 64 bits, which are mixed from its dedupe key (which covers sensor, time, type and file)
+and the bits of its value. The checksum is the sum of these contributions modulo 2**64. A sum detects a row
+that occurs twice. An exclusive or would not, because two equal contributions would cancel. The mixer is the
+finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The columns of a reading in the database. This module does not import Arrow, because the daemon must not.
+"""The columns of a reading in the database. This module does not import Arrow, because the daemon uses it
+and must not import Arrow.
 
 The table definition, COPY, the statements that move rows, and the schemas of the layers derive from these
 columns. A test compares them with the migrations.

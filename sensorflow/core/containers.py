@@ -12,7 +12,8 @@ MAGIC: dict[bytes, str] = {
 
 
 def kind_of(head: bytes) -> str | None:
-    """Return the kind of container that starts with these bytes (eight suffice), or None."""
+    """Return the kind of compressed file or archive that starts with these bytes, or None. Eight bytes are
+    enough."""
     if head.startswith(b"BZh") and head[4:8] == b"1AY&":
         return "bzip2"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)

@@ -1,4 +1,4 @@
-"""Deduplication across the growths of a growing file."""
+"""Deduplication across the parts of a growing file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OrdinalsAndDuplicates = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 Identity = tuple[str, str, int]
 """(sensor, type, time in microseconds)."""
 RowsInOtherParts = Callable[[pa.Array], pa.RecordBatch]
-"""Returns the readings of the other growths at these times (microseconds), with the schema
+"""Returns the readings of the other parts at these times (microseconds), with the schema
 `readings.OTHER_PARTS`."""
 
 
@@ -27,13 +27,15 @@ class OrdinalAssigner(Protocol):
 
 
 class CrossPartDeduplicator:
-    """Finds duplicates within one growth of a file (with `inner`), and duplicates of readings in its other
-    growths.
+    """Finds the duplicates in one part of a growing file: duplicates of readings in the same part, with
+    `inner`, and duplicates of readings in other parts.
 
     A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
-    identity and another value is a separate reading, and gets the first ordinal that no other growth uses.
-    until: the last time in the other growths, in microseconds. Readings after it, the usual case, need no
-    query.
+    identity and another value is a separate reading, and gets the first ordinal that no other reading of
+    this identity uses.
+
+    until: the last time in the other parts, in microseconds. Later readings need no query. Usually all
+    readings are later.
     """
 
     def __init__(

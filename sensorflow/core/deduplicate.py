@@ -17,11 +17,11 @@ _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 MAX_HELD_READINGS = 1_000_000
-"""Maximum number of readings of one file whose hashes are kept in memory (28 bytes each). A larger file
-must be in time order, or is sorted on disk."""
+"""Maximum number of readings of one file for which hashes are in memory (28 bytes each). If a larger file
+is not in time order, it is sorted on disk."""
 
 PARTS = 256
-"""Number of scratch files for the hashes of a large file. One of them is in memory at a time."""
+"""Number of scratch files for the hashes of a large file. Only one scratch file is in memory at a time."""
 
 
 class OutOfOrder(Exception):
@@ -54,17 +54,17 @@ class _Columns(NamedTuple):
 
 
 class Deduplicator:
-    """Finds repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
+    """Finds readings with equal (sensor_id, reading_type, ts), their identity, in all batches of one file.
 
     A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
     identity and another value is a separate reading with its own ordinal. Times are compared in
-    microseconds, as the database stores them. Candidates are found by a 64-bit hash, and then compared
-    exactly.
+    microseconds, as the database stores them. Readings that may be equal are found by a 64-bit hash, and
+    are then compared exactly.
 
-    Memory is bounded: at most `MAX_HELD_READINGS` readings are kept. For a larger file, only the last time
-    of each series is kept, because a series whose times increase cannot contain repeats. If the times of a
-    series go back, `assign_ordinals` raises OutOfOrder. The caller must then create the object with
-    `sorted`, which finds the repeats in advance, on disk.
+    Memory is bounded: at most `MAX_HELD_READINGS` readings are in memory. For a larger file, only the last
+    time of each series is in memory, because a series with increasing times cannot contain an identity
+    twice. If the times of a series in such a file go back, `assign_ordinals` raises OutOfOrder. The caller
+    must then create the object with `sorted`, which computes all results in advance, on disk.
     """
 
     def __init__(self, series: Series | None = None) -> None:
@@ -80,8 +80,8 @@ class Deduplicator:
     def sorted(
         cls, batches: Iterable[pa.RecordBatch], scratch: Callable[[], BinaryIO]
     ) -> Deduplicator:
-        """Create a deduplicator that computes on disk, in advance, what `assign_ordinals` returns for these
-        batches.
+        """Create a deduplicator for these batches. The results of `assign_ordinals` are computed in
+        advance, on disk.
 
         scratch: creates an empty temporary file.
         """
@@ -112,8 +112,8 @@ class Deduplicator:
         return made
 
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
-        """Record the ordinal of each repeat among these rows, or -1 for a duplicate. rows: must contain all
-        rows of each identity that they contain."""
+        """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: for each
+        identity, either all of its rows or none."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
@@ -189,18 +189,18 @@ class Deduplicator:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Return (ordinal, duplicate) for each row. rows: in file order, with all rows of each identity that
-    they contain."""
+    """Return (ordinal, duplicate) for each row. rows: in file order; for each identity, either all of its
+    rows or none."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
-    )  # stable: the first one stays first
+    )  # stable: the first of equal rows stays first
     begins = _changes(rows["series"][order]) | _changes(rows["ts"][order])
     first = begins | _changes(rows["bits"][order])
     places, identity = order[first], np.cumsum(begins)[first]
     by_place = np.lexsort((places, identity))
     starts = np.flatnonzero(
         np.diff(identity, prepend=0)
-    )  # identities count from 1 on, without gaps
+    )  # the numbers of identities start at 1 and have no gaps
     of_value = np.empty(len(places), np.int32)
     of_value[by_place] = np.arange(len(places)) - starts[identity - 1]
     ordinal = np.empty(len(rows), np.int32)

@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 _STEP = re.compile(r"\.?(?:\['([^']+)'\]|([^.\[\]]+))((?:\[(?:\d+|\*)\])?)")
 ANYWHERE = "$.."
-"""Prefix of a path to an element that occurs once, anywhere in the document."""
+"""Prefix of a path to an element that occurs once in the document, at any place."""
 NAME = "name()"
 """The last step of a path to an element's name."""
 
 
 class Step(NamedTuple):
     """One step of a path: an element or attribute. place: the index, from 0, among the children of this
-    name; None selects all of them."""
+    name; None selects all children of this name."""
 
     name: str
     place: int | None = None

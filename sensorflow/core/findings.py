@@ -11,7 +11,7 @@ class Kind(StrEnum):
     DUPLICATED = "duplicated"  # present more often than the ledger says
     ORPHANED = "orphaned"  # present, but no file in the ledger needs it
     MISMATCHED = "mismatched"  # present, but different from the ledger
-    OVERDUE = "overdue"  # not done in the time in which it should be done
+    OVERDUE = "overdue"  # not done in time
 
 
 class Fault(StrEnum):
@@ -58,7 +58,7 @@ class Fault(StrEnum):
 _KINDS = dict(zip("12345", Kind, strict=True))
 
 _DROP = (
-    "drop the original again (it may be in data/archive): the same bytes land under the same name"
+    "drop the original file again (it may be in data/archive): its bytes land under the same name"
 )
 _REPLAY = "process the file again from its landed bytes: `sensorflow audit --repair`"
 _FLEET = "check that the fleet is running (`sensorflow up`, or watch, worker and beat): `sensorflow doctor`"
@@ -73,13 +73,13 @@ TODO: dict[Fault, str] = {
     Fault.REJECTS_MISSING: _REPLAY,
     Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
-    Fault.MONTH_DOUBLED: "`sensorflow db seal --month` names the rows; replay their files with "
+    Fault.MONTH_DOUBLED: "`sensorflow db seal --month` lists the rows; replay their files with "
     "`sensorflow replay`, then seal the month again",
-    Fault.ROWS_UNKNOWN: "find out who wrote them; sensorflow never removes rows without a ledger row",
-    Fault.ROWS_UNWANTED: "remove them, if the landed bytes exist: `sensorflow audit --repair`",
-    Fault.LAYER_UNKNOWN: "it may belong to another database; sensorflow never removes files without a "
-    "ledger row",
-    Fault.LAYER_UNWANTED: "remove it, if the landed bytes exist: `sensorflow audit --repair`",
+    Fault.ROWS_UNKNOWN: "find out who wrote the rows; sensorflow never removes rows without a ledger row",
+    Fault.ROWS_UNWANTED: "if the landed bytes exist, `sensorflow audit --repair` removes the rows",
+    Fault.LAYER_UNKNOWN: "the lake file may belong to another database; sensorflow never removes files "
+    "without a ledger row",
+    Fault.LAYER_UNWANTED: "if the landed bytes exist, `sensorflow audit --repair` removes the lake file",
     Fault.LANDING_SIZE: f"check the disk; {_DROP}",
     Fault.LANDING_HASH: f"check the disk; {_DROP}",
     Fault.BALANCE: f"the ledger's row was changed by hand; {_REPLAY}",
@@ -89,17 +89,19 @@ TODO: dict[Fault, str] = {
     Fault.SILVER_CHANGED: f"check the disk; {_REPLAY}",
     Fault.COLUMNS_CHANGED: _REPLAY,
     Fault.KEYS_CHANGED: _REPLAY,
-    Fault.READ_AGAIN: "see `sensorflow files show`; if the new result is right, `sensorflow replay` it",
-    Fault.GROWING_CHANGED: "it was rewritten in place: the daemon reads it again from its start once it "
-    "has not grown for ten minutes or more",
+    Fault.READ_AGAIN: "see `sensorflow files show`; if the new result is right, replay the file with "
+    "`sensorflow replay`",
+    Fault.GROWING_CHANGED: "the file was rewritten in place: the daemon reads it again from its start "
+    "after it has not grown for ten minutes or more",
     Fault.KEPT_HASH: f"check the disk; {_REPLAY}",
     Fault.REJECTS_ROWS: f"check the disk; {_REPLAY}",
     Fault.HISTORY_CHANGED: "somebody changed file_events outside sensorflow; a backup of the database has "
-    "the original events. There is no repair: every audit reports it",
+    "the original events. sensorflow cannot repair this, and every audit reports it",
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
-    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals it now; beat waits for an hour without loads",
+    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals the month now; beat seals it after an hour "
+    "without loads",
 }
 
 

@@ -1,8 +1,9 @@
-"""Growing files: how much of a growing file has been read, and whether the file is still the same.
+"""Growing files: how many bytes of a growing file have been taken in, and whether the file is still the
+same.
 
-A growing file is read in increments, called growths. A growth begins where the previous one ends, and ends
-with the last complete line. Each growth is a version with its own ledger row. All growths of a file, from
-its first byte on, form a chain.
+A growing file is taken in as a sequence of parts. A part begins where the previous part ends, and ends with
+a complete line. Each part is a version with its own ledger row. All parts of a file, from its first byte
+on, form a chain.
 """
 
 from __future__ import annotations
@@ -21,36 +22,36 @@ from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
 
 EDGE = 64 << 10
-"""Number of bytes that identify a growing file: at its start, and before the end of the part that was
-read."""
+"""Number of bytes at each of two places that identify a growing file: the start of the file, and the end of
+the bytes that were taken in."""
 CAP = 64 << 20
-"""Maximum number of bytes in one growth. Further bytes become the next growth at once."""
+"""Maximum number of bytes in one part. Further bytes become the next part at once."""
 BLOCK = 1 << 20
 HEADER = 1 << 20
-"""Number of bytes at the start of a growing file, including the header, that are stored as long as the file
-exists."""
+"""Number of bytes at the start of a growing file, including the header, that are not removed as long as the
+file exists."""
 FORMATS = ("csv", "jsonl", "influx")
-"""Formats that can be split at the end of any line."""
+"""Formats in which a file can be split at the end of any line."""
 CHECK_AFTER = 600.0
-"""Minimum time in seconds without growth, after which all bytes that were read from a file are compared
-once."""
+"""Time in seconds after which a file that did not grow is compared once with all bytes that were taken
+in."""
 CHECK_RATE = 1_000_000
-"""Bytes per second. The comparison of a large file waits until size / `CHECK_RATE` seconds have passed, so
-that it is not read too often."""
+"""Bytes per second. A large file is compared only after size / `CHECK_RATE` seconds without growth, so that
+it is not read too often."""
 BACKLOG = 60.0
-"""Minimum time in seconds between two growths while the previous growth waits for a worker."""
+"""Minimum time in seconds between two parts while the previous part waits for a worker."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The part of a growing file that has been read so far, according to the ledger.
+    """The bytes of a growing file that have been taken in so far, according to the ledger.
 
-    root, last: ids of the first and the latest growth. key: the key of the first growth. inode:
-    "device:inode". size, lines: total bytes and lines of all growths. head, tail: SHA-256 of the first
-    `EDGE` bytes, and of the last `EDGE` bytes before `size`. fingerprint: the state of the file when it was
-    last read. checked: the state of the file when it was last compared in full. age: seconds since the
-    latest growth, by the database's clock. waiting: whether the latest growth is unfinished. rows: number
-    of readings in the loaded growths.
+    root, last: ids of the first and the latest part. key: the key of the first part. inode: "device:inode".
+    size, lines: numbers of bytes and lines of all parts. head: SHA-256 of the first `EDGE` bytes. tail:
+    SHA-256 of the last `EDGE` bytes before `size`. fingerprint: the state of the file when it was last
+    read. checked: the state of the file when all its bytes were last compared; None if they never were.
+    age: seconds since the latest part was taken in, by the database's clock. waiting: whether the latest
+    part is unfinished. rows: number of readings in the loaded parts.
     """
 
     root: int
@@ -68,17 +69,17 @@ class Taken:
     rows: int = 0
 
     def due(self, every: float) -> bool:
-        """Return whether the next growth is due. every: minimum time between two growths, in seconds."""
+        """Return whether the next part is due. every: minimum time between two parts, in seconds."""
         return self.wait(every) <= 0
 
     def wait(self, every: float) -> float:
-        """Return the seconds until the next growth is due. The result is 0 or less if the next growth is
-        due now."""
+        """Return the seconds until the next part is due. The result is 0 or less if the next part is due
+        now."""
         return (max(every, BACKLOG) if self.waiting else every) - self.age
 
     def rest(self, every: float) -> float:
-        """Return the seconds after which to check again whether a growth is due. This may be earlier than
-        `wait` says, because an unfinished growth may be loaded at any time."""
+        """Return the seconds after which the caller must check again whether the next part is due. This may
+        be less than the result of `wait`, because an unfinished part may be loaded at any time."""
         return every - self.age if self.age < every else min(every, self.wait(every))
 
     @property
@@ -89,10 +90,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Increment:
-    """The new part of a growing file, up to the end of a line.
+    """The bytes that were added to a growing file, up to the end of a line. They become the next part.
 
-    follows: the part that was read before; None for a new file. size, lines: bytes and lines of the new
-    part. inode, head, tail: as in `Taken`, for the file up to the end of the new part.
+    follows: the bytes that were taken in before; None for a new file. size, lines: numbers of bytes and
+    lines of the next part. inode, head, tail: as in `Taken`, for the file up to the end of the next part.
     """
 
     follows: Taken | None
@@ -104,7 +105,7 @@ class Increment:
 
     @property
     def start(self) -> int:
-        """Number of bytes in the file before the new part."""
+        """Number of bytes in the file before the next part."""
         return self.follows.size if self.follows else 0
 
     @property
@@ -118,7 +119,7 @@ class Increment:
 
 @dataclass(frozen=True)
 class Growth:
-    """An increment that was copied to the landing zone."""
+    """An increment that was landed. The ledger registers it as a part."""
 
     arrival: Arrival
     increment: Increment
@@ -126,11 +127,11 @@ class Growth:
 
 @dataclass(frozen=True)
 class Part:
-    """The position of one growth (a file version) within its growing file.
+    """The position of one part (a file version) within its growing file.
 
-    root: id of the first growth. follows: id of the previous growth, None for the root. byte_offset,
-    line_base: number of bytes and lines in the file before this growth. rows_read, rows_rejected: sums over
-    the other loaded growths of the file. ts_max: the latest time of a reading in the other loaded growths.
+    root: id of the first part. follows: id of the previous part; None for the first part. byte_offset,
+    line_base: numbers of bytes and lines in the file before this part. rows_read, rows_rejected: sums over
+    the other loaded parts of the file. ts_max: the latest time of a reading in the other loaded parts.
     """
 
     root: int
@@ -144,8 +145,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Segment:
-    """A landed growth: where its bytes are in the landing zone, and the fields that determine its paths in
-    the lake."""
+    """A landed part of a growing file: the name of its bytes in the landing zone, and the fields that
+    determine its paths in the lake."""
 
     file_id: int
     version: int
@@ -159,10 +160,10 @@ class Segment:
 
 
 class Verdict(StrEnum):
-    """The result of comparing a file with the part that was read before."""
+    """The result of comparing a file with the bytes that were taken in before."""
 
     SAME = "same"  # the same file, possibly longer
-    PERHAPS = "perhaps"  # another inode with the same edges: compare in full
+    PERHAPS = "perhaps"  # another inode, but the same bytes at both edges: compare all bytes
     TRUNCATED = "truncated"
     REWRITTEN = "rewritten"
     REPLACED = "replaced"  # another file with the same name
@@ -176,8 +177,8 @@ class Stream(Protocol):
 
 
 def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
-    """Compare an open file with the part that was read before. Reads only the first and the last `EDGE`
-    bytes of that part.
+    """Compare an open file with the bytes that were taken in before. Reads only the first and the last
+    `EDGE` bytes that were taken in.
 
     The device is not compared, because its number may change when the system reboots.
     """
@@ -198,8 +199,8 @@ def edges(stream: Stream, size: int) -> tuple[bytes, bytes]:
 
 
 def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
-    """Return whether a file starts with the bytes of these growths. segments: all growths up to one, in
-    order."""
+    """Return whether a file starts with the bytes of these parts. segments: the first parts of a growing
+    file, in order and without gaps."""
     for segment in segments:
         stream.seek(segment.byte_offset)
         left, found = segment.size, hashlib.sha256()
@@ -212,8 +213,8 @@ def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
 
 
 def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
-    """Return whether a file of `size` bytes is a prefix of its landed growths. landed: their streams, in
-    order."""
+    """Return whether a file of `size` bytes is a prefix of the landed bytes. landed: the streams of the
+    landed parts, in order."""
     stream.seek(0)
     left = size
     for part in landed:
@@ -244,11 +245,11 @@ def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
 
 
 def why_not_growable(profile: Profile) -> str | None:
-    """Return why files of this profile cannot be read as growing files, and what to change. Returns None if
-    they can."""
+    """Return the reason why files of this profile cannot be growing files, and what to change. Returns None
+    if they can."""
     if profile.format not in FORMATS:
         known = ", ".join(FORMATS)
-        return f"files of the format {profile.format!r} cannot be read in parts; {known} can"
+        return f"files of the format {profile.format!r} cannot be read in parts; use one of {known}"
     if not _ends_lines_with_one_byte(profile.encoding):
         return f"lines in the encoding {profile.encoding!r} do not end with one byte; use UTF-8"
     if profile.header_again:
@@ -275,8 +276,8 @@ def _ends_lines_with_one_byte(encoding: str) -> bool:
 
 
 def why_head_refused(head: bytes) -> str | None:
-    """Return why a file that starts with these bytes cannot be read as a growing file. Returns None if no
-    reason is found."""
+    """Return the reason why a file that starts with these bytes cannot be a growing file. Returns None if
+    no reason is found."""
     kind = kind_of(head) or ("Parquet" if head.startswith(b"PAR1") else None)
     if kind is not None:
         return f"{kind}: a growing source reads plain lines"
@@ -288,8 +289,8 @@ def why_head_refused(head: bytes) -> str | None:
 
 
 class Lines:
-    """A stream of a part of a file. Counts the lines, and records the first and the last bytes. The stream
-    ends early if the file is shorter than expected."""
+    """A stream of the bytes of a file between two offsets. Counts the lines, and records the first and the
+    last bytes. If the file is shorter than expected, the stream ends early."""
 
     def __init__(self, stream: Stream, start: int, end: int) -> None:
         stream.seek(start)
@@ -308,8 +309,8 @@ class Lines:
         return data
 
     def edges(self, stream: Stream, start: int, end: int) -> tuple[bytes, bytes]:
-        """Return the result of `edges` for the first `end` bytes of the file. start, end: the offsets of
-        this part."""
+        """Return the result of `edges` for the first `end` bytes of the file. start, end: the offsets
+        between which this stream has read."""
         width = min(end, EDGE)
         head = (_read(stream, 0, min(start, EDGE)) + self.first)[:width]
         short = max(0, width - len(self.last))
@@ -323,11 +324,11 @@ def _read(stream: Stream, start: int, width: int) -> bytes:
 
 
 class Joined(io.RawIOBase):
-    """A growing file up to the end of one growth, as one stream: the earlier growths, followed by `last`.
+    """A growing file up to the end of one part, as one stream: the earlier parts, followed by `last`.
 
-    before: the earlier growths; each is opened only when the stream reaches it. A read may return fewer
-    bytes at the end of a growth. The only supported seek is to `offset`, the start of `last`. It is used if
-    the header is known, so that the earlier growths need not be opened.
+    before: the earlier parts; each is opened only when the stream reaches it. A read may return fewer bytes
+    at the end of a part. The only supported seek is to `offset`, the start of `last`. Callers use it if the
+    header is known, so that the earlier parts need not be opened.
     """
 
     def __init__(self, before: Iterable[BinaryIO], last: BinaryIO, offset: int) -> None:

@@ -1,5 +1,5 @@
-"""Health checks based on heartbeats: which processes run, which send no heartbeat, and what they wait
-for."""
+"""Health checks based on heartbeats: which processes run, which processes send no heartbeat, and which
+processes are paused."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sensorflow.core.heartbeat import Heartbeat, Role
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
-"""Seconds without a heartbeat after which a process causes only a warning, if another process does its
-work."""
+"""Seconds without a heartbeat after which a process causes only a warning instead of a failure, if another
+process does its work."""
 STALLED = 5
 """Minutes without a finished file, while files wait, after which there is a warning."""
 STUCK_FOR = 15
@@ -27,10 +27,8 @@ STARTED = {
     "workers": "start `sensorflow worker`, or all with `sensorflow up`",
     "beat": "start `celery -A workers beat`, or all with `sensorflow up`",
 }
-STUCK = (
-    "it is stopped, hangs or cannot reach the database: check its log; end it and start it again"
-)
-BROKEN = "a defect of this feed: the traceback is in the daemon's log (`defect`); tell who made it"
+STUCK = "it is suspended, hangs or cannot reach the database: check its log, then end it and start it again"
+BROKEN = "this feed has a defect: report the traceback in the daemon's log (`defect`) to the feed's author"
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,12 @@ def health(
     has_ended: Callable[[str], bool],
     by_celery: bool = True,
 ) -> Iterator[Check]:
-    """Yield the checks: first whether daemon, workers and beat run, then what they wait for, then whether
-    they run with the settings here.
+    """Yield the checks in three groups: whether daemon, workers and beat run; whether they are paused;
+    whether they run with the same settings as the caller.
 
-    digest: the digest of the settings here; None skips the check of settings. has_ended: returns whether a
-    process, given by its id, has certainly ended. by_celery: see `Settings.by_celery`. If False, no beat is
-    expected.
+    digest: the digest of the caller's settings; None skips the check of settings. has_ended: a function
+    that returns whether a process, given by its id, has certainly ended. by_celery: see
+    `Settings.by_celery`. If False, no beat is expected.
     """
     known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
     gone = [b for b in without_replaced(known) if b.age > MISSED]
@@ -77,52 +75,56 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
     gone = without_replaced(beats)
     for beat in silent:
         loop = f"the {beat.report.role} loop of " if loops > 1 else ""
-        found = f"{loop}{beat.report.place} has not answered for {span(beat.age)}"
+        found = f"{loop}{beat.report.place} has sent no heartbeat for {span(beat.age)}"
         if complete and beat in gone:
-            todo = (
-                "nothing, if its container or host was restarted: another process has replaced it"
-            )
+            todo = "nothing to do if its container or host was restarted: another process has replaced it"
             yield Check(name, "warn", found, todo)
         elif complete and beat.age > MISSED:
             yield Check(
-                name, "warn", found, "nothing, if it is gone for good: another one is running"
+                name,
+                "warn",
+                found,
+                "nothing to do if it was removed permanently: another process is running",
             )
         else:
             yield Check(name, "fail", found, STUCK)
     for beat in live:
         if stopped := beat.report.state.get("stopped"):
-            found = f"{stopped} processes of {beat.report.place} are stopped (SIGSTOP), and may hold files"
+            found = f"{stopped} processes of {beat.report.place} are suspended (SIGSTOP)"
             yield Check(
-                name, "fail", found, "`kill -CONT` them, or end them: new ones replace them"
+                name,
+                "fail",
+                found,
+                "continue them with `kill -CONT`, or end them: new processes replace them",
             )
     if complete:
         yield Check(name, "ok", _places(name, live))
     elif not silent:
         yield Check(name, "fail", "none is running", STARTED[name])
     if name == "beat" and len(live) > 1:
-        found = f"{len(live)} are running: each one sends every task"
-        yield Check(name, "warn", found, "end all but one")
+        found = f"{len(live)} processes are running, and each sends every task"
+        yield Check(name, "warn", found, "end all of them except one")
 
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
-    """Yield a check that fails if no worker process has finished a file for a long time although files
-    wait. waiting: number of files that are not loaded yet."""
+    """Yield a check that warns or fails if no worker process has finished a file for a long time although
+    files wait. waiting: number of files that are not loaded yet."""
     live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
     held = sum(int(state.get("children", 0)) for state in live)
     if minutes >= STALLED and waiting > held:
         found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
-        todo = "`sensorflow files ls --state running` names what they read; one that does not end is ended "
-        todo += "after max_seconds. More processes let other files go on"
+        todo = "`sensorflow files ls --state running` lists the files that they read; each is "
+        todo += "stopped after max_seconds. With more processes, other files do not wait for these"
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
 def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """Return the loops without a recent heartbeat that a newer loop has replaced.
 
-    The newer loop has the same role and host name, but runs in another container or since a later boot. In
-    that case there is no way to find out whether the old process has ended. Each newer loop replaces at
-    most one older loop.
+    The newer loop has the same role and host name, but it runs in another container, or the host was
+    rebooted before it started. In that case there is no way to find out whether the old process has ended.
+    Each newer loop replaces at most one older loop.
     """
     silent = sorted((b for b in beats if not b.is_alive), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []
@@ -157,18 +159,21 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
         if (paused := beat.report.paused) is not None:
             found = f"{beat.report.place} has been waiting since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
-            todo = paused.get("do") or "fix the reason given; work resumes automatically"
+            todo = paused.get("do") or "fix this cause; work then resumes automatically"
             yield Check("paused", "fail", found, str(todo))
         for source, reason in (beat.report.state.get("defects") or {}).items():
-            found = f"its feed is broken, and this source alone waits: {reason}"
+            found = f"its feed has a defect; this source waits, other sources do not: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:
     other = sorted({f"{b.report.host}:{b.report.pid}" for b in live if b.report.settings != digest})
     if other:
-        found = f"{', '.join(other)}: running with other settings than the ones here"
-        todo = "restart it with these, or run this command with its environment and sensorflow.toml"
+        found = f"{', '.join(other)}: running with other settings than this command"
+        todo = (
+            "restart that process with the settings of this command, or run this command with the "
+        )
+        todo += "environment and sensorflow.toml of that process"
         yield Check("running settings", "warn", found, todo)
 
 

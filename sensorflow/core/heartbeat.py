@@ -10,7 +10,7 @@ from typing import Any
 INTERVAL_SECONDS = 10.0
 """Seconds between two heartbeats of a loop."""
 ALIVE_SECONDS = 30.0
-"""Seconds after its last heartbeat within which a loop counts as alive."""
+"""A loop counts as alive for this number of seconds after its last heartbeat."""
 FORGET_AFTER_SECONDS = 86_400.0
 """Seconds after which the heartbeat of a crashed process is removed."""
 
@@ -26,15 +26,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class LoopReport:
-    """What a loop reports about itself.
+    """The report of a loop about itself, which it sends with each heartbeat.
 
     process: the id of the process, unique across all hosts. settings: the digest of the process's settings.
     state: status fields, stored as JSON.
 
-    The status field `paused` ({code, reason, do, since}) exists while the loop waits. Those of a worker
-    are: `children` and `most`, the current and the maximum number of processes in its pool; `stopped`, the
-    number of suspended (SIGSTOP) processes; and `busy`, the minutes for which every process has worked on
-    the same files, absent if one of them has finished some.
+    The status field `paused` ({code, reason, do, since}) exists while the loop waits. A worker has further
+    status fields: `children` and `most`, the current and the maximum number of processes in its pool;
+    `stopped`, the number of suspended (SIGSTOP) processes; and `busy`, the minutes for which every process
+    has worked on the same files. `busy` does not exist if a process has finished a file.
     """
 
     role: Role
@@ -50,7 +50,7 @@ class LoopReport:
 
     @property
     def namespace(self) -> str:
-        """The boot id and the PID namespace, which distinguish containers with the same host name."""
+        """The boot id and the PID namespace. They distinguish containers with the same host name."""
         return " ".join(self.process.split(" ")[:2])
 
     @property

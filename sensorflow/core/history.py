@@ -15,36 +15,38 @@ from sensorflow.core.readings import micros
 LOOK = 2000
 """Number of readings at the start of each version that are compared."""
 LEAST = 5
-"""Minimum number of readings of a series. With fewer readings, equal values may be a coincidence."""
+"""Minimum number of readings of a series that are compared. With fewer readings, equal values may be a
+coincidence."""
 
 Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 """The times (microseconds) and values of a series, in file order."""
 
 
 def outside_text(rows: int, low: datetime, high: datetime) -> str:
-    """Return the remark that a newer version deleted readings outside its own time span. rows: their
-    number. low, high: their first and last time."""
+    """Return the remark that a newer version deleted readings that are outside its own time span. rows: the
+    number of deleted readings. low, high: the first and last time of the deleted readings."""
     return (
-        f"{rows:,} readings outside its own span are gone with the older version, "
+        f"{rows:,} readings of the older version outside the new version's time span were removed, "
         f"from {low.isoformat()} to {high.isoformat()}"
     )
 
 
 def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
-    """Return a remark if a version looks like the previous one with a shifted clock or a renamed sensor.
+    """Return a remark if the newer version looks like the older one with a shifted clock or a renamed
+    sensor. Otherwise return "".
 
-    older, newer: the first silver rows of each version. Returns "" if neither is the case.
+    older, newer: the first silver rows of each version.
     """
     old, new = _series(older), _series(newer)
     shifts = {_shift(old[name], new[name]) for name in old.keys() & new.keys()} - {0}
     if len(shifts) == 1:
         moved = timedelta(microseconds=shifts.pop())
         sign, size = ("-", -moved) if moved < timedelta(0) else ("+", moved)
-        return f"the values are those of the version before, with times shifted by {sign}{size}"
+        return f"the values are equal to the previous version's, with times shifted by {sign}{size}"
     for sensor, kind in sorted(old.keys() - new.keys()):
         for other, same in sorted(new.keys() - old.keys()):
             if kind == same and _equal(old[sensor, kind], new[other, same]):
-                return f"the readings of sensor {sensor!r} are now those of sensor {other!r}"
+                return f"sensor {other!r} now has the readings of sensor {sensor!r}"
     return ""
 
 
@@ -75,8 +77,8 @@ def _common(old: Points, new: Points) -> int:
 
 
 def _telling(values: npt.NDArray[np.float64]) -> bool:
-    """Return whether there are enough values, and enough distinct values, for equality not to be a
-    coincidence."""
+    """Return whether equality of these values is not a coincidence, because there are enough values and
+    enough of them are distinct."""
     return len(values) >= LEAST and len(np.unique(values)) > 2
 
 

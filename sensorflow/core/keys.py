@@ -1,8 +1,8 @@
 """Computes dedupe keys. Two readings with the same key are the same reading.
 
-A key is the first 128 bits of SHA-256 over (sensor_id, ts, reading_type, file_name), stored as a uuid. The
-fields are written as netstrings (D. J. Bernstein, 1997), so that different tuples never give the same text;
-ts is in microseconds since 1970.
+A key is the first 128 bits of SHA-256 over (sensor_id, ts, reading_type, file_name), stored as a uuid. ts
+is in microseconds since 1970. The fields are encoded as netstrings (D. J. Bernstein, 1997), so that
+different tuples never result in the same text.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def _repeated(column: pa.Array, before: str = "", after: str = "") -> pa.Array:
 
 
 def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
-    """Return the netstrings of integers as (common prefix, array of the texts that differ, common
-    suffix)."""
+    """Return the netstrings of integers, as (prefix of all, array of the middle parts, suffix of all)."""
     texts = pa.array(whole).cast(pa.string())
     width = len(str(whole.max()))
     if whole.min() >= 10 ** (width - 1):  # all have the same length, and none is negative
@@ -49,10 +48,11 @@ def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
 def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
     """Return the dedupe key of each silver row, as an array of type `KEY`.
 
-    file_name: the source's name with the file's key; "" if the dedupe scope is the whole source. It is
-    either one name for all rows, or an array (strings or dictionary) with a name per row. If the ordinal of
-    a row is not 0, the key also covers the ordinal. Times are truncated to microseconds toward the past, as
-    the database stores them.
+    file_name: the source's name and the file's key; "" if the dedupe scope is the source. It is either one
+    name for all rows, or an array (strings or dictionary) with a name per row.
+
+    If the ordinal of a row is not 0, the dedupe key also covers the ordinal. Times are truncated to
+    microseconds toward the past, as the database stores them.
     """
     if not len(batch):
         return pa.array([], KEY)
@@ -84,8 +84,8 @@ def _hashed(texts: pa.Array) -> pa.Array:
 
 
 def _hashed_at_once(texts: pa.Array) -> pa.Array:
-    """Hash texts like `_hashed`, but with DataFusion. This is much faster per row, but takes a third of a
-    millisecond per call."""
+    """Hash texts like `_hashed`, but with DataFusion. This is much faster per row, but each call has a
+    fixed cost of a third of a millisecond."""
     from datafusion import col, functions
 
     context = _context()
@@ -101,8 +101,8 @@ def _hashed_at_once(texts: pa.Array) -> pa.Array:
 
 @cache
 def _context() -> Any:
-    """Return DataFusion's context, created on first use. It has threads, so it must not be created before a
-    fork."""
+    """Return DataFusion's context. The first call creates it. The context has threads, so it must not be
+    created before a fork."""
     from datafusion import SessionConfig, SessionContext
 
     return SessionContext(SessionConfig().with_target_partitions(1).with_batch_size(1 << 20))

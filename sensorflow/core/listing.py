@@ -15,9 +15,9 @@ class FileFilter:
     """A filter for files. A field that is None or False is not applied.
 
     landed_since: only files that arrived at this time or later. finished_since: only files that reached
-    their state at this time or later. name: a glob for `pattern`, which is matched against aliases too.
-    code: the full error code, with its name. rejected: only files with rejected rows. whole: only the first
-    growth of each growing file.
+    their state at this time or later. name: a glob as in `pattern`; a file also matches if one of its
+    aliases does. code: the full error code, with its name. rejected: only files with rejected rows. whole:
+    only the first part of each growing file.
     """
 
     state: State | None = None
@@ -34,10 +34,11 @@ class FileFilter:
 class Activity:
     """The activity of one source, by the database's clock.
 
-    waiting: number of pending and running files. oldest: age of the oldest waiting file in seconds, None if
-    no file waits. last_file: arrival time of the last file. last_reading: time of the newest reading in the
-    database. last_file_age, last_reading_age: seconds since these times. rows_per_second: rows loaded per
-    second in the last minute. quarantined: number of files quarantined in the last hour.
+    waiting: number of pending and running files. oldest: age of the oldest of these files in seconds; None
+    if there are none. last_file: arrival time of the last file. last_file_age: seconds since `last_file`.
+    last_reading: time of the newest reading in the database. last_reading_age: seconds since
+    `last_reading`. rows_per_second: rows loaded per second in the last minute. quarantined: number of files
+    quarantined in the last hour.
     """
 
     waiting: int = 0
@@ -57,8 +58,8 @@ LATELY = 60.0
 def pattern(name: str) -> str:
     """Convert a glob with `*`, `?` and `[...]` to a regular expression for Python and PostgreSQL.
 
-    The regular expression matches the whole path below the drop folder, or the part after any slash. It
-    matches names in NFC and in NFD.
+    The regular expression matches the complete path below the drop folder, or the rest of the path after
+    one of its slashes. It matches names in NFC and in NFD.
 
     >>> [bool(re.fullmatch(pattern("a*.csv"), n)) for n in ("a1.csv", "x/a.csv", "ba.csv", "a.csv.gz")]
     [True, True, False, False]

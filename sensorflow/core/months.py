@@ -13,7 +13,7 @@ from datetime import date
 from sensorflow.errors import Code, Permanent
 
 SPARSE = 10
-"""A month is sparse if the file has fewer readings than this in it."""
+"""A month in which the file has fewer than this number of readings is sparse."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class NewMonths:
         span = f"from {low:%Y-%m} to {high:%Y-%m}"
         raise Permanent(
             Code.TOO_MANY_MONTHS,
-            f"the file would create {what}; in the part read so far they are {span}",
+            f"the file would create {what}; the months read so far are {span}",
             do="check that the times are read correctly (time.format, the source's earliest); if the file "
             f"is legitimate, raise the source's {key}, then replay",
         )

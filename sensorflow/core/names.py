@@ -1,8 +1,8 @@
 """Compares file names regardless of their Unicode normalization.
 
-In Unicode, "ü" is one character, or "u" with a combining mark. Linux stores the bytes of a name unchanged;
-macOS decomposes characters. Names are therefore compared in NFC (Unicode Standard Annex 15), but stored
-unchanged.
+In Unicode, "ü" is either one character, or "u" followed by a combining mark. Linux stores the bytes of a
+name unchanged, but macOS decomposes characters. Names are therefore compared in NFC (Unicode Standard Annex
+15). They are stored unchanged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Suggests the name that a user probably meant, for messages."""
+"""Finds the name that a user probably meant. Messages suggest this name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> str | None:
-    """Return the known name most similar to `given`, or None.
+    """Return the known name that is most similar to `given`, or None if no name is similar enough.
 
-    alike: the minimum similarity, from 0 (any name) to 1 (only an equal name).
+    alike: the required similarity, from 0 (any name) to 1 (only an equal name).
     """
     found = difflib.get_close_matches(given, list(known), 1, alike)
     return found[0] if found else None

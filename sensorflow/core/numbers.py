@@ -1,4 +1,4 @@
-"""Converts cells to doubles, or to the code of the reason why a cell is rejected."""
+"""Converts cells to doubles. A cell that is not a valid number gets a reject code."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Style:
-    """How numbers are written in the file, and which numbers and texts mark missing values.
+    """The notation of numbers in a column, and the numbers and texts that mark missing values.
 
     markers: texts that mark missing values; a marker that is a number matches every notation of this
-    number. below, above: numbers <= below and numbers >= above mark missing values. clean: a pattern whose
-    first group (other than "unit") is the number. words: text -> number that the text stands for. angle:
-    see `angles.degrees`.
+    number. decimal, thousands: the decimal sign and the thousands separator. clean: a pattern whose first
+    group (other than "unit") is the number. words: text -> the number that replaces it. below: numbers less
+    than or equal to this one mark missing values. above: numbers greater than or equal to this one mark
+    missing values. scale, offset: the result is number * scale + offset. angle: see `angles.degrees`.
     """
 
     markers: tuple[str, ...] = ()
@@ -58,14 +59,14 @@ class Style:
 
     @property
     def is_for_texts(self) -> bool:
-        """Whether this style changes how texts are converted. Numbers that are typed in the file are not
-        affected."""
+        """Whether this style changes the text of a number before the text is parsed, by decimal, thousands,
+        clean or words."""
         return bool(self.decimal != "." or self.thousands or self.clean or self.words)
 
     @cached_property
     def of_numbers(self) -> Style:
-        """The style for texts of typed numbers. It does not include words that are themselves numbers,
-        because `_worded` replaces them."""
+        """The style for the texts of typed numbers. Words that are numbers are not included, because
+        `_worded` replaces these numbers."""
         words = {k: v for k, v in (self.words or {}).items() if not _as_floats([k])}
         return replace(self, decimal=".", thousands=None, clean=None, words=words)
 
@@ -76,11 +77,11 @@ def read(
     typed: pa.Array | None = None,
     halves: pa.Array | None = None,
 ) -> Numbers:
-    """Convert strings (text formats) or typed numbers (Parquet) to doubles, by a profile's style.
+    """Convert strings (text formats) or typed numbers (Parquet) to doubles, according to a style.
 
-    typed: whether each string is the text of a typed number, as in JSON and spreadsheets; None if no string
-    is. The style's decimal, thousands and clean do not apply to typed numbers. halves: see
-    `angles.degrees`.
+    typed: whether each string is the text of a typed number, as in JSON and spreadsheets; None if all
+    strings are plain texts. The style's decimal, thousands and clean do not apply to typed numbers. halves:
+    see `angles.degrees`.
     """
     kind = column.type
     if style.angle is not None:
@@ -116,7 +117,7 @@ def read(
 
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
-    """Replace typed numbers that stand for other numbers, as in `values = { 1 = 45 }`."""
+    """Replace typed numbers by other numbers, as in `values = { 1 = 45 }`."""
     words: dict[float, float] = {}
     for word, value in (style.words or {}).items():
         words |= dict.fromkeys(_as_floats([word]), value)
@@ -175,7 +176,7 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
     if style.thousands:
         plain = pc.if_else(marked, plain, _ungrouped(plain, style))
     if style.decimal == ",":
-        # "." is not the decimal sign here: a text with one is not a number
+        # "." is not the decimal sign here, so a text that contains "." is not a number
         pointed = pc.match_substring(plain, ".")
         comma = pc.replace_substring(plain, ",", ".")
         plain = pc.if_else(pc.or_(marked, pointed), plain, comma)
@@ -186,9 +187,9 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
 
 
 def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
-    """Return the index of the word that each text equals, or null.
+    """Return, for each text, the index of the equal word, or null if no word is equal.
 
-    Case is ignored unless several words differ only in case.
+    Upper and lower case are not distinguished, unless several words differ only in case.
     """
     place = pc.index_in(texts, value_set=pa.array(words, pa.string()))
     if not place.null_count:
@@ -201,25 +202,26 @@ def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
 
 
 def number_in(regex: str) -> int:
-    """Return the index of the group of a `clean` pattern that is the number: the first group not named
-    "unit"."""
+    """Return the index of the group that contains the number in a `clean` pattern. It is the first group
+    that does not have the name "unit"."""
     unit = re.compile(regex).groupindex.get("unit")
     return 2 if unit == 1 else 1
 
 
 def _is_cut(text: str, end: int) -> bool:
-    """Return whether the text continues at `end` with digits of the number, so that the pattern has split
-    15 into the number 1 and the unit 5."""
+    """Return whether the text continues at `end` with digits of the number. In that case the pattern has
+    split a number, for example 15 into the number 1 and the unit 5."""
     return re.match(r"[.,'+\u2212-]?\d|[eE][+-]?\d", text[end:]) is not None
 
 
 def first_group(
     texts: pa.Array, regex: str, strict: bool = False, group: str | int | None = None
 ) -> pa.Array:
-    """Return a group of the pattern's match in each text; by default the first group.
+    """Search each text for the pattern, and return the text of one group of the match. group: the group;
+    None for the first group.
 
-    If the pattern does not match a text, the result is the text itself, or null if `strict`. Raises
-    Permanent PATTERN_TOO_SLOW, with the number of the first row that contains the text.
+    If the pattern does not match a text, the result is the text itself, or null if `strict` is set. Raises
+    Permanent PATTERN_TOO_SLOW; the error's place contains the index of the first row with the text.
     """
     pattern, wanted = compiled(regex), 1 if group is None else group
     number = number_in(regex) if "unit" in re.compile(regex).groupindex else None
@@ -239,7 +241,8 @@ def first_group(
 
 
 def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
-    """Remove the thousands separators from each text in which all separators are in the right place."""
+    """Remove the thousands separators from each text in which all separators are in correct positions.
+    Other texts stay unchanged."""
     signs = _LIKE.get(str(style.thousands), str(style.thousands))
     sign, point = f"[{re.escape(signs)}]", re.escape(style.decimal)
     right = pc.match_substring_regex(
@@ -264,7 +267,7 @@ def _floats(markers: Iterable[str]) -> Iterator[float]:
 
 
 def _as_floats(markers: Iterable[str]) -> list[float]:
-    """Return the markers that are numbers, except NaN, which is not equal to any number."""
+    """Return the markers that are numbers. NaN is not included, because it is not equal to any number."""
     return [number for number in _floats(markers) if number == number]
 
 
@@ -313,7 +316,7 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     codes[word.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_FINITE.number
     values = pc.if_else(number, texts, None).cast(pa.float64())
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
-    # the value is 0 although a digit before the exponent is not: an underflow
+    # underflow: the value is 0, but a digit before the exponent is not 0
     some = pc.match_substring_regex(texts, _NONZERO).fill_null(False)
     lost = ~np.isfinite(array) | ((array == 0) & some.to_numpy(zero_copy_only=False))
     codes[lost & (codes == 0)] = Code.VALUE_NOT_REPRESENTABLE.number

@@ -1,7 +1,8 @@
 """Recovers the ordinal of a stored reading from its dedupe key, because the database does not store it.
 
-Almost every row is the first occurrence of its identity, with ordinal 0. For the other rows, the keys of
-later occurrences are computed, once per identity, and compared with the stored key.
+The identity of a row is (sensor_id, reading_type, ts). Almost every row is the first one with its identity,
+so its ordinal is 0. For the other rows, the keys for higher ordinals are computed, once per identity, and
+compared with the stored key.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from sensorflow.core.keys import keys
 Ordinals = npt.NDArray[np.int32]
 
 TRIED_BEFORE_COUNTING = 8
-"""Number of later occurrences that are tried before the number of rows with the same identity is
-queried."""
+"""Number of ordinals above 0 that are tried before the number of rows with the same identity is queried."""
 MAX_OCCURRENCES = 1_000_000
-"""Maximum number of occurrences of one identity that are tried."""
+"""Maximum number of ordinals that are tried for one identity."""
 
 
 def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -41,10 +41,11 @@ def recomputed(
     sharing: Callable[[pa.RecordBatch], list[int]],
 ) -> tuple[pa.Array, Ordinals, npt.NDArray[np.bool_]]:
     """Return for each row the recomputed key, the ordinal, and whether the stored key is wrong, that is,
-    matches no occurrence.
+    does not match any ordinal.
 
-    file_name: one per row. sharing: returns, for each row of a batch, the total number of stored rows with
-    the same identity. For a row with a wrong key, the recomputed key is that of the first occurrence.
+    file_name: one per row. stored: the stored keys. sharing: a function that returns, for each row of a
+    batch, the total number of stored rows with the same identity. If the stored key of a row is wrong, the
+    recomputed key is the key for ordinal 0.
     """
     fresh = keys(without_ordinal(rows), file_name)
     ordinal = np.zeros(len(rows), np.int32)
@@ -76,12 +77,11 @@ def _later(
     start: int,
     sharing: Callable[[pa.RecordBatch], list[int]] | None,
 ) -> dict[bytes, int]:
-    """Return key -> ordinal for possible later occurrences of each identity among these rows. start: the
-    first ordinal to try.
+    """For each identity among these rows, compute the dedupe keys for the ordinals to try. Return key ->
+    ordinal. start: the first ordinal to try.
 
-    If `sharing` is None, ordinals up to `TRIED_BEFORE_COUNTING` are tried. Otherwise the limit is the
-    number of stored rows of the identity plus `TRIED_BEFORE_COUNTING`, because other rows may have been
-    removed.
+    If `sharing` is None, the highest ordinal to try is `TRIED_BEFORE_COUNTING`. Otherwise it is the number
+    of stored rows with the identity plus `TRIED_BEFORE_COUNTING`, because other rows may have been removed.
     """
     _, once = np.unique(firsts, return_index=True)
     limit = np.full(len(once), TRIED_BEFORE_COUNTING)
@@ -89,7 +89,7 @@ def _later(
         shared = np.array(sharing(rows.take(pa.array(once))), np.int64)
         limit = np.minimum(shared + TRIED_BEFORE_COUNTING, MAX_OCCURRENCES) * (
             shared > 1
-        )  # a single row has no later occurrence
+        )  # a single row has ordinal 0
     counts = np.maximum(limit - start + 1, 0)
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

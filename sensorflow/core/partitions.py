@@ -32,10 +32,10 @@ class _File(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
-    """Identifies a file's rows in a layer of the lake, by fields that never change.
+    """Identifies the rows of a file in the lake, by fields that never change.
 
-    If a task runs again, it therefore finds or overwrites its earlier output. received_at: when the file
-    was landed (timezone-aware).
+    A task that runs again therefore finds or overwrites its earlier output. received_at: the time at which
+    the file was landed (timezone-aware).
     """
 
     source: str

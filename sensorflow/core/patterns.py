@@ -1,9 +1,9 @@
-"""Searches a profile's regular expressions in file content, in bounded time.
+"""Searches file content for a profile's regular expressions, in bounded time.
 
-The syntax is that of Python's `re`. But `re` backtracks, cannot be interrupted, and holds the interpreter
-lock, so it is used only if the pattern and the text's length guarantee few steps. Otherwise the package
-`regex` is used, which gives up after `TIMEOUT_SECONDS`. The pattern is translated to the dialect of
-`regex`, so that both engines find the same.
+The expressions have the syntax of Python's `re`. But `re` backtracks, cannot be interrupted, and holds the
+interpreter lock. It is therefore used only if the pattern and the text's length guarantee few steps.
+Otherwise the package `regex` is used, which gives up after `TIMEOUT_SECONDS`. The pattern is translated to
+the dialect of `regex`, so that both engines find the same matches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINES = int(re.MULTILINE)
 
 
 Match = re.Match[str]
-"""A match of either library; the methods used here are the same in both."""
+"""A match from `re` or from `regex`. The methods that sensorflow uses are the same in both libraries."""
 
 
 class Pattern:
@@ -86,9 +86,9 @@ def search(pattern: str, text: str, flags: int = 0) -> Match | None:
 
 
 def found_in(pattern: Pattern, text: str, line: int) -> bool:
-    """Return whether the pattern occurs in a line of a file.
+    """Return whether a line of a file contains a match of the pattern. line: the number of the line.
 
-    Raises Permanent PATTERN_TOO_SLOW with the line number.
+    Raises Permanent PATTERN_TOO_SLOW; the error's place contains this number.
     """
     try:
         return pattern.search(text) is not None
@@ -98,7 +98,8 @@ def found_in(pattern: Pattern, text: str, line: int) -> bool:
 
 
 def _flags(flags: int) -> int:
-    """Convert flags of `re` to flags of `regex`, which have the same names but other numbers."""
+    """Convert flags of `re` to flags of `regex`. The names of the flags are equal, but the values
+    differ."""
     import regex
 
     names = ("ASCII", "IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "UNICODE")
@@ -178,14 +179,15 @@ def _escape(text: str, ascii_only: bool) -> str:
 def _class(letter: str, ascii_only: bool) -> str:
     """Return the members of \\w, \\s, \\d or their complements, as `re` defines them."""
     if ascii_only:
-        # \s: the separators of ASCII are spaces to `re` alone
+        # \s: only `re` counts the ASCII separators (1c to 1f) as white space
         return {"s": r"\s\x1c-\x1f", "S": _spans("S", 0x80)}.get(letter, f"\\{letter}")
     return _spans(letter, 0x110000)
 
 
 @lru_cache(16)
 def _spans(letter: str, end: int) -> str:
-    """Return the characters of a class below `end` as ranges, such as "\\x41-\\x5a"."""
+    """Return the characters of a class as ranges, such as "\\U00000041-\\U0000005a". Only code points below
+    `end` are included."""
     one = re.compile(f"\\{letter}")
     found = (code for code in range(end) if one.match(chr(code)))
     return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _runs(found))

@@ -16,7 +16,7 @@ from sensorflow.core.series import Last, Series
 
 
 class QualityFlagger:
-    """Flags the flatlines, spikes and gaps in the readings of a file."""
+    """Finds the flatlines, spikes and gaps in the readings of a file, and flags the readings."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
         self._rules = {
@@ -29,7 +29,7 @@ class QualityFlagger:
         self._runs: dict[int, tuple[float, int]] = {}
 
     def flags(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
-        """Return the flags (bit mask) of each reading. Must be called once per batch, in file order."""
+        """Return the flags of each reading as a bit mask. Call it once per batch, in file order."""
         found = np.zeros(len(batch), np.int16)
         if self.is_idle or not len(batch):
             return found

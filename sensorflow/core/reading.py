@@ -16,7 +16,8 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.validation import Accepted, Validator
 
 READINGS = 49_152
-"""Maximum number of readings that are validated at a time. A single row may contain a thousand."""
+"""Maximum number of readings that are validated at a time. The limit is in readings instead of rows,
+because a single row may contain a thousand readings."""
 
 
 def read(
@@ -29,7 +30,8 @@ def read(
     part: Part | None = None,
     bindings: BindingCache | None = None,
 ) -> Iterator[Accepted]:
-    """Read and validate a file part by part; only one part is in memory at a time. stream: seekable.
+    """Read and validate a file chunk by chunk. Only one chunk is in memory at a time. stream: the file; it
+    must be seekable.
 
     received: when the file arrived, in nanoseconds since 1970, for the rule `future`. For the other
     arguments and the exceptions, see `chunks`.

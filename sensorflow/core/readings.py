@@ -1,7 +1,7 @@
 """The canonical form of a reading: one number of one sensor at one time.
 
-`SILVER` is the schema of the output of transform, and of silver Parquet files. Rows are in file order.
-Times are nanoseconds since 1970 in UTC; the database stores microseconds (truncated toward the past).
+`SILVER` is the schema of silver, which the stage transform writes to Parquet files. Rows are in file order.
+Times are nanoseconds since 1970 in UTC. The database stores microseconds, truncated toward the past.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sensorflow.core.columns import Kind
 NS = pa.timestamp("ns", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
 KEY = pa.binary(16)
-"""A dedupe key: sixteen bytes, sent to the database as a uuid."""
+"""The type of a dedupe key: sixteen bytes. The database stores a dedupe key as a uuid."""
 
 
 class Flag(IntFlag):
@@ -65,7 +65,7 @@ SILVER = pa.schema(
     [
         _TS,
         *_fields("sensor_id", "reading_type", "value", "unit", "quality", "line_no"),
-        # index of this occurrence of (sensor_id, reading_type, ts) within its file, from 0
+        # number of this reading among those of the same (sensor_id, reading_type, ts) in the file, from 0
         pa.field("ordinal", pa.int32(), nullable=False),
     ]
 )
@@ -82,7 +82,8 @@ BRONZE = pa.schema(
         pa.field("rescued", pa.string()),
     ]
 )
-"""Readings accepted by validate, in file order. A row is one reading, with its line number."""
+"""The readings that the stage validate accepted, in file order. A row is one reading, with its line
+number."""
 
 REJECTS = pa.schema(
     [
@@ -130,7 +131,8 @@ def _datetime(nanos: int) -> datetime:
 
 
 def months_of(ts: pa.Array) -> dict[date, int]:
-    """Return month -> number of times in `ts` that are in this month. A month is given by its first day."""
+    """Return, for each month in `ts`, the number of times in this month. The keys are the first days of the
+    months."""
     if not len(ts):
         return {}
     times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")

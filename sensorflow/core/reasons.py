@@ -20,19 +20,19 @@ _REASONS = {
     Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
     Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
     Code.VALUE_NOT_A_NUMBER: "{cell!r} is not a number",
-    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} does not fit a double",
+    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} is outside the range of a double",
     Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
     Code.SENSOR_MISSING: "the sensor's id is missing",
     Code.TYPE_MISSING: "the reading's type is missing",
     Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
-    Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
+    Code.RULE_REQUIRED: "the rules require a reading here, but the cell is missing",
     Code.QUALITY_REFUSED: "the logger's own quality column rejects it: {cell!r}",
 }
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the profile expects of a cell.
+    """The notation of times and numbers that the profile expects in a cell.
 
     formats, zone, bounds: the formats, the zone and the limits of the time. by_row: whether a column
     contains the zone. style: the notation of the number. counted: whether the time is computed by counting
@@ -53,7 +53,7 @@ def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
     if code is Code.TIMESTAMP_UNREADABLE:
         return told + _of_time(shown, asked, clock)
     if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
-        return f"{told}, and the cell of the dst column is in neither yes nor no"
+        return f"{told}, and the cell of the dst column is listed neither in yes nor in no"
     if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
         what = f"{shown!r} {'needs a zone' if asked.counted else 'has no offset'}"
         if not asked.zone:
@@ -66,22 +66,23 @@ def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
 
 def _of_time(shown: str, asked: Expected, clock: Clock) -> str:
     if not clock.trimmed and set(asked.formats) & set(EPOCH_UNITS) and lost_digits(shown):
-        return ': it has lost digits; set scientific = "trimmed" if they were zeros'
+        return ': digits are missing; set scientific = "trimmed" if these digits are zeros'
     if any("%Z" in fmt for fmt in asked.formats):
         word = shown.split()[-1]
         known = {**ABBREVIATIONS, **clock.zones}
         if word.isalpha() and word.upper() not in known and word not in known:
             return f"; zones has no {word!r}"
     named = any(d in fmt for fmt in asked.formats for d in ("%b", "%B", "%p"))
-    return f", in the names of {clock.locale}" if named and clock.locale else ""
+    return f", with names in the language {clock.locale}" if named and clock.locale else ""
 
 
 def _of_number(style: Style) -> str:
-    """Return a message that says what the style expects beyond a plain number; "" if nothing."""
+    """Return the part of a message that says how the style expects numbers to be written; "" if it expects
+    plain numbers."""
     wants = []
     if style.angle is not None:
         wants.append(
-            f"an angle written as {style.angle}, and N, S, E or W once where hemisphere is set"
+            f"an angle in the notation {style.angle}, with N, S, E or W if hemisphere is set"
         )
     if style.decimal != ".":
         wants.append(f"the decimal sign {style.decimal!r}")

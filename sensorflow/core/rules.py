@@ -1,5 +1,5 @@
-"""Applies a profile's rules to readings by reading type. Readings that violate a rule are rejected or
-flagged."""
+"""Applies a profile's rules to readings, depending on the reading type. Readings that violate a rule are
+rejected or flagged."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
 
 @dataclass(frozen=True)
 class Ruled:
-    """The result of applying rules. codes: the reject code of each reading, or 0. reasons: row -> message.
-    flags: see `FLAGS`."""
+    """The result of applying rules to a batch. codes: the reject code of each reading, or 0. reasons: row
+    -> message for a rejected reading. flags: the quality flags of each reading, see `FLAGS`."""
 
     codes: Codes
     reasons: dict[int, str]
@@ -149,6 +149,6 @@ def _disordered(
     rule: Rule, values: npt.NDArray[np.float64], before: npt.NDArray[np.float64]
 ) -> Iterator[tuple[Code, Bools, str]]:
     if rule.monotonic == "increasing":
-        yield Code.RULE_MONOTONIC, values < before, "is less than the one before it"
+        yield Code.RULE_MONOTONIC, values < before, "is less than the previous value"
     if rule.monotonic == "decreasing":
-        yield Code.RULE_MONOTONIC, values > before, "is greater than the one before it"
+        yield Code.RULE_MONOTONIC, values > before, "is greater than the previous value"

@@ -36,8 +36,8 @@ class Series:
         return numbers[inverse] if len(numbers) else np.zeros(0, np.int64)
 
     def _numbers(self, sensor: pa.Array, kind: pa.Array, pairs: Ints) -> Ints:
-        """Return the number of each series. pairs: the series as sensor index * number of types + type
-        index."""
+        """Return the number of each series in `pairs`. A series is given as sensor index * number of types
+        + type index."""
         sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), _width(kind)
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
@@ -47,8 +47,8 @@ class Series:
 
 
 class SeriesOfParts(Series):
-    """Numbers the series of several files in one batch. Series of different files have different numbers.
-    The numbers are valid for this batch only.
+    """Numbers the series of several files that form one batch. Series of different files have different
+    numbers. The numbers are valid for this batch only.
 
     parts: the index of each row's file, from 0.
     """
@@ -66,8 +66,8 @@ class SeriesOfParts(Series):
 
 
 def _pairs(batch: pa.RecordBatch) -> tuple[pa.DictionaryArray, pa.DictionaryArray, Ints]:
-    """Return sensors and types, dictionary-encoded, and for each row the number of the pair: sensor index *
-    number of types + type index."""
+    """Return the sensors and the types, both dictionary-encoded. Also return, for each row, the number of
+    the pair: sensor index * number of types + type index."""
     sensor = pc.dictionary_encode(batch["sensor_id"])
     kind = pc.dictionary_encode(batch["reading_type"])
     places = sensor.indices.to_numpy().astype(np.int64)
@@ -79,8 +79,8 @@ def _width(kinds: pa.Array) -> int:
 
 
 def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
-    """Return the same as `np.unique` with `return_inverse`, but faster if `end` is small. numbers: in 0 <=
-    n < end."""
+    """Return the same as `np.unique` with `return_inverse`, but faster if `end` is small. numbers: each is
+    at least 0 and less than `end`."""
     if end > 4 * len(numbers):
         return np.unique(numbers, return_inverse=True)
     there = np.zeros(end, np.bool_)
@@ -101,8 +101,8 @@ def previous(series: Ints) -> Ints:
 
 
 def _order(series: Ints) -> npt.NDArray[np.intp]:
-    """Return the indexes that sort the rows by series; rows of a series stay in order. Uses 16-bit integers
-    where possible, because numpy sorts them faster, with a radix sort."""
+    """Return the indexes that sort the rows by series. The rows of each series keep their order. Uses
+    16-bit integers where possible, because numpy sorts these with a radix sort, which is faster."""
     few = int(series.max(initial=0)) < 1 << 16
     return np.argsort(series.astype(np.uint16) if few else series, kind="stable")
 

@@ -13,7 +13,7 @@ IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp"
 
 
 ANY_INODE = "*:*:"
-"""Takes the place of the device and inode numbers in a fingerprint if they are not stable."""
+"""Replaces the device and inode numbers in a fingerprint if these numbers are not stable."""
 
 
 def same_state(known: str, mark: str) -> bool:
@@ -31,7 +31,7 @@ def same_state(known: str, mark: str) -> bool:
 class Stat:
     """The stat fields that identify one state of one file on disk.
 
-    device, inode: st_dev and st_ino, 0 if they are not stable. size: in bytes. mtime_ns, ctime_ns:
+    device, inode: st_dev and st_ino; 0 if these numbers are not stable. size: in bytes. mtime_ns, ctime_ns:
     nanoseconds since 1970.
     """
 
@@ -42,7 +42,7 @@ class Stat:
     ctime_ns: int
 
     def same_content(self, other: Stat) -> bool:
-        """Return whether both states are of the same inode, with no write in between. ctime is not
+        """Return whether both states have the same inode and no write happened between them. ctime is not
         compared, because a rename changes it."""
         mine = (self.device, self.inode, self.size, self.mtime_ns)
         return mine == (other.device, other.inode, other.size, other.mtime_ns)
@@ -54,14 +54,15 @@ class Stat:
 
     @property
     def content_fingerprint(self) -> str:
-        """The fingerprint without ctime. It is equal for two states if `same_content` returns True for
-        them."""
+        """The fingerprint without ctime. Two states for which `same_content` returns True have the same
+        value."""
         place = f"{self.device}:{self.inode}:" if self.inode else ANY_INODE
         return f"{place}{self.size}:{self.mtime_ns}"
 
 
 def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:
-    """Return whether the source reads a file. key: the file's path below the source's folder, as bytes.
+    """Return whether a source reads a file, by the file's name. key: the file's path below the source's
+    folder, as bytes.
 
     Every part of the path is matched against `exclude`, the last part against `include`.
     """
@@ -83,8 +84,8 @@ class Sighting:
 def is_stable(
     previous: Sighting | None, now: Stat, clock: float, window_seconds: float
 ) -> tuple[bool, Sighting]:
-    """Return whether a file is complete, that is, unchanged for `window_seconds`, and the sighting to pass
-    as `previous` next time.
+    """Return whether a file is complete, that is, unchanged for `window_seconds`. Also return the sighting
+    that the next call needs as `previous`.
 
     clock: the present time in seconds of a monotonic clock. Modification times are not compared with it,
     because they may be wrong.

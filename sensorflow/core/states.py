@@ -52,7 +52,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (
             State.SUPERSEDED,
             State.PENDING,
-        ),  # the newer version that starts with its bytes was undone
+        ),  # a newer version that starts with the bytes of this one was undone
     }
 )
 

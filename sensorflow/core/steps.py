@@ -12,11 +12,11 @@ from typing import Any
 
 
 def steps(text: str, flags: int, length: int) -> float:
-    """Return an upper bound on the number of steps of `re` in a text of `length` characters; inf if
-    unknown.
+    """Return an upper bound on the number of steps that `re` needs for a text of `length` characters; inf
+    if unknown.
 
-    The costs of a sequence are multiplied, and those of alternatives are added. If a repeated item matches
-    in several ways, each way counts in every iteration.
+    The costs of the items of a sequence are multiplied, and the costs of alternatives are added. If a
+    repeated item matches in several ways, each way counts in every iteration.
     """
     try:
         parsed = _parsed(text, flags)
@@ -28,11 +28,11 @@ def steps(text: str, flags: int, length: int) -> float:
 
 @lru_cache(1024)
 def _parsed(text: str, flags: int) -> Any:
-    # private, but what `re` itself uses; imported here because it may disappear
+    # `re` itself uses this private module; imported here because a later Python may not have it
     from re import _parser  # type: ignore[attr-defined]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `re.compile` has issued them already
+        warnings.simplefilter("ignore")  # `re.compile` has already issued the warnings
         return _parser.parse(text, flags)
 
 

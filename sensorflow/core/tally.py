@@ -1,7 +1,8 @@
-"""Sums over the readings of each file, independent of their order.
+"""Sums over the readings of each file. The sums do not depend on the order of the readings.
 
-There are two sums: the checksum of keys and values, and a sum over every column that the database and
-silver share. If both sums of a file are equal in database and silver, its rows are equal, bit by bit.
+There are two sums: the checksum of keys and values, and a sum over all columns that both the database and
+silver contain. If both sums of a file are the same for the database and for silver, the rows of the file
+are equal, bit by bit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ KNOWN = 100_000
 
 @dataclass(frozen=True)
 class Sums:
-    """The sums of one file. strange: number of rows whose stored key does not match their columns."""
+    """The sums of one file. rows: number of rows. checksum: the sum over keys and values. columns: the sum
+    over all columns. strange: number of rows with a stored key that does not match the columns."""
 
     rows: int = 0
     checksum: int = 0
@@ -67,14 +69,14 @@ class Tally:
 
 
 class Prints:
-    """Computes the print of each row, a 64-bit hash of all columns. Caches the hashes of texts."""
+    """Computes the fingerprint of each row, a 64-bit hash of all columns. Caches the hashes of texts."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
 
     def of(self, batch: pa.RecordBatch, ordinal: npt.NDArray[np.int32]) -> Words:
-        """Return the print of each row of silver or of the database. Times are truncated to
-        microseconds."""
+        """Return the fingerprint of each row. batch: rows of silver or of the database. ordinal: the
+        ordinal of each row. Times are truncated to microseconds."""
         columns: Sequence[Words] = [
             self._texts(batch["sensor_id"]),
             self._texts(batch["reading_type"]),
@@ -82,7 +84,7 @@ class Prints:
             micros(batch["ts"]).view(np.uint64),
             np.ascontiguousarray(batch["value"].to_numpy(), np.float64).view(np.uint64),
             batch["line_no"].to_numpy().view(np.uint64),
-            # quality has 16 bits, an ordinal 32: they share a word
+            # one word contains the quality (16 bits) and the ordinal (32 bits)
             batch["quality"].to_numpy().astype(np.uint16).astype(np.uint64)
             | ordinal.astype(np.uint64) << np.uint64(16),
         ]

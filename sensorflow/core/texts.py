@@ -1,5 +1,5 @@
-"""Operations on string arrays. They work on the bytes of the whole array where possible, which is much
-faster than one string at a time."""
+"""Operations on string arrays. Where possible, an operation processes the bytes of the whole array at once,
+which is much faster than processing one string at a time."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ def _are_bare(texts: pa.Array) -> bool:
 
 
 def some_empty(texts: pa.Array) -> bool:
-    """Return whether any string is empty. The result may also be True if there is a null."""
+    """Return whether any string is empty. The result may also be True if the array contains a null."""
     offsets, _ = _parts(texts)
     return bool((offsets[1:] == offsets[:-1]).any())
 
 
 def may_hold_nul(texts: pa.Array) -> bool:
-    """Return False if no string contains a NUL character. True is possible without one."""
+    """Return whether a string may contain a NUL character. If the result is False, no string contains
+    NUL."""
     offsets, data = _parts(texts)
     return not data[offsets[0] : offsets[-1]].all()
 

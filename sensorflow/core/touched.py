@@ -12,7 +12,7 @@ MAX_SENSORS = 1000
 
 @dataclass(frozen=True)
 class Touched:
-    """A range of times and sensors that includes all readings of one source that were inserted, replaced or
+    """A range of times and sensors. It includes every reading of one source that was inserted, replaced or
     removed.
 
     The range may also include readings that did not change. low, high: first and last time of the changed

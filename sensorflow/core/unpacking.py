@@ -1,4 +1,4 @@
-"""Errors for archives that cannot be unpacked, now or ever."""
+"""Errors for archives that cannot be unpacked, temporarily or permanently."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ def older_archive_waiting(version: int) -> Transient:
 
 
 def newer_member_exists(name: str, version: int) -> Permanent:
-    """Return the error for an archive that can no longer be unpacked, because a newer version of it has
-    been unpacked: members of the older archive would get newer versions than those of the newer one."""
+    """Return the error for an archive that can no longer be unpacked, because a newer version of the
+    archive has been unpacked. Members of the older archive would get higher version numbers than members of
+    the newer archive."""
     return Permanent(
         Code.ARCHIVE,
-        f"version {version} of the archive was unpacked before this older one, with other bytes for {name}",
+        f"version {version} of the archive, a newer one, was unpacked first, with other bytes for {name}",
         do="drop this archive under another name, if its readings are needed in addition to the newer ones",
     )
 
@@ -25,7 +26,7 @@ def archive_has_readings(rows: int) -> Permanent:
     return Permanent(
         Code.ARCHIVE,
         f"the archive was loaded as one file before, and {rows:,} of its readings are in the database",
-        do="undo it, then replay it: the replay unpacks it",
+        do="undo the archive, then replay it: the replay unpacks it",
     )
 
 

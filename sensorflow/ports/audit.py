@@ -21,10 +21,11 @@ class FileRecord:
     """The ledger's record of one file, as an audit needs it.
 
     token: the newest fencing token; 0 if the file was never claimed. moved_at: the time of the last step;
-    only for a pending or running file. previous: the number of rows of the earlier load, which stay while
-    the file is processed again. identity: the file name in the file's dedupe keys; None if it was not
-    recorded. expired: the layers that retention has removed; may include "landing" and "rows". part: for a
-    part of a growing file, its place in that file. members: for an archive, the number of files in it.
+    only for a pending or running file. previous: the number of rows of the earlier load; these rows stay in
+    the database while the file is processed again. identity: the file name in the file's dedupe keys; None
+    if it was not recorded. expired: the layers that retention has removed; may include "landing" and
+    "rows". part: for a part of a growing file, its place in that file. members: for an archive, the number
+    of files in it.
     """
 
     file_id: int
@@ -66,8 +67,8 @@ class FileRecord:
 
     @property
     def rows(self) -> int | None:
-        """The number of the file's rows that should be in the database. None if the file's state allows no
-        rows."""
+        """The number of rows of the file that the database should contain. None if the file's state allows
+        no rows."""
         if self.state is State.LOADED:
             return self.counts.served
         return self.previous if self.in_flight else None
@@ -84,7 +85,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TamperedHistory:
-    """A file whose events were changed, removed or added by something other than the ledger.
+    """A file with a history that was changed outside of the ledger: events were changed, removed or added.
 
     expected, found: the expected and the actual number of events; None if the ledger has no record of the
     file's history.
@@ -97,7 +98,8 @@ class TamperedHistory:
 
 @dataclass(frozen=True)
 class HistoryDigest:
-    """The number of hashed events, and a digest of every file's newest hash."""
+    """A digest of the histories of all files. events: the number of hashed events. digest: a hash of the
+    newest hashes of all files."""
 
     events: int
     digest: str
@@ -110,7 +112,7 @@ class Snapshot(Protocol):
     taken_at: datetime
 
     def files(self) -> Iterator[FileRecord]:
-        """Yield the record of every file in the ledger, by id."""
+        """Yield the record of every file in the ledger, sorted by id."""
         ...
 
     def rows_per_file(self) -> dict[int, int]:
@@ -118,7 +120,7 @@ class Snapshot(Protocol):
         ...
 
     def tampered(self) -> list[TamperedHistory]:
-        """Returns the files whose history differs from the events that the ledger wrote, by id."""
+        """Returns the files whose history differs from the events that the ledger wrote, sorted by id."""
         ...
 
     def history(self) -> HistoryDigest:
@@ -135,8 +137,8 @@ class Snapshot(Protocol):
         ...
 
     def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        """Returns, for each dedupe key, the id of the file under which the reading is stored; None if there
-        is no such reading. ts: microseconds; keys: binary(16).
+        """Returns, for each dedupe key, the id of the file under which the database stores the reading;
+        None if the database has no such reading. ts: microseconds; keys: binary(16).
 
         May be called while `readings` is being iterated.
         """
@@ -161,7 +163,8 @@ class AuditStore(Protocol):
         ...
 
     def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """Returns the (key, fingerprint) pairs that were never registered. found: the pairs to look up."""
+        """Returns the pairs of `found` that were never registered. A pair is a file's (key,
+        fingerprint)."""
         ...
 
     def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:

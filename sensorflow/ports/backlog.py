@@ -17,10 +17,10 @@ from sensorflow.ports.audit import AuditStore
 class BacklogReport:
     """The stuck files of a source, by kind of problem.
 
-    files: the number of files that were inspected. whole: whether these were all files. not_included: names
-    by a pattern that covers them, such as "*.pdf". cut_off: growing files that were renamed to a name that
-    the source does not accept, each with the number of bytes that were not taken in. oldest: age in seconds
-    of the oldest overdue file.
+    files: the number of files that were inspected. whole: whether all files were inspected. not_included:
+    pattern, such as "*.pdf" -> keys of the files that match it and that the source does not include.
+    cut_off: growing files that were renamed to a name that the source does not accept, each with the number
+    of bytes that were not taken in. oldest: age in seconds of the oldest overdue file.
     """
 
     files: int = 0
@@ -59,8 +59,8 @@ class GatedFile:
 
 
 class Backlog(Protocol):
-    """The backlog of one source. Read-only. Methods return quickly enough for a waiting user, and raise
-    Transient."""
+    """The backlog of one source. Read-only. A user waits for the results, so the methods must return
+    quickly. They raise Transient."""
 
     name: str
 
@@ -69,8 +69,9 @@ class Backlog(Protocol):
         ...
 
     def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
-        """Returns the files that wait for their gates, and the gates that wait for their files. books: if
-        given, files that stay in place are looked up there in bulk."""
+        """Returns the files that wait for their gates, and the gates that wait for their files. books: the
+        ledger, in which files that stay in place after their registration are looked up; None if the ledger
+        cannot be queried."""
         ...
 
     def inspect(
@@ -80,8 +81,8 @@ class Backlog(Protocol):
         unfinished: float,
         held: Set[bytes] = frozenset(),
     ) -> BacklogReport:
-        """Returns the files that are stuck: files that are unreadable, whose names the source does not
-        include, that are overdue, or that are unfinished.
+        """Returns the files that are stuck. A file is stuck if it is unreadable, overdue or unfinished, or
+        if the source does not include its name.
 
         A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
         it has the name of a temporary file and has not changed for `unfinished` seconds. books: None if the
@@ -108,5 +109,6 @@ class GatedPath(Protocol):
         ...
 
     def differs(self, what: Announced) -> str | None:
-        """Returns how the file differs from an announcement, or None if it agrees."""
+        """Returns a message that says how the file differs from an announcement, or None if there is no
+        difference."""
         ...

@@ -16,8 +16,9 @@ from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEv
 
 @dataclass(frozen=True)
 class Member:
-    """A file that arrived in an archive. name: its name in the archive. besides: ids of the other archives
-    that also contained it, and 0 if it also arrived by itself. Archives that were undone are not listed."""
+    """A file that arrived in an archive. name: the file's name in the archive. besides: ids of the other
+    archives that contained the file, without archives that were undone. The set also contains 0 if the file
+    arrived outside of an archive too."""
 
     name: str
     file_id: int
@@ -27,8 +28,8 @@ class Member:
 class Catalog(Protocol):
     """Queries for users: files, their histories, and totals. Read-only.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def files(
@@ -63,7 +64,7 @@ class Catalog(Protocol):
         ...
 
     def members(self, file_id: int) -> list[Member]:
-        """Returns the files that arrived in an archive, by name; an empty list if the file is not an
+        """Returns the files that arrived in an archive, sorted by name; an empty list if the file is not an
         archive."""
         ...
 
@@ -72,7 +73,8 @@ class Catalog(Protocol):
         ...
 
     def heartbeats(self) -> list[Heartbeat]:
-        """Returns the last heartbeat of each loop, by role. Within a role, the oldest loop comes first."""
+        """Returns the last heartbeat of each loop, sorted by role. Within a role, the oldest loop comes
+        first."""
         ...
 
     def history(self, file_id: int) -> list[HistoryEvent]:

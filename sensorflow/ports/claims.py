@@ -20,9 +20,9 @@ class Claim:
     attempt: the number of this attempt at the stage. retries: the number of nacks at this stage. token: the
     fencing token; a worker with an older token cannot commit. profile: the profile to read the file with;
     None for the profile of its source. again: whether rows of an earlier load are in the database. fresh:
-    whether the file was never claimed before. unpacked: whether the file is an archive whose members are
-    separate files. name: the name that all versions share, see `names.canonical`; empty if it equals `key`.
-    first_key: the name of the first version as it was spelt, which is part of the dedupe keys.
+    whether this is the first claim of the file. unpacked: whether the file is an archive whose members are
+    separate files. name: the name that all versions share, see `names.canonical`; empty if this name equals
+    `key`. first_key: the key of the first version in its original spelling. The dedupe keys contain it.
     """
 
     file_id: int
@@ -102,15 +102,15 @@ class Claims(Protocol):
 
     Methods raise Fenced if a claim is no longer valid.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        """Claim a file at one of `stages` that is pending, or running with an expired lease. lease:
-        seconds.
+        """Claim a file if it is at one of `stages`, and if it is pending, or running with an expired lease.
+        lease: the duration of the claim's lease in seconds.
 
         Counts the attempt. Returns None if there is nothing to do: the file is done, past these stages,
         claimed by another worker, or not due.
@@ -128,8 +128,8 @@ class Claims(Protocol):
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
     ) -> Claimed:
-        """Claim the file of a message. If it is small, has version 1 and was never claimed, also claim
-        similar files of the same source and lane, in the order in which their messages were sent.
+        """Claim the file of a message. If this file is small, has version 1 and was never claimed, also
+        claim similar files of the same source and lane, in the order in which their messages were sent.
 
         Does not wait for other workers that claim files. The returned claims are in the order of their ids.
         """
@@ -140,8 +140,7 @@ class Claims(Protocol):
     def advance(
         self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
-        """Complete a stage: the file becomes pending at stage `to`, and its attempts at that stage start at
-        zero.
+        """Complete a stage. The file becomes pending at stage `to`, with zero attempts.
 
         published: whether the message for stage `to` is already on its way. If not, the outbox sends it.
         """

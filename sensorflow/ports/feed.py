@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file of a source in one of its states. The file seems to be complete.
+    """A file that a feed offers, with the file's present state. The file seems to be complete.
 
     key: the file's name within the source, as the feed's raw bytes. revision: identifies this state; only
     the adapter interprets it, and the ledger stores it as the fingerprint. size: bytes. modified_ns: the
@@ -35,8 +35,8 @@ class Candidate:
 
     @property
     def modified_at(self) -> datetime:
-        """Returns the modification time in microseconds. Raises OverflowError if it is outside the
-        calendar."""
+        """Returns the modification time, truncated to microseconds. Raises OverflowError if the year is not
+        in the range of `datetime`."""
         return EPOCH + timedelta(microseconds=self.modified_ns // 1000)
 
 
@@ -68,8 +68,8 @@ class Withheld(FeedError):
 class Permit:
     """The permission to acknowledge files.
 
-    token: the token of the intake lease. is_allowed: returns False once another process has taken over the
-    intake. Call it before you acknowledge each file.
+    token: the token of the intake lease. is_allowed: a function that returns False after another process
+    has acquired the intake lease. Call it before you acknowledge each file.
     """
 
     token: int = 0
@@ -91,7 +91,7 @@ class Opened(Protocol):
 
 
 class FeedHost(Protocol):
-    """The intake, as a feed sees it."""
+    """The functions of the intake that a feed may call."""
 
     def wake(self) -> None:
         """Signal that there may be files to poll. May be called from any thread."""
@@ -103,7 +103,7 @@ class FeedHost(Protocol):
         ...
 
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
-        """Whether these bytes were ever registered under this key."""
+        """Whether the bytes of `stream` were ever registered under `key`."""
         ...
 
     def file_vanished(self, source: str, key: bytes, reason: str) -> None:
@@ -131,8 +131,8 @@ class Feed(Protocol):
     """Whether files stay in place after they are acknowledged. If so, each file is looked up in the
     ledger."""
     delay: float = 0.0
-    """Seconds for which the settings delay a complete file before it is polled. A file that waits longer is
-    late."""
+    """The time in seconds for which a complete file must wait before it is polled, according to the
+    settings. A file that waits longer is late."""
 
     def start(self, host: FeedHost) -> None:
         """Start the feed. Called before the first `poll`."""
@@ -160,13 +160,14 @@ class Feed(Protocol):
         """Returns iterators over the complete files. Each file is offered at least once; no file may be
         missed permanently.
 
-        Must not block, because one thread serves all sources. A feed that must wait for an answer waits in
-        its own thread and calls `FeedHost.wake`. The result consists of iterators instead of lists, because
-        a source may contain millions of files and the intake alternates between sources after each file. An
-        iterator yields None if a step found no file. now: monotonic seconds.
+        Must not block, because one thread serves all sources. If a feed must wait for its server, it waits
+        in its own thread and then calls `FeedHost.wake`. The files come from iterators instead of lists,
+        because a source may contain millions of files, and because the intake alternates between sources
+        after each file. An iterator yields None if a step found no file. now: the present time, in seconds
+        of a monotonic clock.
 
         `poll` is called several times a second, even while earlier iterators are not exhausted. Do not
-        start another scan on each call: the intake would receive each file once per group.
+        start a new scan on each call, because the intake would then receive the same files several times.
         """
         ...
 
@@ -195,14 +196,14 @@ class Feed(Protocol):
         return
 
     def announcement(self, candidate: Candidate) -> Announcement | None:
-        """Returns the gate's announcement for an admitted file, or None. The file may have been changed
-        after the gate was written."""
+        """Returns the gate's announcement for an admitted file, or None if the file has no gate. The file
+        may have been changed after the gate was written."""
         return None
 
     def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
         """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
-        Skip a file that was replaced by another, and a file that `permit` no longer allows. Returns the
-        files that could not be acknowledged, each with the reason."""
+        Skip a file if another file has replaced it, or if `permit` no longer allows its acknowledgement.
+        Returns the files that could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
@@ -216,8 +217,8 @@ class Feed(Protocol):
         return True
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
-        """Whether a file other than `than` exists under `key`. In some stores, two spellings of a name find
-        the same file."""
+        """Whether a file other than `than` exists under `key`. The result is False if `key` is only another
+        spelling of the name of `than`, because some stores find the same file under both spellings."""
         return False
 
     def state(self) -> Mapping[str, Any] | None:
@@ -241,7 +242,8 @@ class GrowingFeed(Feed, Protocol):
     """
 
     def open(self, candidate: Candidate) -> AbstractContextManager[OpenAnywhere]:
-        """As `Feed.open`, but does not raise Busy, because a writer may always have a growing file open."""
+        """Open the file as `Feed.open` does, but do not raise Busy, because the writer of a growing file
+        may keep it open."""
         ...
 
     def place(self, candidate: Candidate) -> str:
@@ -249,6 +251,6 @@ class GrowingFeed(Feed, Protocol):
         ...
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
-        """Returns the other files to which this file may have been renamed or copied, whether or not the
-        source accepts their names. The most recently changed file comes first."""
+        """Returns the other files to which this file may have been renamed or copied, including files with
+        names that the source does not accept. The most recently changed file comes first."""
         ...

@@ -38,8 +38,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class StageReport:
-    """The result of one completed stage. seconds: its duration. rows: the number of rows that it produced.
-    note: for the file's history."""
+    """The result of one completed stage. seconds: the duration of the stage. rows: the number of rows that
+    the stage produced. note: a remark for the file's history."""
 
     stage: Stage
     seconds: float
@@ -54,13 +54,14 @@ class StageReport:
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:
-    """A file as commands show it: all data of the ledger, in the ledger's column order.
+    """All data of a file in the ledger, as commands show them. The fields are in the order of the ledger's
+    columns.
 
-    name: the key in printable form. known_as: the name that all versions share, if it differs from the key.
-    finished_at: the time of the last load, quarantine, undo or replacement. previous: the account of the
-    rows that stay in the database while the file is processed again. identity: the dedupe scope as the
-    ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive, the
-    number of files in it.
+    name: the key in printable form. known_as: the name that all versions share; None if this name equals
+    the key. finished_at: the time of the last load, quarantine, undo or replacement. previous: the account
+    of the rows that stay in the database while the file is processed again. identity: the dedupe scope as
+    the ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive,
+    the number of files in it.
     """
 
     file_id: int
@@ -146,7 +147,7 @@ class HistoryEvent:
 @dataclass(frozen=True)
 class ArrivalRecord:
     """A name under which a file arrived. kind: see `intake.Kind`. archive: id of the archive in which the
-    file arrived, if any."""
+    file arrived; None if it did not arrive in an archive."""
 
     at: datetime
     kind: str
@@ -157,7 +158,7 @@ class ArrivalRecord:
 
 @dataclass(frozen=True)
 class Listed:
-    """The first files of a result. total: the number of all matching files."""
+    """The first files that match a query. total: the number of all files that match."""
 
     files: list[FileView]
     total: int
@@ -168,7 +169,7 @@ class ChainView:
     """A growing file as commands show it. growths: the number of its parts. counts: the sum over the loaded
     parts. account: the sum over all parts.
 
-    size, lines: the bytes and lines that were taken in so far. newest: the last part.
+    size, lines: the numbers of bytes and lines that were taken in so far. newest: the last part.
     """
 
     root: int

@@ -10,8 +10,8 @@ from sensorflow.core.heartbeat import LoopReport
 class Heartbeats(Protocol):
     """Stores the heartbeats of loops. `Catalog.heartbeats` reads them.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def record_report(self, report: LoopReport) -> None:

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 class OnChange(StrEnum):
     """What to do when a file's content changes."""
 
-    MERGE = "merge"  # replace the readings that the new version restates, keep all others
+    MERGE = "merge"  # replace the readings that the new version also contains, keep all others
     SUPERSEDE = "supersede"
     KEEP = "keep"
     REJECT = "reject"
@@ -39,7 +39,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class IntakeLease:
-    """The right to take in files of a source. Only the newest lease of a source, by token, is valid.
+    """The right to take in files of a source. Only the lease with the highest token of its source is valid.
 
     owner: the daemon's display name. process: a name that is unique among the processes of all hosts.
     """
@@ -60,8 +60,8 @@ def intake_lost(held: IntakeLease) -> IntakeLost:
 class Intake(Segments, Protocol):
     """The ledger for the intake: leases, registrations and growing files.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def acquire_intake_lease(
@@ -69,23 +69,26 @@ class Intake(Segments, Protocol):
     ) -> IntakeLease:
         """Acquire the intake lease of `source` for `lease` seconds, unless another process has the lease.
 
-        Returns the valid lease; it is the caller's if its `process` matches. Atomic: exactly one caller
-        wins. Afterwards, the ledger rejects registrations under an older lease. ended: a process that has
-        certainly ended, whose lease is taken over before it expires.
+        Returns the valid lease. The caller has acquired the lease if `process` of the returned lease is the
+        caller's. Atomic: exactly one caller wins. Afterwards, the ledger rejects registrations under an
+        older lease. ended: a process that has certainly ended. Its lease is replaced even if the lease has
+        not expired.
         """
         ...
 
     def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
-        """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has taken
-        over, even if that process's lease has expired in turn."""
+        """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has acquired
+        the intake lease since, even if that newer lease has also expired."""
         ...
 
     def release_intake_lease(self, held: IntakeLease) -> None:
-        """End a lease now. Idempotent. Does nothing if another process has taken over."""
+        """End a lease now. Idempotent. Does nothing if another process has acquired the intake lease
+        since."""
         ...
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
-        """Register one version of a file's content. Idempotent per fingerprint.
+        """Register an arrival. Idempotent: the same bytes with the same key and fingerprint are registered
+        once.
 
         name_matters: whether the same bytes under another name are different readings rather than an alias.
         """
@@ -100,8 +103,9 @@ class Intake(Segments, Protocol):
     ) -> list[Registration]:
         """Register arrivals of one source in this order, all or none. See `register`.
 
-        lease: the lease of the caller since before these files were opened; None for files that are not
-        read from the source's drop folder. Raises IntakeLost if another process has taken over since.
+        lease: the intake lease that the caller acquired before it opened these files; None for files that
+        are not read from the source's drop folder. Raises IntakeLost if another process has acquired the
+        intake lease since.
         """
         ...
 
@@ -110,8 +114,8 @@ class Intake(Segments, Protocol):
         ...
 
     def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
-        """Returns the key of the newest version of this name if it is spelt differently and has different
-        bytes, else None."""
+        """Compare `key` with the newest version of the file. If that version has another spelling of the
+        name and other bytes, return its key; otherwise None."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
@@ -119,13 +123,13 @@ class Intake(Segments, Protocol):
         ...
 
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
-        """Returns the keys of the files that were registered with the announcement of a gate in this state
-        (see `Announcement`)."""
+        """Returns the keys of the files that a gate announced when they were registered. gate: the gate's
+        key. mark: the gate's state, see `Announcement`."""
         ...
 
     def recently_nacked(self, code: Code, within: float) -> bool:
-        """Whether a file that failed with `code` is waiting for a retry, or was due for one within the last
-        `within` seconds."""
+        """Whether a file that failed with `code` is waiting for its retry, or became due for a retry within
+        the last `within` seconds."""
         ...
 
     def grown(
@@ -133,8 +137,9 @@ class Intake(Segments, Protocol):
     ) -> list[Taken]:
         """Returns what was taken in from growing files, oldest first.
 
-        For each of these names and each of these inodes ("device:inode"), returns the newest file that had
-        it. Also returns the `newest` most recent files of the source.
+        For each name in `keys`, returns the newest growing file that had this name. For each inode in
+        `inodes` ("device:inode"), returns the newest growing file that had this inode. Also returns the
+        `newest` most recent growing files of the source.
         """
         ...
 
@@ -143,9 +148,9 @@ class Intake(Segments, Protocol):
     ) -> list[Registration | None]:
         """Register parts of growing files of one source, all or none. Each part is a version of its own.
 
-        lease: see `register_many`. A part that follows another gets the name of the previous part, even if
-        the file was renamed. The result is None for a part that is already known, and for a part that does
-        not follow the newest part of its file.
+        lease: see `register_many`. A part gets the name of the part before it, even if the file was
+        renamed. The result is None for a part that is already known, and for a part that does not follow
+        the newest part of its file.
         """
         ...
 
@@ -158,10 +163,10 @@ class Intake(Segments, Protocol):
         fingerprint: str,
         whole: bool,
     ) -> None:
-        """Record that a growing file was inspected in a state, perhaps under another name, and that nothing
-        was taken in.
+        """Record that a growing file was inspected and that nothing was taken in. key, fingerprint: the
+        name and the state in which the file was inspected. The name may differ from the name in `taken`.
 
-        inode: None for a copy of the file. whole: whether all bytes that were taken in before have been
-        compared and are unchanged.
+        inode: the inode of the inspected file; None if that file is a copy. whole: whether all bytes that
+        were taken in before were compared and are unchanged.
         """
         ...

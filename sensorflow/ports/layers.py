@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 
 class Unreadable(Exception):
-    """A file of the lake exists but cannot be read, because it is truncated or was changed."""
+    """Raised if a file of the lake exists but cannot be read, because the file is truncated or was
+    changed."""
 
 
 class LayerWriter(Protocol):
@@ -24,9 +25,9 @@ class LayerWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file in the lake. Its layer and its file of the ledger are derived from its path.
+    """A file in the lake. The layer, the file's id and its version are derived from the path.
 
-    place: its location in the store's notation. Equals `Layers.place` unless the file is misplaced.
+    place: the location in the store's notation. It equals `Layers.place`, unless the file is misplaced.
     """
 
     layer: Layer
@@ -36,7 +37,8 @@ class Stored:
 
 
 class Layers(Protocol):
-    """Stores the rows of each file of the ledger in each layer. Methods raise Transient STORAGE.
+    """Stores rows in the layers of the lake, separately for each file of the ledger. Methods raise
+    Transient STORAGE.
 
     Safe to use from several threads.
     """
@@ -44,17 +46,19 @@ class Layers(Protocol):
     def writer(
         self, layer: Layer, file: LayerFile, schema: pa.Schema
     ) -> AbstractContextManager[LayerWriter]:
-        """Returns a context manager that writes a file's rows of a layer. The rows appear, complete and
-        durable, when the context exits; none appear if it raises. Replaces rows that were stored before."""
+        """Returns a context manager that writes the rows of one file to one layer. When the context exits,
+        all rows appear and are durable. If the context raises, no rows appear. Replaces the rows that the
+        layer already contains for this file."""
         ...
 
     def batch(self) -> AbstractContextManager[Layers]:
-        """Returns a context manager for a batch of writes. All rows appear, durably, when the context of
-        the batch exits; none appear if it raises. Use the batch from one thread only."""
+        """Returns a context manager for a batch of writes. When the context exits, the rows of all writes
+        appear and are durable. If the context raises, no rows appear. Use the batch from one thread
+        only."""
         ...
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of a file's rows in the order in which they were written.
+        """Yield the rows of a file in batches, in the order in which they were written.
 
         Raises Transient STORAGE; its cause is FileNotFoundError if the layer has no rows of the file.
         """
@@ -69,22 +73,23 @@ class Layers(Protocol):
         ...
 
     def delete(self, layer: Layer, file: LayerFile) -> None:
-        """Delete a file's rows of a layer. Idempotent."""
+        """Delete the rows of a file from a layer. Idempotent."""
         ...
 
     def place(self, layer: Layer, file: LayerFile) -> str:
-        """Returns the location at which a file's rows of a layer should be stored, in printable form."""
+        """Returns the location, in printable form, at which the rows of a file in a layer should be
+        stored."""
         ...
 
     def stored(self) -> Iterator[Stored | str]:
-        """Yield every complete file in the lake, in arbitrary order. For a file that is not from
-        sensorflow, yields its printable name instead. Raises Transient STORAGE if the lake is
+        """Yield every complete file in the lake, in arbitrary order. If sensorflow did not write a file,
+        yields the printable name of that file instead. Raises Transient STORAGE if the lake is
         unavailable."""
         ...
 
     def stored_at(self, place: str) -> Stored | None:
-        """Returns the file that a location refers to, whether or not it exists. Returns None if the
-        location is not one of a file of this project."""
+        """Returns the file to which a location refers, even if that file does not exist. Returns None if no
+        file of this project can have this location."""
         ...
 
     def discard(self, stored: Stored) -> None:
@@ -92,15 +97,15 @@ class Layers(Protocol):
         ...
 
     def created_at(self, layer: Layer) -> datetime | None:
-        """As `ObjectStore.created_at`, for one layer."""
+        """Returns the time at which a writer created the layer, or None if unknown."""
         ...
 
     def list_unfinished(self, older_than_seconds: float) -> list[str]:
-        """Returns the incomplete files of writers that were killed more than `older_than_seconds` seconds
-        ago. Incomplete files are never read."""
+        """Returns the names of incomplete files that are older than `older_than_seconds` seconds. A writer
+        that was killed leaves such files. They are never read."""
         ...
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
-        """Remove the files that `list_unfinished` returns. Returns the number of removed files. A writer
-        that is still running then fails."""
+        """Remove the files that `list_unfinished` returns. Returns the number of removed files. If the
+        writer of such a file is still running, it fails."""
         ...

@@ -14,8 +14,8 @@ from sensorflow.ports.outbox import Outbox
 
 
 class FileLedger(Claims, Loader, Maintenance, Protocol):
-    """The parts of the ledger that are needed to process a claimed file. `flow.process` requires no
-    others."""
+    """The parts of the ledger that are needed to process a claimed file. `flow.process` uses only these
+    parts."""
 
 
 class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):

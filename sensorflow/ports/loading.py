@@ -26,13 +26,14 @@ Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 
 @dataclass(frozen=True)
 class Load:
-    """What a load records in the ledger together with the rows.
+    """The data that a load records in the ledger, in the transaction that inserts the rows.
 
     on_change: how older versions are treated. profile, profile_hash: the profile that the file was read
-    with. identity: the file name that is part of the dedupe keys. covered: ids of older versions that are
-    pending or quarantined, and whose bytes are a prefix of this version. name_matters: whether the same
-    bytes under another name are different readings. remarks: remarks on this version and the previous one.
-    months: the limits for months of which this file would load the first readings.
+    with. identity: the file name that is part of the dedupe keys. covered: ids of pending or quarantined
+    older versions that this version supersedes, because their bytes are a prefix of its bytes.
+    name_matters: whether the same bytes under another name are different readings. remarks: remarks on how
+    this version differs from the previous one. months: the limits on the number of new months, see
+    `core.months`.
     """
 
     counts: Counts
@@ -53,8 +54,8 @@ class Loaded:
     """The result of a committed load. garbage: whether silver of this file or of other files must be
     updated.
 
-    replaced: number of readings of other files that this load replaced. kept: the newest of the twenty
-    preceding versions that still has readings in the database. remarks: the remarks that the ledger
+    replaced: number of readings of other files that this load replaced. kept: the newest version, among the
+    twenty preceding ones, that still has readings in the database. remarks: the remarks that the ledger
     recorded. touched: the rows of this file, and the rows of other files that were replaced.
     """
 
@@ -79,8 +80,9 @@ class UnloadedVersion:
 class OlderVersions:
     """The relevant versions before the version to load.
 
-    loaded: the newest of the twenty preceding versions that is loaded and has rows. unloaded: at most a
-    hundred versions after the last loaded one. None of them is larger than the version to load.
+    loaded: the newest version, among the twenty preceding ones, that is loaded and has rows. unloaded: at
+    most a hundred versions after the last loaded one, without those that are larger than the version to
+    load.
     """
 
     unloaded: tuple[UnloadedVersion, ...] = ()
@@ -89,10 +91,11 @@ class OlderVersions:
 
 @dataclass(frozen=True)
 class Unpack:
-    """What unpacking an archive records in the ledger together with its members. See `Load`.
+    """The data that unpacking an archive records in the ledger, in the transaction that registers the
+    members. See `Load` for the fields.
 
-    keep: ensures that the landed objects of the members exist. The ledger calls it once no landed object
-    can be removed any more.
+    keep: a function that ensures that the landed objects of the members exist. The ledger calls it in the
+    transaction, after it has prevented the removal of landed objects.
     """
 
     on_change: OnChange
@@ -108,8 +111,8 @@ class Loader(Segments, Protocol):
     """The ledger for loading: looks up related files, and commits a file's rows together with its state.
     Methods raise Fenced if a claim is no longer valid.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def load(
@@ -122,13 +125,15 @@ class Loader(Segments, Protocol):
         """Insert batches of silver with their dedupe keys, update older versions, and mark the file as
         loaded.
 
-        All or nothing. Rows whose key already exists count as duplicates. For a replayed file, only the
-        difference is written; correct rows are not changed. closing: called after the last batch; returns
-        the final `Load`, with data that was unknown before.
+        Either the whole load is committed, or nothing. Rows whose key already exists count as duplicates.
+        For a replayed file, only the differences from the stored rows are written. closing: a function that
+        is called after the last batch. It returns the final `Load`, with data that was unknown before the
+        last batch.
 
-        `OnChange.MERGE`: if several versions contain the same reading, the database stores it under the
-        newest version, in whichever order the versions are loaded. The others count it as replaced. The
-        same applies to files with the same bytes under two names, unless `name_matters` is set.
+        With `OnChange.MERGE`, several versions may contain the same reading. The database stores the
+        reading under the newest of these versions, regardless of the order in which the versions are
+        loaded. The other versions count the reading as replaced. The same applies to files with the same
+        bytes under two names, unless `name_matters` is set.
         """
         ...
 
@@ -167,6 +172,6 @@ class Loader(Segments, Protocol):
         ...
 
     def rows_in_other_parts(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
-        """Returns the readings of other parts of the same growing file at these times (schema `BESIDE`), in
-        arbitrary order."""
+        """Returns the readings of other parts of the same growing file at these times, in arbitrary order.
+        The schema is `readings.OTHER_PARTS`."""
         ...

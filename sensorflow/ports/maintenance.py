@@ -17,12 +17,13 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 
 RECOLLECT_AFTER_SECONDS = 120.0
-"""Seconds. A worker needs less time between its last check of a claim and recording the names of the files
-that it wrote."""
+"""Seconds after which `Maintenance.collect_garbage` passes a file a second time. A worker checks its claim
+for the last time, and then records the names of the files that it wrote. It needs less time than this in
+between."""
 
 
 class Expirable(StrEnum):
-    """What retention can remove from a finished file."""
+    """The parts of a finished file that retention can remove."""
 
     LANDING = "landing"
     BRONZE = "bronze"
@@ -32,17 +33,17 @@ class Expirable(StrEnum):
 
 
 Holds: TypeAlias = "Callable[[pa.Array, pa.Array], pa.Array]"
-"""Takes the ts of silver rows and their dedupe keys. Returns, for each row, whether the database stores the
-reading under this file's id."""
+"""A function. Takes the column `ts` of silver rows, and the dedupe keys of these rows. Returns, for each
+row, whether the database stores the reading under this file's id."""
 
 
 @dataclass(frozen=True)
 class Garbage:
     """A finished file that may have garbage: layers that its state no longer needs.
 
-    landing: the landed object, if nothing needs it any more; else None. counts: the file's account, if the
-    file is loaded. identity: the file name in its dedupe keys. holds: returns which of the file's rows were
-    not replaced.
+    landing: the name of the landed object; None if the object is still needed. counts: the file's account,
+    if the file is loaded. identity: the file name that is part of the dedupe keys. holds: a function that
+    returns which of the file's rows were not replaced.
     """
 
     file_id: int
@@ -68,8 +69,8 @@ class Undone:
 
 @dataclass(frozen=True)
 class Expired:
-    """The result of an expiry. files: the number of files whose layer has expired. touched: the removed
-    rows, if the expired layer is `rows`."""
+    """The result of an expiry. files: the number of files whose layer has expired. touched: the range of
+    the removed rows, if the expired layer is `rows`."""
 
     files: int
     touched: Touched
@@ -78,17 +79,17 @@ class Expired:
 class Maintenance(Protocol):
     """The ledger for the maintenance of finished files.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
-        """Claim the next run of a step with an interval of `interval_seconds` seconds. Returns whether the
-        caller must run the step.
+        """Claim the next run of a housekeeping step that runs every `interval_seconds` seconds. Returns
+        whether the caller must run the step.
 
-        Atomic: exactly one caller wins, and no other caller wins for `interval_seconds` seconds, even if
-        the step fails. early: number of seconds by which the caller may claim the run before it is due. If
-        the clock was set back, the wait is still at most `interval_seconds`.
+        Atomic: exactly one caller wins a run. The next caller can win after `interval_seconds` seconds,
+        even if the step fails. early: number of seconds by which the caller may claim the run before it is
+        due. If the clock was set back, the wait is still at most `interval_seconds`.
         """
         ...
 
@@ -112,12 +113,12 @@ class Maintenance(Protocol):
         ...
 
     def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
-        """Call `remove` for finished files that may have garbage. The state of a file cannot change during
-        the call.
+        """Call `remove` for each finished file that may have garbage. The state of a file cannot change
+        while `remove` runs.
 
         Returns the number of files cleaned. Exceptions from `remove` propagate, and the file is cleaned
-        later. A file that is not loaded is passed a second time after `RECOLLECT_AFTER_SECONDS` seconds. By
-        then, a worker that was still writing the file has certainly stopped.
+        later. A file that is not loaded is passed to `remove` a second time after `RECOLLECT_AFTER_SECONDS`
+        seconds. By then, a worker that was still writing layers of the file has certainly stopped.
         """
         ...
 
@@ -135,6 +136,6 @@ class Maintenance(Protocol):
         ...
 
     def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
-        """Delete history events that are older than `age` seconds, of finished files. Each file's last
-        event stays. Returns the number of deleted events."""
+        """Delete events that are older than `age` seconds from the histories of finished files. The last
+        event of each file is not deleted. Returns the number of deleted events."""
         ...

@@ -1,4 +1,5 @@
-"""The port for object stores, which store named objects of bytes on a disk, in a bucket or in memory."""
+"""The port for object stores. An object store stores bytes under names, on a disk, in a bucket or in
+memory."""
 
 from __future__ import annotations
 
@@ -49,20 +50,23 @@ class Puts(Protocol):
         same name. Exceptions from the source propagate, and nothing is stored. If the source can be
         rewound, the caller positions it at its start.
 
-        If the name contains a hash that is already known, pass the name as a string. Otherwise, pass a
-        function that returns the name for the bytes read since the start. A disk store writes to a
-        temporary name, calls the function and renames, so it reads the source once. A bucket cannot rename,
-        and objects are never copied after the upload. A bucket store therefore reads the source twice and
-        uploads during the second reading. If the source cannot be rewound, the store first reads it into a
-        temporary file. It calls the function after each reading. If the results differ, it raises Transient
-        STORAGE and stores nothing.
+        If the name is already known, pass it as a string. If the name contains a hash of bytes that were
+        not read yet, pass a function. The function returns the name for the bytes that were read since the
+        start of the source.
+
+        A disk store reads the source once: it writes to a temporary name, calls the function and renames
+        the file. A bucket cannot rename, and objects are never copied after the upload. A bucket store
+        therefore reads the source twice and uploads during the second reading. If the source cannot be
+        rewound, the bucket store first reads it into a temporary file. A bucket store calls the function
+        after each reading. If the two names differ, it raises Transient STORAGE and stores nothing.
         """
         ...
 
 
 class ObjectStore(Puts, Protocol):
-    """The objects of one zone. Safe to use from several threads and processes, because the daemon and all
-    workers open the same zone. Does not connect before the first call.
+    """Stores the objects of one zone, such as the landing zone. Safe to use from several threads and
+    processes, because the daemon and all workers open the same zone. Does not connect before the first
+    call.
 
     `put` and `copy` are durable on return. Methods raise Transient STORAGE, with the error of the file
     system or provider as the cause.
@@ -72,9 +76,9 @@ class ObjectStore(Puts, Protocol):
     """The name of the bucket or folder."""
 
     def batch(self) -> AbstractContextManager[Puts]:
-        """Returns a context manager for a batch of puts. All objects of the batch appear, durably, when the
-        context exits; none appear before, and none if the context raises. If several objects have the same
-        name, the last one wins.
+        """Returns a context manager for a batch of puts. When the context exits, all objects of the batch
+        appear and are durable. No object appears earlier, and no object appears if the context raises. If
+        several objects have the same name, the last one wins.
 
         Cheaper than single puts: a disk store syncs once per batch, a bucket store sends requests in
         parallel.
@@ -109,16 +113,16 @@ class ObjectStore(Puts, Protocol):
         ...
 
     def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
-        """Returns the incomplete objects of writers that were killed more than `older_than_seconds` seconds
-        ago. Incomplete objects are never read."""
+        """Returns the names of incomplete objects that are older than `older_than_seconds` seconds. A
+        writer that was killed leaves such objects. They are never read."""
         ...
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
-        """Remove the incomplete objects that `list_unfinished` returns. Returns the number removed. A
-        writer that is still running then fails."""
+        """Remove the incomplete objects that `list_unfinished` returns. Returns the number of removed
+        objects. If the writer of such an object is still running, it fails."""
         ...
 
 
 MakeStore = Callable[[str, Path], ObjectStore]
 """The entry point of a URL scheme. Takes the URL as set in [storage], and the project's folder as the base
-for relative paths. Raises UsageError if the URL is invalid; its message is shown to a person."""
+for relative paths. Raises UsageError if the URL is invalid. Users see the error's message."""

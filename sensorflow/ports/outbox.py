@@ -10,18 +10,18 @@ from typing import Protocol
 from sensorflow.core.arrival import Lane, OutboxEntry
 
 PUBLISHER_LEASE_SECONDS = 15.0
-"""Duration of the publisher's lease in seconds. If its host fails, another process takes over after this
-time."""
+"""Duration of the publisher's lease in seconds. If the publisher's host fails, another process can acquire
+the lease after this time."""
 
 
 HIDDEN_FILES = 10
-"""Number of files that are sent again even if the broker has more messages than there are pending files.
-Such surplus messages belong to files that were claimed in another file's batch, and may mask a lost
-message."""
+"""Number of files whose messages are sent again although the broker reports more messages than there are
+pending files. Some of the broker's messages may belong to files that were already claimed in the batch of
+another file. The number of messages therefore does not prove that no message was lost."""
 
 
 HIDDEN_AFTER_PERIODS = 20
-"""Age at which these files are sent again, in multiples of `stale_after`."""
+"""Age of a message after which `HIDDEN_FILES` applies to it, in multiples of `stale_after`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def estimated_work(size: int) -> int:
 
 @dataclass(frozen=True)
 class InFlightLimits:
-    """Limits on files in flight, so that a file that arrives next is processed soon.
+    """Limits on the number of files in flight, that is, files that were sent and are not finished. With
+    limits, a file that arrives next is processed soon.
 
     window: maximum work of all files in flight, see `estimated_work`. files: maximum number of files in
     flight. least: number of files that may always be in flight, so that no worker is idle. large: maximum
@@ -76,8 +77,8 @@ class Throughput:
 class Outbox(Protocol):
     """The ledger for the publisher: the pending files, and the messages that were lost.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
+    database is unreachable.
     """
 
     def publisher_lease(
@@ -86,9 +87,9 @@ class Outbox(Protocol):
         """Returns a context manager for the publisher's lease. It yields a function that returns whether
         the caller has the lease. Call this function before each batch.
 
-        Another process takes over if the function was not called for `lease` seconds. It takes over at once
-        if the database detects the end of the previous process. Two publishers at a time do no harm: they
-        only send messages twice.
+        Another process can acquire the lease if the function was not called for `lease` seconds, or as soon
+        as the database detects that the previous process has ended. Two publishers at the same time do no
+        harm, because they only send messages twice.
         """
         ...
 
@@ -103,8 +104,8 @@ class Outbox(Protocol):
         turns; the source with the least work in flight comes first. Within a source, the oldest files come
         first. May return fewer files than there are, but returns at least one if there are any.
 
-        Returns files of the backfill lane only if no live file is pending. At most `backfill_in_flight` of
-        them are in flight at a time; the default is `max_in_flight`.
+        Returns files of the backfill lane only if no live file is pending. At most `backfill_in_flight`
+        files of the backfill lane are in flight at a time; the default is `max_in_flight`.
         """
         ...
 

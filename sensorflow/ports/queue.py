@@ -56,14 +56,14 @@ class Publisher(Protocol):
         An implementation may read several messages from the iterator and send them together. Raises
         Transient BROKER; a message that was not confirmed by then may or may not have been sent.
 
-        An implementation may let the message of one stage carry the following stages. The receiver's tasks
-        then have `next_sent` set. Otherwise, the outbox sends a message for each stage when the previous
-        stage is done.
+        An implementation may put the following stages into the message of a stage. The broker then sends
+        their messages itself, and the tasks that the receiver gets have `next_sent` set. Otherwise, the
+        outbox sends the message of each stage when the previous stage is done.
         """
         ...
 
     def depth(self) -> int | None:
-        """Returns the number of queued messages, or None if this broker does not report the number. Raises
+        """Returns the number of queued messages, or None if this broker does not report it. Raises
         Transient BROKER if the broker is unreachable."""
         ...
 
@@ -93,7 +93,7 @@ class Delivery(Protocol):
 
     def extend(self, seconds: float) -> None:
         """Report that the task is still running. The message is not delivered again within the next
-        `seconds`."""
+        `seconds` seconds."""
         ...
 
 
@@ -115,11 +115,11 @@ class Broker(Publisher, Consumer, Protocol):
 
     Each process creates its own broker object. The daemon and the commands only send messages. A process of
     `sensorflow worker` receives messages and sends the messages of housekeeping, all in one thread. A
-    broker object neither connects nor starts a thread before the first call. Deliveries that are
-    unacknowledged when it is closed are delivered again.
+    broker object neither connects nor starts a thread before the first call. If a broker object is closed,
+    the broker delivers its unacknowledged messages again.
     """
 
 
 MakeBroker = Callable[[str, Path], Broker]
-"""Takes broker_url as set, and the project's folder as the base for relative paths. Raises UsageError if
-the URL is invalid; its message is shown to a person."""
+"""Takes the setting broker_url, and the project's folder as the base for relative paths. Raises UsageError
+if the URL is invalid. Users see the error's message."""

@@ -12,10 +12,10 @@ from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 
 
 class MemoryFeed(Feed):
-    """A minimal implementation of `ports.feed.Feed`.
+    """A minimal in-memory feed (see `ports.feed.Feed`).
 
-    files: key -> existing file; acknowledged files are removed. errors: key -> exception that is raised
-    when the file is opened.
+    files: key -> content of each existing file; `ack` removes the acknowledged files. errors: key ->
+    exception that `open` raises for this file.
     """
 
     def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
@@ -67,8 +67,8 @@ class MemoryFile(io.BytesIO):
 
 
 class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
-    """An in-memory feed of growing files. places: key -> place of the file; the place does not change when
-    the file is renamed."""
+    """An in-memory feed of growing files. places: key -> number that identifies the file. The number stays
+    the same when the file is renamed."""
 
     keeps = True
 

@@ -17,7 +17,7 @@ from sensorflow.ports.layers import LayerWriter, Stored
 
 
 class MemoryLayers:
-    """See `ports.layers.Layers`."""
+    """The layers of the lake in memory (see `ports.layers.Layers`)."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[pa.RecordBatch]] = {}

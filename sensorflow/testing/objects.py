@@ -13,8 +13,8 @@ from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 
 class MemoryObjects:
-    """See `ports.objects.ObjectStore`. contents: name -> bytes; tests may change them to simulate
-    damage."""
+    """An in-memory object store (see `ports.objects.ObjectStore`). contents: name -> bytes. A test may
+    change the contents to simulate damage."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name
@@ -74,6 +74,6 @@ class _Batch:
             source.seek(0)
             data = source.read()
             if name() != made:
-                raise Transient(Code.STORAGE, f"{made!r}: other bytes in the second reading")
+                raise Transient(Code.STORAGE, f"{made!r}: the second reading returned other bytes")
         self.contents[made] = data
         return made

@@ -17,11 +17,11 @@ Table = Mapping[str, Any]
 def settings_text(
     sources: Mapping[str, Table], profiles: Mapping[str, Table] | None = None, **keys: Any
 ) -> str:
-    """Return the text of a `sensorflow.toml`. sources, profiles: name -> table. keys: the keys above all
-    tables.
+    """Return the text of a `sensorflow.toml`. sources, profiles: name -> table. keys: the top-level keys,
+    which precede the tables.
 
-    By default, the drop folder of a source has the name of the source, and its profile is `long` of the
-    library. The data folder is `data`.
+    By default, the drop folder of a source has the name of the source, the profile of a source is `long`
+    from the profile library, and the data folder is `data`.
     """
     made = {name: _source(name, table) for name, table in sources.items()}
     tables = {"sources": made, "profiles": profiles} if profiles else {"sources": made}

@@ -265,7 +265,7 @@ def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
     with structlog.testing.capture_logs() as logs:
         driver.load("a.csv", version_of(history.lines[2:]).content)
     first, second = (datetime.fromtimestamp(history.lines[n][0], UTC) for n in (0, 1))
-    said = "2 readings outside its own span are gone with the older version, "
+    said = "2 readings of the older version outside the new version's time span were removed, "
     said += f"from {first.isoformat()} to {second.isoformat()}"
     assert noticed(driver, "a.csv") == said
     assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [said]

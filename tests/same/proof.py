@@ -30,9 +30,9 @@ PLANTS = (
     ),
     PlantedBug(
         "a text of the history",
-        "readings outside its own span are gone",
+        "readings of the older version outside the new version's time span",
         "readings outside its span are gone",
-        r"table file_events \[\d+ replaced/.*\.why: .*own span.* -> ",
+        r"table file_events \[\d+ replaced/.*\.why: .*time span.* -> ",
     ),
     PlantedBug(
         "a part of the dedupe key, of the second reading of a time alone",

@@ -76,7 +76,7 @@ def test_an_offset_needs_no_zone_and_a_clock_without_one_does() -> None:
 def test_what_nobody_said_is_to_do() -> None:
     text = of({**WHEN, "format": "any"}, T).toml()
     assert 'TODO: when: its format is "any"' in text
-    assert "TODO: what measured is not said" in text
+    assert "TODO: the sensor is not described" in text
     assert "no column is a time" in of(T).toml()
 
 

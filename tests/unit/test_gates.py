@@ -134,7 +134,7 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
         (SHA[:40], "no SHA-256"),
         (SHA[:50], "line 1"),
         (f"{SHA}  a.cs", "not a.csv"),
-        (f"{SHA}  b.csv", "it names b.csv, not a.csv"),
+        (f"{SHA}  b.csv", "it lists b.csv, not a.csv"),
         (f"{SHA}\n{SHA}\n", "not a.csv"),
         (f"{SHA}  a.csv\n{'00' * 32}  a.csv\n", "several"),
         (MD5, "no SHA-256"),
@@ -207,7 +207,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "not SHA-256"),
         ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is not MD5"),
         ('{"files": [{"name": "a", "name": "b"}]}', "twice in the same object"),
-        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different facts"),
+        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different properties"),
         ('{"files": ["../a"]}', "not a path below"),
         (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is not a file name"),
         (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is not a file name"),
@@ -237,7 +237,7 @@ def test_what_was_announced_is_held_against_the_bytes() -> None:
     right = Announced("g", 5, (("md5", digest("md5")), ("sha1", digest("sha1"))), 1)
     assert differs(right, 5, digest) is None
     assert Announced.of_json(right.as_json()) == right
-    assert "5 bytes, g says 6" in str(differs(Announced("g", 6), 5, digest))
+    assert "5 bytes, but g announces 6" in str(differs(Announced("g", 6), 5, digest))
     assert "SHA-256 is" in str(differs(Announced("g", None, (("sha256", SHA),)), 5, digest))
     require_rows(right, 1)
     require_rows(Announced("g"), 7)
@@ -427,4 +427,4 @@ def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: Table, reas
 def test_what_is_wrong_with_a_gate_can_be_printed() -> None:
     with pytest.raises(GateUnreadable) as caught:
         digest_for(f"{SHA}  b.csv", os.fsdecode(b"a\xff.csv"), "sha256")
-    assert str(caught.value).encode() == b"it names b.csv, not a\\udcff.csv"
+    assert str(caught.value).encode() == b"it lists b.csv, not a\\udcff.csv"

@@ -29,7 +29,7 @@ def test_a_clock_that_was_corrected_is_noticed(by: int, said: str) -> None:
 
 def test_a_sensor_that_was_renamed_is_noticed() -> None:
     found = remarks(rows(WAVE), rows(WAVE, sensor="s2"))
-    assert found == "the readings of sensor 's1' are now those of sensor 's2'"
+    assert found == "sensor 's2' now has the readings of sensor 's1'"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from sensorflow.core.times.clock import Clock
 
 @dataclass(frozen=True)
 class Extract:
-    """A text that is extracted from each cell of a column: the part that a group of `pattern` matches. The
-    group is `group`, or the first one.
+    """Extracts a text from each cell of a column: the part of the cell that a group of `pattern` matches.
+    group: the name of this group; None for the first group. If `pattern` is None, the text is the whole
+    cell.
 
     default: the text for an empty cell. otherwise: the text for a cell that the pattern does not match.
     """
@@ -30,8 +31,8 @@ class Extract:
 
 @dataclass(frozen=True)
 class Text:
-    """A text that is built for each row. parts: constants, and the indexes of columns. A text without parts
-    has no value."""
+    """A text that is built for each row. parts: the parts of the text in order; each part is a constant,
+    the index of a column, or an `Extract`. If there are no parts, the rows have no text."""
 
     parts: tuple[str | int | Extract, ...] = ()
 
@@ -47,7 +48,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Grade:
-    """The column that contains the logger's own quality of a reading. good, reject: see
+    """The column in which the logger grades the quality of a reading. good, reject: see
     `profile.cells.Quality`."""
 
     column: int
@@ -57,8 +58,9 @@ class Grade:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measured column. time: the time of the column's readings, if a part of it is in the column's
-    title; otherwise None."""
+    """One measured column. time: how to build the time of the column's readings, if the column's title
+    contains a part of the time; otherwise empty. hemisphere: the index of the column with N, S, E or W, or
+    None."""
 
     column: int
     name: str
@@ -77,10 +79,11 @@ class Binding:
 
     names: names of all columns. where: (column, values) pairs; a row is skipped unless the column contains
     one of the values. fill: columns in which an empty cell repeats the text above it. rescued: columns that
-    the profile does not use. drift: descriptions of differences from the profile. untitled: columns without
-    a title, which are drift if a cell is not empty. strict: whether such a cell rejects the file. zone: the
-    zone of each row, if a column contains it. dst: the column that says whether daylight saving time is in
-    effect.
+    the profile does not mention and whose cells are stored with the reading. drift: descriptions of
+    differences from the profile. untitled: columns without a title. A cell with a value in such a column
+    counts as drift. strict: whether such a cell rejects the file. zone: how to build the zone of each row;
+    None if no column contains it. dst: the column that says whether daylight saving time is in effect.
+    needed: all columns that the binding uses.
     """
 
     names: tuple[str, ...]
@@ -119,8 +122,8 @@ DECODED = ("time", "sensor", "type", "unit", "value", "quality")
 
 
 def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Binding:
-    """Return the binding of the `DECODED` columns. zone: the default zone of the format, used unless the
-    profile sets one."""
+    """Return the binding for the `DECODED` columns. zone: the format's zone. It applies unless the profile
+    sets a zone."""
     time = profile.time
     if time is not None and time.zone is not None:
         zone = time.zone.constant

@@ -25,11 +25,11 @@ class _Resolved(NamedTuple):
 
 
 class BindingCache:
-    """Caches the last binding of each profile.
+    """Caches the last binding that was created for each profile.
 
     A caller that reads many files creates one cache, and passes it to `reading.read` for each file.
-    Profiles are compared by object identity, because comparing their contents would usually take longer
-    than building a binding.
+    Profiles are compared by object identity, because a comparison of their contents would usually take
+    longer than creating a binding.
     """
 
     def __init__(self) -> None:

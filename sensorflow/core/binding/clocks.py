@@ -17,7 +17,7 @@ def clock_of(columns: Columns, time: Time, order: Order) -> Clock:
         try:
             check_zone(zone)
         except ValueError as error:
-            do = "correct time.zone in the profile, whose pattern matched this text; then replay"
+            do = "correct the pattern of time.zone in the profile, then replay"
             raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}", do=do) from error
     return Clock(
         zone,
@@ -41,6 +41,6 @@ def _since(columns: Columns, time: Time, zone: str | None) -> int:
     text = columns.text(time.since).constant or ""
     found = instant(text, zone)
     if found is None:
-        do = "correct time.since in the profile, whose pattern matched this text; then replay"
+        do = "correct the pattern of time.since in the profile, then replay"
         raise Permanent(Code.UNREADABLE, f"since {text!r} is not an ISO 8601 date", do=do)
     return found

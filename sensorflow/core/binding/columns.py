@@ -18,8 +18,9 @@ from sensorflow.errors import Code, Permanent
 
 
 class Columns:
-    """The columns of a file. header: titles of the time columns. placed: whether a text comes from the
-    file's name or path. In that case the binding is valid for this file only."""
+    """The columns of a file. Converts the profile's references and text sources to column indexes and
+    texts. header: titles of the time columns. placed: whether a text comes from the file's name or path. In
+    that case the binding is valid for this file only."""
 
     def __init__(
         self, profile: Profile, place: FilePath, fields: Sequence[Field], preamble: str
@@ -37,8 +38,8 @@ class Columns:
         return found
 
     def matching(self, name: str) -> Iterable[int]:
-        """Yield the indexes of all columns that match `name`. The name may be a pattern, and may match no
-        column."""
+        """Return the indexes of all columns that match `name`. The name may be a pattern, and it may match
+        no column."""
         if name.startswith("~"):
             return [i for i, f in enumerate(self.fields) if search(name[1:], f.name)]
         place = find(name, self.fields)
@@ -54,8 +55,8 @@ class Columns:
         )
 
     def is_titled(self, source: TextSource) -> bool:
-        """Return whether `source` is a group of the pattern that matches the titles of measured columns. In
-        that case a part of the time is in the titles."""
+        """Return whether the template `source` refers to a group of the pattern for the titles of measured
+        columns. In that case the titles contain a part of the time."""
         if not self.profile.each or source.template is None:
             return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
@@ -78,15 +79,16 @@ class Columns:
         return text_of(self._searched(source))
 
     def _tags(self, source: TextSource) -> Iterable[str | Extract]:
-        """Return the tags, sorted by title: the name of a series must not depend on the order of
+        """Return the tags, sorted by title, so that the name of a series does not depend on the order of
         columns."""
         for place, title in tagged(source, self.profile, self.fields, self.matching):
             yield f",{title}="
             yield Extract(place, default="")
 
     def _searched(self, source: TextSource) -> str | None:
-        """Search the pattern of `source` in the text that the pattern is for. Returns the first group, or
-        None if `source` has no pattern. Raises Permanent if the pattern is not found."""
+        """Search for the pattern of `source`. The pattern's key selects the text to search: the file's
+        name, the path, the preamble or the header. Returns the first group, or None if `source` has no
+        pattern. Raises Permanent if the pattern is not found."""
         for pattern, text in (
             (_composed(source.file_name), composed(self.place.file_name)),
             (_composed(source.path), composed(self.place.path)),
@@ -107,8 +109,8 @@ class Columns:
         return None
 
     def template(self, template: str, known: Mapping[str, str]) -> Text:
-        """Resolve each {name} in a template. A name is a group of the title's pattern, a capture, or a
-        column."""
+        """Replace each {name} in a template. known: name -> text. A name that is not in `known` is a
+        capture of the profile, or a column."""
         parts: list[str | int | Extract] = []
         for index, piece in enumerate(TEMPLATE.split(template)):
             if index % 2 == 0:
@@ -125,7 +127,7 @@ class Columns:
 
 
 def text_of(found: str | None) -> Text:
-    """Return a `Text` that is the same in each row. For None, the `Text` is empty."""
+    """Return a `Text` with the constant `found`, or an empty `Text` if `found` is None or empty."""
     return Text((found,)) if found else Text()
 
 

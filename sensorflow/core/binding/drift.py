@@ -10,8 +10,10 @@ Policy = Literal["ignore", "rescue", "quarantine"]
 
 
 class Drift(Strict):
-    """What to do when a file's columns differ from the profile: new columns, missing columns, columns with
-    another unit. If a column that every reading needs is missing, the file fails under every policy."""
+    """A source's policies for files whose columns differ from the profile. new: the policy for columns that
+    the profile does not mention. missing: the policy for missing columns. changed: the policy for columns
+    with another unit. If a column that every reading needs is missing, the file fails under every
+    policy."""
 
     new: Policy = "ignore"
     missing: Policy = "quarantine"

@@ -12,8 +12,8 @@ from sensorflow.errors import Code, Permanent
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the file. titles: the column's cell in each header row. The other attributes are the
-    column's cells in the header rows for type, unit and sensor."""
+    """A column of the file. name: the title. titles: the column's cell in each header row. type, unit,
+    sensor: the column's cells in the header rows with these roles."""
 
     name: str
     titles: tuple[str, ...] = ()
@@ -36,8 +36,7 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
         spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
         raise Permanent(
             Code.COLUMN_MISSING,
-            f"column {reference!r} occurs {len(places)} times in the header: name one by its "
-            f"place, {spots}",
+            f"column {reference!r} occurs {len(places)} times in the header, as {spots}",
             column=reference,
             do="select the column by its position in the profile, then replay",
         )

@@ -16,6 +16,7 @@ class FilePath:
 
     @classmethod
     def of(cls, key: bytes) -> FilePath:
-        """Create from `key`: the path below the source's folder, as file system bytes."""
+        """Create a `FilePath` from a file's key, that is, its path below the source's folder as file system
+        bytes."""
         path = composed(key.decode("utf-8", "backslashreplace"))
         return cls(path.rsplit("/", 1)[-1], path)

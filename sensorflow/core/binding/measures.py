@@ -17,8 +17,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Measures:
-    """Finds the measured columns of a file. titled: whether a part of the time is in the titles of these
-    columns."""
+    """Finds the measured columns of a file. titled: whether the titles of these columns contain a part of
+    the time."""
 
     def __init__(self, columns: Columns, notes: Notes, titled: bool) -> None:
         self.profile, self.columns, self.notes = columns.profile, columns, notes
@@ -78,7 +78,7 @@ class Measures:
         what = (
             f'two columns of the same type and sensor are titled {name!r}, "#{first + 1}" and {one}'
         )
-        do = f"name one by its position in the profile: {one} in columns with its own type, or in ignore"
+        do = f"in the profile, add {one} to columns with its own type, or add it to ignore"
         return Permanent(Code.COLUMN_MISSING, what, column=name, do=f"{do}; then replay")
 
     def _each(self, each: Each, used: set[int]) -> Iterable[tuple[int, dict[str, str]]]:

@@ -9,8 +9,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Notes:
-    """Collects the differences between a file's columns and the profile. texts: descriptions of the
-    differences."""
+    """Collects the differences between a file's columns and the profile. policy: the source's policy for
+    such differences. texts: descriptions of the differences."""
 
     def __init__(self, policy: Drift) -> None:
         self.policy = policy
@@ -20,6 +20,6 @@ class Notes:
         """Add a difference. Raises Permanent DRIFT if the source's policy quarantines files with this kind
         of difference."""
         if getattr(self.policy, kind) == "quarantine":
-            hint = "; add it to the profile, to its ignore list, or set the source's drift"
+            hint = "; add it to the profile or to the profile's ignore, or set the source's drift"
             raise Permanent(Code.DRIFT, text + hint)
         self.texts.append(text)

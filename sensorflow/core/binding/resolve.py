@@ -18,12 +18,13 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.times.clock import Order
 
 Resolve = Callable[[Sequence[Field], str], Binding]
-"""(columns, text before the header) -> binding. Raises Permanent if the profile cannot be applied."""
+"""A function. Takes the columns of a file and the text before the header, and returns the binding. Raises
+Permanent if the profile cannot be applied."""
 
 
 def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingCache) -> Resolve:
-    """Return the function that creates the binding for each part of one file. The function keeps the
-    clock's state between the parts."""
+    """Return the function that creates the bindings of one file. It is called once for each header in the
+    file, and all bindings share one `Order`."""
     order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Binding:
@@ -75,12 +76,12 @@ def _binding(columns: Columns, notes: Notes, order: Order) -> Binding:
 def _new(
     columns: Columns, notes: Notes, needed: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the columns that the profile does not mention: first those with titles, then the untitled
-    ones."""
+    """Return two tuples: the columns with titles that the profile does not mention, and the untitled
+    columns that it does not mention."""
     profile, fields = columns.profile, columns.fields
     left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
     spoken = set(needed) | {i for name in left for i in columns.matching(name)}
-    # JSON: the members of an object that is read as a whole
+    # JSON: the members of an object, if the profile refers to the object
     within = tuple(f"{fields[i].name}{end}" for i in needed for end in ".[")
     spoken |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
     unspoken = [i for i in range(len(fields)) if i not in spoken]
@@ -89,6 +90,6 @@ def _new(
     if new:
         names = ", ".join(repr(fields[i].name) for i in new)
         notes.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
-    # an empty text in `names` is set by the profile
+    # columns in the profile's `names` are excluded, because their title may be empty on purpose
     unnamed = [i for i in unspoken if i not in new and i >= len(profile.names)]
     return tuple(new), tuple(unnamed)

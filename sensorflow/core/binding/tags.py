@@ -21,9 +21,9 @@ def tagged(
     fields: Sequence[Titled],
     matching: Callable[[str], Iterable[int]],
 ) -> list[tuple[int, str]]:
-    """Return (index, title) of the tag columns of `source`, sorted by title. A tag column matches the
-    pattern in `source.tags`, and the profile does not use the column for anything else. matching: returns
-    the columns that match a name."""
+    """Return (index, title) of each tag column of `source`, sorted by title. The title of a tag column
+    matches the pattern in `source.tags`, and the profile does not use the column for anything else.
+    matching: a function that returns the indexes of the columns that match a name."""
     if source.tags is None:
         return []
     used = {i for name in _named(profile) for i in matching(name)}

@@ -14,8 +14,8 @@ NAMES = "correct the column's name in the profile, or make the column optional; 
 
 
 def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
-    """Return advice for a profile that refers to the column `reference`, if the file only has the columns
-    `names`."""
+    """Return advice for a profile that refers to the column `reference` although the file has only the
+    columns `names`."""
     if profile.format not in ("csv", "xlsx"):
         return _named(reference, names) or NAMES
     if profile.format == "csv" and len(names) == 1 and not profile.widths:

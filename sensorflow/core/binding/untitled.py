@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.errors import Code, Permanent
 
-HINT = "; name it by its position in the profile or in its ignore list, or set the source's drift"
+HINT = "; add its position to the profile or to the profile's ignore, or set the source's drift"
 
 
 def notes(chunk: Chunk) -> tuple[str, ...]:
-    """Return descriptions of the values in untitled columns of a chunk. Raises Permanent DRIFT if there are
-    any and the source quarantines files with new columns."""
+    """Return a description of each untitled column of a chunk that contains values. Raises Permanent DRIFT
+    if there is such a column and the source quarantines files with new columns."""
     binding = chunk.binding
     found = tuple(
         f'column "#{i + 1}" without a title' for i in binding.untitled if _filled(chunk.columns[i])

@@ -1,4 +1,5 @@
-"""Imports table descriptions (Frictionless Table Schema, CSVW) as profiles, and exports profiles."""
+"""Imports table descriptions (Frictionless Table Schema, CSVW) as profiles, and exports profiles as table
+descriptions."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ __all__ = ["Imported", "imported"]
 
 
 def imported(document: Any, table: str | None = None) -> Imported:
-    """Return the profile for a document.
+    """Convert a table description to a profile. document: the parsed JSON.
 
-    table: selects one of several tables, by the name or path of a resource (Frictionless) or by the url of
-    a table (CSVW).
+    table: if the document describes several tables, the name or path of a resource (Frictionless) or the
+    url of a table (CSVW).
 
-    Raises UsageError if the document is neither.
+    Raises UsageError if the document is not a Frictionless or CSVW description, or if it does not describe
+    the table.
     """
     try:
         return proposed(_described(document, table))

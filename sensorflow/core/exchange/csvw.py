@@ -78,11 +78,11 @@ def _dialect(given: Any, made: Described) -> None:
     if dialect.get("headerRowCount", rows) != 1 or rows == 0:
         settings["header"] = ["name", *["skip"] * (rows - 1)] if rows > 1 else rows
     if dialect.get("skipInitialSpace") or dialect.get("trim"):
-        made.unsaid.append("trim, skipInitialSpace: spaces around numbers and titles are left out; before "
-                           "a quote they are not")  # fmt: skip
+        made.unsaid.append("trim, skipInitialSpace: spaces around numbers and titles are ignored, but "
+                           "spaces before a quote are not")  # fmt: skip
     if dialect.get("skipColumns"):
         made.doubts.append(
-            f"dialect.skipColumns = {dialect['skipColumns']}: name these columns in ignore"
+            f"dialect.skipColumns = {dialect['skipColumns']}: add these columns to ignore"
         )
 
 
@@ -92,7 +92,7 @@ def _column(given: dict[str, Any], number: int, made: Described) -> Field:
     datatype = datatype if isinstance(datatype, dict) else {"base": datatype}
     told = str(datatype.get("base") or "string")
     kind = "text" if given.get("separator") else _KINDS.get(told, "text")
-    made.cannot(f"{name}: ", given, {"default": "an empty cell is missing"})
+    made.cannot(f"{name}: ", given, {"default": "an empty cell is a missing value"})
     lists = dict.fromkeys(
         ("minExclusive", "maxExclusive", "length", "minLength", "maxLength"), _NO_RULE
     )
@@ -129,7 +129,8 @@ def _bound(datatype: dict[str, Any], *names: str) -> str | None:
 
 
 def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
-    """Return the profile keys `decimal` and `thousands`, each only if the number format needs it."""
+    """Return the profile keys `decimal` and `thousands` for a number format. A key is included only if the
+    format specifies it."""
     written = given if isinstance(given, dict) else {"pattern": given} if given else {}
     found = {}
     if written.get("decimalChar"):
@@ -149,5 +150,5 @@ def _format(name: str, told: str, kind: str, given: Any, made: Described) -> str
     try:
         return datepatterns.strptime(str(given))
     except ValueError as error:
-        made.doubts.append(f"{name}: {error}: say how its times are written, as in %d.%m.%Y")
+        made.doubts.append(f"{name}: {error}: set the format of its times, such as %d.%m.%Y")
         return ""

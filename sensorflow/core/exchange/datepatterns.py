@@ -1,4 +1,4 @@
-"""Converts between date patterns of Unicode TR 35 (as in CSVW) and strptime formats."""
+"""Converts between the date patterns of Unicode TR 35, which CSVW uses, and strptime formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BACK = {
 def strptime(pattern: str) -> str:
     """Convert "dd.MM.yyyy HH:mm:ss.SSS" to "%d.%m.%Y %H:%M:%S" (%S accepts decimals).
 
-    Raises ValueError if a field of the pattern has no strptime directive.
+    Raises ValueError if there is no strptime directive for a field of the pattern.
 
     >>> strptime("yyyy-MM-dd'T'HH:mmXXX")
     '%Y-%m-%dT%H:%M%z'
@@ -47,8 +47,8 @@ def _tokens(pattern: str) -> list[tuple[str, str, str]]:
 
 
 def pattern(known: str) -> str:
-    """Convert a strptime format to a date pattern. Raises ValueError if a directive has no field in date
-    patterns."""
+    """Convert a strptime format to a date pattern. Raises ValueError if date patterns have no field for a
+    directive."""
     out = ""
     for directive, letters, sign in re.findall(r"(%.)|([A-Za-z']+)|([^A-Za-z'%])", known):
         if directive:

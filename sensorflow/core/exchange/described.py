@@ -1,4 +1,4 @@
-"""The description of a table, in a form that is the same for all standards."""
+"""The description of a table, in a form that does not depend on the standard."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ Kind = Literal["number", "integer", "datetime", "date", "time", "boolean", "text
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the described table. kind: the type in sensorflow's terms. told: the type as the
-    description writes it, such as dateTime; for messages. format: the format of a time column, as in a
-    profile; "" if unknown.
+    """A column of the described table. kind: the type in sensorflow's terms. told: the type as it is in the
+    description, such as dateTime; used in messages. format: the format of a time column, as in a profile;
+    "" if unknown. type: the reading type; "" if unknown. unit: the unit; "" if unknown.
 
-    minimum, maximum: the limits of the values, as written in the description. bare: False if cells contain
-    other text beside the number, such as a unit.
+    missing: texts that mark missing values. minimum, maximum: the limits of the values, as they are in the
+    description. required: whether a cell must not be empty. allowed: the allowed values; empty if all are.
+    bare: False if cells contain other text in addition to the number, such as a unit.
     """
 
     name: str
@@ -40,9 +41,9 @@ class Field:
 class Described:
     """A table description.
 
-    of: the name of the standard. settings: keys of the profile that follow from the description. key: the
-    names of the columns that identify a row. unsaid: properties that a profile cannot express. doubts:
-    questions that the user must answer.
+    of: the name of the standard. settings: profile key -> value, for the keys that the description
+    determines. key: the names of the columns that identify a row. unsaid: properties that a profile cannot
+    express. doubts: questions that the user must answer.
     """
 
     of: str
@@ -65,8 +66,8 @@ _TYPE = re.compile(r"(?:.*[/#:])?variableMeasured", re.IGNORECASE)
 
 
 def unit(column: Mapping[str, Any]) -> str:
-    """Return the unit from a property such as unit or qudt:hasUnit. If the value is an IRI, returns its
-    last part."""
+    """Return the unit of a column from a property such as unit or qudt:hasUnit; "" if there is none. If the
+    value is an IRI, return the last part of the IRI."""
     return _property(column, _UNIT)
 
 

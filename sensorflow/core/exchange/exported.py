@@ -28,7 +28,7 @@ def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
         raise UsageError(f"--as {kind!r}: expected table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
         raise UsageError(
-            f"--as {kind}: it describes text tables, but the profile reads {profile.format}"
+            f"--as {kind} describes text tables, but the profile reads {profile.format}"
         )
     made = _Exporting(profile, kind == "csvw")
     return Exported(made.document(name), made.unsaid)
@@ -47,9 +47,11 @@ class _Exporting:
             self.measured(title, column)
         if self.profile.value is not None:
             self.measured(self.profile.value, Column())
-            self.unsaid.append("type and value: the table is long, each row says its type")
+            self.unsaid.append("type and value: each row of the table contains its own type")
         for each in self.profile.each:
-            self.unsaid.append(f"each = {each.match!r}: name the columns that it takes")
+            self.unsaid.append(
+                f"each = {each.match!r}: add a column for each title that it matches"
+            )
         for title in self.profile.ignore:
             if self.plain(title):
                 self.fields.setdefault(title, self.field(title, "string"))
@@ -61,9 +63,12 @@ class _Exporting:
         return self.whole(name, key if sensor and self.at else [])
 
     def plain(self, title: str) -> bool:
-        """Return whether a profile's column name is a title. If it is not, adds a line to `unsaid`."""
+        """Return whether a column name in the profile is a title. If it is a pattern or a position, add a
+        line to `unsaid`."""
         if re.match(r"~|#\d+$", title) and title not in self.profile.names:
-            self.unsaid.append(f"column {title!r} is told by a pattern or its place")
+            self.unsaid.append(
+                f"column {title!r}: the profile has no title for it, only a pattern or a position"
+            )
             return False
         return True
 
@@ -83,7 +88,7 @@ class _Exporting:
         self.at: list[str] = []
         assert time is not None
         if any(part.column is None or part.match for part in time.parts):
-            self.unsaid.append("time: parts of it are not columns")
+            self.unsaid.append("time: some of its parts are not columns of the table")
             return
         titles = [part.column or "" for part in time.parts]
         titled = [title for title in titles if self.plain(title)]
@@ -91,20 +96,20 @@ class _Exporting:
             return
         self.at = titles
         if len(time.format) > 1:
-            self.unsaid.append(f"time.format: the first of {list(time.format)}")
+            self.unsaid.append(f"time.format: only the first of {list(time.format)}")
         formats = self.cut(time.format[0], len(titles))
         for title, written in zip(titles, formats, strict=True):
             self.fields[title] = self.time(title, written)
         kept = {"column", "columns", "format", "join"}
         more = time.model_dump(exclude_defaults=True, exclude=kept)
         for key in more:
-            self.unsaid.append(f"time.{key}: neither zone nor corrections of times are in it")
+            self.unsaid.append(f"time.{key}: the standard has no zones and no corrections of times")
 
     def cut(self, written: str, count: int) -> list[str]:
         """Split a time format into the formats of `count` columns."""
         pieces = written.split(self.profile.time.join) if self.profile.time else []
         if count > 1 and len(pieces) != count:
-            self.unsaid.append(f"time.format {written!r} cannot be cut into {count} columns")
+            self.unsaid.append(f"time.format {written!r} cannot be split into {count} columns")
             return [""] * count
         return pieces if count > 1 else [written]
 
@@ -112,7 +117,7 @@ class _Exporting:
         if not written or written == "iso8601":
             return self.field(title, "datetime" if written else "string")
         if (not written.startswith(("%", "'")) and "%" not in written) or "%." in written:
-            self.unsaid.append(f"time.format {written!r} is no date there")
+            self.unsaid.append(f"time.format {written!r} is not a date format of the standard")
             return self.field(title, "string" if self.csvw else "any")
         dated, clocked = re.search("%[YyjmbBde]", written), re.search("%[HIMSf]", written)
         kind = "datetime" if dated and clocked else "date" if dated else "time"
@@ -130,7 +135,7 @@ class _Exporting:
         if origin is None:
             return None
         if origin.column is None or origin.match or origin.tags or not self.plain(origin.column):
-            self.unsaid.append("sensor: it is no column of the table")
+            self.unsaid.append("sensor: it is not a column of the table")
             return None
         self.fields.setdefault(origin.column, self.field(origin.column, "string"))
         return origin.column
@@ -148,7 +153,7 @@ class _Exporting:
             limits |= {"enum": list(rule.allowed)} if rule.allowed else {}
             beside = {"min", "max", "required", "allowed", "integer", "severity"}
             for key in rule.model_dump(exclude_defaults=True, exclude=beside):
-                self.unsaid.append(f"rules.{kind}.{key}: no constraint there")
+                self.unsaid.append(f"rules.{kind}.{key}: the standard has no such constraint")
         integer = any(rule.integer for rule in rules)
         made = self.field(title, "integer" if integer else "number", self.number())
         self.fields[title] = made
@@ -196,12 +201,12 @@ class _Exporting:
             "names", "skip", "sheet", "sensor_type", "unit",
         }  # fmt: skip
         for key in self.profile.model_dump(exclude_defaults=True, exclude=said):
-            self.unsaid.append(f"{key} is not in it")
+            self.unsaid.append(f"{key}: the standard has no such property")
 
     def header(self) -> int:
         header = self.profile.header
         if not isinstance(header, int) and set(header) != {"name"}:
-            said = f"header = {list(header)}: rows of it that are not names"
+            said = f"header = {list(header)}: only the rows with names"
             self.unsaid += [] if said in self.unsaid else [said]
         return header if isinstance(header, int) else len(header)
 

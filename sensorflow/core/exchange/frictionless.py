@@ -1,4 +1,4 @@
-"""Frictionless Table Schema and Data Resource (datapackage.org), versions 1 and 2."""
+"""Reads Frictionless Table Schema and Data Resource (datapackage.org), versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def resource(given: dict[str, Any]) -> Described:
     made.cannot("", schema, {"foreignKeys": "not checked", "uniqueKeys": "not checked"})
     if schema.get("fieldsMatch") not in (None, "exact", ["exact"]):
         made.unsaid.append(
-            f"fieldsMatch = {schema['fieldsMatch']!r}: columns go by their names here"
+            f"fieldsMatch = {schema['fieldsMatch']!r}: sensorflow finds columns by their names"
         )
     return made
 
@@ -80,15 +80,15 @@ def _dialect(given: dict[str, Any], made: Described) -> None:
         settings["sheet"] = dialect.get("sheetName") or dialect["sheetNumber"]
     _header(dialect, made)
     if dialect.get("doubleQuote") is False and not dialect.get("escapeChar"):
-        made.unsaid.append("doubleQuote = false: a doubled quote is read as one quote here")
+        made.unsaid.append("doubleQuote = false: sensorflow reads a doubled quote as one quote")
     if dialect.get("lineTerminator") not in (None, "\n", "\r\n"):
         made.unsaid.append(
             f"lineTerminator = {dialect['lineTerminator']!r}: lines end in LF or CRLF"
         )
     if dialect.get("skipInitialSpace"):
-        made.unsaid.append("skipInitialSpace: spaces around numbers and titles are left out; before a "
-                           "quote they are not")  # fmt: skip
-    made.cannot("dialect.", dialect, {"commentRows": "rows are left out by `drop`, a pattern"})
+        made.unsaid.append("skipInitialSpace: spaces around numbers and titles are ignored, but spaces "
+                           "before a quote are not")  # fmt: skip
+    made.cannot("dialect.", dialect, {"commentRows": "to skip rows, set a pattern as `drop`"})
 
 
 def _header(dialect: dict[str, Any], made: Described) -> None:
@@ -97,7 +97,9 @@ def _header(dialect: dict[str, Any], made: Described) -> None:
         made.settings["header"] = 0
     elif isinstance(rows, list) and rows and rows != [1]:
         if rows != list(range(rows[0], rows[0] + len(rows))):
-            made.doubts.append(f"headerRows = {rows}: rows that are not one after another")
+            made.doubts.append(
+                f"headerRows = {rows}: the rows are not consecutive; check header and skip"
+            )
         made.settings.update({"skip": rows[0] - 1} if rows[0] > 1 else {})
         made.settings["header"] = ["name"] * len(rows) if len(rows) > 1 else 1
         join = dialect.get("headerJoin", " ")
@@ -139,13 +141,13 @@ def _format(name: str, told: str, given: Any, made: Described) -> str:
         return _DEFAULT[told]
     if given == "any":
         made.doubts.append(
-            f'{name}: its format is "any": say how its times are written, as in %d.%m.%Y'
+            f'{name}: its format is "any": set the format of its times, such as %d.%m.%Y'
         )
         return ""
     text = str(given).removeprefix("fmt:")
     try:
         timeformats.check_format(f"%Y-%m-%d {text}" if told == "time" else text)
     except ValueError as error:
-        made.doubts.append(f"{name}: format {text!r} is not known here: {error}")
+        made.doubts.append(f"{name}: sensorflow does not support the format {text!r}: {error}")
         return ""
     return text

@@ -1,4 +1,5 @@
-"""Proposes a profile for a described table. The user must decide what the description does not specify."""
+"""Proposes a profile for a described table. If the description does not specify a property, the user must
+add it."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from sensorflow.core.exchange.described import Described, Field
 from sensorflow.core.sniff.guess import Guess, Line, comment
 from sensorflow.core.times import timeformats
 
-SENSOR = "what measured is not said: name the sensor. Here it is the file's name without its ending"
-NO_TIME = "no column is a time: say which one is, as in [time] column = ... and format = ..."
+SENSOR = "the sensor is not described: name it. Here, it is the file's name without the ending"
+NO_TIME = "no column is a time: set the time column, as in [time] column = ... and format = ..."
 BARE = r"^[^\d.+-]*([+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\D*$"
 
 
@@ -33,16 +34,14 @@ def proposed(given: Described) -> Imported:
     doubts = list(given.doubts)
     settings = [Line(key, value) for key, value in given.settings.items()]
     if given.settings.get("header") == 0:
-        settings.append(
-            Line("names", [f.name for f in given.fields], "the header is not in the file")
-        )
+        settings.append(Line("names", [f.name for f in given.fields], "the file has no header"))
     settings += _signs(given, doubts)
     settings += _sensor(given, times, doubts)
     numbers = [
         f for f in given.fields if f.kind in ("number", "integer") and f.name not in given.key
     ]
     if not numbers:
-        doubts.append("no column is a number: name what is measured in [columns]")
+        doubts.append("no column is a number: list the measured columns in [columns]")
     told = {*(f.name for f in (*times, *numbers)), *_identity(given, times)}
     if rest := [f for f in given.fields if f.name not in told]:
         reason = ", ".join(dict.fromkeys(f.told or f.kind for f in rest))
@@ -83,7 +82,7 @@ def _time(times: list[Field], doubts: list[str]) -> tuple[list[Line], bool]:
 
 
 def _has_offset(written: str) -> bool:
-    """Return whether the times certainly have an offset.
+    """Return whether all times of this format have an offset.
 
     Returns False for ISO 8601, where the offset is optional.
     """
@@ -102,9 +101,11 @@ def _identity(given: Described, times: list[Field]) -> list[str]:
 def _sensor(given: Described, times: list[Field], doubts: list[str]) -> Iterator[Line]:
     found = _identity(given, times)
     if len(found) == 1:
-        yield Line("sensor", found[0], "in the primary key, beside the time")
+        yield Line("sensor", found[0], "in the primary key with the time")
     elif found:
-        yield Line("sensor", "/".join(f"{{{name}}}" for name in found), "of the primary key")
+        yield Line(
+            "sensor", "/".join(f"{{{name}}}" for name in found), "in the primary key with the time"
+        )
     else:
         doubts.append(SENSOR)
         yield Line("sensor", {"file_name": r"^(.+?)(?:\.[^.]*)?$"})
@@ -120,9 +121,11 @@ def _signs(given: Described, doubts: list[str]) -> Iterator[Line]:
             each = ", ".join(f"{f.name} {getattr(f, key)!r}" for f in numbers)
             grouped = sorted(signs - {""})
             if key == "thousands" and len(grouped) == 1:
-                yield Line(key, grouped[0], "of some columns; it is read in all")
+                yield Line(key, grouped[0], "described for some columns, but applies to all")
             else:
-                doubts.append(f"{key}: a profile has one for all columns, here they differ: {each}")
+                doubts.append(
+                    f"{key}: a profile has one value for all columns, but here the columns differ: {each}"
+                )
 
 
 def _column(given: Field) -> Line:
@@ -142,13 +145,13 @@ def _rules(numbers: list[Field], given: Described) -> dict[str, Any]:
             if text is not None and (number := _number(text)) is not None:
                 rule[key] = number
             elif text is not None:
-                given.unsaid.append(f"{each.name}: {key}imum = {text!r} is no number")
+                given.unsaid.append(f"{each.name}: {key}imum = {text!r} is not a number")
         allowed = [_number(text) for text in each.allowed]
         if allowed and None not in allowed:
             rule["allowed"] = allowed
         elif allowed:
             given.unsaid.append(
-                f"{each.name}: enum = {list(each.allowed)!r} has other texts than numbers"
+                f"{each.name}: enum = {list(each.allowed)!r} contains texts that are not numbers"
             )
         if rule:
             rules[each.type or each.name] = rule
@@ -170,7 +173,7 @@ def _bounds(times: list[Field]) -> Iterator[Line]:
         return
     for key, text in (("earliest", times[0].minimum), ("latest", times[0].maximum)):
         if text is not None and timeformats.date(text):
-            yield Line(key, text, "of the column's constraints")
+            yield Line(key, text, "from the column's constraints")
 
 
 def _unread(given: Described, times: list[Field]) -> Iterator[str]:
@@ -181,8 +184,8 @@ def _unread(given: Described, times: list[Field]) -> Iterator[str]:
         limits = [text for text in (each.minimum, each.maximum) if text is not None]
         dated = each.name in bounded and all(timeformats.date(text) for text in limits)
         if limits and not dated:
-            yield f"{each.name}: minimum, maximum = {', '.join(limits)}: rules are about numbers"
+            yield f"{each.name}: minimum, maximum = {', '.join(limits)}: rules apply only to numbers"
         if each.allowed:
-            yield f"{each.name}: enum = {list(each.allowed)!r}: rules are about numbers"
+            yield f"{each.name}: enum = {list(each.allowed)!r}: rules apply only to numbers"
         if each.required and each not in times:
-            yield f"{each.name}: required: rules are about numbers"
+            yield f"{each.name}: required: rules apply only to numbers"

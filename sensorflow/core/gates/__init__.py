@@ -1,2 +1,2 @@
-"""Gates: marker files with which a sender announces that other files are complete. A gate may also state
-size, checksum and row count of these files."""
+"""Gates: marker files with which a sender announces that other files are complete. A gate may also contain
+the size, the checksum and the number of rows of these files."""

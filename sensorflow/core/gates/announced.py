@@ -1,4 +1,5 @@
-"""What a sender announced about a file, and checks of the file against the announcement."""
+"""Announcements: the properties of a file that a sender announces in a gate, and checks of the file against
+them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from sensorflow.errors import Code, Permanent
 from sensorflow.escaping import escape
 
 LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
-"""Hexadecimal digits of a digest -> its algorithm, as hashlib names it."""
+"""Number of hexadecimal digits of a digest -> name of its algorithm in hashlib."""
 ALGORITHMS = tuple(LENGTHS.values())
 SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
 
@@ -25,7 +26,8 @@ class GateUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Announced:
-    """What a gate announces about a file. A field is None or empty if the gate does not state it.
+    """The properties of a file that a gate announces. A field is None or empty if the gate does not contain
+    this property.
 
     gate: the gate's name, for messages. size: the file's size in bytes. sums: (algorithm, digest) pairs;
     digests are in lower case hex. rows: number of rows in the file, including rejected rows.
@@ -49,8 +51,9 @@ class Announced:
 class Announcement:
     """Identifies the gate that announced a registered file.
 
-    mark: the content fingerprint of the gate (see `Stat`). It does not change if only the mode or the owner
-    of the gate changes, so that this does not count as a new announcement.
+    gate: the gate's key. mark: the content fingerprint of the gate (see `Stat`). what: the announced
+    properties. The content fingerprint stays the same if only the mode or the owner of the gate changes.
+    Such a change is therefore not a new announcement.
     """
 
     gate: bytes
@@ -62,14 +65,15 @@ def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> st
     """Return a message that says how a file's bytes differ from the announcement. Returns None if there is
     no difference.
 
-    digest: computes the file's digest for a given algorithm, as lower case hex.
+    size: the file's size in bytes. digest: a function that computes the file's digest for a given
+    algorithm, as lower case hex.
     """
     if announced.size is not None and announced.size != size:
-        return f"the file has {size:,} bytes, {announced.gate} says {announced.size:,}"
+        return f"the file has {size:,} bytes, but {announced.gate} announces {announced.size:,}"
     for algorithm, wanted in announced.sums:
         if (found := digest(algorithm)) != wanted:
             name = SHOWN[algorithm]
-            return f"the file's {name} is {found}, {announced.gate} says {wanted}"
+            return f"the file's {name} is {found}, but {announced.gate} announces {wanted}"
     return None
 
 

@@ -32,11 +32,12 @@ class _Line:
 
 
 def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
-    """Return key -> announcement for each file that the manifest lists. key: the manifest's own key.
+    """Return, for each file in the manifest, its key and its announcement. data: the content of the
+    manifest. key: the key of the manifest.
 
-    Names in the manifest are relative to its folder. If a name is a URL or an absolute path, only its last
-    part is used. An entry for the manifest itself is ignored, because `sha256sum * > SHA256SUMS` writes
-    one. Raises GateUnreadable.
+    Names in the manifest are relative to the manifest's folder. If a name is a URL or an absolute path,
+    only the last part is used. An entry for the manifest itself is ignored, because `sha256sum * >
+    SHA256SUMS` writes such an entry. Raises GateUnreadable.
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
@@ -48,7 +49,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
             continue
         made = _announced(line, gate)
         if found.setdefault(other, made) != made:
-            raise GateUnreadable(f"it lists {line.name} twice, with different facts")
+            raise GateUnreadable(f"it lists {line.name} twice, with different properties")
     if not found:
         raise GateUnreadable("the manifest lists no file")
     return found
@@ -128,8 +129,8 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return normalized key -> value for one entry of a manifest. Raises GateUnreadable if two keys with
-    the same normalized form have different values."""
+    """Normalize the keys of one entry of a manifest. Raises GateUnreadable if two keys have the same
+    normalized form and different values."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         plain = _plain(name)
@@ -153,7 +154,7 @@ def _listed(files: Any) -> Iterator[_Line]:
         elif isinstance(file, dict):
             yield _record(_facts(file))
         else:
-            raise GateUnreadable(f"expected a file's name or facts, found {file!r}")
+            raise GateUnreadable(f"expected a file's name or an object, found {file!r}")
 
 
 def _record(facts: Mapping[str, Any]) -> _Line:

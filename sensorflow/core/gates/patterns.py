@@ -41,7 +41,7 @@ class NamePattern:
             raise ValueError("must be a path below the drop folder, without . and ..")
         if re.search(r"[*?\[\]\0]", text):
             raise ValueError(
-                "must not contain *, ? or [ ]; for one gate of many files see manifest"
+                "must not contain *, ? or [ ]; for a gate that lists many files, set manifest"
             )
         if not before and after in ("", "."):
             raise ValueError("would be the file itself; add an ending or a folder")
@@ -82,8 +82,8 @@ class NamePattern:
 
 
 def stem(name: bytes) -> bytes:
-    """Return a name without its ending, such as ".csv", and without an ending for compression, such as
-    ".gz".
+    """Return a name without an ending for compression, such as ".gz", and without the ending before it,
+    such as ".csv".
 
     >>> stem(b"a.csv.gz"), stem(b"a.b.csv"), stem(b"a"), stem(b".csv")
     (b'a', b'a.b', b'a', b'.csv')
@@ -98,8 +98,8 @@ def stem(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ManifestPattern:
-    """A pattern for the names of manifests. A pattern with a slash is matched against the whole path, any
-    other against the last part of the path."""
+    """A pattern for the names of manifests. If the pattern contains a slash, it is matched against the
+    complete path, otherwise against the last part of the path."""
 
     text: str
 
@@ -110,7 +110,7 @@ class ManifestPattern:
             raise ValueError('needs a pattern that matches only manifests, as in "*.manifest.json"')
         if _HOLE.search(text):
             raise ValueError(
-                'a manifest is for many files; for one gate per file: gate = "{name}.done"'
+                'a manifest lists many files; for one gate per file, set gate = "{name}.done"'
             )
         return cls(text)
 

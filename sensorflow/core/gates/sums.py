@@ -21,8 +21,8 @@ _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 @dataclass(frozen=True)
 class Sum:
-    """One line of a checksum file. name: the file's name as written; None if the line contains only a
-    digest."""
+    """One line of a checksum file. name: the file's name as it is in the line; None if the line contains
+    only a digest."""
 
     algorithm: str
     digest: str
@@ -73,7 +73,8 @@ def _sum(line: str, number: int) -> Sum:
 
 
 def digest_for(text: str, name: str, algorithm: str) -> str:
-    """Return the digest of a file that its gate contains. name: the last part of the file's path.
+    """Return a file's digest from the text of its gate. name: the last part of the file's path. algorithm:
+    the algorithm of the digest.
 
     Raises GateUnreadable if the gate is empty or incomplete, or if its digest is for another file or
     algorithm.
@@ -86,11 +87,13 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
         ours = [s for s in found if s.name is None]
         if not ours or len(found) > 1:
             names = ", ".join(_last(s.name) for s in found[:3] if s.name is not None)
-            raise GateUnreadable(f"it names {names or 'no file'}, not {name}")
+            raise GateUnreadable(f"it lists {names or 'no file'}, not {name}")
     ours = [s for s in ours if s.algorithm == algorithm]
     digests = {s.digest for s in ours}
     if not digests:
-        raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its own name promises")
+        raise GateUnreadable(
+            f"it has no {SHOWN[algorithm]} of the file, but the gate's name requires one"
+        )
     if len(digests) > 1:
         raise GateUnreadable(f"the gate has several checksums of {name}")
     return digests.pop()

@@ -8,15 +8,15 @@ type   = "quantity"
 value  = "value"
 unit   = { constant = "degC" }
 
-[profiles.weather]                    # wide: a row holds several readings
+[profiles.weather]                    # wide: a row contains several readings
 format = "csv"
 time   = { column = "date", format = "%Y/%m/%d", zone = "America/Los_Angeles" }
 sensor = { constant = "seattle" }
 [profiles.weather.columns]
 temp_max = { type = "temperature_max", unit = "degC" }
 
-A profile refers to a column by its title, by its position from 1 ("#3"), or by a regular expression that is
-searched in the titles ("~regex"). A text with braces is a template: "{Host}/{Hop}".
+A profile refers to a column by its title, by its position from 1 ("#3"), or by a regular expression that
+matches a part of its title ("~regex"). A text with braces is a template: "{Host}/{Hop}".
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROLES = ("name", "type", "unit", "sensor", "skip")
 
 
 class Profile(Cell):
-    """How to read files of one kind."""
+    """A profile: the settings for reading files of one kind."""
 
     leading = ("format", "time", "sensor", "type", "value", "columns", "each", "unit")
     format: Format
@@ -166,7 +166,7 @@ class Profile(Cell):
     def _header(cls, header: int | tuple[str, ...]) -> int | tuple[str, ...]:
         if isinstance(header, int) and not 0 <= header <= 20:
             raise ValueError(
-                "0 to 20 rows, or a list with the role of each row: name, type, unit, …"
+                "expected 0 to 20 rows, or a list with the role of each row: name, type, unit, …"
             )
         return header
 
@@ -174,16 +174,23 @@ class Profile(Cell):
     def _shape(self) -> Profile:
         if self.format in DECODED or self.format not in FORMATS:
             if self.type or self.value or self.columns or self.each or self.sensor or self.records:
-                raise ValueError(f"{self.format} defines itself what is measured: omit these keys")
+                raise ValueError(
+                    f"files of the format {self.format} say what is measured: omit sensor, type, value, "
+                    "columns, each and records"
+                )
             if self.time is not None and self.time.step is not None:
-                raise ValueError(f"{self.format} defines its own times: omit time.step")
+                raise ValueError(
+                    f"files of the format {self.format} contain each time: omit time.step"
+                )
             return self
         if self.format == "xml":
             elementpath.check(self.records, self._references())
         if self.time is None or not self.time.parts:
-            raise ValueError("time is required: the column that contains it")
+            raise ValueError("time is required: set the column that contains the time")
         if self.sensor is None and not self._sensor_elsewhere():
-            raise ValueError("sensor is required: a column, a constant, or a pattern for the name")
+            raise ValueError(
+                "sensor is required: set a column, a constant, or a pattern for the file's name"
+            )
         wide, long = bool(self.columns or self.each), bool(self.value or self.type)
         if wide and self.value is not None:
             raise ValueError(
@@ -191,7 +198,7 @@ class Profile(Cell):
             )
         if not wide and not (self.value is not None and self.type is not None):
             what = "columns or each (wide), or type and value (long)"
-            raise ValueError(f"define what is measured: {what}{' — both' if long else ''}")
+            raise ValueError(f"define what is measured: {what}{', both' if long else ''}")
         nameless = self.header == 0 and not self.names and self.format in ("csv", "xlsx")
         if nameless and not all(ref.startswith("#") for ref in self._references()):
             raise ValueError('without a header, set names = [...], or use positions such as "#1"')
@@ -205,7 +212,7 @@ class Profile(Cell):
             raise ValueError("delimiter, quote and escape must differ from each other")
         if self.escape and (self.widths or len(self.delimiter) > 1):
             raise ValueError(
-                "escape needs a delimiter of one character: omit it, or set such a delimiter"
+                "escape needs a delimiter of one character: omit escape, or set such a delimiter"
             )
         if self.thousands == self.decimal:
             raise ValueError("thousands and decimal must differ from each other")

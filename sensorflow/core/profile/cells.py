@@ -1,4 +1,4 @@
-"""How a cell is converted to a number, and settings of the measured columns."""
+"""The profile's settings for measured columns, and for converting their cells to numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sensorflow.core.profile.strict import Strict, later_default
 
 
 def _numbers_in(clean: str) -> int:
-    """Return the number of groups in a pattern, without the group named unit."""
+    """Return the number of groups in a pattern. A group with the name unit is not counted."""
     pattern = re.compile(clean)
     return pattern.groups - ("unit" in pattern.groupindex)
 
 
 class Quality(Strict):
-    """The column that holds the quality of a reading. If a cell contains a text in `good`, the reading is
-    good. A text in `reject` rejects the reading. A text in `missing` counts as an empty cell, which says
-    nothing about the quality. Any other text sets the quality flag for the logger's own quality."""
+    """The column in which the logger writes the quality of a reading. good: texts of good readings. reject:
+    texts of readings to reject. missing: texts that mean that the quality is unknown; they set no flag. Any
+    other text sets the quality flag SOURCE of the reading."""
 
     column: Reference
     good: Texts = ("", "0")
@@ -34,13 +34,14 @@ class Quality(Strict):
 
 
 class Cell(Strict):
-    """How the text of a cell is converted to a number.
+    """The settings for converting the text of a cell to a number.
 
-    clean: a regular expression whose first group is the text of the number. values: text -> number that the
-    text stands for. scale, offset: the result is number * scale + offset. missing_below, missing_above:
-    numbers <= missing_below and numbers >= missing_above mark missing values. angle: the notation of
-    geographic positions, "ddmm" for degrees and minutes, "dms" for degrees, minutes and seconds.
-    hemisphere: the column that contains N, S, E or W.
+    missing: texts that mark missing values. missing_below: numbers less than or equal to this one mark
+    missing values. missing_above: numbers greater than or equal to this one mark missing values. clean: a
+    regular expression whose first group (other than one with the name unit) matches the number. values:
+    text -> the number that replaces it. scale, offset: the result is number * scale + offset. quality: see
+    `Quality`. angle: the notation of geographic positions, "ddmm" for degrees and minutes, "dms" for
+    degrees, minutes and seconds. hemisphere: the column that contains N, S, E or W.
     """
 
     missing: Texts | None = None
@@ -58,7 +59,9 @@ class Cell(Strict):
     @model_validator(mode="after")
     def _numbered(self) -> Cell:
         if self.clean is not None and not _numbers_in(self.clean):
-            raise ValueError("clean needs a group for the number besides the one named unit")
+            raise ValueError(
+                "clean needs a group for the number, in addition to the group named unit"
+            )
         if self.hemisphere is not None and self.angle is None:
             raise ValueError('hemisphere requires angle = "ddmm" or "dms"')
         return self
@@ -67,8 +70,9 @@ class Cell(Strict):
 class Column(Cell):
     """One measured column of a wide file. Its type defaults to its title.
 
-    type, unit and sensor may be templates with names of columns and captures; {name} is the column's title.
-    optional: whether files may lack the column. Short form: "temperature [degC]" sets type and unit.
+    type, unit and sensor may be templates that contain names of columns and of captures; {name} is the
+    column's title. optional: whether the column may be missing in a file. Short form: "temperature [degC]"
+    sets type and unit.
     """
 
     type: str | None = None
@@ -88,10 +92,12 @@ class Column(Cell):
 
 
 class Each(Column):
-    """All columns whose title matches a regular expression. The expression may match any part of the title.
+    """The measured columns whose titles match a regular expression. The expression may match any part of a
+    title.
 
-    If the expression has groups named type, unit or sensor, they set these keys, unless the profile sets
-    them. Templates for these keys may use any group, as {1} or {name}.
+    If the expression has a group with the name type, unit or sensor, this group sets the key of the same
+    name, unless the profile sets it. Templates for these keys may contain any group, as {1} or {name}.
+    exclude: columns that do not belong to the result even if their title matches.
     """
 
     match: Regex
@@ -104,7 +110,8 @@ class Each(Column):
 
 
 class Unit(Strict):
-    """A unit to convert to. to: the name of the new unit. The new value is value * scale + offset."""
+    """A conversion of a unit. to: the name of the new unit. scale, offset: the new value is value * scale +
+    offset."""
 
     to: str
     scale: float = 1.0

@@ -10,7 +10,8 @@ from pydantic import AfterValidator
 from sensorflow.core.nearest import did_you_mean
 
 DECODED = frozenset({"senml", "influx", "nem12"})
-"""Formats that define their own type, time and sensor."""
+"""Formats whose files contain type, time and sensor of each value. A profile for such a format does not
+define them."""
 
 FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
 
@@ -19,7 +20,7 @@ Reader = Callable[..., Iterator[Any]]
 
 
 class ExternalFormats(Protocol):
-    """The formats that other packages provide."""
+    """The formats that other Python packages provide."""
 
     def names(self) -> Sequence[str]: ...
 
@@ -38,8 +39,8 @@ _others: ExternalFormats = _NoExternalFormats()
 
 
 def register_external_formats(found: ExternalFormats) -> None:
-    """Register the formats of other packages. The caller finds them, because the core does not access the
-    disk."""
+    """Register the formats of other packages. The caller searches the installed packages for formats,
+    because the core does not access the disk."""
     global _others
     _others = found
 
@@ -49,7 +50,8 @@ def external_formats() -> ExternalFormats:
 
 
 SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
-"""Alternative names for `xlsx`. Its reader detects the type of a spreadsheet from the content."""
+"""Alternative names for the format `xlsx`, whose reader detects the type of a spreadsheet from the
+content."""
 
 
 def _format(name: str) -> str:

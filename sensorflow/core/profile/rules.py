@@ -11,13 +11,17 @@ from sensorflow.core.profile.strict import Strict
 
 
 class Rule(Strict):
-    """Limits for the readings of one type. severity: whether to reject or to flag a reading that violates a
-    limit.
+    """Limits for the readings of one reading type. severity: whether a reading that violates a limit is
+    rejected or flagged.
 
-    future: the maximum duration by which a reading's time may be later than the arrival of its file.
+    required: whether an empty cell of this type is rejected. integer: whether values must be whole numbers.
+    units, allowed: the allowed units and values. future: the maximum duration by which a reading's time may
+    be later than the arrival of its file. monotonic: "increasing" if the values of a series must not
+    decrease, "decreasing" if they must not increase.
 
-    Three rules only flag readings: flatline, if so many consecutive values are equal; spike, if the change
-    per second is greater; gap, if the time since the previous reading is longer.
+    Three limits only flag readings. flatline: flag a reading if it is at least the n-th of consecutive
+    equal values. spike: flag a reading if the change per second is greater. gap: flag a reading if the time
+    since the previous reading is longer.
     """
 
     required: bool = False

@@ -1,4 +1,4 @@
-"""Types of profile values, with their validation and their short forms."""
+"""Types of the values in profiles. Each type validates its values and converts their short forms."""
 
 from __future__ import annotations
 

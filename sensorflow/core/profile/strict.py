@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 
 class Strict(BaseModel):
-    """A frozen model that rejects unknown keys. When it is serialized, `later_default` keys with their
-    default value are omitted.
+    """A frozen model that rejects unknown keys. Keys that were defined by `later_default` and have their
+    default value are not serialized.
 
-    leading: the keys that are listed first in the documentation. former: the names of keys in the previous
-    version, by key; settings still accept them.
+    leading: the keys that are listed first in the documentation. former: key -> its name in the previous
+    version, which settings still accept.
     """
 
     leading: ClassVar[tuple[str, ...]] = ()

@@ -1,4 +1,4 @@
-"""The source of a text."""
+"""The sources of texts in profiles, such as the sensor's name or the unit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sensorflow.core.profile.strict import Strict, later_default
 class TextSource(Strict):
     """The source of a text: exactly one of a column, a constant, a template or a pattern.
 
-    A pattern is a regular expression whose first group is the text. The key says where the pattern is
-    searched: `file_name` in the file's name, `path` in the file's path below the source's folder,
-    `preamble` in the lines before the header, `header` in the title of the time column.
+    A pattern is a regular expression whose first group is the text. The key of the pattern selects what is
+    searched: `file_name` the file's name, `path` the file's path below the source's folder, `preamble` the
+    lines before the header, `header` the title of the time column.
 
-    Three keys require `column`: `match` is a pattern whose first group is extracted from each cell;
-    `default` is the text for empty cells; `tags` is a pattern for the titles of further columns, which are
+    Three keys require `column`. match: a pattern whose first group is extracted from each cell. default:
+    the text for empty cells. tags: a pattern for the titles of further columns. Each of these columns is
     appended to the text as ",title=cell".
     """
 
@@ -52,7 +52,7 @@ class TextSource(Strict):
             raise ValueError(f"give exactly one of {names}")
         if given & beside and self.column is None:
             raise ValueError(
-                "match, default and tags require column: they apply to each of its cells"
+                "match, default and tags require column, because they apply to the cells of a column"
             )
         return self
 

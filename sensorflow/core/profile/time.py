@@ -1,4 +1,4 @@
-"""How the time of readings is written in a file."""
+"""The profile's settings for the time of readings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sensorflow.core.times.zones import check_zone
 
 
 class Dst(Strict):
-    """A column that says whether daylight saving time is in effect. yes, no: the texts that mean yes and
+    """The column that says whether daylight saving time is in effect. yes, no: the texts that mean yes and
     no. If `no` is not set, any text that is not in `yes` means no. If the zone is a fixed offset, it must
-    be that of standard time, and yes adds an hour to it."""
+    be the offset of standard time; in rows with daylight saving time, an hour is added to this offset."""
 
     column: Reference
     yes: Texts
@@ -27,11 +27,11 @@ class Dst(Strict):
 
 
 class Counted(Strict):
-    """A time that is computed by counting intervals: (index - first) * size is added to the time in the
-    columns.
+    """A counted time: the time in the columns is a start time, to which (index - first) * size is added.
 
-    size: a duration ("PT15M", "15m"), or where to find the duration. unit: the unit of a size without a
-    unit. With "Hz", the size is a rate.
+    index: the source of the number of the interval, usually a column. size: the duration of an interval
+    ("PT15M", "15m"), or the source of the duration in the file. unit: the unit that is used if the size has
+    no unit. With "Hz", the size is the number of intervals per second. first: the index of the start time.
     """
 
     index: TextSource
@@ -55,23 +55,31 @@ class Counted(Strict):
                 f'{text!r} is not a duration; give one such as "15m" or "PT15M", or a column'
             )
         if self.index.constant is not None:
-            raise ValueError("index is a column, whose numbers count the intervals")
-        if re.search(r"\{\d+\}", self.index.template or ""):  # a column may have such a title
+            raise ValueError(
+                "index must be a column with the numbers of the intervals, not a constant"
+            )
+        if re.search(
+            r"\{\d+\}", self.index.template or ""
+        ):  # the number in braces could also be the title of a column
             raise ValueError('give the group a name: "(?P<slot>...)", and index = "{slot}"')
         return self
 
 
 class Time(Strict):
-    """How to read the time of readings. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime
-    formats.
+    """The settings for reading the time of readings.
 
-    column, columns: the column with the time, or several columns whose texts are joined by `join`. pad: the
-    widths to which these texts are padded with zeros. extract: a regular expression whose first group is
-    the time within the text. since: the time from which epochs count, in ISO 8601. zone: the zone of times
-    without an offset, as an IANA name or a fixed offset, or where to find it. zones: abbreviation ->
-    offset, for %Z. ambiguous, nonexistent: what to do with a local time that occurs twice, or not at all,
-    in the zone. shift: a duration that is added to the UTC time. shift_clock: a duration that is added to
-    the local time, before the zone is applied.
+    column: the column with the time. columns: instead of `column`, several columns whose texts are joined
+    by `join`. format: one or more of "iso8601", "epoch_s" (or _ms, _us, _ns, _m, _h, _d), "excel",
+    "excel_1904", "matlab", "mjd", "julian", "decimal_year", and strptime formats. pad: the widths to which
+    the texts are padded with zeros on the left. extract: a regular expression whose first group is the time
+    within the text. since: the time from which epochs count, in ISO 8601, or the source of this time in the
+    file.
+
+    zone: the zone of times without an offset, as an IANA name or a fixed offset, or the source of the zone
+    in the file. zones: abbreviation -> offset, for %Z. ambiguous: what to do with a local time that occurs
+    twice in the zone. nonexistent: what to do with a local time that does not occur in the zone. shift: a
+    duration that is added to the UTC time. shift_clock: a duration that is added to the local time, before
+    the zone is applied.
     """
 
     column: Reference | None = None
@@ -85,7 +93,7 @@ class Time(Strict):
     zones: dict[str, str] = Field(default_factory=dict)
     ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
     nonexistent: Literal["reject", "earlier", "later"] = "reject"
-    # language of names; daylight saving flag; ends of intervals; omitted digits
+    # language of names; daylight saving flag; corrections of times; omitted digits
     locale: Annotated[str, AfterValidator(known_locale)] | None = later_default(None)
     dst: Dst | None = later_default(None)
     shift: Shift = later_default(0.0)
@@ -157,7 +165,8 @@ class Time(Strict):
             raise ValueError("dst needs a zone: a zone name, or the offset of standard time")
         if self.since is not None and self.since.column is not None:
             raise ValueError(
-                "since applies to the whole file; use columns to add a column to the time"
+                "since applies to the whole file, so it cannot be a column; to add a column to the time, "
+                "use columns"
             )
         if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
             raise ValueError("since requires an epoch format, as in format = 'epoch_s'")
@@ -171,6 +180,5 @@ class Time(Strict):
 
     @property
     def origins(self) -> tuple[TextSource, ...]:
-        """Return the text sources of the time: `parts`, followed by the index and the size of `step`, if
-        set."""
+        """Return the text sources of the time: `parts` and, if `step` is set, the index and the size."""
         return (*self.parts, self.step.index, self.step.size) if self.step else self.parts

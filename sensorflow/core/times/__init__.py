@@ -1,1 +1,1 @@
-"""Times and durations: converts the notations in files to UTC times."""
+"""Times and durations: converts times as files contain them to UTC times."""

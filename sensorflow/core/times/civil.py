@@ -1,5 +1,5 @@
-"""Converts the parts of a time, which the pattern of its format has matched, to nanoseconds of local
-time."""
+"""Converts the parts of a time, such as year and hour, to nanoseconds of local time. The pattern of the
+time's format has matched these parts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from sensorflow.core.times.monthnames import folded, halves, months
 
 EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
-"""Times outside `EARLIEST` … `LATEST` are rejected, because they are errors of the logger and would create
-useless partitions."""
+"""Times before `EARLIEST`, and times from `LATEST` on, are rejected. They are errors of the logger, and
+would create useless partitions."""
 
 ROUNDED = 10**6
-"""Times from decimal minutes, hours or days are rounded to this many nanoseconds (a millisecond), because
-they are floating-point numbers.
-"""
+"""Times that are given in decimal minutes, hours or days are rounded to a multiple of this number of
+nanoseconds (a millisecond), because they are floating-point numbers."""
 
 DAY, HOUR, MINUTE = 86400 * 10**9, 3600 * 10**9, 60 * 10**9
 
@@ -44,8 +43,8 @@ def text_or(found: pa.StructArray, name: str, default: str) -> pa.Array:
 
 
 def civil(found: pa.StructArray, locale: str | None) -> tuple[Int64s, Bools]:
-    """Convert the named groups of each row to nanoseconds. Also returns whether each row is a valid
-    time."""
+    """Convert the named groups of each row to nanoseconds of local time. Also return whether each row is a
+    valid time."""
     return _Civil(found, locale).nanos()
 
 
@@ -87,7 +86,7 @@ class _Civil:
             start, days = _span((year - 1970) * 12, 12)
             first, clock = start, self.rest(self.decimal("years"), days * DAY)
         seconds = (first + day - 1) * 86400
-        # times centuries outside the limits must not overflow; `bounded` refuses them
+        # times far outside the limits must not overflow; `bounded` rejects them
         early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
         nanos = np.where(early, EARLIEST - 10**9, np.where(late, LATEST, seconds * 10**9))
         return nanos + np.where(early | late, 0, clock), self.valid
@@ -106,7 +105,8 @@ class _Civil:
         return self.word("monthname", months(self.locale))
 
     def word(self, group: str, known: dict[str, int]) -> Int64s:
-        """Return the number that each name stands for, or -1 for an unknown name."""
+        """Return the number of each name, such as 1 for January, or -1 for an unknown name. group: the
+        group that contains the names. known: name -> number."""
         coded = pc.dictionary_encode(text_or(self.found, group, ""))
         places = [known.get(folded(name), -1) for name in coded.dictionary.to_pylist()] or [-1]
         return np.asarray(np.array(places, np.int64)[coded.indices.to_numpy()], np.int64)
@@ -138,7 +138,7 @@ class _Civil:
         self.valid &= minute <= (59 if whole else 1440)
         self.valid &= second <= (59 if whole or self.has("minute") else 86400)
         found = ((hour * 60 + minute) * 60 + second) * 10**9 + fraction
-        # hour 24 is the end of its day (ISO 8601-1, 4.3.8); only its first instant is valid
+        # hour 24 is the end of the day (ISO 8601-1, 4.3.8); only 24:00:00 is valid
         self.valid &= found <= DAY
         return found
 
@@ -147,8 +147,8 @@ class _Civil:
         return np.asarray(pc.not_equal(texts, "").to_numpy(zero_copy_only=False), np.bool_)
 
     def last(self) -> Int64s:
-        """Return the decimals of the last part of each time, in nanoseconds. They are decimals of the
-        smallest unit that the time has (ISO 8601)."""
+        """Return the decimals at the end of each time, in nanoseconds. They are decimals of the minute if
+        the time has minutes, otherwise of the hour (ISO 8601)."""
         part = pc.binary_join_element_wise("0", text_or(self.found, "lastpart", "0"), ".")
         value = np.array(part.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
         return self.rest(value, np.where(self.given("minute"), MINUTE, HOUR))

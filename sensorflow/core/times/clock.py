@@ -15,9 +15,9 @@ Dst = npt.NDArray[np.int8]
 
 
 class Order:
-    """Decides by the order of rows whether an ambiguous time belongs to the first or the second pass
-    through the repeated hour. The second pass begins when the time goes back. Keeps its state between
-    batches."""
+    """Decides whether an ambiguous time belongs to the first or to the second pass through the repeated
+    hour. The second pass begins at the row in which the time goes back. The state continues from batch to
+    batch."""
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -26,7 +26,8 @@ class Order:
 
     @property
     def counted(self) -> Order:
-        """Return a separate order for counted times, because they form their own sequence."""
+        """Return a separate order for counted times, because their sequence is independent of the start
+        times."""
         self._counted = self._counted or Order()
         return self._counted
 
@@ -55,14 +56,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Clock:
-    """How to convert the local times of a file to UTC. zone: an IANA name or a fixed offset (+01:00) for
-    texts without an offset; if None, such texts are rejected. ambiguous, nonexistent: what to do with a
-    local time that occurs twice or not at all. zones: abbreviation -> offset, for %Z. since: the time from
-    which epochs count, in nanoseconds since 1970. locale: the language of the names for %b, %B and %p.
-    trimmed: whether numbers in scientific notation omit trailing zeros. shift: nanoseconds that are added
-    to the UTC time. clock_shift: nanoseconds that are added to the local time. round_to: UTC times are
-    rounded to a multiple of this number of nanoseconds. dst: for each text, 1 if daylight saving time is in
-    effect, 0 if not, -1 if unknown. by_row: the zone of each text, used instead of `zone`."""
+    """The settings for converting the local times of a file to UTC.
+
+    zone: an IANA name or a fixed offset (+01:00) for texts without an offset; if None, such texts are
+    rejected. ambiguous: what to do with a local time that occurs twice. nonexistent: what to do with a
+    local time that does not occur. zones: abbreviation -> offset, for %Z. since: the time from which epochs
+    count, in nanoseconds since 1970. order: the state for `ambiguous = "order"`. locale: the language of
+    the names for %b, %B and %p.
+
+    trimmed: whether the digits that numbers in scientific notation omit are zeros. shift: nanoseconds that
+    are added to the UTC time. clock_shift: nanoseconds that are added to the local time. round_to: if not
+    0, UTC times are rounded to a multiple of this number of nanoseconds. dst: for each text, 1 if daylight
+    saving time is in effect, 0 if not, -1 if unknown. by_row: the zone of each text, used instead of
+    `zone`.
+    """
 
     zone: str | None = None
     ambiguous: str = "reject"
@@ -79,7 +86,7 @@ class Clock:
     by_row: RowZones | None = field(default=None, compare=False)
 
     def of(self, rows: Int64s) -> Clock:
-        """Return the clock for some of the texts. rows: their indexes."""
+        """Return a clock for some of the texts. rows: the indexes of these texts."""
         if self.dst is None and self.by_row is None:
             return self
         dst = self.dst[rows] if self.dst is not None else None

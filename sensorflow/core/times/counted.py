@@ -1,4 +1,4 @@
-"""Computes counted times: a start time in the file plus a number of intervals."""
+"""Computes counted times. A counted time is a start time in the file plus a number of intervals."""
 
 from __future__ import annotations
 
@@ -31,9 +31,14 @@ ROOM = 2**62
 def after(
     found: Instants, index: pa.Array, size: pa.Array, step: Counted, clock: Clock
 ) -> Instants:
-    """Return found + (index - first) * size for each row. Hours and shorter units are exact. Days and
-    months follow the calendar in the clock's zone, or in UTC if the clock has no zone. If zones come from a
-    column, a row with an empty zone is rejected if its size is in days or months."""
+    """Return found + (index - first) * size for each row. found: the start times. index: the texts with the
+    numbers of the intervals. size: the texts with the durations of an interval. step: the profile's
+    settings.
+
+    Durations in hours and shorter units are exact. Days and months follow the calendar in the clock's zone,
+    or in UTC if the clock has no zone. If a column contains the zones, a row with an empty zone and a size
+    in days or months is rejected.
+    """
     codes = found.codes.copy()
     nanos = ints(found.ts.cast(pa.int64()))
     counts, known = _counts(index)
@@ -69,8 +74,9 @@ def _counts(index: pa.Array) -> tuple[Int64s, Bools]:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """A column of durations. limit: the maximum number of intervals for each duration; more would exceed
-    the supported years."""
+    """Durations as arrays. Each duration is the sum of months, days, and nanoseconds (numerator /
+    denominator). limit: the maximum number of intervals of each duration, because more intervals would
+    exceed the supported years."""
 
     months: Int64s
     days: Int64s
@@ -94,8 +100,8 @@ class _Sizes:
 
 
 def _sizes(texts: pa.Array, unit: str) -> tuple[_Sizes, Int64s]:
-    """Return the distinct sizes, and for each row the index of its size; -1 if the row has no valid
-    size."""
+    """Return the distinct sizes. Also return, for each row, the index of its size, or -1 if the row has no
+    valid size."""
     coded = pc.dictionary_encode(texts)
     read = [duration(text, unit) for text in coded.dictionary.to_pylist()]
     known = [size for size in read if size is not None]

@@ -1,7 +1,8 @@
-"""Parse durations. Files use ISO 8601 ("PT15M"), a number with a unit ("15m"), or a bare number; settings
-and commands use a number with a unit.
+"""Parses durations. Files contain ISO 8601 ("PT15M"), a number with a unit ("15m"), or a number without a
+unit. Settings and commands accept a number with a unit.
 
-This module does not import Arrow, because settings are parsed with these functions.
+This module does not import Arrow, because the daemon parses settings with these functions and must not
+import Arrow.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ class Duration(NamedTuple):
 @lru_cache(1024)
 def duration(text: str, unit: str = "s") -> Duration | None:
     """Parse a duration. Returns None if `text` is not a duration, or if the duration is zero. unit: the
-    unit of a number without a unit."""
+    unit to use for a number without a unit."""
     found = _iso(text.strip()) or _number(text.strip(), unit)
     return found if found is not None and any(found) else None
 
 
 def seconds(text: str, units: Iterable[str]) -> float | None:
     """Parse a number with a unit. Returns seconds, or None if the text is invalid. units: the allowed
-    units, which must be in `SECONDS`. If `units` is a string, each letter is a unit.
+    units, all of which must be in `SECONDS`. If `units` is a string, each letter is a unit.
 
       >>> seconds("1.5 h", "smh")
       5400.0

@@ -16,8 +16,8 @@ from sensorflow.errors import Code
 
 
 def fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
-    """Convert decimal numbers of a unit such as days to nanoseconds, rounded to milliseconds. start is
-    subtracted first. unit: its length in nanoseconds."""
+    """Convert decimal numbers, such as days, to nanoseconds, rounded to milliseconds. unit: the length of
+    their unit in nanoseconds. start: a number that is subtracted before the conversion."""
     codes = no_codes(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
@@ -38,7 +38,8 @@ def bools(array: pa.Array) -> Bools:
 
 
 def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
-    """Convert integers or decimals to nanoseconds, exactly. Digits beyond the nanosecond are ignored."""
+    """Convert integers or decimals to nanoseconds, exactly. unit: the length of their unit in nanoseconds.
+    Decimals of a nanosecond are ignored."""
     codes = no_codes(len(texts))
     texts = _unscientific(texts, clock.trimmed)
     found = pc.extract_regex(
@@ -71,7 +72,8 @@ _SCIENTIFIC = r"^\s*[+-]?\d(?:\.\d*)?[eE]\+?\d{1,2}\s*$"
 
 
 def lost_digits(text: str) -> bool:
-    """Return whether a number in scientific notation omits digits of its integer part, as 1.5E+12 does."""
+    """Return whether a text is a number in scientific notation that omits digits of its integer part, such
+    as 1.5E+12."""
     if not re.fullmatch(_SCIENTIFIC[1:-1], text):
         return False
     mantissa, _, exponent = text.strip().lower().partition("e")
@@ -79,8 +81,8 @@ def lost_digits(text: str) -> bool:
 
 
 def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
-    """Rewrite numbers in scientific notation as plain numbers. Numbers that omit digits are not rewritten,
-    unless `trimmed` says that these digits are zeros."""
+    """Rewrite numbers in scientific notation as plain numbers. A number that omits digits of its integer
+    part is rewritten only if `trimmed` is set, which means that these digits are zeros."""
     some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
     if not some.true_count:
         return texts

@@ -1,8 +1,9 @@
-"""Converts texts to exact times in UTC, or to the code of the reason why a text is rejected.
+"""Converts texts to exact times in UTC. A text that is not a valid time gets a reject code.
 
-pyarrow's own ``strptime`` is not used: it turns 30 February into 2 March and drops fractions of a second.
-Its ISO 8601 cast is strict, and is the fast path. All other texts are matched with a regular expression,
-built from the profile's format, and converted with integer arithmetic.
+pyarrow's ``strptime`` is not used, because it turns 30 February into 2 March and ignores fractions of a
+second. pyarrow's cast of ISO 8601 texts is strict, and is used where possible because it is fast. All other
+texts are matched with a regular expression, which is created from the profile's format, and are converted
+with integer arithmetic.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def instant(text: str, zone: str | None) -> int | None:
     the zone of a text without an offset."""
     if (
         text[:4].isdecimal() and int(text[:4]) < 1900
-    ):  # readings are never this old, but calendars may start here
+    ):  # no reading is this old, but epochs may count from such a date
         return _early(text, fixed_offset(zone or "UTC") or 0)
     parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
     return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
@@ -60,15 +61,15 @@ def _early(text: str, shift: int) -> int | None:
 
 @dataclass(frozen=True)
 class Instants:
-    """An array of UTC times. ts: timestamp[ns, UTC], null if a text has no valid time. codes: the reject
-    code for each null, 0 otherwise."""
+    """An array of UTC times. ts: timestamp[ns, UTC]; null for a text that is not a valid time. codes: the
+    reject code of each null; 0 for valid times."""
 
     ts: pa.Array
     codes: Codes
 
 
 def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
-    """Parse an array of strings. The code for nulls and empty strings is TIMESTAMP_MISSING.
+    """Parse an array of strings. Nulls and empty strings get the code TIMESTAMP_MISSING.
 
     formats: each is "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format. Each text is read with
     the first format that matches it.
@@ -98,7 +99,9 @@ def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
         return to_utc(nanos + np.datetime64(start, "ns").astype(np.int64), clock, codes), codes
     if fmt in EPOCH_UNITS:
         unit = EPOCH_UNITS[fmt]
-        if unit > 10**9:  # combined first: days since 1800 alone would overflow
+        if (
+            unit > 10**9
+        ):  # `since` is added before the conversion, because the nanoseconds since 1800 would overflow
             nanos, codes = fractions(texts, unit, -Decimal(clock.since) / unit)
             return nanos + clock.clock_shift, codes
         nanos, codes = epoch(texts, unit, clock)
@@ -114,7 +117,8 @@ def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
 
 
 def _moved(nanos: Int64s, clock: Clock) -> Int64s:
-    """Shift and round UTC times as the profile says. Times far out of range remain out of range."""
+    """Shift and round UTC times according to the profile. A time that is far out of range stays out of
+    range."""
     if clock.shift:
         nanos = nanos + clock.shift
     if clock.round_to:
@@ -131,8 +135,8 @@ def bounded(nanos: Int64s, codes: Codes) -> Instants:
 
 
 def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
-    """Convert typed timestamps (Parquet) of any unit, with or without a zone. The result is as from
-    `parse`."""
+    """Convert typed timestamps (Parquet) of any unit, with or without a zone. Returns the same as `parse`
+    would for texts of these times."""
     codes = no_codes(len(values))
     kind = values.type
     if pa.types.is_date(kind):
@@ -187,8 +191,8 @@ def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Code
 
 
 def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
-    """Replace zone abbreviations by offsets. Undefined abbreviations are not replaced, and are rejected
-    later."""
+    """Replace zone abbreviations by offsets. Abbreviations without a definition are not replaced. Their
+    rows are rejected later."""
     known = {**ABBREVIATIONS, **zones}
     coded = pc.dictionary_encode(texts)
     offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]

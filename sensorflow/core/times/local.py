@@ -18,12 +18,12 @@ from sensorflow.errors import Code
 
 
 def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None) -> Int64s:
-    """Convert local times to UTC, for the rows in `where` that are not rejected yet. Sets the codes of rows
-    that it rejects.
+    """Convert local times to UTC. where: the rows to convert; None for all. codes: the reject codes; rows
+    that are already rejected are not checked. Sets the code of each row that this function rejects.
 
-    Each time is computed with the zone's offsets before and after a possible transition. If the results
-    differ, the time is ambiguous or nonexistent. It is then rejected, unless the clock's policy selects one
-    result.
+    Each local time is converted with the zone's offset before a possible transition, and with the offset
+    after it. If the two results differ, the local time is ambiguous or nonexistent. Such a time is
+    rejected, unless the clock's settings select one of the results.
     """
     if clock.by_row is not None:
         return _each_to_utc(nanos, clock, codes, where)
@@ -81,12 +81,13 @@ def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None)
 
 
 _BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))
-"""From this time on, the transitions of a zone are defined by a rule (RFC 8536, 3.3), which Arrow does not
-support."""
+"""From this time on, a rule defines the transitions of a zone (RFC 8536, 3.3). Arrow does not support such
+rules."""
 
 
 def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]:
-    """Return (earlier instant, later instant, nonexistent, ambiguous) of local times in the far future."""
+    """Convert local times in the far future. Return, for each, the earlier and the later UTC time, whether
+    the local time is nonexistent, and whether it is ambiguous."""
     zone = ZoneInfo(clock.zone or "UTC")
     shifts = np.empty((2, len(nanos)), np.int64)
     for index, second in enumerate((nanos // 10**9).tolist()):

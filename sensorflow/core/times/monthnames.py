@@ -1,6 +1,7 @@
 """Names of months, and of AM and PM, in several languages (after the Unicode CLDR).
 
-Names match in any case, with or without a trailing period, and without accents where that is unambiguous.
+Names match in upper and lower case, with or without a trailing period. Names without their accents match
+too, unless they would be ambiguous.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ _HALVES = {
     "sv": ("fm", "em"),
     "cs": ("dop", "odp"),
 }
-"""Language -> names for AM and PM in addition to am and pm, without periods."""
+"""Language -> the language's names for AM and PM, without periods. The names am and pm are valid in every
+language."""
 
 
 def known_locale(name: str) -> str:
@@ -75,14 +77,16 @@ def known_locale(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Normalize a name for comparison: lowercase, composed, without periods and spaces."""
+    """Normalize a name for comparison: convert it to lower case and NFC, and remove periods and spaces."""
     small = unicodedata.normalize("NFC", name).replace("İ", "i").lower()
-    text = unicodedata.normalize("NFC", small)  # some capitals have no composed form
+    text = unicodedata.normalize(
+        "NFC", small
+    )  # again, because some capital letters have no composed form
     return "".join(c for c in text if c != "." and not c.isspace())
 
 
 def plain(name: str) -> str:
-    """Remove accents."""
+    """Remove the accents from a name."""
     text = unicodedata.normalize("NFD", name).replace("ı", "i")
     return "".join(c for c in text if not unicodedata.combining(c))
 

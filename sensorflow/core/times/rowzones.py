@@ -1,4 +1,4 @@
-"""Reads zones and daylight saving flags from columns, for times whose zone differs from row to row."""
+"""Reads zones and daylight saving flags from columns, for files in which each row may have another zone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 from sensorflow.core.times.zones import zones as names
 
 UNSURE = frozenset(("CET", "MET", "EET", "WET"))
-"""Names that denote either a zone with daylight saving time or a fixed offset. The profile must define such
-a name in `zones`."""
+"""Ambiguous names of zones: each denotes either a zone with daylight saving time or a fixed offset. The
+profile must define such a name in `zones`."""
 
 
 def zone_of(text: str | None, known: Mapping[str, str]) -> str | None:
-    """Return the zone that a cell contains as an abbreviation, an offset or an IANA name. Returns None for
-    any other text. known: abbreviation -> offset."""
+    """Return the zone in a cell, as an offset or an IANA name. The cell may contain an abbreviation, an
+    offset or an IANA name; for any other text, return None. known: abbreviation -> offset."""
     return _zone(text, {**ABBREVIATIONS, **known})
 
 
@@ -33,7 +33,7 @@ def _zone(text: str | None, abbreviations: Mapping[str, str]) -> str | None:
         return found
     if fixed_offset(text) is not None and not re.fullmatch(
         r"[+-]?\d{3}", text
-    ):  # three digits may be minutes
+    ):  # three digits may be minutes, or hours and minutes
         return text
     return text if text in names() and text not in UNSURE else None
 
@@ -48,8 +48,8 @@ def zones_of(texts: pa.Array, known: Mapping[str, str]) -> RowZones:
 
 
 def flags(texts: pa.Array, yes: Sequence[str], no: Sequence[str] | None) -> Dst:
-    """Return whether daylight saving time is in effect in each row, encoded as in `Clock.dst`. texts: the
-    cells, null if empty."""
+    """Return, for each row, whether daylight saving time is in effect, encoded as in `Clock.dst`. texts:
+    the cells of the column; null for an empty cell. yes, no: the texts that mean yes and no."""
 
     def among(wanted: Sequence[str]) -> pa.Array:
         found = pc.is_in(pc.fill_null(texts, ""), value_set=pa.array(wanted, pa.string()))

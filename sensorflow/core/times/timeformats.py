@@ -1,6 +1,8 @@
-"""Time formats: the profiles' formats as regular expressions, epochs, and offsets from UTC.
+"""Time formats of profiles: converts formats to regular expressions, defines the epoch formats, and parses
+offsets from UTC.
 
-This module does not import Arrow, because settings are parsed with these functions, also in the daemon.
+This module does not import Arrow, because the daemon parses settings with these functions and must not
+import Arrow.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ EPOCH_UNITS = {
 """Nanoseconds in one unit of each epoch format."""
 
 EXCEL = "excel"
-"""The format of days since 30 December 1899, as in spreadsheets (ECMA-376 part 1, 18.17.4, the 1900 system
-from March 1900 on). It is local time."""
+"""The format of spreadsheets: days since 30 December 1899 in local time (ECMA-376 part 1, 18.17.4, the 1900
+system from March 1900 on)."""
 
 DAYS_FROM = {
     EXCEL: ("1899-12-30", 0.0),
@@ -30,8 +32,8 @@ DAYS_FROM = {
     "mjd": ("1970-01-01", 40587.0),
     "julian": ("1970-01-01", 2440587.5),
 }
-"""Format -> (a date, the number of this day), for formats that count days of local time: Excel's 1904
-system, MATLAB's datenum, the Modified Julian Date, and the Julian Date."""
+"""Format -> (a date, the number of this date), for formats that count days of local time: Excel's 1900 and
+1904 systems, MATLAB's datenum, the Modified Julian Date, and the Julian Date."""
 
 NUMERIC = frozenset({*EPOCH_UNITS, *DAYS_FROM})
 
@@ -75,7 +77,8 @@ _DIRECTIVES = {
     "%": "%",
 }
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
-"""Directive -> number of digits, if no separator is between it and another directive."""
+"""Directive -> number of digits that it must have if it is directly before or after another directive,
+without a separator."""
 
 _LOCAL = {
     "a": r"[^\s\d,]+",
@@ -84,7 +87,7 @@ _LOCAL = {
     "B": r"(?P<monthname>[^\s\d,/_-]{2,}?\.?)",
     "p": rf"(?P<half>[^\s\d]+(?:{_SPACES}[^\s\d]+)?)",
 }
-"""Directives for names, which depend on the language."""
+"""Regular expressions of the directives for names, used if the profile sets a language."""
 
 
 @lru_cache(maxsize=256)
@@ -92,11 +95,12 @@ def pattern(fmt: str, locale: str | None = None) -> str:
     """Return the regular expression of a format. Raises ValueError if the format contains an unknown
     directive.
 
-    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%. %f
-    matches one to nine digits, so nanoseconds are preserved. A day has one or two digits, but directives
-    without a separator (%Y%m%d) have their full width. %.Y, %.j, %.d, %.H, %.M and %.S allow decimals, and
-    must be the last part of a time. locale: the language of the names for %b, %B and %p; English by
-    default.
+    The directives are those of strptime in C, with %f as in Python: %Y %y %m %d %e %j %b %B %a %A %H %I %M
+    %S %f %p %z %Z %%. %f matches one to nine digits, so nanoseconds are preserved. A day has one or two
+    digits, but directives without a separator (%Y%m%d) have their full width. %.Y, %.j, %.d, %.H, %.M and
+    %.S allow decimals, and must be the last part of a time.
+
+    locale: the language of the names for %b, %B and %p; None for English.
     """
     if fmt == "iso8601":
         return rf"^\s*{_ISO}\s*$"
@@ -127,7 +131,7 @@ def pattern(fmt: str, locale: str | None = None) -> str:
 
 
 _FINER = frozenset(("years", "days", "yeardays", "hours", "minutes"))
-"""Directives whose numbers may have decimals."""
+"""Names of the groups that may have decimals."""
 _UNITS = (
     {"years"},
     {"month", "monthname", "day", "days", "yearday", "yeardays"},
@@ -138,15 +142,16 @@ _UNITS = (
 
 
 def _check(fmt: str, groups: frozenset[str]) -> None:
-    """Raise ValueError if the parts of a format do not form one complete time."""
+    """Raise ValueError if the parts of a format do not fit together, for example if a part occurs twice, or
+    if the year is missing."""
     if not groups & {"year", "year2", "years"}:
         raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
     if ("hour12" in groups) != ("half" in groups):
         raise ValueError(
-            f"%I and %p require each other in a time format, unlike in {fmt!r}; %H is 0 to 23"
+            f"%I and %p require each other, but {fmt!r} has only one of them; for hours 0 to 23 use %H"
         )
     if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
-        raise ValueError(f"%j replaces month and day in a time format, unlike in {fmt!r}")
+        raise ValueError(f"%j cannot be combined with month or day, as in the time format {fmt!r}")
     if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
         raise ValueError(f"a part of the time occurs twice in the time format {fmt!r}")
     for place, unit in enumerate(_UNITS):
@@ -154,7 +159,7 @@ def _check(fmt: str, groups: frozenset[str]) -> None:
         finer = set().union({"fraction"}, *_UNITS[place + 1 :])
         if decimals and (groups & finer):
             raise ValueError(
-                f"a part with decimals must be the last part of a time, unlike in {fmt!r}"
+                f"a part with decimals must be the last part of a time, but {fmt!r} has later parts"
             )
 
 
@@ -165,7 +170,7 @@ def check_format(fmt: str, locale: str | None = None) -> None:
 
 
 def date(text: str) -> bool:
-    """Return whether `text` is an ISO 8601 date, or date and time."""
+    """Return whether `text` is a date in ISO 8601, with or without a time."""
     return re.search(pattern("iso8601"), text) is not None
 
 

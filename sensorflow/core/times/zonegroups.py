@@ -13,16 +13,16 @@ from sensorflow.core.times.timeformats import fixed_offset
 
 @dataclass(frozen=True)
 class RowZones:
-    """The zones of rows. names: the distinct zones; None stands for no zone. places: for each row, the
-    index of its zone in `names`."""
+    """The zones of some rows. names: the distinct zones; None means that a row has no zone. places: for
+    each row, the index of its zone in `names`."""
 
     names: tuple[str | None, ...]
     places: Int64s
 
     @classmethod
     def of(cls, names: Iterable[str | None], places: Int64s) -> RowZones:
-        """Create from zone names and the index of each row's name. Names that denote the same offset are
-        merged, because a file may write an offset in any number of ways."""
+        """Create from the names of zones. places: for each row, the index of its name. Names that denote
+        the same offset are merged, because a file may contain several notations of an offset."""
         known: dict[str | int | None, int] = {}
         kept: list[str | None] = []
         same: list[int] = []

@@ -1,5 +1,5 @@
-"""Validates names of zones. This module does not import Arrow, because settings are parsed with these
-functions."""
+"""Validates names of zones. This module does not import Arrow, because the daemon parses settings with
+these functions and must not import Arrow."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ ABBREVIATIONS = {
     "PST": "-08:00",
     "PDT": "-07:00",
 }
-"""The zone names that RFC 2822 (4.3) defines. The profile must define any other name."""
+"""The abbreviations of zones that RFC 2822 (4.3) defines, and their offsets. The profile must define any
+other abbreviation."""
 
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all zones, except "Factory" and "localtime", which do not denote a zone."""
+    """Return the names of all zones. "Factory" and "localtime" are not included, because they do not denote
+    a zone."""
     return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def check_zone(name: str) -> None:
     """Raise ValueError if `name` is not a zone. The message suggests the most similar name."""
     if fixed_offset(name) is None and name not in zones():
-        hint = did_you_mean(name, sorted(zones()), "give an IANA name or one like +01:00")
+        hint = did_you_mean(name, sorted(zones()), "give an IANA name, or an offset such as +01:00")
         raise ValueError(f"unknown zone; {hint}")

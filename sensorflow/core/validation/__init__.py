@@ -1,4 +1,4 @@
-"""Validation: decides which cells of a chunk are accepted as readings, and why other cells are rejected.
+"""Validation: accepts the cells of a chunk as readings, or rejects them with a reason.
 
 Each cell of a measured column is accepted, rejected or missing. A missing cell is empty or contains a
 missing-value marker, and is neither a reading nor an error. A row that cannot be read at all, for example
@@ -84,15 +84,15 @@ class Validator:
         return Accepted(batch, rejects, missing, rows, drift)
 
     def _filled(self, chunk: Chunk) -> Chunk:
-        """Fill each empty cell of a `fill_down` column with the text above it, which may be in an earlier
-        chunk."""
+        """Fill each empty cell of a `fill_down` column with the text of the last cell above it that is not
+        empty. That cell may be in an earlier chunk."""
         if not chunk.binding.fill or not len(chunk):
             return chunk
         columns, typed = dict(chunk.columns), dict(chunk.typed)
         for index in chunk.binding.fill:
             name = chunk.binding.names[
                 index
-            ]  # by name: the next table may order its columns differently
+            ]  # by name, because the next table may have its columns in another order
             texts = as_text(columns[index])
             blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
             texts = pc.if_else(blank, None, texts)

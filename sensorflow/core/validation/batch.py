@@ -20,8 +20,8 @@ from sensorflow.core.validation.rows import ChunkEvaluation
 def readings(
     evaluation: ChunkEvaluation,
 ) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Return the accepted readings, ordered by row and measure, and for each reading the indexes of its row
-    and its measure."""
+    """Return the accepted readings, ordered by row and then by measure. Also return, for each reading, the
+    index of its row and the index of its measure."""
     rows, columns = _places(evaluation)
     if evaluation.every:
         values = evaluation.cells[0].values.to_numpy()
@@ -74,8 +74,8 @@ def _spread(
     rows: npt.NDArray[np.intp],
     columns: npt.NDArray[np.intp],
 ) -> pa.Array:
-    """Return a text of each reading, such as its sensor. attribute: the attribute of `Measure` that says
-    how to build the text."""
+    """Return one text for each reading, such as the sensor. attribute: the attribute of `Measure` that
+    contains how to build the text."""
     texts: list[Text] = [getattr(measure, attribute) for measure in evaluation.binding.measures]
     if len(set(texts)) == 1:
         return _taken(evaluation, evaluation.texts.of(texts[0]), rows)
@@ -86,7 +86,7 @@ def _spread(
 
 
 def _renamed(evaluation: ChunkEvaluation, kinds: pa.Array) -> pa.Array:
-    """Rename reading types as the profile says."""
+    """Rename reading types according to the profile's `types`."""
     if not evaluation.profile.types:
         return kinds
     coded = pc.dictionary_encode(kinds)
@@ -97,7 +97,7 @@ def _renamed(evaluation: ChunkEvaluation, kinds: pa.Array) -> pa.Array:
 def _converted(
     evaluation: ChunkEvaluation, unit: pa.Array, values: npt.NDArray[np.float64]
 ) -> tuple[pa.Array, npt.NDArray[np.float64]]:
-    """Rename units and convert values as the profile says."""
+    """Rename units and convert values according to the profile's `units`."""
     if not evaluation.profile.units:
         return unit, values
     coded = pc.dictionary_encode(unit)
@@ -127,7 +127,8 @@ def _qualities(
 
 
 def _rescued(evaluation: ChunkEvaluation) -> pa.Array:
-    """Return, for each row, a JSON object with the cells of columns that the profile does not mention."""
+    """Return, for each row, a JSON object with the cells of the columns that the profile does not mention;
+    null if these cells are empty."""
     if not evaluation.binding.rescued:
         return pa.nulls(evaluation.count, pa.string())
     names = untitled.unique(evaluation.binding.names, evaluation.binding.rescued)

@@ -1,4 +1,4 @@
-"""Creates the rejects of a chunk: its rejected rows and cells, with codes and reasons."""
+"""Creates the rejects of a chunk. A reject is a rejected row or cell, with its code and the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
 
 
 def row_rejects(evaluation: ChunkEvaluation) -> Iterator[Reject]:
-    """Yield the rows that cannot be read at all."""
+    """Yield a reject for each row that cannot be read at all."""
     measure = evaluation.binding.measures[0]
     places = {Code.SENSOR_MISSING: measure.sensor, Code.TYPE_MISSING: measure.type}
     time = Text(tuple(c for part in evaluation.binding.time for c in part.columns))

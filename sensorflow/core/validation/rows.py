@@ -21,11 +21,11 @@ Bools = npt.NDArray[np.bool_]
 
 
 class ChunkEvaluation:
-    """A chunk in validation.
+    """The result of validating a chunk, for each row and cell.
 
-    codes: the reject code of each cell, by measure and row. row_codes: the reject code of each row that
-    cannot be read at all, otherwise 0. kept: whether each cell is an accepted reading. times: the times of
-    each measure.
+    codes: the reject code of each cell, by measure and row; 0 for a cell that is not rejected. row_codes:
+    the reject code of each row that cannot be read at all; 0 for other rows. kept: whether each cell is an
+    accepted reading. times: the times of each measure.
     """
 
     def __init__(self, chunk: Chunk, profile: Profile) -> None:
@@ -45,7 +45,7 @@ class ChunkEvaluation:
         self.row_codes = np.where(judged, self.times[0].codes, np.int16(0))
         if self.binding.measures[
             0
-        ].time:  # part of the time is in the column title, so that each cell has its own time
+        ].time:  # the column title contains a part of the time, so each cell has its own time
             self.row_codes[:] = 0
             for index, time in enumerate(self.times):
                 bad = self.valid[index] & (self.codes[index] == 0) & (time.codes != 0)
@@ -81,8 +81,8 @@ class ChunkEvaluation:
                     self.missing -= gone & here
 
     def _name(self, judged: Bools) -> None:
-        """Reject cells without a sensor or type. If all measures take the text from the same cell, the
-        whole row is rejected."""
+        """Reject cells without a sensor or type, and cells whose sensor, type or unit contains a NUL
+        character. If the text for all measures is in the same cell, the whole row is rejected."""
         absences = {"sensor": Code.SENSOR_MISSING, "type": Code.TYPE_MISSING, "unit": None}
         for attribute, code in absences.items():
             texts = [getattr(measure, attribute) for measure in self.binding.measures]
@@ -105,7 +105,8 @@ class ChunkEvaluation:
                 target[here & bad & (target == 0)] = Code.NUL_BYTE.number
 
     def _grade(self) -> None:
-        """Reject readings whose cell in the logger's quality column is in the profile's `reject`."""
+        """Reject a reading if the cell in its quality column is one of the texts in the profile's
+        `reject`."""
         for index, measure in enumerate(self.binding.measures):
             if measure.grade is not None and measure.grade.reject:
                 told = pc.fill_null(self.texts.of(Text((measure.grade.column,))), "")

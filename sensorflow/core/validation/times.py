@@ -30,8 +30,8 @@ class Times:
         self.when: dict[tuple[Text, ...], pa.Array] = {}
 
     def of_measures(self) -> list[Instants]:
-        """Return, for each measure, the times of the rows. The measures have different times if a part of
-        the time is in their titles."""
+        """Return, for each measure, the times of the rows. The measures have different times if their
+        titles contain a part of the time."""
         known: dict[tuple[Text, ...], Instants] = {}
         for measure in self.binding.measures:
             parts = measure.time or self.binding.time
@@ -56,7 +56,9 @@ class Times:
                 return self._by_clock(column, from_timestamps)
         parts = [self.texts.of(part) for part in texts]
         markers = self.profile.missing or ()
-        if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
+        if (
+            markers and len(parts) == 1
+        ):  # only for a single part: in one of several parts, a marker such as 0 may be an hour
             marked = pa.array(markers, pa.string())
             parts = [pc.if_else(pc.is_in(p, value_set=marked), None, p) for p in parts]
         for index, width in enumerate(time.pad[: len(parts)]):

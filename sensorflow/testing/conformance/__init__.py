@@ -12,8 +12,8 @@ Your test module imports everything from a suite and defines the suite's fixture
 | `stores` | `objects`: an empty `ObjectStore` |
 | `brokers` | `broker`: a `Both` of an empty broker |
 | `publishers` | `publisher`: a `Publisher` of an empty broker |
-| `feeds` | `site`: a `Site` of an empty feed |
-| `half_written` | the same, for a feed whose files can be half written or individually unreadable |
+| `feeds` | `site`: a `FeedSite` of an empty feed |
+| `half_written` | the same `site`, for a feed in which single files can be half written or unreadable |
 | `formats` | `sample`: a `Sample` |
 """
 

@@ -1,7 +1,7 @@
 """Tests of the contract of `ports.feed.Feed`. The fixture `site` returns a `FeedSite` whose feed has the
 name "plant".
 
-The feed must be started and activated: `feed.start(RecordingHost())`, `feed.begin(Permit(1))`.
+The feed must be started and activated: `feed.start(RecordingHost())`, `feed.activate(Permit(1))`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FeedSite(Protocol):
 
 
 def polled(feed: Feed) -> list[Candidate]:
-    """Return the files of one poll, whose clock is one second after the previous poll."""
+    """Poll once, one second after the previous poll by the feed's clock. Return the files."""
     return [c for files in feed.poll(next(SECONDS)) for c in files if c is not None]
 
 

@@ -29,8 +29,8 @@ limited."""
 
 @dataclass(frozen=True)
 class Sample:
-    """Test data for a format. made: returns the bytes of a file with the given number of readings, all
-    valid and different. profile: a profile with the format under test."""
+    """Test data for a format. made: a function that returns the bytes of a file with the given number of
+    readings; all readings are valid and different. profile: a profile with the format under test."""
 
     profile: Profile
     made: Callable[[int], bytes]
@@ -104,7 +104,9 @@ def test_a_file_that_is_cut_off_is_refused_or_gives_what_came_before(
     except Permanent:
         return
     assert len(found) <= FEW
-    assert found[:-1] == whole[: max(len(found) - 1, 0)]  # the last one may be half a number
+    assert (
+        found[:-1] == whole[: max(len(found) - 1, 0)]
+    )  # the last reading may contain only half of its number
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Further tests of the contract of `ports.feed.Feed`, for feeds whose files can be incomplete, or of which
-single files can be unreadable.
+"""Further tests of the contract of `ports.feed.Feed`, for feeds in which a file can be incomplete, or in
+which one file can be unreadable while others are readable.
 
-The fixture `site` is the same as that of `feeds`.
+The fixture `site` is the same as in the suite `feeds`.
 """
 
 from __future__ import annotations

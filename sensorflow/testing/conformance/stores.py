@@ -78,7 +78,7 @@ def test_a_name_is_asked_for_when_the_source_was_read(
 
 
 def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> None:
-    """Applies to stores that read the source once and to stores that read it twice."""
+    """The name must match the stored bytes, whether a store reads the source once or twice."""
 
     class Growing(Measured):
         def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -87,7 +87,7 @@ def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> No
             return super().seek(offset, whence)
 
     source = Growing(b"abc")
-    with suppress(Transient):  # raised by a store that reads twice and finds other bytes
+    with suppress(Transient):  # raised by a store that reads the source twice and gets other bytes
         objects.put(lambda: f"{source.count}-bytes", source)
     assert all(found.name == f"{found.size}-bytes" for found in objects.list())
 
@@ -122,7 +122,7 @@ def test_what_is_not_there_cannot_be_opened_and_has_no_head(
     with pytest.raises(Transient) as caught:
         objects.open(name)
     assert caught.value.code is Code.STORAGE
-    if name != "a":  # a folder, on a disk
+    if name != "a":  # on a disk, "a" is a folder
         assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
@@ -156,7 +156,9 @@ def test_what_is_removed_while_it_is_listed_stops_nothing(objects: ObjectStore) 
         objects.delete(name)
     found = [found.name for found in listed]
     assert len(set(found)) == len(found)
-    assert {*left[1::2]} <= {*found} <= {gone, *left}  # a page may be older
+    assert (
+        {*left[1::2]} <= {*found} <= {gone, *left}
+    )  # a page may have been requested before a deletion
 
 
 def test_odd_names_are_kept(objects: ObjectStore) -> None:

@@ -21,11 +21,12 @@ from sensorflow.testing.ledger.file import OPEN, File
 
 
 def unsupported(what: str) -> NoReturn:
-    raise NotImplementedError(f"a ledger in memory does not {what}; take one in PostgreSQL")
+    raise NotImplementedError(f"the in-memory ledger cannot {what}; use the ledger in PostgreSQL")
 
 
 class MemoryIntake:
-    """See `ports.intake.Intake`. Does not support growing files."""
+    """The intake part of an in-memory ledger (see `ports.intake.Intake`). Does not support growing
+    files."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -81,7 +82,7 @@ class MemoryIntake:
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         known = self._known(arrival)
         if known is None and on_change is OnChange.MERGE and self._was_alias(arrival):
-            unsupported("give an alias content of its own")
+            unsupported("register new content under the name of an alias")
         duplicate = known or self._duplicate(arrival, name_matters)
         file = duplicate or self._add(arrival, on_change is OnChange.REJECT)
         kind = Kind.NEW if duplicate is None else Kind.ALIAS if known is None else Kind.SEEN
@@ -90,7 +91,7 @@ class MemoryIntake:
             self._arrivals.append(place)
         if (said := arrival.announcement) is not None:
             gate = (arrival.source, said.gate, said.mark, arrival.key)
-            self._announced.pop(gate, None)  # the newest version is the last
+            self._announced.pop(gate, None)  # inserted again, so that the newest version comes last
             self._announced[gate] = (file.id, said.what)
         return Registration(file.id, file.version, kind)
 
@@ -131,7 +132,7 @@ class MemoryIntake:
 
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         if arrival.lane is not Lane.LIVE:
-            unsupported("have a lane of backfill")
+            unsupported("process the backfill lane")
         older = self._named(arrival.source, arrival.key)
         first = older[0].first_key if older else arrival.key
         file = File(len(self._files) + 1, arrival, len(older) + 1, first)
@@ -189,7 +190,7 @@ class MemoryIntake:
             ]
 
     def grown(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("know growing files")
+        unsupported("process growing files")
 
     grow = looked_at = segments = segments_before = rows_in_other_parts = chains = grown
 

@@ -40,13 +40,14 @@ from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
 
 
 class MemoryLedger(MemoryIntake):
-    """See `ports.ledger.Ledger`. Supports files of one source that are registered, published, claimed, and
-    loaded or quarantined once. clock: used instead of the database's clock.
+    """An in-memory ledger (see `ports.ledger.Ledger`). Supports files of one source that are registered,
+    published, claimed, and then loaded or quarantined once. clock: a function that returns the present
+    time, used instead of the database's clock.
 
-    Claims add no further files to a batch, and a second publisher cannot start before the first one ends.
-    The limit of files in flight does not depend on throughput. Raises NotImplementedError for everything
-    else: growing files, archives, the backfill lane, large files, rotation between sources, loads of
-    readings that other files also contain, replay and undo, retention, and most queries.
+    A claim never adds further files to a batch. A second publisher cannot get the lease before the first
+    one ends. The limit of files in flight does not depend on throughput. Raises NotImplementedError for
+    everything else: growing files, archives, the backfill lane, large files, rotation between sources,
+    loads of readings that other files also contain, replay and undo, retention, and most queries.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -83,9 +84,9 @@ class MemoryLedger(MemoryIntake):
             flying = [f for f in self._open() if f.published_at]
             waiting = [f for f in self._open() if not f.published_at and f.claimable(now)]
             if len({f.source for f in (*waiting, *flying)}) > 1:
-                unsupported("know whose turn it is")
+                unsupported("alternate between sources")
             if any(f.size >= in_flight.large_bytes for f in (*waiting, *flying)):
-                unsupported("hold large files back")
+                unsupported("limit large files")
             work = accumulate((estimated_work(f.size) for f in (*flying, *waiting)), initial=0)
             before = list(work)[len(flying) :]
             chosen = [
@@ -129,7 +130,7 @@ class MemoryLedger(MemoryIntake):
             sent = [f for f in self._open() if f.state is State.PENDING]
             stale = [f for f in sent if f.published_at and f.published_at < late]
             if depth and stale:
-                unsupported("tell which messages a broker that has some has lost")
+                unsupported("find lost messages while the broker has messages")
             for file in stale:
                 self._move(file, State.PENDING, FileEvent.MESSAGE_MISSING)
                 file.published_at = None
@@ -180,7 +181,7 @@ class MemoryLedger(MemoryIntake):
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
         if file.token != claim.token or file.state is not State.RUNNING:
-            raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
+            raise Fenced(f"file {claim.file_id} was claimed by another worker", token=claim.token)
         return file
 
     def renew(self, claim: Claim, lease: float) -> None:
@@ -261,7 +262,7 @@ class MemoryLedger(MemoryIntake):
         with self._lock:
             file = self._guard(claim)
             if load.covered or any(_contests(file, f, load) for f in self._files.values()):
-                unsupported("decide which file holds a reading that two state")
+                unsupported("load a file that contains readings of another file")
             self._count_months(given, load)
             span, offered, inserted, total = Span(), 0, 0, 0
             for silver, keys in given:
@@ -307,7 +308,7 @@ class MemoryLedger(MemoryIntake):
         return OlderVersions() if claim.version == 1 else unsupported("compare versions")
 
     def unpack(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("know archives")
+        unsupported("process archives")
 
     # --- housekeeping, processes ---
 
@@ -323,7 +324,7 @@ class MemoryLedger(MemoryIntake):
         """Does nothing, because this ledger does not implement `collect_garbage`."""
 
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("load a file again, or remove what is left of it")
+        unsupported("replay or undo a file, or remove its data")
 
     undo = collect_garbage = expire = delete_history = replay
 
@@ -379,14 +380,14 @@ class MemoryLedger(MemoryIntake):
         return totals
 
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("answer that")
+        unsupported("answer this query")
 
     activity = named = select = members = matching
 
 
 def _contests(file: File, other: File, load: Load) -> bool:
-    """Whether both files may contain the same readings, so that the load must decide between them. Equal
-    dedupe keys of unrelated files do not count."""
+    """Whether both files may contain the same readings, so that the load must decide which file provides
+    them. Files that only have equal dedupe keys do not count."""
     if other is file or other.source != file.source:
         return False
     if other.name == file.name:
