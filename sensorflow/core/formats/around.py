@@ -1,5 +1,5 @@
-"""Texts outside the records of an XML document: the texts of elements that contain records, and of other
-elements in them."""
+"""Texts outside the records of an XML document. They are in elements that contain records, or in other
+elements within these."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sensorflow.errors import Code, Permanent
 
 
 class _Wanted:
-    """Collects the texts at one path from the root. scope: the number of steps that the path shares with
-    the path of the records. The texts apply to the records in the element that these steps lead to."""
+    """Collects the texts at one path from the root. scope: the number of steps at the beginning of the
+    path that are equal to those of the records' path. These steps lead to an element; the texts apply to
+    the records in this element."""
 
     def __init__(self, path: str, records: Steps) -> None:
         self.path = path
@@ -82,8 +83,8 @@ class _Wanted:
 
 
 class Around:
-    """Collects the texts at several paths outside the records. deepest: the length of the longest path, in
-    elements."""
+    """Collects the texts at several paths outside the records. deepest: the number of elements in the
+    longest path."""
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
         wanted = [_Wanted(path, records) for path in paths]
@@ -103,16 +104,16 @@ class Around:
             self._values = None
 
     def leave(self, depth: int) -> None:
-        """Handle the end of an element that contains records. Discards the texts that applied only to these
-        records."""
+        """Handle the end of an element that contains records. Discards the texts that apply only to the
+        records in this element."""
         for wanted in self._wanted:
             if wanted.scope == depth:
                 wanted.forget()
                 self._values = None
 
     def values(self) -> dict[str, Any]:
-        """Return, for a record that ends here, path -> text at the path. The value is a list if there are
-        several texts, and None if there is no text."""
+        """Return path -> text for a record that ends here. The value is a list if there are several
+        texts, and None if there is no text."""
         if self._values is None:
             self._values = {w.path: _several(w.found) for w in self._wanted}
         for wanted in self._wanted:
@@ -126,7 +127,8 @@ def _several(found: Iterable[str]) -> Any:
 
 
 class Once:
-    """Finds the text at a path that occurs once in a document, in any parent element."""
+    """Finds a text that occurs once in a document. The path may begin at any element, not only at the
+    root."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -1,5 +1,5 @@
-"""Guards decoders of other packages: checks their chunks and reports their failures under the decoder's
-name."""
+"""Guards decoders of other packages. It checks the chunks that a decoder yields, and reports the
+decoder's failures with its name."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sensorflow.core.profile.formats import Reader
 from sensorflow.errors import Code, DecoderFailed, SensorflowError, Transient
 
 OWN = (errno.EINVAL, errno.EBADF, errno.ESPIPE)
-"""Error numbers that mean that the decoder used the stream wrongly. Any other error is an error of the
-store."""
+"""Numbers of errors that a decoder causes by wrong use of the stream. Any other number means an error of
+the store."""
 _END = object()
 LONGEST = 1000
-"""Maximum number of characters of a decoder's error message that are used."""
+"""Maximum length in characters of a decoder's error message; the remainder is omitted."""
 
 
 def guarded(reader: Reader, name: str) -> Reader:
-    """Return a reader that calls a decoder and raises DecoderFailed if the decoder fails or yields an
+    """Return a reader that calls a decoder. It raises DecoderFailed if the decoder fails or yields an
     invalid chunk.
 
-    Transient, Permanent and exceptions of the stream propagate unchanged. name: the name of the format and
-    of its package. The decoder's exception is the `__cause__`, where callers find a lack of memory or
-    threads.
+    Transient, Permanent and exceptions of the stream propagate unchanged. name: the names of the format and
+    of its package, for messages. The decoder's exception becomes the `__cause__` of DecoderFailed. Callers
+    inspect it, because it may be a lack of memory or threads.
     """
 
     def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -100,7 +100,8 @@ def _counts(number: object, least: int) -> bool:
 
 
 class Watched:
-    """A stream that records its failure. failed: the error of the store, None if reading has not failed."""
+    """A stream that remembers whether reading has failed. failed: the error of the store; None if
+    reading has not failed."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

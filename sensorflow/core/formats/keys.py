@@ -1,4 +1,4 @@
-"""Keys of JSON objects: member names on the path to a record, and duplicate keys."""
+"""Keys of JSON objects: the member names on the path to a record, and duplicate keys."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ DO = "correct the names in the profile, then replay"
 
 
 class Place(str):
-    """The index of an element in its list, from 0. Takes the place of a key, because elements of a list
-    have no keys."""
+    """The index of an element in its list, from 0. It is stored in place of a key, because elements of a
+    list have no keys."""
 
     __slots__ = ()
 
 
 class Members(dict[str, Any]):
-    """An object of a document. twice: a key that occurs more than once, so that its value is ambiguous. The
-    attribute exists only if there is such a key."""
+    """A JSON object of a document. twice: a key that occurs more than once in the object, so that its
+    value is ambiguous. The attribute exists only if there is such a key."""
 
     __slots__ = ("twice",)
     twice: str
@@ -41,7 +41,8 @@ class Members(dict[str, Any]):
 
 
 def duplicate_key_in(value: Any) -> str | None:
-    """Return a duplicate key of an object or of a nested object; None if there are no duplicates."""
+    """Return a key that occurs more than once in an object or in an object within it; None if all keys
+    are unique."""
     if isinstance(value, dict):
         if (twice := getattr(value, "twice", None)) is not None:
             return str(twice)
@@ -57,8 +58,8 @@ def duplicate_key(key: str) -> str:
 
 def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
     """Parse a name such as "@key(1)". Returns (whether it is a key rather than an index, number of "[*]"
-    steps to go up), or None for any other name. Raises Permanent if the path `records` has fewer "[*]"
-    steps."""
+    steps to go up), or None for a name of another form. records: the path of the records. Raises
+    Permanent if the path has too few "[*]" steps."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
@@ -70,8 +71,8 @@ def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
 
 
 def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
-    """Return the key or the index of the "[*]" step that is `up` steps above a record. Raises Permanent if
-    a key is requested for a list, or an index for an object."""
+    """Return the key or the index at a "[*]" step above a record. up: the number of "[*]" steps to go
+    up. Raises Permanent if a key is requested for a list, or an index for an object."""
     if up >= len(keys):
         return None
     found = keys[-1 - up]

@@ -1,9 +1,9 @@
-"""Reads SenML in JSON (RFC 8428): a list of records with base values. The line number of a reading is the
-number of its record.
+"""Reads SenML in JSON (RFC 8428): a list of records, some of which contain base values. The line number of
+a reading is the number of its record.
 
 The sensor is the base name followed by the name (4.5.1). The type is the name, or "value" if there is no
-name. Times below 2**28 are rejected: they are relative to the time of receipt (4.5.3), which is not in the
-file. A record that contains only base values yields no reading.
+name. Times below 2**28 are rejected, because they are relative to the time of receipt (4.5.3), which is not
+in the file. A record that contains only base values yields no reading.
 """
 
 from __future__ import annotations
@@ -83,13 +83,14 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
 
 def _number(text: Any) -> Decimal:
     number = Decimal(str(text)) if text is not None else Decimal(0)
-    if not number.is_finite() or abs(number.adjusted()) > 400:  # exceeds the range of a double
+    if not number.is_finite() or abs(number.adjusted()) > 400:  # outside the range of a double
         raise InvalidOperation
     return number
 
 
 def _sum(base: Any, value: Any) -> str | None:
-    """Return the sum of a value and its base value as text. Without a base value, the text is unchanged."""
+    """Return the sum of a value and its base value as text. If there is no base value, the value's text
+    is returned unchanged."""
     if base is None or not isinstance(value, str):
         return value if value is None or isinstance(value, str) else str(value)
     try:
