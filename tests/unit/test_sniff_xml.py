@@ -115,7 +115,7 @@ def test_a_document_longer_than_what_is_read() -> None:
     [
         ("<svg><path d='1'/><path d='2'/></svg>", "no elements with a time and a number"),
         ("<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>", "document type"),
-        ("<a><b t='2026-01-31T12:00:00Z'>1</b>", "ends before its last element"),
+        ("<a><b t='2026-01-31T12:00:00Z'>1</b>", "ends before its root element"),
         ("<Workbook><Worksheet/></Workbook>", "save it as .xlsx"),
         (f"<o><at>2026-01-31T12:00:00Z</at><x>{'1.5 ' * 60}</x></o>", "60 values in one text"),
     ],

@@ -33,10 +33,10 @@ FOREIGN = frozenset(
     {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
 )
 """Codes of errors that may occur because the file has another format than the profile says."""
-VALID = "allow_empty = true accepts such files"
+VALID = "to accept files without rows, set allow_empty = true"
 SKIPPED = (
     "if the file has rows, correct skip, header, comment, keep or drop in the profile, then replay; if it "
-    f"has a header alone, check the logger and drop the file again when it has rows; {VALID}"
+    f"has only a header, check the logger and drop the file again when it has rows; {VALID}"
 )
 NOTHING = (
     "if the file has readings, correct format in the profile, or let `sensorflow sniff` propose one, then "
@@ -89,7 +89,7 @@ def _chunks(
             do = "if the file is valid, raise max_rows, then replay"
             raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows", do=do)
         if rows > FREE_ROWS and plain is stream and rows > size * profile.max_rows_per_byte:
-            what = f"more than {profile.max_rows_per_byte:g} rows for each of its {size:,} bytes"
+            what = f"the file has more than {profile.max_rows_per_byte:g} rows per byte ({size:,} bytes)"
             do = "if the file is valid, raise max_rows_per_byte, then replay"
             raise Permanent(Code.TOO_MANY_ROWS, f"{what}: maybe a decompression bomb", do=do)
         yield chunk

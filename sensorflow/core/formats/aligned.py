@@ -9,9 +9,9 @@ from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.errors import Code, Permanent
 
 UNEQUAL = (
-    'set align = "left" in the profile if the shorter row lacks cells at its end, "right" if it lacks them '
-    'at its beginning, or give its place in header the role "skip"; or correct delimiter, skip or '
-    "skip_until; then replay"
+    'in the profile, set align = "left" if the shorter row lacks cells at its end, or "right" if it lacks '
+    'cells at its beginning; or give a row that is not needed the role "skip" in header; or correct '
+    "delimiter, skip or skip_until; then replay"
 )
 
 
@@ -57,7 +57,7 @@ def _equal(
     if low > high:
         raise Permanent(
             Code.HEADER_ROWS,
-            f"the header's rows are of unequal width: {_widths(rows, counted, names, line)}",
+            f"the header rows have different widths: {_widths(rows, counted, names, line)}",
             line=line,
             do=UNEQUAL,
         )
@@ -99,4 +99,4 @@ def _widths(
         for i, row in enumerate(rows)
         if counted[i]
     ]
-    return ", ".join([*found, *([f"names has {names}"] if names else [])])
+    return ", ".join([*found, *([f"names has {names} entries"] if names else [])])

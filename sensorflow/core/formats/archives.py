@@ -43,7 +43,7 @@ _TAR = 512
 CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
 """Patterns for files that operating systems add to archives. A file is skipped if its name, or the last
 part of its name, matches one."""
-PACKING = "have the sender pack the files again, then drop the new archive"
+PACKING = "ask the sender to pack the files again, then drop the new archive"
 SPLIT = "split the archive, or drop its files individually"
 _BROKEN: tuple[type[BaseException], ...] = (*BROKEN, tarfile.TarError, ValueError, OverflowError)
 _PACKED = ("gzip", "bzip2", "xz", "zstd")
@@ -173,7 +173,7 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
     stream.seek(0)
     if kind is None:
         raise Permanent(
-            Code.ARCHIVE, "the file is not an archive", do="drop it in a source without unpack"
+            Code.ARCHIVE, "the file is not an archive", do="drop it into a source without unpack"
         )
     archive = Archive(kind, profile, packed)
     plain = _plain(stream, archive, scratch)
@@ -232,7 +232,7 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
         )
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     if len(key) > LONGEST_NAME or longest > LONGEST_PART:
-        what = f"{name[:100]!r}… in the archive is longer than {LONGEST_PART} bytes"
+        what = f"the name {name[:100]!r}… in the archive is too long: at most {LONGEST_PART} bytes"
         what += f", or {LONGEST_NAME:,} with its folders"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if len(archive.entries) == MOST:
@@ -339,7 +339,7 @@ class _Total:
             what = f"unpacked, the archive has more than {self.profile.max_decompressed:,} bytes"
             raise Permanent(Code.TOO_LARGE, what)
         if self.count > max(GRACE, self.packed * self.profile.max_ratio):
-            what = f"it unpacks to over {self.profile.max_ratio:,} times its size: maybe a zip bomb"
+            what = f"the archive unpacks to over {self.profile.max_ratio:,} times its size: maybe a zip bomb"
             raise Permanent(Code.TOO_LARGE, what, do=RATIO)
 
 
@@ -359,7 +359,7 @@ class _Member:
         self._count += len(data)
         self._total.add(len(data))
         if not data and size and self._count != self._entry.size:
-            what = f"{self._entry.name!r} in the archive has {self._count:,} bytes, its directory says "
+            what = f"{self._entry.name!r} in the archive has {self._count:,} bytes, but the archive says "
             raise Permanent(Code.UNREADABLE, f"{what}{self._entry.size:,}")
         return data
 

@@ -70,10 +70,10 @@ class _Wanted:
         if self.used:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} comes after records that it applies to, in line {line:,}: {text[:100]!r}",
+                f"a value of {self.path!r} comes after its records, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it applies to the whole file, name it by "$..{self.way[-1].name}" in the profile, '
-                "which is looked for ahead; then replay",
+                do=f'if it applies to the whole file, use the path "$..{self.way[-1].name}" in the '
+                "profile, which is read before the records; then replay",
             )
         self.found[text] = None
         return True
@@ -170,7 +170,7 @@ class Once:
                 f"{self.path!r} has different values: {self.text[:100]!r} in line {self._line:,}, "
                 f"{text[:100]!r} in line {line:,}",
                 line=line,
-                do='name it by a path from the root ("$.feed.entry.…") that goes the way of the records, '
-                "or have the sender put each into a file of its own; then replay",
+                do="in the profile, use a path from the root that begins like the path of the records "
+                '("$.feed.entry.…"), or ask the sender for one file per value; then replay',
             )
         self.text, self._line = text, line

@@ -186,7 +186,7 @@ class Splitting:
         if profile.widths:
             rest = text[self.slices[-1].stop :].strip()
             if rest and profile.long_rows == "reject":
-                reason = f"{rest[:40]!r} follows the last of {len(self.slices)} widths"
+                reason = f"{rest[:40]!r} is after the last of {len(self.slices)} columns"
                 return [], refuse(line, Code.COLUMN_COUNT, reason)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
@@ -287,7 +287,7 @@ def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
 def undecodable(line: Line) -> Reject | None:
     at = line.raw.find(b"\0")
     if at >= 0:
-        what = "a NUL byte at" if line.raw[at:].strip(b"\0\r\n") else "nothing but NUL bytes from"
+        what = "a NUL byte at" if line.raw[at:].strip(b"\0\r\n") else "only NUL bytes from"
         return refuse(line, Code.NUL_BYTE, f"{what} position {at} of the line", at)
     try:
         line.raw.decode()

@@ -32,11 +32,11 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
     """
     found = _found(raw)
     if found is None:
-        return raw, "there is no checksum, as in $...*5A"
+        return raw, "the line has no checksum such as *5A"
     begin, end = found
     made, said = reduce(xor, raw[begin:end], 0), int(raw[end + 1 : end + 3], 16)
     if made != said:
-        return raw, f"its bytes give the checksum {made:02X}, the line says {said:02X}"
+        return raw, f"the line has the checksum {said:02X}, but its bytes give {made:02X}"
     return raw[:end] + raw[end + 3 :], None
 
 

@@ -89,7 +89,7 @@ class Bounded(io.RawIOBase):
         if self._count > GRACE and self._count > self._packed * ratio:
             raise Permanent(
                 Code.TOO_LARGE,
-                f"the file grows to more than {ratio:,} times its size: maybe a decompression bomb",
+                f"the file expands to over {ratio:,} times its size: maybe a decompression bomb",
                 do=RATIO,
             )
 
@@ -160,10 +160,10 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
             names = ", ".join(repr(i.filename) for i in files)[:300]
             raise Permanent(
                 Code.ARCHIVE,
-                f"{len(found)} files of the archive match member = {profile.member!r}, which must "
-                f"match one; it holds {names or 'none'}",
-                do="set member in the profile to one file name, or unpack = true for the source, which "
-                "loads all of them",
+                f"member = {profile.member!r} must match exactly one file of the archive, but matches "
+                f"{len(found)}; the archive contains {names or 'no files'}",
+                do="set member in the profile to one file name, or, to load all files, set unpack = true "
+                "for the source",
             )
         return cast(BinaryIO, archive.open(found[0]))
     except BROKEN as error:

@@ -229,6 +229,6 @@ class _Table:
             cells = cells + [""] * (self.width - len(cells))
         if len(cells) == self.width:
             return cells, None
-        whose = "the header has" if titles.header_rows(self.profile) else "there are columns for"
+        whose = "the header has" if titles.header_rows(self.profile) else "the number of columns is"
         reason = f"{count} cells where {whose} {self.width}"
         return [], refuse(line, Code.COLUMN_COUNT, reason)

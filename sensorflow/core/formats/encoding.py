@@ -73,7 +73,7 @@ class Plain:
         try:
             return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
         except UnicodeError as error:
-            what = f"not in the profile's encoding: {error}"
+            what = f"the file is not in the profile's encoding: {error}"
             do = "correct encoding in the profile (utf-8, cp1252, utf-16-le, …), then replay"
             raise Permanent(Code.UNREADABLE, what, do=do) from error
 

@@ -143,13 +143,13 @@ def _bare(data: bytes) -> tuple[bytes, int, int]:
 def _broken(error: expat.ExpatError, handler: Handler, data: bytes) -> Permanent:
     line = handler.lines + error.lineno
     what = f"not well-formed XML in line {line:,}, character {error.offset + 1:,}: "
-    ended = "the document ends before its last element does"
+    ended = "the document ends before its root element ends"
     what += ended if error.code in _ENDED else expat.ErrorString(error.code)
     do = None
     if error.code == _INVALID and not data.isascii():
         do = (
             'if the declared encoding is wrong, set encoding in the profile ("cp1252", '
-            '"latin-1", …), then replay; if it is broken, request it again from its sender'
+            '"latin-1", …), then replay; if the file is broken, request it again from its sender'
         )
     return Permanent(Code.UNREADABLE, what, do=do, line=line)
 

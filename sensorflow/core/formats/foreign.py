@@ -56,7 +56,7 @@ def guarded(reader: Reader, name: str) -> Reader:
 
 
 def failed(name: str, what: str) -> DecoderFailed:
-    do = f"correct the decoder {name}, or ask its author: a worker's log has the traceback. Then replay"
+    do = f"correct the decoder {name}, or report the traceback in a worker's log to its author; then replay"
     return DecoderFailed(Code.UNEXPECTED, f"the decoder {name} failed: {what}"[:LONGEST], do=do)
 
 
@@ -79,17 +79,17 @@ def _is_of(error: BaseException | None, cause: BaseException) -> bool:
 def require(chunk: object, name: str) -> None:
     """Raise DecoderFailed if the object is not a `Chunk`, or if its line or record numbers are invalid."""
     if not isinstance(chunk, Chunk):
-        raise failed(name, f"it yielded {type(chunk).__name__}, not Chunk")
+        raise failed(name, f"it yielded a {type(chunk).__name__}, not a Chunk")
     lines, records = chunk.lines, chunk.records
     if not isinstance(lines, np.ndarray) or lines.dtype.kind not in "iu":
-        raise failed(name, "the lines of a chunk are no array of whole numbers")
+        raise failed(name, "the lines of a chunk are not an array of whole numbers")
     if len(lines) and int(lines.min()) < 1:
         raise failed(name, f"line {int(lines.min())}: lines are counted from 1")
     if records is not None and not _counts(records, 0):
-        raise failed(name, f"records = {records!r}: not a whole number from 0")
+        raise failed(name, f"records = {records!r}: not a whole number of at least 0")
     for reject in chunk.rejects:
         if not isinstance(reject, Reject):
-            raise failed(name, f"it rejected with {type(reject).__name__}, not Reject")
+            raise failed(name, f"a reject is a {type(reject).__name__}, not a Reject")
         if reject.line_no is not None and not _counts(reject.line_no, 1):
             raise failed(name, f"a reject of line {reject.line_no!r}: lines are counted from 1")
 

@@ -76,7 +76,9 @@ def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
     is invalid."""
     series = _SERIES.match(text)
     if series is None or text[series.end() : series.end() + 1] != " ":
-        raise ValueError("not line protocol: measurement[,tag=value…] field=value[,…] [time]")
+        raise ValueError(
+            "not in the form of line protocol: measurement[,tag=value…] field=value[,…] [time]"
+        )
     at = series.end() + len(text[series.end() :]) - len(text[series.end() :].lstrip(" "))
     fields: list[tuple[str, str]] = []
     while True:

@@ -77,8 +77,10 @@ def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
     if profile.allow_empty and _is_empty(stream, profile, steps):
         return
     where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-    do = "correct records in the profile: the path to the list of records; then replay. Where a file "
-    do += "without records is valid: allow_empty = true"
+    do = (
+        "correct records in the profile, which is the path to the list of records, then replay; to "
+    )
+    do += "accept files without records, set allow_empty = true"
     raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
 
 
@@ -172,9 +174,9 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
         sizes = ", ".join(f"{key}: {len(member)}" for key, member in lists.items())[:300]
         raise Permanent(
             Code.UNREADABLE,
-            f"the lists are not of the same length: {sizes}",
-            do='correct records in the profile, or its orient = "columns" if the lists are no columns, '
-            "then replay; if the file is broken, request it again from its sender",
+            f"the lists have different lengths: {sizes}",
+            do="correct records in the profile; if the lists are not columns, remove orient; then replay. "
+            "If the file is broken, request it again from its sender",
         )
     for index in range(max(lengths, default=0)):
         row = {key: member[index] for key, member in lists.items()}
@@ -203,7 +205,7 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
             return None
         if len(documents) > 1 or (key := duplicate_key_in(documents)) is not None:
             key = str(plain[-1]) if len(documents) > 1 else key
-            do = "request the file again from its sender, and report"
+            do = "request the file again from its sender, and report this error to the sender"
             raise Permanent(Code.UNREADABLE, f"{duplicate_key(str(key))}: {reference}", do=do)
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None

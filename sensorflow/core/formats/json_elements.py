@@ -81,12 +81,14 @@ def _around(text: bytes) -> Any:
         around = MEMBERS.decode(text.decode())
     except ValueError as error:
         what = " ".join(str(error).split())[:300]
-        raise Permanent(Code.UNREADABLE, f"not JSON: around its records, {what}") from error
+        raise Permanent(
+            Code.UNREADABLE, f"not JSON before or after the list of records: {what}"
+        ) from error
     if (key := duplicate_key_in(around)) is not None:
         do = (
             "request the file again from its sender: it is unknown which of the two values is right"
         )
-        raise Permanent(Code.UNREADABLE, f"{duplicate_key(key)} around the records", do=do)
+        raise Permanent(Code.UNREADABLE, f"outside the records, {duplicate_key(key)}", do=do)
     return around
 
 
@@ -157,7 +159,7 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
             yield block
     tail = rest[rest.rfind(b"\n") + 1 :]
     if not tail.strip() and (line > 1 or len(tail) < len(rest)):
-        what = "a comma without a value after it at the end of the list"
+        what = "no value after the last comma of the list"
         raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
     if tail.strip():
         yield _block(rest, line)

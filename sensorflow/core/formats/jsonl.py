@@ -71,7 +71,7 @@ class _Reading:
             if records:
                 read += 1
             else:
-                reason = f"the line has nothing at {self.profile.records}"
+                reason = f"the line has no value at records = {self.profile.records!r}"
                 rejects.append(
                     Reject(line, offset, None, Code.NOTHING_MEASURED, reason, text_of(raw))
                 )

@@ -53,7 +53,7 @@ def duplicate_key_in(value: Any) -> str | None:
 
 
 def duplicate_key(key: str) -> str:
-    return f"the key {key[:100]!r} stands twice in an object"
+    return f"the key {key[:100]!r} occurs twice in an object"
 
 
 def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
@@ -65,7 +65,7 @@ def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
         return None
     up, limit = int(match[2] or 0), sum(step == "*" for step in records)
     if up >= max(limit, 1):
-        what = f"{reference} is {up} above the last [*] of records, which has {limit}"
+        what = f"{reference} needs {up + 1} [*] in records, which has {limit}"
         raise Permanent(Code.COLUMN_MISSING, what, column=reference, do=DO)
     return match[1] == KEY, up
 
@@ -79,14 +79,13 @@ def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
     if isinstance(found, Place) != is_key:
         return found
     if not is_key:
-        what = f"{_name(INDEX, up)} is the key {str(found)[:100]!r} here: this [*] goes through an object"
-        raise Permanent(Code.COLUMN_MISSING, f"{what}: {_name(KEY, up)} tells it", do=DO)
+        what = f"{_name(INDEX, up)} does not exist, because its [*] selects members of an object; "
+        what += f"use {_name(KEY, up)}, which is {str(found)[:100]!r} here"
+        raise Permanent(Code.COLUMN_MISSING, what, do=DO)
     above = (n for n, key in enumerate(reversed(keys)) if n > up and not isinstance(key, Place))
     other = [_name(KEY, n) for n in above] or [_name(INDEX, up)]
-    what = f"{_name(KEY, up)} is not a key here: this [*] goes through a list. "
-    what += (
-        f"{' or '.join(other)} tells {'a key above it' if KEY in other[0] else 'the place, from 0'}"
-    )
+    what = f"{_name(KEY, up)} does not exist, because its [*] selects elements of a list; use "
+    what += f"{' or '.join(other)} for {'a key above it' if KEY in other[0] else 'the index'}"
     raise Permanent(Code.COLUMN_MISSING, what, column=_name(KEY, up), do=DO)
 
 

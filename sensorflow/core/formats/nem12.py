@@ -152,7 +152,10 @@ class _Reading:
             self.day.quality[first - 1 : last] = [_grade(method)] * (last - first + 1)
         except (IndexError, ValueError):
             count = len(self.day.values)
-            self.refuse(line, f"400 record: two intervals of 1 to {count} in order, and the method")
+            self.refuse(
+                line,
+                f"400 record: it must have two intervals from 1 to {count}, in order, and a method",
+            )
 
     def close(self) -> None:
         """Add the readings of the current day to `found`. Called after the day's last 400 record."""

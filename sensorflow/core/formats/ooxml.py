@@ -268,7 +268,7 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
 
 def _check_rows(last: int) -> None:
     if last > ROWS_OF_A_SHEET:
-        what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+        what = f"a sheet has at most {ROWS_OF_A_SHEET:,} rows"
         raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
 
 

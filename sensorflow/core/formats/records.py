@@ -236,7 +236,7 @@ class UnitsAt:
             what = (
                 "differs between the documents" if isinstance(made[0], dict) else "is not an object"
             )
-            do = "correct units_at in the profile: the path of an object with each column's unit"
+            do = "correct units_at in the profile, which is the path to an object with column units"
             raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
         return {
             name: unit for name, unit in (made[0] if made else {}).items() if isinstance(unit, str)
@@ -345,7 +345,7 @@ class Columns:
         if (path := repeated(leaves)) is not None:
             return row, (
                 Code.MALFORMED_ROW,
-                f"{path!r} is a member's name and a path to another one",
+                f"{path!r} is both a member's name and the path to another member",
             )
         row.update((k, v) for k, v in leaves if k and k not in self.getters)
         bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)

@@ -55,7 +55,7 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
     base.update((key, record[key]) for key in BASES if key in record)
     if not any(key in record for key in _VALUES):
         if not any(key in record for key in BASES):
-            refuse(Code.NOTHING_MEASURED, "the record has no value: v, or s")
+            refuse(Code.NOTHING_MEASURED, "the record has no value (v or s)")
         return
     try:
         time = _number(base.get("bt")) + _number(record.get("t"))
@@ -63,7 +63,10 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         refuse(Code.TIMESTAMP_UNREADABLE, f"t = {record.get('t')!r} is not a number")
         return
     if time < RELATIVE:
-        refuse(Code.TIMESTAMP_RELATIVE, "no absolute time: t is relative to the time of receipt")
+        refuse(
+            Code.TIMESTAMP_RELATIVE,
+            "t is not an absolute time, but relative to the time of receipt",
+        )
         return
     if "v" not in record and "s" not in record:
         kind = next(key for key in _VALUES if key in record)

@@ -15,7 +15,7 @@ def header_rows(profile: Profile) -> int:
 
 
 UNMATCHED = (
-    "correct skip_until in the profile: it is a pattern of the first line to be read; then replay. If the "
+    "correct skip_until in the profile, which must match the first line to be read, then replay; if the "
     "file was cut off before that line, request it again from its sender"
 )
 SHORT = (

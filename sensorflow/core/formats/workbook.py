@@ -132,6 +132,6 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
     if size > profile.max_decompressed:
         raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
     if size > HELD and size > packed * profile.max_ratio:
-        what = f"the spreadsheet grows to {size:,} bytes: maybe a decompression bomb"
+        what = f"decompressed, the spreadsheet has {size:,} bytes: maybe a decompression bomb"
         raise Permanent(Code.TOO_LARGE, what, do=RATIO)
     return size

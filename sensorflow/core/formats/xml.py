@@ -50,9 +50,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     if not reading.begun:
         return
     if rows == 0:
-        do = (
-            "correct records in the profile: the path to the elements that are records; then replay"
-        )
+        do = "correct records in the profile, which is the path to the record elements, then replay"
         raise Permanent(
             Code.COLUMN_MISSING,
             f"the document has no element at records = {profile.records!r}",
