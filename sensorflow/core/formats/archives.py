@@ -339,7 +339,7 @@ class _Total:
             what = f"unpacked, the archive has more than {self.profile.max_decompressed:,} bytes"
             raise Permanent(Code.TOO_LARGE, what)
         if self.count > max(GRACE, self.packed * self.profile.max_ratio):
-            what = f"the archive unpacks to over {self.profile.max_ratio:,} times its size: maybe a zip bomb"
+            what = f"it unpacks to over {self.profile.max_ratio:,} times its size: maybe a zip bomb"
             raise Permanent(Code.TOO_LARGE, what, do=RATIO)
 
 

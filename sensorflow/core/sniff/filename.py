@@ -1,4 +1,4 @@
-"""Finds a sensor's name in the stable part of a file's name, that is, without dates and counters."""
+"""Finds the name of a sensor in a file's name. Dates and counters in the file's name are not part of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PLAIN = (
     r"^(.+?)[-_ .]+\d\d?[-_.]\d\d?[-_.]\d",
     rf"^[-_ .\dTZ]+(.+?){_END}",
 )
-"""Simpler patterns, preferred if they match the same part."""
+"""Simple patterns. One of them is proposed if it matches the same part of the name."""
 _COPY = r"(?: ?\(\d+\)| ?- ?Copy|_copy\d*)"
 _GENERIC = (
     r"(?i)^(data|log|datalog|datalogger|logger|file|export|download|test|readings?|report|history|output|rec|record"
@@ -35,12 +35,13 @@ _GENERIC = (
 )
 """Names that do not identify a sensor."""
 _DEVICE = "(?i)^(sensor|(data)?logger|session)$"
-"""Names that identify a sensor only with a number."""
+"""Names that identify a sensor only together with a number."""
 DOUBT = "the file's name does not identify a sensor: put its name in place of"
 
 
 def sensor(name: str) -> tuple[Line, str]:
-    """Return (the profile key `sensor`, a question for the user). name: the file's name, "" if unknown."""
+    """Return (line for the profile key `sensor`, question for the user or ""). name: the file's name, ""
+    if unknown."""
     bare = re.sub(r"(?:\.[^.\d][^.]*)?(?:\.(?:gz|bz2|xz|zst|zip))?$", "", name)
     for date in _DATES if bare else ():
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
@@ -67,8 +68,8 @@ def _plain(pattern: str, part: str, name: str) -> str:
 
 
 def called(guess: Guess, name: str) -> Guess:
-    """Return a proposal in which the sensor has the name of the source, if the file does not identify the
-    sensor. name: the source's name."""
+    """Return the proposal with the name of the source as the sensor, if the file does not identify the
+    sensor. Otherwise return the proposal unchanged. name: the source's name."""
     todo = tuple(text for text in guess.todo if not text.startswith(DOUBT))
     if todo == guess.todo:
         return guess

@@ -1,4 +1,4 @@
-"""Recognizes files of known kinds, and proposes the library profile for each."""
+"""Recognizes files of known kinds. Proposes a library profile for each of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 
 
 def of_text(text: Text, name: str = "") -> Guess | None:
-    """Return the proposal for a file of a known kind, recognized by its first lines; otherwise None. name:
-    the file's name, from which the station may be read."""
+    """Return the proposal for a text file of a known kind, which is recognized by its first lines.
+    Return None for other files. name: the file's name, which may contain the station."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise UsageError("the file is empty")
@@ -87,8 +87,8 @@ def _surfrad(lines: list[str]) -> Guess | None:
 
 
 def _toa5(text: Text) -> Guess:
-    """Return the proposal for a TOA5 table, which has four header rows. Columns of texts are detected by
-    their content."""
+    """Return the proposal for a TOA5 table, which has four header rows. Columns whose cells are texts
+    are ignored."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
         raise UsageError("the TOA5 file has no data row")
@@ -113,7 +113,8 @@ def _ndbc(text: Text, name: str) -> Guess:
 
 
 def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
-    """Return the titles of the columns that contain no numbers."""
+    """Return the titles of the columns whose cells are texts. but: titles of columns that are left out
+    of the result."""
     columns = [
         Column(i, title, title, [r.cells[i] for r in rows if i < len(r.cells)])
         for i, title in enumerate(titles)
@@ -123,8 +124,8 @@ def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
 
 
 def of_table(table: Table, kind: str) -> Guess | None:
-    """Return the proposal for an export of HOBOware, recognized by the logger's serial number in the
-    titles; otherwise None."""
+    """Return the proposal for an export of HOBOware. It is recognized by the serial number of the logger
+    in its titles. Return None for other tables."""
     time = next((c for c in table.columns if c.title.startswith("Date Time")), None)
     measured = re.compile(r"[^,(]+, .+? \(LGR S/N: \d+")
     if time is None or not any(measured.match(c.title) for c in table.columns):

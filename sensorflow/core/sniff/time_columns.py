@@ -1,4 +1,4 @@
-"""Finds the column, or the combination of columns, with the time of measurement."""
+"""Finds the column with the time of measurement, or the columns that together form this time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _DAY = r"^(\d{4}-\d\d-\d\d)"
 
 @dataclass(frozen=True)
 class TimeColumns:
-    """The columns of the time of measurement. columns: the columns that form the time. aside: other time
-    columns, which are not readings.
+    """The columns that form the time of measurement. aside: columns of other times, which are not readings.
+    pad: the width to which each column is padded with zeros, or () if none is. weight: the likelihood of
+    this combination, compared with others.
 
-    days: the column of which only the date is used, because its times of day are all midnight; otherwise
-    None.
+    days: a column whose times of day are all midnight, so that only its dates are used; None if there is no
+    such column.
     """
 
     columns: tuple[Column, ...]
@@ -39,8 +40,8 @@ class TimeColumns:
 
 
 def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
-    """Return the most likely time columns, or None. prefer: the order of day and month to use if dates are
-    ambiguous, "dmy" or "mdy"."""
+    """Return the most likely time columns, or None if there are none. prefer: the order of day and month
+    in ambiguous dates, "dmy" or "mdy"."""
     columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
@@ -54,8 +55,8 @@ def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
 
 
 def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
-    """Reduce the weight of coarse times, that is, times that are equal in many rows in which another time
-    differs."""
+    """Return the candidates with a lower weight for coarse times. A time is coarse if it is equal in
+    many rows that differ in another time."""
     limit = max(len(set(w.cells)) for w in found)
     coarse = [len(set(w.cells)) < 0.6 * limit for w in found]
     return [
@@ -88,8 +89,9 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
 
 
 def _alone(column: Column, prefer: str) -> TimeColumns | None:
-    """Return the time columns for a single column that contains dates, or None. A column of plain numbers
-    must have a title for times, or be the first column."""
+    """Return the time columns for one column that contains dates, or None if it does not. A column of
+    plain numbers must have a title for times. Otherwise it must be one of the first columns, and
+    increase like a timestamp."""
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return TimeColumns((column,), Read(("iso8601",), "a typed timestamp", zoned))
@@ -100,7 +102,7 @@ def _alone(column: Column, prefer: str) -> TimeColumns | None:
         if packed is not None:
             return TimeColumns((column,), packed)
     if bare:
-        # of untitled columns, only those that increase from row to row
+        # a column without a title for times must increase from row to row
         found = times.epoch(column.cells, column.title) if titled or _counts_on(column) else None
         if found is not None:
             return TimeColumns((column,), found)
@@ -122,8 +124,8 @@ def _counts_on(column: Column) -> bool:
 
 
 def _clock(column: Column) -> tuple[str, ...]:
-    """Return the formats of a column of times of day such as "14:30", or such as 1430 if the title is that
-    of a time."""
+    """Return the formats of a column of times of day, such as "14:30". Numbers such as 1430 or 14 are
+    times of day if the title or the values suggest this. Returns () for any other column."""
     if column.instant:
         return ()
     found = times.clock(column.cells)
@@ -145,7 +147,7 @@ def _clock(column: Column) -> tuple[str, ...]:
 
 
 def _only_days(found: TimeColumns) -> bool:
-    """Return whether all times of day are midnight, as in a spreadsheet's dates."""
+    """Return whether all times of day are midnight, as for the dates of a spreadsheet."""
     column = found.columns[0]
     alone = len(found.columns) == 1 and not column.instant
     return alone and all(re.fullmatch(_MIDNIGHT, t) for t in column.counts)
@@ -154,7 +156,8 @@ def _only_days(found: TimeColumns) -> bool:
 def _joined(
     date: TimeColumns, clocks: Sequence[tuple[Column, tuple[str, ...]]]
 ) -> TimeColumns | None:
-    """Return the combination of a date with the nearest column of times of day, or None."""
+    """Return a date together with the nearest column of times of day, or None. clocks: (column of times
+    of day, its formats)."""
     at = date.columns[0].index
     near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
     if not near:
@@ -179,8 +182,8 @@ def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...
 
 
 def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with the column that contains each row's zone, such as "EST", if there is
-    one."""
+    """Return the time columns together with a column that contains the zone of each row, such as "EST".
+    They are unchanged if there is no such column."""
     if found.read.offset or found.read.formats[0].startswith("epoch"):
         return found
     for column in columns:
@@ -206,8 +209,8 @@ def _of_parts(parts: split.Parts) -> TimeColumns:
 
 
 def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with their weight, which depends on title, zone, position, and whether the
-    time changes."""
+    """Return the time columns with their weight. It depends on the titles, the zone, the position, and
+    on whether the time changes from row to row."""
     titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
@@ -223,7 +226,8 @@ def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
 
 
 def zone_of(found: TimeColumns) -> Line | None:
-    """Return the profile key `zone` if a title contains UTC or an offset from UTC; otherwise None."""
+    """Return the line for the profile key `zone` if a title contains UTC or an offset from UTC.
+    Otherwise return None."""
     for column in found.columns:
         for title in (column.title, *column.titles):
             if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
@@ -235,8 +239,8 @@ def zone_of(found: TimeColumns) -> Line | None:
 
 
 def abbreviated(found: TimeColumns) -> list[str]:
-    """Return a question for the user if a title contains the abbreviation of a zone that has daylight
-    saving time."""
+    """Return a question for the user if a title contains an abbreviation such as CET, which may or may
+    not mean that daylight saving time applies. Otherwise return []."""
     for column in found.columns:
         for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
@@ -245,7 +249,8 @@ def abbreviated(found: TimeColumns) -> list[str]:
 
 
 def zone_above(preamble: str) -> Line | None:
-    """Return the profile key `zone` if the lines before the header contain the zone; otherwise None."""
+    """Return the line for the profile key `zone` if the lines before the header state the zone.
+    Otherwise return None."""
     named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
     for said in re.findall(named + r"[^\n]*", preamble):
         offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
@@ -257,8 +262,8 @@ def zone_above(preamble: str) -> Line | None:
 
 
 def zone_around(above: Sequence[Column]) -> Line | None:
-    """Return the profile key `zone` if an element outside the records contains the zone in hours, as
-    <timeZone>1.0</timeZone> does; otherwise None."""
+    """Return the line for the profile key `zone` if a value outside the records states the zone, as
+    <timeZone>1.0</timeZone> does. Otherwise return None."""
     for column in above:
         called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
         whole = column.counts and column.filled == len(column.cells)
@@ -269,7 +274,8 @@ def zone_around(above: Sequence[Column]) -> Line | None:
 
 
 def _is_zone(text: str) -> bool:
-    """Return whether a text is a zone. A number of seconds or minutes is not."""
+    """Return whether a text states a zone. An offset must be in hours; a number of seconds or minutes is
+    not accepted."""
     offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
     if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
         return False
@@ -287,7 +293,7 @@ def _plus(offset: str) -> str:
 
 
 def lines(found: TimeColumns) -> list[Line]:
-    """Return the keys of [time], except the zone."""
+    """Return the lines of [time] without the zone."""
     read = found.read
     refs: list[Value] = [
         {"column": c.reference, "match": _DAY} if c is found.days else c.reference
