@@ -35,7 +35,7 @@ def table(text: Text) -> Table:
     grid = grids.found(text.text)
     if grid is None:
         raise UsageError(
-            "no table found: no delimiter splits its lines into the same number of cells"
+            "no table found: no delimiter splits the lines into the same number of cells"
         )
     if grid.width > PROBE.max_columns:
         raise UsageError(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
@@ -64,7 +64,7 @@ def tabled(grid: Grid, text: Text) -> Table:
     todo = list(head.todo)
     if short and grid.delimiter == "whitespace" and not grid.widths:
         todo.append(
-            f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
+            f"{_count(short, 'row')} shorter than the header: which columns have no cell in these rows?"
         )
     elif short and not grid.widths:
         reason = f"{_count(short, 'row')} shorter than the header"
@@ -226,7 +226,7 @@ def _kept(
         return data, []
     begin = [re.match(DIGIT, r.text) is not None for r in gone]
     if all(re.match(DIGIT, r.text) for r in kept) and not any(begin):
-        reason = f"{_count(len(gone), 'line')} at the end or between rows look different: not rows"
+        reason = f"excludes {_count(len(gone), 'line')} at the end or between rows"
         return kept, [Line("keep", DIGIT, reason)]
     if len(blank) == len(gone):
         pattern = rf"^[\s{re.escape(grid.delimiter)}]+$"
@@ -240,7 +240,7 @@ def _opening(
     settings = []
     if grid.widths:
         settings.append(
-            Line("widths", list(grid.widths), "columns of fixed width, as cells are empty")
+            Line("widths", list(grid.widths), "fixed widths, because some cells are empty")
         )
     elif grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
@@ -251,7 +251,7 @@ def _opening(
     if before and (prefix or not only):
         settings.append(_skipping(before, titles, grid))
     if prefix:
-        settings.append(Line("header_prefix", prefix, "the header begins with it"))
+        settings.append(Line("header_prefix", prefix, "the header begins with this prefix"))
     return settings
 
 

@@ -174,8 +174,7 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
             other[theirs] = p.path
     if other:
         told.append(
-            f"there are records at {_some(list(other.values()))} too, which are ignored: they need a "
-            "profile of their own"
+            f"records at {_some(list(other.values()))} are ignored: they need a separate profile"
         )
     if around := [c.title for c in table.above if _is_measured(c)]:
         told.append(f"numbers outside the records are ignored: {_some(around)}")

@@ -115,13 +115,13 @@ def tables(text: Text) -> list[Table]:
     listed = _longest(tree)
     if listed > max(LIST, *(m[0] for m in found), 0):
         raise UsageError(
-            f"this XML has {listed:,} values in one text, which is not supported: export it as CSV or JSON"
+            f"this XML has {listed:,} values in one text, which cannot be read: export it as CSV or JSON"
         )
     if not found:
         raise UsageError(
-            "no elements with a time and a number that a profile could be proposed for were found in this "
-            'XML; where there are some, write one: format = "xml" and records, the path to the elements '
-            "that are records; docs/profiles/xml.md has examples"
+            "no profile can be proposed, because no elements with a time and a number were found in this "
+            'XML; if it contains such elements, write a profile with format = "xml" and records, the path '
+            "to these elements; docs/profiles/xml.md has examples"
         )
     limit = found[0][0]
     alike = [m for m in found if m[0] >= 0.3 * limit][:PLACES]
@@ -155,7 +155,7 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
     if not other:
         return table
     where = ", ".join(".".join(names) for names in other[:4])
-    todo = f"there are records at {where} too, which are ignored: they need a separate profile"
+    todo = f"records at {where} are ignored: they need a separate profile"
     return Table(
         table.columns, table.settings, "", False, table.complete, table.above, (*table.todo, todo),
         markers=table.markers,

@@ -36,7 +36,7 @@ _GENERIC = (
 """Names that do not identify a sensor."""
 _DEVICE = "(?i)^(sensor|(data)?logger|session)$"
 """Names that identify a sensor only together with a number."""
-DOUBT = "the file's name does not identify a sensor: put its name in place of"
+DOUBT = "the file's name does not identify a sensor"
 
 
 def sensor(name: str) -> tuple[Line, str]:
@@ -50,15 +50,15 @@ def sensor(name: str) -> tuple[Line, str]:
                 reason = f"the file's name without its date: {found[1]!r}"
                 return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, reason), ""
         if re.search(rf"(?<!\d){date}", bare):
-            return _unknown("it is a date")
+            return _unknown("it contains only a date and general words")
     counted = re.match(r"^([A-Za-z_ -]+?)[-_ ]*\d{1,6}$", bare)
     if counted and re.match(_GENERIC, counted[1]) and not re.match(_DEVICE, counted[1]):
-        return _unknown("it counts files")
+        return _unknown("it contains only a general word and a number")
     if re.search(rf"{_COPY}$", bare):
         pattern = rf"^(.+?){_COPY}*{_END}"
         return Line("sensor", {"file_name": pattern}, "the file's name, without copy suffixes"), ""
     return Line(
-        "sensor", {"file_name": WHOLE}, "the file's name: no column contains the sensor"
+        "sensor", {"file_name": WHOLE}, "the file's name, because no column contains the sensor"
     ), ""
 
 
@@ -76,7 +76,7 @@ def called(guess: Guess, name: str) -> Guess:
     line = Line(
         "sensor",
         {"constant": name},
-        "the source's name: neither a column nor the file name contains the sensor",
+        "the source's name, because neither a column nor the file's name contains the sensor",
     )
     settings = tuple(line if each.key == "sensor" else each for each in guess.settings)
     return replace(guess, settings=settings, todo=todo)
@@ -89,6 +89,7 @@ def _tells(part: str) -> bool:
 
 
 def _unknown(reason: str) -> tuple[Line, str]:
-    doubt = f"{DOUBT} 'logger' ({reason}), as in sensor = {{ constant = \"roof\" }}"
+    doubt = f"{DOUBT}, because {reason}: put the sensor's name in place of 'logger', "
+    doubt += 'as in sensor = { constant = "roof" }'
     said = f"neither a column nor the file's name contains the sensor: {reason}"
     return Line("sensor", {"constant": "logger"}, said), doubt

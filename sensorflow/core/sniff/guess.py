@@ -68,7 +68,7 @@ def zoned(zone: str, reason: str) -> tuple[Line, ...]:
     line = Line("zone", zone, reason)
     if fixed_offset(zone) is not None:
         return (line,)
-    return line, Line("ambiguous", "order", "the order of rows resolves the repeated hour")
+    return line, Line("ambiguous", "order", "the order of rows decides in the repeated hour")
 
 
 def lines(given: Iterable[Line]) -> list[str]:

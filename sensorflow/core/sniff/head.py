@@ -160,7 +160,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
     returned."""
     for mark, told in MARKS:
         if raw.startswith(mark):
-            return told, "the byte-order mark says so"
+            return told, "according to the byte-order mark"
     if raw.count(b"\0") > len(raw) // 5:
         little = raw[1::2].count(b"\0") > raw[::2].count(b"\0")
         return ("utf-16-le" if little else "utf-16-be"), "every second byte is zero"
@@ -169,7 +169,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
     # 0xF8 and 0xA1 are the degree signs of DOS and of classic Mac OS
     for encoding, degree in (("cp437", b"\xf8"), ("mac_roman", b"\xa1")):
         if re.search(b'[ (\\[,;"]' + degree + b"[CF]\\b", raw):
-            return encoding, "not UTF-8; its degree sign is that of this encoding"
+            return encoding, "not UTF-8; the file's degree sign is that of this encoding"
     if _decodes(raw, "cp1252"):
         return "cp1252", "not UTF-8: a guess, check that the names are right"
     if _decodes(raw, "cp932"):

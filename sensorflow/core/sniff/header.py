@@ -58,11 +58,11 @@ class Header:
             aligned = probe.model_copy(update={"header": tuple(roles), "align": "left"})
             fields = titles.fields(rows, aligned, width)
             settings = (
-                Line("header", roles, "rows of unequal width"),
-                Line("align", "left", "or right"),
+                Line("header", roles, "rows of different widths"),
+                Line("align", "left", 'a guess: "left" or "right"'),
             )
             todo = (
-                f"{error.message}: which columns do they describe? See align, and their roles in header",
+                f"{error.message}: which columns do these rows describe? Set align, or change their roles",
             )
         return cls(
             tuple(f.name for f in fields),
@@ -85,7 +85,7 @@ def nameless(columns: Sequence[Sequence[str]]) -> Header:
         name = f"time{index + 1}" if "time" in names else "time"
         names.append(name if timed else f"column{index + 1}")
     settings = (Line("names", names, "there is no header"),)
-    todo = ("there is no header: give the columns their names",)
+    todo = ("there is no header: replace the names in names by those of the columns",)
     return Header(
         tuple(names), tuple((n,) for n in names), ("",) * len(names), settings, False, todo
     )
@@ -192,4 +192,4 @@ def _quantities(cells: Sequence[str]) -> float:
 
 
 def _why(roles: Sequence[str]) -> str:
-    return f"{len(roles)} rows; check which row contains names and which units"
+    return f"{len(roles)} rows: check which row contains names and which row contains units"

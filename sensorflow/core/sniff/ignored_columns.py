@@ -110,9 +110,9 @@ def _reason(column: Column, seen: TableFacts) -> str | None:
     if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
         return "a code"
     if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
-        return "a setting or a name, always the same"
+        return "a setting or a name that never changes"
     if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
-        return "a number of the query result"
+        return "the number of a query result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
     timed = re.search(_TIMED, title, re.I) is not None and not _is_duration(title, column)

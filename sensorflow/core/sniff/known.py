@@ -55,7 +55,7 @@ def _influx(lines: list[str]) -> Guess | None:
         return None
     digits = {len(match[1].lstrip("-")) for match in good if match[1]}
     unit = _DIGITS.get(digits.pop()) if len(digits) == 1 else None
-    time = (Line("format", unit, "by the digits of its times"),) if unit else ()
+    time = (Line("format", unit, "according to the number of digits"),) if unit else ()
     return _extending("influx", "InfluxDB line protocol", time=time)
 
 
@@ -76,7 +76,9 @@ def _epw(lines: list[str]) -> Guess | None:
 
 def _tmy3(lines: list[str]) -> Guess | None:
     right = len(lines) > 1 and lines[1].startswith("Date (MM/DD/YYYY),Time (HH:MM),")
-    return _extending("tmy3", "TMY3: the site, then titles as NREL writes them") if right else None
+    return (
+        _extending("tmy3", "TMY3: a line with the site, then the titles of NREL") if right else None
+    )
 
 
 def _surfrad(lines: list[str]) -> Guess | None:
@@ -95,7 +97,7 @@ def _toa5(text: Text) -> Guess:
     titles, data = rows[1].cells, rows[4:]
     texts = _texts([t or f"#{i + 1}" for i, t in enumerate(titles)], data, {"TIMESTAMP"})
     ignore = ["RECORD", *(t for t in texts if t != "RECORD")]
-    more = (Line("ignore", ignore, "the counter, and columns of texts"),) if len(ignore) > 1 else ()
+    more = (Line("ignore", ignore, "the counter, columns of texts"),) if len(ignore) > 1 else ()
     made = _extending("toa5", "a Campbell TOA5 table", *text.settings, *more)
     return Guess(made.settings, needs_zone=True)
 
@@ -137,7 +139,7 @@ def of_table(table: Table, kind: str) -> Guess | None:
         line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")
     ]
     styles = [n for c in table.columns if (n := numeric.numeric(c)) and n.thousands]
-    kept += [Line("thousands", ",", "between thousands")] if styles else []
+    kept += [Line("thousands", ",", "thousands separator")] if styles else []
     settings = [Line("extends", "hobo", "HOBOware: titles with LGR S/N")]
     if kind != "csv":
         settings.append(Line("format", kind))

@@ -64,7 +64,7 @@ def used(guess: Guess, column: Column) -> Guess | None:
 def with_sensor(guess: Guess, column: Column) -> Guess:
     """Return the proposal with a column added to the name of the sensor."""
     old = of(guess, "sensor")
-    reason = f"without it readings would collide; {sensor_columns.few(column)}"
+    reason = f"distinguishes readings of the same time; {sensor_columns.few(column)}"
     if re.search(r"[{}]", column.reference):
         return put(guess, "sensor", sensor_columns.origin(column), reason)
     mine = f"{{{column.reference}}}"
@@ -85,7 +85,7 @@ def with_type(guess: Guess, column: Column) -> Guess | None:
         return None
     mine, reason = (
         f"{{{column.reference}}}",
-        f"without it readings would collide; {sensor_columns.few(column)}",
+        f"distinguishes readings of the same time; {sensor_columns.few(column)}",
     )
     names = references(of(guess, "type"))
     if names:

@@ -33,7 +33,7 @@ def kind(text: str) -> tuple[str, str] | None:
     name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:
-        return profile, f"{called}: its root is {name}"
+        return profile, f"{called}: the root element is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
         raise UsageError("the file is HTML, which profiles cannot read: export CSV, JSON or XML")
     if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):

@@ -39,7 +39,7 @@ def _crn(lines: list[str]) -> Guess | None:
         return None
     names = f"{_CRN_BEGIN} {rest}".split()
     ignore = ["LST_DATE", "LST_TIME", "CRX_VN", "LONGITUDE", "LATITUDE", "~_FLAG$", "~_TYPE$"]
-    reason = "U.S. Climate Reference Network of NOAA: the titles of its documentation"
+    reason = "U.S. Climate Reference Network of NOAA: the titles in its documentation"
     return Guess(
         (
             Line("format", "csv"),
@@ -77,10 +77,10 @@ def _srml(lines: list[str]) -> Guess | None:
         (
             Line("format", "csv"),
             Line("delimiter", "\t"),
-            Line("skip", 1, "station, year, and the numbers of what is measured"),
+            Line("skip", 1, "the first line: station, year, and codes of the columns"),
             Line("names", names),
             Line("sensor", {"preamble": r"\A(\d+)"}, "the station"),
-            Line("ignore", ["~_flag$"], "ignored: flags (99 is missing, 12 good)"),
+            Line("ignore", ["~_flag$"], "ignored: flags (99: missing, 12: good)"),
             Line("each", ".+"),
         ),
         (

@@ -179,7 +179,9 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
         return [], ""
     if len(sensor) > 1:
         whole = "/".join(f"{{{c.reference}}}" for c in sensor)
-        return [Line("sensor", whole, "together they distinguish simultaneous rows")], ""
+        return [
+            Line("sensor", whole, "these columns together distinguish rows with the same time")
+        ], ""
     if sensor:
         return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
     if (around := _around(table) or _above(table.preamble)) is not None:

@@ -98,7 +98,7 @@ def _left_out(others: Sequence[str], count: int) -> list[str]:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         told.append(
             f"the sheets {', '.join(map(repr, others[:5]))}{more} also contain tables with times, which "
-            "are ignored: each needs a separate profile, with its sheet"
+            "are ignored, because each sheet needs a separate profile"
         )
     if count > SHEETS:
         told.append(f"only the first {SHEETS} of {count} sheets were examined")

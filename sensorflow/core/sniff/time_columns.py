@@ -177,7 +177,11 @@ def _joined(
 def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...]) -> TimeColumns:
     day = date.columns[0]
     made = tuple(f"%Y-%m-%d {f}" for f in formats)
-    read = replace(date.read, formats=made, reason="the date of one cell, the time of another")
+    read = replace(
+        date.read,
+        formats=made,
+        reason="the date is in the first column, the time of day in the second",
+    )
     return TimeColumns((day, column), read, days=day)
 
 
@@ -196,7 +200,7 @@ def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
             if (known or fixed) and formats:
                 sign = "%Z" if known else "%z"
                 formats = tuple(f"{f} {sign}" for f in formats)
-                reason = f"{column.title} contains each row's offset"
+                reason = f"{column.title} contains the offset of each row"
                 read = replace(found.read, formats=formats, offset=True, reason=reason)
                 return replace(found, columns=(*found.columns, column), read=read)
     return found
@@ -232,9 +236,9 @@ def zone_of(found: TimeColumns) -> Line | None:
         for title in (column.title, *column.titles):
             if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
                 pattern = r"(?:GMT|UTC)\s*([+-]\d{1,2}(?::?\d{2})?)"
-                return Line("zone", {"header": pattern}, f"{title} says so")
+                return Line("zone", {"header": pattern}, f"according to the title {title}")
             if re.search(r"(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)", title):
-                return Line("zone", "UTC", f"{title} says so")
+                return Line("zone", "UTC", f"according to the title {title}")
     return None
 
 
@@ -244,7 +248,8 @@ def abbreviated(found: TimeColumns) -> list[str]:
     for column in found.columns:
         for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
-                return [f"the title {column.title!r} says {name}: all year, or only in its season?"]
+                told = f"the title {column.title!r} says {name}"
+                return [f"{told}: does {name} apply all year, or only in its season?"]
     return []
 
 
@@ -269,7 +274,7 @@ def zone_around(above: Sequence[Column]) -> Line | None:
         whole = column.counts and column.filled == len(column.cells)
         if called and whole and all(map(_is_zone, column.counts)):
             told = ", ".join(list(column.counts)[:3])
-            return Line("zone", {"column": column.reference}, f"it says {told}")
+            return Line("zone", {"column": column.reference}, f"this column contains {told}")
     return None
 
 
@@ -308,7 +313,7 @@ def lines(found: TimeColumns) -> list[Line]:
         formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
         made.append(Line("format", formats, read.reason))
     if found.pad:
-        made.append(Line("pad", list(found.pad), "leading zeros are missing"))
+        made.append(Line("pad", list(found.pad), "numbers may lack leading zeros"))
     if read.extract:
         made.append(Line("extract", read.extract))
     if read.since:

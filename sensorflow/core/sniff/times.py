@@ -88,7 +88,7 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
         halves = [t.split("/")[0] for t in texts]
         if "T" in halves[0] and _share(halves, "iso8601") >= ENOUGH:
             found = _iso(halves)
-            reason = "an interval; its start is taken"
+            reason = "an interval, of which the start is used"
             return Read(found.formats, reason, found.offset, found.clock, "^([^/]+)/")
     return _ordered(texts, hint, prefer)
 
@@ -129,8 +129,8 @@ def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str)
     if formats[0].startswith("%Y"):
         return ""
     if len(even) == 1:
-        return f"{said}: other orders give dates that do not exist"
-    return f"{said}: by any other order the times jump"
+        return f"{said}: in any other order some dates do not exist"
+    return f"{said}: in any other order the times jump"
 
 
 def _most_even(
@@ -157,7 +157,7 @@ def _most_even(
     wanted = ("mdy" if half else "") or prefer
     chosen = next((f for f in near if even[f] == wanted), near[0])
     others = ", ".join(f[0] for f in near if f != chosen)
-    return chosen, f"the dates fit {chosen[0]} as well as {others}: check which is right"
+    return chosen, f"the dates fit both {chosen[0]} and {others}: check which format is right"
 
 
 def _told(hint: str) -> str:
@@ -340,15 +340,15 @@ def epoch(cells: Sequence[str], title: str) -> Read | None:
     if since:
         unit = {"s": "s", "m": "m", "h": "h", "d": "d"}[since[1][0].lower()]
         unit = "ms" if since[1].lower() in ("ms", "millisecond") else unit
-        return Read((f"epoch_{unit}",), "as its title says", True, since=since[2])
+        return Read((f"epoch_{unit}",), "according to the title", True, since=since[2])
     values = np.array([float(t) for t in texts])
     if values.min() >= 25569 and values.max() < 73051 and any("." in t for t in texts):
-        return Read(("excel",), "days as spreadsheets count them")
+        return Read(("excel",), "days in the notation of spreadsheets")
     for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
         if 3e8 * size <= values.min() and values.max() < 2.9e9 * size:
             digits = len(texts[0].split(".")[0])
-            return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970 in UTC", True)
+            return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970, in UTC", True)
     if values.min() >= 2.9e9 and values.max() < 4.9e9:
-        reason = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
+        reason = "seconds from 1904 (LabVIEW); from 1970, the times would be in the future"
         return Read(("epoch_s",), reason, True, since="1904-01-01")
     return None

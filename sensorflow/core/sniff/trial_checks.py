@@ -166,27 +166,30 @@ def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
     plain = lines.without(lines.without(guess, "thousands"), "decimal")
     if lines.of(guess, "decimal") == ",":
         yield plain
-        yield lines.put(plain, "thousands", ",", "so most cells are numbers")
+        yield lines.put(plain, "thousands", ",", "with this, most cells are numbers")
     else:
-        yield lines.put(plain, "decimal", ",", "so most cells are numbers")
-        dotted = lines.put(plain, "decimal", ",", "so most cells are numbers")
-        yield lines.put(dotted, "thousands", ".", "between thousands")
+        yield lines.put(plain, "decimal", ",", "with this, most cells are numbers")
+        dotted = lines.put(plain, "decimal", ",", "with this, most cells are numbers")
+        yield lines.put(dotted, "thousands", ".", "thousands separator")
 
 
 def doubts(guess: Guess, trial: Trial) -> list[str]:
     """Return the problems that the preview shows, as questions for the user. Each question contains an
     example."""
     if trial.error is not None:
-        return [f"this profile refuses the file: {_plainly(str(trial.error))}"]
+        return [f"this profile cannot read the file: {_plainly(str(trial.error))}"]
     found: list[str] = []
     if not trial.readings and not trial.rejected:
-        found.append(f"no cell of the first {trial.rows:,} rows is a number: all are missing")
+        found.append(
+            f"in the first {trial.rows:,} rows, no cell is a number: all values are missing"
+        )
     if trial.rejects_many():
         found.append(_rejecting(trial))
     if trial.collides():
         found.append(
-            f"{trial.collisions:,} of the first {trial.readings:,} readings have the sensor, time and type "
-            f"of another one, but another value: {_plainly(trial.example)}; what tells them apart?"
+            f"{trial.collisions:,} of the first {trial.readings:,} readings have the same sensor, time and "
+            f"type as another reading, but another value: {_plainly(trial.example)}; "
+            "what distinguishes them?"
         )
     return found + list(_mixed(trial))
 
@@ -206,7 +209,7 @@ def _mixed(trial: Trial) -> Iterator[str]:
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
             told = ", ".join(unit or "none" for unit in list(found)[:5])
-            yield f"readings of type {_plainly(kind)!r} have the units {told}: does it mix several types?"
+            yield f"readings of type {_plainly(kind)!r} have the units {told}: are they of several types?"
 
 
 def _plainly(text: str) -> str:

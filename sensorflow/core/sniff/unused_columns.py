@@ -24,7 +24,7 @@ def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
             told = ", ".join(map(repr, rest[:4]))
             found.append(
                 f"{column.title!r} is ignored although most of its cells are numbers: what do {told} mean? "
-                "If no reading, name them in missing"
+                "If they mark missing values, list them in missing"
             )
     return found
 

@@ -103,7 +103,7 @@ def _settings(state: SniffState, sensor: Sequence[Column], unit: Sequence[Column
     made += [Line("unit", sensor_columns.origin(c), sensor_columns.few(c)) for c in unit]
     made += [*state.settings, *_missing(state)]
     if any(n.thousands for n in state.numbers):
-        made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
+        made.append(Line("thousands", "." if state.comma else ",", "thousands separator"))
     if state.ignored:
         made.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
     return made
@@ -175,7 +175,7 @@ def _no_reading(column: Column) -> str | None:
     if _counts_rows(column):
         return "counts rows"
     if re.search(words.CARRIED, column.reference, re.I):
-        return "of the transmission"
+        return "about the transmission"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
         return "elapsed time"
@@ -281,7 +281,7 @@ def _unreadable(state: SniffState) -> None:
     """Add a question for each column of times of day that cannot be read, such as 10:30p."""
     for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
-        state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
+        state.todo.append(f"times of day such as {example!r} in {column.title!r} cannot be read")
 
 
 def _clocklike(column: Column) -> bool:
@@ -336,13 +336,12 @@ def _missing(state: SniffState) -> list[Line]:
     if not kept:
         return []
     far = any(isinstance(k, float) for k in kept)
-    reason = "they occur in place of numbers" + ("; far outside of the other values" if far else "")
+    reason = "they occur in place of numbers" + (", or far outside the other values" if far else "")
     return [Line("missing", list(kept.values()), reason)]
 
 
 def _everywhere(text: str, state: SniffState) -> bool:
-    """Return whether a number can mark missing values in all columns: it is not a value of any column,
-    and is unlikely to become one."""
+    """Return whether a marker is not a value of any column, and is unlikely to become a value."""
     value = float(text.replace(",", "."))
     others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):
@@ -368,7 +367,7 @@ def _wide(state: SniffState) -> list[Line]:
         if kind in seen:
             kind = f"{kind} {column.index + 1}"
             cell = {**cell, "type": kind}
-            state.todo.append(f"two columns have the same name: what is {kind!r}?")
+            state.todo.append(f"two columns have the same type; is {kind!r} right?")
         seen.add(kind)
         reason = f"{each.odd} cells are not numbers" if each.odd else ""
         made.append(Line(column.reference, cell, reason or "" if column.counts else "empty here"))
