@@ -25,8 +25,8 @@ def aligned(
     """Return the cells of each header row, one cell for each of `width` columns.
 
     line: the line number of the first header row. Raises Permanent HEADER_ROWS if the rows of a delimited
-    table have different widths and the profile does not define how to align them. Empty cells at the end of
-    a row may be missing.
+    table have different widths and the profile does not define how to align them. Different numbers of
+    empty cells at the end of the rows are not an error.
     """
     if profile.align == "right" and _delimited(profile):
         return [[*[""] * (width - len(row)), *row] for row in rows]
@@ -36,8 +36,9 @@ def aligned(
 
 
 def _delimited(profile: Profile) -> bool:
-    """Return whether the position of a cell in its row is its only link to a column. In sheets and in
-    tables with fixed column widths, each cell has a column by itself."""
+    """Return whether the table is delimited. In a delimited table, only the order of the cells in a row
+    shows their columns. In sheets and in tables with fixed column widths, the position of each cell
+    does."""
     return profile.format == "csv" and not profile.widths
 
 

@@ -36,7 +36,7 @@ MOST = 10_000
 """Maximum number of selected members of one archive."""
 LONGEST_NAME, LONGEST_PART = 1024, 255
 """Maximum length in bytes of a member's name, and of each part of the name between slashes. The first is a
-limit of the database's index, the second of file systems."""
+limit of the database's index, the second is a limit of file systems."""
 _HEADER = 4 << 20
 """Maximum size in bytes of a header in a tar archive. The tarfile module reads each header into memory."""
 _TAR = 512
@@ -50,8 +50,9 @@ _PACKED = ("gzip", "bzip2", "xz", "zstd")
 
 
 def archive_kind(head: bytes) -> str | None:
-    """Return the kind of an archive, or None for any other file. head: the first `HEAD` bytes of the
-    file. Workbooks are zip archives too: `is_workbook` distinguishes them."""
+    """Return the kind of an archive, such as "zip" or "tar, gzip". Returns None for any other file.
+    head: the first `HEAD` bytes of the file. Workbooks are zip archives too; `is_workbook` distinguishes
+    them."""
     if head[257:262] == b"ustar":
         return "tar"
     kind = kind_of(head[:8])
@@ -188,7 +189,8 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """Convert errors that a broken archive causes to Permanent. Errors of the disk propagate."""
+    """Raise Permanent in place of the errors that a broken archive causes. Errors of the disk propagate.
+    what: the name of the archive for messages."""
     try:
         yield
     except MemoryError:
@@ -261,8 +263,8 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
-    """Return a stream of the archive that can be read at random. For a compressed tar archive, this is a
-    decompressed copy."""
+    """Return a stream of the archive that supports random access. For a compressed tar archive, this is
+    a decompressed copy."""
     if archive.kind in ("zip", "tar"):
         return stream
     packing = archive.kind.removeprefix("tar, ")
@@ -295,7 +297,7 @@ def _list_tar(archive: Archive, plain: BinaryIO) -> None:
 
 def _require_end(plain: BinaryIO, offset: int) -> None:
     """Raise Permanent unless the archive ends correctly. tarfile does not report a broken header or a
-    truncated file: it stops there as at the end of the archive."""
+    truncated file, because it treats both as the end of the archive."""
     plain.seek(offset)
     if len(block := plain.read(_TAR)) < _TAR or any(block):
         what = "a header is damaged" if any(block) else "it is cut off"
@@ -344,7 +346,8 @@ class _Total:
 
 
 class _Member:
-    """A stream of one member's bytes that enforces the limits and converts errors to Permanent."""
+    """A stream of the bytes of one member. It enforces the limits, and raises Permanent if the member is
+    broken."""
 
     def __init__(self, archive: Archive, entry: Entry, total: _Total) -> None:
         self._archive, self._entry, self._total = archive, entry, total

@@ -88,7 +88,7 @@ class Around:
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
         wanted = [_Wanted(path, records) for path in paths]
-        # a path into the record is evaluated there
+        # a path that leads into the record is evaluated in the record
         self._wanted = [w for w in wanted if w.scope < len(records)]
         self.deepest = max((len(w.way) for w in self._wanted), default=0)
         self._values: dict[str, Any] | None = None
@@ -112,8 +112,8 @@ class Around:
                 self._values = None
 
     def values(self) -> dict[str, Any]:
-        """Return path -> text for a record that ends here. The value is a list if there are several
-        texts, and None if there is no text."""
+        """Return path -> text for the record that ends at the current position. The value is a list if
+        there are several texts, and None if there is no text."""
         if self._values is None:
             self._values = {w.path: _several(w.found) for w in self._wanted}
         for wanted in self._wanted:

@@ -50,7 +50,7 @@ def _options(
 
 SPACES = b" \t\r\n\x0b\x0c"
 FEW = 100
-"""Maximum number of possibly empty lines in a block that are checked one by one at once."""
+"""If a block has more possibly empty lines than this, all bytes of its lines are compared first."""
 NARROW = 100
 """Maximum number of columns for which options are cached."""
 
@@ -165,7 +165,7 @@ class Splitting:
 
     def checked(self, line: Line) -> tuple[Line, Reject | None]:
         """Return (line without its checksum, None), or (unchanged line, reject) if the checksum is
-        wrong. Lines are unchanged if the profile has no checksum."""
+        wrong. If the profile has no checksum, the line is returned unchanged."""
         if self.profile.checksum is None:
             return line, None
         raw, wrong = checksums.nmea(line.raw)
@@ -206,8 +206,8 @@ def shown(raw: bytes) -> str:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Return whether all bytes are valid UTF-8. This includes unused columns, as for lines that are read
-    one by one."""
+    """Return whether all bytes are valid UTF-8. The bytes of unused columns are checked too, as they are
+    if lines are read one by one."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
@@ -232,8 +232,8 @@ def quotes_are_plain(block: Block, profile: Profile) -> bool:
 
 
 def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
-    """Return the cells of the record that begins at `line`, and a reject if they cannot be read. A record
-    continues in the next line while a quote is open.
+    """Return (cells of the record that begins at `line`, None), or ([], reject) if they cannot be read. A
+    record continues in the next line while a quote is open.
 
     An unclosed quote rejects only the line in which it opens. The lines after it are then read separately.
     """
@@ -252,7 +252,7 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
         size += len(current.raw)
         following: Line | None
         if taken and profile.quote.encode() not in current.raw and size < 65536:
-            following = lines.next()  # nothing in this line closes the quote
+            following = lines.next()  # no quote in this line, so the open quote continues
             if following is not None:
                 taken.append(following)
                 current = following

@@ -111,7 +111,7 @@ class Chunk:
 
 
 def typed_cells(binding: Binding, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
-    """Return `Chunk.typed`. cells: returns the cells of a column for its index."""
+    """Return `Chunk.typed`. cells: a function that returns the cells of the column with a given index."""
     styled = {m.column for m in binding.measures if m.style.is_for_texts}
     return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 

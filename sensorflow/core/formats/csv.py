@@ -35,7 +35,7 @@ CELLS = 1 << 20
 """Maximum number of cells in a chunk that is read line by line."""
 
 FIRST = 1000
-"""Maximum number of lines that are searched for the first row to find the width of the table."""
+"""The first row, which determines the width of the table, is searched in at most this number of lines."""
 
 
 def chunks(

@@ -98,7 +98,7 @@ class Handler:
 
 _INVALID = 4
 _ENDED = (3, 5)
-"""XML_ERROR_INVALID_TOKEN, _NO_ELEMENTS and _UNCLOSED_TOKEN of expat."""
+"""Error codes of expat: XML_ERROR_INVALID_TOKEN, and XML_ERROR_NO_ELEMENTS and XML_ERROR_UNCLOSED_TOKEN."""
 
 
 def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[None]:
@@ -159,7 +159,8 @@ _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+
 
 def declared(stream: BinaryIO, encoding: str) -> str:
     """Return the encoding of a document without a byte-order mark. This is `encoding`, which the profile
-    sets. If it is UTF-8, the encoding in the XML declaration is used instead. Rewinds the stream."""
+    sets. If the profile sets UTF-8, the encoding in the XML declaration is used instead. Rewinds the
+    stream."""
     head = stream.read(1024)
     stream.seek(0)
     if head.startswith(b"<\0"):
@@ -171,7 +172,7 @@ def declared(stream: BinaryIO, encoding: str) -> str:
         return encoding
     name = match[1].decode()
     if re.match(r"utf-?16|utf-?32|ucs-?[24]|iso-10646", name, re.IGNORECASE):
-        return "utf-8"  # the declaration was read as ASCII, so the document has another encoding
+        return "utf-8"  # the declaration was readable as ASCII, so the document is not in this encoding
     try:
         "".encode(name)
     except (LookupError, UnicodeError):

@@ -1,5 +1,5 @@
-"""Guards decoders of other packages. It checks the chunks that a decoder yields, and reports the
-decoder's failures with its name."""
+"""Protects against faulty decoders of other packages: checks the chunks that a decoder yields, and
+reports its failures together with its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sensorflow.core.profile.formats import Reader
 from sensorflow.errors import Code, DecoderFailed, SensorflowError, Transient
 
 OWN = (errno.EINVAL, errno.EBADF, errno.ESPIPE)
-"""Numbers of errors that a decoder causes by wrong use of the stream. Any other number means an error of
+"""Error numbers (errno) that a decoder causes by wrong use of the stream. Any other error number comes from
 the store."""
 _END = object()
 LONGEST = 1000
@@ -30,7 +30,7 @@ def guarded(reader: Reader, name: str) -> Reader:
 
     Transient, Permanent and exceptions of the stream propagate unchanged. name: the names of the format and
     of its package, for messages. The decoder's exception becomes the `__cause__` of DecoderFailed. Callers
-    inspect it, because it may be a lack of memory or threads.
+    inspect this cause, because it may be a lack of memory or threads.
     """
 
     def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:

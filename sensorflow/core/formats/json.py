@@ -162,8 +162,8 @@ def _records(
 
 
 def _rows(record: Record, profile: Profile) -> Iterator[Record]:
-    """Yield the records within a record. With orient = "columns", there is one for each index of the
-    record's lists, which must have equal length. Otherwise it is the record itself."""
+    """Yield the records within a record. With orient = "columns", these are one record for each index of
+    the lists in it; the lists must have equal length. Otherwise it is the record itself."""
     if profile.orient == "records":
         yield record
         return

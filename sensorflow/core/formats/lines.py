@@ -81,8 +81,8 @@ class Line(NamedTuple):
 
 
 class Tail:
-    """A stream that limits the NUL bytes at the end of a file to `NULS`. Some loggers fill a file with
-    NUL bytes in advance. NUL bytes before other bytes are unchanged."""
+    """A stream that returns at most `NULS` of the NUL bytes at the end of a file, because some loggers
+    fill a file with NUL bytes in advance. NUL bytes before other bytes are unchanged."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream

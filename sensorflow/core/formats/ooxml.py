@@ -1,8 +1,8 @@
 """Reads Office Open XML workbooks (ECMA-376): finds the parts of a workbook in its zip archive, and reads
 the rows of a sheet in slices.
 
-Each slice is given to calamine as a separate workbook with all shared strings and styles. So only one slice
-is in memory at a time.
+calamine reads each slice as a separate workbook with all shared strings and styles. Only one slice is in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ROWS_OF_A_SHEET = 1_048_576
 
 class Package(NamedTuple):
     """The parts of a workbook that are needed to read one sheet. sheet: the path of the sheet's part.
-    texts: the shared strings, b"" if there are none. styles: None if there are none. from_1904: whether
-    dates count from 1904."""
+    texts: the shared strings, b"" if there are none. styles: the styles, None if there are none.
+    from_1904: whether dates count from 1904."""
 
     sheet: str
     texts: bytes
@@ -83,7 +83,7 @@ def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
 
 
 def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
-    """Parse a small part. Raises Permanent if it is too large."""
+    """Return the root element of a small part. Raises Permanent if the part is too large."""
     if (size := archive.getinfo(path).file_size) > SMALL:
         what = f"{path} in the spreadsheet has {size:,} bytes, the limit is {SMALL:,}"
         raise Permanent(Code.TOO_LARGE, what, do="save the table as CSV")
@@ -100,7 +100,7 @@ def names(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _main(archive: zipfile.ZipFile) -> str:
-    """Return the part that lists the sheets."""
+    """Return the path of the part that lists the sheets."""
     return next(iter(_targets(archive, "")["officeDocument"].values()))
 
 

@@ -27,8 +27,9 @@ class Preamble:
     """Reads the lines before each table of a file.
 
     A file has several tables only if the profile has `header_again`. Some lines apply to all tables, and
-    are added to each table's own lines. With `stop_at`, these are the lines before its first match. Without
-    `stop_at`, these are all lines before the first table, and later tables have no lines of their own.
+    are added to each table's own lines. With `stop_at`, these are the lines before the first line that
+    matches it. Without `stop_at`, these are all lines before the first table, and later tables have no
+    lines of their own.
     """
 
     def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:
@@ -37,7 +38,7 @@ class Preamble:
         self._shared: list[str] = []
         self._tables = 0
         self.blank = True
-        """Whether the file contains only blank lines. False if anything else was read."""
+        """Whether all lines that were read are blank, and the file has no other lines."""
 
     def read(self) -> str | None:
         """Return the lines before the next table: the lines before its header, or before its first row

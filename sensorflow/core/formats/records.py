@@ -6,8 +6,8 @@ A path consists of names joined by dots, such as "outputs.hourly[*]". "[2]" sele
 
 A column is a path within a record ("value.max"), a key, or an absolute path. The key "@key" is the name of
 the member that the last "[*]" selects. "@key(1)" is the name that the "[*]" before it selects. An absolute
-path begins with "$" ("$.sites[*].code"). Its first steps may be those of the records' path: they then lead
-to the elements that contain the record.
+path begins with "$" ("$.sites[*].code"). If its first steps are equal to those of the records' path, they
+lead to the elements that contain the record.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
 def explode(
     value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
 ) -> Iterator[Record]:
-    """Yield each record at the path `steps` below `value`. above, keys: the values of these fields of
-    `Record` for `value`."""
+    """Yield each record at the path `steps` below `value`. above: the objects and lists that contain
+    `value`. keys: the names and indexes on the path to `value`."""
     if not steps:
         yield Record(value, above, keys)
         return
@@ -158,8 +158,8 @@ def text(value: Any) -> str | None:
 
 
 def label(value: Any) -> str | None:
-    """Return a value as text, as `text` does. But an object becomes "k=v,k=v", and a list becomes its
-    members joined by commas."""
+    """Return a value as text. This is the result of `text`, except that an object becomes "k=v,k=v", and
+    a list becomes its members joined by commas."""
     if isinstance(value, dict):
         return ",".join(f"{key}={label(member) or ''}" for key, member in value.items())
     if isinstance(value, list):
@@ -215,8 +215,7 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
 
 
 class UnitsAt:
-    """Finds the units of columns. They are in an object of the document that contains column name ->
-    unit."""
+    """Finds the units of columns in an object of the document that contains column name -> unit."""
 
     def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
         self.reference = reference
@@ -393,8 +392,8 @@ def is_unicode(found: str) -> bool:
 
 
 def raw_of(record: Record) -> Spot:
-    """Return the position and text of a record in a document. The offset is None, because the parser
-    does not report it."""
+    """Return the position and text of a record. The offset is None, because the parser does not report
+    it."""
     value = record.value
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return Spot(None, shown.encode("utf-8", "backslashreplace").decode()[:RAW_LIMIT])

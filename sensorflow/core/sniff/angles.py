@@ -26,7 +26,7 @@ class Angle:
 
 
 def found(columns: Sequence[Column]) -> dict[Column, Angle]:
-    """Return column -> how to read it, for each column of positions that have letters."""
+    """Return column -> `Angle` for each column of positions that have letters."""
     lettered = {c: half for c in columns if (half := _letters(c)) is not None}
     made: dict[Column, Angle] = {}
     for column, letters in lettered.items():
@@ -64,8 +64,8 @@ def _is_half(column: Column, before: Column) -> bool:
 
 
 def _kind(column: Column) -> str:
-    """Return "ddmm" if a number is too large for degrees, as 4807.038 is: it then contains degrees and
-    minutes. Otherwise return "dms"."""
+    """Return "ddmm" if a number, such as 4807.038, is too large for degrees and therefore contains
+    degrees and minutes. Otherwise return "dms"."""
     digits = [re.search(r"\d+(\.\d*)?", t) for t in column.counts]
     return "ddmm" if any(m and float(m[0]) > 180 for m in digits) else "dms"
 

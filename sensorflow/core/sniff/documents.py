@@ -182,7 +182,7 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
 
 
 def _begins(path: Path, other: Path) -> bool:
-    """Return whether `path` begins with `other`. "[*]" matches any step."""
+    """Return whether `path` begins with the steps of `other`. The step "[*]" matches any step."""
     pairs = zip(path, other, strict=False)
     return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
 

@@ -237,7 +237,7 @@ def _own(nodes: Sequence[Node]) -> list[Column]:
 
 
 def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
-    """Return columns of the texts that are before the records and outside them. The texts of the nearest
+    """Return columns of the texts that are outside the records and before them. The texts of the nearest
     element come first."""
     told: dict[Node, dict[str, str]] = {}
     rows = []

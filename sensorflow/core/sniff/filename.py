@@ -1,4 +1,5 @@
-"""Finds the name of a sensor in a file's name. Dates and counters in the file's name are not part of it."""
+"""Finds the name of a sensor in a file's name. Dates and counters in the file's name are not part of the
+sensor's name."""
 
 from __future__ import annotations
 

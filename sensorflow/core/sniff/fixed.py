@@ -16,8 +16,8 @@ ALIKE = 0.9
 
 
 def aligned(grid: Grid) -> Grid | None:
-    """Return the grid split at fixed character positions. Returns None unless the rows have different
-    numbers of cells and are aligned in columns."""
+    """Return the grid split at fixed character positions, if its rows have different numbers of cells
+    and are aligned in columns. Otherwise return None."""
     filled = [r for r in grid.rows if r.text.strip()]
     data = [r for r in filled if r.line >= grid.rows[grid.first].line]
     lines = [r.text.rstrip() for r in data]

@@ -85,7 +85,8 @@ def cells(text: str, delimiter: str) -> list[str]:
 
 def _score(rows: list[list[str]], delimiter: str) -> float:
     """Return a score for the rows that a delimiter gives. The score is higher if more rows have the same
-    number of cells and more cells are plain."""
+    number of cells, and if more cells are plain. Numbers and empty cells are the plainest; a cell that
+    contains another delimiter is the least plain."""
     counts = Counter(len(row) for row in rows)
     wide = {n: c for n, c in counts.items() if n > 1}
     if not wide:

@@ -62,8 +62,8 @@ class Guess:
 
 
 def zoned(zone: str, reason: str) -> tuple[Line, ...]:
-    """Return the lines of [time] for a zone. In a zone with daylight saving time, an hour occurs twice
-    in autumn. The order of rows then decides whether a time is in the first or the second of these
+    """Return the lines of [time] for a zone. When daylight saving time ends, an hour of local time
+    occurs twice. The order of rows then decides whether a time is in the first or the second of these
     hours."""
     line = Line("zone", zone, reason)
     if fixed_offset(zone) is not None:

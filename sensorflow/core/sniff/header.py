@@ -1,4 +1,4 @@
-"""Assigns a role to each header row: names, units, sensors, types, or none."""
+"""Assigns a role to each header row: "name", "unit", "sensor", "type" or "skip"."""
 
 from __future__ import annotations
 

@@ -127,8 +127,8 @@ def _suffixed(column: Column, comma: bool) -> Numeric | None:
 
 
 def decimal_comma(columns: Iterable[Column]) -> bool:
-    """Return whether the table has decimal commas. This is the case if at least as many columns have
-    decimal commas as have decimal points."""
+    """Return whether the table has decimal commas. This is the case if some columns have decimal commas,
+    and not more columns have decimal points."""
     commas = points = 0
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]

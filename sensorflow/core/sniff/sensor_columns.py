@@ -21,7 +21,7 @@ _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 def titled(columns: Iterable[Column]) -> list[Column]:
     """Return the column whose title says that it contains names of sensors, or [] if there is none. If
-    there are several, columns with ids and columns with several distinct names are preferred."""
+    there are several, the title decides which one: ids and serial numbers are preferred."""
     some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
     some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]

@@ -93,7 +93,7 @@ class Table:
 
 def references(names: Sequence[str]) -> list[str]:
     """Return, for each column, the name by which a profile can refer to it. This is the title if it is
-    unique, otherwise the position, such as "#2"."""
+    unique and has no special characters, otherwise the position, such as "#2"."""
     counts = Counter(names)
     return [
         name if name and counts[name] == 1 and not re.search(r"^[#~]|[{}]", name) else f"#{i + 1}"

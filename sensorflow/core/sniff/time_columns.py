@@ -89,9 +89,9 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
 
 
 def _alone(column: Column, prefer: str) -> TimeColumns | None:
-    """Return the time columns for one column that contains dates, or None if it does not. A column of
-    plain numbers must have a title for times. Otherwise it must be one of the first columns, and
-    increase like a timestamp."""
+    """Return the time columns for one column that contains dates; None if it contains no dates. A column
+    of plain numbers must have a title for times, or be one of the first two columns and increase from
+    row to row."""
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return TimeColumns((column,), Read(("iso8601",), "a typed timestamp", zoned))
@@ -124,8 +124,8 @@ def _counts_on(column: Column) -> bool:
 
 
 def _clock(column: Column) -> tuple[str, ...]:
-    """Return the formats of a column of times of day, such as "14:30". Numbers such as 1430 or 14 are
-    times of day if the title or the values suggest this. Returns () for any other column."""
+    """Return the formats of a column of times of day, such as "14:30". Numbers such as 1430 or 14 count
+    as times of day if the title or the values indicate this. Returns () for any other column."""
     if column.instant:
         return ()
     found = times.clock(column.cells)

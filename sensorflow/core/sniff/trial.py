@@ -1,5 +1,5 @@
-"""Tests a proposal: reads the beginning of the file with the proposed profile and the same reader as a
-worker."""
+"""Tests a proposal: reads the beginning of the file with the proposed profile, and with the same reader
+that workers use."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
 
 
 def doubts(guess: Guess, trial: Trial) -> list[str]:
-    """Return the problems that the preview shows, as questions for the user. Each question contains an
+    """Return the problems that the preview shows, as questions for the user. Most questions contain an
     example."""
     if trial.error is not None:
         return [f"this profile cannot read the file: {_plainly(str(trial.error))}"]

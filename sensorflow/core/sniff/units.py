@@ -90,8 +90,8 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
 
 
 def _of(reference: str, named: dict[str, Column]) -> Column | None:
-    """Return the column of units for the column `reference`, or None if there is none. Their names are
-    similar, or the column of units is in the same object, or it is an attribute of the same element."""
+    """Return the column of units for the column `reference`, or None if there is none. It has a similar
+    name, or is in the same object, or is an attribute of the same element."""
     inner, dot, _ = reference.rpartition(".")
     within = named.get(f"{inner}.") if dot else None
     return named.get(reference) or within or named.get(f"{reference}.")

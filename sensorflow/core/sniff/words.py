@@ -38,7 +38,7 @@ _ASIDES = (
 
 
 def _any(words: str) -> str:
-    """Return a regular expression that matches a title which contains any of these words as a whole
+    """Return a regular expression that matches a title if it contains one of these words as a whole
     word."""
     return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
 
