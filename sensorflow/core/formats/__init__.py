@@ -40,7 +40,7 @@ SKIPPED = (
 )
 NOTHING = (
     "if the file has readings, correct format in the profile, or let `sensorflow sniff` propose one, then "
-    f"replay; if it has none, check the logger and drop the file again when it has; {VALID}"
+    f"replay; if it has none, check the logger and drop the file again when it has some; {VALID}"
 )
 
 

@@ -127,8 +127,8 @@ def _several(found: Iterable[str]) -> Any:
 
 
 class Once:
-    """Finds a text that occurs once in a document. The path may begin at any element, not only at the
-    root."""
+    """Finds the text at a path that may begin at any element, not only at the root. Raises Permanent if
+    the path leads to different texts."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -215,8 +215,8 @@ def is_utf8(data: bytes) -> bool:
 
 
 def quotes_are_plain(block: Block, profile: Profile) -> bool:
-    """Return whether each quoted cell begins right after a delimiter, and ends right before a delimiter
-    in the same line. The begin and end of a line count as delimiters."""
+    """Return whether each quoted cell fills the space between two delimiters of the same line. The begin
+    and end of a line count as delimiters."""
     quote = profile.quote.encode()
     if profile.escape and profile.escape.encode() in block.data:
         return False

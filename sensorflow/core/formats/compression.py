@@ -70,7 +70,7 @@ class Bounded(io.RawIOBase):
             raise Permanent(
                 Code.ARCHIVE,
                 f"the {self._kind} contains a {kind_of(data)}: nested compression is not supported",
-                do="unpack it, then drop what it contains",
+                do="unpack it, then drop the files in it",
             )
         if data[257:262] == b"ustar" and self._count == 0 and not self._archive:
             what = f"the {self._kind} contains a tar archive"

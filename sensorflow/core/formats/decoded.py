@@ -1,5 +1,5 @@
-"""Collects the readings that decoders return. The format of such a file defines the sensor, type and
-unit of each reading. The columns are those of `binding.binding.DECODED`."""
+"""Collects the readings of decoders into chunks. Decoders read formats that define the sensor, type and
+unit of each reading. The columns of the chunks are those of `binding.binding.DECODED`."""
 
 from __future__ import annotations
 

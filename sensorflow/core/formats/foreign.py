@@ -1,5 +1,5 @@
 """Protects against faulty decoders of other packages: checks the chunks that a decoder yields, and
-reports its failures together with its name."""
+reports failures with the name of the decoder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def guarded(reader: Reader, name: str) -> Reader:
 
 
 def failed(name: str, what: str) -> DecoderFailed:
-    do = f"correct the decoder {name}, or report the traceback in a worker's log to its author; then replay"
+    do = f"correct the decoder {name}, or send its author the traceback in a worker's log; then replay"
     return DecoderFailed(Code.UNEXPECTED, f"the decoder {name} failed: {what}"[:LONGEST], do=do)
 
 

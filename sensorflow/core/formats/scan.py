@@ -1,5 +1,5 @@
-"""Splits many lines of JSON at once. Each line contains one value. The scan finds the position of each leaf
-and the shape of each line.
+"""Splits many lines of JSON at once. Each line contains one value. A leaf is a string, number or literal in
+it that is not a member's name. The scan finds the position of each leaf and the shape of each line.
 
 The shape of a line is its text without its leaves. It contains names, brackets, commas and spaces. All
 lines of one shape have the same leaves in the same order, so the JSON parser needs to read only one line of

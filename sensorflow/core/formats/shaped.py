@@ -82,8 +82,8 @@ class Shaped:
         made: Callable[[Block, Chunk], Chunk],
         rounds: int = ROUNDS,
     ) -> Iterator[Chunk]:
-        """Yield the chunks of a block. one_by_one: reads a block that contains irregular lines. made:
-        converts a chunk of many lines to the chunk of the format. rounds: how often the regular lines of
+        """Yield the chunks of a block. one_by_one: reads a block that contains irregular lines. made: a
+        function that adapts a chunk of many lines to the format. rounds: how often the regular lines of
         a block are tried again as separate blocks."""
         if len(block) < FEW or not rounds:
             yield from one_by_one(block)
@@ -240,7 +240,7 @@ class _Rows:
     @cached_property
     def texts(self) -> pa.Array:
         """The texts to which the slots refer. Each leaf is followed by the text between this leaf and
-        the next one. The constants are at the end."""
+        the next one. The constants, that is, decoded texts and fixed values, are at the end."""
         ends = self.found.ends
         bounds = np.stack((self.found.starts, ends), axis=1).ravel()
         more = [text.encode() for text in self.constants]

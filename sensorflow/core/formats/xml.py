@@ -95,7 +95,8 @@ def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Rec
 
 
 def _once(stream: BinaryIO, profile: Profile, paths: list[str]) -> dict[str, str | None]:
-    """Return path -> text. Each of the paths may occur at most once in the document."""
+    """Return path -> text, for paths that may begin at any element. Raises Permanent if a path leads to
+    different texts."""
     if not paths:
         return {}
     found = {path: Once(path) for path in paths}

@@ -1,5 +1,5 @@
 """Finds the records in JSON documents, and converts them to tables. The columns are the leaves of the
-records."""
+records, that is, their plain values."""
 
 from __future__ import annotations
 

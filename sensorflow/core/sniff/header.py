@@ -136,8 +136,8 @@ def _units_in(row: Sequence[str]) -> float:
 
 
 def is_bare(cell: str) -> bool:
-    """Return whether a cell contains no other text beside a unit. "Depth (ft)" and "°C Temp" contain
-    other text."""
+    """Return whether a cell may be a unit without other text. "Depth (ft)" and "°C Temp" contain other
+    text."""
     return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 
 
@@ -173,8 +173,8 @@ def _apart(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str] | None:
-    """Detect two header rows that contain the sensors and the types, if almost all combinations of a
-    sensor and a type occur. left: the indexes of the two rows. Returns the roles of both rows, or None."""
+    """Return the roles of two header rows if one contains sensors and the other contains types, and
+    almost all combinations occur. Otherwise return None. left: the indexes of the two rows."""
     outer, inner = ([*rows[i]][1:] for i in left)
     pairs = list(zip(outer, inner, strict=False))
     if not pairs or "" in outer or "" in inner or len(set(pairs)) < len(pairs):

@@ -64,8 +64,9 @@ def _is_degree(column: Column) -> bool:
 
 
 def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[str]) -> Long | None:
-    """Detect a table with one reading per row. Some of its columns contain the names of quantities, or
-    distinguish rows that have the same time. Returns None for any other table.
+    """Return the columns of a table with one reading per row, or None for any other table. In a table with
+    one reading per row, some columns contain names of quantities, or distinguish rows that have the same
+    time.
 
     texts, numbers: the columns of the table. cells: the time of each row.
     """

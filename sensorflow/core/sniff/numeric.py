@@ -89,7 +89,7 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
     good = sum(counts[t] for t in plain)
     if good == 0:
         return Numeric(column, comma, markers=tuple(markers)) if not rest else None
-    # a text that occurs more than once among numbers is probably the logger's marker for a missing value
+    # a text that occurs several times among numbers is probably a marker for missing values
     if len(rest) <= FEW and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
         repeated = [t for t in rest if not any(c.isdigit() for c in t)]
         markers += repeated
@@ -101,8 +101,8 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
 
 
 def _grouped(column: Column, comma: bool) -> Numeric | None:
-    """Detect numbers with thousands separators. They are recognized only if a number contains both a
-    comma and a point."""
+    """Return the notation of numbers with thousands separators, or None for other cells. A number that
+    contains both a comma and a point must be among them."""
     sign, point = (".", ",") if comma else (",", ".")
     texts = [t for t in column.counts if not is_nothing(t)]
     sure = any(sign in t and point in t for t in texts)
@@ -113,7 +113,8 @@ def _grouped(column: Column, comma: bool) -> Numeric | None:
 
 
 def _suffixed(column: Column, comma: bool) -> Numeric | None:
-    """Detect numbers that are all followed by the same text, such as a unit."""
+    """Return the notation of numbers that are all followed by the same text, such as a unit. Return None
+    for other cells."""
     texts = [t for t in column.counts if not is_nothing(t)]
     found = [SUFFIXED.fullmatch(t) for t in texts]
     if not texts or not all(found):

@@ -163,7 +163,7 @@ def tells_rows_apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
 
 def is_panel(keys: Sequence[str], column: Column) -> bool:
     """Return whether a column has the same set of texts, such as depths or channels, for almost every
-    key. Each text must occur once for each key. keys: a key for each row, such as the time."""
+    key, and each text only once per key. keys: a key for each row, such as the time."""
     groups: dict[str, list[str]] = {}
     for key, cell in zip(keys, column.cells, strict=True):
         groups.setdefault(key, []).append(cell)

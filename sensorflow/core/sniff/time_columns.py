@@ -55,8 +55,8 @@ def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
 
 
 def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
-    """Return the candidates with a lower weight for coarse times. A time is coarse if it is equal in
-    many rows that differ in another time."""
+    """Return the candidates, with a lower weight for coarse times. A time is coarse if it is equal in
+    many rows in which another time differs."""
     limit = max(len(set(w.cells)) for w in found)
     coarse = [len(set(w.cells)) < 0.6 * limit for w in found]
     return [

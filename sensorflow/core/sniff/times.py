@@ -329,8 +329,8 @@ def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:
-    """Detect epoch timestamps. These are numbers that count from 1970, or from a date that the title
-    states. Returns None for other cells."""
+    """Return how to read a column of epoch timestamps, which are numbers that count from 1970 or from a
+    date in the title. Returns None for other cells."""
     texts = [t for t in cells[:MOST] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None

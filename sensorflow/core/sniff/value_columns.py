@@ -50,7 +50,7 @@ class SniffState:
 
     @property
     def sparse(self) -> bool:
-        """Whether records are objects or elements. All records of a file may lack the same member."""
+        """Whether the records are objects or elements, in which members may be missing."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
         return kind in ("json", "jsonl", "xml")
 
