@@ -42,7 +42,7 @@ def import_(path: Path, table: str | None, zone: str | None, out: Path | None) -
         _check(zone)
     found = imported(path, table)
     if zone is not None:
-        found = replace(found, guess=found.guess.in_zone(zone, "as told"))
+        found = replace(found, guess=found.guess.in_zone(zone, "the given zone"))
     text = found.toml()
     line(f"# A profile from {escape(path.name)}. Review it.")
     line(text)

@@ -110,13 +110,13 @@ FAILURES = {
     'raise ValueError("rub\\x1b[31m\\nbish")': "ValueError: rub\\x1b[31m\\nbish",
     "sys.exit(3)": "SystemExit: 3",
     "raise GeneratorExit": "GeneratorExit: ",
-    "instead = None": "it yielded NoneType, not Chunk",
+    "instead = None": "it yielded a NoneType, not a Chunk",
     "line 0": "line 0: lines are counted from 1",
     "line -5": "line -5: lines are counted from 1",
-    "found.records = -10": "records = -10: not a whole number from 0",
-    "found.records = 1.5": "records = 1.5: not a whole number from 0",
-    "found.records = True": "records = True: not a whole number from 0",
-    "found.rejects.append((1, 2, 3))": "it rejected with tuple, not Reject",
+    "found.records = -10": "records = -10: not a whole number of at least 0",
+    "found.records = 1.5": "records = 1.5: not a whole number of at least 0",
+    "found.records = True": "records = True: not a whole number of at least 0",
+    "found.rejects.append((1, 2, 3))": "a reject is a tuple, not a Reject",
     'found.rejects.append(Reject(0, 0, None, Code.MALFORMED_ROW, "r", "t"))': (
         "a reject of line 0: lines are counted from 1"
     ),

@@ -75,9 +75,9 @@ def test_the_key_above_a_list_and_the_place_in_it(form: str, name: str, found: l
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("@key", r"goes through a list. @key\(1\) tells a key above it"),
-        ("@index(1)", "is the key 's1' here"),
-        ("@key(2)", r"2 above the last \[\*\] of records, which has 2"),
+        ("@key", r"elements of a list; use @key\(1\) for a key above it"),
+        ("@index(1)", r"use @key\(1\), which is 's1' here"),
+        ("@key(2)", r"@key\(2\) needs 3 \[\*\] in records, which has 2"),
     ],
 )
 def test_nobody_gets_a_place_for_a_key(form: str, name: str, reason: str) -> None:
@@ -103,15 +103,15 @@ def test_a_key_that_stands_twice_costs_its_record(form: str, record: str, key: s
     text = f"[{','.join(lines)}]" if form == "json" else "\n".join(lines)
     rows, rejects, _ = read(text, form)
     told = [(r.line_no, r.code, r.reason) for r in rejects]
-    assert told == [(2, Code.MALFORMED_ROW, f"the key {key!r} stands twice in an object")]
+    assert told == [(2, Code.MALFORMED_ROW, f"the key {key!r} occurs twice in an object")]
     assert [row[2] for row in rows] == [4.0, 4.0]
 
 
 def test_a_key_that_stands_twice_above_the_records() -> None:
     text = f'{{"a": {{"id": 1, "id": 2}}, "b": {{"x": {GOOD}, "x": {GOOD}}}}}'
     _, rejects, _ = read(text, "json", records="b[*]")
-    assert [r.reason for r in rejects] == ["the key 'x' stands twice in an object"]
-    with pytest.raises(Permanent, match="the key 'id' stands twice"):
+    assert [r.reason for r in rejects] == ["the key 'x' occurs twice in an object"]
+    with pytest.raises(Permanent, match="the key 'id' occurs twice"):
         read(text, "json", records="b[*]", sensor="$.a.id")
 
 

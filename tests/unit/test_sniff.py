@@ -124,7 +124,7 @@ def test_a_midnight_without_its_clock() -> None:
 
 def test_a_day_and_month_that_nothing_tells_apart_are_left_to_a_person() -> None:
     text = rows("time,temp\n", "{t},2{i}.5", times(10, 1, "%d/%m/%Y %H:%M"))
-    assert "TODO: the dates fit %d/%m/%Y %H:%M as well as %m/%d/%Y %H:%M" in proposed(text).toml()
+    assert "TODO: the dates fit both %d/%m/%Y %H:%M and %m/%d/%Y %H:%M" in proposed(text).toml()
     titled = text.replace("time", "Date (MM/DD/YYYY)")
     assert "%m/%d/%Y %H:%M" in proposed(titled).toml()
     assert "TODO: the dates" not in proposed(titled).toml()

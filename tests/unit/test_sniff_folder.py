@@ -78,7 +78,7 @@ def test_what_is_said_of_a_folder(folder: Path) -> None:
     told = run(str(folder))
     assert "16 files, 8 sampled: 2 kinds" in told
     assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in told
-    assert "no delimiter splits its lines" in told
+    assert "no delimiter splits the lines" in told
     with pytest.raises(UsageError, match="--out needs a single file"):
         run(str(folder), "--out", "x.toml")
     with pytest.raises(UsageError, match="the folder has no files"):

@@ -47,7 +47,9 @@ def test_the_column_that_tells_readings_apart_is_of_the_sensor_or_of_the_type(
 
 def test_readings_that_nothing_tells_apart_are_shown_to_a_person() -> None:
     told = todo(each("time,temp", *["{v}"] * 4))
-    assert "72 of the first 96 readings have the sensor, time and type of another one" in told
+    assert (
+        "72 of the first 96 readings have the same sensor, time and type as another reading" in told
+    )
     assert "temp of sample at 2023-03-05 22:00:00 is 20.0, 20.25, 20.5, 20.75" in told
 
 
@@ -62,7 +64,7 @@ def test_a_column_of_readings_is_no_name_though_it_tells_rows_apart() -> None:
         for k in range(3)
     )
     assert set(read(data).types) == {"temp", "hum"}
-    assert "what tells them apart" in todo(data)
+    assert "what distinguishes them" in todo(data)
 
 
 def test_what_is_rejected_again_and_again_is_shown_to_a_person() -> None:
@@ -74,7 +76,7 @@ def test_what_is_rejected_again_and_again_is_shown_to_a_person() -> None:
 
 
 def test_a_table_of_nothing_but_markers() -> None:
-    assert "all are missing" in todo(rows("time,temp\n", "{t},NaN", STAMPS))
+    assert "all values are missing" in todo(rows("time,temp\n", "{t},NaN", STAMPS))
 
 
 def test_units_that_no_quantity_has_together() -> None:

@@ -147,6 +147,6 @@ def test_readings_that_the_proposal_does_not_tell_apart_are_not_added_unasked(to
     file.write_text("\n".join(row.format(n // 3, n) for n in range(90)) + "\n")
     told = run("sniff", str(file), "--add", "pumps")
     assert "nothing was added" in told
-    assert "sensor, time and type of another one" in told
+    assert "sensor, time and type as another reading" in told
     assert "[sources.pumps]" not in toml.read_text()
     assert "added [sources.pumps]" in run("sniff", str(file), "--add", "pumps", "--accept")

@@ -142,7 +142,7 @@ def test_prefixes_count_only_where_a_path_gives_one() -> None:
 @pytest.mark.parametrize(
     ("sensor", "reason"),
     [
-        ("$.gpx.trk.name", "comes after records that it applies to, in line 4"),
+        ("$.gpx.trk.name", "comes after its records, in line 4"),
         ("$..ele", "has different values: '1' in line 2, '2' in line 3"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Aligns several header rows, that is, assigns each cell of each row to a column."""
+"""Aligns several header rows: assigns each cell of each row to a column."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sensorflow.core.profile.text_source import TEMPLATE, TextSource
 from sensorflow.errors import Code, Permanent
 
 UNEQUAL = (
-    'set align = "left" in the profile if the shorter row lacks cells at its end, "right" if it lacks them '
-    'at its beginning, or give its place in header the role "skip"; or correct delimiter, skip or '
-    "skip_until; then replay"
+    'in the profile, set align = "left" if the shorter row lacks cells at its end, or "right" if it lacks '
+    'cells at its beginning; or give a row that is not needed the role "skip" in header; or correct '
+    "delimiter, skip or skip_until; then replay"
 )
 
 
@@ -22,11 +22,11 @@ def aligned(
     width: int,
     line: int | None = None,
 ) -> list[list[str]]:
-    """Return the cells of each header row, one for each of `width` columns.
+    """Return the cells of each header row, one cell for each of `width` columns.
 
-    line: the line of the first row. Raises Permanent HEADER_ROWS if the rows of a delimited table have
-    different widths (empty cells at the end of a row are not counted), unless the profile says how to align
-    them.
+    line: the line number of the first header row. Raises Permanent HEADER_ROWS if the rows of a delimited
+    table have different widths and the profile does not define how to align them. Different numbers of
+    empty cells at the end of the rows are not an error.
     """
     if profile.align == "right" and _delimited(profile):
         return [[*[""] * (width - len(row)), *row] for row in rows]
@@ -36,16 +36,18 @@ def aligned(
 
 
 def _delimited(profile: Profile) -> bool:
-    """Return whether cells can be assigned to columns only by counting. In sheets and fixed-width tables,
-    cells have positions."""
+    """Return whether the table is delimited. In a delimited table, only the order of the cells in a row
+    shows their columns. In sheets and in tables with fixed column widths, the position of each cell
+    does."""
     return profile.format == "csv" and not profile.widths
 
 
 def _equal(
     rows: Sequence[Sequence[str]], roles: Sequence[str], profile: Profile, line: int | None
 ) -> list[Sequence[str]]:
-    """Return the header rows. A row that has no role is returned without cells if its width does not fit
-    the other rows. Raises Permanent HEADER_ROWS if the widths of the other rows differ."""
+    """Return the header rows. A row that the profile does not use is returned without cells if its width
+    does not match that of the other rows. Raises Permanent HEADER_ROWS if the rows that the profile uses
+    have different widths."""
     names = len(profile.names)
     counted = [_counted(index, role, profile) for index, role in enumerate(roles)]
     spans = [_span(row) for row in rows]
@@ -56,7 +58,7 @@ def _equal(
     if low > high:
         raise Permanent(
             Code.HEADER_ROWS,
-            f"the header's rows are of unequal width: {_widths(rows, counted, names, line)}",
+            f"the header rows have different widths: {_widths(rows, counted, names, line)}",
             line=line,
             do=UNEQUAL,
         )
@@ -67,21 +69,21 @@ def _equal(
 
 
 def _span(row: Sequence[str]) -> tuple[int, int]:
-    """Return the minimum and maximum number of columns of a row. Empty cells at the end of the row may be
-    columns or not."""
+    """Return the minimum and maximum number of columns of a row. They differ if cells at the end of the
+    row are empty, because such cells may or may not be columns."""
     filled = [index for index, cell in enumerate(row) if cell.strip()]
     return (filled[-1] + 1 if filled else 0), len(row)
 
 
 def _counted(index: int, role: str, profile: Profile) -> bool:
-    """Return whether the profile uses a header row, so that its cells must be assigned to columns."""
+    """Return whether the profile uses a header row. The cells of such a row must be assigned to columns."""
     if f"row{index + 1}" in _named(profile):
         return True
     return role != "skip" and not (profile.names and role == "name")
 
 
 def _named(profile: Profile) -> set[str]:
-    """Return all names that occur in braces in the profile."""
+    """Return all names in braces in the templates of the profile."""
     texts = [t for e in profile.each for t in (e.type, e.unit, e.sensor) if t]
     origins: list[TextSource | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]
@@ -98,4 +100,4 @@ def _widths(
         for i, row in enumerate(rows)
         if counted[i]
     ]
-    return ", ".join([*found, *([f"names has {names}"] if names else [])])
+    return ", ".join([*found, *([f"names has {names} entries"] if names else [])])

@@ -1,7 +1,7 @@
-"""Archives of several members: zip, tar and compressed tar. An archive is recognized by its first bytes.
+"""Archives of several members: zip, tar and compressed tar. They are recognized by their first bytes.
 
-An error in one member fails the whole archive. Formats: PKWARE's APPNOTE.TXT, and POSIX.1-2017, "pax",
-sections "ustar Interchange Format" and "pax Interchange Format".
+An error in one member fails the whole archive. The formats are defined in PKWARE's APPNOTE.TXT, and in
+POSIX.1-2017, "pax", sections "ustar Interchange Format" and "pax Interchange Format".
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HEAD = 1 << 18
-"""Number of bytes needed to detect an archive. In a compressed archive, the first header may need that
-many."""
+"""Number of bytes that are read to detect an archive. In a compressed archive, they must contain the first
+header."""
 MOST = 10_000
-"""Maximum number of members of one archive."""
+"""Maximum number of selected members of one archive."""
 LONGEST_NAME, LONGEST_PART = 1024, 255
-"""Maximum length in bytes of a name (a limit of the database's index), and of each part of a path (a limit
-of file systems)."""
+"""Maximum length in bytes of a member's name, and of each part of the name between slashes. The first is a
+limit of the database's index, the second is a limit of file systems."""
 _HEADER = 4 << 20
-"""Maximum size in bytes of a header in a tar archive; the tarfile module reads headers into memory."""
+"""Maximum size in bytes of a header in a tar archive. The tarfile module reads each header into memory."""
 _TAR = 512
 CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
-"""Patterns for files that operating systems add to archives. They are matched against the whole name and
-its last part."""
-PACKING = "have the sender pack the files again, then drop the new archive"
+"""Patterns for files that operating systems add to archives. A file is skipped if its name, or the last
+part of its name, matches one."""
+PACKING = "ask the sender to pack the files again, then drop the new archive"
 SPLIT = "split the archive, or drop its files individually"
 _BROKEN: tuple[type[BaseException], ...] = (*BROKEN, tarfile.TarError, ValueError, OverflowError)
 _PACKED = ("gzip", "bzip2", "xz", "zstd")
 
 
 def archive_kind(head: bytes) -> str | None:
-    """Return the kind of archive that begins with these bytes, or None. head: the first `HEAD` bytes.
-    Workbooks are zip archives too: see `is_workbook`."""
+    """Return the kind of an archive, such as "zip" or "tar, gzip". Returns None for any other file.
+    head: the first `HEAD` bytes of the file. Workbooks are zip archives too; `is_workbook` distinguishes
+    them."""
     if head[257:262] == b"ustar":
         return "tar"
     kind = kind_of(head[:8])
@@ -61,7 +62,8 @@ def archive_kind(head: bytes) -> str | None:
 
 
 def _first(head: bytes, kind: str) -> bytes:
-    """Decompress the first bytes of a file. head: the compressed bytes. Returns b"" if they are broken."""
+    """Return the first decompressed bytes of a file, or b"" if the compressed data is broken. head: the
+    first compressed bytes."""
     try:
         if kind == "gzip":
             return zlib.decompressobj(wbits=31).decompress(head, _TAR)
@@ -76,7 +78,8 @@ def _first(head: bytes, kind: str) -> bytes:
 
 
 def is_workbook(stream: BinaryIO) -> bool:
-    """Return whether a zip archive is a workbook (OOXML or OpenDocument), and therefore a single file."""
+    """Return whether a zip archive is a workbook (OOXML or OpenDocument). Such an archive is read as one
+    file."""
     try:
         with zipfile.ZipFile(stream) as archive:
             return not {"[Content_Types].xml", "mimetype"}.isdisjoint(archive.namelist())
@@ -88,8 +91,9 @@ def is_workbook(stream: BinaryIO) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A member that the profile selects. key: the member's name in the ledger. size: in bytes. mtime_ns:
-    the modification time in nanoseconds since 1970; 0 if the archive does not specify the time zone."""
+    """A member of an archive that the profile selects. key: the member's name in the ledger. size: the
+    decompressed size in bytes. mtime_ns: the modification time in nanoseconds since 1970; 0 for zip
+    archives, because they do not state a time zone."""
 
     key: bytes
     size: int
@@ -103,7 +107,8 @@ class Entry:
 
 @dataclass
 class Archive:
-    """The selected members of an archive, and the number of skipped members by reason."""
+    """An archive with its selected members. packed: the compressed size in bytes. left_out: for each
+    reason, the number of members that are skipped."""
 
     kind: str
     profile: Profile
@@ -113,19 +118,19 @@ class Archive:
     source: zipfile.ZipFile | tarfile.TarFile | None = None
 
     def read(self) -> Iterator[tuple[Entry, BinaryIO]]:
-        """Yield each member with its bytes, in the archive's order. Raises Permanent if a member is broken,
-        or if the members together exceed a limit."""
+        """Yield each member with a stream of its bytes, in the archive's order. Raises Permanent if a
+        member is broken, or if all members together exceed a limit."""
         total = _Total(self.packed, self.profile)
         for entry in self.entries:
             yield entry, cast(BinaryIO, _Member(self, entry, total))
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Return the bytes of a member, for a second pass."""
+        """Return a stream of a member's bytes, to read the member once more."""
         return cast(BinaryIO, _Member(self, entry, _Total(self.packed, self.profile)))
 
     def check(self, scratch: Callable[[], BinaryIO]) -> None:
-        """Read all members to validate the archive. Raises Permanent if a member is broken or is itself an
-        archive, or if the members together exceed a limit."""
+        """Read all members to validate the archive. Raises Permanent if a member is broken or is itself
+        an archive, or if all members together exceed a limit."""
         for entry, stream in self.read():
             head = _some(stream, HEAD)
             self._refuse_nested(entry, head, stream, scratch)
@@ -151,8 +156,7 @@ class Archive:
 
     @property
     def note(self) -> str:
-        """Return a message that says how many files the archive contains, and how many members were
-        skipped."""
+        """A message with the number of files in the archive, and the number of skipped members."""
         count = len(self.entries)
         text = f"unpacked into {count:,} file{'s' if count != 1 else ''}"
         left = ", ".join(f"{number:,} {what}" for what, number in sorted(self.left_out.items()))
@@ -162,7 +166,7 @@ class Archive:
 def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) -> Archive:
     """Open an archive. `stream` is seekable and must stay open. scratch: creates an empty temporary file.
 
-    Raises Permanent if the archive cannot be read, or is of an unsupported kind.
+    Raises Permanent if the archive cannot be read, or if its kind is not supported.
     """
     packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -170,7 +174,7 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
     stream.seek(0)
     if kind is None:
         raise Permanent(
-            Code.ARCHIVE, "the file is not an archive", do="drop it in a source without unpack"
+            Code.ARCHIVE, "the file is not an archive", do="drop it into a source without unpack"
         )
     archive = Archive(kind, profile, packed)
     plain = _plain(stream, archive, scratch)
@@ -185,7 +189,8 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """Convert errors of a broken archive to Permanent. Errors of the disk propagate."""
+    """Raise Permanent in place of the errors that a broken archive causes. Errors of the disk propagate.
+    what: the name of the archive for messages."""
     try:
         yield
     except MemoryError:
@@ -212,7 +217,8 @@ def _require_members(archive: Archive) -> None:
 
 
 def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -> None:
-    """Add a regular file if the profile selects it."""
+    """Add a regular file to the archive's entries if the profile selects it; otherwise count it as
+    skipped."""
     base = name.rsplit("/", 1)[-1]
     if any(fnmatch.fnmatchcase(part, p) for p in CLUTTER for part in (name, base)):
         archive.left_out["added by an operating system"] += 1
@@ -228,7 +234,7 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
         )
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     if len(key) > LONGEST_NAME or longest > LONGEST_PART:
-        what = f"{name[:100]!r}… in the archive is longer than {LONGEST_PART} bytes"
+        what = f"the name {name[:100]!r}… in the archive is too long: at most {LONGEST_PART} bytes"
         what += f", or {LONGEST_NAME:,} with its folders"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if len(archive.entries) == MOST:
@@ -237,7 +243,7 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
 
 
 def _list_zip(archive: Archive, stream: BinaryIO) -> None:
-    """List the members in the central directory of a zip archive."""
+    """Add the members that the central directory of a zip archive lists."""
     archive.source = zipfile.ZipFile(stream)
     for info in archive.source.infolist():
         name = info.filename.replace("\\", "/")
@@ -257,7 +263,8 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
-    """Return a decompressed copy of a compressed tar archive, which is needed for random access."""
+    """Return a stream of the archive that supports random access. For a compressed tar archive, this is
+    a decompressed copy."""
     if archive.kind in ("zip", "tar"):
         return stream
     packing = archive.kind.removeprefix("tar, ")
@@ -290,7 +297,7 @@ def _list_tar(archive: Archive, plain: BinaryIO) -> None:
 
 def _require_end(plain: BinaryIO, offset: int) -> None:
     """Raise Permanent unless the archive ends correctly. tarfile does not report a broken header or a
-    truncated file, but treats either as the end of the archive."""
+    truncated file, because it treats both as the end of the archive."""
     plain.seek(offset)
     if len(block := plain.read(_TAR)) < _TAR or any(block):
         what = "a header is damaged" if any(block) else "it is cut off"
@@ -305,8 +312,8 @@ def _require_end(plain: BinaryIO, offset: int) -> None:
 
 
 class _Headers:
-    """A tar archive with a limit on the size of headers, because tarfile reads a header of any size into
-    memory."""
+    """A stream of a tar archive that limits the size of each header. tarfile itself reads a header of
+    any size into memory."""
 
     def __init__(self, plain: BinaryIO) -> None:
         self._plain = plain
@@ -321,7 +328,8 @@ class _Headers:
 
 @dataclass
 class _Total:
-    """Counts the decompressed bytes of all members. Needed because entries of a zip archive may overlap."""
+    """Counts the decompressed bytes of all members, and enforces the limits on them. The sizes in a zip
+    archive's directory are not enough, because its entries may overlap."""
 
     packed: int
     profile: Profile
@@ -338,7 +346,8 @@ class _Total:
 
 
 class _Member:
-    """A stream of one member's bytes that enforces the limits and converts errors to Permanent."""
+    """A stream of the bytes of one member. It enforces the limits, and raises Permanent if the member is
+    broken."""
 
     def __init__(self, archive: Archive, entry: Entry, total: _Total) -> None:
         self._archive, self._entry, self._total = archive, entry, total
@@ -353,7 +362,7 @@ class _Member:
         self._count += len(data)
         self._total.add(len(data))
         if not data and size and self._count != self._entry.size:
-            what = f"{self._entry.name!r} in the archive has {self._count:,} bytes, its directory says "
+            what = f"{self._entry.name!r} in the archive has {self._count:,} bytes, but the archive says "
             raise Permanent(Code.UNREADABLE, f"{what}{self._entry.size:,}")
         return data
 

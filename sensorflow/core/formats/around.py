@@ -1,5 +1,5 @@
-"""Texts outside the records of an XML document: the texts of elements that contain records, and of other
-elements in them."""
+"""Texts outside the records of an XML document. They are in elements that contain records, or in other
+elements within these."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sensorflow.errors import Code, Permanent
 
 
 class _Wanted:
-    """Collects the texts at one path from the root. scope: the number of steps that the path shares with
-    the path of the records. The texts apply to the records in the element that these steps lead to."""
+    """Collects the texts at one path from the root. scope: the number of steps at the beginning of the
+    path that are equal to those of the records' path. These steps lead to an element; the texts apply to
+    the records in this element."""
 
     def __init__(self, path: str, records: Steps) -> None:
         self.path = path
@@ -69,10 +70,10 @@ class _Wanted:
         if self.used:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} comes after records that it applies to, in line {line:,}: {text[:100]!r}",
+                f"a value of {self.path!r} comes after its records, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it applies to the whole file, name it by "$..{self.way[-1].name}" in the profile, '
-                "which is looked for ahead; then replay",
+                do=f'if it applies to the whole file, use the path "$..{self.way[-1].name}" in the '
+                "profile, which is read before the records; then replay",
             )
         self.found[text] = None
         return True
@@ -82,12 +83,12 @@ class _Wanted:
 
 
 class Around:
-    """Collects the texts at several paths outside the records. deepest: the length of the longest path, in
-    elements."""
+    """Collects the texts at several paths outside the records. deepest: the number of elements in the
+    longest path."""
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
         wanted = [_Wanted(path, records) for path in paths]
-        # a path into the record is evaluated there
+        # a path that leads into the record is evaluated in the record
         self._wanted = [w for w in wanted if w.scope < len(records)]
         self.deepest = max((len(w.way) for w in self._wanted), default=0)
         self._values: dict[str, Any] | None = None
@@ -103,16 +104,16 @@ class Around:
             self._values = None
 
     def leave(self, depth: int) -> None:
-        """Handle the end of an element that contains records. Discards the texts that applied only to these
-        records."""
+        """Handle the end of an element that contains records. Discards the texts that apply only to the
+        records in this element."""
         for wanted in self._wanted:
             if wanted.scope == depth:
                 wanted.forget()
                 self._values = None
 
     def values(self) -> dict[str, Any]:
-        """Return, for a record that ends here, path -> text at the path. The value is a list if there are
-        several texts, and None if there is no text."""
+        """Return path -> text for the record that ends at the current position. The value is a list if
+        there are several texts, and None if there is no text."""
         if self._values is None:
             self._values = {w.path: _several(w.found) for w in self._wanted}
         for wanted in self._wanted:
@@ -126,7 +127,8 @@ def _several(found: Iterable[str]) -> Any:
 
 
 class Once:
-    """Finds the text at a path that occurs once in a document, in any parent element."""
+    """Finds the text at a path that may begin at any element, not only at the root. Raises Permanent if
+    the path leads to different texts."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -168,7 +170,7 @@ class Once:
                 f"{self.path!r} has different values: {self.text[:100]!r} in line {self._line:,}, "
                 f"{text[:100]!r} in line {line:,}",
                 line=line,
-                do='name it by a path from the root ("$.feed.entry.…") that goes the way of the records, '
-                "or have the sender put each into a file of its own; then replay",
+                do="in the profile, use a path from the root that begins like the path of the records "
+                '("$.feed.entry.…"), or ask the sender for one file per value; then replay',
             )
         self.text, self._line = text, line

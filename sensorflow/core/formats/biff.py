@@ -1,6 +1,6 @@
-"""Measures the size of spreadsheets in Excel's binary formats, before a library loads them.
+"""Measures the size of spreadsheets in Excel's binary formats, before a library loads them into memory.
 
-Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
+The records are defined in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ROW, LAST_CELL = 0, 11
 
 
 def area_of_book(stream: BinaryIO) -> int:
-    """Return the number of cells in the bounding rectangles of all sheets of an .xls file; 0 for an
-    encrypted file."""
+    """Return the number of cells in an .xls file: the sum of the bounding rectangles of all sheets.
+    Returns 0 for an encrypted file."""
     with olefile.OleFileIO(stream) as file:
         name = next((n for n in ("Workbook", "Book") if file.exists(n)), None)
         data = file.openstream(name).read() if name else b""
@@ -40,7 +40,7 @@ def area_of_book(stream: BinaryIO) -> int:
 
 
 def area_of_parts(archive: zipfile.ZipFile) -> int:
-    """Return the number of cells in the bounding rectangles of all sheets of an .xlsb file."""
+    """Return the number of cells in an .xlsb file: the sum of the bounding rectangles of all sheets."""
     names = archive.namelist()
     sheets = [n for n in names if n.lower().startswith("xl/worksheets/") and n.endswith(".bin")]
     total = 0
@@ -56,7 +56,8 @@ def area_of_parts(archive: zipfile.ZipFile) -> int:
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (kind, first number in the record) for each record of a row or a cell."""
+    """Yield (kind, number) for each record that begins a row or contains a cell. number: the first
+    number in the record, which is the row's or the column's number from 0."""
     at = 0
     while at < len(data):
         kind, at = _varied(data, at, 2)
@@ -67,8 +68,8 @@ def _records(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _varied(data: bytes, at: int, limit: int) -> tuple[int, int]:
-    """Return a number of variable length (seven bits per byte, at most `limit` bytes), and the offset after
-    the number."""
+    """Return a number of variable length, and the offset after it. The number has seven bits per byte,
+    in at most `limit` bytes."""
     number = 0
     for i in range(limit):
         if at >= len(data):

@@ -1,4 +1,4 @@
-"""Select the rows among the lines of a text table, and split them into cells.
+"""Selects the lines of a text table that are rows, and splits them into cells.
 
 The same rules apply to rows that pyarrow reads and to rows that are split one by one.
 """
@@ -28,10 +28,8 @@ Options = tuple[pacsv.ReadOptions, pacsv.ParseOptions, pacsv.ConvertOptions]
 def _options(
     width: int, needed: tuple[int, ...], cut: tuple[str, str, str | None], room: int
 ) -> Options:
-    """Return pyarrow's reader options.
-
-    cut: the characters for delimiter, quote and escape.
-    """
+    """Return pyarrow's reader options. width: number of columns. needed: the columns to read. cut: the
+    delimiter, quote and escape characters. room: the block size in bytes."""
     delimiter, quote, escape = cut
     names = [str(i) for i in range(width)]
     return (
@@ -52,7 +50,7 @@ def _options(
 
 SPACES = b" \t\r\n\x0b\x0c"
 FEW = 100
-"""Maximum number of lines in a block that are checked individually."""
+"""If a block has more possibly empty lines than this, all bytes of its lines are compared first."""
 NARROW = 100
 """Maximum number of columns for which options are cached."""
 
@@ -61,7 +59,8 @@ _known = lru_cache(256)(_options)
 
 
 class Splitting:
-    """Selects the lines of a text table that are rows, and splits them into cells, as the profile says."""
+    """Selects the lines of a text table that are rows, and splits them into cells, according to the
+    profile."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -70,7 +69,7 @@ class Splitting:
         self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
         self.by_pyarrow &= profile.checksum is None or not whitespace
         if whitespace or profile.widths or len(profile.delimiter) > 1:
-            self.quote = b""  # quotes are ordinary characters there
+            self.quote = b""  # such tables have no quotes
         self.keep = compiled(profile.keep) if profile.keep else None
         self.drop = compiled(profile.drop) if profile.drop else None
         self.comment = profile.comment.encode() if profile.comment else None
@@ -82,7 +81,7 @@ class Splitting:
         cut_by_spaces = whitespace or bool(profile.widths)
         self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
         self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
-        """The bytes with which a line of empty cells may begin."""
+        """The bytes with which a line may begin if all of its cells are empty."""
 
     def wanted(self, line: Line) -> bool:
         raw = line.raw.rstrip(b"\r\n")
@@ -115,7 +114,7 @@ class Splitting:
         return self.stop is not None and found_in(self.stop, shown(line.raw), line.number)
 
     def borders(self, block: Block) -> bool:
-        """Return whether a table may begin or end within a block."""
+        """Return whether a table begins or ends within a block."""
         patterns = [pattern for pattern in (self.again, self.stop) if pattern is not None]
         return bool(patterns) and any(
             found_in(pattern, shown(block.raw(i)), block.line + i)
@@ -133,20 +132,22 @@ class Splitting:
         return np.fromiter(rows, np.int64)
 
     def _hollow(self, block: Block) -> list[int]:
-        """Return the lines of a block that contain nothing but delimiters, spaces and quotes."""
+        """Return the indexes of the lines that may consist only of delimiters, spaces and quotes. The
+        caller must check each of them."""
         solid = np.ones(256, np.uint8)
         solid[list(self.hollow)] = 0
         data, starts = np.frombuffer(block.data, np.uint8), block.starts
         lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
         hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
-        if len(hollow) > FEW:  # padded rows may begin and end like lines of empty cells
+        if len(hollow) > FEW:  # rows with padded cells may begin and end like empty lines
             hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
         found: list[int] = hollow.tolist()
         return found
 
     def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-        """Return the selected lines of a block in the form that pyarrow's reader needs. Returns None if
-        that is not possible, because a checksum may be wrong."""
+        """Return the rows of a block as bytes that pyarrow's reader can parse. Returns None if a
+        checksum may be wrong, because these rows must be read one by one. kept: the indexes of the lines
+        that are rows."""
         if self.profile.checksum is not None:
             return checksums.all_nmea(block, kept)
         if self.profile.delimiter == "whitespace":
@@ -156,14 +157,15 @@ class Splitting:
         return b"".join(block.raw(i) for i in kept.tolist())
 
     def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
-        """Return options with which pyarrow reads `size` bytes as a single block."""
+        """Return the options with which pyarrow reads `size` bytes as one block."""
         delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
         cut = (delimiter, self.quote.decode(), self.profile.escape)
         made = _known if width <= NARROW else _options
         return made(width, needed, cut, 1 << max(size.bit_length(), 16))
 
     def checked(self, line: Line) -> tuple[Line, Reject | None]:
-        """Return a line without its checksum, and a reject if the checksum is wrong."""
+        """Return (line without its checksum, None), or (unchanged line, reject) if the checksum is
+        wrong. If the profile has no checksum, the line is returned unchanged."""
         if self.profile.checksum is None:
             return line, None
         raw, wrong = checksums.nmea(line.raw)
@@ -178,20 +180,20 @@ class Splitting:
         if (bad := undecodable(line)) is not None:
             return [], bad
         if profile.delimiter == "whitespace" and not profile.widths:
-            # bytes: only ASCII spaces separate cells, as in `plain`; a no-break space belongs to its cell
+            # as in `plain`, only ASCII spaces separate cells; str.split would also split at no-break spaces
             return [cell.decode() for cell in line.raw.split()], None
         text = line.raw.decode().rstrip("\r\n")
         if profile.widths:
             rest = text[self.slices[-1].stop :].strip()
             if rest and profile.long_rows == "reject":
-                reason = f"{rest[:40]!r} follows the last of {len(self.slices)} widths"
+                reason = f"{rest[:40]!r} is after the last of {len(self.slices)} columns"
                 return [], refuse(line, Code.COLUMN_COUNT, reason)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
 
 
 class Following(Protocol):
-    """The lines after a given line. A quoted cell may extend into them."""
+    """A stream of the lines after a given line. A quoted cell may continue in these lines."""
 
     def next(self) -> Line | None: ...
 
@@ -199,13 +201,13 @@ class Following(Protocol):
 
 
 def shown(raw: bytes) -> str:
-    """Return a line as text for pattern matching, with bytes that are not UTF-8 escaped."""
+    """Return a line as text for pattern matching. Bytes that are not UTF-8 are escaped."""
     return raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
 def is_utf8(data: bytes) -> bool:
-    """Return whether all bytes are valid UTF-8. Unused columns are checked too, as when lines are read one
-    by one."""
+    """Return whether all bytes are valid UTF-8. The bytes of unused columns are checked too, as they are
+    if lines are read one by one."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
@@ -213,8 +215,8 @@ def is_utf8(data: bytes) -> bool:
 
 
 def quotes_are_plain(block: Block, profile: Profile) -> bool:
-    """Return whether every quoted cell begins after a delimiter and ends before a delimiter in the same
-    line."""
+    """Return whether each quoted cell fills the space between two delimiters of the same line. The begin
+    and end of a line count as delimiters."""
     quote = profile.quote.encode()
     if profile.escape and profile.escape.encode() in block.data:
         return False
@@ -230,11 +232,10 @@ def quotes_are_plain(block: Block, profile: Profile) -> bool:
 
 
 def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
-    """Return the cells of the record that begins at `line`, or a reject. Reads more lines while a quote is
-    open.
+    """Return (cells of the record that begins at `line`, None), or ([], reject) if they cannot be read. A
+    record continues in the next line while a quote is open.
 
-    A quote that is never closed rejects only the line in which it opens. The lines after that line are then
-    read separately.
+    An unclosed quote rejects only the line in which it opens. The lines after it are then read separately.
     """
     taken: list[Line] = []
     texts: list[str] = []
@@ -251,7 +252,7 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
         size += len(current.raw)
         following: Line | None
         if taken and profile.quote.encode() not in current.raw and size < 65536:
-            following = lines.next()  # nothing in this line closes the quote
+            following = lines.next()  # no quote in this line, so the open quote continues
             if following is not None:
                 taken.append(following)
                 current = following
@@ -268,7 +269,7 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
 
 
 def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
-    """Return the cells of the record in these lines, and None, or the reason why the record is rejected."""
+    """Return (cells of the record in these lines, None), or ([], reason) if the record must be rejected."""
     reader = csv.reader(
         texts,
         delimiter=profile.delimiter,
@@ -286,7 +287,7 @@ def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
 def undecodable(line: Line) -> Reject | None:
     at = line.raw.find(b"\0")
     if at >= 0:
-        what = "a NUL byte at" if line.raw[at:].strip(b"\0\r\n") else "nothing but NUL bytes from"
+        what = "a NUL byte at" if line.raw[at:].strip(b"\0\r\n") else "only NUL bytes from"
         return refuse(line, Code.NUL_BYTE, f"{what} position {at} of the line", at)
     try:
         line.raw.decode()

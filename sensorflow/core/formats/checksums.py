@@ -19,7 +19,8 @@ _SAID = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
 
 
 def nmea(raw: bytes) -> tuple[bytes, str | None]:
-    """Return a line without its NMEA 0183 checksum, and None, or the reason if the checksum is wrong.
+    """Return (line without its NMEA 0183 checksum, None), or (unchanged line, reason) if the checksum is
+    wrong or missing.
 
     The two hexadecimal digits after "*" must equal the exclusive or of the bytes between "$" (or "!") and
     "*".
@@ -27,21 +28,22 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
     >>> nmea(b"$GPGLL,5057.970,N*09")
     (b'$GPGLL,5057.970,N', None)
     >>> nmea(b"$GPGLL,5057.970,N*12")[1]
-    'its bytes give the checksum 09, the line says 12'
+    'the line has the checksum 12, but its bytes give 09'
     """
     found = _found(raw)
     if found is None:
-        return raw, "there is no checksum, as in $...*5A"
+        return raw, "the line has no checksum such as *5A"
     begin, end = found
     made, said = reduce(xor, raw[begin:end], 0), int(raw[end + 1 : end + 3], 16)
     if made != said:
-        return raw, f"its bytes give the checksum {made:02X}, the line says {said:02X}"
+        return raw, f"the line has the checksum {said:02X}, but its bytes give {made:02X}"
     return raw[:end] + raw[end + 3 :], None
 
 
 def _found(raw: bytes) -> tuple[int, int] | None:
-    """Return the begin and end offsets of the bytes that the checksum covers. Takes linear time: the search
-    from a start character ends at the next "*", even if no checksum follows."""
+    """Return the begin and end offsets of the bytes that the checksum covers; None if there is no
+    checksum. The search takes linear time: it continues after each "*" that is not followed by a
+    checksum."""
     at = 0
     while (begin := _BEGIN.search(raw, at)) is not None:
         star = raw.find(b"*", begin.end())
@@ -54,8 +56,8 @@ def _found(raw: bytes) -> tuple[int, int] | None:
 
 
 def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-    """Return the rows of a block without their checksums, or None if a checksum may be wrong. For the
-    format see `nmea`."""
+    """Return the rows of a block without their checksums (see `nmea`), or None if a checksum may be
+    wrong. kept: the indexes of the lines that are rows."""
     data = np.frombuffer(block.data, np.uint8)
     bounds = np.append(block.starts, len(data))
     starts, ends = bounds[kept], bounds[kept + 1]
@@ -76,6 +78,6 @@ def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
 
 
 def _first(places: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return for each start the first place at or after it. If there is none, returns a number greater than
-    all places."""
+    """Return, for each start, the first place at or after the start. If there is no such place, the
+    result is greater than all places. Both arrays are in ascending order."""
     return np.append(places, np.int64(1) << 40)[np.searchsorted(places, starts)]

@@ -1,4 +1,4 @@
-"""Rows as read from the file, with their positions."""
+"""Rows that were read from a file, with their positions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ file."""
 
 class Reject(NamedTuple):
     """A rejected row, or a rejected cell of a row. byte_offset: the position in the decompressed bytes,
-    None if unknown."""
+    or None if it is unknown. raw: the text of the row."""
 
     line_no: int | None
     byte_offset: int | None
@@ -33,31 +33,34 @@ class Reject(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """The position of a row. byte_offset: the offset of the row in a text format, otherwise None. raw: the
-    text of the row."""
+    """The position and the text of a row. byte_offset: the row's offset in the decompressed bytes; None
+    if the format has no byte offsets. raw: the text of the row."""
 
     byte_offset: int | None
     raw: str
 
 
 class Number(str):
-    """The text of a cell that has a number type in the file, as in JSON or a spreadsheet. The profile's
-    rules for the notation of numbers do not apply to such a cell. (A number in quotes has the type
-    string.)"""
+    """The text of a cell that the file stores as a number, as JSON and spreadsheets do. The profile's
+    rules for the notation of numbers do not apply to such a cell. A number in quotes is a string, not a
+    `Number`."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a file, as columns. columns: index -> cells of each column that the binding
-    needs. The cells are strings in text formats; in Parquet they have the stored type. typed: index ->
-    whether each string is a `Number`; a column without an entry contains no `Number`. Only columns with a
-    special number format need an entry.
+    """Consecutive rows of a file, stored as columns.
 
-    lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1. spot:
-    returns the text of row i, for a reject. rejects: rows that could not be split into cells. records: the
-    number of records that the rows come from, if a record may yield several rows; otherwise None.
+    columns: column index -> the cells, for each column that the binding needs. The cells are strings in
+    text formats; in Parquet and spreadsheets they may have the stored type. typed: column index -> whether
+    each cell is a `Number`. It is needed only for columns with a special number format; a column without an
+    entry contains no `Number`.
+
+    lines: int64, the number of each row, from 1. This is the line in a text format, the row in a sheet or
+    Parquet file, and the record in a document. spot: returns the position and the text of row i, for a
+    reject. rejects: rows that could not be split into cells. records: the number of records from which the
+    rows were made; None if each row is one record.
     """
 
     binding: Binding
@@ -73,22 +76,24 @@ class Chunk:
 
     @property
     def readings(self) -> int:
-        """Return the maximum number of readings in the chunk."""
+        """The maximum number of readings in the chunk."""
         return len(self) * len(self.binding.measures)
 
     @property
     def rows(self) -> int:
-        """Return the number of rows read, including rejected ones."""
+        """The number of rows or records that were read, including rejected ones."""
         return (len(self) if self.records is None else self.records) + len(self.rejects)
 
     def parts(self, readings: int) -> Iterator[Chunk]:
-        """Split the chunk into consecutive chunks of at most `readings` readings. Each has at least one
-        row."""
+        """Split the chunk into consecutive chunks of at most `readings` readings. Each chunk has at
+        least one row."""
         limit = max(1, readings // max(1, len(self.binding.measures)))
         if len(self) <= limit:
             yield self
             return
-        limit = -(-len(self) // -(-len(self) // limit))  # the smallest number of equal parts
+        limit = -(
+            -len(self) // -(-len(self) // limit)
+        )  # the same number of parts, but of equal size
         rejects, records = self.rejects, self.records
         for start in range(0, len(self), limit):
             lines = self.lines[start : start + limit]
@@ -106,7 +111,7 @@ class Chunk:
 
 
 def typed_cells(binding: Binding, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
-    """Return the value for `Chunk.typed`. cells: returns the cells of a column, given its index."""
+    """Return `Chunk.typed`. cells: a function that returns the cells of the column with a given index."""
     styled = {m.column for m in binding.measures if m.style.is_for_texts}
     return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 

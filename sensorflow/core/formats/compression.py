@@ -1,7 +1,8 @@
-"""Containers: gzip, bzip2, xz, zstd and zip, detected by their first bytes rather than the file name.
+"""Containers: gzip, bzip2, xz, zstd and zip. They are recognized by their first bytes, not by the file
+name.
 
-Decompressed bytes are counted while streaming, as a protection against decompression bombs. A container
-within a container is not opened.
+The decompressed bytes are counted while they are read, as a protection against decompression bombs. A
+container within a container is not opened.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 20
 GRACE = 64 << 20
-"""Decompressed size in bytes below which the ratio is not checked, because small files of equal rows
-compress well."""
+"""The ratio of decompressed to compressed size is not checked below this decompressed size in bytes,
+because small files with equal rows compress well."""
 
 BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
@@ -42,8 +43,9 @@ BROKEN: tuple[type[BaseException], ...] = (
 
 
 class Bounded(io.RawIOBase):
-    """A stream of the decompressed bytes of a container that enforces the limits and converts errors to
-    Permanent. archive: whether the container may contain a tar archive."""
+    """A stream of the decompressed bytes of a container. It enforces the limits, and converts errors to
+    Permanent. packed: the compressed size in bytes. archive: whether the container may contain a tar
+    archive."""
 
     def __init__(
         self, plain: BinaryIO, kind: str, packed: int, profile: Profile, archive: bool = False
@@ -68,7 +70,7 @@ class Bounded(io.RawIOBase):
             raise Permanent(
                 Code.ARCHIVE,
                 f"the {self._kind} contains a {kind_of(data)}: nested compression is not supported",
-                do="unpack it, then drop what it contains",
+                do="unpack it, then drop the files in it",
             )
         if data[257:262] == b"ustar" and self._count == 0 and not self._archive:
             what = f"the {self._kind} contains a tar archive"
@@ -87,7 +89,7 @@ class Bounded(io.RawIOBase):
         if self._count > GRACE and self._count > self._packed * ratio:
             raise Permanent(
                 Code.TOO_LARGE,
-                f"the file grows to more than {ratio:,} times its size: maybe a decompression bomb",
+                f"the file expands to over {ratio:,} times its size: maybe a decompression bomb",
                 do=RATIO,
             )
 
@@ -98,9 +100,10 @@ RATIO = "if the file is valid, raise max_ratio, then replay"
 def decompressed(
     stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO] | None = None
 ) -> BinaryIO:
-    """Return the decompressed bytes of `stream`, which is seekable.
+    """Return a stream of the decompressed bytes of `stream`, which is seekable.
 
-    scratch: creates an empty file for the decompressed bytes, for a format that needs to seek.
+    scratch: for a format that needs to seek, creates an empty file for the decompressed bytes; otherwise
+    None.
     """
     head = stream.read(8)
     packed = stream.seek(0, io.SEEK_END)
@@ -120,7 +123,8 @@ def decompressed(
 
 
 def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
-    """Return the decompressed bytes of a container of this kind. Limits are not enforced."""
+    """Return a stream of the decompressed bytes of a container. It does not enforce limits. kind: the
+    kind of container."""
     if kind == "gzip":
         return cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
     if kind == "bzip2":
@@ -133,7 +137,7 @@ def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
 
 
 class _Lent(io.RawIOBase):
-    """A stream that ignores close, because pyarrow closes every stream that it reads."""
+    """A stream whose `close` has no effect, because pyarrow closes every stream that it reads."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -146,8 +150,8 @@ class _Lent(io.RawIOBase):
 
 
 def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
-    """Return the member of a zip archive that the profile selects. Raises Permanent unless it selects
-    exactly one."""
+    """Return a stream of the member that the profile selects in a zip archive. Raises Permanent unless
+    the profile selects exactly one member."""
     try:
         archive = zipfile.ZipFile(stream)
         files = [info for info in archive.infolist() if not info.is_dir()]
@@ -156,10 +160,10 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
             names = ", ".join(repr(i.filename) for i in files)[:300]
             raise Permanent(
                 Code.ARCHIVE,
-                f"{len(found)} files of the archive match member = {profile.member!r}, which must "
-                f"match one; it holds {names or 'none'}",
-                do="set member in the profile to one file name, or unpack = true for the source, which "
-                "loads all of them",
+                f"member = {profile.member!r} must match exactly one file of the archive, but matches "
+                f"{len(found)}; the archive contains {names or 'no files'}",
+                do="set member in the profile to one file name, or, to load all files, set unpack = true "
+                "for the source",
             )
         return cast(BinaryIO, archive.open(found[0]))
     except BROKEN as error:

@@ -1,9 +1,9 @@
-"""Text tables, whose cells are separated by a delimiter (RFC 4180) or by runs of spaces, or have fixed
-widths.
+"""Reads text tables. Their cells are separated by a delimiter (RFC 4180) or by runs of spaces, or have
+fixed widths.
 
-A block in which every line is one row of plain cells is parsed by pyarrow. Any other block (a quote that
-spans lines, a row of the wrong width, a byte that is not UTF-8) is read line by line with the standard
-library's reader, so that one bad row does not affect others. Both ways produce the same cells.
+pyarrow parses a block if each of its lines is one row of plain cells. Python's csv module reads any other
+block line by line, so that one bad row does not affect others. Such a block contains, for example, a quote
+that spans lines, a row of the wrong width, or a byte that is not UTF-8. Both ways produce the same cells.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 16384
-"""Maximum rows in a chunk that is read line by line."""
+"""Maximum number of rows in a chunk that is read line by line."""
 
 CELLS = 1 << 20
 """Maximum number of cells in a chunk that is read line by line."""
 
 FIRST = 1000
-"""Number of lines searched for the first row, if the rows determine the width of the table."""
+"""The first row, which determines the width of the table, is searched in at most this number of lines."""
 
 
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
 ) -> Iterator[Chunk]:
-    csv.field_size_limit(1 << 30)  # the profile limits the length of lines
+    csv.field_size_limit(1 << 30)  # no limit here, because the profile limits the length of lines
     plain = Plain(stream, profile.encoding)
     table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
     if table.lines.peek() is None:
@@ -51,14 +51,15 @@ def chunks(
     except NoHeader:
         if part is None and not table.preamble.blank:
             raise
-        return  # the header of this growing file is still incomplete
+        return  # a growing file without a complete header, or a file of blank lines
     if part is not None and table.lines.number <= part.line_base:
         table.lines.jump(part.byte_offset, part.line_base + 1)
     yield from table.chunks()
 
 
 class _Table:
-    """Reads the table of a file, or consecutive tables, each with its own columns."""
+    """Reads the table of a file. If the profile has `header_again`, it reads several consecutive tables,
+    each of which has its own columns."""
 
     def __init__(self, lines: Lines, profile: Profile, resolve: Resolve) -> None:
         self.lines, self.profile, self.resolve = lines, profile, resolve
@@ -67,9 +68,9 @@ class _Table:
         self.splitting = Splitting(profile)
         self.preamble = Preamble(lines, profile, self.splitting)
         self.ended = False
-        """Whether no remaining line belongs to a table."""
+        """Whether the file contains no further table."""
         self.begun = False
-        """Whether the table has a row."""
+        """Whether a row of the table has been read."""
 
     def open(self) -> None:
         """Read the lines before the first data row."""
@@ -128,7 +129,8 @@ class _Table:
             yield self._slow()
 
     def _fast(self, block: Block) -> Chunk | None:
-        """Parse the whole block with pyarrow. Returns None if the block must be read line by line."""
+        """Return the chunk of a block that pyarrow parses at once. Returns None if the block must be
+        read line by line."""
         profile, splitting = self.profile, self.splitting
         if not splitting.by_pyarrow or b"\0" in block.data or not is_utf8(block.data):
             return None
@@ -208,14 +210,16 @@ class _Table:
         )
 
     def _ends(self, line: Line) -> bool:
-        """Return whether the table ends before a line. An empty line before the first row does not end the
-        table."""
+        """Return whether a line ends the table. An empty line before the table's first row does not end
+        it."""
         ends = self.splitting.ends_table(line)
         return ends and (self.begun or not self.splitting.blank(line.raw))
 
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
-        """Return exactly one cell per column, or a reject. Extra empty cells at the end are removed;
-        missing cells reject the row."""
+        """Return (cells, None) with exactly one cell per column, or ([], reject). Empty cells after the
+        last column are removed; other cells after it reject the row, unless the profile ignores them.
+        Too few cells reject the row, unless only columns without a name are missing or the profile
+        allows short rows."""
         count = len(cells)
         ignored = self.profile.long_rows == "ignore"
         if ignored or not any(cell.strip() for cell in cells[self.width :]):
@@ -225,6 +229,6 @@ class _Table:
             cells = cells + [""] * (self.width - len(cells))
         if len(cells) == self.width:
             return cells, None
-        whose = "the header has" if titles.header_rows(self.profile) else "there are columns for"
+        whose = "the header has" if titles.header_rows(self.profile) else "the number of columns is"
         reason = f"{count} cells where {whose} {self.width}"
         return [], refuse(line, Code.COLUMN_COUNT, reason)

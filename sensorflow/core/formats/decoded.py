@@ -1,5 +1,5 @@
-"""The output of decoders: readings whose sensor, type and unit the format defines, as the columns of
-`binding.binding.DECODED`."""
+"""Collects the readings of decoders into chunks. Decoders read formats that define the sensor, type and
+unit of each reading. The columns of the chunks are those of `binding.binding.DECODED`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sensorflow.core.formats.chunk import Chunk, Reject, Spot
 
 
 class DecodedReading(NamedTuple):
-    """One reading; its fields are texts. quality: the quality flag, "" for a good reading."""
+    """One reading of a decoder. All fields except `line` are texts. quality: the quality flag; "" for a
+    good reading."""
 
     line: int
     time: str | None
@@ -28,7 +29,9 @@ class DecodedReading(NamedTuple):
 
 @dataclass
 class Readings:
-    """Collects decoded readings into chunks. spots: line -> position of the record in that line."""
+    """Collects decoded readings into chunks. told: the collected readings. records: the number of
+    records that they come from. spots: line -> function that returns the position of the record in that
+    line."""
 
     binding: Binding
     told: list[DecodedReading] = field(default_factory=list)

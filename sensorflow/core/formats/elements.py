@@ -13,7 +13,8 @@ class Repeated(list[Any]):
 
 
 class Element(dict[str, Any]):
-    """An XML element: name -> child element, "@name" -> attribute. text: the element's own text."""
+    """An XML element, as a dict of its children and attributes: name -> child, "@name" -> attribute. A
+    child is an `Element`, its text, or `Repeated`. text: the element's own text."""
 
     __slots__ = ("text",)
 
@@ -30,8 +31,8 @@ class Element(dict[str, Any]):
             self[name] = Repeated([held, value])
 
     def leaves(self, prefix: str) -> Iterator[tuple[str, str | None]]:
-        """Yield every text within the element, with its path. The element's own text is included if it is
-        not empty, or if the element has no children."""
+        """Yield (path, text) for each text within the element. This includes the element's own text if
+        it is not empty, or if the element has no children. prefix: the element's path."""
         if prefix and (self.text or all(name.startswith("@") for name in self)):
             yield prefix, self.text
         for name, member in self.items():
@@ -49,8 +50,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
 
 
 def reach(value: Any, steps: Steps, name: str) -> Any:
-    """Return the text at a path within the element `value`, or a list of texts if several elements match.
-    name: the element's name."""
+    """Return the text at a path within the element `value`. Returns a list of texts if several elements
+    match, and None if none does. name: the element's name."""
     found = [value]
     for step in steps:
         if step.name == NAME:

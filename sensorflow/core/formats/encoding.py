@@ -1,7 +1,8 @@
-"""Decode any encoding to UTF-8 with newlines, as a stream.
+"""Decodes text in any encoding to a stream of UTF-8.
 
-A byte-order mark identifies UTF-8, UTF-16 and UTF-32; the profile names any other encoding. Undecodable
-bytes become bytes that are not UTF-8, so that the row that contains them is rejected.
+A byte-order mark identifies UTF-8, UTF-16 and UTF-32. The profile names any other encoding. Bytes that
+cannot be decoded become invalid UTF-8, so that the row that contains them is rejected. If lines end with
+carriage returns only, these become newlines.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ MARKS = (
 
 
 class Plain:
-    """A stream of UTF-8 text, decoded from a file in any encoding. Offsets count bytes of the UTF-8 text,
-    which are bytes of the file if it is UTF-8 too. start: the offset of the first byte after a byte-order
-    mark."""
+    """A stream of UTF-8 text, decoded from a file in any encoding. Offsets count bytes of the UTF-8
+    text. They are offsets in the file only if the file is UTF-8. start: the offset of the first byte
+    after a byte-order mark."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
@@ -41,7 +42,7 @@ class Plain:
         if name not in ("utf-8", "ascii"):
             self._decoder = codecs.getincrementaldecoder(name)("sensorflow-keep")
             self._head = self._decoded(self._head, not self._head)
-        # a file whose lines all end with a carriage return contains no newline
+        # lines end with carriage returns if the beginning of the file contains no newline
         self._returns = b"\r" in self._head and b"\n" not in self._head
 
     def read(self, size: int) -> bytes:
@@ -54,7 +55,7 @@ class Plain:
         return data.replace(b"\r", b"\n") if self._returns else data
 
     def jump(self, offset: int) -> None:
-        """Continue reading at this byte offset, where a line must begin."""
+        """Continue at the byte `offset`, where a line must begin."""
         self._head = b""
         self._stream.seek(offset)
         if self._decoder is not None:
@@ -72,13 +73,14 @@ class Plain:
         try:
             return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
         except UnicodeError as error:
-            what = f"not in the profile's encoding: {error}"
+            what = f"the file is not in the profile's encoding: {error}"
             do = "correct encoding in the profile (utf-8, cp1252, utf-16-le, …), then replay"
             raise Permanent(Code.UNREADABLE, what, do=do) from error
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:
-    """Replace each undecodable byte by an unpaired surrogate, which is not valid in UTF-8."""
+    """Decoding error handler: replace each undecodable byte by an unpaired surrogate, which is not valid
+    in UTF-8."""
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
     return "".join(chr(0xDC00 + byte) for byte in bad), error.end
@@ -88,7 +90,7 @@ codecs.register_error("sensorflow-keep", _keep)
 
 
 def utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """Return the text as a UTF-8 stream, for readers that need a file object."""
+    """Return a UTF-8 stream of a text, for readers that need a file object."""
 
     class _Raw(io.RawIOBase):
         plain = Plain(stream, encoding)

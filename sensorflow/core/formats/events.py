@@ -17,7 +17,8 @@ BLOCK = 1 << 16
 
 
 class Handler:
-    """Base class of handlers for parser events. depth: the nesting depth of the open element."""
+    """Base class of handlers for the events of the XML parser. It enforces the limits on nesting and on
+    the length of texts. depth: the nesting depth of the open element."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -32,7 +33,7 @@ class Handler:
         self.depth = self._run = 0
         self.begun = False
         self.lines = self.bytes = 0
-        """Numbers of lines and bytes that were removed before the parser received the document."""
+        """Numbers of blank lines and bytes that were removed from the beginning of the document."""
 
     @property
     def line(self) -> int:
@@ -89,20 +90,20 @@ class Handler:
         raise NotImplementedError
 
     def fed(self, data: bytes) -> None:
-        """Receive the bytes that the parser is about to process."""
+        """Handle bytes before the parser processes them."""
 
     def checked(self) -> None:
-        """Check the limits after the parser has processed bytes."""
+        """Check the limits after the parser has processed a block of bytes."""
 
 
 _INVALID = 4
 _ENDED = (3, 5)
-"""XML_ERROR_INVALID_TOKEN, _NO_ELEMENTS and _UNCLOSED_TOKEN of expat."""
+"""Error codes of expat: XML_ERROR_INVALID_TOKEN, and XML_ERROR_NO_ELEMENTS and XML_ERROR_UNCLOSED_TOKEN."""
 
 
 def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[None]:
-    """Parse a document with `handler`, and yield after each block of bytes. Raises Permanent UNREADABLE if
-    the document is not well-formed."""
+    """Parse a document, and call `handler` for each event. Yields after each block of bytes. Raises
+    Permanent UNREADABLE if the document is not well-formed."""
     stream.seek(0)
     plain = Plain(stream, declared(stream, profile.encoding))
     given, last = 0, False
@@ -122,7 +123,7 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
             parser.Parse(data, last)
         except expat.ExpatError as error:
             raise _broken(error, handler, data) from error
-        # do not collect a text that exceeds the limit until its end
+        # a text that exceeds the limit must not be collected until its end
         if given - max(parser.CurrentByteIndex, 0) > 2 * (profile.max_line + len(data)):
             limit = profile.max_line
             what = f"a tag, comment or text is longer than {limit:,} bytes"
@@ -132,8 +133,8 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
 
 
 def _bare(data: bytes) -> tuple[bytes, int, int]:
-    """Remove empty lines before the document, because XML does not allow them. Returns the other bytes, the
-    number of removed lines, and their size in bytes."""
+    """Remove the blank lines before the document, because XML does not allow them. Returns (remaining
+    bytes, number of removed lines, number of removed bytes)."""
     bare = data.lstrip()
     blank = data[: len(data) - len(bare)]
     return bare, blank.count(b"\n"), len(blank)
@@ -142,13 +143,13 @@ def _bare(data: bytes) -> tuple[bytes, int, int]:
 def _broken(error: expat.ExpatError, handler: Handler, data: bytes) -> Permanent:
     line = handler.lines + error.lineno
     what = f"not well-formed XML in line {line:,}, character {error.offset + 1:,}: "
-    ended = "the document ends before its last element does"
+    ended = "the document ends before its root element ends"
     what += ended if error.code in _ENDED else expat.ErrorString(error.code)
     do = None
     if error.code == _INVALID and not data.isascii():
         do = (
             'if the declared encoding is wrong, set encoding in the profile ("cp1252", '
-            '"latin-1", …), then replay; if it is broken, request it again from its sender'
+            '"latin-1", …), then replay; if the file is broken, request it again from its sender'
         )
     return Permanent(Code.UNREADABLE, what, do=do, line=line)
 
@@ -157,8 +158,9 @@ _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+
 
 
 def declared(stream: BinaryIO, encoding: str) -> str:
-    """Return the encoding of a document without a byte-order mark. That is `encoding` (from the profile),
-    or, if that is UTF-8, the encoding in the XML declaration. Rewinds the stream."""
+    """Return the encoding of a document without a byte-order mark. This is `encoding`, which the profile
+    sets. If the profile sets UTF-8, the encoding in the XML declaration is used instead. Rewinds the
+    stream."""
     head = stream.read(1024)
     stream.seek(0)
     if head.startswith(b"<\0"):
@@ -170,7 +172,7 @@ def declared(stream: BinaryIO, encoding: str) -> str:
         return encoding
     name = match[1].decode()
     if re.match(r"utf-?16|utf-?32|ucs-?[24]|iso-10646", name, re.IGNORECASE):
-        return "utf-8"  # the declaration is not readable in that encoding, so the document is not either
+        return "utf-8"  # the declaration was readable as ASCII, so the document is not in this encoding
     try:
         "".encode(name)
     except (LookupError, UnicodeError):

@@ -1,5 +1,5 @@
-"""Guards decoders of other packages: checks their chunks and reports their failures under the decoder's
-name."""
+"""Protects against faulty decoders of other packages: checks the chunks that a decoder yields, and
+reports failures with the name of the decoder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sensorflow.core.profile.formats import Reader
 from sensorflow.errors import Code, DecoderFailed, SensorflowError, Transient
 
 OWN = (errno.EINVAL, errno.EBADF, errno.ESPIPE)
-"""Error numbers that mean that the decoder used the stream wrongly. Any other error is an error of the
-store."""
+"""Error numbers (errno) that a decoder causes by wrong use of the stream. Any other error number comes from
+the store."""
 _END = object()
 LONGEST = 1000
-"""Maximum number of characters of a decoder's error message that are used."""
+"""Maximum length in characters of a decoder's error message; the remainder is omitted."""
 
 
 def guarded(reader: Reader, name: str) -> Reader:
-    """Return a reader that calls a decoder and raises DecoderFailed if the decoder fails or yields an
+    """Return a reader that calls a decoder. It raises DecoderFailed if the decoder fails or yields an
     invalid chunk.
 
-    Transient, Permanent and exceptions of the stream propagate unchanged. name: the name of the format and
-    of its package. The decoder's exception is the `__cause__`, where callers find a lack of memory or
-    threads.
+    Transient, Permanent and exceptions of the stream propagate unchanged. name: the names of the format and
+    of its package, for messages. The decoder's exception becomes the `__cause__` of DecoderFailed. Callers
+    inspect this cause, because it may be a lack of memory or threads.
     """
 
     def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -56,7 +56,7 @@ def guarded(reader: Reader, name: str) -> Reader:
 
 
 def failed(name: str, what: str) -> DecoderFailed:
-    do = f"correct the decoder {name}, or ask its author: a worker's log has the traceback. Then replay"
+    do = f"correct the decoder {name}, or send its author the traceback in a worker's log; then replay"
     return DecoderFailed(Code.UNEXPECTED, f"the decoder {name} failed: {what}"[:LONGEST], do=do)
 
 
@@ -79,17 +79,17 @@ def _is_of(error: BaseException | None, cause: BaseException) -> bool:
 def require(chunk: object, name: str) -> None:
     """Raise DecoderFailed if the object is not a `Chunk`, or if its line or record numbers are invalid."""
     if not isinstance(chunk, Chunk):
-        raise failed(name, f"it yielded {type(chunk).__name__}, not Chunk")
+        raise failed(name, f"it yielded a {type(chunk).__name__}, not a Chunk")
     lines, records = chunk.lines, chunk.records
     if not isinstance(lines, np.ndarray) or lines.dtype.kind not in "iu":
-        raise failed(name, "the lines of a chunk are no array of whole numbers")
+        raise failed(name, "the lines of a chunk are not an array of whole numbers")
     if len(lines) and int(lines.min()) < 1:
         raise failed(name, f"line {int(lines.min())}: lines are counted from 1")
     if records is not None and not _counts(records, 0):
-        raise failed(name, f"records = {records!r}: not a whole number from 0")
+        raise failed(name, f"records = {records!r}: not a whole number of at least 0")
     for reject in chunk.rejects:
         if not isinstance(reject, Reject):
-            raise failed(name, f"it rejected with {type(reject).__name__}, not Reject")
+            raise failed(name, f"a reject is a {type(reject).__name__}, not a Reject")
         if reject.line_no is not None and not _counts(reject.line_no, 1):
             raise failed(name, f"a reject of line {reject.line_no!r}: lines are counted from 1")
 
@@ -100,7 +100,8 @@ def _counts(number: object, least: int) -> bool:
 
 
 class Watched:
-    """A stream that records its failure. failed: the error of the store, None if reading has not failed."""
+    """A stream that remembers whether reading has failed. failed: the error of the store; None if
+    reading has not failed."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

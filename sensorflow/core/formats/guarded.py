@@ -28,9 +28,9 @@ def _unpaired(escape: re.Match[bytes]) -> bytes:
 
 
 class Guarded:
-    """A stream of JSON text that enforces limits of the profile: `max_line` for a string or number,
-    `max_nesting` for the nesting depth, and `max_record` for an element at nesting depth `depth`. Raises
-    Permanent if a limit is exceeded."""
+    """A stream of JSON text that enforces limits of the profile. `max_line` limits strings,
+    `max_nesting` the nesting depth, and `max_record` the elements at nesting depth `depth`. Numbers are
+    limited to `NUMBER` bytes. Raises Permanent if a limit is exceeded."""
 
     NUMBER = 1000
 
@@ -41,7 +41,7 @@ class Guarded:
         self._escaped = False
         self._run = self._word = self._depth = self._element = 0
         self.documents = 0
-        """Number of closed lists and objects that are not nested in others."""
+        """Number of complete lists and objects that are not nested in others."""
 
     def read(self, size: int = -1) -> bytes:
         if size == 0:
@@ -50,8 +50,8 @@ class Guarded:
         return b"" if piece is None else self._finite(piece[0], piece[1])
 
     def piece(self) -> tuple[bytes, Bools, Depths] | None:
-        """Return the next piece of the text, or None at the end: (bytes, whether each byte is inside a
-        string, nesting depth of each byte)."""
+        """Return the next piece of the text as (bytes, whether each byte is inside a string, nesting
+        depth of each byte). Returns None at the end."""
         data, more = b"", b"more"
         while more and not data:
             more = self._stream.read(SIZE)
@@ -59,9 +59,9 @@ class Guarded:
         return (data, *self._watch(np.frombuffer(data, np.uint8))) if data else None
 
     def _whole(self, data: bytes) -> bytes:
-        """Return the data up to the last complete escape; the remainder is returned by the next call.
-        Unpaired surrogates become NUL, so that they are rejected; the parser would replace them by question
-        marks."""
+        """Return the data without an incomplete escape or word at its end; the next call returns that
+        remainder. Unpaired surrogates become NUL, so that they are rejected. The parser would replace
+        them by question marks."""
         data, last = self._held + data, not data
         self._held = b""
         at = data.find(b"\\", max(len(data) - 12, 0))
@@ -71,7 +71,7 @@ class Guarded:
             at = word.start()
         if at > 0 and not last:
             data, self._held = data[:at], data[at:]
-        # two searches: a single one for both characters stops at every "u"
+        # a single search for both characters would be slower, because it stops at every "u"
         return _ESCAPES.sub(_unpaired, data) if b"\\" in data and b"\\u" in data else data
 
     def _finite(self, data: bytes, inside: Bools) -> bytes:
@@ -102,10 +102,10 @@ class Guarded:
         return inside, depths
 
     def _strings(self, data: Bytes) -> Bools:
-        """Return which bytes are inside strings."""
+        """Return, for each byte, whether it is inside a string."""
         quotes = data == 34
         slashes = np.flatnonzero(data == 92)
-        if self._escaped:  # by the last character of the previous text
+        if self._escaped:  # the previous piece ended with a backslash that escapes this byte
             quotes[0] = False
             slashes = slashes[slashes > 0] if data[0] == 92 else slashes
         after = escaped(slashes)
@@ -120,9 +120,9 @@ class Guarded:
     def _longest(
         ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
     ) -> int:
-        """Return the length of the unfinished run at the end of the data. Raises Permanent if any run is
-        longer than `limit`. ends: whether a run ends at each byte. before: length of the run before the
-        data."""
+        """Return the length of the unfinished run at the end of the data. A run is a sequence of bytes
+        in which none is an end. Raises Permanent if any run is longer than `limit`. ends: whether each
+        byte is an end. before: length of the unfinished run before the data."""
         if before + len(ends) <= limit or _often(ends, before, limit):
             at = int(ends[::-1].argmax())
             return at if ends[len(ends) - 1 - at] else before + len(ends)
@@ -139,7 +139,8 @@ class Guarded:
 
 
 def _often(ends: Bools, before: int, limit: int) -> bool:
-    """Return whether there is an end in every `limit` / 2 bytes. If so, no run can exceed the limit."""
+    """Return whether every `limit` / 2 bytes contain an end. If so, no run can exceed the limit. The
+    parameters are those of `_longest`."""
     half = limit // 2
     whole = len(ends) // half * half if half else 0
     return whole > 0 and before <= half and bool(ends[:whole].reshape(-1, half).any(axis=1).all())

@@ -1,8 +1,8 @@
-"""InfluxDB line protocol: `measurement,tag=x field=1.5,other=2i 1700000000000000000`.
+"""Reads InfluxDB line protocol: `measurement,tag=x field=1.5,other=2i 1700000000000000000`.
 
-Source: docs.influxdata.com, "Line protocol reference". The sensor is the measurement with its tags, as
-written in the file. The type is the field's key. Times are nanoseconds unless time.format says otherwise.
-String and boolean fields yield no readings.
+The format is defined at docs.influxdata.com, "Line protocol reference". The sensor is the measurement with
+its tags, as written in the file. The type is the field's key. Times are in nanoseconds unless the profile
+sets time.format. String and boolean fields yield no readings.
 """
 
 from __future__ import annotations
@@ -72,11 +72,13 @@ def _take(line: Line, text: str, found: Readings) -> None:
 
 
 def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
-    """Parse a line. Returns (series, numeric fields, time). Raises ValueError with the reason if the line
+    """Return the (series, numeric fields, time) of a line. Raises ValueError with the reason if the line
     is invalid."""
     series = _SERIES.match(text)
     if series is None or text[series.end() : series.end() + 1] != " ":
-        raise ValueError("not line protocol: measurement[,tag=value…] field=value[,…] [time]")
+        raise ValueError(
+            "not in the form of line protocol: measurement[,tag=value…] field=value[,…] [time]"
+        )
     at = series.end() + len(text[series.end() :]) - len(text[series.end() :].lstrip(" "))
     fields: list[tuple[str, str]] = []
     while True:

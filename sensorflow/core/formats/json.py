@@ -1,7 +1,7 @@
-"""Reads records at a path of a JSON document (RFC 8259), or of several consecutive documents.
+"""Reads the records at a path of a JSON document (RFC 8259), or of several consecutive documents.
 
-ijson streams the document: of the first list on the path, one element at a time is in memory. `Guarded`
-limits the sizes of strings and elements, and the nesting depth, before the parser reads them.
+ijson streams a document: only one element of the first list on the path is in memory at a time. `Guarded`
+limits the nesting depth and the sizes of strings and elements before the parser reads them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """Yield the chunks of JSON documents. stream: seekable. The line number of a record is its number in
-    the file, from 1."""
+    """Yield the chunks of JSON documents. stream: seekable. The line number of a record is the record's
+    number in the file, from 1."""
     first = _first(stream, profile)
     if first == b"":
         return
@@ -72,17 +72,20 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
-    """Raise Permanent for a document without records, unless the profile accepts an empty list."""
+    """Raise Permanent for a document without records, unless the profile accepts such documents and the
+    list of records exists."""
     if profile.allow_empty and _is_empty(stream, profile, steps):
         return
     where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-    do = "correct records in the profile: the path to the list of records; then replay. Where a file "
-    do += "without records is valid: allow_empty = true"
+    do = (
+        "correct records in the profile, which is the path to the list of records, then replay; to "
+    )
+    do += "accept files without records, set allow_empty = true"
     raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
 
 
 def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
-    """Return, for a document without records, whether the lists in which records are expected exist."""
+    """Return, for a document without records, whether the lists exist in which the records would be."""
     listed = profile.orient == "columns"
     return all(is_empty_record(value, steps, listed) for value in items(stream, profile, "", 0))
 
@@ -97,7 +100,8 @@ def _first(stream: BinaryIO, profile: Profile) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers to texts. ijson returns them as int or Decimal, so that all digits are preserved."""
+    """Convert the numbers in a value to texts. ijson returns numbers as int or Decimal, so that all
+    digits are preserved."""
     if isinstance(value, dict):
         plain = {key: _plain(member) for key, member in value.items()}
         twice = getattr(value, "twice", None)
@@ -111,7 +115,8 @@ def _plain(value: Any) -> Any:
 
 
 def items(stream: BinaryIO, profile: Profile, prefix: str, depth: int) -> Iterator[Any]:
-    """Yield the values at an ijson prefix. Raises Permanent UNREADABLE if the document is broken."""
+    """Yield the values at `prefix`, a path in ijson's notation. depth: the number of lists and objects
+    around these values. Raises Permanent UNREADABLE if the document is not valid JSON."""
     stream.seek(0)
     yield from _items(Guarded(utf8(stream, profile.encoding), profile, depth), prefix)
 
@@ -131,8 +136,8 @@ def _items(plain: Guarded, prefix: str) -> Iterator[Any]:
 def _records(
     stream: BinaryIO, profile: Profile, steps: Path, whole: bool = False
 ) -> Iterator[Record]:
-    """Yield the records. Only one element of the first list on the path is in memory at a time. whole: load
-    each document entirely."""
+    """Yield the records. Only one element of the first list on the path is in memory at a time. whole:
+    load each document entirely."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
     if whole or profile.orient == "columns" or EVERY not in steps or not plain:
@@ -143,7 +148,7 @@ def _records(
         return
     prefix = ".".join(map(str, head))
     rest = steps[len(head) + 1 :]
-    # "a.item" streams a list; an object is read as one element
+    # the prefix "a.item" streams a list; an object at "a" is read at once below
     listed = f"{prefix}.item" if prefix else "item"
     some = False
     for index, value in enumerate(items(stream, profile, listed, len(head) + 1)):
@@ -157,8 +162,8 @@ def _records(
 
 
 def _rows(record: Record, profile: Profile) -> Iterator[Record]:
-    """Yield the records in a record: with orient = "columns", one for each index of its lists, which must
-    have equal length; otherwise the record itself."""
+    """Yield the records within a record. With orient = "columns", these are one record for each index of
+    the lists in it; the lists must have equal length. Otherwise it is the record itself."""
     if profile.orient == "records":
         yield record
         return
@@ -169,9 +174,9 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
         sizes = ", ".join(f"{key}: {len(member)}" for key, member in lists.items())[:300]
         raise Permanent(
             Code.UNREADABLE,
-            f"the lists are not of the same length: {sizes}",
-            do='correct records in the profile, or its orient = "columns" if the lists are no columns, '
-            "then replay; if the file is broken, request it again from its sender",
+            f"the lists have different lengths: {sizes}",
+            do="correct records in the profile; if the lists are not columns, remove orient; then replay. "
+            "If the file is broken, request it again from its sender",
         )
     for index in range(max(lengths, default=0)):
         row = {key: member[index] for key, member in lists.items()}
@@ -179,9 +184,9 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
 
 
 def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] | None:
-    """Return the values at absolute paths outside the streamed list. They are read in a separate pass,
-    before the records. Returns None if there are several documents, because the values differ between
-    documents."""
+    """Return absolute path -> value, for values outside the streamed list. They are read in a separate
+    pass, before the records. Returns None if there are several documents, because each document has its
+    own values."""
     texts, values = references(profile)
     head = len(steps[: steps.index(EVERY)]) + 1 if EVERY in steps else 0
     found: dict[str, Any] = {}
@@ -194,13 +199,13 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
         stream.seek(0)
         guarded = Guarded(utf8(stream, profile.encoding), profile, len(plain))
         documents = list(islice(_items(guarded, ".".join(map(str, plain))), 2))
-        while guarded.read():  # another document may follow
+        while guarded.read():  # to count the documents
             pass
         if guarded.documents > 1:
             return None
         if len(documents) > 1 or (key := duplicate_key_in(documents)) is not None:
             key = str(plain[-1]) if len(documents) > 1 else key
-            do = "request the file again from its sender, and report"
+            do = "request the file again from its sender, and report this error to the sender"
             raise Permanent(Code.UNREADABLE, f"{duplicate_key(str(key))}: {reference}", do=do)
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None

@@ -1,9 +1,9 @@
-"""Splits the list of records of a JSON document into one record per line, so that they can be read as JSON
-lines.
+"""Splits the list of records of a JSON document into lines, one record per line, so that they can be read
+like JSON lines.
 
-A first pass over the document finds the bounds of the list. Python's parser reads the text before and after
-the list. A second pass splits the list at the commas between elements. If the list is not found, the caller
-uses the streaming parser.
+A first pass over the document finds the begin and end of the list. Python's parser reads the text before
+and after the list. A second pass splits the list at the commas between its elements. If the list is not
+found, the caller uses the streaming parser.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 AROUND = 1 << 20
-"""Maximum bytes before and after the list, which are read at once."""
+"""Maximum number of bytes before the list, and of bytes after the list. Both are kept in memory."""
 PIECE = 1 << 19
 _SPACE = " \t\r\n"
 
 
 @dataclass(frozen=True)
 class Found:
-    """The location of the list. begin, end: offsets of the list's elements, in bytes of UTF-8. around: the
-    document without these elements."""
+    """The position of the list of records. begin, end: the offsets after the opening bracket and of the
+    closing bracket, in bytes of UTF-8. around: the document without the list's elements."""
 
     begin: int
     end: int
@@ -42,8 +42,8 @@ class Found:
 
 
 def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
-    """Return the list of records. steps: the path of the records; the list is before the first "[*]".
-    Returns None if the list is not found."""
+    """Return the position of the list of records, or None if the list is not found. steps: the path of
+    the records. The steps before the first "[*]" lead to the list."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else (0,)
     if not all(isinstance(step, str) and step.isascii() for step in head):
         return None
@@ -81,18 +81,21 @@ def _around(text: bytes) -> Any:
         around = MEMBERS.decode(text.decode())
     except ValueError as error:
         what = " ".join(str(error).split())[:300]
-        raise Permanent(Code.UNREADABLE, f"not JSON: around its records, {what}") from error
+        raise Permanent(
+            Code.UNREADABLE, f"not JSON before or after the list of records: {what}"
+        ) from error
     if (key := duplicate_key_in(around)) is not None:
         do = (
             "request the file again from its sender: it is unknown which of the two values is right"
         )
-        raise Permanent(Code.UNREADABLE, f"{duplicate_key(key)} around the records", do=do)
+        raise Permanent(Code.UNREADABLE, f"outside the records, {duplicate_key(key)}", do=do)
     return around
 
 
 def _begin(data: bytes, head: Path) -> int | None:
-    """Return the offset after the bracket that opens the list. Returns None if the bracket is not in these
-    bytes, or if the value is not a list."""
+    """Return the offset after the bracket that opens the list. Returns None if the bracket is not in
+    `data`, or if the value is not a list. data: the first bytes of the document. head: the path of the
+    list."""
     text = data.decode("latin-1")
     decoder = json.JSONDecoder()
     try:
@@ -111,8 +114,8 @@ def _past(text: str, at: int) -> int:
 
 
 def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
-    """Return the offset of a member's value. at: the offset of the object that contains the member
-    `name`."""
+    """Return the offset of the value of the member `name`. at: the offset of the object that contains
+    the member."""
     if text[at] != "{":
         raise ValueError
     while True:
@@ -133,7 +136,8 @@ def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
 
 
 def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> Iterator[Block]:
-    """Yield the list's elements as blocks of lines: one element per line, numbered from 1."""
+    """Yield the elements of the list as blocks of lines. Each line contains one element; the first has
+    line number 1."""
     depth = steps.index(EVERY) + 1
     stream.seek(0)
     guarded = Guarded(utf8(stream, profile.encoding), profile, depth)
@@ -155,7 +159,7 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
             yield block
     tail = rest[rest.rfind(b"\n") + 1 :]
     if not tail.strip() and (line > 1 or len(tail) < len(rest)):
-        what = "a comma without a value after it at the end of the list"
+        what = "no value after the last comma of the list"
         raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
     if tail.strip():
         yield _block(rest, line)

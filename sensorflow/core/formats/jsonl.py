@@ -1,7 +1,7 @@
-"""JSON lines: one value per line, which is a record or contains records.
+"""Reads JSON lines: each line contains one value, which is a record or contains records.
 
-Many lines are read at once, by their shapes (see `shaped`). Irregular lines and their neighbors are read
-one by one. Both ways produce the same chunks.
+Many lines are read at once if they have the same shape (see `shaped`). Irregular lines and their neighbors
+are read one by one. Both ways produce the same chunks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 
 PIECE = 1 << 19
-"""Number of bytes of lines that are read at once."""
+"""Size in bytes of the blocks of lines that are read at once."""
 
 
 def chunks(
@@ -35,7 +35,7 @@ def chunks(
     while (block := lines.block()) is not None:
         for piece in block.pieces(PIECE):
             yield from reading.chunks(piece)
-    if part is None:  # in a growing file, a column may be in another part
+    if part is None:  # in a growing file, a column may have values in another part
         reading.columns.finish()
 
 
@@ -71,7 +71,7 @@ class _Reading:
             if records:
                 read += 1
             else:
-                reason = f"the line has nothing at {self.profile.records}"
+                reason = f"the line has no value at records = {self.profile.records!r}"
                 rejects.append(
                     Reject(line, offset, None, Code.NOTHING_MEASURED, reason, text_of(raw))
                 )

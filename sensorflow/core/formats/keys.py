@@ -1,4 +1,4 @@
-"""Keys of JSON objects: member names on the path to a record, and duplicate keys."""
+"""Keys of JSON objects: the member names on the path to a record, and duplicate keys."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ DO = "correct the names in the profile, then replay"
 
 
 class Place(str):
-    """The index of an element in its list, from 0. Takes the place of a key, because elements of a list
-    have no keys."""
+    """The index of an element in its list, from 0. It is stored in place of a key, because elements of a
+    list have no keys."""
 
     __slots__ = ()
 
 
 class Members(dict[str, Any]):
-    """An object of a document. twice: a key that occurs more than once, so that its value is ambiguous. The
-    attribute exists only if there is such a key."""
+    """A JSON object of a document. twice: a key that occurs more than once in the object, so that its
+    value is ambiguous. The attribute exists only if there is such a key."""
 
     __slots__ = ("twice",)
     twice: str
@@ -41,7 +41,8 @@ class Members(dict[str, Any]):
 
 
 def duplicate_key_in(value: Any) -> str | None:
-    """Return a duplicate key of an object or of a nested object; None if there are no duplicates."""
+    """Return a key that occurs more than once in an object or in an object within it; None if all keys
+    are unique."""
     if isinstance(value, dict):
         if (twice := getattr(value, "twice", None)) is not None:
             return str(twice)
@@ -52,40 +53,39 @@ def duplicate_key_in(value: Any) -> str | None:
 
 
 def duplicate_key(key: str) -> str:
-    return f"the key {key[:100]!r} stands twice in an object"
+    return f"the key {key[:100]!r} occurs twice in an object"
 
 
 def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
     """Parse a name such as "@key(1)". Returns (whether it is a key rather than an index, number of "[*]"
-    steps to go up), or None for any other name. Raises Permanent if the path `records` has fewer "[*]"
-    steps."""
+    steps to go up), or None for a name of another form. records: the path of the records. Raises
+    Permanent if the path has too few "[*]" steps."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
     up, limit = int(match[2] or 0), sum(step == "*" for step in records)
     if up >= max(limit, 1):
-        what = f"{reference} is {up} above the last [*] of records, which has {limit}"
+        what = f"{reference} needs {up + 1} [*] in records, which has {limit}"
         raise Permanent(Code.COLUMN_MISSING, what, column=reference, do=DO)
     return match[1] == KEY, up
 
 
 def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
-    """Return the key or the index of the "[*]" step that is `up` steps above a record. Raises Permanent if
-    a key is requested for a list, or an index for an object."""
+    """Return the key or the index at a "[*]" step above a record. up: the number of "[*]" steps to go
+    up. Raises Permanent if a key is requested for a list, or an index for an object."""
     if up >= len(keys):
         return None
     found = keys[-1 - up]
     if isinstance(found, Place) != is_key:
         return found
     if not is_key:
-        what = f"{_name(INDEX, up)} is the key {str(found)[:100]!r} here: this [*] goes through an object"
-        raise Permanent(Code.COLUMN_MISSING, f"{what}: {_name(KEY, up)} tells it", do=DO)
+        what = f"{_name(INDEX, up)} does not exist, because its [*] selects members of an object; "
+        what += f"use {_name(KEY, up)}, which is {str(found)[:100]!r} here"
+        raise Permanent(Code.COLUMN_MISSING, what, do=DO)
     above = (n for n, key in enumerate(reversed(keys)) if n > up and not isinstance(key, Place))
     other = [_name(KEY, n) for n in above] or [_name(INDEX, up)]
-    what = f"{_name(KEY, up)} is not a key here: this [*] goes through a list. "
-    what += (
-        f"{' or '.join(other)} tells {'a key above it' if KEY in other[0] else 'the place, from 0'}"
-    )
+    what = f"{_name(KEY, up)} does not exist, because its [*] selects elements of a list; use "
+    what += f"{' or '.join(other)} for {'a key above it' if KEY in other[0] else 'the index'}"
     raise Permanent(Code.COLUMN_MISSING, what, column=_name(KEY, up), do=DO)
 
 

@@ -1,4 +1,5 @@
-"""Advice for a file that cannot be read in its profile's format, because it looks like another format."""
+"""Advises how to correct the profile if a file is not in the profile's format but looks like another
+format."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ _FOREIGN = {
     "influx": ("parquet", "xlsx", "json", "jsonl"),
     "nem12": ("parquet", "xlsx", "json", "jsonl"),
 }
-"""Format -> formats that its files never look like."""
+"""Format -> other formats for which a file of this format is never mistaken."""
 
 
 def like(head: bytes) -> str | None:
-    """Return the format that the first bytes of a decompressed file suggest, or None. Returns "utf-16" for
-    a text in UTF-16."""
+    """Return the format that the first decompressed bytes of a file suggest, or None. Returns "utf-16"
+    for any text in UTF-16."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -43,7 +44,7 @@ def like(head: bytes) -> str | None:
 
 
 def _halves(head: bytes) -> bool:
-    """Return whether every other byte is NUL, as in UTF-16 without a byte-order mark."""
+    """Return whether every second byte is NUL, as in UTF-16 without a byte-order mark."""
     zeros = max(head[:256:2].count(0), head[1:256:2].count(0))
     return len(head) >= 8 and zeros > 0.4 * len(head[:256]) and head[:256].count(0) == zeros
 
@@ -57,7 +58,7 @@ def _whole(line: bytes) -> bool:
 
 
 def advice(head: bytes, form: str, encoding: str) -> str | None:
-    """Return what to change in a profile of format `form`. Returns None if the file does not look like
+    """Return advice for a profile whose format is `form`. Returns None if the file does not look like
     another format."""
     found = like(head)
     if found == "utf-16":

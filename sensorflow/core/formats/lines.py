@@ -15,7 +15,7 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 21
 NULS = 64
-"""Maximum number of trailing NUL bytes that are read."""
+"""Maximum number of NUL bytes at the end of a file that are read."""
 
 
 class Readable(Protocol):
@@ -28,8 +28,8 @@ class Readable(Protocol):
 class Block:
     """Consecutive complete lines of a file. The last line of the file may lack a newline.
 
-    offset: offset of the first byte in the file. line: number of the first line; the file's first line is
-    1.
+    offset: the offset of the block's first byte in the file. line: the number of the block's first line.
+    The first line of a file has number 1.
     """
 
     data: bytes
@@ -38,7 +38,7 @@ class Block:
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
-        """Return the offset in `data` of each line's first byte."""
+        """The offset in `data` of each line's first byte."""
         ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
         starts = np.concatenate(([0], ends)).astype(np.int64)
         return starts[:-1] if starts[-1] == len(self.data) else starts
@@ -51,7 +51,7 @@ class Block:
         return self.data[ends[0] : ends[1] if len(ends) == 2 else len(self.data)]
 
     def between(self, begin: int, end: int) -> Block:
-        """Return the lines from `begin` up to, but not including, `end`."""
+        """Return the lines from index `begin` up to, but not including, index `end`."""
         starts = self.starts
         last = int(starts[end]) if end < len(starts) else len(self.data)
         first = int(starts[begin])
@@ -67,7 +67,7 @@ class Block:
             begin = end
 
     def after(self, index: int) -> Block | None:
-        """Return the lines from `index` on, or None if there are none."""
+        """Return the lines from `index` to the end, or None if there are none."""
         if index >= len(self):
             return None
         start = int(self.starts[index])
@@ -81,8 +81,8 @@ class Line(NamedTuple):
 
 
 class Tail:
-    """A stream that shortens a run of NUL bytes at the end of a file to at most `NULS`, because some
-    loggers reserve space in advance. Other NUL bytes are unchanged."""
+    """A stream that returns at most `NULS` of the NUL bytes at the end of a file, because some loggers
+    fill a file with NUL bytes in advance. NUL bytes before other bytes are unchanged."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -90,7 +90,7 @@ class Tail:
         self._next = b""
 
     def read(self, size: int, /) -> bytes:
-        if self._held and self._next:  # these bytes were not at the end
+        if self._held and self._next:  # other bytes follow these NUL bytes
             count = min(self._held, size)
             self._held -= count
             return b"\0" * count
@@ -118,8 +118,8 @@ class Tail:
 
 
 class Lines:
-    """Reads a stream in blocks of lines, or line by line if a block is irregular. Both kinds of reading
-    share one position.
+    """Reads a stream in blocks of lines, or line by line if a block is irregular. Both ways of reading
+    advance the same position.
 
     Raises Permanent LINE_TOO_LONG if a line is longer than `limit` bytes.
     """
@@ -166,12 +166,13 @@ class Lines:
         )
 
     def open(self, block: Block) -> None:
-        """Put `block` back, so that `next` returns its lines."""
+        """Put `block` back: `next` then returns its lines one by one."""
         assert self._opened is None
         self._opened = (block, 0) if len(block) else None
 
     def next(self) -> Line | None:
-        """Return the next line, from the opened block or, after its last line, from the stream."""
+        """Return the next line, or None at the end. The lines of the opened block come before the lines
+        of the stream."""
         if self._waiting:
             return self._waiting.popleft()
         if self._opened is None:
@@ -196,7 +197,7 @@ class Lines:
         self._waiting.extendleft(reversed(lines))
 
     def rest(self) -> Block | None:
-        """Return the remaining lines of the opened block as a block, or None if there are none."""
+        """Return the remaining lines of the opened block as one block, or None if there are none."""
         (block, index), self._opened = self._opened or (None, 0), None
         left = block.after(index) if block else None
         if not self._waiting:
@@ -208,13 +209,13 @@ class Lines:
 
     @property
     def number(self) -> int:
-        """Return the number of the next line."""
+        """The number of the next line."""
         if self._waiting:
             return self._waiting[0].number
         return self._line if self._opened is None else self._opened[0].line + self._opened[1]
 
     def jump(self, offset: int, number: int) -> None:
-        """Continue with line `number`, which begins at byte `offset`."""
+        """Continue at byte `offset`, where line `number` begins."""
         self._stream.jump(offset)
         self._rest, self._opened = b"", None
         self._waiting.clear()
@@ -222,12 +223,13 @@ class Lines:
 
     @property
     def pending(self) -> bool:
-        """Return whether lines of an opened block remain."""
+        """Whether lines of an opened block remain."""
         return bool(self._waiting) or self._opened is not None
 
 
 class LookAhead:
-    """Reads lines in advance. The lines in `taken` can be put back, to be read again."""
+    """Reads lines in advance and collects them in `taken`. The caller can put these lines back, so that
+    they are read again."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines

@@ -1,4 +1,5 @@
-"""Reads the records of a JSON document that are elements of a list many at once, like JSON lines."""
+"""Reads the records of a JSON document if they are the elements of a list. It reads many elements at
+once, as for JSON lines."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ from sensorflow.errors import Code, Permanent
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, steps: Path, found: Found
 ) -> Generator[Chunk, None, int]:
-    """Yield the chunks of the list's records. The generator's return value is the number of records."""
+    """Yield the chunks of the records in the list. The generator's return value is the number of
+    records."""
     reading = _Reading(profile, resolve, steps, found.around)
     for block in elements(stream, profile, steps, found):
         yield from reading.chunks(block)
@@ -52,8 +54,8 @@ class _Reading:
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
         self.last: tuple[Block, int, list[Record]] | None = None
-        """The most recently requested element, cached because its other records are usually requested
-        next."""
+        """The element whose record was requested last, as (block, line, records). It is cached, because
+        the next request is usually for another record of this element."""
 
     def chunks(self, block: Block) -> Iterator[Chunk]:
         if self.placed:
@@ -61,8 +63,8 @@ class _Reading:
         return self.shaped.read(block, self.one_by_one, self.numbered)
 
     def numbered(self, block: Block, chunk: Chunk) -> Chunk:
-        """Return the chunk with the positions of its records in the document instead of those in
-        `block`."""
+        """Return the chunk with new line numbers: the numbers of the records in the document. `chunk`
+        has the positions of the records in `block`."""
         lines = np.arange(self.rows + 1, self.rows + 1 + len(chunk), dtype=np.int64)
         self.rows += len(chunk)
         spot = partial(self.spot, block, chunk.lines - block.line)
@@ -83,7 +85,7 @@ class _Reading:
     def records(self, block: Block, index: int) -> Iterator[Record]:
         place = block.line + index - 1
         raw = block.raw(index)
-        if not raw.strip():  # a list without elements
+        if not raw.strip():  # the list is empty
             return iter(())
         try:
             value = MEMBERS.decode(raw.decode())
@@ -100,7 +102,8 @@ class _Reading:
 
 
 def _outside(profile: Profile, streamed: Path, around: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (path, value) for absolute paths outside the list of records."""
+    """Yield (path, value) for each absolute path of the profile that leads to a value outside the list
+    of records."""
     for reference in dict.fromkeys(name for names in references(profile) for name in names):
         wanted = path(reference)
         if reference.startswith("$") and wanted[: len(streamed)] != streamed:

@@ -1,4 +1,5 @@
-"""Collects the texts of open XML elements, including mixed content."""
+"""Collects the texts of open XML elements. An element with mixed content contains both texts and child
+elements."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ class _Text:
         self.own: list[str] = []
         """The element's own text, from the first piece that is not blank."""
         self.whole: list[str] | None = None
-        """The element's text including nested elements; None if no nested element follows the first piece
-        of its own text."""
+        """The element's text including the texts of nested elements. None until a nested element follows
+        the first piece of the element's own text."""
         self.is_cut = False
         """Whether a nested element is between two pieces of the element's own text."""
         self.at_border = False
-        """Whether the last content was a nested element without text."""
+        """Whether a nested element without text came last."""
         self.size = 0
 
     def cut(self, data: str) -> None:
-        """Add a piece of the element's own text that follows a child element. A space separates the pieces,
-        because <x>1<br/>5</x> is not 15."""
+        """Prepare to add a piece of the element's own text that follows a child element. Adds a space
+        between the pieces if needed, because <x>1<br/>5</x> is not 15."""
         assert self.whole is not None
         if self.at_border and not data[0].isspace() and not self.whole[-1][-1].isspace():
             self.whole.append(" ")
@@ -28,7 +29,7 @@ class _Text:
         self.at_border = False
 
     def take(self, data: str, within: bool) -> None:
-        """Add a piece of text. within: whether the text belongs to a nested element."""
+        """Add a piece of text to `whole`. within: whether the piece is in a nested element."""
         assert self.whole is not None
         self.at_border &= not within
         self.whole.append(data)
@@ -36,17 +37,20 @@ class _Text:
 
 
 class Texts:
-    """Collects the texts of open elements. The text of an element is its own text, without that of child
-    elements, as in <x>21.5<unit>C</unit></x>. If a child element is between two pieces of the text, as in
-    <name>Station <b>5</b> North</name>, the text of the child is included, because the pieces joined
-    without it would be another word or number."""
+    """Collects the texts of open elements.
+
+    The text of an element is usually only its own text, without the texts of its child elements, as in
+    <x>21.5<unit>C</unit></x>. If a child element is between two pieces of the text, as in <name>Station
+    <b>5</b> North</name>, the child's text is included. Without it, the joined pieces would be another word
+    or number.
+    """
 
     def __init__(self) -> None:
         self._open: list[_Text | None] = []
         self._mixed: list[_Text] = []
 
     def start(self, wanted: bool = True) -> None:
-        """Start an element. wanted: whether `end` returns its text."""
+        """Handle the start of an element. wanted: whether `end` must return its text."""
         above = self._open[-1] if self._open else None
         if above is not None and above.own and above.whole is None:
             above.whole = above.own.copy()
@@ -71,8 +75,8 @@ class Texts:
         return longest
 
     def end(self) -> str | None:
-        """Handle the end of an element. Returns its text, or None if `start` was called with wanted =
-        False."""
+        """Handle the end of an element. Returns the element's text, or None if its text was not wanted
+        at the start."""
         done = self._open.pop()
         if done is None:
             return None

@@ -1,9 +1,10 @@
-"""NEM12, Australian interval meter data (AEMO, "Meter Data File Format Specification NEM12 & NEM13").
+"""Reads NEM12, a format of Australian interval meter data (AEMO, "Meter Data File Format Specification
+NEM12 & NEM13").
 
-A 200 record begins a channel of a meter. A 300 record contains the values of the channel for one day. A 400
-record contains the quality of some of these values. A value belongs to the interval that ends at its time,
-in market time (+10:00, no daylight saving time). The sensor is the NMI, the type the channel's suffix (E1,
-Q1). Readings whose method is not actual (A) are flagged.
+A 200 record begins a channel of a meter. A 300 record contains the values of this channel for one day. A
+400 record states the quality of some of these values. The time of a value is the end of its interval, in
+market time (+10:00, no daylight saving time). The sensor is the NMI. The type is the suffix of the channel
+(E1, Q1). A reading gets a quality flag if its method is not "actual" (A).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class _Channel:
 
 @dataclass
 class _Day:
-    """The values of a channel for one day, buffered until all of its 400 records have been read."""
+    """The values of a channel for one day. They are kept until all 400 records of the day have been
+    read. quality: the quality flag of each value."""
 
     line: Line
     start: datetime
@@ -67,8 +69,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _cells(line: Line) -> list[str]:
-    """Split a line into cells. Quotes are rare in NEM12, and a line that csv cannot parse is not a NEM12
-    record."""
+    """Split a line into cells. If the csv module cannot parse the quotes in a line, the line is split at
+    commas; quotes are rare in NEM12."""
     try:
         cells = next(csv_.reader([line.raw.decode().rstrip("\r\n")]), [])
     except csv_.Error:
@@ -150,10 +152,13 @@ class _Reading:
             self.day.quality[first - 1 : last] = [_grade(method)] * (last - first + 1)
         except (IndexError, ValueError):
             count = len(self.day.values)
-            self.refuse(line, f"400 record: two intervals of 1 to {count} in order, and the method")
+            self.refuse(
+                line,
+                f"400 record: it must have two intervals from 1 to {count}, in order, and a method",
+            )
 
     def close(self) -> None:
-        """Emit the readings of the buffered day, after its last 400 record."""
+        """Add the readings of the current day to `found`. Called after the day's last 400 record."""
         day, self.day = self.day, None
         if day is None:
             return
@@ -169,6 +174,6 @@ class _Reading:
 
 
 def _grade(method: str) -> str:
-    """Return the quality flag of a method, "" for an actual reading. Method V means that 400 records
-    contain the methods."""
+    """Return the quality flag for a method; "" for an actual reading. With method V, the methods of the
+    values are in 400 records."""
     return "" if method[:1] in ("A", "V") else method

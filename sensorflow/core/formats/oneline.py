@@ -38,15 +38,16 @@ MEMBERS = json.JSONDecoder(
 
 
 class Fault(Exception):
-    """The reason why a line is rejected. at: the position in the line."""
+    """The reason why a line is rejected. at: the byte position in the line."""
 
     def __init__(self, code: Code, reason: str, at: int = 0) -> None:
         self.code, self.reason, self.at = code, reason, at
 
 
 def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
-    """Parse the object in a line, or return the reason for rejecting the line. Numbers become texts.
-    nesting: maximum nesting depth. bare: whether a string or number is accepted in place of an object."""
+    """Return the parsed JSON of a line, or a `Fault` if the line must be rejected. Numbers become texts.
+    nesting: the maximum nesting depth. bare: whether a line may be a single string or number instead of
+    an object or list."""
     if (at := raw.find(b"\0")) >= 0:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
@@ -66,8 +67,8 @@ def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
 
 
 def _deeper(value: Any, limit: int) -> bool:
-    """Return whether a value is nested deeper than `limit` levels. Avoids recursion, whose depth is
-    limited."""
+    """Return whether a value is nested deeper than `limit` levels. The function is not recursive,
+    because Python limits the depth of recursion."""
     level = [value]
     for _ in range(limit + 1):
         inner = (

@@ -1,7 +1,8 @@
-"""Reads Office Open XML workbooks (ECMA-376): the parts of the archive, and the rows of a sheet in slices.
+"""Reads Office Open XML workbooks (ECMA-376): finds the parts of a workbook in its zip archive, and reads
+the rows of a sheet in slices.
 
-calamine reads each slice as a separate workbook with all shared strings and styles, so that only one slice
-is in memory.
+calamine reads each slice as a separate workbook with all shared strings and styles. Only one slice is in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Maximum number of bytes in memory of the parts other than the sheet, and of the texts that a slice
-repeats."""
+"""Maximum size in bytes of a slice, of the XML before the first row, and of the shared strings to which the
+cells of a slice may refer (a string counts once for each cell)."""
 SMALL = 4 << 20
-"""Maximum bytes of the parts that list other parts."""
+"""Maximum size in bytes of a part that lists other parts."""
 SLICE = 4 << 20
 AREA = 3_000_000
-"""Maximum cells of the bounding rectangle of a slice, which calamine allocates."""
+"""Maximum number of cells in the bounding rectangle of a slice. calamine allocates memory for all of
+them."""
 ROWS_OF_A_SHEET = 1_048_576
 
 
 class Package(NamedTuple):
-    """The parts of a workbook that the cells of one sheet depend on. A part that does not exist is None."""
+    """The parts of a workbook that are needed to read one sheet. sheet: the path of the sheet's part.
+    texts: the shared strings, b"" if there are none. styles: the styles, None if there are none.
+    from_1904: whether dates count from 1904."""
 
     sheet: str
     texts: bytes
@@ -42,7 +46,7 @@ class Package(NamedTuple):
 
 
 def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
-    """Yield the rows of the profile's sheet; rows without any cell may be omitted."""
+    """Yield the rows of the sheet that the profile selects. Rows without any cell may be omitted."""
     package = _package(archive, profile)
     book = _Book(package)
     size = min(max(SLICE, 4 * len(package.texts)), HELD)
@@ -55,7 +59,8 @@ def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
 
 
 def is_package(archive: zipfile.ZipFile) -> bool:
-    """Return whether the archive is a workbook in XML. Binary workbooks (.xlsb) are packages too."""
+    """Return whether the archive is a workbook in XML. Binary workbooks (.xlsb) have the same package
+    structure, but their parts are not XML."""
     if "_rels/.rels" not in archive.namelist():
         return False
     main = _targets(archive, "").get("officeDocument", {})
@@ -63,7 +68,7 @@ def is_package(archive: zipfile.ZipFile) -> bool:
 
 
 def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
-    """Return the relations of a part: relation type -> relation id -> path of the target part."""
+    """Return the relations of a part: relation type -> relation id -> path of the other part."""
     folder, name = posixpath.split(part)
     path = posixpath.join(folder, "_rels", f"{name}.rels")
     if path not in archive.namelist():
@@ -78,7 +83,7 @@ def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
 
 
 def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
-    """Parse a small part. Raises Permanent if it is too large."""
+    """Return the root element of a small part. Raises Permanent if the part is too large."""
     if (size := archive.getinfo(path).file_size) > SMALL:
         what = f"{path} in the spreadsheet has {size:,} bytes, the limit is {SMALL:,}"
         raise Permanent(Code.TOO_LARGE, what, do="save the table as CSV")
@@ -95,7 +100,7 @@ def names(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _main(archive: zipfile.ZipFile) -> str:
-    """Return the part that lists the sheets."""
+    """Return the path of the part that lists the sheets."""
     return next(iter(_targets(archive, "")["officeDocument"].values()))
 
 
@@ -135,8 +140,8 @@ def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profi
 
 
 def _id(attributes: dict[str, str]) -> str:
-    """Return the relation id in an element's attributes, whose namespace is that of strict or of
-    transitional documents."""
+    """Return the relation id in an element's attributes. The namespace of this attribute differs between
+    strict and transitional documents."""
     return next((text for name, text in attributes.items() if name.endswith("}id")), "")
 
 
@@ -145,7 +150,8 @@ SHORTEST = 4
 
 
 class _Piece(NamedTuple):
-    """Rows of a sheet as XML. open: the XML before the rows. close: the closing tags after the rows."""
+    """Some rows of a sheet as XML. open: the XML before the sheet's first row. close: the closing tags
+    after the sheet's last row."""
 
     open: bytes
     rows: bytes
@@ -156,7 +162,7 @@ _DATA = re.compile(rb"<(\w+:)?sheetData\b[^<>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]+)"')
-# at most 2,600,000 other cells exist, fewer than AREA
+# without such a cell, the rectangle has at most 2,600,000 cells, fewer than AREA
 _FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
 _TAG = re.compile(rb"<[^<>]*>")
 _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
@@ -171,8 +177,8 @@ _LONG = re.compile(
 
 
 def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
-    """Split a worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) between rows. size: bytes to read
-    at a time."""
+    """Split the XML of a worksheet between rows (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80). size: number
+    of bytes to read at a time."""
     held = xml.read(size)
     begin = _DATA.search(held)
     if begin is None:
@@ -209,7 +215,7 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
 
 
 def _last_row(data: bytes) -> int:
-    """Return the end offset of the last complete row; 0 if there is none."""
+    """Return the offset after the last complete row, or 0 if no row is complete."""
     for before in (1 << 14, 1 << 18, len(data)):
         start = max(len(data) - before, 0)
         ends = [match.end() for match in _ROW_END.finditer(data, start)]
@@ -219,8 +225,8 @@ def _last_row(data: bytes) -> int:
 
 
 def _usual(rows: bytes) -> bytes:
-    """Normalize attributes to the form that most writers produce: one space before each attribute, and
-    double quotes."""
+    """Return the rows with attributes in the form that most writers produce: one space before each
+    attribute, and double quotes around its value."""
     signs = (b"'", b"\t", b"\n", b"\r", b"= ", b" =")
     if not any(sign in rows for sign in signs) or not _UNUSUAL.search(rows):
         return rows
@@ -232,7 +238,7 @@ def _in_quotes(found: re.Match[bytes]) -> bytes:
 
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
-    """Split a piece until the bounding rectangle of its cells is small enough to be loaded."""
+    """Split a piece until the bounding rectangle of its cells is small enough for calamine to load."""
     if _FAR.search(piece.rows) is None:
         yield piece
         return
@@ -243,7 +249,9 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
         return
     _check_rows(max(lines))
     numbered_all = len(lines) >= len(_ROW_END.findall(piece.rows))
-    first = min(lines) if numbered_all else 1  # a row without a number may be the sheet's first
+    first = (
+        min(lines) if numbered_all else 1
+    )  # a row without a number may be the first row of the sheet
     width = max(map(_index, columns), default=len(piece.rows) // SHORTEST)
     if (max(lines) - first + 1) * width <= AREA or (numbered_all and len(lines) == 1):
         yield piece
@@ -260,13 +268,13 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
 
 def _check_rows(last: int) -> None:
     if last > ROWS_OF_A_SHEET:
-        what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+        what = f"a sheet has at most {ROWS_OF_A_SHEET:,} rows"
         raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
 
 
 def _texts_of(rows: bytes) -> bytes:
-    """Convert cells to texts that calamine would otherwise lose (errors) or round (integers that exceed a
-    double)."""
+    """Return the rows with some cells converted to texts: errors, which calamine would omit, and
+    integers that a double cannot represent, which calamine would round."""
     if b't="e"' in rows:
         rows = _ERROR.sub(rb'\1 t="str"', rows)
     if _DIGITS.search(rows):
@@ -275,7 +283,7 @@ def _texts_of(rows: bytes) -> bytes:
 
 
 def _long(cell: re.Match[bytes]) -> bytes:
-    """Convert a cell with a long integer to a text. Cells of other types are unchanged."""
+    """Convert a cell with a long integer to a text. A cell that already has another type is unchanged."""
     attributes = cell[2].replace(b' t="n"', b"")
     if b" t=" in attributes:
         return cell[0]
@@ -310,7 +318,7 @@ _MAIN_PART = (
 
 
 class _Book:
-    """A workbook with one sheet, from which calamine reads the rows of one piece at a time."""
+    """A workbook with one sheet. It gives calamine the rows of one piece at a time."""
 
     def __init__(self, package: Package) -> None:
         dates = ' date1904="1"' if package.from_1904 else ""
@@ -329,14 +337,15 @@ class _Book:
         self._longest = _longest(package.texts)
 
     def rows(self, piece: _Piece, after: int) -> Iterator[list[Row]]:
-        """Yield the rows of a piece. after: the number of the last row before it."""
+        """Yield the rows of a piece. after: the number of the row before the piece."""
         for part in self._short(piece):
             if found := self._rows(part, after):
                 yield found
                 after = found[-1][0]
 
     def _short(self, piece: _Piece) -> Iterator[_Piece]:
-        """Split a piece whose cells refer to large shared strings."""
+        """Split a piece if its cells refer to so many long shared strings that they may not fit in
+        memory."""
         texts = piece.rows.count(b't="s"')
         cut = 0
         if texts > 1 and texts * self._longest > HELD:
@@ -355,7 +364,7 @@ class _Book:
             if sheet.start is None:
                 return []
             first = sheet.start[0] + 1
-            if _LINE.search(xml) is None:  # rows without row numbers are consecutive
+            if _LINE.search(xml) is None:  # rows without numbers directly follow the previous row
                 first += after
             if first <= after:
                 raise ValueError(f"row {first} follows row {after}")

@@ -1,5 +1,5 @@
-"""Measures the size of an OpenDocument spreadsheet before a library loads it, because a small file may
-repeat a cell many times."""
+"""Measures the size of an OpenDocument spreadsheet before a library loads it. A small file can contain a
+very large sheet, because a cell may be stored once with a number of repetitions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 VALUE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}value-type"
 CONTENT = "content.xml"
 TEXT = 100
-"""Characters of a text that count as one additional cell."""
+"""A text counts as one additional cell for each such number of characters."""
 
 
 def area(archive: zipfile.ZipFile) -> int:
-    """Return the number of cells in the bounding rectangles of the tables (OpenDocument 1.2 part 1, 9.1). A
-    long text counts as several cells. Returns 0 if the archive is not an OpenDocument file."""
+    """Return the number of cells in the document: the sum of the bounding rectangles of all tables
+    (OpenDocument 1.2 part 1, 9.1). A long text counts as several cells. Returns 0 if the archive is not
+    an OpenDocument file."""
     if CONTENT not in archive.namelist():
         return 0
     total = height = width = down = 0

@@ -1,5 +1,5 @@
-"""Reads Apache Parquet. Line numbers are row numbers, from 1. The column name "a.b" is the member b of the
-struct a."""
+"""Reads Apache Parquet. A line number is the number of a row, from 1. The column name "a.b" means the
+member b of the struct a."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 def batches(
     file: pq.ParquetFile, rows: int, columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a file in batches of about `rows` rows, but always fewer than twice as many. Only a few row
-    groups are opened at a time, because pyarrow allocates at least 100 KiB in advance for each row group
-    that it is asked to read."""
+    """Yield the rows of a file in batches. A batch has about `rows` rows, and always fewer than twice as
+    many. Only a few row groups are requested at a time, because pyarrow allocates at least 100 KiB for
+    each requested row group in advance."""
     groups: list[int] = []
     held = 0
     for group in range(file.num_row_groups):
@@ -84,8 +84,8 @@ def _chunk(table: pa.Table, first: int, binding: Binding) -> Chunk:
 
 
 def shown(column: pa.Array, row: int) -> str:
-    """Return a cell as text for display. (pyarrow itself converts nanoseconds to Python only with
-    pandas.)"""
+    """Return a cell as text for display. It is converted by Arrow, because pyarrow converts nanoseconds
+    to Python objects only if pandas is installed."""
     try:
         return str(column.slice(row, 1).cast(pa.string())[0].as_py())
     except pa.ArrowException:

@@ -1,4 +1,4 @@
-"""The lines before the header of a text table, and between two tables of a file."""
+"""Reads the lines before the header of a text table, and the lines between two tables of a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import DO, Code, Permanent
 
 PREAMBLE = 1 << 16
-"""Maximum number of bytes before the header in which patterns are searched."""
+"""Maximum number of characters before the header that are kept, for example to find the sensor in them."""
 
 
 class NoHeader(Permanent):
@@ -24,11 +24,12 @@ class NoHeader(Permanent):
 
 
 class Preamble:
-    """The lines before each table of a file.
+    """Reads the lines before each table of a file.
 
-    Later tables exist if the profile has `header_again`. The lines before the first match of `stop_at` then
-    apply to all tables, and follow the table's own lines. Without `stop_at`, later tables have no lines of
-    their own.
+    A file has several tables only if the profile has `header_again`. Some lines apply to all tables, and
+    are added to each table's own lines. With `stop_at`, these are the lines before the first line that
+    matches it. Without `stop_at`, these are all lines before the first table, and later tables have no
+    lines of their own.
     """
 
     def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:
@@ -37,11 +38,11 @@ class Preamble:
         self._shared: list[str] = []
         self._tables = 0
         self.blank = True
-        """Whether the file contains only blank lines."""
+        """Whether all lines that were read are blank, and the file has no other lines."""
 
     def read(self) -> str | None:
-        """Return the lines before the header, or before the first row if there is no header. Returns None
-        if there is no further table."""
+        """Return the lines before the next table: the lines before its header, or before its first row
+        if it has no header. Returns None if there is no further table."""
         self._tables += 1
         own: list[str] = []
         several = self._profile.header_again
@@ -75,7 +76,7 @@ class Preamble:
     def _aside(self, text: str) -> bool:
         comment = self._profile.comment
         prefixed = comment is not None and text.startswith(comment)
-        # an empty row within a header of several rows belongs to it
+        # a header of several rows may contain a row of empty cells
         blank = not text.strip()
         if titles.header_rows(self._profile) <= 1:
             blank = blank or self._splitting.blank(text.encode())

@@ -1,13 +1,13 @@
-"""JSON records: evaluates the paths to records, and converts records to columns. Numbers are texts here, so
-that they are not rounded.
+"""JSON records: evaluates the path that leads to the records, and converts records to columns. Numbers are
+stored as texts, so that they are not rounded.
 
-A path consists of names joined by dots, such as "outputs.hourly[*]". "[2]" selects an element of a list,
-and "[*]" selects every element of a list or member of an object.
+A path consists of names joined by dots, such as "outputs.hourly[*]". "[2]" selects an element of a list.
+"[*]" selects every element of a list, or every member of an object.
 
-A column is a path within a record ("value.max"), a key or an absolute path. "@key" is the name of the
-member that "[*]" selected, and "@key(1)" that of the "[*]" before it. An absolute path begins with "$"
-("$.sites[*].code"). Where it agrees with the path of the records, it selects the elements that contain the
-record.
+A column is a path within a record ("value.max"), a key, or an absolute path. The key "@key" is the name of
+the member that the last "[*]" selects. "@key(1)" is the name that the "[*]" before it selects. An absolute
+path begins with "$" ("$.sites[*].code"). If its first steps are equal to those of the records' path, they
+lead to the elements that contain the record.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ def path(text: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """A record and its position in the document. value: the content of the record. above: the values that
-    contain the record, from the document down. keys: the member's name for each "[*]" step of the path."""
+    """A record of a document. value: the record itself. above: the objects and lists that contain the
+    record, from the outermost to the innermost. keys: the name of the selected member, or the index of
+    the selected element, for each "[*]" step of the path."""
 
     value: Any
     above: tuple[Any, ...] = ()
@@ -67,11 +68,12 @@ class Record:
 
 
 def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
-    """Return whether a path leads only to empty lists or objects. listed: whether an object with an empty
-    list counts as empty too.
+    """Return whether a path leads only to empty lists or objects. listed: whether an object that contains
+    an empty list counts as empty too.
 
     >>> is_empty_record({"data": []}, ("data", EVERY)), is_empty_record({"error": "none"}, ("data", EVERY))
-    (True, False)"""
+    (True, False)
+    """
     if not steps:
         return listed and isinstance(value, dict) and [] in value.values()
     step, rest = steps[0], steps[1:]
@@ -86,7 +88,8 @@ def is_empty_record(value: Any, steps: Path, listed: bool = False) -> bool:
 def explode(
     value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
 ) -> Iterator[Record]:
-    """Yield every record at the path `steps` from `value`. above, keys: as in `Record`, for `value`."""
+    """Yield each record at the path `steps` below `value`. above: the objects and lists that contain
+    `value`. keys: the names and indexes on the path to `value`."""
     if not steps:
         yield Record(value, above, keys)
         return
@@ -112,8 +115,8 @@ def _step(value: Any, step: Step) -> Any:
 
 
 class Getter:
-    """Evaluates a column's name in a record. root: absolute path -> value, for paths outside the streamed
-    part of the document."""
+    """Evaluates a column's name in a record. records: the path of the records. outside: absolute path ->
+    value, for values outside the streamed part of the document."""
 
     def __init__(self, reference: str, records: Path, outside: dict[str, Any]) -> None:
         self._reference = reference
@@ -147,15 +150,16 @@ class Getter:
 
 
 def text(value: Any) -> str | None:
-    """Return a value as text. Strings and numbers are unchanged. Any other value becomes JSON, which is
-    never read as a number."""
+    """Return a value as text. Strings and numbers are unchanged. Any other value becomes JSON, so that
+    it cannot be read as a number."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def label(value: Any) -> str | None:
-    """Like `text`, but an object becomes "k=v,k=v"."""
+    """Return a value as text. This is the result of `text`, except that an object becomes "k=v,k=v", and
+    a list becomes its members joined by commas."""
     if isinstance(value, dict):
         return ",".join(f"{key}={label(member) or ''}" for key, member in value.items())
     if isinstance(value, list):
@@ -164,7 +168,7 @@ def label(value: Any) -> str | None:
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
-    """Yield every leaf of a record with its path."""
+    """Yield (path, text) for each leaf of a record. prefix: the path of `value`."""
     if isinstance(value, Element):
         yield from value.leaves(prefix)
     elif isinstance(value, dict):
@@ -178,8 +182,8 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
 
 
 def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
-    """Return a path that several leaves have, as in {"a.b": 1, "a": {"b": 2}}; None if all paths are
-    distinct."""
+    """Return a path that leads to more than one leaf; None if there is no such path. For {"a.b": 1, "a":
+    {"b": 2}}, it is "a.b"."""
     names = {name for name, _ in leaves}
     if len(names) == len(leaves):
         return None
@@ -187,7 +191,7 @@ def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
 
 
 def references(profile: Profile) -> tuple[list[str], list[str]]:
-    """Return the columns that a profile refers to: (columns of texts, columns of values)."""
+    """Return the columns that a profile refers to: (columns that are read as texts, columns of values)."""
     origins: list[TextSource | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.origins if profile.time else ())]
     if profile.time is not None:
@@ -211,15 +215,15 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
 
 
 class UnitsAt:
-    """Finds the units of columns in an object of the document that maps column names to units."""
+    """Finds the units of columns in an object of the document that contains column name -> unit."""
 
     def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
         self.reference = reference
         self.get = Getter(reference, records, outside) if reference is not None else None
 
     def __call__(self, records: Iterable[Record]) -> dict[str, str]:
-        """Return column -> unit. Raises Permanent if the object is not found, or if it differs between
-        records."""
+        """Return column -> unit. Raises Permanent if the value at the path is not an object, or if it
+        differs between records."""
         if self.get is None:
             return {}
         found: dict[int, Any] = {}
@@ -231,7 +235,7 @@ class UnitsAt:
             what = (
                 "differs between the documents" if isinstance(made[0], dict) else "is not an object"
             )
-            do = "correct units_at in the profile: the path of an object with each column's unit"
+            do = "correct units_at in the profile, which is the path to an object with column units"
             raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
         return {
             name: unit for name, unit in (made[0] if made else {}).items() if isinstance(unit, str)
@@ -262,7 +266,8 @@ class Columns:
         rejects: list[Reject],
         records: int | None = None,
     ) -> Iterator[Chunk]:
-        """Yield chunks of a bounded number of cells, even if each record has other columns."""
+        """Yield the chunks of records. Each chunk has a bounded number of cells, even if every record
+        has different columns. The parameters are those of `chunk`."""
         start, names = 0, set(self.named)
         for index, (_, record, _) in enumerate(found):
             names.update(self._names(record.value))
@@ -272,8 +277,8 @@ class Columns:
         yield self.chunk(found[start:], rejects, records)
 
     def _names(self, value: Any) -> list[str]:
-        """Return the paths of a record's leaves. Raises Permanent if there are more than the maximum number
-        of columns."""
+        """Return the paths of a record's leaves. Raises Permanent if there are more leaves than the
+        profile allows columns."""
         limit = self.profile.max_columns
         names = [name for name, _ in islice(flat(value), limit + 1)]
         if len(names) > limit:
@@ -286,7 +291,8 @@ class Columns:
         rejects: list[Reject],
         records: int | None = None,
     ) -> Chunk:
-        """Build a chunk. found: (line, record, position) of each record."""
+        """Return the chunk of some records. found: (line, record, function that returns the position)
+        for each record. rejects: the rejects to include. records: as in `Chunk`."""
         rows: list[dict[str, str | None]] = []
         lines: list[int] = []
         spots: list[Callable[[], Spot]] = []
@@ -338,7 +344,7 @@ class Columns:
         if (path := repeated(leaves)) is not None:
             return row, (
                 Code.MALFORMED_ROW,
-                f"{path!r} is a member's name and a path to another one",
+                f"{path!r} is both a member's name and the path to another member",
             )
         row.update((k, v) for k, v in leaves if k and k not in self.getters)
         bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)
@@ -357,11 +363,12 @@ class Columns:
         return any(map(self.matches, row))
 
     def matches(self, name: str) -> bool:
-        """Return whether the profile's `each` matches a member of this name."""
+        """Return whether an `each` of the profile matches a member with this name."""
         return any(search(each.match, name) for each in self.profile.each)
 
     def finish(self) -> None:
-        """Raise Permanent if a column of the profile was missing in all records."""
+        """Raise Permanent if a column of the profile had no value in any record, unless the column is
+        optional."""
         optional = {name for name, column in self.profile.columns.items() if column.optional}
         absent = sorted(self.never - optional)
         if absent and self.rows:
@@ -371,8 +378,8 @@ class Columns:
 
 
 def _twice(record: Record) -> str | None:
-    """Return a duplicate key of the record or of an object that contains the record; None if there are no
-    duplicates."""
+    """Return a key that occurs more than once in the record, or in an object that contains the record;
+    None if there is no such key."""
     above = (getattr(value, "twice", None) for value in record.above)
     return next((key for key in above if key is not None), None) or duplicate_key_in(record.value)
 
@@ -385,7 +392,7 @@ def is_unicode(found: str) -> bool:
 
 
 def raw_of(record: Record) -> Spot:
-    """Return the position of a record in a document. The offset is None, because the parser does not report
+    """Return the position and text of a record. The offset is None, because the parser does not report
     it."""
     value = record.value
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,11 +1,13 @@
-"""Splits many JSON values, one per line, at once: finds the position of each leaf and the shape of each
-line.
+"""Splits many lines of JSON at once. Each line contains one value. A leaf is a string, number or literal in
+it that is not a member's name. The scan finds the position of each leaf and the shape of each line.
 
-The shape of a line is its text without its leaves: names, brackets, commas and spaces. The JSON parser
-needs to read only one line of each shape, because other lines of that shape have the same leaves in the
-same order. This module checks that each leaf is a valid number, literal or string of JSON (RFC 8259),
-because the shape does not show that. Lines that cannot be split in this way are irregular, and the JSON
-parser must read them.
+The shape of a line is its text without its leaves. It contains names, brackets, commas and spaces. All
+lines of one shape have the same leaves in the same order, so the JSON parser needs to read only one line of
+each shape. Lines that cannot be split in this way are irregular, and the JSON parser must read each of
+them.
+
+The shape does not show whether the leaves are valid. Therefore this module checks that each leaf is a
+number, literal or string of JSON (RFC 8259).
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ _TOP = np.uint64(56)
 
 
 class NotUniform(Exception):
-    """Raised if lines are irregular. lines: whether each line is."""
+    """Raised if some lines are irregular. lines: for each line, whether it is irregular."""
 
     def __init__(self, lines: Bools) -> None:
         super().__init__()
@@ -48,9 +50,9 @@ class NotUniform(Exception):
 
 
 def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield (begin, end, whether the lines are regular) for runs of consecutive lines. odd: whether each
-    line is irregular. near: at most so many regular lines between irregular lines are counted as irregular
-    too."""
+    """Yield (begin, end, whether the lines are regular) for each run of consecutive lines. odd: for each
+    line, whether it is irregular. If fewer than `near` regular lines are between two irregular lines,
+    they belong to the irregular run."""
     begin = 0
     lines = np.flatnonzero(odd)
     for run in np.split(lines, np.flatnonzero(np.diff(lines) > near) + 1):
@@ -65,9 +67,10 @@ def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
 
 @dataclass
 class Scan:
-    """The result of a scan. first: index of each line's first leaf. starts, ends: bounds of the leaves in
-    `data`. shapes: the shape of each line, dictionary-encoded. decoded: the indexes of leaves with escapes,
-    and their decoded texts."""
+    """The result of a scan. first: the index of each line's first leaf. starts, ends: the begin and end
+    of each leaf in `data`. is_text, is_null: whether each leaf is a string, or null. shapes: the shape
+    of each line, dictionary-encoded. decoded: (indexes of the leaves that contain escapes, texts of
+    these leaves)."""
 
     data: bytes
     first: Ints
@@ -79,7 +82,7 @@ class Scan:
     decoded: tuple[Ints, pa.Array]
 
     def counts(self) -> Ints:
-        """Return the number of leaves in each line."""
+        """Return the number of leaves of each line."""
         return np.diff(self.first, append=len(self.starts))
 
     @cached_property
@@ -91,7 +94,8 @@ class Scan:
 
 def scan(data: bytes, starts: Ints) -> Scan:
     """Scan complete lines. starts: the offset of each line in `data`. Raises NotUniform if there are
-    irregular lines. It may not report all of them, so the other lines must be scanned again."""
+    irregular lines. The exception may not report all of them, so the caller must scan the other lines
+    again."""
     return _Scanning(data, starts).scan()
 
 
@@ -102,7 +106,8 @@ class _Scanning:
         self.padded = np.append(self.bytes, np.uint8(10))
 
     def odd(self, places: Ints) -> None:
-        """Raise NotUniform with the lines at these offsets, unless there are none."""
+        """Raise NotUniform if `places` is not empty. The irregular lines are those that contain these
+        offsets."""
         if len(places):
             lines = np.zeros(len(self.starts), np.bool_)
             lines[np.searchsorted(self.starts, places, "right") - 1] = True
@@ -133,8 +138,9 @@ class _Scanning:
         return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
 
     def characters(self) -> tuple[Bools, Ints]:
-        """Return (whether each byte is a quote that begins or ends a string, offsets of backslashes).
-        Raises NotUniform if there is invalid UTF-8 or a control character."""
+        """Return (whether each byte is a quote that begins or ends a string, offsets of all
+        backslashes). Raises NotUniform for invalid UTF-8, and for control characters other than tabs and
+        line ends."""
         if not self.data.isascii():
             try:
                 self.data.decode()
@@ -152,8 +158,8 @@ class _Scanning:
         return quotes, slashes
 
     def scalars(self, inside: Bools) -> tuple[Ints, Ints]:
-        """Return the begin and end of each number and literal. Invalid text between them becomes a part of
-        the line's shape, so that the shape is not valid JSON."""
+        """Return the begin and end of each number and literal. Invalid text between them becomes a part
+        of the line's shape. The JSON parser then finds that the shape is not valid JSON."""
         signs = self.bytes
         bare = np.zeros(len(signs) + 2, np.bool_)
         some = (signs >= 43) & (signs < 123) & (signs != 44) & (signs != 58)
@@ -164,7 +170,8 @@ class _Scanning:
         return starts, ends
 
     def before_colon(self, closed: Ints) -> Bools:
-        """Return which closing quotes end a name."""
+        """Return, for each closing quote, whether it ends a member's name. closed: the offsets of the
+        closing quotes."""
         found = self.padded[closed + 1]
         spaced = np.flatnonzero((found == 32) | (found == 9) | (found == 13))
         places = closed[spaced] + 1
@@ -176,8 +183,8 @@ class _Scanning:
         return np.asarray(found == ord(":"))
 
     def check_scalars(self, starts: Ints, ends: Ints, signs: Ints) -> None:
-        """Raise NotUniform unless each scalar is a number, true, false or null. signs: the offsets of all
-        structural characters."""
+        """Raise NotUniform unless each scalar is a number, true, false or null. signs: the offsets of
+        all bytes of all scalars."""
         if not len(starts):
             return
         head, last = self.bytes[starts], self.bytes[ends - 1]
@@ -208,7 +215,7 @@ class _Scanning:
 
     def shapes(self, starts: Ints, ends: Ints, scalars: Ints, first: Ints) -> pa.DictionaryArray:
         """Return the shape of each line, that is, its text without leaves. Each number or literal is
-        replaced by 0."""
+        replaced by 0. scalars: the begin of each number and literal. first: as in `Scan`."""
         signs = self.bytes.copy()
         signs[scalars] = 48
         bounds = np.empty(2 * len(starts) + 2, np.int32)
@@ -223,7 +230,8 @@ class _Scanning:
     def unescaped(
         self, slashes: Ints, starts: Ints, ends: Ints, is_text: Bools
     ) -> tuple[Ints, pa.Array]:
-        """Return the indexes of leaves with escapes, and their decoded texts."""
+        """Return (indexes of the leaves that contain escapes, decoded texts of these leaves). slashes:
+        the offsets of all backslashes."""
         if not len(slashes) or not len(starts):
             return np.zeros(0, np.int64), pa.array([], pa.string())
         owners = np.searchsorted(starts, slashes, "right") - 1
@@ -238,7 +246,7 @@ class _Scanning:
 
 def escaped(slashes: Ints) -> Ints:
     """Return the offsets of escaped characters. slashes: the offsets of all backslashes. In a run of
-    backslashes, every other one is itself escaped."""
+    backslashes, every second one is itself escaped."""
     begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
     after: Ints = slashes[(np.arange(len(slashes)) - runs) % 2 == 0] + 1
@@ -246,8 +254,9 @@ def escaped(slashes: Ints) -> Ints:
 
 
 def inside_strings(quotes: Bools) -> Bools:
-    """Return which bytes are inside strings, including the opening quote. Works on eight bytes at a time: a
-    multiplication by 0x0101010101010101 gives each byte the sum of the bytes up to it."""
+    """Return, for each byte, whether it is inside a string. The opening quote counts as inside.
+    Processes eight bytes at a time: the multiplication by 0x0101010101010101 sets each byte to the
+    number of quotes up to it."""
     padded = np.zeros(-(-len(quotes) // 8) * 8, np.uint8)
     padded[: len(quotes)] = quotes
     sums = padded.view("<u8") * _ONES
@@ -260,12 +269,12 @@ def inside_strings(quotes: Bools) -> Bools:
 
 
 def _slices(data: bytes, starts: Ints, ends: Ints) -> pa.Array:
-    """Return the pieces of `data` between each start and its end. The pieces must be in ascending order."""
+    """Return the part of `data` between each start and its end. The parts must be in ascending order."""
     return _every_other(np.stack((starts, ends), axis=1).ravel().astype(np.int32), data)
 
 
 def _every_other(bounds: npt.NDArray[np.int32], data: bytes | Bytes) -> pa.Array:
-    """Return the pieces of `data` between the first and the second bound, between the third and the fourth,
+    """Return the part of `data` between the first and second bound, between the third and fourth bound,
     and so on."""
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     whole = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)

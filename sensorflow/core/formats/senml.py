@@ -1,9 +1,9 @@
-"""Reads SenML in JSON (RFC 8428): a list of records with base values. The line number of a reading is the
-number of its record.
+"""Reads SenML in JSON (RFC 8428): a list of records, some of which contain base values. The line number of
+a reading is the number of its record.
 
 The sensor is the base name followed by the name (4.5.1). The type is the name, or "value" if there is no
-name. Times below 2**28 are rejected: they are relative to the time of receipt (4.5.3), which is not in the
-file. A record that contains only base values yields no reading.
+name. Times below 2**28 are rejected, because they are relative to the time of receipt (4.5.3), which is not
+in the file. A record that contains only base values yields no reading.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
     base.update((key, record[key]) for key in BASES if key in record)
     if not any(key in record for key in _VALUES):
         if not any(key in record for key in BASES):
-            refuse(Code.NOTHING_MEASURED, "the record has no value: v, or s")
+            refuse(Code.NOTHING_MEASURED, "the record has no value (v or s)")
         return
     try:
         time = _number(base.get("bt")) + _number(record.get("t"))
@@ -63,7 +63,10 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         refuse(Code.TIMESTAMP_UNREADABLE, f"t = {record.get('t')!r} is not a number")
         return
     if time < RELATIVE:
-        refuse(Code.TIMESTAMP_RELATIVE, "no absolute time: t is relative to the time of receipt")
+        refuse(
+            Code.TIMESTAMP_RELATIVE,
+            "t is not an absolute time, but relative to the time of receipt",
+        )
         return
     if "v" not in record and "s" not in record:
         kind = next(key for key in _VALUES if key in record)
@@ -83,13 +86,14 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
 
 def _number(text: Any) -> Decimal:
     number = Decimal(str(text)) if text is not None else Decimal(0)
-    if not number.is_finite() or abs(number.adjusted()) > 400:  # exceeds the range of a double
+    if not number.is_finite() or abs(number.adjusted()) > 400:  # outside the range of a double
         raise InvalidOperation
     return number
 
 
 def _sum(base: Any, value: Any) -> str | None:
-    """Return the sum of a value and its base value as text. Without a base value, the text is unchanged."""
+    """Return the sum of a value and its base value as text. If there is no base value, the value's text
+    is returned unchanged."""
     if base is None or not isinstance(value, str):
         return value if value is None or isinstance(value, str) else str(value)
     try:

@@ -1,9 +1,9 @@
-"""Reads many JSON lines at once, by their shapes. The resulting columns are identical to those that
-`records.Columns` builds from single records.
+"""Reads many lines of JSON at once if they have the same shape (see `scan`). The resulting columns are
+identical to those that `records.Columns` builds from single records.
 
-The parser reads one line of each shape, in which each leaf is replaced by its index. The profile's paths
-are evaluated on that line. The result for a path is an index: the cell of each line of that shape is the
-leaf with that index.
+The parser reads one line of each shape. Before that, each leaf in this line is replaced by the leaf's
+index. The profile's paths are then evaluated on the line, so the result for each path is an index. In every
+line of this shape, the leaf with this index is the value at the path.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from sensorflow.core.formats.records import (
 from sensorflow.core.formats.scan import Bools, Ints, NotUniform, Scan
 
 SHAPES = 64
-"""Maximum number of shapes in a block. If there are more, its lines are read one by one."""
+"""Maximum number of shapes in a block. If a block has more, its lines are read one by one."""
 KNOWN = 256
 FEW = 24
-"""Blocks with fewer lines are read one by one, because the fast path would take longer."""
+"""The lines of a block with fewer lines are read one by one, because this is faster for few lines."""
 NEAR = 128
-"""The fast path reads lines between two irregular lines only if there are more than this."""
+"""Regular lines between two irregular lines are read at once only if there are at least this many."""
 ROUNDS = 3
 Cell = int | str | None
 """The value of a cell: the index of a leaf, a constant text, or None."""
@@ -54,8 +54,9 @@ Cell = int | str | None
 
 @dataclass(frozen=True)
 class Shape:
-    """Describes the records in lines of one shape. rows: for each record of a line, column name -> index of
-    its leaf. bare: for each record, whether it is not an object."""
+    """Describes the records in the lines of one shape. rows: for each record of a line, column name ->
+    cell, which is usually the index of a leaf. bare: for each record of a line, whether it is a value
+    other than an object."""
 
     rows: tuple[dict[str, Cell], ...]
     bare: tuple[bool, ...]
@@ -67,8 +68,9 @@ class Shaped:
     def __init__(
         self, columns: Columns, steps: Path, comment: bytes | None = None, above: int = 0
     ) -> None:
-        """above: the number of steps of the records' path that lead to the value in a line. The last of
-        these steps selects an element of a list."""
+        """columns: collects the records. steps: the path from the value in a line to the records.
+        comment: the beginning of comment lines, or None. above: the number of steps from the document to
+        the value in a line. The last of these steps selects an element of a list."""
         self.columns, self.steps, self.comment, self.above = columns, steps, comment, above
         self.nesting = columns.profile.max_nesting
         self._shapes: dict[bytes, Shape | None] = {}
@@ -80,8 +82,9 @@ class Shaped:
         made: Callable[[Block, Chunk], Chunk],
         rounds: int = ROUNDS,
     ) -> Iterator[Chunk]:
-        """Yield the chunks of a block. one_by_one: reads a block of irregular lines and their neighbors.
-        made: adapts a chunk of many lines to the format."""
+        """Yield the chunks of a block. one_by_one: reads a block that contains irregular lines. made: a
+        function that adapts a chunk of many lines to the format. rounds: how often the regular lines of
+        a block are tried again as separate blocks."""
         if len(block) < FEW or not rounds:
             yield from one_by_one(block)
             return
@@ -97,8 +100,8 @@ class Shaped:
             yield chunk
 
     def chunk(self, block: Block) -> Chunk:
-        """Read a block as one chunk. Raises NotUniform if some lines must be read one by one. In that case
-        no records have been counted."""
+        """Return the block as one chunk. Raises NotUniform if some lines must be read one by one. No
+        records have been counted in this case."""
         found = scanning.scan(block.data, block.starts)
         names = found.shapes.dictionary.to_pylist()
         codes = found.shapes.indices.to_numpy(zero_copy_only=False)
@@ -121,7 +124,8 @@ class Shaped:
         return _Rows(self, block, found, codes, [s or Shape((), ()) for s in shapes]).chunk()
 
     def shape(self, name: bytes, found: Scan, block: Block, line: int) -> Shape | None:
-        """Return the shape of a line, or None if it is irregular."""
+        """Return the shape with this name, or None if its lines are irregular. line: the index of a line
+        of this shape."""
         if name not in self._shapes:
             if len(self._shapes) >= KNOWN:
                 self._shapes.clear()
@@ -148,7 +152,7 @@ class Shaped:
         columns = self.columns
         every = self.steps[-1] == EVERY if self.steps else bool(self.above)
         if isinstance(record.value, Number) and not every:
-            return None  # null is not a record
+            return None  # the value may be null in other lines, and null is not a record
         row: dict[str, Cell] = {}
         for name, get in columns.getters.items():
             value = get(record)
@@ -171,8 +175,8 @@ class Shaped:
 
 
 def _all_numbered(value: Any, found: Scan, line: int) -> bool:
-    """Return whether the parsed line `value` contains each index exactly once. This detects two adjacent
-    strings, which are not valid JSON, because their indexes merge into one number."""
+    """Return whether the parsed line `value` contains the index of each leaf exactly once. Two adjacent
+    strings, which are not valid JSON, fail this test, because their indexes merge into one number."""
     last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
     leaves = [leaf for _, leaf in flat(value) if isinstance(leaf, Number)]
     count = last - int(found.first[line])
@@ -186,7 +190,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _numbered(found: Scan, block: Block, line: int) -> bytes:
-    """Return a line in which each leaf is replaced by its index."""
+    """Return the text of a line in which each leaf is replaced by its index."""
     begin = int(block.starts[line])
     end = int(block.starts[line + 1]) if line + 1 < len(block) else len(block.data)
     first = int(found.first[line])
@@ -204,7 +208,7 @@ def _beginning(block: Block, sign: bytes) -> Bools:
 
 
 class _Rows:
-    """The records in the lines of one block, after the shapes have been read."""
+    """The records in the lines of one block. The shapes of these lines are already known."""
 
     def __init__(
         self, whole: Shaped, block: Block, found: Scan, codes: Ints, shapes: list[Shape]
@@ -235,8 +239,8 @@ class _Rows:
 
     @cached_property
     def texts(self) -> pa.Array:
-        """The texts that slots refer to: each leaf followed by the text between it and the next leaf, then
-        the constants."""
+        """The texts to which the slots refer. Each leaf is followed by the text between this leaf and
+        the next one. The constants, that is, decoded texts and fixed values, are at the end."""
         ends = self.found.ends
         bounds = np.stack((self.found.starts, ends), axis=1).ravel()
         more = [text.encode() for text in self.constants]
@@ -247,8 +251,8 @@ class _Rows:
         return pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
 
     def places(self, name: str) -> tuple[Ints, Bools]:
-        """Return, for each record, the slot of the value of column `name`, and whether the value is a
-        number."""
+        """Return two arrays with one item per record: the slot of the record's value in column `name`
+        (-1 if there is none), and whether the value is a number."""
         found = np.full(self.count, -1, np.int64)
         typed = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):
@@ -294,7 +298,7 @@ class _Rows:
         return self.texts.take(pa.array(slots, mask=slots < 0))
 
     def check(self, named: dict[str, tuple[Ints, Bools]]) -> None:
-        """Raise NotUniform if a record that is not an object has no value in any column."""
+        """Raise NotUniform if a record is not an object and has no value in any column of the profile."""
         some = np.ones(self.count, np.bool_)
         bare = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):

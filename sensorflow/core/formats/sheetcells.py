@@ -11,12 +11,12 @@ from sensorflow.errors import Code, Permanent
 
 Cell = float | str | bool | date | datetime | time | timedelta
 Row = tuple[int, list[Cell]]
-"""The row's number in the sheet, from 1, and its cells; an empty cell is ""."""
+"""(number of the row in the sheet, from 1; cells of the row). An empty cell is ""."""
 
 
 def chosen(names: list[str], profile: Profile) -> str:
-    """Return the name of the sheet that the profile selects by name or number. Raises Permanent if it does
-    not exist."""
+    """Return the name of the sheet that the profile selects by name or number. Raises Permanent if there
+    is no such sheet."""
     wanted = profile.sheet
     if isinstance(wanted, int):
         wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
@@ -31,7 +31,7 @@ def chosen(names: list[str], profile: Profile) -> str:
 
 
 def numbered(sheet: calamine.CalamineSheet, first: int) -> list[Row]:
-    """Return the rows of a sheet with their numbers. first: the number of the first row."""
+    """Return (row number, cells) for each row of a sheet. first: the number of the first row."""
     left: list[Cell] = [""] * (sheet.start[1] if sheet.start else 0)
     rows: list[list[Cell]] = sheet.to_python(skip_empty_area=True)
     return list(enumerate([left + row for row in rows] if left else rows, first))

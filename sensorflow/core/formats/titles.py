@@ -15,7 +15,7 @@ def header_rows(profile: Profile) -> int:
 
 
 UNMATCHED = (
-    "correct skip_until in the profile: it is a pattern of the first line to be read; then replay. If the "
+    "correct skip_until in the profile, which must match the first line to be read, then replay; if the "
     "file was cut off before that line, request it again from its sender"
 )
 SHORT = (
@@ -28,11 +28,12 @@ WRONG = "correct skip, quote, delimiter or encoding in the profile, then replay"
 def fields(
     rows: Sequence[Sequence[str]], profile: Profile, width: int, line: int | None = None
 ) -> list[Field]:
-    """Return the columns. rows: the cells of each header row. width: number of columns in the data, used if
-    there is no header or if the header is aligned to the right. line: the line of the first header row.
+    """Return the columns of a table. rows: the cells of each header row. width: the number of columns in
+    the data; it is used if there is no header, or if the header is aligned to the right. line: the line
+    number of the first header row.
 
-    The name of a column consists of its cells in the header rows with role "name", joined by "|". If the
-    profile assigns no roles, all header rows have this role.
+    The name of a column consists of its cells in the header rows with the role "name", joined by spaces. If
+    the profile assigns no roles, all header rows have this role, and "|" joins the cells.
     """
     count = max([len(row) for row in rows], default=0)
     count = max(count, len(profile.names)) or width
@@ -47,7 +48,7 @@ def fields(
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     stripped = [[cell.strip() for cell in row] for row in rows]
     cells = aligned(stripped, roles, profile, count, line)
-    if profile.header_fill:  # a merged cell has its text in the first of its columns
+    if profile.header_fill:  # the text of a merged cell is only in the cell's first column
         for row in cells:
             for index in range(1, len(row)):
                 row[index] = row[index] or row[index - 1]

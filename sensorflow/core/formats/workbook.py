@@ -1,8 +1,9 @@
 """Reads spreadsheets with calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument
 (.ods).
 
-calamine loads a whole sheet into memory, as the bounding rectangle of its cells. Sheets of Office Open XML
-are therefore read in slices (see `ooxml`). For other types the size of the file is limited.
+calamine loads a whole sheet into memory, as the bounding rectangle of its cells. Therefore sheets of Office
+Open XML are read in slices (see `ooxml`), and other types of spreadsheets have a limit on the size of the
+file.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Maximum unpacked bytes of a spreadsheet that is loaded as a whole."""
+"""Maximum size in bytes, packed and unpacked, of a spreadsheet that is loaded as a whole."""
 AREA = 16_000_000
-"""Maximum cells in the bounding rectangles of its tables."""
+"""Maximum number of cells in the bounding rectangles of all tables of such a spreadsheet."""
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -44,23 +45,23 @@ def _clear() -> Iterator[None]:
 
 
 def size_of(stream: BinaryIO, profile: Profile) -> int:
-    """Return the decompressed size of the spreadsheet, in bytes. Raises Permanent if the spreadsheet is too
-    large, or if the file is not a spreadsheet."""
+    """Return the decompressed size of the spreadsheet in bytes. Raises Permanent if it exceeds a limit,
+    or if the file is not a spreadsheet."""
     with _clear():
         return stream.seek(0, io.SEEK_END) if _is_ole(stream) else _check_archive(stream, profile)
 
 
 def _is_ole(stream: BinaryIO) -> bool:
-    """Return whether the file is an OLE compound file, that is, an Excel 97 file or an encrypted
+    """Return whether the file is an OLE compound file. Such a file is an Excel 97 file or an encrypted
     spreadsheet."""
     stream.seek(0)
     return stream.read(8) == OLE
 
 
 def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """Yield the rows of the profile's sheet. Rows without any cell may be omitted.
+    """Yield the rows of the sheet that the profile selects. Rows without any cell may be omitted.
 
-    stream: seekable; `size_of` must have accepted the file. Raises Permanent.
+    stream: seekable; `size_of` must have accepted the file. Raises Permanent if the sheet cannot be read.
     """
     with _clear():
         if not _is_ole(stream):
@@ -76,7 +77,8 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
 
 
 def names(stream: BinaryIO) -> list[str]:
-    """Return the names of the sheets, in order. stream: as for `rows`. Raises Permanent."""
+    """Return the names of the sheets, in the order of the workbook. stream: as for `rows`. Raises
+    Permanent if the workbook cannot be read."""
     with _clear():
         if not _is_ole(stream):
             with zipfile.ZipFile(stream) as archive:
@@ -88,7 +90,8 @@ def names(stream: BinaryIO) -> list[str]:
 
 @contextmanager
 def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
-    """Open a spreadsheet with calamine, which loads all of it. Checks its size first."""
+    """Open a spreadsheet with calamine, which loads the whole file. Before that, check the size of the
+    file and the number of cells."""
     _check_size(stream.seek(0, io.SEEK_END))
     if _is_ole(stream):
         stream.seek(0)
@@ -121,7 +124,7 @@ def _check_area(cells: int) -> None:
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> int:
-    """Return the decompressed size of the spreadsheet, in bytes."""
+    """Return the decompressed size of the spreadsheet in bytes. Raises Permanent if it exceeds a limit."""
     with zipfile.ZipFile(stream) as archive:
         infos = archive.infolist()
     size = sum(info.file_size for info in infos)
@@ -129,6 +132,6 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
     if size > profile.max_decompressed:
         raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
     if size > HELD and size > packed * profile.max_ratio:
-        what = f"the spreadsheet grows to {size:,} bytes: maybe a decompression bomb"
+        what = f"decompressed, the spreadsheet has {size:,} bytes: maybe a decompression bomb"
         raise Permanent(Code.TOO_LARGE, what, do=RATIO)
     return size

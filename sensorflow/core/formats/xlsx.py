@@ -1,7 +1,7 @@
-"""Reads spreadsheets as tables. The line number of a row is its number in the sheet.
+"""Reads spreadsheets as tables. The line number of a row is the row's number in the sheet.
 
-A date is a time without a zone; as text, it is in ISO 8601. A number becomes the shortest text that yields
-the same double. A formula stands for its most recently computed value.
+A date is a time without a zone; its text is in ISO 8601. The text of a number is the shortest text that
+yields the same double. The value of a formula is the result that the file stores for it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
 CELLS, CELLS_PER_BYTE = 10_000_000, 2
-"""Maximum number of cells that are visited, empty cells included: `CELLS`, and `CELLS_PER_BYTE` more for
-each byte of the sheet."""
+"""The default limit on the number of cells, including empty cells, is `CELLS` plus `CELLS_PER_BYTE` for
+each byte of the decompressed spreadsheet."""
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -47,7 +47,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
-    """Return the header rows, some of which may be empty, and the first data row."""
+    """Return the header rows and the first data row. Some header rows may be empty."""
     head: list[Row] = []
     row = next(rows, None)
     while row is not None and len(head) < count:
@@ -82,7 +82,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
 
 
 def _filled(cells: list[Cell]) -> list[Cell]:
-    """Remove the empty and blank cells at the end."""
+    """Return the cells without the empty and blank cells at the end."""
     while cells and isinstance(last := cells[-1], str) and not last.strip():
         cells.pop()
     return cells
@@ -108,7 +108,7 @@ def _text(cell: Cell) -> str:
 
 
 def texts(cells: Sequence[Cell]) -> list[str]:
-    """Return cells as texts, in the notation that profiles use for column names and patterns."""
+    """Return cells as texts, in the notation that column names and patterns in profiles use."""
     return list(map(_text, cells))
 
 
@@ -151,8 +151,8 @@ def _chunk(part: list[Row], binding: Binding, width: int, profile: Profile) -> C
 
 
 def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
-    """Yield the rows to read. A row with cells after the last column is added to `rejects` instead, if the
-    profile says so."""
+    """Yield the rows that the profile selects. If the profile rejects long rows, a row with cells after
+    the last column is added to `rejects` instead."""
     for number, cells in part:
         behind = cells[width:]
         if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
@@ -177,8 +177,8 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
 
 
 def _columns(across: list[tuple[Cell, ...]], binding: Binding) -> dict[int, pa.Array]:
-    """Return the columns that the binding needs. A column that contains only numbers, or only dates, keeps
-    its type; all others become texts."""
+    """Return column index -> cells, for the columns that the binding needs. A column that contains only
+    numbers or only dates keeps its type. All other columns become texts."""
     measured = {measure.column for measure in binding.measures} - _spoken(binding)
     single = len(binding.time) == 1 and binding.formats == ("iso8601",)
     dated = set(binding.time[0].columns) - _spoken(binding) if single else set[int]()
@@ -203,7 +203,8 @@ def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
 
 
 def _spoken(binding: Binding) -> set[int]:
-    """Return the columns from which the binding takes texts, such as the sensor."""
+    """Return the indexes of the columns that the binding reads as texts, such as the column of the
+    sensor."""
     texts = [text for m in binding.measures for text in (m.type, m.unit, m.sensor)]
     graded = {m.grade.column for m in binding.measures if m.grade}
     chosen = {column for column, _ in binding.where} | set(binding.rescued)
@@ -217,7 +218,7 @@ def _instant(cell: Cell) -> datetime | None:
 
 
 def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
-    """Yield each group of columns that together form a time."""
+    """Yield the indexes of the columns that together form a time."""
     for parts in {binding.time, *(measure.time for measure in binding.measures)}:
         columns = tuple(c for part in parts for c in part.columns)
         if len(columns) > 1:
@@ -227,8 +228,8 @@ def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
 def _apart(
     joined: tuple[int, ...], across: list[tuple[Cell, ...]], columns: dict[int, pa.Array]
 ) -> None:
-    """Convert the cells of a date column to days, and those of a time column to times of day, as the sheet
-    displays them. The day that a time's cell contains is ignored."""
+    """Convert the cells of a date column to dates, and the cells of a time column to times of day, as
+    the sheet displays them. A cell with a time of day may also contain a date; this date is ignored."""
     rows = zip(*(across[c] for c in joined), strict=True) if across else ()
     texts = [_times(cells) for cells in rows]
     for place, index in enumerate(joined):
@@ -252,7 +253,7 @@ def _times(cells: Sequence[Cell]) -> list[str]:
         return found
     for i in clocks:
         clock = cells[i]
-        if isinstance(clock, timedelta):  # 24:00 is the next day's 0:00
+        if isinstance(clock, timedelta):  # 24:00 is 0:00 of the next day
             whole = datetime.combine(_day(day), time()) + clock
             day, clock = whole, whole.time()
         found[i] = _clock(clock)

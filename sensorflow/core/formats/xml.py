@@ -1,10 +1,10 @@
-"""Reads XML: the elements at a path are records. A file with a document type declaration is rejected, so
-there are no entities.
+"""Reads XML documents. The elements at one path are the records. A file with a document type declaration is
+rejected, so there are no entities to expand.
 
-Only one record is in memory at a time, with the texts outside of it that the profile uses. A path from the
-root ("$.feed.entry.title") returns a text that precedes the record, in the same parent elements as far as
-the path agrees with that of the records. "$..ReadingType.uom" is a text that occurs once in the document;
-it is read in an additional pass.
+Only one record is in memory at a time, together with the texts outside the record that the profile uses. A
+path from the root ("$.feed.entry.title") leads to a text before the record. The first steps of this path
+may be those of the records' path: the text is then in the same element as the record. "$..ReadingType.uom"
+leads to a text that occurs once in the document. An additional pass reads it before the records.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 8 << 20
-"""Maximum size in bytes of the records in a chunk with fewer than `ROWS` records."""
+"""A chunk ends when its records reach this size in bytes, even if it has fewer than `ROWS` records."""
 Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
     """Yield the chunks of an XML document. stream: seekable. The line number of a record is the line in
-    which its element begins."""
+    which the record's element begins."""
     texts, values = references(profile)
     named = list(dict.fromkeys([*texts, *values]))
     paths = [path for name in named for path in alternatives(name)]
@@ -39,7 +39,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     records = steps(profile.records or "")
     reading = _Records(profile, records, [p for p in paths if p.startswith("$") and p not in once])
     columns = Columns(profile, resolve)
-    # the profile mentions each of several paths: none is a new column
+    # a name may consist of several alternative paths; each of them is known to the profile
     columns.getters = {n: _getter(n, once, len(records)) for n in [*named, *paths]}
     rows = 0
     for _ in parsed(stream, profile, reading):
@@ -50,9 +50,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     if not reading.begun:
         return
     if rows == 0:
-        do = (
-            "correct records in the profile: the path to the elements that are records; then replay"
-        )
+        do = "correct records in the profile, which is the path to the record elements, then replay"
         raise Permanent(
             Code.COLUMN_MISSING,
             f"the document has no element at records = {profile.records!r}",
@@ -72,7 +70,7 @@ def steps(path: str) -> Steps:
 
 
 def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Record], Any]:
-    """Return the function that evaluates a column's name in a record."""
+    """Return a function that evaluates a column's name in a record."""
     found = [
         (path, () if path in once else steps(path), once.get(path)) for path in alternatives(name)
     ]
@@ -97,7 +95,8 @@ def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Rec
 
 
 def _once(stream: BinaryIO, profile: Profile, paths: list[str]) -> dict[str, str | None]:
-    """Return path -> text. paths: each must occur at most once in the document."""
+    """Return path -> text, for paths that may begin at any element. Raises Permanent if a path leads to
+    different texts."""
     if not paths:
         return {}
     found = {path: Once(path) for path in paths}
@@ -130,7 +129,8 @@ class _Ahead(Handler):
 
 
 class _Open:
-    """An open element within a record."""
+    """An open element within a record. key: the element's name. node: its children and attributes, or
+    None if it has none."""
 
     __slots__ = ("key", "node")
 
@@ -139,8 +139,8 @@ class _Open:
 
 
 class _Records(Handler):
-    """Collects the records of a document. found: the complete records that have not been yielded. held: the
-    size of these records in the file, in bytes."""
+    """Collects the records of a document. found: the complete records that have not been yielded. held:
+    the size in bytes that these records have in the file."""
 
     def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
         super().__init__(profile)
@@ -174,8 +174,8 @@ class _Records(Handler):
             self._beside.start(told)
 
     def _follow(self, name: str, attributes: dict[str, str]) -> None:
-        """Handle the start of an element outside a record: check whether it matches the next step of the
-        records' path."""
+        """Handle the start of an element outside the records: check whether the element is the next step
+        on the path to the records."""
         step = self._steps[self.depth - 1] if self.depth <= len(self._steps) else None
         if step is None or self._matched != self.depth - 1 or not step.fits(name):
             return
@@ -243,13 +243,13 @@ class _Records(Handler):
         start = self._began[0] if self._open else self.offset
         kept = self._window[max(0, start - self._base) :]
         if self._open and len(kept) > 4 * RAW_LIMIT:
-            return  # only the beginning of a large record
+            return  # only the beginning of a large record is stored
         self._base += len(self._window) - len(kept)
         self._window = kept + data
 
     def _raw(self, start: int) -> bytes:
-        """Return the text of the record that ends here, as written in the file. start: the offset of the
-        record."""
+        """Return the text of the record that ends at the current position, as written in the file.
+        start: the offset of the record."""
         end = self._window.find(b">", self.offset - self._base) + 1
         return self._window[start - self._base : end or None][: 4 * RAW_LIMIT]
 

@@ -1,8 +1,8 @@
 """Proposes a profile for a file, based only on the beginning of the file.
 
 Explicit information in the file, such as a signature, a title or an offset, is used unchanged. Everything
-else is guessed from the contents of the columns. The user must decide what cannot be known, such as the
-zone of a clock.
+else is guessed from the contents of the columns. The user must supply information that the file does not
+contain, such as the time zone.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ __all__ = ["Guess", "sniff"]
 
 
 Make = Callable[[dict[str, Any]], Profile]
-"""Builds a profile from its TOML table, including the profile it extends."""
+"""Builds a profile from its TOML table, and from the profile that it extends."""
 
 
 def sniff(
     stream: BinaryIO, zone: str | None = None, name: str = "", make: Make | None = None
 ) -> Guess:
-    """Propose a profile. stream: seekable. About 1 MiB of its decompressed bytes is examined, and the
-    proposal is tested on some thousand rows.
+    """Propose a profile. stream: seekable. The proposal is based on about 1 MiB of decompressed bytes, and
+    is tested on some thousand rows.
 
     zone: the zone of times without an offset, None if unknown; zones are never guessed. name: the file's
-    name. make: builds a profile that may extend a library profile; if None, proposals that do so are not
-    tested. Raises UsageError if no profile can be proposed.
+    name. make: builds a profile, which may extend a library profile. If make is None, proposals that extend
+    a library profile are not tested. Raises UsageError if no profile can be proposed.
     """
     if zone is not None:
         _check(zone)
@@ -64,7 +64,7 @@ def sniff(
         guess = _sniff(stream, zone, name, look, make is not None)
     except Permanent as error:
         raise UsageError(" ".join(error.message.split())) from error
-    return guess if zone is None else guess.in_zone(zone, "as told")
+    return guess if zone is None else guess.in_zone(zone, "the given zone")
 
 
 def _check(zone: str) -> None:
@@ -83,8 +83,8 @@ def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_libra
 
 
 def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
-    """Return the proposal for a file of a known kind. For any other file, return the possible tables in the
-    file."""
+    """Return the proposal for a file of a known kind. For any other file, return the tables that the
+    file may contain."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
@@ -105,8 +105,8 @@ def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
 
 
 def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
-    """Return a proposal for the first of the possible tables whose preview has no problems. If all have
-    problems, return the proposal that loses the fewest readings."""
+    """Return a proposal for one of the possible tables. It is the first proposal whose preview has no
+    problems. If all previews have problems, it is the proposal that loses the fewest readings."""
     found: list[tuple[Guess, Trial]] = []
     problem: UsageError | None = None
     for table in (replace(each, name=name) for each in tables):
@@ -125,7 +125,7 @@ def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> G
 
 
 def _of(table: Table, zone: str | None) -> Guess:
-    """Return a profile for a table of unknown kind."""
+    """Return a proposal for a table of unknown kind."""
     found = time_columns.find_time_columns(table, _prefer(zone))
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
@@ -136,7 +136,7 @@ def _of(table: Table, zone: str | None) -> Guess:
     absolute = found.read.offset
     stated = None if absolute else _zone(found, table)
     if stated is not None:
-        time += [stated] if zone is None else zoned(zone, "as told")
+        time += [stated] if zone is None else zoned(zone, "the given zone")
     doubts = [found.read.doubt] if found.read.doubt else []
     if not absolute and stated is None and zone is None:
         doubts += time_columns.abbreviated(found)
@@ -150,7 +150,7 @@ def _of(table: Table, zone: str | None) -> Guess:
 
 
 def _zone(found: time_columns.TimeColumns, table: Table) -> Line | None:
-    """Return the zone that the file specifies, or None."""
+    """Return the line with the zone that the file states, or None."""
     named = time_columns.zone_of(found) or time_columns.zone_above(table.preamble)
     return named or (time_columns.zone_around(table.above) if _is_xml(table) else None)
 
@@ -165,6 +165,5 @@ def _format(table: Table) -> list[Line]:
 
 
 def _prefer(zone: str | None) -> str:
-    """Return "mdy" if the zone is of a country in which the month is written before the day; otherwise
-    ""."""
+    """Return "mdy" if dates usually begin with the month in the country of the zone; otherwise ""."""
     return "mdy" if zone and re.match(r"America/|US/|-0[4-8]:00$", zone) else ""

@@ -1,4 +1,5 @@
-"""Detects geographic positions with the letters N, S, E or W, in the same cell or in the next column."""
+"""Detects geographic positions with the letters N, S, E or W. The letter is in the same cell as the
+number or in the next column."""
 
 from __future__ import annotations
 
@@ -17,15 +18,15 @@ _TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?
 
 @dataclass(frozen=True)
 class Angle:
-    """How to read a position. kind: the value for the profile's key `angle`. half: the column that contains
-    the letters; None if they are in the same cell as the number."""
+    """How to read a column of positions. kind: the value for the profile's key `angle`. half: the column
+    that contains the letters; None if they are in the same cells as the numbers."""
 
     kind: str
     half: Column | None = None
 
 
 def found(columns: Sequence[Column]) -> dict[Column, Angle]:
-    """Return column -> how to read it, for the columns that are positions with letters."""
+    """Return column -> `Angle` for each column of positions that have letters."""
     lettered = {c: half for c in columns if (half := _letters(c)) is not None}
     made: dict[Column, Angle] = {}
     for column, letters in lettered.items():
@@ -42,7 +43,7 @@ def found(columns: Sequence[Column]) -> dict[Column, Angle]:
 
 
 def _letters(column: Column) -> set[str] | None:
-    """Return {N, S} or {E, W} if every cell is a number with a letter of this set, otherwise None."""
+    """Return {N, S} or {E, W} if each cell is a number with a letter of this set, otherwise None."""
     texts = [t for t in column.counts if not numeric.is_nothing(t)]
     cells = [_SIGNED.fullmatch(t) for t in texts]
     if not texts or not all(m and bool(m[1]) != bool(m[3]) for m in cells):
@@ -52,7 +53,8 @@ def _letters(column: Column) -> set[str] | None:
 
 
 def _is_half(column: Column, before: Column) -> bool:
-    """Return whether the column contains the letters for the column of positions before it."""
+    """Return whether `column` contains the letters for the positions in `before`, the column to its
+    left."""
     texts = set(column.counts)
     if not texts or not any(texts <= half for half in _HALVES):
         return False
@@ -62,8 +64,8 @@ def _is_half(column: Column, before: Column) -> bool:
 
 
 def _kind(column: Column) -> str:
-    """Return "ddmm" if a number is too large for degrees, so that it must be degrees and minutes, as in
-    4807.038. Otherwise return "dms"."""
+    """Return "ddmm" if a number, such as 4807.038, is too large for degrees and therefore contains
+    degrees and minutes. Otherwise return "dms"."""
     digits = [re.search(r"\d+(\.\d*)?", t) for t in column.counts]
     return "ddmm" if any(m and float(m[0]) > 180 for m in digits) else "dms"
 

@@ -1,5 +1,5 @@
-"""Detects a table in a text: where its header is, and the profile keys with which a reader splits the text
-into the same table."""
+"""Detects the table in a text. Finds the header, and the profile keys with which a reader splits the
+text in the same way."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = {
 }
 COMMENT = re.compile(r"(#+|%+|//|\*+|!+)\s?")
 HEADERS = 6
-"""Maximum number of rows above the data that may be its header."""
+"""Maximum number of rows above the data that may belong to the header."""
 DIGIT = r'^\s*"?\d'
 
 
@@ -35,7 +35,7 @@ def table(text: Text) -> Table:
     grid = grids.found(text.text)
     if grid is None:
         raise UsageError(
-            "no table found: no delimiter splits its lines into the same number of cells"
+            "no table found: no delimiter splits the lines into the same number of cells"
         )
     if grid.width > PROBE.max_columns:
         raise UsageError(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
@@ -43,7 +43,8 @@ def table(text: Text) -> Table:
 
 
 def tabled(grid: Grid, text: Text) -> Table:
-    """Return the table in a grid, with the settings with which a profile reads the same table."""
+    """Return the table in a grid. Its settings are the profile keys with which a reader reads the same
+    table."""
     above = [r for r in grid.rows[: grid.first] if r.text.strip()]
     titles, prefix = _titles(grid, above)
     names, reason = _renamed(grid, titles, prefix)
@@ -63,7 +64,7 @@ def tabled(grid: Grid, text: Text) -> Table:
     todo = list(head.todo)
     if short and grid.delimiter == "whitespace" and not grid.widths:
         todo.append(
-            f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
+            f"{_count(short, 'row')} shorter than the header: which columns have no cell in these rows?"
         )
     elif short and not grid.widths:
         reason = f"{_count(short, 'row')} shorter than the header"
@@ -82,10 +83,11 @@ def tabled(grid: Grid, text: Text) -> Table:
 
 
 def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
-    """Return the header rows directly above the data, and the comment prefix of these rows ("" if none).
+    """Return (header rows directly above the data, comment prefix of these rows). The prefix is "" if there
+    is none.
 
-    A header row has about as many cells as a data row. Most cells are not empty, and few are numbers. A row
-    of dashes or similar may separate the header from the data.
+    A header row has about as many cells as a data row. At least 40 % of its cells are not empty, and at
+    most a third of these are numbers. A row such as a line of dashes may separate the header from the data.
     """
     taken: list[Row] = []
     prefix = ""
@@ -110,9 +112,9 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
 
 
 def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
-    """Return whether `row`, which is above the header rows `taken`, does not belong to the header. That is
-    the case if `taken` has titles for all columns, and the row is separated by an empty line or is a label
-    with its value."""
+    """Return whether the header begins after `row`. taken: the header rows that were found below `row`.
+    The header begins there if `taken` has titles for almost all columns, and `row` is followed by an
+    empty line or looks like a label with its value."""
     titles = taken[0].cells
     named = [c for c in titles if c]
     full = len(named) >= width - 1 and len({*named}) == len(named)
@@ -127,8 +129,8 @@ def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
 
 
 def _is_rule(row: Row, width: int) -> bool:
-    """Return whether a row may separate header and data. Such a row consists of dashes or of column
-    numbers."""
+    """Return whether a row may separate the header from the data. Such a row consists of dashes or
+    similar characters, or has an empty cell before its other cells, as a row of column numbers does."""
     ruled = re.fullmatch(r"[-=+|,;\s\t]+", row.text) is not None
     return ruled or (len(row.cells) == width and not row.cells[0])
 
@@ -147,7 +149,7 @@ def _is_title(row: list[str], width: int) -> bool:
 
 
 def _is_short(row: list[str], width: int) -> bool:
-    """Return whether a row has titles for most columns, but not for the last columns."""
+    """Return whether a row contains titles, but none for the last columns."""
     while row and not row[-1]:
         row = row[:-1]
     some = [c for c in row if c]
@@ -161,8 +163,8 @@ def _bare(row: Row, prefix: str, grid: Grid) -> list[str]:
 
 
 def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str]:
-    """Return (column names, reason) if the only header row has another number of cells than the data;
-    otherwise ([], "")."""
+    """Return (column names, reason) if there is one header row, and its number of cells differs from
+    that of the data rows. Otherwise return ([], "")."""
     row = _bare(titles[0], prefix, grid) if len(titles) == 1 else []
     if not row or len(row) == grid.width:
         return [], ""
@@ -197,7 +199,7 @@ def _header(
 def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
     """Return the prefix of comment lines, or "" if there are no comment lines.
 
-    If the header has this prefix too, only lines after the header count as comment lines.
+    If the header rows have a comment prefix, only lines after the header count as comment lines.
     """
     behind = titles[-1].line if titles and prefix else -1
     rows = [r for r in grid.rows if r.line > behind and r.text.strip()]
@@ -211,8 +213,8 @@ def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
 def _kept(
     grid: Grid, titles: list[Row], data: list[Row], complete: bool
 ) -> tuple[list[Row], list[Line]]:
-    """Return the data rows, and the settings that exclude lines that are certainly not rows: a footer,
-    repeated headers, lines with only delimiters."""
+    """Return (data rows, settings that exclude other lines). The excluded lines are certainly not rows:
+    a footer, repeated headers, or lines that contain only delimiters."""
     good = {r.line for r, is_data in zip(grid.rows, grid.data, strict=True) if is_data}
     last = max(good, default=0)
     again = {r.text for r in titles}
@@ -224,7 +226,7 @@ def _kept(
         return data, []
     begin = [re.match(DIGIT, r.text) is not None for r in gone]
     if all(re.match(DIGIT, r.text) for r in kept) and not any(begin):
-        reason = f"{_count(len(gone), 'line')} at the end or between rows look different: not rows"
+        reason = f"excludes {_count(len(gone), 'line')} at the end or between rows"
         return kept, [Line("keep", DIGIT, reason)]
     if len(blank) == len(gone):
         pattern = rf"^[\s{re.escape(grid.delimiter)}]+$"
@@ -238,7 +240,7 @@ def _opening(
     settings = []
     if grid.widths:
         settings.append(
-            Line("widths", list(grid.widths), "columns of fixed width, as cells are empty")
+            Line("widths", list(grid.widths), "fixed widths, because some cells are empty")
         )
     elif grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
@@ -249,13 +251,13 @@ def _opening(
     if before and (prefix or not only):
         settings.append(_skipping(before, titles, grid))
     if prefix:
-        settings.append(Line("header_prefix", prefix, "the header begins with it"))
+        settings.append(Line("header_prefix", prefix, "the header begins with this prefix"))
     return settings
 
 
 def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
-    """Return the setting that skips the lines before the header. It is the header's text if this text does
-    not occur earlier; otherwise it is the number of lines."""
+    """Return the setting that skips the lines before the header. It is `skip_until` with the beginning
+    of the header, if no earlier line matches that. Otherwise it is `skip` with the number of lines."""
     if not titles:
         count = grid.rows[grid.first].line
         return Line("skip", count, f"{_count(count, 'line')} before the data")

@@ -1,4 +1,5 @@
-"""Finds the records in JSON, and converts them to tables of their leaves."""
+"""Finds the records in JSON documents, and converts them to tables. The columns are the leaves of the
+records, that is, their plain values."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from sensorflow.errors import UsageError
 RECORDS = 5000
 """Maximum number of records that are examined."""
 PLACES = 4
-"""Maximum number of places that are tested."""
+"""Maximum number of places of records for which a proposal is tested."""
 SENML = frozenset(
     {"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"}
 )
@@ -40,7 +41,7 @@ def is_json(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents in the sample. lines: whether each document is on a separate line."""
+    """The documents in the sample. lines: whether each document is on a line of its own."""
 
     values: list[Any]
     lines: bool
@@ -67,13 +68,13 @@ def _line(line: str) -> Any:
 
 
 def _documents(text: Text) -> Iterator[Any]:
-    """Yield consecutive documents. If the sample ends within a document, the part before its end is
-    yielded."""
+    """Yield consecutive documents. If the sample ends within a document, the part of this document in
+    the sample is yielded too."""
     builder = ijson.ObjectBuilder()
     depth = 0
     begun = False
     try:
-        # deep nesting crashes the parser and the whole process
+        # without limits, deep nesting would crash the process
         stream = Guarded(io.BytesIO(text.text.encode("utf-8", "replace")), PROBE, 0)
         for event, value in ijson.basic_parse(stream, multiple_values=True):
             begun = True
@@ -91,7 +92,7 @@ def _documents(text: Text) -> Iterator[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers to texts, as the reader does."""
+    """Convert the numbers in a value to texts, as the reader does."""
     if isinstance(value, dict):
         return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -102,8 +103,8 @@ def _plain(value: Any) -> Any:
 
 
 def known(text: Text) -> Guess | None:
-    """Return the proposal for documents of a known kind, recognized by their member names; None for other
-    documents."""
+    """Return the proposal for documents of a known kind, which are recognized by the names of their
+    members. Return None for other documents."""
     documents = parsed(text)
     name, reason = _kind(documents)
     if not name:
@@ -141,8 +142,8 @@ def _is_senml(record: dict[str, Any]) -> bool:
 
 
 def tables(text: Text) -> list[Table]:
-    """Return a table for each of the most likely places of records, most likely first. The columns are the
-    leaves of the records. Raises UsageError if no records have a time and a number."""
+    """Return a table for each place where the records may be, the most likely place first. The columns
+    are the leaves of the records. Raises UsageError if no records contain a time and a number."""
     documents = parsed(text)
     made = [
         (worth(table, place), table, place)
@@ -158,8 +159,8 @@ def tables(text: Text) -> list[Table]:
 
 
 def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
-    """Add hints about data that this table does not contain: records at other places, and numbers outside
-    the records."""
+    """Return the table with hints about data that it does not contain: records at other places, and
+    numbers outside the records."""
     mine, told = _within(place), list(table.todo)
     other: dict[Path, str] = {}
     for value, _, p in found:
@@ -173,8 +174,7 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
             other[theirs] = p.path
     if other:
         told.append(
-            f"there are records at {_some(list(other.values()))} too, which are ignored: they need a "
-            "profile of their own"
+            f"records at {_some(list(other.values()))} are ignored: they need a separate profile"
         )
     if around := [c.title for c in table.above if _is_measured(c)]:
         told.append(f"numbers outside the records are ignored: {_some(around)}")
@@ -182,7 +182,7 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
 
 
 def _begins(path: Path, other: Path) -> bool:
-    """Return whether a path begins with the path `other`."""
+    """Return whether `path` begins with the steps of `other`. The step "[*]" matches any step."""
     pairs = zip(path, other, strict=False)
     return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
 
@@ -196,7 +196,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _is_measured(column: Column) -> bool:
-    """Return whether a column outside the records may be measured, because its numbers change."""
+    """Return whether a column outside the records may contain readings, because it contains different
+    numbers."""
     other = (words.COUNTER, words.IDENTITY, ignored_columns.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
     return number and not any(map(column.says, other)) and not is_time(column)
@@ -235,8 +236,8 @@ def _transposed(record: Record) -> Iterator[Record]:
 
 
 def _units(document: Any, place: Place) -> dict[str, str]:
-    """Return column -> unit, from an object next to the columns that has a text for each column, such as
-    hourly_units. Returns {} if there is none."""
+    """Return column -> unit. The units are in an object that is next to the columns and has a text for
+    each column, such as hourly_units. Returns {} if there is no such object."""
     steps = steps_of(place.path)
     record = next(iter(explode(document, steps)), None)
     around = record.above[-1] if record and record.above else None
@@ -253,8 +254,8 @@ def _units(document: Any, place: Place) -> dict[str, str]:
 
 
 def worth(made: Table, place: Place) -> float:
-    """Return a score that grows with the number of measured cells in the records. It is 0 if the records
-    have no times."""
+    """Return a score for a table. It grows with the number of measured cells in the records, and is 0 if
+    the records have no times."""
     own = [c for c in made.columns if not c.above]
     timed = [c for c in own if is_time(c)]
     above = [c for c in made.above if is_time(c)]

@@ -1,4 +1,5 @@
-"""Finds the elements in XML that are records, and converts them to tables of their attributes and texts."""
+"""Finds the elements of XML documents that are records, and converts them to tables. The columns are the
+attributes and texts of these elements."""
 
 from __future__ import annotations
 
@@ -20,21 +21,22 @@ RECORDS = 5000
 PATHS = 12
 """Maximum number of paths whose records are examined."""
 PLACES = 4
-"""Maximum number of paths that are tested."""
+"""Maximum number of paths for which a proposal is tested."""
 LISTED = 50
-"""Maximum number of elements with the same name in a record that become columns by position."""
+"""Elements of a record that have the same name become columns only if there are at most this many."""
 DEEP = 4
 """Maximum nesting depth of elements in a record."""
 LIST = 12
-"""A text with this many numbers is a list."""
+"""A text with more numbers than this is a list."""
 ELEMENTS = 200_000
 _SCHEMA = re.compile(r"xmlns|xsi:|xlink:|xml:")
 Names = tuple[str, ...]
 
 
 class Node:
-    """An element. names: the names on the path from the root to this element, without prefixes. closed:
-    whether the end of the element is in the sample."""
+    """An element of the document. names: the element names on the path from the root to this element,
+    without prefixes. above: the parent element. members: the child elements. closed: whether the end of
+    the element is in the sample."""
 
     __slots__ = ("above", "attributes", "closed", "members", "names", "text")
 
@@ -50,7 +52,7 @@ class Node:
 
 
 class _Tree(Handler):
-    """Collects all elements in the sample, in the order of their ends."""
+    """Collects the elements in the sample: path -> elements, in the order in which they end."""
 
     def __init__(self) -> None:
         super().__init__(PROBE)
@@ -87,9 +89,9 @@ class _Tree(Handler):
 
 
 def _tree(text: Text) -> _Tree:
-    """Parse the sample. Raises UsageError if it is not well-formed."""
+    """Parse the sample. Raises UsageError if the sample is not well-formed."""
     tree = _Tree()
-    # the text is already decoded, whatever its declaration says
+    # without the declaration, because the text is already decoded
     plain = re.sub(r"^\s*<\?xml[^>]*\?>", lambda m: "\n" * m[0].count("\n"), text.text)
     try:
         for _ in parsed(io.BytesIO(plain.encode("utf-8", "replace")), PROBE, tree):
@@ -101,8 +103,8 @@ def _tree(text: Text) -> _Tree:
 
 
 def tables(text: Text) -> list[Table]:
-    """Return a table for each kind of element that may be a record, most likely first. Raises UsageError if
-    no elements have a time and a number."""
+    """Return a table for each kind of element that may be a record, the most likely kind first. Raises
+    UsageError if no elements contain a time and a number."""
     tree = _tree(text)
     made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
     ranked = [
@@ -113,13 +115,13 @@ def tables(text: Text) -> list[Table]:
     listed = _longest(tree)
     if listed > max(LIST, *(m[0] for m in found), 0):
         raise UsageError(
-            f"this XML has {listed:,} values in one text, which is not supported: export it as CSV or JSON"
+            f"this XML has {listed:,} values in one text, which cannot be read: export it as CSV or JSON"
         )
     if not found:
         raise UsageError(
-            "no elements with a time and a number that a profile could be proposed for were found in this "
-            'XML; where there are some, write one: format = "xml" and records, the path to the elements '
-            "that are records; docs/profiles/xml.md has examples"
+            "no profile can be proposed, because no elements with a time and a number were found in this "
+            'XML; if it contains such elements, write a profile with format = "xml" and records, the path '
+            "to these elements; docs/profiles/xml.md has examples"
         )
     limit = found[0][0]
     alike = [m for m in found if m[0] >= 0.3 * limit][:PLACES]
@@ -134,7 +136,7 @@ def _inside(table: Table) -> list[Column]:
 
 
 def _longest(tree: _Tree) -> int:
-    """Return the largest number of values in a single text."""
+    """Return the largest number of values in one text."""
     texts = (
         node.text for nodes in tree.found.values() for node in nodes if len(node.text) > 2 * LIST
     )
@@ -143,7 +145,7 @@ def _longest(tree: _Tree) -> int:
 
 
 def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]) -> Table:
-    """Add a hint about records at other places."""
+    """Return the table with a hint about records at other places. mine: the path of the table's records."""
     other: list[Names] = []
     for _, _, names in found:
         shared = min(len(names), len(mine))
@@ -153,7 +155,7 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
     if not other:
         return table
     where = ", ".join(".".join(names) for names in other[:4])
-    todo = f"there are records at {where} too, which are ignored: they need a separate profile"
+    todo = f"records at {where} are ignored: they need a separate profile"
     return Table(
         table.columns, table.settings, "", False, table.complete, table.above, (*table.todo, todo),
         markers=table.markers,
@@ -161,8 +163,9 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
 
 
 def _paths(tree: _Tree) -> list[Names]:
-    """Return the paths whose elements contain the most numbers, estimated from the first elements. Shorter
-    paths are preferred."""
+    """Return the paths of the elements that may be records. The paths whose elements contain the most
+    numbers come first. The numbers are estimated from the first elements. Of paths with equally many
+    numbers, the shorter one comes first."""
     rough: Counter[Names] = Counter()
     for names, nodes in tree.found.items():
         some = nodes[:3]
@@ -175,14 +178,15 @@ def _paths(tree: _Tree) -> list[Names]:
 
 
 def _too_deep(paths: Iterable[str], limit: int) -> bool:
-    """Return whether an element is more likely a container of records than a record, because a path within
-    it is too long."""
+    """Return whether a path within an element has too many steps. The element is then more likely a
+    container of records than a record."""
     return any(path.replace("['", ".").count(".") > limit for path in paths if path != ".")
 
 
 def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (path, text) for an element and its descendants. If several children have the same name, only
-    those without children or attributes are included, with their position in the path."""
+    """Yield (path, text) for each text in an element and its descendants. If several children have the
+    same name, their texts are included only if they have no children or attributes. The path then
+    contains the child's position."""
     for key, value in node.attributes.items():
         yield below(prefix, f"@{key}"), value
     if node.text or not (node.members or node.attributes):
@@ -191,7 +195,7 @@ def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def within(node: Node, members: Sequence[Node], prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, text) for some children of an element. members: these children."""
+    """Yield (path, text) for each text in some children of an element. members: these children."""
     counts = Counter(member.name for member in node.members)
     placed: Counter[str] = Counter()
     for member in members:
@@ -233,8 +237,8 @@ def _own(nodes: Sequence[Node]) -> list[Column]:
 
 
 def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
-    """Return columns of the texts that are outside the records and before them, texts of the nearest
-    element first."""
+    """Return columns of the texts that are outside the records and before them. The texts of the nearest
+    element come first."""
     told: dict[Node, dict[str, str]] = {}
     rows = []
     for node in nodes:
@@ -254,8 +258,8 @@ def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
 
 
 def _before(node: Node, names: Names) -> Iterator[tuple[str, str]]:
-    """Yield (path, text) for the texts in an element that contains records, if they are before the
-    records."""
+    """Yield (path, text) for each text that is in the element `node` and before the records in it.
+    names: the path of the records."""
     prefix = "$"
     for name in node.names:
         prefix = below(prefix, name)

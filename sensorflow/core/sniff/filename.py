@@ -1,4 +1,5 @@
-"""Finds a sensor's name in the stable part of a file's name, that is, without dates and counters."""
+"""Finds the name of a sensor in a file's name. Dates and counters in the file's name are not part of the
+sensor's name."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _PLAIN = (
     r"^(.+?)[-_ .]+\d\d?[-_.]\d\d?[-_.]\d",
     rf"^[-_ .\dTZ]+(.+?){_END}",
 )
-"""Simpler patterns, preferred if they match the same part."""
+"""Simple patterns. One of them is proposed if it matches the same part of the name."""
 _COPY = r"(?: ?\(\d+\)| ?- ?Copy|_copy\d*)"
 _GENERIC = (
     r"(?i)^(data|log|datalog|datalogger|logger|file|export|download|test|readings?|report|history|output|rec|record"
@@ -35,12 +36,13 @@ _GENERIC = (
 )
 """Names that do not identify a sensor."""
 _DEVICE = "(?i)^(sensor|(data)?logger|session)$"
-"""Names that identify a sensor only with a number."""
-DOUBT = "the file's name does not identify a sensor: put its name in place of"
+"""Names that identify a sensor only together with a number."""
+DOUBT = "the file's name does not identify a sensor"
 
 
 def sensor(name: str) -> tuple[Line, str]:
-    """Return (the profile key `sensor`, a question for the user). name: the file's name, "" if unknown."""
+    """Return (line for the profile key `sensor`, question for the user or ""). name: the file's name, ""
+    if unknown."""
     bare = re.sub(r"(?:\.[^.\d][^.]*)?(?:\.(?:gz|bz2|xz|zst|zip))?$", "", name)
     for date in _DATES if bare else ():
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
@@ -49,15 +51,15 @@ def sensor(name: str) -> tuple[Line, str]:
                 reason = f"the file's name without its date: {found[1]!r}"
                 return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, reason), ""
         if re.search(rf"(?<!\d){date}", bare):
-            return _unknown("it is a date")
+            return _unknown("it contains only a date and general words")
     counted = re.match(r"^([A-Za-z_ -]+?)[-_ ]*\d{1,6}$", bare)
     if counted and re.match(_GENERIC, counted[1]) and not re.match(_DEVICE, counted[1]):
-        return _unknown("it counts files")
+        return _unknown("it contains only a general word and a number")
     if re.search(rf"{_COPY}$", bare):
         pattern = rf"^(.+?){_COPY}*{_END}"
         return Line("sensor", {"file_name": pattern}, "the file's name, without copy suffixes"), ""
     return Line(
-        "sensor", {"file_name": WHOLE}, "the file's name: no column contains the sensor"
+        "sensor", {"file_name": WHOLE}, "the file's name, because no column contains the sensor"
     ), ""
 
 
@@ -67,15 +69,15 @@ def _plain(pattern: str, part: str, name: str) -> str:
 
 
 def called(guess: Guess, name: str) -> Guess:
-    """Return a proposal in which the sensor has the name of the source, if the file does not identify the
-    sensor. name: the source's name."""
+    """Return the proposal with the name of the source as the sensor, if the file does not identify the
+    sensor. Otherwise return the proposal unchanged. name: the source's name."""
     todo = tuple(text for text in guess.todo if not text.startswith(DOUBT))
     if todo == guess.todo:
         return guess
     line = Line(
         "sensor",
         {"constant": name},
-        "the source's name: neither a column nor the file name contains the sensor",
+        "the source's name, because neither a column nor the file's name contains the sensor",
     )
     settings = tuple(line if each.key == "sensor" else each for each in guess.settings)
     return replace(guess, settings=settings, todo=todo)
@@ -88,6 +90,7 @@ def _tells(part: str) -> bool:
 
 
 def _unknown(reason: str) -> tuple[Line, str]:
-    doubt = f"{DOUBT} 'logger' ({reason}), as in sensor = {{ constant = \"roof\" }}"
+    doubt = f"{DOUBT}, because {reason}: put the sensor's name in place of 'logger', "
+    doubt += 'as in sensor = { constant = "roof" }'
     said = f"neither a column nor the file's name contains the sensor: {reason}"
     return Line("sensor", {"constant": "logger"}, said), doubt

@@ -1,5 +1,5 @@
-"""Detects tables with fixed column widths. In these, empty cells would be lost if the rows were split at
-runs of spaces."""
+"""Detects tables with fixed column widths. If their rows were split at runs of spaces, empty cells would
+be lost."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff.grid import Grid, Row
 
 ALIKE = 0.9
-"""Minimum share of a column's cells that must be of the same kind."""
+"""Minimum share of the cells of a column that must be of the same kind."""
 
 
 def aligned(grid: Grid) -> Grid | None:
-    """Return the grid split at character positions, if the rows have different numbers of cells but are
-    aligned in columns. Otherwise return None."""
+    """Return the grid split at fixed character positions, if its rows have different numbers of cells
+    and are aligned in columns. Otherwise return None."""
     filled = [r for r in grid.rows if r.text.strip()]
     data = [r for r in filled if r.line >= grid.rows[grid.first].line]
     lines = [r.text.rstrip() for r in data]
@@ -36,7 +36,8 @@ def aligned(grid: Grid) -> Grid | None:
 
 
 def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
-    """Return whether the cells of each column are alike, and some cell within a row is empty."""
+    """Return whether the cells of each column are of one kind, and a row has an empty cell before other
+    cells."""
     limit = max(len(r.cells) for r in data)
     if not limit - 1 <= len(widths) <= limit + 1:
         return False
@@ -46,7 +47,7 @@ def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
 
 
 def _whole(title: str, widths: Sequence[int]) -> bool:
-    """Return whether these column widths split no word of the titles."""
+    """Return whether no word of the titles is split at these column widths."""
     return " ".join(cut(title, widths)).split() == title.split()
 
 
@@ -59,7 +60,7 @@ def cut(text: str, widths: Sequence[int]) -> list[str]:
 
 
 def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return (begin, end) of each range of character positions that are not blank in at least one line."""
+    """Return (begin, end) of each range of character positions at which at least one line is not blank."""
     length = max(map(len, lines))
     used = [any(i < len(line) and line[i] != " " for line in lines) for i in range(length)]
     found: list[tuple[int, int]] = []
@@ -72,8 +73,8 @@ def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _widths(fields: Sequence[tuple[int, int]], data: Sequence[str]) -> list[int]:
-    """Return column widths. A column of right-aligned cells begins where the previous column ends. Any
-    other column begins at its first character."""
+    """Return the column widths. If the cells of a column are right-aligned, the column begins where the
+    previous column ends. Otherwise it begins at the first character of its cells."""
     ends = []
     for (_, end), (start, stop) in pairwise(fields):
         cells = [line[start:stop] for line in data if line[start:stop].strip()]

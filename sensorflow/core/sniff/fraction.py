@@ -1,4 +1,5 @@
-"""Finds a column with the milliseconds of a time whose own column has whole seconds."""
+"""Finds a column that contains the milliseconds of the time. The time itself is in another column, in
+whole seconds."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from sensorflow.core.sniff.time_columns import TimeColumns
 
 
 def refined(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with a column of milliseconds, if there is one and rows have equal times
-    without it."""
+    """Return the time columns together with a column of milliseconds. The result is unchanged if there
+    is no such column, or if it does not distinguish any rows."""
     formats = found.read.formats
     if not all(re.search(r"%S$", f) for f in formats) or found.read.extract:
         return found
@@ -28,7 +29,7 @@ def refined(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
 
 
 def _is_part(column: Column) -> bool:
-    """Return whether the column contains numbers of milliseconds within a second."""
+    """Return whether the column may contain milliseconds, from 0 to 999."""
     full = column.filled == len(column.cells)
     return (
         full and len(column.counts) > 1 and all(re.fullmatch(r"\d{1,3}", t) for t in column.counts)

@@ -1,4 +1,4 @@
-"""Splits a text into a grid of cells: detects the delimiter, and which rows are data."""
+"""Splits a text into a grid of cells. Detects the delimiter and the rows that are data."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from sensorflow.core.sniff import numeric
 
 DELIMITERS = ("\t", ";", "|", ",", "whitespace")
 TAIL = 300
-"""Number of lines at the end of the sample that determine the dialect, because they are far from the
-header."""
+"""The dialect is detected in this number of lines at the end of the sample, far from the header."""
 SHORT = 20
-"""In a file with fewer lines, half of the lines may be the header."""
+"""In a file with at most this number of lines, half of the lines may be the header."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of cells. line: the number of the line where the row begins, from 0."""
+    """A row of cells. line: the number of the line in which the row begins, from 0."""
 
     line: int
     text: str
@@ -29,10 +28,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """The rows of a text, the index of the first data row, and the rows that are data. width: the most
-    frequent number of cells in a row.
+    """The cells of a text table. rows: all rows of the text. first: the index of the first data row. width:
+    the most frequent number of cells in a row. data: for each row, whether it is data.
 
-    widths: column widths in characters, for a table with fixed widths.
+    widths: the column widths in characters; () unless the table has fixed widths.
     """
 
     delimiter: str
@@ -60,8 +59,8 @@ def found(text: str) -> Grid | None:
 
 
 def rows_of(lines: Sequence[str], delimiter: str) -> list[Row]:
-    """Split lines into rows. A quoted cell may span a few lines. An unclosed quote affects only the line in
-    which it opens."""
+    """Split lines into rows. A quoted cell may extend over up to 20 lines. An unclosed quote affects
+    only the line in which it opens."""
     found: list[Row] = []
     at = 0
     while at < len(lines):
@@ -85,8 +84,9 @@ def cells(text: str, delimiter: str) -> list[str]:
 
 
 def _score(rows: list[list[str]], delimiter: str) -> float:
-    """Return a score for the rows that a delimiter gives: the more regular the rows and the plainer the
-    cells, the higher."""
+    """Return a score for the rows that a delimiter gives. The score is higher if more rows have the same
+    number of cells, and if more cells are plain. Numbers and empty cells are the plainest; a cell that
+    contains another delimiter is the least plain."""
     counts = Counter(len(row) for row in rows)
     wide = {n: c for n, c in counts.items() if n > 1}
     if not wide:
@@ -106,7 +106,8 @@ def _plainness(cell: str, delimiter: str) -> float:
 
 
 def bounds(rows: list[Row], delimiter: str) -> Grid | None:
-    """Find the data rows: rows whose cells are of the same kinds as the cells at the end of the sample."""
+    """Return the grid of these rows, or None if they are not a table. A row is data if its cells are of
+    the same kinds as the cells at the end of the sample."""
     filled = [r for r in rows if r.text.strip()]
     tail = [r.cells for r in filled[-TAIL if len(filled) > SHORT else len(filled) // 2 :]]
     wide = Counter(len(c) for c in tail if len(c) > 1)
@@ -125,8 +126,9 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
 
 
 def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
-    """Return the index of the first data row. Rows with words in place of numbers are included if they have
-    the same width, and times in the same columns: a sensor may report ERROR until it is warm."""
+    """Return the index of the first data row, which may be before `first`. Earlier rows with words in
+    place of numbers are included, because a sensor may report ERROR until it is warm. They must have the
+    same width, and times in the same columns."""
     timed = [i for i, k in enumerate(kinds) if k == "t"]
     while timed and first > 0:
         row = rows[first - 1].cells
@@ -139,7 +141,8 @@ def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
 
 
 def kind(cell: str) -> str:
-    """Return the kind of a cell: "n" for a number, "t" for a time, "e" for empty, otherwise "x"."""
+    """Return the kind of a cell: "n" for a number, "t" for a time, "e" if the cell is empty, otherwise
+    "x"."""
     if not cell or numeric.is_nothing(cell):
         return "e"
     if numeric.is_number(cell) or re.fullmatch(r"[+-]?[\d.,]+\s?[^\d\s]{1,3}", cell):
@@ -164,8 +167,8 @@ def _kinds(rows: list[list[str]], width: int) -> list[str]:
 
 
 def _is_data(row: list[str], kinds: list[str]) -> bool:
-    """Return whether a row's cells are of the expected kinds: all times, and most numbers. kinds: the kind
-    of each column."""
+    """Return whether the cells of a row are of the expected kinds. This is required for all times and
+    for most numbers. kinds: the kind of each column."""
     if len(row) < max(2, (len(kinds) + 1) // 2) or any(row[len(kinds) :]):
         return False
     told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]

@@ -1,4 +1,4 @@
-"""Groups the files of a folder by name, and proposals by the profile that they propose."""
+"""Groups the files of a folder by their names, and groups equal proposals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from sensorflow.core.sniff.guess import Guess, Line
 
 _VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{23,}|\d+(?:[-_.:T ]?\d+)*Z?"
-"""The variable parts of names of files of one kind: dates, counters, serial numbers, UUIDs."""
+"""The parts in which the names of similar files differ: dates, counters, serial numbers, UUIDs."""
 
 
 def pattern(name: str) -> str:
-    """Return a pattern for `include` that matches this name, and all names that differ only in numbers.
+    """Return a pattern for `include`. It matches this name, and all names that differ from it only in their
+    numbers.
 
     >>> pattern("boiler_2026-03-01.csv"), pattern("T7-0012.csv.gz"), pattern("roof.csv")
     ('boiler_*.csv', 'T*.csv.gz', 'roof.csv')
@@ -24,7 +25,8 @@ def pattern(name: str) -> str:
 
 
 def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return pattern -> names or paths whose last part has this pattern."""
+    """Return pattern -> the names with this pattern. names: names or paths; only the last part of a path
+    is compared."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(pattern(name.rpartition("/")[2]), []).append(name)
@@ -32,7 +34,7 @@ def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def sample(names: Sequence[str], count: int) -> list[str]:
-    """Return `count` names at regular intervals, including the first and the last name."""
+    """Return `count` of the names at regular intervals. They include the first and the last name."""
     if count >= len(names):
         return list(names)
     if count == 1:
@@ -42,13 +44,15 @@ def sample(names: Sequence[str], count: int) -> list[str]:
 
 
 def kind(guess: Guess) -> Hashable:
-    """Return a key that is equal for proposals of the same profile, even if their reasons differ."""
+    """Return a key for a proposal. Two proposals of the same profile have equal keys, even if their
+    reasons differ."""
     parts = (guess.settings, guess.time, guess.columns)
     return tuple(tuple((line.key, _value(line)) for line in part) for part in parts)
 
 
 def _value(line: Line) -> str:
-    """Return a value as text. The text is the same for all sensors that are named after their file."""
+    """Return a value as text. Sensors that are named after the file or by a constant all have the same
+    text."""
     named = line.key == "sensor" and isinstance(line.value, Mapping)
     if named and line.value.keys() & {"file_name", "constant"}:  # type: ignore[union-attr]
         return "the file"

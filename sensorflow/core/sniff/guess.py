@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from sensorflow.core.times.timeformats import fixed_offset
 
 Value = str | int | float | bool | Sequence["Value"] | Mapping[str, "Value"]
-"""Values of TOML lines in a proposal."""
+"""The value of a TOML line in a proposal."""
 
 NO_ZONE = "the times have no offset: state their time zone, as in --zone Europe/Berlin"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the profile with its value. reason: why this value was guessed, as a comment for the
-    user."""
+    """A key of the profile with its value. reason: the reason for this value, which becomes a comment
+    for the user."""
 
     key: str
     value: Value
@@ -27,7 +27,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Guess:
-    """A proposed profile: the keys of the profile itself, of its table [time], and of its table [columns].
+    """A proposed profile. settings: the keys of the profile itself. time, columns: the keys of its tables
+    [time] and [columns].
 
     todo: questions that the user must answer. needs_zone: whether the user must also set the zone of the
     times.
@@ -61,17 +62,18 @@ class Guess:
 
 
 def zoned(zone: str, reason: str) -> tuple[Line, ...]:
-    """Return the lines of [time] for a zone. If the zone has daylight saving time, the order of rows
-    decides whether a time in the repeated hour is in the first or the second pass."""
+    """Return the lines of [time] for a zone. When daylight saving time ends, an hour of local time
+    occurs twice. The order of rows then decides whether a time is in the first or the second of these
+    hours."""
     line = Line("zone", zone, reason)
     if fixed_offset(zone) is not None:
         return (line,)
-    return line, Line("ambiguous", "order", "the order of rows resolves the repeated hour")
+    return line, Line("ambiguous", "order", "the order of rows decides in the repeated hour")
 
 
 def lines(given: Iterable[Line]) -> list[str]:
-    """Return TOML lines with the reasons as comments. A short comment is at the end of its line, a long
-    comment before the line."""
+    """Return the TOML lines, with the reasons as comments. A short comment is at the end of its line. A
+    long comment is on the line before."""
     out: list[str] = []
     for each in given:
         text = f"{key(each.key)} = {toml(each.value)}"
@@ -93,7 +95,7 @@ def key(name: str) -> str:
 
 
 def toml(value: Value) -> str:
-    """Return a value in TOML, on one line unless it is a long list of texts."""
+    """Return a value in TOML. Only a long list has several lines."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -110,8 +112,8 @@ def toml(value: Value) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text in TOML. It is a literal string if that avoids escapes, for example in regular
-    expressions."""
+    """Return a text as a TOML string. It is a literal string if this avoids escapes, for example in
+    regular expressions."""
     if ("\\" in text or '"' in text) and "'" not in text and text.isprintable():
         return f"'{text}'"
     quoted = json.dumps(text, ensure_ascii=False)

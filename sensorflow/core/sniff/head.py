@@ -1,4 +1,4 @@
-"""Reads the beginning of a file, and detects its container, whether it is text, and its encoding."""
+"""Reads the beginning of a file. Detects its container, whether it is text, and its encoding."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sensorflow.core.sniff.guess import Line
 from sensorflow.errors import UsageError
 
 LIMIT = 1 << 20
-"""Maximum number of decompressed bytes that a proposal is based on."""
+"""A proposal is based on at most this number of decompressed bytes at the beginning of the file."""
 
 PROBE = Profile.model_validate(
     {"format": "csv", "time": "#1", "sensor": {"constant": "-"}, "each": "."}
 )
-"""A profile for reading a file that has no profile yet."""
+"""A profile that is used to read a file before a profile is proposed."""
 
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _BINARY = {
@@ -56,8 +56,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Text:
-    """The beginning of a text file. Lines end with newlines, without carriage returns. If it is not the
-    whole file, it ends with a complete line."""
+    """The beginning of a text file. Lines end with newlines, without carriage returns. If the text is
+    not the whole file, its last line is complete. complete: whether the text is the whole file.
+    settings: profile keys that are needed to read the file."""
 
     text: str
     complete: bool
@@ -65,7 +66,7 @@ class Text:
 
 
 def opened(stream: BinaryIO) -> Head:
-    """Return the beginning of a file, decompressed. Raises UsageError if the file is empty, and Permanent
+    """Return the decompressed beginning of a file. Raises UsageError if the file is empty, and Permanent
     if its container is broken."""
     magic = stream.read(8)
     stream.seek(0)
@@ -84,7 +85,7 @@ def opened(stream: BinaryIO) -> Head:
 
 
 def workbook(stream: BinaryIO) -> str:
-    """Return the format of a spreadsheet, or "" for any other file."""
+    """Return the format of a spreadsheet file, or "" for any other file."""
     magic = stream.read(8)
     stream.seek(0)
     if magic == OLE:
@@ -107,8 +108,9 @@ def workbook(stream: BinaryIO) -> str:
 
 
 def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
-    """Return a pattern for the file in an archive that most likely contains the data, and the profile key
-    `member`, if it is needed to select this file."""
+    """Select the file in a zip archive that most likely contains the data. Returns (pattern that matches
+    this file, lines for the profile key `member`). There are no lines if the archive contains only this
+    file."""
     try:
         with zipfile.ZipFile(stream) as archive:
             files = [info for info in archive.infolist() if not info.is_dir()]
@@ -153,11 +155,12 @@ def decoded(head: Head) -> Text:
 
 
 def encoding_of(raw: bytes) -> tuple[str, str]:
-    """Return (encoding, reason). A byte-order mark identifies the encoding. Without one, bytes that are
-    valid UTF-8 are almost certainly UTF-8. Otherwise the most likely encoding is returned."""
+    """Return (encoding, reason). A byte-order mark identifies the encoding. If there is no mark, bytes
+    that are valid UTF-8 are almost certainly UTF-8. For other bytes, the most likely encoding is
+    returned."""
     for mark, told in MARKS:
         if raw.startswith(mark):
-            return told, "the byte-order mark says so"
+            return told, "according to the byte-order mark"
     if raw.count(b"\0") > len(raw) // 5:
         little = raw[1::2].count(b"\0") > raw[::2].count(b"\0")
         return ("utf-16-le" if little else "utf-16-be"), "every second byte is zero"
@@ -166,7 +169,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
     # 0xF8 and 0xA1 are the degree signs of DOS and of classic Mac OS
     for encoding, degree in (("cp437", b"\xf8"), ("mac_roman", b"\xa1")):
         if re.search(b'[ (\\[,;"]' + degree + b"[CF]\\b", raw):
-            return encoding, "not UTF-8; its degree sign is that of this encoding"
+            return encoding, "not UTF-8; the file's degree sign is that of this encoding"
     if _decodes(raw, "cp1252"):
         return "cp1252", "not UTF-8: a guess, check that the names are right"
     if _decodes(raw, "cp932"):
@@ -175,7 +178,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:
-    """Return whether all bytes can be decoded. The last character may be truncated."""
+    """Return whether all bytes can be decoded. The last character may be cut off."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     try:
         decoder.decode(io.BytesIO(raw).getvalue(), final=False)

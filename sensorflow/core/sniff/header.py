@@ -1,4 +1,4 @@
-"""Assigns roles to header rows: whether a row contains names, units or neither."""
+"""Assigns a role to each header row: "name", "unit", "sensor", "type" or "skip"."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _QUANTITY = (
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a table. names, titles, units: the name, the cells in all header rows, and the unit of
-    each column. settings: profile keys for the header. sensors: whether a row contains the names of
-    sensors."""
+    """The header of a table. names: the name of each column. titles: for each column, its cells in all
+    header rows. units: the unit of each column. settings: profile keys for the header. sensors: whether
+    a header row contains the names of sensors. todo: questions for the user."""
 
     names: tuple[str, ...]
     titles: tuple[tuple[str, ...], ...]
@@ -42,8 +42,8 @@ class Header:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[str]], width: int) -> Header:
-        """Create from header rows. The columns have the names that the reader will give them. width: number
-        of columns."""
+        """Return the header that consists of these rows. The columns have the names that the reader will
+        give them. width: number of columns."""
         roles, reason = _roles(rows)
         probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
         settings: tuple[Line, ...] = (Line("header", roles, reason),) if len(rows) > 1 else ()
@@ -53,16 +53,16 @@ class Header:
         except Permanent as error:
             if error.code is not Code.HEADER_ROWS:
                 raise
-            # no unit is better than the unit of another column
+            # it is better to have no unit than the unit of another column
             roles = [role if role == "name" else "skip" for role in roles]
             aligned = probe.model_copy(update={"header": tuple(roles), "align": "left"})
             fields = titles.fields(rows, aligned, width)
             settings = (
-                Line("header", roles, "rows of unequal width"),
-                Line("align", "left", "or right"),
+                Line("header", roles, "rows of different widths"),
+                Line("align", "left", 'a guess: "left" or "right"'),
             )
             todo = (
-                f"{error.message}: which columns do they describe? See align, and their roles in header",
+                f"{error.message}: which columns do these rows describe? Set align, or change their roles",
             )
         return cls(
             tuple(f.name for f in fields),
@@ -75,31 +75,31 @@ class Header:
 
 
 def nameless(columns: Sequence[Sequence[str]]) -> Header:
-    """Return a header with invented names, for a table without a header. columns: the cells of each
+    """Return a header with invented names, for a table that has no header. columns: the cells of each
     column."""
     names: list[str] = []
     for index, cells in enumerate(columns):
         timed = times.read(cells) is not None
-        if timed and "time" in names:  # another time, if it is certain
+        if timed and "time" in names:  # a second column of times must be unambiguous
             timed = all(re.fullmatch(r"(19|20)\d{6,12}|.*\D.*\D.*", t) for t in cells if t)
         name = f"time{index + 1}" if "time" in names else "time"
         names.append(name if timed else f"column{index + 1}")
     settings = (Line("names", names, "there is no header"),)
-    todo = ("there is no header: give the columns their names",)
+    todo = ("there is no header: replace the names in names by those of the columns",)
     return Header(
         tuple(names), tuple((n,) for n in names), ("",) * len(names), settings, False, todo
     )
 
 
 def named(names: Sequence[str], reason: str) -> Header:
-    """Return a header with these names, which the profile must list because the reader cannot find them in
-    the file."""
+    """Return a header with these names. The profile must list the names, because the reader cannot find
+    them in the file."""
     settings = (Line("names", list(names), reason),)
     return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
 
 
 def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
-    """Return the role of each header row, and the reason for the roles."""
+    """Return (role of each header row, reason for the roles)."""
     if len(rows) < 2:
         return ["name"] * len(rows), ""
     roles = [""] * len(rows)
@@ -120,8 +120,8 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
 
 
 def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
-    """Assign the role "unit" to the row that most likely contains units. A row of titles that include units
-    does not get this role."""
+    """Assign the role "unit" to the row that most likely contains units, if there is one. Titles that
+    include units, such as "Temp (C)", do not count as units."""
     shares = [0.0 if role else _units_in(row) for row, role in zip(rows, roles, strict=True)]
     best = max(range(len(rows)), key=lambda i: (shares[i], i))
     left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
@@ -136,7 +136,8 @@ def _units_in(row: Sequence[str]) -> float:
 
 
 def is_bare(cell: str) -> bool:
-    """Return whether a cell may be a unit and nothing else, unlike "Depth (ft)" and "°C Temp"."""
+    """Return whether a cell may be a unit without other text. "Depth (ft)" and "°C Temp" contain other
+    text."""
     return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 
 
@@ -145,8 +146,8 @@ def _part(cells: Sequence[str], regex: str) -> float:
 
 
 def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
-    """Assign the role "name" to as many of the remaining rows as are needed to make the names unique.
-    Returns all roles."""
+    """Assign the role "name" to as many of the remaining rows as are needed for unique names. Returns
+    the roles of all rows."""
     left = [i for i, role in enumerate(roles) if not role]
     grid = _grid(rows, left) if len(left) == 2 else None
     if grid is not None:
@@ -161,7 +162,8 @@ def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
 
 
 def _apart(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether the cells of these rows together are different for almost all columns."""
+    """Return whether the names of almost all columns are unique. A name consists of the column's cells
+    in these rows."""
     width = max(map(len, rows), default=0)
     joined = [
         " ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)
@@ -171,8 +173,8 @@ def _apart(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str] | None:
-    """Detect two header rows, one with sensors and one with types, in which each sensor occurs with each
-    type."""
+    """Return the roles of two header rows if one contains sensors and the other contains types, and
+    almost all combinations occur. Otherwise return None. left: the indexes of the two rows."""
     outer, inner = ([*rows[i]][1:] for i in left)
     pairs = list(zip(outer, inner, strict=False))
     if not pairs or "" in outer or "" in inner or len(set(pairs)) < len(pairs):
@@ -190,4 +192,4 @@ def _quantities(cells: Sequence[str]) -> float:
 
 
 def _why(roles: Sequence[str]) -> str:
-    return f"{len(roles)} rows; check which row contains names and which units"
+    return f"{len(roles)} rows: check which row contains names and which row contains units"

@@ -1,5 +1,5 @@
-"""Detects columns of numbers that are not readings, such as coordinates of a station, flags, codes, and
-other times."""
+"""Detects columns of numbers that are not readings: for example coordinates of a station, flags, codes,
+and additional times."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SET = (
     r"^(position|slot|channel|device|unit|node|address|addr|bus|line|index|number|nr|trend_?period|period|interval"
     r"|(sampl\w*|log\w*|averag\w*|avg)[_ ]?(rate|interval|period|time))$"
 )
-"""Titles of columns that are settings or names if their value never changes."""
+"""Titles of columns that contain a setting or a name if all of their cells are equal."""
 _COUNTED = (
     r"^(file|used|missing)?_?records?$|^n_?samples?$"
     r"|^(n|num|number)_?(of_?)?(records|samples|obs\w*|points)$|^data_?size$"
@@ -62,10 +62,10 @@ _ROUNDS = {"hour": 24.0, "minute": 60.0, "second": 60.0, "day": 31.0}
 
 @dataclass(frozen=True)
 class TableFacts:
-    """Properties of a table that decide whether a column is ignored. titles: the titles of all columns, in
-    lower case, without units. points: columns that together are the same geographic position in all rows.
-    named: whether any column has a title. names: the sensor of each row.
-    """
+    """Facts about a table that are needed to decide whether a column is ignored. titles: the titles of
+    all columns, in lower case, without units. points: adjacent columns with the same geographic position
+    in all rows. named: whether any column has a title. names: for each row, the texts that name its
+    sensor."""
 
     titles: frozenset[str]
     points: tuple[Column, ...]
@@ -83,7 +83,7 @@ def without_ignored(
     numbers: Sequence[Numeric], sensor: Sequence[Column], ignored: dict[str, str]
 ) -> list[Numeric]:
     """Return the columns that are readings; if there are none, return all columns. Adds the other columns
-    to `ignored`, with the reasons.
+    and the reasons to `ignored`.
 
     sensor: the columns that contain the name of each row's sensor.
     """
@@ -98,8 +98,8 @@ def without_ignored(
 
 
 def _reason(column: Column, seen: TableFacts) -> str | None:
-    """Return why a column is not a reading, based on its title and its contents. Returns None if it may be
-    a reading."""
+    """Return why a column is not a reading, according to its title and its cells. Returns None if the
+    column may be a reading."""
     title = _plain(column.spelled) or column.title
     if not nameless.is_named(column) and seen.named:
         return "has no name"
@@ -110,9 +110,9 @@ def _reason(column: Column, seen: TableFacts) -> str | None:
     if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
         return "a code"
     if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
-        return "a setting or a name, always the same"
+        return "a setting or a name that never changes"
     if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
-        return "a number of the query result"
+        return "the number of a query result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
     timed = re.search(_TIMED, title, re.I) is not None and not _is_duration(title, column)
@@ -122,13 +122,13 @@ def _reason(column: Column, seen: TableFacts) -> str | None:
 
 
 def is_place(column: Column) -> bool:
-    """Return whether the column's title is that of a coordinate."""
+    """Return whether the title of a column is that of a coordinate."""
     return _says(PLACE, _plain(column.spelled) or column.title)
 
 
 def _is_duration(title: str, column: Column) -> bool:
-    """Return whether a column titled "hour" with decimals contains durations. Unlike those of a clock, its
-    steps are irregular."""
+    """Return whether a column of decimals with a title such as "hour" contains durations. The steps
+    between durations are irregular. The steps of a clock are regular."""
     period = _ROUNDS.get(title)
     if period is None or _whole(column):
         return False
@@ -142,7 +142,8 @@ def _says(pattern: str, title: str) -> bool:
 
 
 def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
-    """Return whether the column has the same value in all rows, or in all rows of each sensor."""
+    """Return whether the column has only one value, or only one value for each sensor. names: for each
+    row, the texts that name its sensor."""
     if len(column.counts) <= 1:
         return True
     pairs = {(name, cell) for name, cell in zip(names, column.cells, strict=False) if cell}
@@ -172,8 +173,8 @@ def _small(column: Column) -> bool:
 
 
 def _padded(column: Column) -> bool:
-    """Return whether all cells of the column are integers of the same length with leading zeros, as in the
-    code 001."""
+    """Return whether all cells of the column are codes such as 001: digits with a leading zero, all of
+    the same length."""
     texts = column.counts
     return len({len(t) for t in texts}) == 1 and all(re.fullmatch(r"0\d+", t) for t in texts)
 
@@ -183,7 +184,8 @@ def _whole(column: Column) -> bool:
 
 
 def _passes(column: Column) -> bool:
-    """Return whether the numbers grow with each row, as those of a clock do, or are all equal."""
+    """Return whether the numbers of a column almost never decrease from row to row, as those of a clock
+    do, or are all equal."""
     values = _values(column.cells)
     if len(set(values)) <= 1:
         return len(values) > 1

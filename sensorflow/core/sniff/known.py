@@ -1,4 +1,4 @@
-"""Recognizes files of known kinds, and proposes the library profile for each."""
+"""Recognizes files of known kinds. Proposes a library profile for each of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 
 
 def of_text(text: Text, name: str = "") -> Guess | None:
-    """Return the proposal for a file of a known kind, recognized by its first lines; otherwise None. name:
-    the file's name, from which the station may be read."""
+    """Return the proposal for a text file of a known kind, which is recognized by its first lines.
+    Return None for other files. name: the file's name, which may contain the station."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise UsageError("the file is empty")
@@ -55,7 +55,7 @@ def _influx(lines: list[str]) -> Guess | None:
         return None
     digits = {len(match[1].lstrip("-")) for match in good if match[1]}
     unit = _DIGITS.get(digits.pop()) if len(digits) == 1 else None
-    time = (Line("format", unit, "by the digits of its times"),) if unit else ()
+    time = (Line("format", unit, "according to the number of digits"),) if unit else ()
     return _extending("influx", "InfluxDB line protocol", time=time)
 
 
@@ -76,7 +76,9 @@ def _epw(lines: list[str]) -> Guess | None:
 
 def _tmy3(lines: list[str]) -> Guess | None:
     right = len(lines) > 1 and lines[1].startswith("Date (MM/DD/YYYY),Time (HH:MM),")
-    return _extending("tmy3", "TMY3: the site, then titles as NREL writes them") if right else None
+    return (
+        _extending("tmy3", "TMY3: a line with the site, then the titles of NREL") if right else None
+    )
 
 
 def _surfrad(lines: list[str]) -> Guess | None:
@@ -87,15 +89,15 @@ def _surfrad(lines: list[str]) -> Guess | None:
 
 
 def _toa5(text: Text) -> Guess:
-    """Return the proposal for a TOA5 table, which has four header rows. Columns of texts are detected by
-    their content."""
+    """Return the proposal for a TOA5 table, which has four header rows. Columns whose cells are texts
+    are ignored."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
         raise UsageError("the TOA5 file has no data row")
     titles, data = rows[1].cells, rows[4:]
     texts = _texts([t or f"#{i + 1}" for i, t in enumerate(titles)], data, {"TIMESTAMP"})
     ignore = ["RECORD", *(t for t in texts if t != "RECORD")]
-    more = (Line("ignore", ignore, "the counter, and columns of texts"),) if len(ignore) > 1 else ()
+    more = (Line("ignore", ignore, "the counter, columns of texts"),) if len(ignore) > 1 else ()
     made = _extending("toa5", "a Campbell TOA5 table", *text.settings, *more)
     return Guess(made.settings, needs_zone=True)
 
@@ -113,7 +115,8 @@ def _ndbc(text: Text, name: str) -> Guess:
 
 
 def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
-    """Return the titles of the columns that contain no numbers."""
+    """Return the titles of the columns whose cells are texts. but: titles of columns that are left out
+    of the result."""
     columns = [
         Column(i, title, title, [r.cells[i] for r in rows if i < len(r.cells)])
         for i, title in enumerate(titles)
@@ -123,8 +126,8 @@ def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
 
 
 def of_table(table: Table, kind: str) -> Guess | None:
-    """Return the proposal for an export of HOBOware, recognized by the logger's serial number in the
-    titles; otherwise None."""
+    """Return the proposal for an export of HOBOware. It is recognized by the serial number of the logger
+    in its titles. Return None for other tables."""
     time = next((c for c in table.columns if c.title.startswith("Date Time")), None)
     measured = re.compile(r"[^,(]+, .+? \(LGR S/N: \d+")
     if time is None or not any(measured.match(c.title) for c in table.columns):
@@ -136,7 +139,7 @@ def of_table(table: Table, kind: str) -> Guess | None:
         line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")
     ]
     styles = [n for c in table.columns if (n := numeric.numeric(c)) and n.thousands]
-    kept += [Line("thousands", ",", "between thousands")] if styles else []
+    kept += [Line("thousands", ",", "thousands separator")] if styles else []
     settings = [Line("extends", "hobo", "HOBOware: titles with LGR S/N")]
     if kind != "csv":
         settings.append(Line("format", kind))

@@ -1,4 +1,5 @@
-"""Converts the leaves of JSON records, and of the data outside the records, to columns."""
+"""Converts JSON records to columns. A column contains a leaf of each record, a key, or a leaf outside
+the records."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _MEASURED_IN = r"(?i)^(units|column_?units)$"
 
 
 def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> list[Column]:
-    """Return the columns of the records, followed by the member names on the path to the records, and the
-    leaves outside the records."""
+    """Return the columns of the records. They are followed by columns of the member names on the path to
+    the records, and by columns of the leaves outside the records. units: column -> unit."""
     listed = bool(records) and isinstance(records[0].value, list)
     own = _listed(records) if listed else _own(records, units)
     return [*own, *_keys(records, len(own)), *_around(records, steps)]
@@ -45,15 +46,16 @@ def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
 
 
 def _row(value: Any) -> dict[str, Any]:
-    """Return path -> leaf for a record. A plain value is itself a leaf, with the path "."."""
+    """Return path -> leaf for a record. If the record is a plain value, it is itself a leaf, whose path
+    is "."."""
     if isinstance(value, dict):
         return dict(leaves(value))
     return {} if isinstance(value, list) else {".": value}
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (path, value) for the plain values of a record. Lists are ignored, except pairs of a time and a
-    value."""
+    """Yield (path, value) for each plain value of a record. Lists are ignored, unless they are pairs of
+    a time and a value."""
     for key, member in value.items():
         name = places.below(prefix, key) if prefix else key
         if isinstance(member, dict):
@@ -71,8 +73,8 @@ def _is_pair(member: list[Any]) -> bool:
 
 
 def titles(paths: Sequence[str]) -> list[str]:
-    """Return a short title for each path, as "temperature" for "temperature.value". If short titles are not
-    unique, the title is the path."""
+    """Return a short title for each path, such as "temperature" for "temperature.value". If several
+    paths have the same short title, their titles are the paths."""
     short = ["value" if path == "." else _short(path) for path in paths]
     return [
         name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)
@@ -97,14 +99,14 @@ def _snake(name: str) -> str:
 
 
 def _spelled(title: str) -> tuple[str, ...]:
-    """Return the title with separated words, as "Parameter_Name" for "ParameterName", if it differs from
-    the title."""
+    """Return the title with separated words, such as ("Parameter_Name",) for "ParameterName". Returns ()
+    if this is the title itself."""
     return (snake,) if (snake := _snake(title)) != title else ()
 
 
 def _listed(records: Sequence[Record]) -> list[Column]:
-    """Return the columns of records that are lists. Their names come from a list of texts outside the
-    records, if there is one."""
+    """Return the columns of records that are lists. The names of the columns are in a list of texts
+    outside the records, if there is such a list."""
     rows = [r.value if isinstance(r.value, list) else [] for r in records]
     width = max(map(len, rows), default=0)
     names = _texts(records[0], _LISTED, width) or [""] * width
@@ -119,7 +121,8 @@ def _listed(records: Sequence[Record]) -> list[Column]:
 
 
 def _texts(record: Record, called: str, width: int) -> list[str]:
-    """Return a list outside the records that has a text for each column, or [] if there is none."""
+    """Return a list outside the records that has a text for each column, or [] if there is no such list.
+    called: a pattern for the name of the list. width: number of columns."""
     for around in reversed(record.above):
         for key, member in around.items() if isinstance(around, dict) else ():
             if re.search(called, key) and isinstance(member, list) and len(member) == width:
@@ -130,8 +133,8 @@ def _texts(record: Record, called: str, width: int) -> list[str]:
 
 
 def _keys(records: Sequence[Record], index: int) -> list[Column]:
-    """Return columns of the member names on the path to the records, the nearest first. Steps to list
-    elements have no column."""
+    """Return a column for each step of the records' path that selects members. It contains the names of
+    the selected members. The nearest step comes first. index: the index of the first column."""
     found: list[Column] = []
     for up in range(max((len(r.keys) for r in records), default=0)):
         keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]
@@ -142,7 +145,7 @@ def _keys(records: Sequence[Record], index: int) -> list[Column]:
 
 
 def _around(records: Sequence[Record], steps: Path) -> list[Column]:
-    """Return columns of the leaves outside the records, the nearest first."""
+    """Return columns of the leaves outside the records. The leaves of the nearest object come first."""
     names: dict[str, str] = {}
     for record in records[:: max(1, len(records) // 50)]:
         for depth in reversed(range(len(record.above))):
@@ -164,8 +167,8 @@ def _around(records: Sequence[Record], steps: Path) -> list[Column]:
 
 
 def _titled(reference: str, path: str) -> str:
-    """Return the title of a leaf. If the leaf's name is generic, the title includes the parent's name, as
-    in "station.id"."""
+    """Return the title of a leaf. If the name of the leaf is generic, the title includes the name of its
+    parent, such as "station.id"."""
     short = _short(path)
     inner = [n for n in re.split(r"[.\[\]'$*]+", reference) if n]
     generic = re.search(GENERIC, short) and len(inner) > 1

@@ -1,4 +1,4 @@
-"""Functions that change the sensor, the type and the columns of a proposal."""
+"""Functions that return a proposal with another sensor, type or set of columns."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sensorflow.core.sniff.table import Column
 
 
 def of(guess: Guess, key: str) -> Any:
-    """Return the value of a key of the profile, or None."""
+    """Return the value of a key of the proposed profile, or None if the key is not set."""
     return next((line.value for line in guess.settings if line.key == key), None)
 
 
 def put(guess: Guess, key: str, value: Value, reason: str = "") -> Guess:
-    """Replace the line for a key, or append one if there is none."""
+    """Return the proposal with a new value for a key."""
     line = Line(key, value, reason)
     if of(guess, key) is None:
         return replace(guess, settings=(*guess.settings, line))
@@ -48,8 +48,8 @@ def timed(guess: Guess) -> list[str]:
 
 
 def used(guess: Guess, column: Column) -> Guess | None:
-    """Return the proposal without a column among the readings, because it is used for another purpose.
-    Returns None if no measured column remains."""
+    """Return the proposal without `column` among its measured and ignored columns, because the column
+    gets another purpose. Returns None if no measured column remains."""
     ignored = of(guess, "ignore")
     if ignored is not None and column.reference in ignored:
         left = [name for name in ignored if name != column.reference]
@@ -62,9 +62,9 @@ def used(guess: Guess, column: Column) -> Guess | None:
 
 
 def with_sensor(guess: Guess, column: Column) -> Guess:
-    """Return the proposal with a column added to the sensor's name."""
+    """Return the proposal with a column added to the name of the sensor."""
     old = of(guess, "sensor")
-    reason = f"without it readings would collide; {sensor_columns.few(column)}"
+    reason = f"distinguishes readings of the same time; {sensor_columns.few(column)}"
     if re.search(r"[{}]", column.reference):
         return put(guess, "sensor", sensor_columns.origin(column), reason)
     mine = f"{{{column.reference}}}"
@@ -79,13 +79,13 @@ def with_sensor(guess: Guess, column: Column) -> Guess:
 
 
 def with_type(guess: Guess, column: Column) -> Guess | None:
-    """Return the proposal with a column added to the type's name. Returns None if a profile cannot express
-    this."""
+    """Return the proposal with a column added to the name of the type. Returns None if a profile cannot
+    express this."""
     if re.search(r"[{}]", column.reference):
         return None
     mine, reason = (
         f"{{{column.reference}}}",
-        f"without it readings would collide; {sensor_columns.few(column)}",
+        f"distinguishes readings of the same time; {sensor_columns.few(column)}",
     )
     names = references(of(guess, "type"))
     if names:

@@ -1,4 +1,4 @@
-"""Recognizes known kinds of XML by the first elements, and finds the library profile for each."""
+"""Recognizes known kinds of XML by their first elements. Finds the library profile for each kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {
     "Publication_MarketDocument": ("entsoe", "a document of ENTSO-E", "TimeSeries"),
     "GL_MarketDocument": ("entsoe", "a document of ENTSO-E", "TimeSeries"),
 }
-"""Root element -> profile, description, and a text that must also occur."""
+"""Name of the root element -> (profile, description, text that the document must also contain)."""
 
 
 def is_xml(text: str) -> bool:
@@ -22,18 +22,18 @@ def is_xml(text: str) -> bool:
 
 
 def root_of(text: str) -> str | None:
-    """Return the name of the root element, without a prefix."""
+    """Return the name of the root element without its prefix, or None."""
     root = _ROOT.match(text, _BEFORE.match(text).end())  # type: ignore[union-attr]
     return root[1] if root else None
 
 
 def kind(text: str) -> tuple[str, str] | None:
-    """Return (profile, reason) for XML of a known kind, otherwise None. Raises UsageError for kinds of XML
-    that no profile can read."""
+    """Return (profile, reason) for XML of a known kind, otherwise None. Raises UsageError if the XML is
+    of a kind that no profile can read."""
     name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:
-        return profile, f"{called}: its root is {name}"
+        return profile, f"{called}: the root element is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
         raise UsageError("the file is HTML, which profiles cannot read: export CSV, JSON or XML")
     if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):

@@ -1,4 +1,5 @@
-"""Identifies the columns of tables without a header, only by their content."""
+"""Determines the purpose of the columns of a table without a header. Only the contents of the columns
+are known."""
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ _QUANTITY = (
     r"ozone|moist|light|lux|batt|dew|radiat|solar|speed|turbid|conduct|salin|oxygen|^ph$|noise|voc|irradiance|rssi"
 )
 MOST = 500
-"""Maximum number of different texts that name sensors or types."""
+"""Maximum number of different texts in a column of sensors or types."""
 
 
 @dataclass(frozen=True)
 class Long:
-    """The columns of a table with one reading per row. kind: the column with the type, or None."""
+    """The columns of a table that has one reading per row. value: the column with the values. kind: the
+    column with the types. sensor: the columns that name the sensor. unit: the column with the units, or
+    None."""
 
     value: Numeric
     kind: Column | None
@@ -35,7 +38,8 @@ def is_named(column: Column) -> bool:
 
 
 def hours(column: Column) -> bool:
-    """Return whether a column contains the hours of a day, counted from row to row."""
+    """Return whether a column contains hours of the day. From row to row, the hour stays the same or
+    grows by one."""
     if is_named(column) or not all(re.fullmatch(r"\d{1,2}", t) for t in column.counts):
         return False
     values = [int(t) for t in column.cells[:2000] if t]
@@ -45,7 +49,8 @@ def hours(column: Column) -> bool:
 
 
 def points(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Return adjacent columns that together are the same geographic position in all rows."""
+    """Return the adjacent columns that contain the same geographic position in all rows, or () if there
+    are none."""
     degrees = {c.index: c for c in columns if _is_degree(c)}
     return tuple(c for i, c in degrees.items() if i - 1 in degrees or i + 1 in degrees)
 
@@ -59,10 +64,11 @@ def _is_degree(column: Column) -> bool:
 
 
 def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[str]) -> Long | None:
-    """Detect a table with one reading per row. In such a table, columns of texts distinguish simultaneous
-    rows, or contain the names of quantities. Returns None for any other table.
+    """Return the columns of a table with one reading per row, or None for any other table. In a table with
+    one reading per row, some columns contain names of quantities, or distinguish rows that have the same
+    time.
 
-    cells: the time of each row.
+    texts, numbers: the columns of the table. cells: the time of each row.
     """
     named = [c for c in texts if _names(c)]
     codes = [n.column for n in numbers if _names(n.column) and sensor_columns.is_name(n.column)]
@@ -102,8 +108,9 @@ def _is_unit(column: Column) -> bool:
 def _apart(
     columns: Sequence[Column], kinds: Sequence[Column], cells: Sequence[str]
 ) -> tuple[Column, ...]:
-    """Return the smallest set of columns that distinguishes simultaneous rows. Sets with a column of types
-    are preferred, and then columns further left."""
+    """Return the smallest set of columns that distinguishes rows with the same time. A set with a column
+    of types is preferred, and then a set with columns further to the left. kinds: the columns of types.
+    cells: the time of each row."""
     if sensor_columns.tells_rows_apart(cells, []) > 0.99:
         return ()
     some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
@@ -117,20 +124,21 @@ def _apart(
 
 
 def _follows(column: Column, kind: Column) -> bool:
-    """Return whether the numbers of a column depend only on the type, such as a code or a limit."""
+    """Return whether the numbers of a column depend only on the type. Such numbers may be codes or
+    limits."""
     pairs = set(zip(kind.cells, column.cells, strict=True))
     return len(pairs) == len(kind.counts)
 
 
 def _constant(columns: Sequence[Column], *but: Column | None) -> tuple[Column, ...]:
-    """Return the first column whose text is the same in all rows and contains a digit, because such a text
-    is likely a name. but: columns that are excluded."""
+    """Return the first column that has the same text in all rows, if this text contains a digit. Such a
+    text is probably a name. Returns () if there is no such column. but: columns that are excluded."""
     alone = [c for c in columns if len(c.counts) == 1 and c not in but]
     return tuple(c for c in alone if re.search(r"\d", next(iter(c.counts))))[:1]
 
 
 def code(columns: Sequence[Column]) -> Column | None:
-    """Return the leftmost column if it contains a station's code, that is, the same integer of several
+    """Return the leftmost column if it contains the code of a station: the same integer of several
     digits in all rows. Otherwise return None."""
     first = next((c for c in columns if c.index == 0), None)
     if first is None or is_named(first) or len(first.counts) != 1 or first.filled < 4:

@@ -1,4 +1,5 @@
-"""Recognizes files of station networks that have no meaningful titles, by the beginnings of their lines."""
+"""Recognizes files of station networks that have no meaningful titles. They are recognized by the
+beginnings of their lines."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _CRN_REST = {
     "SUR_TEMP_MIN_FLAG RH_HR_AVG RH_HR_AVG_FLAG SOIL_MOISTURE_5 SOIL_MOISTURE_10 SOIL_MOISTURE_20 "
     "SOIL_MOISTURE_50 SOIL_MOISTURE_100 SOIL_TEMP_5 SOIL_TEMP_10 SOIL_TEMP_20 SOIL_TEMP_50 SOIL_TEMP_100",
 }
-"""Number of columns -> the titles in NOAA's headers.txt, for the subhourly and the hourly product."""
+"""Number of columns -> titles according to NOAA's headers.txt. The entries are for the subhourly and the
+hourly product."""
 _SRML = re.compile(r"(\d{4,6})\t(19|20)\d\d((\t\d{4}\t\d+)+)\s*")
 _CRN_MISSING = ["-9999", "-99999", "-99"]
 
@@ -30,14 +32,14 @@ def recognised(text: Text) -> Guess | None:
 
 
 def _crn(lines: list[str]) -> Guess | None:
-    """Return the proposal for a file of the U.S. Climate Reference Network, otherwise None. The format is
-    described in headers.txt at ncei.noaa.gov/pub/data/uscrn/products."""
+    """Return the proposal for a file of the U.S. Climate Reference Network. Return None for other files.
+    The format is described in headers.txt at ncei.noaa.gov/pub/data/uscrn/products."""
     rest = _CRN_REST.get(len(lines[0].split()))
     if rest is None or not all(map(_CRN.match, lines)):
         return None
     names = f"{_CRN_BEGIN} {rest}".split()
     ignore = ["LST_DATE", "LST_TIME", "CRX_VN", "LONGITUDE", "LATITUDE", "~_FLAG$", "~_TYPE$"]
-    reason = "U.S. Climate Reference Network of NOAA: the titles of its documentation"
+    reason = "U.S. Climate Reference Network of NOAA: the titles in its documentation"
     return Guess(
         (
             Line("format", "csv"),
@@ -58,8 +60,9 @@ def _crn(lines: list[str]) -> Guess | None:
 
 def _srml(lines: list[str]) -> Guess | None:
     """Return the proposal for a file of the Solar Radiation Monitoring Laboratory of Oregon
-    (solardata.uoregon.edu), otherwise None. The first line contains the station, the year, and a code for
-    each pair of columns. The other lines begin with the day of the year and the time of day."""
+    (solardata.uoregon.edu). Return None for other files. The first line contains the station, the year,
+    and a code for each pair of columns. The other lines begin with the day of the year and the time of
+    day."""
     found = _SRML.fullmatch(lines[0])
     rows = [line.split("\t") for line in lines[1:20]]
     if found is None or not rows or {len(row) for row in rows} != {len(lines[0].split("\t"))}:
@@ -74,10 +77,10 @@ def _srml(lines: list[str]) -> Guess | None:
         (
             Line("format", "csv"),
             Line("delimiter", "\t"),
-            Line("skip", 1, "station, year, and the numbers of what is measured"),
+            Line("skip", 1, "the first line: station, year, and codes of the columns"),
             Line("names", names),
             Line("sensor", {"preamble": r"\A(\d+)"}, "the station"),
-            Line("ignore", ["~_flag$"], "ignored: flags (99 is missing, 12 good)"),
+            Line("ignore", ["~_flag$"], "ignored: flags (99: missing, 12: good)"),
             Line("each", ".+"),
         ),
         (

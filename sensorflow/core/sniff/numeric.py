@@ -1,4 +1,5 @@
-"""Detects columns of numbers, their notation, and the texts and numbers that mark missing values."""
+"""Detects columns of numbers, the notation of the numbers, and the texts and numbers that mark missing
+values."""
 
 from __future__ import annotations
 
@@ -25,18 +26,19 @@ unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qn
 -1.#ind 1.#inf noval dropout void
 """
 NOTHING = frozenset(_NOTHING.split()) | {"no data", "not available", "no reading", "out of range"}
-"""Texts that mark a missing value wherever they occur among numbers, in lower case."""
+"""Texts, in lower case, that always mark a missing value if they occur among numbers."""
 
 _SENTINEL = re.compile(r"-?(9{2,}|9+\.9+|8{4,}|[679]999|32767|32768|65535|2147483647)(\.[09]*)?")
 FEW = 4
-"""Maximum number of different markers among a column's numbers; a column with more is a text column."""
+"""Other texts among numbers may mark missing values if the column contains at most this many of them."""
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers and their notation. markers: texts that mark missing values. numbers: numbers
-    that mark missing values. odd: how many other texts would be rejected. suffix: a text, such as a unit,
-    that follows every number."""
+    """A column of numbers, and the notation of these numbers. comma: whether they have a decimal comma.
+    thousands: whether they have thousands separators. markers: texts that mark missing values. numbers:
+    texts of numbers that mark missing values. odd: the number of other cells, which would be rejected.
+    suffix: a text that follows every number, such as a unit."""
 
     column: Column
     comma: bool = False
@@ -48,7 +50,7 @@ class Numeric:
 
     @cached_property
     def values(self) -> list[float]:
-        """The values of the column's distinct texts, without markers, in arbitrary order."""
+        """The distinct values of the column in arbitrary order, without the markers for missing values."""
         gone = {*self.markers, *self.numbers}
         found = (number(t, self) for t in self.column.counts if t not in gone)
         return [v for v in found if v is not None]
@@ -73,8 +75,8 @@ def is_nothing(text: str) -> bool:
 
 
 def numeric(column: Column, comma: bool = False) -> Numeric | None:
-    """Return the notation of the column's numbers, or None if it is a column of texts. comma: whether the
-    table has decimal commas."""
+    """Return the notation of the column's numbers, or None if the column contains texts. comma: whether
+    the table has decimal commas."""
     style, counts = COMMA if comma else POINT, column.counts
     plain = {t for t in counts if style.fullmatch(t)}
     if len(plain) < len(counts):
@@ -87,7 +89,7 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
     good = sum(counts[t] for t in plain)
     if good == 0:
         return Numeric(column, comma, markers=tuple(markers)) if not rest else None
-    # a text that repeats among numbers is the logger's marker for a missing value
+    # a text that occurs several times among numbers is probably a marker for missing values
     if len(rest) <= FEW and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
         repeated = [t for t in rest if not any(c.isdigit() for c in t)]
         markers += repeated
@@ -99,7 +101,8 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
 
 
 def _grouped(column: Column, comma: bool) -> Numeric | None:
-    """Detect thousands separators. They are certain if a number contains both a comma and a point."""
+    """Return the notation of numbers with thousands separators, or None for other cells. A number that
+    contains both a comma and a point must be among them."""
     sign, point = (".", ",") if comma else (",", ".")
     texts = [t for t in column.counts if not is_nothing(t)]
     sure = any(sign in t and point in t for t in texts)
@@ -110,7 +113,8 @@ def _grouped(column: Column, comma: bool) -> Numeric | None:
 
 
 def _suffixed(column: Column, comma: bool) -> Numeric | None:
-    """Detect numbers that are all followed by the same unit."""
+    """Return the notation of numbers that are all followed by the same text, such as a unit. Return None
+    for other cells."""
     texts = [t for t in column.counts if not is_nothing(t)]
     found = [SUFFIXED.fullmatch(t) for t in texts]
     if not texts or not all(found):
@@ -124,23 +128,24 @@ def _suffixed(column: Column, comma: bool) -> Numeric | None:
 
 
 def decimal_comma(columns: Iterable[Column]) -> bool:
-    """Return whether the table has decimal commas. That is the case if some cells have them, in columns in
-    which no cell has a decimal point."""
+    """Return whether the table has decimal commas. This is the case if some columns have decimal commas,
+    and not more columns have decimal points."""
     commas = points = 0
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]
         fit = [t for t in texts if re.fullmatch(r"[+-]?[\d.]*,\d+", t)]
         told = [t for t in texts if any(c.isdigit() for c in t)]
         if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in told):
-            # a word among them may mark a missing value
+            # a word among the numbers may mark a missing value
             commas += len(told) == len(texts) or numeric(column, True) is not None
         points += any(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", t) for t in texts)
     return commas > 0 and commas >= points
 
 
 def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
-    """Detect numbers such as -9999 that mark missing values. Such a number must occur more than once, and
-    be so far outside the other values of the column that it cannot be a value."""
+    """Return the columns with the numbers that mark missing values, such as -9999. Such a number usually
+    occurs more than once, and is so far outside the other values of the column that it cannot be a
+    value."""
     common = _common(found)
     first = [[*_own(each), *_shared(each, common)] for each in found]
     known = {
@@ -149,7 +154,7 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
     made = []
     for each, own in zip(found, first, strict=True):
         texts = set(own)
-        # in a column with no other values, other columns decide
+        # if a column contains no other values, its numbers are compared with the markers of other columns
         candidates = _candidates(each)
         if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
             values = {t: number(t, each) for t in candidates}
@@ -159,8 +164,8 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
 
 
 def _common(found: Sequence[Numeric]) -> set[float]:
-    """Return round negative numbers that occur more than once in several columns, far below all other
-    values."""
+    """Return negative integers that mark missing values in several columns. Each occurs more than twice
+    in these columns, and is far below all other values."""
     counts: Counter[float] = Counter()
     for each in found:
         texts = [
@@ -177,8 +182,8 @@ def _common(found: Sequence[Numeric]) -> set[float]:
 
 
 def _shared(style: Numeric, common: set[float]) -> list[str]:
-    """Return texts of the column that mark missing values in other columns and cannot be values in this
-    column. common: these markers."""
+    """Return texts of the column that mark missing values in other columns and cannot be values of this
+    column. common: the numbers that are markers in other columns."""
     made = []
     for text in style.column.counts:
         value = number(text, style)
@@ -190,8 +195,8 @@ def _shared(style: Numeric, common: set[float]) -> list[str]:
 
 
 def _candidates(style: Numeric) -> list[str]:
-    """Return texts of the column that look like markers for missing values. Returns none if they may be
-    numbers with thousands separators or units."""
+    """Return texts of the column that look like markers for missing values. Returns none if the numbers
+    have thousands separators or units."""
     point = "," if style.comma else "."
     texts = style.column.counts if not style.thousands and not style.suffix else ()
     return [t for t in texts if _SENTINEL.fullmatch(t.replace(point, "."))]
@@ -210,7 +215,7 @@ def _own(style: Numeric) -> list[str]:
     for text, value in known.items():
         below = value <= -99 and low - value > max(spread, 50) and low >= -0.7 * abs(value)
         above = value >= 99 and value > 3 * max(high, 1.0) and value - high > 3 * spread
-        # 999 marks a missing direction: far from 360, but less than three times it
+        # 999 marks a missing direction, although it is less than three times 360
         nines = re.fullmatch(r"9{3,}([.,]9*0*)?", text) and value >= 2.5 * max(high, 1.0)
         above = above or bool(nines and value - high > 1.5 * spread)
         much = counts[text] > 0.2 * style.column.filled and value >= 99 and value > 1.5 * high

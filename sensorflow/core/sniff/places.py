@@ -1,4 +1,4 @@
-"""Finds the possible places of records in a JSON document."""
+"""Finds the places in a JSON document where the records may be."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ UNSAFE = r"[.\[\]'$]"
 
 @dataclass(frozen=True)
 class Place:
-    """A possible place of records. path: the path, in the notation of the profile's key `records`. keyed:
-    whether the value is an object in which each list is a column. named: whether the records are members of
-    an object and differ by their names. mapped: whether `named` is True, or the records are nested in such
-    members."""
+    """A place in a document where the records may be. path: the path, in the notation of the profile's
+    key `records`. keyed: whether there is one object, in which each list is a column. named: whether the
+    records are members of an object, so that their names distinguish them. mapped: whether `named` is
+    True, or such members contain the records."""
 
     path: str
     keyed: bool = False
@@ -29,15 +29,17 @@ class Place:
 def places(
     value: Any, path: str = "", depth: int = 0, named: bool = False, mapped: bool = False
 ) -> Iterator[Place]:
-    """Yield the possible places: the document itself, elements of lists, members with the same structure,
-    and objects whose lists are columns."""
+    """Yield the places where the records may be: the document itself, elements of lists, members with
+    the same structure, and objects in which each list is a column."""
     if depth > DEEP:
         return
     if isinstance(value, dict):
         if _is_by_time(value):
             yield Place(f"{path}[*]", mapped=True)
             return
-        if not path or path.endswith("]"):  # paths reach the leaves within a record
+        if not path or path.endswith(
+            "]"
+        ):  # an object within a record is no place, because paths lead to its leaves
             yield Place(path, named=named, mapped=mapped)
         if are_columns(value):
             yield Place(path, keyed=True)
@@ -58,15 +60,15 @@ def places(
 
 
 def are_columns(value: dict[str, Any]) -> bool:
-    """Return whether an object's lists have equal length and contain plain values."""
+    """Return whether an object contains several lists of plain values that have equal length."""
     lists = [m for m in value.values() if isinstance(m, list)]
     plain = not any(isinstance(e, dict | list) for m in lists for e in m[:3])
     return len(lists) > 1 and plain and len({len(m) for m in lists}) == 1 and bool(lists[0])
 
 
 def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the largest member of `value`, if its members are objects with the same keys, or objects that
-    each contain a value and its unit. Otherwise return None."""
+    """Return the largest member of `value` if its members are similar objects: most of their keys are
+    the same, or each contains one value and its unit. Otherwise return None."""
     inner = [m for m in value.values() if isinstance(m, dict) and m]
     if len(inner) > 1 and len(inner) == len(value):
         every = {key for m in inner for key in m}
@@ -77,8 +79,8 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
-    """Return a member of `value`, if its members are lists whose elements have the same structure.
-    Otherwise return None."""
+    """Return the first list in `value` if its lists have elements of the same structure. Otherwise
+    return None."""
     lists = [m for m in value.values() if isinstance(m, list) and m]
     if len(lists) < 2 or len(lists) < 0.5 * len(value):
         return None
@@ -91,7 +93,7 @@ def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _is_by_time(value: dict[str, Any]) -> bool:
-    """Return whether the names of the members are times."""
+    """Return whether the names of an object's members are times."""
     keys = list(value)
     return len(keys) > 1 and is_times(keys)
 
@@ -107,8 +109,8 @@ def is_times(keys: Sequence[str]) -> bool:
 
 
 def is_valued(member: dict[str, Any]) -> bool:
-    """Return whether an object contains a single value with its unit. If not, it may be a record of several
-    values."""
+    """Return whether an object contains one value and its unit. Any other object may be a record of
+    several values."""
     keys = [key for key in member if re.search(words.VALUE, key, re.IGNORECASE)]
     plain = [member[key] for key in keys if not isinstance(member[key], dict | list)]
     told = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)

@@ -1,5 +1,5 @@
-"""Finds the name of the sensor in one or several columns, in a line before the header, or in the file's
-name."""
+"""Finds the name of the sensor. It may be in one or several columns, in a line before the header, or in
+the file's name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
 WANDERS = 12
-"""A column with no more distinct numbers than this may contain names, even if its numbers change in small
-steps."""
+"""A column with at most this number of distinct numbers may contain names, even if its numbers change in
+small steps."""
 _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
-    """Return the column whose title says that it contains names of sensors, or [] if there is none. Ids are
-    preferred to names, and columns without empty cells to others."""
+    """Return the column whose title says that it contains names of sensors, or [] if there is none. If
+    there are several, the title decides which one: ids and serial numbers are preferred."""
     some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
     some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
@@ -30,8 +30,8 @@ def titled(columns: Iterable[Column]) -> list[Column]:
 
 
 def may_name(column: Column) -> bool:
-    """Return whether a column's texts may be names. Durations, truth values, dates, versions, and numbers
-    of events and messages are not names."""
+    """Return whether the texts of a column may be names. Durations, truth values, dates, versions, and
+    numbers of events or messages are not names."""
     told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
     return not told and not column.says(words.OF_EVENT)
 
@@ -53,18 +53,18 @@ def _idness(column: Column) -> int:
 def needed(
     texts: Sequence[Column], readings: Sequence[Numeric], cells: Sequence[str]
 ) -> list[Column]:
-    """Return the columns that contain the sensor's name, for a table with several readings per row. cells:
-    the time of each row.
+    """Return the columns that contain the name of the sensor, for a table with several readings per row.
+    cells: the time of each row.
 
-    The result includes a column with a title for sensors, if there is one. If many rows have the same time,
-    it also includes a column that distinguishes these rows.
+    The result includes a column whose title says that it contains sensors, if there is one. If many rows
+    have the same time, the result also includes a column that distinguishes these rows.
     """
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) or is_long(n.column)]
     numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
     sensor = titled([*rest, *numbered])
     if not sensor and tells_rows_apart(cells, []) < 0.8:
-        # one row per station, all of about the same time
+        # each row may be from another station, and all have about the same time
         sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
     if tells_rows_apart(cells, sensor) < 0.8:
         whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
@@ -74,7 +74,7 @@ def needed(
         better = [c for c in better if c not in whole or once or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
-        # a constant text with a number is more likely a name than a remark
+        # if a text with a number is the same in all rows, it is more likely a name than a remark
         text = next(iter(rest[0].counts))
         return rest if re.search(r"\d", text) and may_name(rest[0]) else []
     return sensor
@@ -85,15 +85,16 @@ def is_code(column: Column) -> bool:
 
 
 def _may_tell(column: Column, cells: Sequence[str]) -> bool:
-    """Return whether the column may distinguish sensors: its texts must occur more than once or, if all
-    rows have the same time, must all differ."""
+    """Return whether a column may distinguish sensors. Usually its texts must occur more than once. If
+    all rows have the same time, its texts must all differ. cells: the time of each row."""
     if len(set(cells)) == 1:
         return len(column.counts) == len(cells)
     return 1 < len(column.counts) <= 0.5 * column.filled
 
 
 def is_name(column: Column) -> bool:
-    """Return whether a column's numbers may be names, that is, integers that occur more than once."""
+    """Return whether the numbers of a column may be names. Such numbers are integers that occur more
+    than once."""
     repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
     if is_long(column):
         return True
@@ -101,18 +102,18 @@ def is_name(column: Column) -> bool:
 
 
 def has_quantity(column: Column) -> bool:
-    """Return whether a title contains a unit or a quantity, such as "Sensor Temp (C)". Such a column does
-    not contain names."""
+    """Return whether the title of a column contains a unit or a quantity, as "Sensor Temp (C)" does.
+    Such a column does not contain names."""
     told = column.unit or units.split_unit(column.title)[1]
     return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
 
 
 def is_measured(column: Column, cells: Sequence[str]) -> bool:
-    """Return whether the column is measured, although its title contains a word for sensors. cells: the
+    """Return whether a column contains readings although its title contains a word for sensors. cells: the
     time of each row.
 
-    A title such as "Sensor_1" is ambiguous. Such a column is taken for names only if it is needed to
-    distinguish simultaneous rows.
+    A title such as "Sensor_1" is ambiguous. A column with such a title counts as names only if it is needed
+    to distinguish rows with the same time.
     """
     if has_quantity(column):
         return True
@@ -129,7 +130,8 @@ def _plainly_names(column: Column) -> bool:
 
 
 def _wanders(column: Column, cells: Sequence[str]) -> bool:
-    """Return whether the column moves up and down in small steps over time."""
+    """Return whether the numbers of a column move up and down in small steps over time. cells: the time
+    of each row."""
     if len(column.counts) <= WANDERS or tells_rows_apart(cells, []) < 0.99:
         return False
     values = [int(t) for t in column.cells if t.isdigit()]
@@ -140,8 +142,8 @@ def _wanders(column: Column, cells: Sequence[str]) -> bool:
 
 
 def is_long(column: Column) -> bool:
-    """Return whether the column contains names of ten or more digits, such as an IMEI. Unlike the numbers
-    of a counter, they occur more than once."""
+    """Return whether a column contains names of ten or more digits, such as an IMEI. Unlike the values
+    of a counter, such names occur more than once."""
     texts = [t for t in column.cells if t]
     if not texts or not all(re.fullmatch(r"[1-9]\d{9,19}", t) for t in texts):
         return False
@@ -153,15 +155,15 @@ def is_long(column: Column) -> bool:
 
 
 def tells_rows_apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
-    """Return the share (0 to 1) of rows that are distinct in their times and these columns. cells: the time
-    of each row."""
+    """Return the share (0 to 1) of rows that have distinct values in their times and these columns.
+    cells: the time of each row."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
 
 
 def is_panel(keys: Sequence[str], column: Column) -> bool:
-    """Return whether the same set of texts, such as depths or channels, occurs once for almost every key.
-    keys: a key for each row, such as the time."""
+    """Return whether a column has the same set of texts, such as depths or channels, for almost every
+    key, and each text only once per key. keys: a key for each row, such as the time."""
     groups: dict[str, list[str]] = {}
     for key, cell in zip(keys, column.cells, strict=True):
         groups.setdefault(key, []).append(cell)
@@ -171,13 +173,15 @@ def is_panel(keys: Sequence[str], column: Column) -> bool:
 
 
 def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
-    """Return (the profile key `sensor`, a question for the user). The key is omitted if a header row
-    contains the names of the sensors. sensor: the columns that contain the name."""
+    """Return (lines for the profile key `sensor`, question for the user or ""). There is no line if a
+    header row contains the names of the sensors. sensor: the columns that contain the name."""
     if table.sensors:
         return [], ""
     if len(sensor) > 1:
         whole = "/".join(f"{{{c.reference}}}" for c in sensor)
-        return [Line("sensor", whole, "together they distinguish simultaneous rows")], ""
+        return [
+            Line("sensor", whole, "these columns together distinguish rows with the same time")
+        ], ""
     if sensor:
         return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
     if (around := _around(table) or _above(table.preamble)) is not None:
@@ -187,8 +191,8 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
 
 
 def origin(column: Column) -> Value:
-    """Return a column as a text source. A name with braces is not written in the short form, because it
-    would be a template."""
+    """Return the text source for a column. If the column's name contains braces, the source is a table,
+    because as a string it would be a template."""
     reference = column.reference
     return {"column": reference} if re.search(r"[{}]", reference) else reference
 
@@ -199,7 +203,8 @@ def few(column: Column) -> str:
 
 
 def _around(table: Table) -> Line | None:
-    """Return the profile key `sensor` for a name that is outside the records, or None if there is none."""
+    """Return the line for the profile key `sensor` if the name of the sensor is outside the records.
+    Otherwise return None."""
     found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
     found = [c for c in found if may_name(c)]
     best = max(found, key=_idness, default=None)
@@ -207,8 +212,8 @@ def _around(table: Table) -> Line | None:
 
 
 def _above(preamble: str) -> Line | None:
-    """Return the profile key `sensor` for a name in the lines before the header, or None if there is
-    none."""
+    """Return the line for the profile key `sensor` if the name of the sensor is in the lines before the
+    header. Otherwise return None."""
     for word in words.LABELS:
         found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
         if found is None or found[2].rstrip().endswith(":"):

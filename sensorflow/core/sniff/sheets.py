@@ -1,4 +1,4 @@
-"""Tables with typed columns: Parquet and spreadsheets."""
+"""Finds tables in files with typed columns: Parquet files and spreadsheets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sensorflow.errors import Permanent, UsageError
 ROWS = 5000
 """Maximum number of rows of a sheet or a Parquet file that are examined."""
 FEW = 200
-"""Maximum number of rows of a further sheet, which is only searched for times."""
+"""Maximum number of rows of each later sheet that are searched for times."""
 SHEETS = 20
 
 
@@ -61,8 +61,9 @@ def _text(value: Any) -> str:
 
 
 def workbook(stream: BinaryIO, kind: str) -> Table:
-    """Return the first table of a workbook that has times, with a hint if other sheets have such tables
-    too. If no table has times, return the first table. kind: the file's format."""
+    """Return the first table of a workbook that contains times. If other sheets contain such tables too,
+    a question for the user mentions them. If no table contains times, return the first table. kind: the
+    format of the file."""
     try:
         book_.size_of(stream, head.PROBE)
         names = book_.names(stream)
@@ -97,7 +98,7 @@ def _left_out(others: Sequence[str], count: int) -> list[str]:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         told.append(
             f"the sheets {', '.join(map(repr, others[:5]))}{more} also contain tables with times, which "
-            "are ignored: each needs a separate profile, with its sheet"
+            "are ignored, because each sheet needs a separate profile"
         )
     if count > SHEETS:
         told.append(f"only the first {SHEETS} of {count} sheets were examined")

@@ -1,4 +1,4 @@
-"""Detects times that are split over several columns, such as year, month, day and hour."""
+"""Detects a time whose parts are in several columns, such as year, month, day and hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = {
     "%M": (r"^(minute|min|mn|mi|minutes|mm)$", 0, 60),
     "%S": (r"^(second|sec|ss|s|seconds)$", 0, 60),
 }
-"""Directive -> (its titles, its minimum and maximum)."""
+"""Directive of strptime -> (pattern of its titles, minimum value, maximum value)."""
 
 LAYOUTS = (
     ("%Y", "%m", "%d", "%H", "%M", "%S"),
@@ -39,8 +39,9 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """A time that is split over columns. columns: the columns that form the time. formats: the formats of
-    the columns' texts, joined by spaces."""
+    """A time whose parts are in several columns. columns: these columns. formats: the time formats; each
+    joins the formats of the columns by spaces. pad: the width to which each column is padded with zeros,
+    or () if none is. aside: other columns of times, which are not readings."""
 
     columns: tuple[Column, ...]
     formats: tuple[str, ...]
@@ -50,7 +51,8 @@ class Parts:
 
 
 def titled(columns: Sequence[Column]) -> Parts | None:
-    """Find the parts by titles such as Year, Month, Day, hh, mm."""
+    """Find the parts of the time by titles such as Year, Month, Day, hh, mm. Returns None if there are
+    none."""
     named: dict[str, Column] = {}
     for column in columns:
         for directive in _directives(column, named):
@@ -63,16 +65,17 @@ def titled(columns: Sequence[Column]) -> Parts | None:
 
 
 def is_part(column: Column) -> bool:
-    """Return whether a column contains a part of a time, such as the month, according to its title and
-    values. A title of one letter is ambiguous, and does not count."""
+    """Return whether the title and the values of a column are those of a part of a time, such as the
+    month. Titles of one letter are ambiguous, so they do not count."""
     title = column.title.strip().lower()
     named = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
     return len(title) > 1 and any(_within(column, d) for d in named)
 
 
 def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
-    """Return the directives that a title may stand for. "mm" is the month if no other column is, otherwise
-    the minute."""
+    """Return the strptime directives that the title of a column may mean. "mm" means the month if no
+    other column contains the month, otherwise the minute. taken: directive -> column that already has
+    this directive."""
     title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()
     title = re.sub(r"\s*[(\[].*", "", title)
     fit = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
@@ -84,13 +87,13 @@ def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
 
 
 def placed(columns: Sequence[Column]) -> Parts | None:
-    """Find the parts by position in a table without titles: a year, followed by the other parts in
-    order."""
+    """Find the parts of the time by their positions, in a table without titles: a year, followed by the
+    other parts in order. Returns None if there are none."""
     for start, column in enumerate(columns[:4]):
         if not _within(column, "%Y"):
             continue
         behind = columns[start + 1 :]
-        # a day of the year may be between the year and the month
+        # the day of the year may be between the year and the month
         for skip in (0, 1):
             for layout in LAYOUTS:
                 wanted = [column, *behind[skip : skip + len(layout) - 1]]
@@ -104,8 +107,8 @@ def placed(columns: Sequence[Column]) -> Parts | None:
 
 
 def once_more(parts: Parts, columns: Sequence[Column]) -> Parts:
-    """Find a second set of the same parts after the first set, such as the time in another zone. Its
-    columns are not readings."""
+    """Find a second set of the same parts after the first set, such as the time in another zone. Returns
+    the parts with the columns of the second set in `aside`."""
     layout = " ".join(parts.formats[-1].split()).split()
     last = max(c.index for c in parts.columns)
     behind = [c for c in columns if c.index > last][: len(layout)]
@@ -142,7 +145,7 @@ def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
 
 
 def texts(parts: Parts) -> list[str]:
-    """Return the text of the time in each row, as the reader builds it from the columns."""
+    """Return the text of the time in each row. The reader builds the same text from the columns."""
     pads = parts.pad or (0,) * len(parts.columns)
     cells = [
         [cell.rjust(width, "0") for cell in column.cells[: times.MOST]]
@@ -157,6 +160,6 @@ def readable(parts: Parts) -> list[int]:
 
 
 def _passes(parts: Parts) -> bool:
-    """Return whether the time almost never goes back from one row to the next."""
+    """Return whether the time increases from almost every row to the next."""
     steps = np.diff(np.array(readable(parts)))
     return len(steps) > 1 and float((steps > 0).mean()) > 0.9

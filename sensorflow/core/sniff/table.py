@@ -1,5 +1,5 @@
-"""The representation of a table while a profile is being proposed: columns of texts with titles. It is the
-same for all file formats."""
+"""The table for which a profile is proposed: columns of texts with titles. It is the same for all file
+formats."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sensorflow.core.sniff.guess import Line
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column. reference: the name by which a profile refers to the column. title: the display name,
-    without the unit that a second header row contains.
+    """A column of the table. reference: the name by which a profile refers to the column. title: the
+    column's title; it does not include a unit that is in a second header row.
 
     titles: the column's cell in each header row. cells: the text of each row, without surrounding spaces.
-    told: whether the unit is a property of the file format. instant: whether the cells are typed
-    timestamps; their texts end with an offset if they have a zone. above: whether the value is outside the
-    records, and applies to several of them.
+    unit: the column's unit, "" if unknown. told: whether the reader itself finds the unit in a header row,
+    so that the profile need not state it. instant: whether the file stores the cells as timestamps; their
+    texts end with an offset if they have a zone. above: whether the cells come from outside the records,
+    where one value applies to several records.
     """
 
     index: int
@@ -35,7 +36,7 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Return text -> number of cells with this text, for texts that are not empty."""
+        """Text -> number of cells with this text. Empty texts are not included."""
         found = Counter(self.cells)
         found.pop("", None)
         return found
@@ -45,13 +46,13 @@ class Column:
         return sum(self.counts.values())
 
     def says(self, regex: str) -> bool:
-        """Return whether a regular expression matches in a title, ignoring case."""
+        """Return whether a regular expression matches one of the column's titles. Case is ignored."""
         return any(re.search(regex, text, re.IGNORECASE) for text in self.spellings)
 
     @cached_property
     def spellings(self) -> list[str]:
-        """Return the column's titles, and the same titles with separated words, as "Sampling_End" for
-        "SamplingEnd"."""
+        """The titles of the column. They include the titles with separated words, such as "Sampling_End"
+        for "SamplingEnd"."""
         texts = dict.fromkeys((*self.titles, self.title))
         return list(texts | dict.fromkeys(map(_apart, texts)))
 
@@ -66,12 +67,13 @@ def _apart(title: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. settings: profile keys with which a reader reads this table. preamble: the text before the
-    table.
+    """A table for which a profile is proposed. settings: the profile keys with which a reader reads this
+    table. preamble: the text before the table.
 
     sensors: whether a header row contains the names of the sensors. complete: whether the whole file was
-    read. name: the file's name. above: columns outside the records, where the time may be if the records
-    have no time. markers: texts that mark missing values, according to the file itself.
+    read. above: columns from outside the records, which may contain the time if the records do not. todo:
+    questions for the user. name: the file's name. markers: the texts that mark missing values, if the file
+    states them.
     """
 
     columns: tuple[Column, ...]
@@ -90,8 +92,8 @@ class Table:
 
 
 def references(names: Sequence[str]) -> list[str]:
-    """Return the name by which a profile can refer to each column: the title if it is unique, otherwise the
-    position."""
+    """Return, for each column, the name by which a profile can refer to it. This is the title if it is
+    unique and has no special characters, otherwise the position, such as "#2"."""
     counts = Counter(names)
     return [
         name if name and counts[name] == 1 and not re.search(r"^[#~]|[{}]", name) else f"#{i + 1}"

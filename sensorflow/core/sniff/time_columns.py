@@ -1,4 +1,4 @@
-"""Finds the column, or the combination of columns, with the time of measurement."""
+"""Finds the column with the time of measurement, or the columns that together form this time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _DAY = r"^(\d{4}-\d\d-\d\d)"
 
 @dataclass(frozen=True)
 class TimeColumns:
-    """The columns of the time of measurement. columns: the columns that form the time. aside: other time
-    columns, which are not readings.
+    """The columns that form the time of measurement. aside: columns of other times, which are not readings.
+    pad: the width to which each column is padded with zeros, or () if none is. weight: the likelihood of
+    this combination, compared with others.
 
-    days: the column of which only the date is used, because its times of day are all midnight; otherwise
-    None.
+    days: a column whose times of day are all midnight, so that only its dates are used; None if there is no
+    such column.
     """
 
     columns: tuple[Column, ...]
@@ -39,8 +40,8 @@ class TimeColumns:
 
 
 def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
-    """Return the most likely time columns, or None. prefer: the order of day and month to use if dates are
-    ambiguous, "dmy" or "mdy"."""
+    """Return the most likely time columns, or None if there are none. prefer: the order of day and month
+    in ambiguous dates, "dmy" or "mdy"."""
     columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
@@ -54,8 +55,8 @@ def find_time_columns(table: Table, prefer: str = "") -> TimeColumns | None:
 
 
 def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
-    """Reduce the weight of coarse times, that is, times that are equal in many rows in which another time
-    differs."""
+    """Return the candidates, with a lower weight for coarse times. A time is coarse if it is equal in
+    many rows in which another time differs."""
     limit = max(len(set(w.cells)) for w in found)
     coarse = [len(set(w.cells)) < 0.6 * limit for w in found]
     return [
@@ -88,8 +89,9 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
 
 
 def _alone(column: Column, prefer: str) -> TimeColumns | None:
-    """Return the time columns for a single column that contains dates, or None. A column of plain numbers
-    must have a title for times, or be the first column."""
+    """Return the time columns for one column that contains dates; None if it contains no dates. A column
+    of plain numbers must have a title for times, or be one of the first two columns and increase from
+    row to row."""
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return TimeColumns((column,), Read(("iso8601",), "a typed timestamp", zoned))
@@ -100,7 +102,7 @@ def _alone(column: Column, prefer: str) -> TimeColumns | None:
         if packed is not None:
             return TimeColumns((column,), packed)
     if bare:
-        # of untitled columns, only those that increase from row to row
+        # a column without a title for times must increase from row to row
         found = times.epoch(column.cells, column.title) if titled or _counts_on(column) else None
         if found is not None:
             return TimeColumns((column,), found)
@@ -122,8 +124,8 @@ def _counts_on(column: Column) -> bool:
 
 
 def _clock(column: Column) -> tuple[str, ...]:
-    """Return the formats of a column of times of day such as "14:30", or such as 1430 if the title is that
-    of a time."""
+    """Return the formats of a column of times of day, such as "14:30". Numbers such as 1430 or 14 count
+    as times of day if the title or the values indicate this. Returns () for any other column."""
     if column.instant:
         return ()
     found = times.clock(column.cells)
@@ -145,7 +147,7 @@ def _clock(column: Column) -> tuple[str, ...]:
 
 
 def _only_days(found: TimeColumns) -> bool:
-    """Return whether all times of day are midnight, as in a spreadsheet's dates."""
+    """Return whether all times of day are midnight, as for the dates of a spreadsheet."""
     column = found.columns[0]
     alone = len(found.columns) == 1 and not column.instant
     return alone and all(re.fullmatch(_MIDNIGHT, t) for t in column.counts)
@@ -154,7 +156,8 @@ def _only_days(found: TimeColumns) -> bool:
 def _joined(
     date: TimeColumns, clocks: Sequence[tuple[Column, tuple[str, ...]]]
 ) -> TimeColumns | None:
-    """Return the combination of a date with the nearest column of times of day, or None."""
+    """Return a date together with the nearest column of times of day, or None. clocks: (column of times
+    of day, its formats)."""
     at = date.columns[0].index
     near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
     if not near:
@@ -174,13 +177,17 @@ def _joined(
 def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...]) -> TimeColumns:
     day = date.columns[0]
     made = tuple(f"%Y-%m-%d {f}" for f in formats)
-    read = replace(date.read, formats=made, reason="the date of one cell, the time of another")
+    read = replace(
+        date.read,
+        formats=made,
+        reason="the date is in the first column, the time of day in the second",
+    )
     return TimeColumns((day, column), read, days=day)
 
 
 def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with the column that contains each row's zone, such as "EST", if there is
-    one."""
+    """Return the time columns together with a column that contains the zone of each row, such as "EST".
+    They are unchanged if there is no such column."""
     if found.read.offset or found.read.formats[0].startswith("epoch"):
         return found
     for column in columns:
@@ -193,7 +200,7 @@ def _with_offset(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
             if (known or fixed) and formats:
                 sign = "%Z" if known else "%z"
                 formats = tuple(f"{f} {sign}" for f in formats)
-                reason = f"{column.title} contains each row's offset"
+                reason = f"{column.title} contains the offset of each row"
                 read = replace(found.read, formats=formats, offset=True, reason=reason)
                 return replace(found, columns=(*found.columns, column), read=read)
     return found
@@ -206,8 +213,8 @@ def _of_parts(parts: split.Parts) -> TimeColumns:
 
 
 def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with their weight, which depends on title, zone, position, and whether the
-    time changes."""
+    """Return the time columns with their weight. It depends on the titles, the zone, the position, and
+    on whether the time changes from row to row."""
     titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
@@ -223,29 +230,32 @@ def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
 
 
 def zone_of(found: TimeColumns) -> Line | None:
-    """Return the profile key `zone` if a title contains UTC or an offset from UTC; otherwise None."""
+    """Return the line for the profile key `zone` if a title contains UTC or an offset from UTC.
+    Otherwise return None."""
     for column in found.columns:
         for title in (column.title, *column.titles):
             if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
                 pattern = r"(?:GMT|UTC)\s*([+-]\d{1,2}(?::?\d{2})?)"
-                return Line("zone", {"header": pattern}, f"{title} says so")
+                return Line("zone", {"header": pattern}, f"according to the title {title}")
             if re.search(r"(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)", title):
-                return Line("zone", "UTC", f"{title} says so")
+                return Line("zone", "UTC", f"according to the title {title}")
     return None
 
 
 def abbreviated(found: TimeColumns) -> list[str]:
-    """Return a question for the user if a title contains the abbreviation of a zone that has daylight
-    saving time."""
+    """Return a question for the user if a title contains an abbreviation such as CET, which may or may
+    not mean that daylight saving time applies. Otherwise return []."""
     for column in found.columns:
         for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
-                return [f"the title {column.title!r} says {name}: all year, or only in its season?"]
+                told = f"the title {column.title!r} says {name}"
+                return [f"{told}: does {name} apply all year, or only in its season?"]
     return []
 
 
 def zone_above(preamble: str) -> Line | None:
-    """Return the profile key `zone` if the lines before the header contain the zone; otherwise None."""
+    """Return the line for the profile key `zone` if the lines before the header state the zone.
+    Otherwise return None."""
     named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
     for said in re.findall(named + r"[^\n]*", preamble):
         offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
@@ -257,19 +267,20 @@ def zone_above(preamble: str) -> Line | None:
 
 
 def zone_around(above: Sequence[Column]) -> Line | None:
-    """Return the profile key `zone` if an element outside the records contains the zone in hours, as
-    <timeZone>1.0</timeZone> does; otherwise None."""
+    """Return the line for the profile key `zone` if a value outside the records states the zone, as
+    <timeZone>1.0</timeZone> does. Otherwise return None."""
     for column in above:
         called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
         whole = column.counts and column.filled == len(column.cells)
         if called and whole and all(map(_is_zone, column.counts)):
             told = ", ".join(list(column.counts)[:3])
-            return Line("zone", {"column": column.reference}, f"it says {told}")
+            return Line("zone", {"column": column.reference}, f"this column contains {told}")
     return None
 
 
 def _is_zone(text: str) -> bool:
-    """Return whether a text is a zone. A number of seconds or minutes is not."""
+    """Return whether a text states a zone. An offset must be in hours; a number of seconds or minutes is
+    not accepted."""
     offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
     if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
         return False
@@ -287,7 +298,7 @@ def _plus(offset: str) -> str:
 
 
 def lines(found: TimeColumns) -> list[Line]:
-    """Return the keys of [time], except the zone."""
+    """Return the lines of [time] without the zone."""
     read = found.read
     refs: list[Value] = [
         {"column": c.reference, "match": _DAY} if c is found.days else c.reference
@@ -302,7 +313,7 @@ def lines(found: TimeColumns) -> list[Line]:
         formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
         made.append(Line("format", formats, read.reason))
     if found.pad:
-        made.append(Line("pad", list(found.pad), "leading zeros are missing"))
+        made.append(Line("pad", list(found.pad), "numbers may lack leading zeros"))
     if read.extract:
         made.append(Line("extract", read.extract))
     if read.since:

@@ -16,7 +16,7 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 
 ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 ENOUGH = 0.95
-"""Minimum share of a column's texts that must be readable as times."""
+"""Minimum share of the texts of a column that must be readable as times."""
 MOST = 20_000
 """Maximum number of rows of a column that are examined."""
 
@@ -44,7 +44,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     r"\d{6}(?!\d)": {"ymd": "%y%m%d", "dmy": "%d%m%y", "mdy": "%m%d%y"},
     r"\d{4}(?P<s>[-/. ]?)\d{3}(?!\d)": {"": "%Y{s}%j"},
 }
-"""The beginning of a text -> its date format, by the order of day and month."""
+"""Pattern of a date at the beginning of a text -> order of day, month and year -> date format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -57,10 +57,11 @@ _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 @dataclass(frozen=True)
 class Read:
-    """How to read a column of times. formats: the time formats, as in a profile. offset: whether the texts
-    define UTC times, because they have an offset or are epoch timestamps. clock: whether the texts include
-    a time of day. extract: the pattern that finds the time in the text; "" if the time is the whole text.
-    doubt: a question for the user, or "". since: the time from which epochs count; "" for 1970."""
+    """How to read a column of times. formats: the time formats, in the notation of the profile. reason:
+    the reason for these formats. offset: whether the texts define UTC times, because they have an offset
+    or count from a fixed time. clock: whether the texts include a time of day. extract: the pattern that
+    finds the time in the text; "" if the text contains nothing else. doubt: a question for the user, or
+    "". since: the date from which epoch timestamps count; "" for 1970."""
 
     formats: tuple[str, ...]
     reason: str
@@ -72,11 +73,11 @@ class Read:
 
 
 def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
-    """Return how to read a column's cells as dates, with or without times of day. Returns None if they are
-    not dates.
+    """Return how to read the cells of a column that contains dates, with or without times of day. Returns
+    None for any other column.
 
-    hint: the column's title, which may contain "MM/DD/YYYY". prefer: the order of day and month to use if
-    the cells are ambiguous.
+    hint: the column's titles, which may contain "MM/DD/YYYY". prefer: the order of day and month if the
+    cells are ambiguous.
     """
     texts = [t for t in cells[:MOST] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
@@ -87,7 +88,7 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
         halves = [t.split("/")[0] for t in texts]
         if "T" in halves[0] and _share(halves, "iso8601") >= ENOUGH:
             found = _iso(halves)
-            reason = "an interval; its start is taken"
+            reason = "an interval, of which the start is used"
             return Read(found.formats, reason, found.offset, found.clock, "^([^/]+)/")
     return _ordered(texts, hint, prefer)
 
@@ -103,9 +104,9 @@ def _iso(texts: Sequence[str]) -> Read:
 
 
 def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
-    """Return how to read the texts, with the order of day, month and year that reads the most texts. If
-    several orders do, the order with the most even steps is used, because with a wrong order the time jumps
-    by months."""
+    """Return how to read the texts. The chosen order of day, month and year is the one in which the most
+    texts are dates. If this applies to several orders, the order with the smallest time steps is chosen,
+    because in a wrong order the time jumps by months."""
     sample = list(dict.fromkeys(texts))
     found: dict[tuple[str, ...], tuple[float, str]] = {}
     for order in ORDERS:
@@ -128,14 +129,15 @@ def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str)
     if formats[0].startswith("%Y"):
         return ""
     if len(even) == 1:
-        return f"{said}: other orders give dates that do not exist"
-    return f"{said}: by any other order the times jump"
+        return f"{said}: in any other order some dates do not exist"
+    return f"{said}: in any other order the times jump"
 
 
 def _most_even(
     texts: list[str], even: dict[tuple[str, ...], str], hint: str, prefer: str
 ) -> tuple[tuple[str, ...], str]:
-    """Return (formats, question for the user) for the order with the most even steps."""
+    """Return (formats, question for the user) for the order of day, month and year with the smallest
+    time steps. even: formats -> order. The question is "" if the order is clear."""
     usual = [f for f, order in even.items() if order == "ymd" and f[0].startswith("%Y")]
     if len(even) == 1 or usual:
         return (usual or list(even))[0], ""
@@ -149,18 +151,18 @@ def _most_even(
     if len(near) == 1:
         return near[0], ""
     dotted = [f for f in near if even[f] == "dmy" and "." in f[0]]
-    if dotted:  # dates with points never begin with the month
+    if dotted:  # dates with points do not begin with the month
         return dotted[0], ""
     half = any("%I" in f for f in near[0])
     wanted = ("mdy" if half else "") or prefer
     chosen = next((f for f in near if even[f] == wanted), near[0])
     others = ", ".join(f[0] for f in near if f != chosen)
-    return chosen, f"the dates fit {chosen[0]} as well as {others}: check which is right"
+    return chosen, f"the dates fit both {chosen[0]} and {others}: check which format is right"
 
 
 def _told(hint: str) -> str:
-    """Return the order of day, month and year that a title specifies, as "Date (MM/DD/YYYY)" does;
-    otherwise ""."""
+    """Return the order of day, month and year that a title states, such as "Date (MM/DD/YYYY)". Returns
+    "" if it states none."""
     letters = re.search(
         r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint
     )
@@ -168,18 +170,20 @@ def _told(hint: str) -> str:
 
 
 def spelled(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats of a column whose texts begin with the year, built from strptime directives."""
+    """Return the formats of a column whose dates begin with the year. The formats consist of strptime
+    directives."""
     return tuple(_formats(list(dict.fromkeys(t for t in cells[:MOST] if t)), "ymd"))
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
-    """Return the sum of the lengths of all time steps from row to row, both forward and back."""
+    """Return the sum of the lengths of all time steps from row to row. Steps back in time count like
+    steps forward."""
     nanos = instants(texts, formats)
     return float(np.abs(np.diff(nanos.astype(np.float64))).sum())
 
 
 def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int64]:
-    """Return the UTC times of the texts that the formats can read."""
+    """Return the UTC times of the texts. Texts that no format can read are left out."""
     found = parse(pa.array(texts, pa.string()), tuple(formats), Clock("UTC"))
     ints: npt.NDArray[np.int64] = found.ts.drop_null().cast(pa.int64()).to_numpy()
     return ints
@@ -191,8 +195,8 @@ def _share(texts: Sequence[str], *formats: str) -> float:
 
 
 def _formats(sample: list[str], order: str) -> list[str]:
-    """Return the formats that are needed to read all texts. There may be several, because some loggers omit
-    the time of day at midnight."""
+    """Return the formats that are needed to read all texts. Several are needed for some loggers, for
+    example if the logger omits the time of day at midnight."""
     found: list[str] = []
     rest = sample
     while rest and len(found) < 4:
@@ -206,8 +210,9 @@ def _formats(sample: list[str], order: str) -> list[str]:
 
 
 def _format(text: str, order: str) -> str | None:
-    """Return the format of one text, or None. The text consists of weekday, date, time of day and offset,
-    in this order, or begins with the time of day."""
+    """Return the format of one text, or None if it is not a date. The text consists of weekday, date,
+    time of day and offset, in this order, or has the time of day before the date. Only the date is
+    required."""
     text = text.strip()
     weekday = re.match(r"([A-Za-z]{3,9})(\.?,?\s+)", text)
     before = ""
@@ -230,8 +235,8 @@ def _format(text: str, order: str) -> str | None:
 
 
 def _date(text: str, order: str) -> tuple[str, str] | None:
-    """Return the format of the date at the beginning of a text, and the remaining text. Returns None if
-    there is no date."""
+    """Return (format of the date at the beginning of a text, text after the date). Returns None if the
+    text does not begin with a date."""
     for shape, by_order in _SHAPES.items():
         match = re.match(shape, text)
         if match is None:
@@ -252,7 +257,7 @@ def _date(text: str, order: str) -> tuple[str, str] | None:
 
 
 def _after(rest: str) -> str | None:
-    """Return the format of the text after a date, or None if it is not a time of day."""
+    """Return the format of the text after a date, or None if this text is not a time of day."""
     if not rest:
         return ""
     gap = re.match(r"\s*[T_,;:-]?\s*", rest)
@@ -290,7 +295,7 @@ def _packed(text: str) -> tuple[str, str] | None:
 
 
 def _zone(rest: str) -> str | None:
-    """Return the format of the text after a time of day, or None if that text is not an offset."""
+    """Return the format of the text after a time of day, or None if this text is not an offset."""
     if not rest.strip():
         return ""
     gap = " " if rest[0].isspace() else ""
@@ -301,7 +306,7 @@ def _zone(rest: str) -> str | None:
 
 
 def clock(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats of a column of times of day, or () for any other column."""
+    """Return the formats of a column of times of day. Returns () for any other column."""
     sample = list(dict.fromkeys(t for t in cells[:MOST] if t))
     found: list[str] = []
     for text in sample:
@@ -324,7 +329,8 @@ def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:
-    """Detect epoch timestamps: numbers that count from 1970, or from a time that is in the title."""
+    """Return how to read a column of epoch timestamps, which are numbers that count from 1970 or from a
+    date in the title. Returns None for other cells."""
     texts = [t for t in cells[:MOST] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None
@@ -334,15 +340,15 @@ def epoch(cells: Sequence[str], title: str) -> Read | None:
     if since:
         unit = {"s": "s", "m": "m", "h": "h", "d": "d"}[since[1][0].lower()]
         unit = "ms" if since[1].lower() in ("ms", "millisecond") else unit
-        return Read((f"epoch_{unit}",), "as its title says", True, since=since[2])
+        return Read((f"epoch_{unit}",), "according to the title", True, since=since[2])
     values = np.array([float(t) for t in texts])
     if values.min() >= 25569 and values.max() < 73051 and any("." in t for t in texts):
-        return Read(("excel",), "days as spreadsheets count them")
+        return Read(("excel",), "days in the notation of spreadsheets")
     for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
         if 3e8 * size <= values.min() and values.max() < 2.9e9 * size:
             digits = len(texts[0].split(".")[0])
-            return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970 in UTC", True)
+            return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970, in UTC", True)
     if values.min() >= 2.9e9 and values.max() < 4.9e9:
-        reason = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
+        reason = "seconds from 1904 (LabVIEW); from 1970, the times would be in the future"
         return Read(("epoch_s",), reason, True, since="1904-01-01")
     return None

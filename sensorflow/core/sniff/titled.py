@@ -1,4 +1,5 @@
-"""Finds titles for columns of XML, in their paths and in descriptions at other places of the document."""
+"""Finds titles for the columns of XML documents. They are in the paths of the columns, or in
+descriptions at other places of the document."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _KINDS = (
     re.compile(rf"(?i)^({_PLAIN})(_?name)?$"),
     re.compile(rf"(?i)^({_PLAIN})"),
 )
-"""Names of elements outside the records that contain the type, the most reliable first."""
+"""Names of elements outside the records that contain the type. The most reliable names come first."""
 _UNITS = (
     re.compile(r"(?i)(abbrev\w*|symbol|short\w*)$"),
     re.compile(r"(?i)^(units?|uom|einheit)$"),
@@ -27,16 +28,16 @@ _UNITS = (
     re.compile(r"(?i)^(unit|uom)s?_?(name|label)$|^(name|label)$"),
 )
 _PASSING = re.compile(r"(?i)time|step|scale|interval|duration|period")
-"""Elements whose unit is a unit of time."""
+"""Names of elements that contain a unit of time, which is not the unit of the readings."""
 _NOTHING = re.compile(r"(?i)(no_?data|miss(ing)?|null|fill)_?val(ue)?$")
 _GENERIC = re.compile(
     rf"(?i){words.VALUE}|^(items?|records?|rows?|rec|row|obs|point|pt|event|entry|log|sample|ch|channel|data"
     r"|element|node|tick|scan|measure|param|parameter|sensor|variable|field|property|reading|.{1,2})$"
 )
-"""Record names that do not indicate what was measured."""
+"""Names of record elements that do not say what was measured."""
 _LABELS = ("Identification", "name", "label", "title", "id")
 _MOST = 2000
-"""Maximum number of elements searched for names of columns."""
+"""Maximum number of elements that are searched for names of columns."""
 
 
 class Element(Protocol):
@@ -51,8 +52,8 @@ class Element(Protocol):
 
 
 def columns(found: Sequence[Column], record: str, root: Element | None) -> list[Column]:
-    """Return the columns with titles. record: the name of the record elements. root: the root of the
-    document."""
+    """Return the columns with their titles. record: the name of the record elements. root: the root of
+    the document."""
     mine = [c for c in found if not c.above]
     around = [c for c in found if c.above]
     own = _own(mine, record)
@@ -60,7 +61,8 @@ def columns(found: Sequence[Column], record: str, root: Element | None) -> list[
 
 
 def markers(above: Sequence[Column]) -> tuple[str, ...]:
-    """Return the marker for missing values, if an element before the records contains it; otherwise ()."""
+    """Return the markers for missing values that an element before the records states, or () if there is
+    no such element."""
     said = [c for c in above if _NOTHING.search(_last(c.reference))]
     return tuple(dict.fromkeys(t for c in said for t in c.counts if _is_marker(t)))
 
@@ -96,8 +98,9 @@ def _own(found: Sequence[Column], record: str) -> list[Column]:
 
 
 def _names_type(column: Column, title: str, record: str) -> bool:
-    """Return whether a column is an attribute with the name of a channel, next to the value of the channel,
-    as in <ch id="temp">21.5</ch>."""
+    """Return whether a column contains the name of the channel. It is then an attribute next to the
+    value of the channel, as in <ch id="temp">21.5</ch>. title: the title of the column. record: the name
+    of the record elements."""
     called = re.fullmatch(r"(?i)id|name|key|n|code|label|channel|param", title) is not None
     texts = not any(re.fullmatch(r"[\d.]+", t) for t in column.counts)
     few = len(column.counts) <= max(1, 0.6 * column.filled)
@@ -112,7 +115,8 @@ def _titled(column: Column, title: str, unit: str = "") -> Column:
 
 
 def _described(found: list[Column], root: Element | None) -> list[Column]:
-    """Replace the titles of numbered columns (v1, v2) by names from a list in the document."""
+    """Return the columns with better titles for numbered columns (v1, v2). The titles are names in a
+    list in the document."""
     numbered = {i: m for i, c in enumerate(found) if (m := _NUMBERED.fullmatch(c.reference))}
     if root is None or not numbered:
         return found
@@ -149,8 +153,8 @@ LONGEST = 600
 
 
 def _listed(elements: Sequence[Element], count: int) -> list[Element]:
-    """Return elements with the same name and parent, one for each column, each of which contains a name.
-    Returns [] if there are none. count: number of columns."""
+    """Return a list of elements that contain the names of the columns, one element per column. They have
+    the same name and the same parent. Returns [] if there is no such list. count: number of columns."""
     for element in elements:
         groups: dict[str, list[Element]] = {}
         for member in element.members:
@@ -163,8 +167,8 @@ def _listed(elements: Sequence[Element], count: int) -> list[Element]:
 
 
 def _called(elements: Sequence[Element], reference: str) -> Element | None:
-    """Return the element whose name begins with a column's name, as <Ch1_data_header> for <ch1>, or
-    None."""
+    """Return the element whose name begins with the name of a column, such as <Ch1_data_header> for
+    <ch1>. Returns None if there is no such element."""
     wanted = re.compile(rf"(?i){re.escape(reference.lstrip('@'))}(?!\d).+")
     return next((e for e in elements if wanted.fullmatch(e.name) and _label(e)[0]), None)
 
@@ -178,10 +182,10 @@ def _label(element: Element) -> tuple[str, str]:
 
 
 def _around(found: Sequence[Column]) -> list[Column]:
-    """Give the title "parameter" to the column that contains the type, and the title "unit" to the column
-    that most likely contains its unit."""
+    """Return the columns with their titles. The title is "parameter" for the column that contains the
+    type, and "unit" for the column that most likely contains the unit of the type."""
     texts = {c.reference for c in found if c.counts}
-    # an attribute of a text qualifies it: <siteCode network="NWIS">
+    # an attribute of an element with a text is a label of this text, as in <siteCode network="NWIS">
     made = [
         _titled(
             c, "label" if c.reference.rpartition(".@")[0] in texts else _above_title(c.reference)

@@ -1,4 +1,5 @@
-"""Tests a proposal: reads the beginning of the file with the proposed profile and the real reader."""
+"""Tests a proposal: reads the beginning of the file with the proposed profile, and with the same reader
+that workers use."""
 
 from __future__ import annotations
 
@@ -26,9 +27,10 @@ KEY = ["sensor_id", "reading_type", "ts"]
 
 @dataclass
 class Trial:
-    """The preview of a proposal. collisions: number of readings with the same sensor, type and time as
-    another reading, but another value. repeats: number of readings that have the same value too. units:
-    type -> units of readings of this type."""
+    """The preview of a proposal: the result of reading the beginning of the file. collisions: the number
+    of readings that have the same sensor, type and time as another reading, but another value. repeats:
+    the number of readings that have the same sensor, type, time and value as another reading. example: a
+    collision, as text. units: type -> the units of its readings."""
 
     rows: int = 0
     readings: int = 0
@@ -49,14 +51,15 @@ class Trial:
 
     @property
     def cost(self) -> tuple[float, ...]:
-        """A sort key. The proposal with the lowest key fits best."""
+        """A sort key for proposals. The proposal with the lowest key fits best."""
         lost = self.rejected + self.collisions + self.repeats
         some = max(self.readings + self.rejected, 1)
         return (self.error is not None or not self.readings, round(lost / some, 3), -self.readings)
 
 
 def tried(stream: BinaryIO, profile: Profile, name: str) -> Trial:
-    """Read enough rows to judge a proposal, and return its preview. stream: seekable."""
+    """Return the preview of a proposal. Reads enough rows to judge the proposal. stream: seekable. name:
+    the file's name."""
     found = Trial()
     batches: list[pa.RecordBatch] = []
     stream.seek(0)

@@ -1,4 +1,5 @@
-"""Checks a proposal with its preview. Problems are corrected, or become questions for the user."""
+"""Checks a proposal by its preview. Some problems are corrected. The others become questions for the
+user."""
 
 from __future__ import annotations
 
@@ -15,18 +16,18 @@ from sensorflow.core.sniff.trial import Trial
 from sensorflow.errors import Code
 
 Look = Callable[[Guess], Trial]
-"""Reads the beginning of the file with a guess."""
+"""Reads the beginning of the file with a proposed profile, and returns the preview."""
 PARTS = 2
-"""Maximum number of columns added to a sensor's or a type's name."""
+"""Maximum number of columns that are added to the names of sensors and types."""
 SAME_SHARE = 0.01
 MAX_TRIALS = 4
-"""Maximum number of corrections that are tested at a time."""
+"""Maximum number of alternatives that are tested for one correction."""
 MAX_COLUMNS = 1000
-"""Tables with more columns are not tested."""
+"""If a table has more columns, no corrections are tested."""
 
 
 def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
-    """Return the corrected proposal, with open questions in `todo`, and its preview."""
+    """Return (corrected proposal, its preview). Remaining problems are questions in its `todo`."""
     trial = look(guess)
     if len(table.columns) > MAX_COLUMNS:  # each trial would take seconds
         return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
@@ -49,8 +50,8 @@ def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Tri
 
 
 def checked_library_guess(guess: Guess, look: Look) -> Guess:
-    """Return a proposal for a known kind of file after a check: it needs a zone if the preview rejects
-    times without one, and problems become questions in `todo`."""
+    """Return the checked proposal for a file of a known kind. The proposal needs a zone if times are
+    rejected because they have none. Other problems become questions in its `todo`."""
     trial = look(guess)
     if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
         guess = replace(guess, needs_zone=True)
@@ -61,7 +62,8 @@ def checked_library_guess(guess: Guess, look: Look) -> Guess:
 def _clearly_better(
     guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
 ) -> tuple[Guess, Trial] | None:
-    """Return the first alternative that fits clearly better, with its preview, or None."""
+    """Return (proposal, its preview) for the first alternative that fits clearly better, or None if
+    there is none. others: the alternatives. Only the first `MAX_TRIALS` of them are tested."""
     for other in islice(others, MAX_TRIALS):
         found = look(other)
         lost, kept = _lost(trial), _lost(found)
@@ -78,8 +80,8 @@ def _lost(trial: Trial) -> float:
 
 
 def _with_finer_names(guess: Guess, table: Table) -> Iterator[Guess]:
-    """Yield proposals with one more column in the sensor or the type. Columns that distinguish the most
-    rows come first."""
+    """Yield proposals with one more column in the name of the sensor or type. The column that
+    distinguishes the most rows comes first."""
     named = {c.reference: c for c in table.columns}
     origins = [lines.of(guess, "sensor"), lines.of(guess, "type")]
     keys = [*lines.timed(guess), *(name for o in origins for name in lines.references(o))]
@@ -118,8 +120,8 @@ def _rank(after: float, column: Column) -> tuple[float, ...]:
 
 
 def _may_name(column: Column, single: bool) -> bool:
-    """Return whether a column may contain names of sensors or types. single: whether all rows have the same
-    time."""
+    """Return whether a column may contain names of sensors or types. single: whether all rows have the
+    same time and the same names."""
     aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
     return (
         len(column.counts) > 1
@@ -134,13 +136,14 @@ def _repeats(column: Column) -> bool:
 
 
 def _is_id(column: Column) -> bool:
-    """Return whether a column may contain names of sensors although all values differ, as in a table with
-    one row per device."""
+    """Return whether a column may contain names of sensors even if all its texts differ, as in a table
+    with one row per device."""
     return column.says(words.NUMBERED) or column.says(r"(^|[^a-z])mac([^a-z]|$)")
 
 
 def _is_measured(column: Column) -> bool:
-    """Return whether a column may be measured: it contains numbers, and its title is not that of a name."""
+    """Return whether a column may contain readings: its cells are numbers, and its title is not that of
+    a name."""
     named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
     return numeric.numeric(column) is not None and (
         not named or sensor_columns.has_quantity(column)
@@ -157,32 +160,36 @@ def _is_type(column: Column, table: Table) -> bool:
 
 
 def _with_other_numbers(guess: Guess, trial: Trial) -> Iterator[Guess]:
-    """Yield proposals in which decimal point and decimal comma are swapped."""
+    """Yield proposals in which decimal point and decimal comma are exchanged."""
     if not any(r.code is Code.VALUE_NOT_A_NUMBER for r in trial.rejects):
         return
     plain = lines.without(lines.without(guess, "thousands"), "decimal")
     if lines.of(guess, "decimal") == ",":
         yield plain
-        yield lines.put(plain, "thousands", ",", "so most cells are numbers")
+        yield lines.put(plain, "thousands", ",", "with this, most cells are numbers")
     else:
-        yield lines.put(plain, "decimal", ",", "so most cells are numbers")
-        dotted = lines.put(plain, "decimal", ",", "so most cells are numbers")
-        yield lines.put(dotted, "thousands", ".", "between thousands")
+        yield lines.put(plain, "decimal", ",", "with this, most cells are numbers")
+        dotted = lines.put(plain, "decimal", ",", "with this, most cells are numbers")
+        yield lines.put(dotted, "thousands", ".", "thousands separator")
 
 
 def doubts(guess: Guess, trial: Trial) -> list[str]:
-    """Return the problems that the preview shows, as questions for the user, with an example."""
+    """Return the problems that the preview shows, as questions for the user. Most questions contain an
+    example."""
     if trial.error is not None:
-        return [f"this profile refuses the file: {_plainly(str(trial.error))}"]
+        return [f"this profile cannot read the file: {_plainly(str(trial.error))}"]
     found: list[str] = []
     if not trial.readings and not trial.rejected:
-        found.append(f"no cell of the first {trial.rows:,} rows is a number: all are missing")
+        found.append(
+            f"in the first {trial.rows:,} rows, no cell is a number: all values are missing"
+        )
     if trial.rejects_many():
         found.append(_rejecting(trial))
     if trial.collides():
         found.append(
-            f"{trial.collisions:,} of the first {trial.readings:,} readings have the sensor, time and type "
-            f"of another one, but another value: {_plainly(trial.example)}; what tells them apart?"
+            f"{trial.collisions:,} of the first {trial.readings:,} readings have the same sensor, time and "
+            f"type as another reading, but another value: {_plainly(trial.example)}; "
+            "what distinguishes them?"
         )
     return found + list(_mixed(trial))
 
@@ -202,7 +209,7 @@ def _mixed(trial: Trial) -> Iterator[str]:
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
             told = ", ".join(unit or "none" for unit in list(found)[:5])
-            yield f"readings of type {_plainly(kind)!r} have the units {told}: does it mix several types?"
+            yield f"readings of type {_plainly(kind)!r} have the units {told}: are they of several types?"
 
 
 def _plainly(text: str) -> str:

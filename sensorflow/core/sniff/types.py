@@ -1,4 +1,4 @@
-"""Finds columns that contain the type of readings, although their titles do not say so."""
+"""Finds the columns that contain the type of the readings, if their titles do not say so."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ _NAMING = (
 
 
 def unnamed(texts: Sequence[Column], values: Sequence[Numeric]) -> list[Column]:
-    """Return columns that may contain the type, for a table with one reading per row. In order of
-    preference: columns whose texts are names of quantities; columns in which each text occurs with one unit
-    only; columns of names, if another column contains the device. Returns [] if there are none."""
+    """Return the columns that may contain the type, for a table with one reading per row. Returns [] if
+    there are none.
+
+    Columns whose texts are names of quantities are preferred. The next choice is columns in which each text
+    occurs with only one unit, and then columns of names, if another column contains the device. The last
+    choice is columns outside the records.
+    """
     if len(values) != 1 or re.search(_QUANTITY, values[0].column.title):
         return []
     some = [c for c in texts if c.filled > 0.9 * len(c.cells) and _repeats(c)]
@@ -57,7 +61,7 @@ def _is_quantity(column: Column) -> bool:
 
 
 def _has_units(column: Column, texts: Iterable[Column]) -> bool:
-    """Return whether each text of the column occurs with one unit only, and the units are of different
+    """Return whether each text of the column occurs with only one unit, and these units are of different
     quantities."""
     unit = next((c for c in texts if c.says(words.UNIT) and len(c.counts) > 1), None)
     if unit is None or len(column.counts) < 2 or units.are_akin(unit.counts):

@@ -23,10 +23,10 @@ a c d f g h j k l m n s v w in min count counts days hours second seconds minute
 ph rh va var us ms ug mol hr sec deg degree gal kn kt knot ma
 """
 UNITS = frozenset(_UNITS.split())
-"""Known units in lower case. A text with a bracket, a degree sign or a percent sign may be a unit without
-being listed."""
+"""Known units in lower case. Other texts are units too if they are in brackets or contain a sign such as a
+degree or percent sign."""
 WORDS = frozenset(_WORDS.split())
-"""Units that are also words in names: "temp_min" is a minimum, not minutes."""
+"""Units that may also be words of a name. For example, "temp_min" is a minimum, not a number of minutes."""
 _SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
 _BESIDE = (
     re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
@@ -50,7 +50,7 @@ _FAMILIES = (
     "ppm ppb ug/m3 µg/m³ mg/m3",
     "% fraction",
 )
-"""Units of the same quantity, in lower case."""
+"""Each entry lists units of the same quantity, in lower case."""
 _ROW_UNITS = """
 utc gmt degrees_north degrees_east degree_north degree_east degrees_true degree_true degree_c degrees_c
 degree_celsius degrees_celsius degree_f degrees_f dbar decibar pss pss-78 its-90 nmol/kg umol/kg umol/l
@@ -58,11 +58,11 @@ nmol/l pmol/kg mmol/m3 1
 """
 _ROW = frozenset(_ROW_UNITS.split())
 _CF = re.compile(r"[a-zµ°%]{1,10}(\^?-?\d)?([ ./*][a-zµ]{1,10}(\^?-?\d)?)*[ ./*][a-zµ]{1,10}\^?-\d")
-"""Matches m s-1, W m-2, kg m-3."""
+"""Matches units with exponents, such as m s-1, W m-2 and kg m-3."""
 TITLE = 200
-"""Maximum number of characters of a title that may contain a unit."""
+"""A title with more characters than this is not searched for a unit."""
 LONGEST = 16
-"""Maximum number of characters of a unit. A longer text contains more than a unit."""
+"""A text with more characters than this is not a unit, even if it contains a sign such as °."""
 
 
 def unit_like(text: str) -> bool:
@@ -72,15 +72,15 @@ def unit_like(text: str) -> bool:
 
 
 def in_row(text: str) -> bool:
-    """Return whether a cell in a header row is a unit. Notations of the CF conventions and of
-    oceanographers are included."""
+    """Return whether a cell of a header row is a unit. Notations of the CF conventions and of
+    oceanography are accepted too."""
     bare = text.strip().lower()
     return unit_like(text) or bare in _ROW or _CF.fullmatch(bare) is not None
 
 
 def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:
-    """Return column of numbers -> column with its units, matched by their names, as "temp_unit" for "temp",
-    or "temp.unit" for "temp.value"."""
+    """Return column of numbers -> column that contains its units. The columns are matched by their
+    names: "temp_unit" belongs to "temp", and "temp.unit" to "temp.value"."""
     named: dict[str, Column] = {}
     for column in texts:
         for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
@@ -90,16 +90,16 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
 
 
 def _of(reference: str, named: dict[str, Column]) -> Column | None:
-    """Return the column of units for a column: it has a similar name, is in the same object, or is an
-    attribute of the same element. None if there is none."""
+    """Return the column of units for the column `reference`, or None if there is none. It has a similar
+    name, or is in the same object, or is an attribute of the same element."""
     inner, dot, _ = reference.rpartition(".")
     within = named.get(f"{inner}.") if dot else None
     return named.get(reference) or within or named.get(f"{reference}.")
 
 
 def are_akin(units: Iterable[str]) -> bool:
-    """Return whether all units may be units of one quantity, as °C and °F are. Unknown units match any
-    quantity."""
+    """Return whether all units may be units of one quantity, such as °C and °F. A unit that is not known
+    may belong to any quantity."""
     named = {re.sub(r"^wmounit:", "", unit.strip().lower()) for unit in units} - {""}
     known = [{i for i, family in enumerate(_FAMILIES) if unit in family.split()} for unit in named]
     some = [families for families in known if families]
@@ -107,10 +107,10 @@ def are_akin(units: Iterable[str]) -> bool:
 
 
 def split_unit(title: str) -> tuple[str, str]:
-    """Split a title into (type, unit); the unit is "" if the title has none."""
+    """Split a title into (type, unit). The unit is "" if the title contains none."""
     if len(title) > TITLE:
         return title, ""
-    title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
+    title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # without the serial number of the sensor
     match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
     if match and _bracketed(match[3], bool(match[2])):
         return match[1].strip(), match[3].strip()
@@ -124,8 +124,8 @@ def split_unit(title: str) -> tuple[str, str]:
 
 
 def _bracketed(text: str, apart: bool) -> bool:
-    """Return whether a text in brackets is a unit. apart: whether a space precedes the bracket. Without a
-    space, the text may be a part of the name, as in "G(i)"."""
+    """Return whether a text in brackets is a unit. apart: whether a space precedes the bracket. If not,
+    the text may be part of the name, as in "G(i)"."""
     words = text.split()
     if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
         return False

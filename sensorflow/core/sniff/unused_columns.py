@@ -1,4 +1,4 @@
-"""Questions for the user about ignored columns that may be readings."""
+"""Asks the user about ignored columns that may be readings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
 SCALE = 2
-"""Minimum number of different values of a possible scale; a flag usually has fewer."""
+"""A flag usually has at most this number of different values. A measured scale usually has more."""
 
 
 def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
-    """Return a question for each column that is ignored as texts, but contains more numbers than words."""
+    """Return a question for each column that is ignored as text, although most of its cells are numbers."""
     style = numeric.COMMA if comma else numeric.POINT
     found = []
     for column in columns:
@@ -24,14 +24,14 @@ def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
             told = ", ".join(map(repr, rest[:4]))
             found.append(
                 f"{column.title!r} is ignored although most of its cells are numbers: what do {told} mean? "
-                "If no reading, name them in missing"
+                "If they mark missing values, list them in missing"
             )
     return found
 
 
 def scales(flags: Sequence[Numeric], columns: Iterable[Column]) -> list[str]:
-    """Return a question for each column of numbers that is ignored as a flag, but belongs to no other
-    column, such as sleep_quality."""
+    """Return a question for each column that is ignored as a flag, but has no column to which the flag
+    belongs. An example is sleep_quality."""
     titles = {c.title.strip().lower() for c in columns}
     return [
         f"{each.column.title!r} is ignored as a flag, although it has {len(each.column.counts)} different "

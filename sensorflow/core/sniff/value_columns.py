@@ -1,4 +1,4 @@
-"""Determines which columns of a table are readings, and their types and units."""
+"""Determines which columns of a table are readings, and finds their types and units."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from sensorflow.errors import UsageError
 
 FLAG = "a flag"
 EVERY = 100
-"""Maximum number of measured columns for which the proposal has a separate line per column."""
+"""If there are more measured columns than this, the proposal has one line for all of them."""
 
 
 @dataclass
 class SniffState:
-    """The classification of a table's columns, built step by step. ignored: column -> reason why it is
-    ignored. units: column of numbers -> column with its units."""
+    """The classification of a table's columns. ignored: column name -> reason why the column is ignored.
+    todo: questions for the user. units: column of numbers -> column that contains its units."""
 
     table: Table
     when: TimeColumns
@@ -50,8 +50,7 @@ class SniffState:
 
     @property
     def sparse(self) -> bool:
-        """Whether records are objects or elements, whose members may be missing in all records of a
-        file."""
+        """Whether the records are objects or elements, in which members may be missing."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
         return kind in ("json", "jsonl", "xml")
 
@@ -61,8 +60,8 @@ class SniffState:
 
 
 def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], list[str]]:
-    """Return (profile keys, lines of [columns], questions for the user). Raises UsageError if no column is
-    measured."""
+    """Return (lines of profile keys, lines of [columns], questions for the user). Raises UsageError if
+    there are no readings."""
     state = SniffState(table, found)
     _sort(state)
     long = _long(state)
@@ -104,7 +103,7 @@ def _settings(state: SniffState, sensor: Sequence[Column], unit: Sequence[Column
     made += [Line("unit", sensor_columns.origin(c), sensor_columns.few(c)) for c in unit]
     made += [*state.settings, *_missing(state)]
     if any(n.thousands for n in state.numbers):
-        made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
+        made.append(Line("thousands", "." if state.comma else ",", "thousands separator"))
     if state.ignored:
         made.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
     return made
@@ -121,7 +120,7 @@ def _reasons(ignored: dict[str, str]) -> str:
 
 
 def _sort(state: SniffState) -> None:
-    """Classify each column as texts, as readings, or as ignored for a reason."""
+    """Classify each column as text, as readings, or as ignored with a reason."""
     used = {c.reference for c in state.when.columns}
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
@@ -143,13 +142,13 @@ def _sort(state: SniffState) -> None:
             state.flags += [made] if reason == FLAG and column.counts else []
         else:
             state.numbers.append(made)
-    if not state.numbers:  # a table with only flags measures states
+    if not state.numbers:  # if a table contains only flags, they are the readings
         state.numbers = state.flags
         state.ignored = {r: reason for r, reason in state.ignored.items() if reason != FLAG}
 
 
 def _is_padded(column: Column) -> bool:
-    """Return whether the texts are codes of digits with leading zeros, such as "00060"."""
+    """Return whether the texts are codes such as "00060": digits with leading zeros, of equal length."""
     same = len({len(t) for t in column.counts}) == 1
     zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
     named = column.says(words.KIND) or column.says(words.SENSOR)
@@ -157,8 +156,8 @@ def _is_padded(column: Column) -> bool:
 
 
 def _take_above(state: SniffState, column: Column) -> None:
-    """Classify a column outside the records. It may contain names, but is never measured."""
-    digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or meaningless
+    """Classify a column from outside the records. It may contain names, but never readings."""
+    digits = any(map(str.isdigit, "".join(column.counts)))  # else "mm" is a unit, not a marker
     coded = numeric.numeric(column) is not None and (digits or not column.says(words.UNIT))
     named = column.says(words.SENSOR) and column.says(words.IDENTITY)
     named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
@@ -176,7 +175,7 @@ def _no_reading(column: Column) -> str | None:
     if _counts_rows(column):
         return "counts rows"
     if re.search(words.CARRIED, column.reference, re.I):
-        return "of the transmission"
+        return "about the transmission"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
         return "elapsed time"
@@ -214,7 +213,7 @@ def _counts_rows(column: Column) -> bool:
 
 
 def _long(state: SniffState) -> tuple[Column, Numeric] | None:
-    """Return (column of types, column of values) if each row is one reading; otherwise None."""
+    """Return (column of types, column of values) if each row contains one reading; otherwise None."""
     called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
@@ -232,7 +231,7 @@ def _long(state: SniffState) -> tuple[Column, Numeric] | None:
 
 
 def _is_kind(column: Column, state: SniffState) -> bool:
-    """Return whether a column may contain types because it has few distinct texts. With a single text, the
+    """Return whether a column may contain types: it has few distinct texts. If it has only one, its
     title must be that of a type, or the table must have few columns of texts."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
@@ -279,10 +278,10 @@ def _nameless_lines(state: SniffState, found: nameless.Long) -> list[Column]:
 
 
 def _unreadable(state: SniffState) -> None:
-    """Add a question for the user about times of day that no format can read, such as 10:30p."""
+    """Add a question for each column of times of day that cannot be read, such as 10:30p."""
     for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
-        state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
+        state.todo.append(f"times of day such as {example!r} in {column.title!r} cannot be read")
 
 
 def _clocklike(column: Column) -> bool:
@@ -291,7 +290,8 @@ def _clocklike(column: Column) -> bool:
 
 
 def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
-    """Return the readings without names such as a station's code, or all if none would remain."""
+    """Return the readings without columns of names, such as the code of a station. If none would remain,
+    return the columns that are not numbers of devices."""
     cells = state.when.cells
     measured = [n for n in readings if n.column.says(words.SENSOR)]
     measured = [n for n in measured if sensor_columns.is_measured(n.column, cells)]
@@ -303,7 +303,7 @@ def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
 
 
 def _is_called(column: Column) -> bool:
-    """Return whether the column's title and contents are those of an id, such as applicationID."""
+    """Return whether the title and the cells of a column are those of an id, as in applicationID."""
     if sensor_columns.is_long(column):
         return True
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
@@ -323,7 +323,7 @@ def _ignore_rest(state: SniffState, columns: Iterable[Column], used: set[Column]
 
 
 def _missing(state: SniffState) -> list[Line]:
-    """Return the profile key `missing` for the whole table, with each number in one notation only."""
+    """Return the line for the key `missing` of the table. Each number occurs in only one notation."""
     kept: dict[str | float, str] = {
         float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
     }
@@ -336,12 +336,12 @@ def _missing(state: SniffState) -> list[Line]:
     if not kept:
         return []
     far = any(isinstance(k, float) for k in kept)
-    reason = "they occur in place of numbers" + ("; far outside of the other values" if far else "")
+    reason = "they occur in place of numbers" + (", or far outside the other values" if far else "")
     return [Line("missing", list(kept.values()), reason)]
 
 
 def _everywhere(text: str, state: SniffState) -> bool:
-    """Return whether a marker is not a value in any column, and is unlikely to become a value."""
+    """Return whether a marker is not a value of any column, and is unlikely to become a value."""
     value = float(text.replace(",", "."))
     others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):
@@ -354,7 +354,7 @@ def _numbers(style: Numeric) -> list[float | None]:
 
 
 def _wide(state: SniffState) -> list[Line]:
-    """Return a line for each measured column, or a single line if there are too many."""
+    """Return a line for each measured column, or set `each` if there are too many columns."""
     if state.table.sensors or len(state.numbers) > EVERY:
         state.settings.append(Line("each", ".+", f"{len(state.numbers)} columns of numbers"))
         return []
@@ -367,7 +367,7 @@ def _wide(state: SniffState) -> list[Line]:
         if kind in seen:
             kind = f"{kind} {column.index + 1}"
             cell = {**cell, "type": kind}
-            state.todo.append(f"two columns have the same name: what is {kind!r}?")
+            state.todo.append(f"two columns have the same type; is {kind!r} right?")
         seen.add(kind)
         reason = f"{each.odd} cells are not numbers" if each.odd else ""
         made.append(Line(column.reference, cell, reason or "" if column.counts else "empty here"))

@@ -1,4 +1,4 @@
-"""Regular expressions for words in column titles. They are matched ignoring case."""
+"""Regular expressions for words in the titles of columns. They are matched without regard to case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ _ASIDES = (
 
 
 def _any(words: str) -> str:
-    """Return a regular expression that matches any of these words in a title, as a whole word."""
+    """Return a regular expression that matches a title if it contains one of these words as a whole
+    word."""
     return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
 
 
@@ -48,11 +49,11 @@ def _whole(words: str) -> str:
 
 TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
 ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
-"""Times of something other than the measurement."""
+"""Titles of times other than the time of measurement."""
 ASLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
-"""Times of day that a row reports, other than its time of measurement."""
+"""Titles of times of day that were themselves measured, such as a bedtime."""
 LATER = "local|start|begin"
-"""Times that are used only if there is no better one."""
+"""Titles of times that are used only if there is no better time."""
 OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
 ZONE = r"(^|[^a-z])(tz|time.?zone)([^a-z]|$)"
 _DEVICES = (
@@ -70,15 +71,15 @@ IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
 PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
-"""Titles that consist of a name only."""
+"""Titles that contain nothing but a word for sensors."""
 LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
-"""Titles of long numbers that identify a device or its SIM card."""
+"""Words in titles of columns with long numbers that identify a device or its SIM card."""
 NO_NAME = (
     r"P(\d+[YMWD])*(T(\d+(\.\d+)?[HMS])+)?|true|false|yes|no|v?\d+(\.\d+){1,3}(-\w+)?"
     r"|\d+ ?(ms|s|secs?|seconds?|min|mins|minutes?|h|hours?)"
     r"|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d.*)?)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}:\d\d(:\d\d)?"
 )
-"""Texts of durations, truth values, versions, dates and times of day."""
+"""Matches durations, truth values, versions, dates and times of day, which are not names."""
 OF_EVENT = (
     r"(event|message|msg|reading|record|rec|result|request|session|transaction|observation|obs|measurement"
     r"|correlation|batch|packet|sample|user|tenant|firmware|version)[_ .]?(id|uuid|name|code|number|no)$"
@@ -91,7 +92,7 @@ KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 _PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"
 KIND_PLAIN = rf"^({_PLAIN})([ _]?name)?$"
-"""Titles that consist of a type only, even if a file contains a single type."""
+"""Titles of columns of types, even if the column contains only one type."""
 VALUE = _whole(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
@@ -108,7 +109,7 @@ KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature
 CARRIED = (
     r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)(f?_?port|qos)$"
 )
-"""Numbers about the transmission of a message, not about a measurement."""
+"""Paths of numbers that describe the transmission of a message, not a measurement."""
 PART = "^(ms|msec|milli(second)?s?)$"
 ELAPSED = r"elapsed|uptime|up_?time|oper(ating|ation)?[_ ]?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
@@ -121,4 +122,4 @@ LABELS = (
     r"(?:logger|station|device|sensor|site)[ _]?(?:id|code|no\.?|nr\.?|number)",
     r"(?:logger|station|device|site)(?:[ _]?name)?",
 )
-"""Words before the name of a logger in the lines above a header, the most reliable first."""
+"""Words before the name of a logger in the lines above a header. The most reliable words come first."""
