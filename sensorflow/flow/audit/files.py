@@ -22,8 +22,8 @@ from sensorflow.ports.feed import Candidate, Feed
 PAGE = 1000
 NOTHING = "nothing"
 LONG = 10
-"""Number of reconciliations after which an unclaimed message is noted. Also the number of rescans that a
-busy daemon may need to find a file."""
+"""Number of reconciliation intervals after which the report mentions an unclaimed message. Also the number
+of rescans that a busy daemon may need to find a file."""
 
 
 def drops(context: AuditContext, report: Report) -> None:
@@ -45,7 +45,7 @@ def _unregistered(context: AuditContext, feed: Feed) -> Iterator[Candidate]:
     limit = context.services.settings.rescan + feed.delay
     recent = context.now - timedelta(seconds=limit)
     if any(record.received_at > recent for record in context.records_by_id.values()):
-        limit *= LONG  # the daemon is busy: this file may be waiting for its turn
+        limit *= LONG  # the daemon is busy and may take in other files first
     before = time.time_ns() - int(limit * 1e9)
     # ctime is set by the kernel; mtime is whatever the sender set
     old = (file for file in feed.scan() if file.changed_ns < before)
@@ -93,8 +93,8 @@ def _is_held_back(context: AuditContext, record: FileRecord) -> bool:
 
 
 def _is_idle(context: AuditContext) -> bool:
-    """Whether no message was sent for two reconciliation intervals. Otherwise, a pending file may only be
-    waiting because other files are sent first."""
+    """Whether no message was sent for two reconciliation intervals. If messages were sent, a pending file
+    may be waiting only because other files are sent first."""
     everything = (record.published_at for record in context.records_by_id.values())
     last = max((at for at in everything if at is not None), default=None)
     return last is None or last < context.now - context.grace_period

@@ -1,4 +1,5 @@
-"""Layer folders that were deleted and created again. A file that is missing there may not be lost."""
+"""Layer folders that were deleted and created again. A file that is missing in such a folder may exist
+elsewhere, for example on a disk that is not mounted."""
 
 from __future__ import annotations
 
@@ -9,16 +10,18 @@ from sensorflow.flow.audit.report import Report
 from sensorflow.ports.audit import FileRecord
 
 STRADDLED = timedelta(hours=1)
-"""Margin, because a layer's folder may be created after the finish time of its first file in the ledger."""
+"""Margin for comparing finish times with a folder's creation time. A layer's folder may be created after
+the ledger's finish time of its first file."""
 
 
 @dataclass
 class RecreatedFolder:
-    """A folder that may have been created again, and the number of missing files that were written before
-    that.
+    """A layer's folder that may have been created again, and the number of missing files that were written
+    before that.
 
     landing: creation time of the landing zone, which is created before any layer. began: creation time of
-    the folder. See `ObjectStore.created_at`. files: the number of these missing files.
+    the folder. For both times see `ObjectStore.created_at`. files: the number of missing files that were
+    written before `began`.
     """
 
     folder: str
@@ -27,8 +30,8 @@ class RecreatedFolder:
     files: int = 0
 
     def explains(self, record: FileRecord) -> bool:
-        """Whether a missing file was written before the folder was created again. If so, counts the
-        file."""
+        """Whether a missing file was written before the folder was created again. If it was, `files` is
+        incremented."""
         made = self.began
         if made is None:
             return False
