@@ -73,9 +73,8 @@ class Housekeeping:
 
     def _run(self, step: Step) -> StepResult:
         mine = True
-        with suppress(
-            Transient
-        ):  # the ledger is unavailable: run the step, even if another process runs it too
+        # if the ledger is unavailable, run the step, even if another process runs it too
+        with suppress(Transient):
             mine = self.ledger.claim_turn(
                 step.name, step.interval_seconds, step.interval_seconds * EARLY
             )

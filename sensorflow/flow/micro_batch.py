@@ -138,9 +138,8 @@ def _prepare_jointly(file_tasks: list[FileTask]) -> dict[int, Prepared]:
     room = MAX_READINGS
     for file_task in file_tasks:
         chunk = None
-        with suppress(
-            Permanent, Transient, OSError
-        ):  # the error is reported when the file is read alone
+        with suppress(Permanent, Transient, OSError):
+            # the error is reported when the file is read alone
             chunk = _only_chunk(file_task)
         if chunk is None or chunk.readings > room:
             continue
@@ -184,9 +183,8 @@ def _prepare_one(
 ) -> _PreparedFile | None:
     written = replace(file_task, services=replace(file_task.services, lake=batch))
     made, batches = Ingest(written, read, _no_keys), []
-    with closing(
-        iter(made)
-    ) as readings:  # if the iteration is abandoned, no layer of the file remains
+    with closing(iter(made)) as readings:
+        # if the iteration is abandoned, no layer of the file remains
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:

@@ -76,9 +76,7 @@ class Ingest:
                 self._record_seconds(Stage.VALIDATE)
                 made = self._prepared.reshaped if self._prepared else reshape(bronze, watch, seen)
                 silver.write(made.silver)
-                if (
-                    self._older.head is not None and rows == 0
-                ):  # only then are the first readings needed
+                if self._older.head is not None and rows == 0:  # otherwise they are not needed
                     self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates

@@ -33,9 +33,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        signal.setitimer(
-            signal.ITIMER_PROF, *timer
-        )  # restore the previous timer, which a profiler may have set
+        # restore the previous timer, which a profiler may have set
+        signal.setitimer(signal.ITIMER_PROF, *timer)
 
 
 def _late(signum: int, frame: FrameType | None) -> None:

@@ -88,9 +88,7 @@ class Leases:
         with self._lock:
             if self.held(lease.source) == lease:
                 del self._held[lease.source]
-                self._stand_by(
-                    lease.source, "another daemon took over after this daemon's lease had ended"
-                )
+                self._stand_by(lease.source, "another daemon took over when the lease had ended")
 
     def _run(self) -> None:
         while True:

@@ -106,12 +106,8 @@ class Renamed:
                 reason = (
                     "rotated before it was inspected, to a name that the source does not accept"
                 )
-                emit(
-                    Event.FILE_MISSED,
-                    **facts,
-                    why=reason,
-                    do="rename the file to a name that the source accepts",
-                )
+                do = "rename the file to a name that the source accepts"
+                emit(Event.FILE_MISSED, **facts, why=reason, do=do)
         self._suspects.clear()
 
 
