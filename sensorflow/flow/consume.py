@@ -39,8 +39,8 @@ def consume(
 
     A message is acknowledged when the outcome of its files, perhaps a retry or quarantine, is in the
     ledger. If the outcome cannot be recorded, or after a defect, the message is nacked and the loop pauses.
-    The pause grows with each failure in a row. An outage of the broker or the database may last any length
-    of time. Raises Transient HOST if no thread can be started.
+    The pause grows with each failure in a row. The loop survives an outage of the broker or the database of
+    any length. Raises Transient HOST if no thread can be started.
 
     hold, lose: see `LeaseKeeper`; a watchdog uses them to end a process whose decoder never returns.
     run_due: runs housekeeping, called between messages. Its exceptions are logged and delay no message.

@@ -29,7 +29,7 @@ callers' clocks drift apart, an exact limit could skip an interval. With this ma
 runs the step in each interval."""
 
 StepResult = Mapping[str, Any]
-"""What a step did: a human-readable description of each result -> its number."""
+"""The results of a step: human-readable description of a result -> its number."""
 Work = Callable[[], StepResult]
 
 

@@ -15,7 +15,8 @@ from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 
 
 class LandingBatch:
-    """A batch of files to land. The files appear, durably, when the batch ends."""
+    """A batch of files to land. When the batch ends, the files appear in the landing zone and are
+    durable."""
 
     def __init__(self, objects: Puts) -> None:
         self._objects = objects

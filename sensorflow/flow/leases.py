@@ -15,8 +15,8 @@ from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
-"""A function that extends a lease or a delivery until the given number of seconds from now. It may raise
-Transient. It raises Fenced if the lease is lost."""
+"""A function that extends a lease or a delivery. It is called with the number of seconds from now until the
+new end. It may raise Transient. It raises Fenced if the lease is lost."""
 Hold = Callable[[Sequence[Claim]], object]
 """A function that is called with all claims of this process whenever they change. The sequence is empty if
 the process has no claims. A watchdog outside the process uses it. It must not raise."""
@@ -91,7 +91,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Call each renewal repeatedly until the context exits. A renewal takes the duration of a lease in
+        """Call each renewal repeatedly until the context exits. Its argument is the duration of a lease in
         seconds."""
         due = time.monotonic() + self._lease / 3
         with self._change:
@@ -118,7 +118,7 @@ class LeaseKeeper:
                 time.sleep(1.0)
 
     def _next_due(self) -> list[tuple[int, Renew]]:
-        """Wait until renewals are due or the keeper is closed; returns the due ones."""
+        """Wait until renewals are due or the keeper is closed. Returns the renewals that are due."""
         with self._change:
             while True:
                 now = time.monotonic()

@@ -22,7 +22,7 @@ MIN_BATCHES = 4
 """Minimum number of batches over which pending small files are spread, so that several workers get
 files."""
 SMALL_FILE_BYTES = 256 << 10
-"""Bytes. A file of this size or more gets a message and a transaction of its own."""
+"""Size in bytes. A file of this size or larger gets a message and a transaction of its own."""
 BATCH_BYTES = 4 << 20
 """Maximum bytes of all files of a batch."""
 BATCH_FILES = 100
@@ -34,7 +34,7 @@ MIN_WINDOW = 100
 """Amount of work that may always be in flight, even if the throughput is low. For the unit see
 `ports.outbox.estimated_work`."""
 LARGE_FILE_BYTES = 8 << 20
-"""Bytes. A file of this size or more occupies its worker for seconds."""
+"""Size in bytes. A file of this size or larger occupies its worker for seconds."""
 
 
 def publish(

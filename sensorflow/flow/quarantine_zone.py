@@ -29,7 +29,7 @@ class QuarantineZone:
         """Store the file, then its manifest. Returns their location. Never overwrites a manifest.
 
         folder: unique to the file's version and attempt. After a crash, a second call with the same folder
-        completes the first.
+        completes the first call.
         """
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)

@@ -41,8 +41,8 @@ class Ingest:
     time. Iterate once.
 
     When the iteration ends, both layers are complete in the lake. If the iteration is abandoned or fails,
-    the lake has neither layer. Raises Permanent as `validate` does, and `deduplicate.OutOfOrder` if the
-    file is too large for a single pass.
+    the lake does not contain silver; it contains bronze only if the file has too many rejects. Raises
+    Permanent as `validate` does, and `deduplicate.OutOfOrder` if the file is too large for a single pass.
 
     file_task: the file's task, with its counts. load: the `Load` to commit. Both are available when the
     iteration is complete. prepared: the result if the file was prepared in a batch, else None. key: the

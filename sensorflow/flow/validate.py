@@ -39,7 +39,7 @@ def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
     """Write bronze and rejects. Returns the file task with its counts, the number of bronze rows, and a
     note about drift.
 
-    Raises Permanent if the file cannot be loaded. In this case, neither bronze nor rejects are written.
+    Raises Permanent if the file cannot be loaded; see `Validation` for the layers that exist in this case.
     """
     with Validation(file_task) as validation:
         for _ in validation:
@@ -53,8 +53,10 @@ class Validation:
     the lake during the iteration. Raises Fenced before the next batch if the lease is lost.
 
     file_task, rows, note: the results, see `validate`; available at the end. Bronze and rejects appear in
-    the lake when the context exits; after an exception, neither appears. accepted: the rows of the file if
-    they were already read in a batch, else None.
+    the lake when the context exits; after an exception, neither appears. But if a file that was never
+    loaded has too many rejects, both layers appear before TooManyRejects is raised on exit, because the
+    quarantine's manifest needs the rejects. accepted: the rows of the file if they were already read in a
+    batch, else None.
     """
 
     def __init__(self, file_task: FileTask, accepted: Iterable[Accepted] | None = None) -> None:

@@ -172,7 +172,7 @@ class LocalLayers:
 
 
 def _direct(stream: BinaryIO) -> pa.NativeFile:
-    """Return an Arrow file that reads from the same open file. Arrow must not use the Python file: its
-    threads may release it while the interpreter shuts down, and this would abort a successful command
+    """Return an Arrow file that reads from the same open file. If Arrow used the Python file, Arrow's
+    threads could release the file while the interpreter shuts down. This would abort a successful command
     (apache/arrow#34314)."""
     return pa.OSFile(f"/proc/self/fd/{stream.fileno()}")

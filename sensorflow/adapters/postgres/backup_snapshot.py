@@ -18,8 +18,8 @@ from sensorflow.errors import UsageError
 
 PAGE = 2000
 LATE = 10_000
-"""Number of event IDs before the snapshot's last event that are also searched, because a transaction may
-have received its IDs before the snapshot and committed after the snapshot."""
+"""Number of event IDs before the snapshot's last event that the search for later events includes. A
+transaction may have received its IDs before the snapshot and committed after the snapshot."""
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Translate driver errors that no file can cause to Transient, with the driver's error as cause."""
+    """Translate a driver error to Transient, unless a file may have caused the error. The driver's error is
+    the `__cause__`."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:

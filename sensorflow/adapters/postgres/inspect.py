@@ -78,8 +78,8 @@ def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
     The names with the most readings come first.
 
     Columns: source and key_text: the name. version: the newest of these older versions. rows, low, high:
-    number and time span of their readings. names, total: the numbers of all such names and readings, of
-    which at most `limit` names are returned. Raises Transient DATABASE.
+    number and time span of their readings. names, total: the numbers of all such names and of all their
+    readings, including names beyond `limit`. Raises Transient DATABASE.
     """
     return _rows(url, "survivors", most=limit)
 
@@ -131,8 +131,9 @@ twice the longest delay between two attempts (`flow.outcomes.SLOW_BACKOFF`)."""
 def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
     """Return the errors with which files have been nacked repeatedly for longer than `longer` seconds.
 
-    Columns: code: of the error. files: number of affected files. since: time of the first nack. file_id,
-    detail: the file that has waited longest, and its error text. details: the error texts of all files.
+    Columns: code: the code of the error. files: number of affected files. since: time of the first nack.
+    file_id, detail: the file that has waited longest, and its error text. details: the error texts of all
+    files.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 

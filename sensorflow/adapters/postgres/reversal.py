@@ -74,7 +74,7 @@ def return_replaced(
     c: sa.Connection, actor: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> None:
     """Replay the files of which this file had replaced readings, so that these readings are loaded again.
-    why: the end of the reason "file ID, ..."."""
+    why: the text that follows "file ID, " in the recorded reason of the replay."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):

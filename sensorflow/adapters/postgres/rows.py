@@ -33,7 +33,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace NUL, which PostgreSQL's type text cannot contain."""
+    """Replace each NUL, because PostgreSQL's type `text` cannot contain NUL."""
     return text.replace("\0", "\\x00")
 
 

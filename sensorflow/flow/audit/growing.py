@@ -66,8 +66,8 @@ def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool
 
 
 def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
-    """Yield the files of a source, each with a description of the bytes that were taken in from it, or None
-    if none were.
+    """Yield the files of a source, each with a description of the bytes that were taken in from the file,
+    or with None if nothing was taken in.
 
     Also yields files that were renamed to names that the source does not accept, if bytes of them were
     taken in before.
@@ -107,8 +107,8 @@ def _looked_up(
 
 
 def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
-    """Whether this file is the one from which `taken` was taken in. Compares the first and last bytes that
-    were taken in, because the file system reuses inodes."""
+    """Whether the bytes that `taken` describes were taken in from this file. Compares the first and the
+    last of these bytes, because the file system reuses inodes."""
     with suppress(FeedError), feed.open(file) as opened:
         return compare(taken, feed.place(file), file.size, opened) is Verdict.SAME
     return False

@@ -66,8 +66,8 @@ class Report:
     _unconfirmed: list[tuple[Finding, Recheck]] = field(default_factory=list)
 
     def add(self, finding: Finding, recheck: Recheck | None = None) -> None:
-        """Add a finding. recheck: required for a finding on the disk, because the snapshot does not cover
-        the disk."""
+        """Add a finding. recheck: the function that confirms the finding later. Required for a finding on
+        the disk, because the snapshot does not cover the disk."""
         if recheck is None:
             self.findings.append(finding)
         else:

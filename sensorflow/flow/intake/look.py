@@ -127,8 +127,8 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file contains the bytes that were taken in from another file, and nothing else. If
-        the other file no longer exists, further bytes may follow."""
+        """Whether this file is a copy of another file: all its bytes equal the first bytes that were taken
+        in from the other file. If the other file no longer exists, this file may contain further bytes."""
         size = self._size
         if not taken.rows or taken.key == self._key:
             return False

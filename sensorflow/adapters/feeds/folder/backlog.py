@@ -134,8 +134,8 @@ class FolderBacklog:
         return found
 
     def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
-        """Return those of `files` that are growing files under new names, although the source does not
-        accept these names: key -> number of bytes that are not registered yet."""
+        """Return the growing files among `files` that were renamed to names that the source does not
+        accept: key -> number of bytes that are not registered yet."""
         found: dict[bytes, int] = {}
         if self._registrations is None or not self._folder.source.growing:
             return found

@@ -36,8 +36,8 @@ class DropFolder(Tree):
         cannot be read.
 
         registered: returns whether the ledger has these bytes under this key. If it has, the file is
-        disposed now. If not, a sender had replaced a registered file by this file, and the file is moved
-        back. Items that someone else has put into a staging folder do not stop the recovery.
+        disposed now. If it has not, a sender had replaced a registered file by this file, and this file is
+        moved back. Items that someone else has put into a staging folder do not stop the recovery.
         """
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:

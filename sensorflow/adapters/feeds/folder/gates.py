@@ -289,8 +289,8 @@ class FileGates(Gates):
         )
 
     def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
-        """Whether a gate that has already admitted a file of this name also admits the present file: the
-        file is registered, or its bytes match the gate's checksum."""
+        """Whether a gate that has already admitted a file of this name also admits the present file. It
+        does if the file is registered or the file's bytes match the gate's checksum."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
