@@ -59,7 +59,8 @@ class StuckChild:
 
 
 def watch(board: Board, settings: Settings) -> None:
-    """Start a thread that watches the children of this process. Call this after the children are forked."""
+    """Start a thread that watches the children of this process. Call this after the first children are
+    forked."""
     try:
         threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:

@@ -104,7 +104,7 @@ def unknown_file(ledger: Catalog, given: str) -> UsageError:
     """Returns the error to raise for a file that does not exist."""
     if given.isdecimal():
         last = ledger.files(limit=1)
-        limit = f"they go up to {last[0].file_id}" if last else "there are none yet"
+        limit = f"the highest id is {last[0].file_id}" if last else "there are no files yet"
         return UsageError(f"no file {given}: {limit}; see `sensorflow files ls`")
     names = {view.name for view in ledger.files(limit=RECENT)}
     parts = {name.rsplit("/", 1)[-1]: name for name in names}

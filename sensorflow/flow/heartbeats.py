@@ -125,8 +125,8 @@ class HeartbeatSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop at the regular end of the process. Removes its heartbeats, so that the process is not
-        reported as missing."""
+        """Stop sending. Call this at the regular end of the process. Removes the heartbeats of the process,
+        so that it is not reported as missing."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():

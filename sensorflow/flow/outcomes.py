@@ -82,7 +82,7 @@ def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
         return after_failure(file_task, error)
     except Permanent as error:
         return _dead_letter(file_task, error)
-    except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
+    except Exception as error:  # noqa: BLE001 - a defect must be recorded in the ledger too
         return after_failure(file_task, error)
 
 

@@ -70,7 +70,8 @@ def upgrade(url: str, revision: str = "head") -> None:
     except CommandError as error:
         if (at := current(url)) is None or is_known(at):
             raise
-        raise UsageError(f"schema {at}, wanted {head()}: {advice(at)}", Code.SCHEMA) from error
+        reason = f"the schema has revision {at}, but this version needs {head()}: {advice(at)}"
+        raise UsageError(reason, Code.SCHEMA) from error
 
 
 def with_lock_retries(work: Callable[[], None]) -> None:

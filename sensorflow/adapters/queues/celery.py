@@ -165,8 +165,8 @@ class CeleryPublisher:
         messages: Iterable[Message],
         confirmed: Callable[[Message], object] = lambda _message: None,
     ) -> None:
-        """Publish messages one by one. If the message is for a stage, it is a chain of this stage and all
-        following stages."""
+        """Publish messages one by one. A message for a single stage is a chain of tasks, for this stage and
+        all following stages."""
         for message in messages:
             self._send(message)
             confirmed(message)

@@ -47,7 +47,7 @@ def _unregistered(context: AuditContext, feed: Feed) -> Iterator[Candidate]:
     if any(record.received_at > recent for record in context.records_by_id.values()):
         limit *= LONG  # the daemon is busy and may take in other files first
     before = time.time_ns() - int(limit * 1e9)
-    # ctime is set by the kernel; mtime is whatever the sender set
+    # the kernel sets ctime, but the sender may set any mtime
     old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
         unknown = set(context.store.unregistered(feed.name, [(f.key, f.revision) for f in page]))

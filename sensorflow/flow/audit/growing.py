@@ -27,7 +27,7 @@ def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(context, feed):
         since = 0 if taken is None else taken.size
-        quiet = file.changed_ns < old  # nothing was written for that long
+        quiet = file.changed_ns < old  # nothing was written since then
         passed = taken is not None and taken.age > limit and file.size > since
         if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue

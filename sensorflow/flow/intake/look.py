@@ -170,7 +170,9 @@ class Look:
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = self._compare(taken)
-        if verdict is Verdict.PERHAPS:  # an editor or rsync: same content, new inode
+        if (
+            verdict is Verdict.PERHAPS
+        ):  # an editor or rsync may have written the same content to a new inode
             whole = named and holds(
                 self._opened, segments(self._all.ledger, taken.root, taken.size)
             )

@@ -172,7 +172,8 @@ class SetGates(Gates):
         return bool(what.sums) and self.differs(key, what) is None
 
     def _missing(self, found: _Set) -> str | None:
-        """Return a message that lists the missing files of a manifest, or None if all are present."""
+        """Return a text that names a missing or incomplete file of a manifest, or None if all files are
+        present."""
         if found.whole:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):

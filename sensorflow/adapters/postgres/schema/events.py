@@ -63,7 +63,7 @@ file_histories = Table(
 CHAIN = """
 CREATE OR REPLACE FUNCTION add_to_history() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RETURN NULL; END $$
-"""  # the body is the migration's
+"""  # the migrations contain the actual body
 
 CHAINED = """
 CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added

@@ -194,7 +194,7 @@ arrivals = Table(
 REFUSE = """
 CREATE OR REPLACE FUNCTION refuse_load_without_merge() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RETURN NULL; END $$
-"""  # the body is the migration's
+"""  # the migrations contain the actual body
 
 GUARD = """
 CREATE TRIGGER tr_files_merge BEFORE UPDATE OF state ON files FOR EACH ROW
