@@ -106,7 +106,9 @@ class FileTask:
         """Raises Fenced if the lease is known to be lost. Call this before each block; it sends no
         query."""
         if self.is_lost is not None and self.is_lost(self.claim):
-            raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
+            raise Fenced(
+                f"the lease of file {self.claim.file_id} was lost during the work on the file"
+            )
 
     def ensure_claim(self) -> None:
         """Raises Fenced if another worker has claimed the file. The caller must then not rename the

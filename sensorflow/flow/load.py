@@ -99,7 +99,7 @@ def _log_kept(file_task: FileTask, old: FileView) -> None:
         readings=old.counts.served,
         first=old.ts_min and old.ts_min.isoformat(),
         last=old.ts_max and old.ts_max.isoformat(),
-        do=f"sensorflow undo '{old.name}@{old.version}', or on_change = \"supersede\"",
+        do=f"run sensorflow undo '{old.name}@{old.version}', or set on_change = \"supersede\"",
     )
 
 

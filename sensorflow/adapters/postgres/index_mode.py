@@ -48,7 +48,7 @@ def _defer_index(engine: sa.Engine) -> str:
         _with_lock_retries(engine, query)
     return (
         f"{mode_text(True)}: uq_raw_dedupe was dropped; when a month is over, beat or `sensorflow db "
-        "seal` creates its own unique index"
+        "seal` creates the unique index of this month"
     )
 
 

@@ -62,7 +62,7 @@ def _overdue_drop(context: AuditContext, report: Report, feed: Feed, file: Candi
         return bool(asked) and feed.is_unchanged(file)
 
     age = max(0, time.time_ns() - file.changed_ns) // 10**9
-    expected = f"in the ledger {feed.delay:g} s after it is complete, or a rescan later"
+    expected = f"in the ledger {feed.delay:g} s after it is complete, or after the next rescan"
     found = f"in the drop folder for {age:,} s, not in the ledger"
     name = printable(file.key)
     report.add(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)
@@ -129,7 +129,7 @@ def _unpublished(context: AuditContext, report: Report, record: FileRecord) -> N
     )
     if since < context.now - context.grace_period:
         found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not sent"
-        expected = "sent within a second while there is room"
+        expected = "sent within a second, unless too many files are in flight"
         report.add(finding(Fault.PUBLISH_OVERDUE, record, expected, found))
 
 

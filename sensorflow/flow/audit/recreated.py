@@ -46,7 +46,8 @@ class RecreatedFolder:
         if self.files and self.began:
             report.not_checked.append(
                 f"{self.files:,} files of data/{self.folder}: the folder was created again at "
-                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
-                f"its disk not mounted? If its files are lost for good, remove {self.folder}/.began "
+                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after these files were written. Was the old "
+                "folder moved, or is its disk not mounted? If the files are lost for good, remove "
+                f"{self.folder}/.began "
                 "and audit again"
             )

@@ -96,7 +96,7 @@ def _obstacle(context: AuditContext, action: RepairAction, record: FileRecord) -
     if record.in_flight:
         return f"the file is {record.state}: wait until it is finished"
     if action is RepairAction.REPLAY and "rows" in record.expired:
-        return "retention has removed its rows: a replay would bring them back"
+        return "retention has removed the file's rows, and a replay would load them again"
     if _original(context, record):
         return ""
     if action is RepairAction.REMOVE_FILE and any(
