@@ -29,8 +29,8 @@ from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
 MAX_READINGS = 131_072
-"""Maximum number of readings in memory. Even a small file may contain many readings, because it may be
-compressed or have a thousand readings per row."""
+"""Maximum number of readings of a batch in memory. Even a small file may contain many readings, because it
+may be compressed or have a thousand readings per row."""
 
 R = TypeVar("R")
 

@@ -135,8 +135,8 @@ def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool)
 def _nack(
     file_task: FileTask, error: SensorflowError, delay: float, counts_as_attempt: bool
 ) -> None:
-    """Nack the claim. If the database is unavailable, try again until a time limit. counts_as_attempt:
-    whether the claim counts towards `max_attempts`."""
+    """Nack the claim. If the database is unavailable, the nack is tried again for a limited time.
+    counts_as_attempt: whether the claim counts towards `max_attempts`."""
     until = time.monotonic() + max(NACK_TIMEOUT_SECONDS, file_task.services.settings.lease)
     while True:
         try:

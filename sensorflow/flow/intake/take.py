@@ -110,7 +110,7 @@ class Group:
         """Land the new bytes of a file. Returns an empty list if the file has nothing new, no longer
         exists, is being written, is unreadable, or waits for a gate.
 
-        Raises TooLarge if it has more than `room` bytes.
+        Raises TooLarge if more than `room` bytes would be landed.
         """
         if self._round.lease(candidate.source) is None:
             return []  # another daemon has the source; `activate` offers all files
