@@ -1,4 +1,5 @@
-"""Find the settings for a dry run of a file: those that would apply to the file in a drop folder."""
+"""Find the settings for a dry run of a file. They are the settings that would apply to the file in a drop
+folder."""
 
 from __future__ import annotations
 

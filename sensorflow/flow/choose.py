@@ -47,7 +47,7 @@ def require_pattern(option: str, name: str | None) -> None:
 def require_source(
     settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
 ) -> None:
-    """Raises UsageError unless the settings have the source, or the ledger has files of it."""
+    """Raises UsageError unless the settings have the source or the ledger has files of this source."""
     if source is not None and source not in settings.sources:
         require(option, source, "source", [*settings.sources, *ledger.totals()])
 

@@ -53,10 +53,10 @@ class Validation:
     the lake during the iteration. Raises Fenced before the next batch if the lease is lost.
 
     file_task, rows, note: the results, see `validate`; available at the end. Bronze and rejects appear in
-    the lake when the context exits; after an exception, neither appears. But if a file that was never
-    loaded has too many rejects, both layers appear before TooManyRejects is raised on exit, because the
-    quarantine's manifest needs the rejects. accepted: the rows of the file if they were already read in a
-    batch, else None.
+    the lake when the context exits; after an exception, neither appears. There is one exception: if a file
+    that was never loaded has too many rejects, both layers appear before TooManyRejects is raised on exit,
+    because the quarantine's manifest needs the rejects. accepted: the rows of the file if they were already
+    read in a batch, else None.
     """
 
     def __init__(self, file_task: FileTask, accepted: Iterable[Accepted] | None = None) -> None:

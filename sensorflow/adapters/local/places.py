@@ -27,7 +27,8 @@ ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 """Flags to open a folder that the settings specify; a symbolic link is followed."""
 FOLDER = ROOT | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Flags to open files below such a folder: links are not followed, and opening never blocks."""
+"""Flags to open files below a folder that the settings specify. Links are not followed, and opening never
+blocks."""
 
 
 @contextlib.contextmanager

@@ -33,8 +33,8 @@ BLOCK = 1 << 20
 
 
 class LocalObjects:
-    """An object store in a local folder. foreign: a pattern of folders in which file names come from users,
-    so that a file is an object even if its name looks like a temporary name."""
+    """An object store in a local folder. foreign: a pattern of folders in which file names come from users.
+    A file in such a folder is an object even if its name looks like a temporary name."""
 
     def __init__(self, root: Path, foreign: str = "") -> None:
         self.name = root.name

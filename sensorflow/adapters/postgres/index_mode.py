@@ -24,8 +24,8 @@ def set_index_mode(url: str, deferred: bool) -> str | None:
     the change, or None if no change was needed.
 
     Raises UsageError if the mode would become deferred but the table is a hypertable, or if duplicate rows
-    prevent the unique index; Transient DATABASE if the database is unavailable or other sessions hold the
-    locks too long. Loads wait while an index is built; reads do not wait.
+    prevent the unique index. Raises Transient DATABASE if the database is unavailable or other sessions
+    hold the locks too long. Loads wait while an index is built; reads do not wait.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:

@@ -98,9 +98,9 @@ def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipReso
     """End the session of a suspended or disconnected worker that was loading the same file. Then block
     loads of the file's rivals.
 
-    The old session cannot commit, because its fencing token is outdated. But its uncommitted rows block
-    every other load of the file until the session ends. Waits for running loads of files that may contain
-    the same readings.
+    The old session cannot commit, because its fencing token is outdated. However, its uncommitted rows
+    block every other load of the file until the session ends. Waits for running loads of files that may
+    contain the same readings.
     """
     name = f"sensorflow load {claim.file_id}"
     if not claim.fresh:

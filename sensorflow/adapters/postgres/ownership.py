@@ -118,9 +118,9 @@ class TakenRows:
 
 
 Rivals: TypeAlias = "dict[int, int]"
-"""Files that may have the same readings and have the same file name in their dedupe keys: id of the file
-that has the rows in the database -> id of the file that contains the readings. The two ids may differ if
-several files have the same bytes."""
+"""Files that may have the same readings and have the same file name in their dedupe keys. Key: id of the
+file that has the rows in the database. Value: id of the file that contains the readings. The two ids may
+differ if several files have the same bytes."""
 
 
 @dataclass

@@ -109,7 +109,7 @@ def months_of(
 
 
 def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
-    """Return the months that beat must seal: those that are due, are not busy, and had no duplicates
+    """Return the months that beat must seal. These months are due, are not busy, and had no duplicates
     recently."""
     return [
         m

@@ -47,7 +47,8 @@ def is_amqp(url: str) -> bool:
 
 
 def normal(url: str) -> str:
-    """Normalize a URL. Schemes of Valkey become those of Redis, because kombu does not know Valkey."""
+    """Normalize a URL. A scheme of Valkey is replaced by the scheme of Redis, because kombu does not know
+    Valkey."""
     return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
 
 

@@ -306,7 +306,7 @@ class FileGates(Gates):
         return [gate for key, gate in gates.items() if key not in shared]
 
     def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
-        """Yield those of `gates` that files other than `done` still need, because files of the same {stem}
+        """Yield each gate in `gates` that files other than `done` still need. Files of the same {stem}
         share a gate."""
         if self._pattern.hole != "stem" or not gates:
             return
