@@ -1,4 +1,5 @@
-"""Identifies this process across all hosts, and detects whether another process of this host has ended."""
+"""Identifies this process among the processes of all hosts, and detects whether another process of this
+host has ended."""
 
 from __future__ import annotations
 
@@ -20,10 +21,11 @@ def identity(pid: int) -> str:
 
 
 def has_ended(process: str) -> bool:
-    """Whether a process has ended; False if unknown. process: what `process` returned, plus any suffix.
+    """Whether a process has ended; False if unknown. process: the process's identifier as returned by
+    `process`; a suffix is ignored.
 
-    The result is False for a process of another host or PID namespace, because the same PID may belong to a
-    different process there.
+    For a process of another host or PID namespace the result is False, because a PID is valid only in its
+    own PID namespace.
     """
     _, _, number, start, *_ = (*process.split(" "), "", "", "", "")
     return is_same_host(process) and number.isdecimal() and _start(int(number)) != start

@@ -1,1 +1,2 @@
-"""Worker processes: the worker without Celery, and the set-up of the children of both kinds of worker."""
+"""Worker processes: the worker without Celery, and modules for the child processes of workers with and
+without Celery."""

@@ -1,4 +1,5 @@
-"""Memory that a worker's parent shares with its children. Each child records its claims there."""
+"""Memory that a worker's parent process shares with its children. Each child records its claims in this
+memory."""
 
 from __future__ import annotations
 
@@ -15,17 +16,18 @@ from sensorflow.ports.claims import Claim
 
 SLOTS = 512
 SIZE = 1 << 16
-"""Bytes reserved for the claims of a child. Only pages that are written use memory."""
+"""Number of bytes reserved for the claims of a child. Only pages that are written use memory."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The state that a child reports. Times are those of `clock.now`; 0.0 if there is no such time.
+    """The state that a child reports. All times are values of `clock.now`, or 0.0 if the event has not
+    happened.
 
-    beat: when the child last ran any Python code. since: when it claimed its files. length: size of the
-    pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if none. began: when
-    this decoder started. until: when it must have returned. lost: when the child noticed that the lease of
-    the file `reading` was lost.
+    beat: when the child last ran any Python code. since: when the child claimed its files. length: size of
+    the pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if no decoder is
+    reading. began: when this decoder started. until: when this decoder must have returned. lost: when the
+    child noticed that the lease of the file `reading` was lost.
     """
 
     pid: int = 0
@@ -44,7 +46,7 @@ _CLAIMS = SLOTS * _SLOT.size
 
 
 class Board:
-    """The shared memory, with a slot for each child. Created by the parent before it forks."""
+    """The shared memory, with a slot for each child. The parent creates it before it forks the children."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
@@ -61,10 +63,10 @@ class Board:
         self._put(_BEAT, "=d", now())
 
     def hold(self, claims: Sequence[Claim]) -> None:
-        """Record that the child has exactly these claims from now on; an empty sequence if it has none."""
+        """Record all claims that the child has now. The sequence is empty if the child has no claims."""
         told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
         if len(told) > SIZE:
-            told = b""  # the claims stay unknown, and the lease expires
+            told = b""  # the parent does not know these claims; their leases expire if the child is killed
         if told and self._number is not None:
             start = _CLAIMS + self._number * SIZE
             self._memory[start : start + len(told)] = told
@@ -79,8 +81,8 @@ class Board:
         self._put(_READING, "=dqd", *told)
 
     def lose(self, file_id: int) -> None:
-        """Record that the lease of a file is lost, if a decoder is reading this file. Other work on the
-        file ends by itself at its next block."""
+        """If a decoder is reading this file, record that the lease of the file is lost. If not, nothing is
+        recorded, because other work on the file ends by itself at the next block."""
         if self._number is not None and self._slot(self._number).reading == file_id:
             self._put(_LOST, "=d", now())
 
@@ -89,21 +91,21 @@ class Board:
             struct.pack_into(how, self._memory, self._number * _SLOT.size + place, *what)
 
     def busy(self, pids: Collection[int]) -> float:
-        """Returns the number of seconds for which all of these children have been processing the same
-        files. Returns 0.0 if one of them has no files."""
+        """Returns for how many seconds all of these children have been busy with the files that they have
+        now. Returns 0.0 if one of the children has no files."""
         since = {slot.pid: slot.since for _, slot in self.slots()}
         held = [since.get(pid, 0.0) for pid in pids]
         return now() - max(held) if held and all(held) else 0.0
 
     def facts(self, pids: Collection[int]) -> dict[str, int | None]:
-        """Returns the heartbeat's facts about these children: `stopped` and `busy`, see
-        `core.heartbeat.LoopReport`. A fact that does not apply is None."""
+        """Returns the heartbeat's fields `stopped` and `busy` for these children, see
+        `core.heartbeat.LoopReport`. A field that does not apply is None."""
         stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
         return {"stopped": stopped or None, "busy": int(self.busy(pids) // 60) or None}
 
     def slots(self) -> list[tuple[int, Slot]]:
-        """Returns the number and contents of each slot that was ever used, including slots of children that
-        have ended."""
+        """Returns the number and the state of each slot that was ever used, including slots of children
+        that have ended."""
         heads = enumerate(_SLOT.iter_unpack(self._memory[:_CLAIMS]))
         return [(number, Slot(*head)) for number, head in heads if head[0]]
 
@@ -117,7 +119,7 @@ class Board:
             return []
         try:
             found: list[Claim] = pickle.loads(held)
-        except Exception:  # noqa: BLE001 - half a pickle may raise anything
+        except Exception:  # noqa: BLE001 - an incomplete pickle may raise any exception
             return []
         return found
 

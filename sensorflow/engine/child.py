@@ -1,4 +1,4 @@
-"""Set-up of each child of a worker, with or without Celery."""
+"""Prepares each child process of a worker, with or without Celery."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 
 def warm(settings: Settings) -> None:
-    """Read a tiny file before the fork, so that the children share the modules that libraries import
-    lazily.
+    """Read a tiny file in the parent before the fork. Libraries then import their lazily imported modules,
+    and the children share the memory of these modules.
 
     Turns off pyarrow's signal handlers, which would start a thread for each small file and intercept
     SIGTERM.
     """
     import pyarrow as pa
 
-    import sensorflow.adapters.postgres.batch_loading  # noqa: F401 - a ledger imports it at its first load
+    import sensorflow.adapters.postgres.batch_loading  # noqa: F401 - a ledger imports this at its first load
     from sensorflow.core.binding.file_path import FilePath
     from sensorflow.core.deduplicate import Deduplicator
     from sensorflow.core.keys import keys
@@ -43,8 +43,9 @@ def warm(settings: Settings) -> None:
     bootstrap.services(settings, "warm", ledger)
     ledger.close()
     gc.collect()
-    gc.freeze()  # the collector of a child skips the shared objects
-    gc.set_threshold(10_000, 10, 10)  # the default of 700 runs three times per small file
+    gc.freeze()  # the garbage collector of a child skips the shared objects
+    # with the default of 700, the collector runs three times per small file
+    gc.set_threshold(10_000, 10, 10)
 
 
 def limit_memory(limit: int) -> None:
@@ -60,8 +61,8 @@ def join(board: Board, number: int, parent: int) -> None:
     or MemoryError.
 
     parent: the parent's pid, recorded before the fork, because the parent may end before the child can
-    query the pid. The kernel's parent-death signal is unsuitable: it is sent when the forking thread ends,
-    and this need not be the parent's main thread.
+    query the pid. The kernel's parent-death signal cannot be used, because it is sent when the thread that
+    has forked ends, even if the parent process continues.
     """
     board.join(number)
     deadlines.set_watcher(board.mark)

@@ -1,8 +1,8 @@
 """`sensorflow worker` for brokers without Celery: each child process receives its own messages.
 
 The parent forks the children, watches them, and replaces each child that ends. If the watchdog kills a
-child, it also records the outcome of the child's claims. If a child ends in another way, its claims expire
-with their leases, and another child processes the files.
+child, the watchdog also records the outcome of the child's claims. If a child ends in another way, the
+leases of its claims expire, and another child processes the files.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ LOOK = 0.2
 NOTE = 2.0
 """Seconds between reports of progress."""
 SOON = 10.0
-"""Seconds. A child that ends at a younger age is replaced after a delay, which grows with each such end in
-a row."""
+"""Seconds. If a child ends within this time after its start, it is replaced after a delay. The delay grows
+if this happens several times in a row."""
 LARGE = 1_000_000 << 10
-"""Bytes of memory above which a child ends after its message and is replaced by a fresh one."""
+"""Bytes. A child that uses more memory ends after its current message and is replaced by a new child."""
 
 
 def run(settings: Settings, count: int) -> None:
-    """Run `count` children until SIGTERM or SIGINT. Each child then finishes its message; a second signal
-    ends the children at once. Import this module after calling `memory.configure_allocator`. Raises
-    UsageError if the broker's package cannot be imported."""
+    """Run `count` children until SIGTERM or SIGINT. After this signal, each child finishes its message and
+    ends. A second signal ends the children at once. Import this module after calling
+    `memory.configure_allocator`. Raises UsageError if the broker's package cannot be imported."""
     lossy_stream.install()
     telemetry.configure_for(settings)
     make = bootstrap.broker(settings)
@@ -53,7 +53,7 @@ def run(settings: Settings, count: int) -> None:
 
 
 class _Parent:
-    """The parent process. It numbers its children; a child's number is also the number of its slot on the
+    """The parent process. Each child has a number, which is also the number of the child's slot on the
     board."""
 
     def __init__(self, settings: Settings, count: int, make: Callable[[], Broker]) -> None:
@@ -71,7 +71,7 @@ class _Parent:
         for number in SIGNALS:
             signal.signal(number, self._told)
         self._tend()
-        # threads start here; children that are forked later use none of their objects
+        # threads are started from here on; children that are forked later use no object of these threads
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
         heartbeats = bootstrap.heartbeat_sender(self._settings, ledger, bootstrap.identity())
@@ -132,7 +132,7 @@ class _Parent:
         self._due[number] = time.monotonic() + wait
 
     def _note(self, loop: LoopStatus) -> None:
-        """Report progress; at most every `NOTE` seconds, because it reads the whole board."""
+        """Report progress, at most every `NOTE` seconds, because each report reads the whole board."""
         if time.monotonic() < self._note_at:
             return
         self._note_at = time.monotonic() + NOTE
@@ -164,9 +164,10 @@ def _work(
     try:
         _consume(settings, make, board, number, parent)
         code = 0
-    except (Transient, MemoryError) as error:  # no claims yet; its replacement may succeed
+    except (Transient, MemoryError) as error:
+        # the child has no claims yet; its replacement may succeed
         emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
-    except BaseException:  # noqa: BLE001 - no code of the parent may run in a child
+    except BaseException:  # noqa: BLE001 - a child must never continue with the parent's code
         emit(Event.DEFECT, exc_info=True)
     finally:
         for stream in (sys.stdout, sys.stderr):

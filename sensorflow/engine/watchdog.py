@@ -1,12 +1,12 @@
-"""Kills children that are stuck. Another process must do this, because code that blocks the interpreter
-cannot be interrupted from within.
+"""Kills children that are stuck. The parent process does this, because a child cannot interrupt code that
+blocks its own interpreter.
 
 A child is stuck in three cases. A decoder has been reading a file for longer than `max_seconds` plus a
-tenth. A decoder is still reading some time after the file's lease was lost. Or the child has files, but has
-not run any Python code for some time.
+tenth. A decoder is still reading a file `LOST` seconds after the file's lease was lost. The child has
+files, but has not run any Python code for `SILENT` seconds or longer.
 
-The attempt of a killed child counts. A separate process records this in the ledger, because the parent must
-not have a connection that its children could inherit.
+The attempt of a killed child counts. A separate process records the attempt in the ledger, because the
+parent must not open a connection that its children could inherit.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ from sensorflow.telemetry import Event, emit
 
 EVERY = 1.0
 GRACE = 5.0
-"""Seconds, in addition to a tenth of `max_seconds`, that the child has to notice by itself that the time
+"""Seconds that a child has, in addition to a tenth of `max_seconds`, to notice by itself that the time
 limit has passed."""
 SILENT = 20.0
-"""Seconds without any Python code, but at least two thirds of a lease, after which a child is stuck. The
-child is killed before another worker can claim its file."""
+"""A child is stuck if it has not run any Python code for this number of seconds, or for two thirds of a
+lease if that is longer. The child is killed before another worker can claim its file."""
 LOST = 20.0
-"""Seconds that a decoder has to finish its current block after the file's lease was lost."""
+"""Seconds within which a decoder must finish its current block after the file's lease was lost."""
 GONE = 10.0
-"""Seconds in which a killed child should be dead. A child that waits for a disk may take longer."""
+"""Seconds within which a killed child should end. A child that waits for a disk may take longer."""
 AWAY = 60.0
-"""Seconds for recording in the ledger. Afterwards the lease expires, and the attempt counts then as
-well."""
-UNTOLD = "the ledger was not told; the lease will end"
+"""Seconds within which the outcome must be recorded in the ledger. If this fails, the lease expires, and
+the attempt counts as well."""
+UNTOLD = "the outcome was not recorded in the ledger; the lease will expire"
 
 
 @dataclass(frozen=True)
 class StuckChild:
-    """A child to be killed. reading: id of the file to blame; 0 if unknown."""
+    """A child that must be killed. reading: id of the file that a decoder is reading and that is to blame;
+    0 if unknown."""
 
     pid: int
     reason: str
@@ -58,7 +59,8 @@ class StuckChild:
 
 
 def watch(board: Board, settings: Settings) -> None:
-    """Start a thread that watches the children of this process. Call this after the children are forked."""
+    """Start a thread that watches the children of this process. Call this after the first children are
+    forked."""
     try:
         threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:
@@ -74,7 +76,7 @@ class EndedChild:
         self._until = time.monotonic() + GONE
 
     def over(self) -> bool:
-        """Do the next step without blocking. Returns whether nothing is left to do."""
+        """Do the next step without blocking. Returns True if no further step is needed."""
         if self.teller is None:
             return self._begin()
         code = self.teller.poll()
@@ -88,8 +90,8 @@ class EndedChild:
         return True
 
     def _begin(self) -> bool:
-        """Start the recording process once the child is dead. Before that, the child may still load its
-        file."""
+        """Start the process that records the outcome if the child has ended. A child that has not ended may
+        still load its file."""
         if not _gone(self.found.pid):
             return time.monotonic() > self._until
         file_id = self.found.reading or None
@@ -111,7 +113,7 @@ def _watch(board: Board, settings: Settings) -> None:
         time.sleep(EVERY)
         at = now()
         woken, last = at - last > 5 * EVERY, at
-        if woken:  # the host or this process was suspended, and perhaps the children
+        if woken:  # the host or this process was suspended, and perhaps the children too
             time.sleep(2 * EVERY)
             last = now()
             continue
@@ -122,8 +124,9 @@ def _watch(board: Board, settings: Settings) -> None:
 
 
 def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -> None:
-    """Kill stuck children, and continue with those that were killed before. Reads a child's claims
-    immediately, because the main thread may fork another child that uses the same slot."""
+    """Kill stuck children, and do the next step for the children that were killed before. Reads the claims
+    of a killed child immediately, because the main thread may fork another child that uses the same
+    slot."""
     known = {one.found.pid for one in ended}
     silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
@@ -136,17 +139,19 @@ def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -
 
 
 def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
-    """Returns why a child is stuck at time `at`, or None if it is not stuck. silent: seconds without Python
-    code after which a child is stuck."""
+    """Returns the reason if a child is stuck at time `at`, or None if it is not stuck. silent: number of
+    seconds without any Python code after which a child is stuck."""
     limit = slot.until - slot.began
     if slot.reading and at > slot.until + GRACE + limit / 10:
-        reason = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
+        reason = f"a decoder had the file for {at - slot.began:.0f} s and did not return"
         return StuckChild(slot.pid, reason, slot.reading)
     if slot.reading and slot.lost and at > slot.lost + LOST:
-        reason = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not come back"
+        reason = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not return"
         return StuckChild(slot.pid, reason, slot.reading)
     if slot.since and at - max(slot.beat, slot.since) > silent:
-        reason = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"
+        reason = (
+            f"the process has not run any Python code for {at - max(slot.beat, slot.since):.0f} s"
+        )
         return StuckChild(slot.pid, reason, slot.reading)
     return None
 
@@ -164,8 +169,8 @@ def _gone(pid: int) -> bool:
 def _log_stuck(
     settings: Settings, claims: list[Claim], found: StuckChild
 ) -> subprocess.Popen[bytes]:
-    """Start the process that records the claims. The claims are passed in a file, because a pipe could be
-    full, and other children would inherit an end of it."""
+    """Start the process that records the outcome of the claims. The claims are passed in a file, because a
+    pipe could be full, and because other children would inherit an end of the pipe."""
     command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:
         pickle.dump((settings, claims, found.reading, found.reason), given)
@@ -181,7 +186,7 @@ def charge() -> None:
     ledger = bootstrap.ledger(given, "watchdog")
     deadline = time.monotonic() + AWAY
     for claim in claims:
-        # if no decoder was reading one of these files, any may be to blame: each is retried by itself
+        # if no decoder was reading one of these files, each file may be to blame and is retried by itself
         guilty = not known or claim.file_id == reading
         while time.monotonic() < deadline:
             try:
@@ -194,17 +199,17 @@ def charge() -> None:
 
 
 ENDED = (
-    "look at the worker's log for what it did last; correct a decoder of another package that does not "
-    "come back, or raise max_seconds if the file is honest, then replay"
+    "read the last lines of the worker's log; correct the decoder if it is from another package and does "
+    "not return, or raise max_seconds if the file is valid, then replay"
 )
 
 
 def _charge(ledger: Claims, claim: Claim, guilty: bool, reason: str, attempts: int) -> None:
     if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
-        what = f"{reason}: its worker was ended"
+        what = f"{reason}: its worker was killed"
         error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
         ledger.dead_letter(claim, error)
         return
     what = reason if guilty else f"another file was read in the same process: {reason}"
     delay = backoff(claim.retries + 1, random.random())
-    ledger.nack(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was ended"), delay, guilty)
+    ledger.nack(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was killed"), delay, guilty)

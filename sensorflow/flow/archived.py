@@ -13,7 +13,7 @@ from sensorflow.ports.files import FileView
 def with_members(
     ledger: Catalog, views: Sequence[FileView], states: tuple[str, ...]
 ) -> list[FileView]:
-    """Returns these files and, for each archive among them, its members in one of `states`."""
+    """Returns the given files and, for each archive among them, its members that are in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
         members = ledger.members(view.file_id) if view.members is not None else []
@@ -27,11 +27,11 @@ def with_members(
 def before_archives(
     ledger: Catalog, views: Sequence[FileView]
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """Returns the files to undo, and the members to keep.
+    """Returns the files to undo, in order, and the members to keep, by the id of their archive.
 
-    The files to undo are the given files. Each archive among them is preceded by its loaded members, except
-    members that also arrived in another way. Members that are not loaded are left unchanged. The members to
-    keep are listed by archive id: they also arrived by themselves or in another archive.
+    The files to undo are the given files. The loaded members of a given archive are undone before the
+    archive. A member is kept if it also arrived by itself or in an archive that is not given. Members that
+    are not loaded are left unchanged.
 
     Raises UsageError while members are pending, because they would be loaded after their archive was
     undone.
@@ -62,8 +62,8 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
     if entry:
         names = ", ".join(m.name for m in entry[:3]) + (", …" if len(entry) > 3 else "")
         raise UsageError(
-            f"{archive.name}: {len(entry):,} of its files are not finished ({names}); undo it when "
-            "`sensorflow files ls` shows them loaded"
+            f"{archive.name}: {len(entry):,} of its files are not finished ({names}); undo the archive "
+            "when `sensorflow files ls` shows these files as loaded"
         )
 
 

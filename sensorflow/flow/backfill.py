@@ -1,12 +1,12 @@
 """Load old files from any folder. They pass through the same pipeline, but in the backfill lane.
 
-A backfill lands and registers only as many files as the workers can process soon. It only reads the
-originals, and never moves or deletes them. It skips registered files, so a killed command continues when it
-is run again.
+A backfill lands and registers only as many files as the workers can process soon. It reads the originals,
+but never moves or deletes them. It skips registered files, so after a kill the same command continues where
+it stopped.
 
-Shares `land` and `register` with the intake, but not its loop. The loop of the intake never ends, holds
-leases, retries after failures, offers files again and acknowledges them. A backfill needs none of this,
-because it waits for the workers after each file anyway (docs/decisions/0031).
+A backfill uses `land` and `register` like the intake, but has a loop of its own. The intake's loop never
+ends, holds leases, retries after failures, offers files again and acknowledges them. A backfill needs none
+of this, because it waits for the workers after each file anyway (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Window:
-    """Selects the files to load by key and modification time. patterns: patterns for keys; if empty, all
-    keys are selected."""
+    """Selects the files to load by key and modification time. patterns: patterns of which a key must match
+    one; if empty, all keys are selected."""
 
     patterns: tuple[str, ...] = ()
     since: datetime | None = None
@@ -51,8 +51,9 @@ class Window:
 
 @dataclass
 class Progress:
-    """The progress of a backfill. skipped: for each file that could not be registered, the reason, by
-    name."""
+    """The progress of a backfill, as numbers of files. known: files that were registered before. entry:
+    registered files that are not finished. skipped: name of each file that could not be registered -> the
+    reason."""
 
     registered: int = 0
     known: int = 0
@@ -138,7 +139,7 @@ class Backfill:
         discovered = datetime.now(UTC)
         if self._ledger.seen(file.source, file.key, file.revision):
             return Kind.SEEN
-        self._feed.admit(file)  # old files have their gates next to them
+        self._feed.admit(file)  # the gates of old files are in the same folder
         said = self._feed.announcement(file)
         with self._feed.open(file) as opened:
             landed = land(self._landing, opened)
@@ -154,5 +155,5 @@ def _reason(error: FeedError) -> str:
     if isinstance(error, Busy):
         return "it is being written"
     if isinstance(error, Denied):
-        return "it may not be read"
+        return "access to it is denied"
     return str(error) or type(error).__name__

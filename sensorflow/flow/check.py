@@ -33,11 +33,11 @@ Example = tuple[str, datetime, str, float, str]
 
 @dataclass
 class Checked:
-    """The result of a dry run. All counts except `rows` are numbers of readings.
+    """The result of a dry run. `rows` is a number of rows; all other counts are numbers of readings.
 
-    units: the first unit of each type. units_of: all units of each type. source: the source whose settings
-    apply. notes: human-readable remarks. refused: the reason why the file would not be loaded although it
-    can be read. error: the reason why the file cannot be read.
+    units: type -> its first unit. units_of: type -> unit -> number of readings. source: the source whose
+    settings apply. notes: human-readable remarks. refused: the reason why the file would not be loaded
+    although it can be read. error: the reason why the file cannot be read.
     """
 
     file: str
@@ -149,7 +149,7 @@ def check(
     """Process a file without loading it.
 
     keep: the number of rejects to return; all rejects are counted. received: the time of arrival, see
-    `read`. limits: the limits for the months that do not exist yet.
+    `reading.read`. limits: the limits for the months that do not exist yet.
     """
     found, bindings = Checked(name, profile[0]), BindingCache()
 
@@ -211,7 +211,7 @@ def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
             months.count(here, here)
         except Permanent as error:
             reason = error.message.replace("the file is the first with", "the file has")
-            found.refused = f"{error.code}, unless most of its months are there already: {reason}"
+            found.refused = f"{error.code}, unless most of its months exist already: {reason}"
 
 
 def _describe(bronze: pa.RecordBatch, silver: pa.RecordBatch, found: Checked) -> None:

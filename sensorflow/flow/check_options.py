@@ -1,4 +1,5 @@
-"""Find the settings that would apply to a file if it were dropped, for a dry run."""
+"""Find the settings for a dry run of a file. They are the settings that would apply to the file in a drop
+folder."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ class CheckOptions:
     """The settings that apply to one file in a dry run. settings: the project's settings.
 
     name, source: the name and the settings of the file's source; None if the file has no known source.
-    inside: whether the file is in the source's folder. key: the path that the file would have in that
-    folder; the given path if no source is known.
+    inside: whether the file is in the source's folder. key: the path that the file has, or would have, in
+    the source's folder; the given path if no source is known.
     """
 
     settings: Settings
@@ -90,9 +91,8 @@ def check_options(
 ) -> CheckOptions:
     """Returns the options for the file at a path.
 
-    named: the profile that the caller gave, or None. wanted: the source that the caller gave, or None.
-    below: the folder that the caller gave, or None. option: the name of the caller's option for a source,
-    for messages.
+    named: the profile that the user gave, or None. wanted: the source that the user gave, or None. below:
+    the folder that the user gave, or None. option: the name of the option for a source, for messages.
 
     Raises UsageError if the source does not exist.
     """
@@ -105,7 +105,7 @@ def check_options(
         if wanted in (None, name) and real.is_relative_to(folder):
             return CheckOptions(settings, name, source, True, os.fsencode(real.relative_to(folder)))
     chosen = wanted or (_only_source_with(named, settings) if named is not None else None)
-    alone = Path(path.name) if chosen else path  # the path if it were dropped
+    alone = Path(path.name) if chosen else path  # its path in the drop folder
     key = os.fsencode(alone if below is None else path.relative_to(below))
     return CheckOptions(settings, chosen, settings.sources[chosen] if chosen else None, False, key)
 

@@ -47,7 +47,7 @@ def require_pattern(option: str, name: str | None) -> None:
 def require_source(
     settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
 ) -> None:
-    """Raises UsageError unless the settings have the source, or the ledger has files of it."""
+    """Raises UsageError unless the settings have the source or the ledger has files of this source."""
     if source is not None and source not in settings.sources:
         require(option, source, "source", [*settings.sources, *ledger.totals()])
 
@@ -66,12 +66,12 @@ def code_of(given: str | None) -> str | None:
 
 def _near_code(given: str, known: Sequence[str]) -> str:
     found = nearest(given, known, 0.8) or nearest(given.upper(), known, 0.8)
-    return f"did you mean {found}?" if found else "docs/reference/errors.md has them all"
+    return f"did you mean {found}?" if found else "docs/reference/errors.md lists all codes"
 
 
 def file_of(ledger: Catalog, given: str) -> FileView:
-    """Returns the file with this number, or the newest version of this name. Raises UsageError if there is
-    none."""
+    """Returns the file with this id, or the newest version of this name. Raises UsageError if there is no
+    such file, or if several sources have a file of this name."""
     named = versions_of(ledger, given)
     if not named:
         raise unknown_file(ledger, given)
@@ -85,7 +85,7 @@ def file_of(ledger: Catalog, given: str) -> FileView:
 
 
 def versions_of(ledger: Catalog, given: str) -> list[FileView]:
-    """Returns the file with this number, all versions of a name, or one version of a name (`name@2`)."""
+    """Returns the file with this id, all versions of a name, or one version of a name (`name@2`)."""
     if is_id(given) and (found := ledger.file(int(given))):
         return [found]
     if found_ := ledger.named(given):
@@ -104,7 +104,7 @@ def unknown_file(ledger: Catalog, given: str) -> UsageError:
     """Returns the error to raise for a file that does not exist."""
     if given.isdecimal():
         last = ledger.files(limit=1)
-        limit = f"they go up to {last[0].file_id}" if last else "there are none yet"
+        limit = f"the highest id is {last[0].file_id}" if last else "there are no files yet"
         return UsageError(f"no file {given}: {limit}; see `sensorflow files ls`")
     names = {view.name for view in ledger.files(limit=RECENT)}
     parts = {name.rsplit("/", 1)[-1]: name for name in names}
@@ -124,8 +124,8 @@ def chosen(
     since: datetime | None,
     states: tuple[str, ...],
 ) -> list[FileView]:
-    """Returns the files with these numbers or names. Without numbers or names, returns all files that match
-    the other arguments. Raises UsageError for a file that does not exist.
+    """Returns the files with these ids or names. If `files` is empty, returns all files that match the
+    other arguments. Raises UsageError for a file that does not exist.
 
     A name selects the newest version in each source that has it, and all parts of a growing file. `name@2`
     selects the second version, `name@2-9` a range of versions.

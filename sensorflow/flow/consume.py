@@ -17,7 +17,7 @@ from sensorflow.ports.queue import Consumer, Delivery
 from sensorflow.telemetry import Event, emit
 
 RECEIVE_TIMEOUT_SECONDS = 1.0
-"""Seconds to wait for a message before `stop` is called again."""
+"""Seconds to wait for a message between two calls of `stop`."""
 REDELIVERY_SECONDS = 10.0
 """Seconds until redelivery of a message whose outcome could not be recorded."""
 MAX_PAUSE_SECONDS = 30.0
@@ -38,9 +38,9 @@ def consume(
     there is no message.
 
     A message is acknowledged when the outcome of its files, perhaps a retry or quarantine, is in the
-    ledger. If the outcome cannot be recorded, or after a defect, the message is nacked and the loop pauses,
-    longer after each failure in a row. An outage of the broker or the database may last any length of time.
-    Raises Transient HOST if no thread can be started.
+    ledger. If the outcome cannot be recorded, or after a defect, the message is nacked and the loop pauses.
+    The pause grows with each failure in a row. The loop survives an outage of the broker or the database of
+    any length. Raises Transient HOST if no thread can be started.
 
     hold, lose: see `LeaseKeeper`; a watchdog uses them to end a process whose decoder never returns.
     run_due: runs housekeeping, called between messages. Its exceptions are logged and delay no message.
@@ -58,8 +58,7 @@ def consume(
 
 
 def _receive_one(consumer: Consumer, services: Services, keeper: LeaseKeeper) -> Exception | None:
-    """Process the next message, if there is one. Returns an error that was not a fault of the file, else
-    None."""
+    """Process the next message, if there is one. Returns an error that the file did not cause, or None."""
     try:
         for delivery in consumer.receive(1, RECEIVE_TIMEOUT_SECONDS):
             _work(delivery, services, keeper)
@@ -86,7 +85,7 @@ def _work(delivery: Delivery, services: Services, keeper: LeaseKeeper) -> None:
         raise
     try:
         delivery.ack()
-    except Transient as error:  # the message is redelivered, and finds nothing to do
+    except Transient as error:  # the redelivered message will have no effect
         emit(Event.ACKNOWLEDGEMENT_FAILED, reason=error.message)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 DeadlineWatcher = Callable[[int, float], None]
-"""Takes a file's id and the seconds that reading it may take from now on; (0, 0) if no file is being read.
-"""
+"""A function that is called with a file's id, and with the seconds within which reading the file must end.
+It is called with (0, 0) when no file is being read any more."""
 
 
 def _no_watcher(_file_id: int, _seconds: float) -> None:

@@ -1,5 +1,5 @@
-"""Dry runs: process files without changing anything, with the settings that would apply if the files were
-dropped."""
+"""Dry runs: process files without changing anything. The settings are those that would apply to the files
+in a drop folder."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def profile_for(
     settings: Settings,
     source: Source | None,
 ) -> tuple[str, Profile]:
-    """Returns the profile for reading a file: the named profile, the profile of its source, or a proposed
-    one."""
+    """Returns the profile for reading a file: the named profile, the profile of the file's source, or else
+    a proposed profile."""
     if isinstance(named, tuple):
         return named
     if named is not None:
@@ -111,12 +111,12 @@ def profile_for(
 
 
 def by_gate(beside: GatedPath, found: Checked) -> str | None:
-    """Returns a remark of `check` about a file's gate, or None if there is no remark. If the file does not
-    match its gate, sets the file's error."""
+    """Returns a remark for `check` about a file's gate, or None if there is no remark. If the file does not
+    match its gate, sets `found.error`."""
     try:
         what = beside.announced()
     except Withheld as error:
-        return f"{error}: the file is not taken in until then"
+        return f"{error}; the file is not taken in yet"
     if what is None:
         return None
     if fault := beside.differs(what):
@@ -130,8 +130,8 @@ def by_gate(beside: GatedPath, found: Checked) -> str | None:
 
 
 def _doubt(beside: GatedPath) -> str:
-    """Returns a reservation. Only the ledger knows which gate announced which version of a file, and
-    `check` does not query the database."""
+    """Returns a warning for a file with a gate that stays in the folder: the gate may belong to another
+    version of the file. Only the ledger knows this, and `check` does not query the database."""
     if not beside.keeps:
         return ""
-    return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"
+    return "; if it belongs to another version, `sensorflow files ls` shows this file as waiting"

@@ -48,8 +48,8 @@ CLAIMED_FOREVER = math.inf
 class FileTask:
     """One claimed file, its counts so far, and the settings that apply to it.
 
-    claimed_at: time of the claim, see `clock.now`. is_lost: returns whether the lease is known to be lost;
-    None if nobody renews the lease.
+    claimed_at: time of the claim, see `clock.now`. is_lost: a function that returns whether the lease is
+    known to be lost; None if nobody renews the lease.
     """
 
     services: Services
@@ -96,16 +96,19 @@ class FileTask:
     def identity(self) -> str:
         """The file_name in the dedupe keys: the source, and the path in the source's folder.
 
-        The name is spelt as in the file's first version, so the dedupe keys do not change if a later
-        version is spelt differently.
+        All versions use the spelling of the first version's name, so a different spelling of a later
+        version does not change the dedupe keys.
         """
         c = self.claim
         return identity_of(self.source, c.source, c.first_key or c.key, c.version)
 
     def require_lease(self) -> None:
-        """Raises Fenced if the lease is known to be lost. Called before each block. Sends no query."""
+        """Raises Fenced if the lease is known to be lost. Call this before each block; it sends no
+        query."""
         if self.is_lost is not None and self.is_lost(self.claim):
-            raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
+            raise Fenced(
+                f"the lease of file {self.claim.file_id} was lost during the work on the file"
+            )
 
     def ensure_claim(self) -> None:
         """Raises Fenced if another worker has claimed the file. The caller must then not rename the
@@ -121,7 +124,7 @@ class FileTask:
 
     @cached_property
     def layer_file(self) -> LayerFile:
-        """Identifies the file in the layers of the lake."""
+        """Returns the values that identify the file in the layers of the lake."""
         return LayerFile.of(self.claim)
 
     def with_counts(self, **changes: int) -> FileTask:

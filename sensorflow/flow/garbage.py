@@ -1,8 +1,8 @@
 """Garbage collection: remove data of a finished file that its state no longer needs.
 
-Garbage is silver of superseded or undone files, readings in silver that a newer version replaced, expired
-layers, and landed bytes that nothing needs. The transaction that turns data into garbage also records this
-in the ledger. If a process is killed before the removal, the reconciler completes the removal.
+Garbage consists of silver of superseded or undone files, readings in silver that a newer version replaced,
+expired layers, and landed bytes that no file needs. The transaction that turns data into garbage also
+records this in the ledger. If a process is killed before the removal, the reconciler completes the removal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
-    """Remove garbage of finished files. Returns the number of files cleaned. Raises Transient STORAGE."""
+    """Remove the garbage of finished files. Returns the number of files of which garbage was removed.
+    Raises Transient STORAGE."""
 
     def remove(garbage: Garbage) -> None:
         for layer in unwanted_layers(garbage):

@@ -1,4 +1,4 @@
-"""Compare a file's bytes with the announcement of its sender."""
+"""Compare a file's bytes with the sender's announcement in a gate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensorflow.flow.file_task import FileTask
 
 
 def announced(file_task: FileTask) -> Announced | None:
-    """Returns the announcement of a claimed file's gate. Returns None if there is no announcement or the
+    """Returns what a gate announced about a claimed file, or None if no gate announced the file or the
     source has no gates.
 
     If several gates announced the file, returns the newest announcement that matches the file's bytes.

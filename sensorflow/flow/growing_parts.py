@@ -1,5 +1,5 @@
-"""What a part of a growing file needs from the previous parts: the header, readings that may be repeated,
-and the last readings."""
+"""Reads from the previous parts of a growing file what a part needs: the header, readings that the part may
+repeat, and the last readings."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sensorflow.flow.segments import segments
 from sensorflow.ports.layers import Unreadable
 
 LOOK_BACK_PARTS = 16
-"""Number of preceding parts that are searched for the last readings. Some quality rules compare a reading
-with earlier ones."""
+"""Number of preceding parts that are searched for the last readings, with which some quality rules compare
+a reading."""
 
 
 def open_up_to(file_task: FileTask, part: Part, last: BinaryIO) -> BinaryIO:
@@ -36,14 +36,15 @@ def _before(file_task: FileTask, part: Part) -> Iterator[BinaryIO]:
         if segment.byte_offset >= HEADER:
             raise Permanent(
                 Code.UNREADABLE,
-                f"the first {HEADER:,} bytes of the growing file hold no header",
+                f"the first {HEADER:,} bytes of the growing file contain no header",
                 do="correct skip_until, skip or header in the profile, then replay",
             )
         yield file_task.services.landing.open(segment.landing)
 
 
 def deduplicator_of(file_task: FileTask, seen: OrdinalAssigner) -> OrdinalAssigner:
-    """Returns a deduplicator for a file. For a growing file, the deduplicator covers all parts."""
+    """Returns the deduplicator of a file. seen: the deduplicator for the readings in these bytes. For a
+    part of a growing file, the result also finds readings that other parts contain."""
     part = file_task.claim.part
     if part is None or part.ts_max is None:
         return seen
@@ -56,8 +57,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def quality_flagger_of(file_task: FileTask) -> QualityFlagger:
-    """Returns a quality flagger for a file. For a part of a growing file, the flagger has already processed
-    the last readings of the preceding parts."""
+    """Returns the quality flagger of a file. For a part of a growing file, it has already processed the
+    last readings of the preceding parts."""
     made, part = QualityFlagger(file_task.profile.rules), file_task.claim.part
     if part is None or made.is_idle or part.follows is None:
         return made

@@ -20,12 +20,12 @@ from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
 PAUSE_EXPIRES_SECONDS = 20.0
-"""Seconds after the last error until an unconfirmed `resume` ends a pause. Between two failing attempts, a
-loop seems to work."""
+"""Seconds after the last error from which an unconfirmed `resume` ends a pause. Earlier, the loop may only
+be between two failing attempts."""
 MAX_SILENCE_SECONDS = 12.0
 """Seconds after which no heartbeat is sent for a loop that makes no progress."""
 TOUCH_SECONDS = 5.0
-"""Seconds between signs of life of a waiting loop."""
+"""Seconds between the progress reports of a waiting loop."""
 
 
 class LoopStatus:
@@ -125,8 +125,8 @@ class HeartbeatSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop at the regular end of the process. Removes its heartbeats, so that the process is not
-        reported as missing."""
+        """Stop sending. Call this at the regular end of the process. Removes the heartbeats of the process,
+        so that it is not reported as missing."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():

@@ -24,11 +24,12 @@ RECONCILE, TIDY, RETAIN = "sweep", "tidy", "retain"
 RETENTION_SECONDS = 3600.0
 """Seconds between runs of retention."""
 EARLY = 0.5
-"""Fraction of the interval by which a caller with its own schedule may run a step early. The callers'
-clocks drift apart. With this margin, exactly one of them runs the step, and no interval is skipped."""
+"""Fraction of the interval by which a caller with its own schedule may run a step early. Because the
+callers' clocks drift apart, an exact limit could skip an interval. With this margin, exactly one caller
+runs the step in each interval."""
 
 StepResult = Mapping[str, Any]
-"""What a step did: a human-readable description of each result -> its number."""
+"""The results of a step: human-readable description of a result -> its number."""
 Work = Callable[[], StepResult]
 
 
@@ -43,8 +44,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Housekeeping:
-    """Runs periodic steps, each once per interval in one process of all hosts. If two processes run a step
-    at the same time, no harm is done. Created by `bootstrap.housekeeping`."""
+    """Runs periodic steps. Each step runs once per interval, in any one process on any host. It does no
+    harm if two processes run a step at the same time. Created by `bootstrap.housekeeping`."""
 
     ledger: Maintenance
     steps: tuple[Step, ...]
@@ -66,14 +67,14 @@ class Housekeeping:
         )
 
     def run(self, *names: str) -> StepResult:
-        """Run these steps for a caller with its own schedule (beat). Skips steps that another process
-        started within the last half of their interval. Returns the results. Raises errors as `run_all`
-        does."""
+        """Run these steps for a caller with its own schedule (beat). Skips a step that another process
+        started less than half an interval ago. Returns the results. Raises errors as `run_all` does."""
         return run_all(partial(self._run, step) for step in self.steps if step.name in names)
 
     def _run(self, step: Step) -> StepResult:
         mine = True
-        with suppress(Transient):  # then another process may run it as well
+        # if the ledger is unavailable, run the step, even if another process runs it too
+        with suppress(Transient):
             mine = self.ledger.claim_turn(
                 step.name, step.interval_seconds, step.interval_seconds * EARLY
             )

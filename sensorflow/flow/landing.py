@@ -15,7 +15,8 @@ from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 
 
 class LandingBatch:
-    """A batch of files to land. The files appear, durably, when the batch ends."""
+    """A batch of files to land. When the batch ends, the files appear in the landing zone and are
+    durable."""
 
     def __init__(self, objects: Puts) -> None:
         self._objects = objects
@@ -85,7 +86,7 @@ class Landing:
 
 
 class _HashingReader:
-    """Wraps a stream and hashes all bytes read since the start of the stream."""
+    """A reader that hashes all bytes that it reads from a stream."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
@@ -125,5 +126,5 @@ class _HashingReader:
 def _validated_name(name: str) -> str:
     prefix, _, digest = name.partition("/")
     if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
-        raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
+        raise Transient(Code.STORAGE, f"{name!r} is not a valid name of a landed file")
     return name

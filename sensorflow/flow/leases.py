@@ -15,18 +15,19 @@ from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
-"""Extends a lease or a delivery to this many seconds from now. May raise Transient. Raises Fenced if the
-lease is lost."""
+"""A function that extends a lease or a delivery. It is called with the number of seconds from now until the
+new end. It may raise Transient. It raises Fenced if the lease is lost."""
 Hold = Callable[[Sequence[Claim]], object]
-"""Takes all claims that this process has from now on; an empty sequence if it has none. Used by a watchdog
-outside the process. Must not raise."""
+"""A function that is called with all claims of this process whenever they change. The sequence is empty if
+the process has no claims. A watchdog outside the process uses it. It must not raise."""
 
 
 Lose = Callable[[int], object]
-"""Takes the id of a file whose lease is found to be lost. Called in another thread; must not raise."""
+"""A function that is called with the id of a file as soon as the file's lease is found to be lost. It is
+called in another thread and must not raise."""
 Lost = Callable[[Claim], bool]
-"""Returns whether the lease of a claim is known to be lost, so that another worker may have claimed the
-file."""
+"""A function that returns whether the lease of a claim is known to be lost, so that another worker may have
+claimed the file."""
 
 
 def unwatched(_claims: Sequence[Claim]) -> None:
@@ -41,9 +42,9 @@ class LeaseKeeper:
     """Renews the leases of this process in one thread, until it is closed. lease: duration of a lease in
     seconds; it is renewed after a third of this time.
 
-    A renewal is repeated if it fails because the ledger is unavailable. A lost lease is not renewed any
-    more, and the work on its file ends at the next block. hold, lose: see the types of these names. Raises
-    Transient HOST if no thread can be started.
+    If a renewal fails because the ledger is unavailable, it is repeated. If a lease is lost, it is not
+    renewed any more, and the work on its file ends at the next block. hold, lose: see `Hold` and `Lose`.
+    Raises Transient HOST if no thread can be started.
     """
 
     def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
@@ -90,7 +91,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Call each renewal repeatedly until the context exits. A renewal takes the duration of a lease in
+        """Call each renewal repeatedly until the context exits. Its argument is the duration of a lease in
         seconds."""
         due = time.monotonic() + self._lease / 3
         with self._change:
@@ -117,7 +118,7 @@ class LeaseKeeper:
                 time.sleep(1.0)
 
     def _next_due(self) -> list[tuple[int, Renew]]:
-        """Wait until renewals are due or the keeper is closed; returns the due ones."""
+        """Wait until renewals are due or the keeper is closed. Returns the renewals that are due."""
         with self._change:
             while True:
                 now = time.monotonic()

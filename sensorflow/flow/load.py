@@ -72,7 +72,8 @@ def build_load(
 
 
 def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
-    """Update silver and report the load. Silver may lag behind the database, but is never ahead of it."""
+    """Update silver after the commit, and report the load. Silver may be older than the database, but never
+    newer."""
     failpoints.hit(failpoints.Failpoint.COMMITTED)
     facts = {"file_id": file_task.claim.file_id, "version": file_task.claim.version}
     if loaded.replaced:
@@ -87,8 +88,9 @@ def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
 
 
 def _log_kept(file_task: FileTask, old: FileView) -> None:
-    """Report an older version that still has readings. Keeping these readings is right if a file is sent in
-    pieces, but wrong if a correction omits readings. Only the user knows which case applies."""
+    """Report an older version that still has readings. These readings must stay if the versions are pieces
+    of one file. They are wrong if the new version is a correction that omits them. Only the user knows
+    which case applies."""
     emit(
         Event.READINGS_KEPT,
         file_id=file_task.claim.file_id,
@@ -97,13 +99,13 @@ def _log_kept(file_task: FileTask, old: FileView) -> None:
         readings=old.counts.served,
         first=old.ts_min and old.ts_min.isoformat(),
         last=old.ts_max and old.ts_max.isoformat(),
-        do=f"sensorflow undo '{old.name}@{old.version}', or on_change = \"supersede\"",
+        do=f"run sensorflow undo '{old.name}@{old.version}', or set on_change = \"supersede\"",
     )
 
 
 def _collect_garbage(file_task: FileTask) -> None:
-    """Collect the file's garbage. If the disk fails now, the rows are committed anyway, and the reconciler
-    completes the cleanup."""
+    """Collect the file's garbage. An unavailable disk is ignored, because the rows are committed already
+    and the reconciler completes the cleanup."""
     with suppress(Transient):
         collect_garbage(
             file_task.services.ledger, file_task.services.lake, file_task.services.landing

@@ -18,8 +18,8 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class OpenedMember:
-    """A member of an archive. path: its display name. terms: the options of the archive, with the member's
-    key."""
+    """A member of an archive. path: the member's display name. terms: the archive's options, with the
+    member's key."""
 
     path: Path
     terms: CheckOptions
@@ -40,8 +40,8 @@ class OpenedMember:
 def members(
     path: Path, held: CheckOptions, profile: Profile, stream: BinaryIO
 ) -> Iterator[OpenedMember] | None:
-    """Returns an iterator over the members of an archive that its source unpacks; None for any other file.
-    Raises Permanent if the archive is invalid."""
+    """Returns an iterator over the members of an archive. Returns None if the file is not an archive or its
+    source does not unpack archives. Raises Permanent if the archive is invalid."""
     if held.source is None or not held.source.unpack:
         return None
     from sensorflow.core.formats import archives

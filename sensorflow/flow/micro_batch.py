@@ -29,15 +29,15 @@ from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
 MAX_READINGS = 131_072
-"""Maximum number of readings in memory. Even a small file may contain many: it may be compressed, or have a
-thousand readings per row."""
+"""Maximum number of readings of a batch in memory. Even a small file may contain many readings, because it
+may be compressed or have a thousand readings per row."""
 
 R = TypeVar("R")
 
 
 def is_eligible(file_task: FileTask) -> bool:
-    """Whether a file may be committed with others: it is new, and no other file can contain the same
-    readings."""
+    """Whether a file may be committed with others. It must be new, and no other file may be able to contain
+    the same readings."""
     claim, source = file_task.claim, file_task.services.settings.sources.get(file_task.claim.source)
     plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
     plain = plain and claim.part is None
@@ -46,7 +46,7 @@ def is_eligible(file_task: FileTask) -> bool:
 
 @dataclass(frozen=True)
 class _PreparedFile:
-    """A file whose layers are written, with everything that is committed for it."""
+    """A file whose layers are written, and the data to commit for this file."""
 
     file_task: FileTask
     batches: list[Keyed]
@@ -58,7 +58,7 @@ class _PreparedFile:
 
     @cached_property
     def loaded(self) -> Load:
-        """The `Load` for the case that the database inserts every row."""
+        """Returns the `Load` for the case that the database inserts every row."""
         return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))
 
 
@@ -70,8 +70,8 @@ def run(
 ) -> list[R]:
     """Process files in all stages. Returns their outcomes in the same order.
 
-    outcome: calls the work of a file and turns exceptions into an outcome. run_alone: does all the work of
-    one file. loaded: returns the outcome of a loaded file.
+    outcome: calls a function that does the work of a file, and turns exceptions into an outcome. run_alone:
+    processes one file that cannot be in the batch. loaded: returns the outcome of a loaded file.
     """
     if not file_tasks:
         return []
@@ -114,7 +114,8 @@ def _prepare(
     ready: dict[int, _PreparedFile],
     failed: dict[int, Exception],
 ) -> None:
-    """Write the layers of as many files as fit in memory."""
+    """Write the layers of as many files as fit in memory. Adds these files to `ready`, and the exceptions
+    of the other files to `failed`, by file id."""
     room, read = MAX_READINGS, _prepare_jointly(file_tasks)
     for file_task in file_tasks:
         number = file_task.claim.file_id
@@ -137,7 +138,8 @@ def _prepare_jointly(file_tasks: list[FileTask]) -> dict[int, Prepared]:
     room = MAX_READINGS
     for file_task in file_tasks:
         chunk = None
-        with suppress(Permanent, Transient, OSError):  # reported when the file is read alone
+        with suppress(Permanent, Transient, OSError):
+            # the error is reported when the file is read alone
             chunk = _only_chunk(file_task)
         if chunk is None or chunk.readings > room:
             continue
@@ -181,7 +183,8 @@ def _prepare_one(
 ) -> _PreparedFile | None:
     written = replace(file_task, services=replace(file_task.services, lake=batch))
     made, batches = Ingest(written, read, _no_keys), []
-    with closing(iter(made)) as readings:  # leaves nothing behind if abandoned
+    with closing(iter(made)) as readings:
+        # if the iteration is abandoned, no layer of the file remains
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:

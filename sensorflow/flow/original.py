@@ -21,7 +21,7 @@ from sensorflow.settings import Settings
 
 
 class OriginalNotFound(Exception):
-    """The original text is not available. The message gives the reason."""
+    """Raised if the original text is not available. The message states the reason."""
 
 
 def original(
@@ -51,7 +51,7 @@ def original(
 def _plain_line(stream: BinaryIO, number: int, profile: Profile | None) -> str:
     found = next(itertools.islice(stream, number - 1, number), None) if number > 0 else None
     if found is None:
-        raise OriginalNotFound(f"its part of the growing file has no line {number:,}")
+        raise OriginalNotFound(f"the part of the growing file has no line {number:,}")
     try:
         return found.decode(profile.encoding if profile else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:

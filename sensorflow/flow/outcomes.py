@@ -1,4 +1,4 @@
-"""Record the outcome of a file's work, whatever exception the work raised."""
+"""Do the work of a file and record its outcome, even if the work raises an exception."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one file. text: a human-readable line. error, delay (seconds): set on failure.
-    has_own_message: the file was claimed in another file's batch, and its own message, when received, will
-    have nothing to do."""
+    """The outcome of one file. text: a human-readable line. error: the error of a file that failed. delay:
+    seconds until a retry. has_own_message: whether the file was claimed in another file's batch, so that
+    its own message will have no effect."""
 
     outcome: Outcome
     text: str
@@ -53,17 +53,17 @@ class Result:
 
 
 NACK_RETRY_SECONDS = 1.0
-"""Seconds between attempts to record an outcome while the database is unavailable."""
+"""Seconds between attempts to record an outcome if the database is unavailable."""
 NACK_TIMEOUT_SECONDS = 600.0
-"""Seconds after which no further attempt to record an outcome is made. An outage may last longer than a
-lease, and must not count against the file."""
+"""Seconds after which no further attempt to record an outcome is made. The limit is long, because an outage
+that outlasts the lease must not count as an attempt."""
 
 SLOW_BACKOFF = {"base": 2.0, "cap": 300.0}
 """Retry delays for failures that usually need human intervention, such as a rejected login."""
 
 
 def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
-    """Do the work and record its outcome, whatever exception the work raises."""
+    """Do the work and record its outcome, even if the work raises an exception."""
     claim = file_task.claim
     try:
         if (
@@ -82,7 +82,7 @@ def run_to_outcome(file_task: FileTask, work: Callable[[], Result]) -> Result:
         return after_failure(file_task, error)
     except Permanent as error:
         return _dead_letter(file_task, error)
-    except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
+    except Exception as error:  # noqa: BLE001 - a defect must be recorded in the ledger too
         return after_failure(file_task, error)
 
 
@@ -115,7 +115,7 @@ def _dead_letter(file_task: FileTask, error: Permanent) -> Result:
 
 
 def _after_fencing(file_task: FileTask, error: Fenced) -> Result:
-    with suppress(Transient):  # then `Maintenance.collect_garbage` finds the file by itself
+    with suppress(Transient):  # otherwise `Maintenance.collect_garbage` finds the file
         file_task.services.ledger.mark_garbage(file_task.claim.file_id)
     emit(Event.LEASE_LOST, file_id=file_task.claim.file_id, token=file_task.claim.token)
     return Result(Outcome.FENCED, str(error), error)
@@ -135,8 +135,8 @@ def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool)
 def _nack(
     file_task: FileTask, error: SensorflowError, delay: float, counts_as_attempt: bool
 ) -> None:
-    """Nack the claim as soon as the database accepts it. counts_as_attempt: whether the failed attempt
-    counts."""
+    """Nack the claim. If the database is unavailable, the nack is tried again for a limited time.
+    counts_as_attempt: whether the claim counts towards `max_attempts`."""
     until = time.monotonic() + max(NACK_TIMEOUT_SECONDS, file_task.services.settings.lease)
     while True:
         try:
@@ -157,8 +157,8 @@ def _nack(
 
 
 def _after_defect(file_task: FileTask, error: Exception) -> Result:
-    """Handle a defect of the program, which the file may have triggered. The attempt counts, and the last
-    allowed attempt dead-letters the file."""
+    """Handle a defect of the program, which the file may have triggered. The attempt counts; after the last
+    allowed attempt, the file is dead-lettered."""
     emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=file_task.claim.file_id)
     code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
     if isinstance(error, DecoderFailed):

@@ -25,8 +25,8 @@ def available_cores() -> int:
 def prefetch(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
     """Iterate over `source` in a separate thread, which prefetches at most `count` items.
 
-    An exception of the source is raised at the same position as without the thread. If the iteration is
-    abandoned, the source is closed. Raises Transient HOST if no thread can be started.
+    An exception of the source is raised after the items that the source produced before. If the iteration
+    is abandoned, the source is closed. Raises Transient HOST if no thread can be started.
     """
     ready: queue.Queue[Any] = queue.Queue(count)
     abandoned = threading.Event()

@@ -1,4 +1,4 @@
-"""Process a file: claim it, run its stages, and always record an outcome."""
+"""Process a file: claim the file, run its stages, and record an outcome in every case."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
 KeepLeases = Callable[[Sequence[Claim]], AbstractContextManager[Lost | None]]
-"""Returns a context manager that renews the leases of claims. It yields a function that returns whether a
-lease is known to be lost, or None if nobody renews the leases. Entering it may raise Transient."""
+"""A function that returns a context manager, which renews the leases of claims. The context manager may
+raise Transient on entry. It yields a function that returns whether a lease is known to be lost; or None if
+nobody renews the leases."""
 
 _ALL_STAGES = Task(())
 """All stages, for any file."""
@@ -111,8 +112,8 @@ def _claim(services: Services, task: Task) -> Claimed:
 
 
 def _why_nothing_to_do(found: Claimed) -> str:
-    """Returns why there is nothing to do. If another file's batch included the file, the reason refers to
-    that file."""
+    """Returns the reason why there is nothing to do. If the file is in the batch of another file, the
+    reason names that other file."""
     if found.state is None or found.taken_with is None:
         return "nothing to do: done, not due, or claimed by another worker"
     if found.state is State.LOADED:

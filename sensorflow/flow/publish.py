@@ -16,33 +16,37 @@ from sensorflow.settings import Limits
 
 FETCH_SIZE = 400
 RECORD_EVERY = 50
-"""Number of messages after which they are recorded as sent. Workers can add only recorded files to a batch.
-"""
+"""Number of messages that are sent before they are recorded as sent. Workers can add a file to a batch only
+after its message is recorded."""
 MIN_BATCHES = 4
-"""Minimum number of batches over which pending small files are spread, so that several workers get some."""
+"""Minimum number of batches over which pending small files are spread, so that several workers get
+files."""
 SMALL_FILE_BYTES = 256 << 10
-"""Bytes. A file of this size or more gets a message and a transaction of its own."""
+"""Size in bytes. A file of this size or larger gets a message and a transaction of its own."""
 BATCH_BYTES = 4 << 20
 """Maximum bytes of all files of a batch."""
 BATCH_FILES = 100
 """Maximum number of files in a batch."""
 QUEUED_WORK_SECONDS = 2.0
-"""Seconds of work that may be queued in the broker. The next file of a source waits for this work."""
+"""Seconds of work that may be queued in the broker. A new file has to wait for the work that is queued
+before it."""
 MIN_WINDOW = 100
-"""Work that may always be in flight, even at a low throughput. See `ports.outbox.estimated_work`."""
+"""Amount of work that may always be in flight, even if the throughput is low. For the unit see
+`ports.outbox.estimated_work`."""
 LARGE_FILE_BYTES = 8 << 20
-"""Bytes. A file of this size or more occupies its worker for seconds."""
+"""Size in bytes. A file of this size or larger occupies its worker for seconds."""
 
 
 def publish(
     ledger: Outbox, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
 ) -> int:
     """Send messages for all pending files, within the limits. Live files come before files of the backfill
-    lane, and sources take turns. touch: called repeatedly while messages are sent.
+    lane. Within a lane, the sources alternate. touch: called repeatedly while messages are sent.
 
-    `published_at` is set after the broker's confirm. A crash between the two sends a message twice, which
-    is harmless because the file is claimed once. Returns the number of files sent. Raises Transient if the
-    broker or the database is unavailable; messages that were sent before are recorded.
+    `published_at` is set after the broker has confirmed the message. If the process crashes between these
+    steps, the message is sent twice. This is harmless, because a file is claimed only once. Returns the
+    number of files sent. Raises Transient if the broker or the database is unavailable; messages that were
+    sent before are recorded.
     """
     total = 0
     if not _pending(ledger, limits, NO_IN_FLIGHT_LIMITS, 1):
@@ -64,7 +68,8 @@ def _in_flight_limits(ledger: Outbox, limits: Limits) -> Iterator[InFlightLimits
 
 def in_flight_limits(limits: Limits, pace: Throughput) -> InFlightLimits:
     """Returns the limits for a throughput of the workers. A quarter of `max_in_flight` stays free for files
-    that arrive next. With three or more children, one child is reserved for files that are not large."""
+    that arrive later. If there are three or more children, one child is reserved for files that are not
+    large."""
     children = pace.children or limits.workers
     return InFlightLimits(
         window=max(MIN_WINDOW, round(pace.work * QUEUED_WORK_SECONDS)),

@@ -19,19 +19,19 @@ from sensorflow.telemetry import Event, emit
 PUBLISH_EVERY = 1.0
 """Seconds between checks for due retries, when no new file wakes the publisher."""
 PUBLISH_SOON = 0.25
-"""Seconds between these checks while files are being sent, because each file that a worker completes makes
-room for a pending one."""
+"""Seconds between checks while files are being sent. The checks are frequent, because each file that a
+worker completes makes room for a pending file."""
 SOON_FOR = 5.0
 """Seconds for which `PUBLISH_SOON` applies after the last message was sent."""
 LOOKS = 5
-"""Number of checks, per reconciliation interval, whether a reconciliation is due."""
+"""Number of times per reconciliation interval at which the loop checks whether a reconciliation is due."""
 
 
 class PublisherLoop:
     """The loop of a publisher. An unavailable broker does not prevent files from being landed. Runs in the
     thread that calls `run`.
 
-    house: reconciles if beat does not, because its host is down or no beat runs.
+    house: the housekeeping, which reconciles if no beat does, for example because beat's host is down.
     """
 
     def __init__(

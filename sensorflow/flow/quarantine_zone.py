@@ -18,9 +18,9 @@ FILES = "*/*/file"
 
 
 class QuarantineZone:
-    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, with the sender's file name. The manifest
-    is stored next to each ``file/``. Methods raise Transient STORAGE if the store is full or
-    unavailable."""
+    """The quarantined files and their manifests. A file is an object named
+    ``<source>/<id>-v<version>-<n>/file/<name>``, with the sender's file name. Its manifest is stored next
+    to ``file/``. Methods raise Transient STORAGE if the store is full or unavailable."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -29,7 +29,7 @@ class QuarantineZone:
         """Store the file, then its manifest. Returns their location. Never overwrites a manifest.
 
         folder: unique to the file's version and attempt. After a crash, a second call with the same folder
-        completes the first.
+        completes the first call.
         """
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)
@@ -45,7 +45,7 @@ class QuarantineZone:
         try:
             with self._objects.open(_manifest(where)) as stream:
                 text = stream.read().decode("utf-8")
-        except OSError as error:  # during the read
+        except OSError as error:  # while the manifest is read
             raise Transient(Code.STORAGE, f"{_manifest(where)}: {error.strerror}") from error
         found = json.loads(text)
         assert isinstance(found, dict)

@@ -1,5 +1,5 @@
-"""Reconcile: send stale messages again. The ledger, and not the broker, guarantees that no file is
-forgotten."""
+"""Reconcile: send lost messages again, and free expired leases. The ledger, not the broker, guarantees that
+every file is processed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def reconcile(
     limits: Limits,
     touch: Callable[[], object] = lambda: None,
 ) -> tuple[Reconciled, int]:
-    """Free expired leases, mark messages that the broker lost as not sent, and send what is pending.
+    """Free expired leases, mark messages that the broker lost as not sent, and send the messages of all
+    pending files.
 
     stale_after: seconds after which an unclaimed message may count as lost. grace: see `Outbox.reconcile`.
     touch: see `publish`.
@@ -33,8 +34,8 @@ def reconcile(
 
 
 def _depth(publisher: Publisher) -> int | None:
-    """Returns the number of queued messages, or None if the broker is unavailable, so that leases expire
-    even then."""
+    """Returns the number of queued messages, or None if the broker is unavailable. This does not raise,
+    because expired leases must be freed even then."""
     try:
         return publisher.depth()
     except Transient:

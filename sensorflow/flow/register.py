@@ -16,7 +16,8 @@ from sensorflow.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """A landed file: the state in which it was read, and the announcement of its gate.
+    """A landed file. candidate: the file in the state in which it was read. announcement: what its gate
+    announced; None if no gate did.
 
     increment: for a growing file, the part that was landed; None for a complete file.
     """
@@ -46,9 +47,8 @@ def register_many(
     files: Sequence[Found],
     lease: IntakeLease | None = None,
 ) -> Sequence[Registration | None]:
-    """Register landed files, or increments of growing files, of one source, all or none. lease: see
-    `Intake.register_many`. The result is None for an increment that another process has already taken
-    in."""
+    """Register landed files of one source, or parts of its growing files, in one transaction. lease: see
+    `Intake.register_many`. The result is None for a part that another process has already taken in."""
     increments = [file.increment for file in files if file.increment is not None]
     if not increments:
         return _whole(ledger, settings, source, files, lease)

@@ -23,8 +23,8 @@ STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Selects the files to replay: the given files (see `choose.chosen`), or all files that match. A
-    criterion that is None or False matches every file.
+    """The files that a user wants to replay: the given files (see `choose.chosen`), or all files that match
+    the other criteria. A criterion that is None or False matches every file.
 
     since: only files that arrived at or after this time. rejected: only loaded files with rejected rows.
     prefix: written before the names of options in messages.
@@ -73,7 +73,7 @@ def not_replayed(view: FileView) -> str:
     """Returns why a file was not replayed. view: the file before the attempt."""
     gone = State(view.state) in STATES
     return (
-        "its bytes have expired, or it is already being processed"
+        "its landed bytes have expired, or it is already being processed"
         if gone
         else f"it is {view.state}"
     )
@@ -82,8 +82,9 @@ def not_replayed(view: FileView) -> str:
 def to_undo(
     ledger: Ledger, files: Sequence[str], source: str | None
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """Returns the files in the order in which to undo them. Also returns, for each archive, the members
-    that stay because they also arrived in another way. Raises UsageError for a file that does not exist."""
+    """Returns the files in the order in which to undo them, and for each archive (by id) the members that
+    are not undone because they also arrived in another way. Raises UsageError for a file that does not
+    exist."""
     found = chosen(ledger, list(files), source, None, tuple(State))
     found.reverse()  # for a growing file, the last part first
     return before_archives(ledger, found)

@@ -40,12 +40,13 @@ class Ingest:
     """Yields the readings of one file with their dedupe keys, and writes bronze and silver at the same
     time. Iterate once.
 
-    Both layers are complete in the lake before the iteration ends. If the iteration is abandoned or fails,
-    neither layer exists. Raises Permanent as `validate` does, and `deduplicate.OutOfOrder` if the file is
-    too large for a single pass.
+    When the iteration ends, both layers are complete in the lake. If the iteration is abandoned or fails,
+    the lake does not contain silver; it contains bronze only if the file has too many rejects. Raises
+    Permanent as `validate` does, and `deduplicate.OutOfOrder` if the file is too large for a single pass.
 
-    file_task, load: available when the iteration is complete. prepared: the result of preparing the file in
-    a batch, or None. key: computes the dedupe keys. older: the versions before this file.
+    file_task: the file's task, with its counts. load: the `Load` to commit. Both are available when the
+    iteration is complete. prepared: the result if the file was prepared in a batch, else None. key: the
+    function that computes the dedupe keys. older: what is needed from previous versions.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Ingest:
                 self._record_seconds(Stage.VALIDATE)
                 made = self._prepared.reshaped if self._prepared else reshape(bronze, watch, seen)
                 silver.write(made.silver)
-                if self._older.head is not None and rows == 0:  # otherwise not needed
+                if self._older.head is not None and rows == 0:  # otherwise they are not needed
                     self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates
@@ -106,8 +107,8 @@ class Ingest:
 
 
 BATCH_ROWS = 32768
-"""Number of readings for which a batch is worth its cost: a COPY, a savepoint, a row group. About six
-batches are in memory at a time."""
+"""Minimum number of readings in a batch. Each batch costs a COPY, a savepoint and a row group, so smaller
+batches would be slower. About six batches are in memory at a time."""
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -131,14 +132,15 @@ def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 PREFETCH_ABOVE_BYTES = 4 << 20
 """Bytes. For a larger file, the next batch is prepared on another core while the database receives the
-current one. On a single core, this would take 10 % longer, because the two evict each other's rows from the
-caches."""
+current one. On a single core this would be 10 % slower, because both threads would compete for the
+processor's caches."""
 
 
 def load_single_pass(file_task: FileTask) -> Counts:
-    """Validate, transform and load a file. Its claim must be at the stage validate.
+    """Validate, transform and load a file. The file's claim must be at the stage validate.
 
-    Raises what these stages raise. Raises OutOfOrder if only the stage transform can find the duplicates.
+    Raises the exceptions of these stages. Raises OutOfOrder if only the stage transform can find the
+    duplicates.
     """
     made = Ingest(file_task, older=previous_versions(file_task))
     in_own_thread = file_task.claim.size > PREFETCH_ABOVE_BYTES and available_cores() > 1

@@ -25,7 +25,7 @@ REJECTS = 5
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposed profile. It is parsed from its TOML text, exactly like a profile that a person has
+    """A proposed profile. Its TOML text is parsed in the same way as a profile that a person has
     written."""
 
     guess: Guess
@@ -38,7 +38,8 @@ class Proposal:
 
 
 def made(table: dict[str, Any]) -> Profile:
-    """Returns the profile of a table of keys. Resolves the profiles that it extends. Raises UsageError."""
+    """Returns the profile that a table of keys defines, including the keys of the profiles that it extends.
+    Raises UsageError if the table is invalid."""
     return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
 
 

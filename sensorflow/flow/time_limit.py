@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 AGAIN = 0.5
-"""Seconds after which the exception is raised again, in case a library's callback has swallowed it."""
+"""Seconds after which the exception is raised again, because a library's callback may have suppressed the
+first one."""
 
 
 class TimeLimitExceeded(BaseException):
-    """The processor time is used up. Not derived from Exception, so that no handler takes it for an error
-    of the file."""
+    """Raised if the limit on processor time is exceeded. Not derived from Exception, so that no handler
+    treats it as an error of the file."""
 
 
 @contextmanager
@@ -32,7 +33,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        signal.setitimer(signal.ITIMER_PROF, *timer)  # the timer of a profiler
+        # restore the previous timer, which a profiler may have set
+        signal.setitimer(signal.ITIMER_PROF, *timer)
 
 
 def _late(signum: int, frame: FrameType | None) -> None:

@@ -21,8 +21,9 @@ def undo(
     """Remove a file's readings. Returns the number of removed readings, or None if the file is not loaded.
     along: see `also_undone` of `Maintenance.undo`.
 
-    The database changes first, rows and state in one transaction. Silver is removed afterwards; after a
-    crash, the reconciler removes it. The landed bytes and bronze stay, so `replay` reverses the undo.
+    First, one transaction removes the rows from the database and changes the file's state. Afterwards
+    silver is removed; after a crash, the reconciler removes it. The landed bytes and bronze stay, so a
+    replay reverses the undo.
     """
     done = ledger.undo(file_id, reason, along)
     if done is None:

@@ -1,4 +1,5 @@
-"""Unpack an archive: land and register each member as a separate file, as if the member had been dropped.
+"""Unpack an archive: land and register each member as a separate file, as if the member had arrived in the
+drop folder.
 
 The whole archive is read before any member is landed. One transaction registers all members and marks the
 archive as loaded. If a worker is killed before the commit, the next worker lands the same objects again
@@ -30,14 +31,15 @@ from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Unpack
 
 TOGETHER = 100
-"""Number of members that are synced together. This many files are open at a time."""
+"""Number of members that are synced together. This is also the maximum number of open files."""
 INSIDE = b"!/"
 """Separates the archive's name from a member's name."""
 
 
 def is_archive(file_task: FileTask) -> bool:
     """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE. Raises
-    Permanent if the file was unpacked before, but the present settings treat it as a single file."""
+    Permanent if the file was unpacked before, but according to the present settings must not be
+    unpacked."""
     if file_task.claim.stage is not Stage.VALIDATE or file_task.claim.part is not None:
         return False
     if not file_task.source.unpack:
@@ -91,7 +93,7 @@ def unpack(file_task: FileTask) -> str:
 
 @contextmanager
 def _checked(file_task: FileTask) -> Iterator[Archive]:
-    """Returns the archive after a first read of all its bytes, which verifies them."""
+    """Provide the archive, after all its bytes were read once to verify them."""
     said = announced(file_task)
     if said is not None and said.rows is not None:
         raise Permanent(
@@ -120,7 +122,7 @@ def _landed(file_task: FileTask, archive: Archive) -> Iterator[tuple[Entry, Land
 
 
 def _arrival(file_task: FileTask, number: int, entry: Entry, landed: Landed) -> Arrival:
-    """Returns the arrival of a member, without lane and discovered_at, which the ledger sets."""
+    """Returns the arrival of a member. The ledger sets its lane and its `discovered_at`."""
     claim = file_task.claim
     return Arrival(
         source=claim.source,

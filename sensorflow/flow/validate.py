@@ -39,7 +39,7 @@ def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
     """Write bronze and rejects. Returns the file task with its counts, the number of bronze rows, and a
     note about drift.
 
-    Raises Permanent if the file as a whole cannot be loaded; then nothing of it is loaded.
+    Raises Permanent if the file cannot be loaded; see `Validation` for the layers that exist in this case.
     """
     with Validation(file_task) as validation:
         for _ in validation:
@@ -49,12 +49,14 @@ def validate(file_task: FileTask) -> tuple[FileTask, int, str]:
 
 
 class Validation:
-    """Validates a file: a context manager and an iterator over the batches of bronze, which are written at
-    the same time. Raises Fenced before the next batch if the lease is lost.
+    """Validates a file. A context manager, and an iterator over the batches of bronze, which it writes to
+    the lake during the iteration. Raises Fenced before the next batch if the lease is lost.
 
-    file_task, rows, note: the results, see `validate`; available at the end. Bronze and rejects both appear
-    when the context exits. If it raises, neither appears. accepted: the rows of the file, if they were
-    already read in a batch; else None.
+    file_task, rows, note: the results, see `validate`; available at the end. Bronze and rejects appear in
+    the lake when the context exits; after an exception, neither appears. There is one exception: if a file
+    that was never loaded has too many rejects, both layers appear before TooManyRejects is raised on exit,
+    because the quarantine's manifest needs the rejects. accepted: the rows of the file if they were already
+    read in a batch, else None.
     """
 
     def __init__(self, file_task: FileTask, accepted: Iterable[Accepted] | None = None) -> None:
@@ -99,7 +101,7 @@ class Validation:
             yield accepted.bronze
         self.file_task = self.file_task.with_counts(read=read, rejected=rejected, missing=missing)
         require_rows(self._announced, rows)
-        if self.file_task.claim.again:  # fail before the layers of the earlier load are replaced
+        if self.file_task.claim.again:  # fail before the layers of the previous load are replaced
             _require_tolerated(self.file_task, self._codes)
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
@@ -124,8 +126,8 @@ class Validation:
 
 
 def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
-    """Raises TooManyRejects if the source does not tolerate the share of rejects. For a growing file,
-    counts all parts so far."""
+    """Raises TooManyRejects if the share of rejects exceeds the source's `max_rejects`. For a growing file,
+    the rejects of all parts so far are counted."""
     rejected, read, whose = file_task.counts.rejected, file_task.counts.read, "readings"
     if rejected and (part := file_task.claim.part) is not None:
         rejected, read = rejected + part.rows_rejected, read + part.rows_read
@@ -137,7 +139,7 @@ def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
 
 
 class TooManyRejects(Permanent):
-    """The file has too many rejects. Carries the counts for the ledger."""
+    """Raised if the file has too many rejects. Contains the counts for the ledger."""
 
     def __init__(self, counts: Counts, message: str, do: str | None = None) -> None:
         super().__init__(Code.TOO_MANY_REJECTS, message, do=do)
@@ -155,7 +157,7 @@ def main_remedy(codes: Counter[Code], form: str) -> str | None:
     if not (do := row_remedy(code, form)):
         return None
     what = f"most rejected rows are {code}: {do}; then replay"
-    return f"{what}. Or raise max_rejects, if they are to be left out"
+    return f"{what}. If these rows may be left out, raise max_rejects instead"
 
 
 def _accepted(stream: BinaryIO, file_task: FileTask) -> Iterator[Accepted]:
@@ -191,14 +193,14 @@ def read_validated(
             return
         yield accepted
         if time.monotonic() - began > limit:
-            raise Permanent(Code.TOO_SLOW, f"reading the file took more than {limit:g} s to read")
+            raise Permanent(Code.TOO_SLOW, f"reading the file took more than {limit:g} s")
 
 
 @contextmanager
 def open_landed(file_task: FileTask) -> Iterator[BinaryIO]:
     """Yield a stream of the landed bytes. Raises Permanent if the bytes have changed since they were
-    landed. For a part of a growing file, the stream begins at the start of the file and ends with the part;
-    only the bytes of the part are verified."""
+    landed. For a part of a growing file, the stream contains the growing file from its start to the end of
+    the part; only the bytes of the part are verified."""
     with file_task.services.landing.open(file_task.claim.landing) as stream:
         _check_bytes(stream, file_task.claim.sha256)
         yield (

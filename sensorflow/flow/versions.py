@@ -1,4 +1,4 @@
-"""What a load needs to know about previous versions of the file."""
+"""Finds what a load needs to know about previous versions of the file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BLOCK_BYTES = 1 << 20
 
 
 class PreviousVersions(NamedTuple):
-    """What a load needs from previous versions.
+    """What a load needs to know about previous versions.
 
-    covered: ids of versions that were never loaded and whose bytes are a prefix of this version. head: the
-    first readings of the last loaded version.
+    covered: ids of versions that were never loaded and whose bytes are a prefix of this version's bytes.
+    head: the first readings of the last loaded version; None if they are not needed.
     """
 
     covered: tuple[int, ...] = ()
@@ -35,8 +35,9 @@ NO_PREVIOUS_VERSIONS = PreviousVersions()
 
 
 def previous_versions(file_task: FileTask) -> PreviousVersions:
-    """Returns the relevant versions before a file with `on_change = "merge"`. The result is empty for other
-    files, and for parts of growing files, because a part never replaces readings of earlier parts."""
+    """Returns what the load of a file with `on_change = "merge"` needs to know about previous versions. The
+    result is empty for other files, and for parts of growing files, because a part never replaces readings
+    of earlier parts."""
     merged = OnChange(file_task.source.on_change) is OnChange.MERGE and file_task.claim.part is None
     if file_task.claim.version == 1 or file_task.claim.again or not merged:
         return NO_PREVIOUS_VERSIONS

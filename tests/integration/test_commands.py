@@ -83,7 +83,7 @@ UNKNOWN = {
     "files ls --since 5mh": "expected a time such as",
     "logs --since 2²d": "expected a time",
     "files show frist.csv": "did you mean 'sub/first.csv'?",
-    "files show 99": "no file 99: they go up to 4",
+    "files show 99": "no file 99: the highest id is 4",
     "files show 99999999999999999999999": "no file 9999",
     "files of-row tank7 temperature 2026-01-31T12:00": "did you mean 'tank-7'?",
     "files of-row tank-7 temperature 2026-01-31T12:00:10": "the nearest one is at 2026-01-31T12:00:00",

@@ -100,10 +100,10 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(driver: ProjectDriver
     code, said = check(driver, "drop")
     assert code == 0
     assert "gate: its gate good.csv.sha1 is there" in said
-    assert "gate: waits for its gate late.csv.sha1: the file is not taken in until then" in said
+    assert "gate: waits for its gate late.csv.sha1; the file is not taken in yet" in said
     assert "good.csv.sha1  (profile" not in said
     driver.configure({**GATE, "after": "keep"})
-    assert "is there; if it was that of another version" in check(driver, "drop/good.csv")[1]
+    assert "is there; if it belongs to another version" in check(driver, "drop/good.csv")[1]
     drop(folder, "good.csv", content(1), content(2))
     code, said = check(driver, "--json", "drop/good.csv")
     assert code == 1

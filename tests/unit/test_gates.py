@@ -289,7 +289,7 @@ def test_a_gate_that_has_opened_does_not_open_for_the_next_version(
     assert isinstance(drop.ask("a.csv"), AdmittedFile)  # in this very state it was registered
     drop.put("a.csv", b"2", at=1_500_000)
     for _ in range(2):
-        assert drop.ask("a.csv") == f"waits for a new gate: {name} was that of another version"
+        assert drop.ask("a.csv") == f"waits for a new gate: {name} belongs to another version"
         drop.start()
     drop.put(name, hashlib.sha256(b"2").hexdigest().encode(), at=3_000_000)
     drop.take("a.csv")
@@ -373,7 +373,7 @@ def test_a_manifest_that_is_sent_again_is_of_files_that_come_again(tmp_path: Pat
     drop.take("b.csv")
     drop.take("a.csv")
     drop.put("a.csv", b"45", at=2_000_000)
-    assert "was that of another version" in str(drop.ask("a.csv"))
+    assert "belongs to another version" in str(drop.ask("a.csv"))
     drop.put("x.manifest.json", SET, at=2_000_000)
     assert isinstance(drop.ask("a.csv"), AdmittedFile)  # b.csv is kept, and known
 

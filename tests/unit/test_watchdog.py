@@ -123,7 +123,7 @@ def test_a_decoder_that_does_not_come_back_after_its_lease_was_lost_is_ended() -
     assert found is not None
     assert (found.reading, found.reason) == (
         3,
-        "the lease was lost 21 s ago, and the decoder did not come back",
+        "the lease was lost 21 s ago, and the decoder did not return",
     )
     assert find_stuck(replace(slot, reading=0), 251.0, SILENT * 10) is None
 

@@ -1,8 +1,9 @@
 """Stores the lake's layers as Parquet files in a local folder. The files use zstd level 1, dictionaries for
-repetitive columns, delta encoding for increasing columns, and statistics of the time column, by which
-readers skip row groups.
+repetitive columns and delta encoding for increasing columns. They have statistics of the time column, with
+which readers skip row groups.
 
-Files of a few rows use no dictionaries and no delta encoding, which would save less than a disk block.
+Files of a few rows use neither compression nor these encodings, because that would save less than a disk
+block.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ CLIMBING = ("ts", "line_no")
 
 
 FEW = 2048
-"""Number of rows. If the first batch has fewer rows, it is assumed to be the only batch of the file."""
+"""Number of rows. A file whose first batch has fewer rows is assumed to have only this batch."""
 
 
 class _Writer:
@@ -64,11 +65,12 @@ class _Writer:
 
 
 class LocalLayers:
-    """See `ports.layers.Layers`. Each layer is a subfolder of `root`. The subfolder may be a symbolic link
-    to a folder on another disk."""
+    """The lake in a local folder; see `ports.layers.Layers`. Each layer is a subfolder of `root`. The
+    subfolder may be a symbolic link to a folder on another disk."""
 
     def __init__(self, root: Path, together: FileBatch | None = None) -> None:
-        """together: syncs the files of a batch at the same time."""
+        """together: the batch that syncs all new files at the same time; None if each file is synced by
+        itself."""
         self._root = root
         self._together = together
 
@@ -86,7 +88,7 @@ class LocalLayers:
             writer = _Writer(stream, schema)
             try:
                 yield writer
-            finally:  # close it now, even after an error; garbage collection may come later
+            finally:  # close the file now, even after an error; Python's garbage collection may be later
                 writer.finish()
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
@@ -170,6 +172,7 @@ class LocalLayers:
 
 
 def _direct(stream: BinaryIO) -> pa.NativeFile:
-    """Return an Arrow file for the same open file. With a Python file, Arrow's threads may release it while
-    the interpreter shuts down, which aborts a command that has succeeded (apache/arrow#34314)."""
+    """Return an Arrow file that reads from the same open file. If Arrow used the Python file, Arrow's
+    threads could release the file while the interpreter shuts down. This would abort a successful command
+    (apache/arrow#34314)."""
     return pa.OSFile(f"/proc/self/fd/{stream.fileno()}")

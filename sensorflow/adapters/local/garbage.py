@@ -16,7 +16,7 @@ def list_unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
     """Return the paths, below `folder`, of files that `writing.temporary` created more than `older` seconds
     ago and that never got their final name.
 
-    kept: a pattern of folders in which file names come from users; these folders are skipped.
+    kept: a pattern of folders in which file names come from users. These folders are skipped.
     """
     before = time.time() - older
     found = []

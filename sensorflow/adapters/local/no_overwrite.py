@@ -17,10 +17,10 @@ def add_file(stream: BinaryIO, folder: Path, name: bytes) -> None:
     """Put an open file into `folder` without ever overwriting a file. If the name is in use, a number is
     added.
 
-    The open file is used, even if another file has its name by now. Within a file system the file is
-    linked, which is atomic; across file systems it is copied and synced. The caller must sync the folder. A
-    name that looks like a temporary name gets the prefix `_`; otherwise garbage collection would remove the
-    file.
+    The open file is used, even if another file now has the open file's name. Within a file system the file
+    is linked, which is atomic. Across file systems the file is copied and synced. The caller must sync the
+    folder. A name that looks like a temporary name gets the prefix `_`; otherwise garbage collection would
+    remove the file.
     """
     if UNFINISHED.fullmatch(os.fsdecode(name)):
         name = b"_" + name
@@ -46,8 +46,8 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
 
 
 def _numbered(name: bytes, number: int) -> bytes:
-    """Return the name with a number, as in a.csv, a~2.csv, a~3.csv. The result has at most 255 bytes, the
-    limit of file systems."""
+    """Return the name with a number, for example a~2.csv for a.csv and 2. The result has at most 255 bytes,
+    the limit of file systems."""
     if number == 1:
         return name
     stem, dot, suffix = name.partition(b".")
@@ -58,8 +58,8 @@ def _numbered(name: bytes, number: int) -> bytes:
 
 
 def _copy_new(stream: BinaryIO, target: Path) -> bool:
-    """Copy a file atomically: afterwards the target is complete or absent. If the process is killed,
-    garbage collection removes the incomplete copy. Returns False if the name is in use."""
+    """Copy a file atomically: the target is either complete or absent. If the process is killed, garbage
+    collection removes the incomplete copy. Returns False if the target's name is in use."""
     stream.seek(0)
     with temporary(target.parent) as (new, path):
         while block := stream.read(1 << 20):
@@ -77,8 +77,8 @@ def _copy_new(stream: BinaryIO, target: Path) -> bool:
 
 
 def _claim(path: Path, target: Path) -> bool:
-    """Rename a file on a file system without hard links. A lock prevents that other sensorflow processes
-    rename files in the folder at the same time."""
+    """Rename a file on a file system without hard links, unless the target exists. A lock prevents other
+    sensorflow processes from renaming files in the folder at the same time."""
     folder = os.open(target.parent, ROOT)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

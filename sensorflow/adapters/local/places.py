@@ -1,7 +1,8 @@
 """Folders on a local disk, and safe access to files in them.
 
-Paths below the project's folders are opened step by step, by descriptors, and symbolic links in them are
-not followed. So a user who can write below `data` cannot redirect sensorflow to files outside of it.
+Each folder of a path below the project's folders is opened relative to the descriptor of its parent.
+Symbolic links in such a path are not followed. Therefore, a user who can write below `data` cannot redirect
+sensorflow to files outside of `data`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from sensorflow.errors import Code, Transient
 BEGAN = ".began"
 """Name of the file that records when a store's folder was created."""
 BUFFER = 1 << 16
-"""Buffer size in bytes. An explicit size also avoids a check whether the file is a terminal."""
+"""Buffer size in bytes. If no size were given, Python would also check whether the file is a terminal."""
 ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 """Flags to open a folder that the settings specify; a symbolic link is followed."""
 FOLDER = ROOT | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Flags to open files below such a folder: links are not followed, and opening never blocks."""
+"""Flags to open files below a folder that the settings specify. Links are not followed, and opening never
+blocks."""
 
 
 @contextlib.contextmanager
@@ -66,8 +68,8 @@ def require(folder: Path) -> None:
 
 
 def make_root(root: Path) -> None:
-    """Create a store's folder. A new folder records its creation time. Objects older than that were in
-    another folder, which was moved away or is on a disk that is not mounted."""
+    """Create a store's folder if it does not exist, and record the creation time in it. Objects that are
+    older were in another folder, which was moved or is on a disk that is not mounted."""
     if root.is_dir():
         return
     make_folders(root)
@@ -88,8 +90,8 @@ def created_at(root: Path) -> datetime | None:
 def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]:
     """Provide the folder `relative` below `root` as a path that stays valid even if folders are renamed.
 
-    make: create missing folders, including `root`. Raises OSError with the readable path;
-    NotADirectoryError for a link in the path.
+    make: whether to create missing folders, including `root`. Raises OSError, whose file name is the
+    readable path; NotADirectoryError if the path contains a link.
     """
     with opened(root, str(relative), make) as folder:
         yield Path(f"/proc/self/fd/{folder}")

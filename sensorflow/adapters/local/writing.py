@@ -1,4 +1,4 @@
-"""Writes files atomically: a file is complete and synced to disk, or absent."""
+"""Writes files atomically: a file is either complete and synced to disk, or absent."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def sync(stream: BinaryIO) -> None:
 
 
 def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
-    """Start to write back the file's data, so that `sync` waits less: `size` bytes from `offset`, or the
-    whole file."""
+    """Start to write `size` bytes of the file from `offset` to disk, so that `sync` waits for a shorter
+    time. If `size` is 0, the whole file is written."""
     stream.flush()
     os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
 
 
 def sync_all(streams: Sequence[BinaryIO]) -> None:
-    """Sync all streams. Writeback is started for all before the first wait: the file system's journal
-    then needs one commit instead of one per file."""
+    """Sync all streams. The data of all streams is written before the first wait, so that the file system's
+    journal needs one commit instead of one per file."""
     for stream in streams:
         start_sync(stream)
     for stream in streams:
@@ -62,7 +62,7 @@ def finalize(stream: BinaryIO, path: Path, final: Path) -> None:
 @contextlib.contextmanager
 def write_file(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
     """Provide a new file below `root`. When the context ends, the file is synced and gets its name. After
-    an exception it is absent."""
+    an exception there is no new file."""
     with below(root, folder) as place, temporary(place) as (stream, path):
         yield stream
         finalize(stream, path, place / name)
@@ -112,7 +112,7 @@ class FileBatch:
 
 
 class _TemporaryFile:
-    """A new file in `folder`. It is removed when it is closed, unless it has got its final name."""
+    """A new file in `folder`. When it is closed before it has its final name, it is removed."""
 
     def __init__(self, folder: str | Path) -> None:
         descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)

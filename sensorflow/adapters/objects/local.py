@@ -1,6 +1,6 @@
 """Stores objects as files in a local folder; see `ports.objects.ObjectStore`.
 
-Symbolic links are not followed: only regular files are objects. New files are readable by their owner only.
+Symbolic links are not followed: only regular files are objects. Only the owner can read new files.
 Unfinished files are in the folder of the store, under temporary names.
 """
 
@@ -33,8 +33,8 @@ BLOCK = 1 << 20
 
 
 class LocalObjects:
-    """An object store in a local folder. foreign: a pattern of folders in which file names come from users,
-    so that a file is an object even if its name looks like a temporary name."""
+    """An object store in a local folder. foreign: a pattern of folders in which file names come from users.
+    A file in such a folder is an object even if its name looks like a temporary name."""
 
     def __init__(self, root: Path, foreign: str = "") -> None:
         self.name = root.name
@@ -108,7 +108,7 @@ class LocalObjects:
 
 
 class _Batch:
-    """See `ports.objects.Puts`. The files stay open until `commit` syncs them."""
+    """Implements `ports.objects.Puts`. The files stay open until `commit` syncs them."""
 
     def __init__(self, root: Path, copies: ExitStack) -> None:
         self._root = root
@@ -139,7 +139,7 @@ class _Batch:
                 parent, _, leaf = name.rpartition("/")
                 if parent not in places:
                     places[parent] = folders.enter_context(opened(self._root, parent))
-                # even if it has the same content: the existing file may be damaged
+                # replace the existing file even if it should have the same bytes: it may be damaged
                 os.replace(path, leaf, dst_dir_fd=places[parent])
             for place in places.values():
                 os.fsync(place)
@@ -167,7 +167,7 @@ def _object(name: str, fact: os.stat_result) -> Object | None:
 
 
 def _unless_gone(error: OSError) -> None:
-    """Raise the error unless a folder was removed while its parent was being listed. The other folders must
-    still be listed."""
+    """Raise the error, unless a folder was removed while its parent was being listed. In this case the
+    other folders are still listed."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error

@@ -25,7 +25,7 @@ from sensorflow.ports.loading import Unpack
 def unpack(
     c: sa.Connection, actor: str, claim: Claim, members: Sequence[Arrival], how: Unpack
 ) -> list[Registration]:
-    """See `ports.loading.Loader.unpack`. Runs in the transaction of `c`."""
+    """Implements `ports.loading.Loader.unpack` in the transaction of `c`."""
     run(c, "lock_source", source=claim.source)
     archive = _archive(c, claim)
     arrivals = [_of(member, archive) for member in members]
@@ -64,7 +64,7 @@ def _finish_archive(c: sa.Connection, actor: str, claim: Claim, members: int, ho
 def _archive(c: sa.Connection, claim: Claim) -> Any:
     row = run(c, "archive", id=claim.file_id, token=claim.token).first()
     if row is None:
-        raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
+        raise Fenced(f"file {claim.file_id} was claimed by another worker", token=claim.token)
     if row.earlier is not None:
         raise unpacking.older_archive_waiting(row.earlier)
     if row.rows:

@@ -1,4 +1,4 @@
-"""The queries of an audit. All of its connections read the same PostgreSQL snapshot."""
+"""The queries of an audit. All connections of an audit read the same PostgreSQL snapshot."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from sensorflow.core.events import FileEvent
 from sensorflow.ports.audit import FileRecord, HistoryDigest, TamperedHistory
 
 PAGE = 5000
-"""Number of ledger rows per fetch, and of keys per lookup."""
+"""Number of ledger rows per fetch, and number of keys per lookup."""
 
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Range of Python's datetime, years 1 to 9999, in microseconds since 1970."""
 
 
 class PostgresSnapshot:
-    """See `ports.audit.Snapshot`. Created by `PostgresAuditStore.snapshot`."""
+    """Implements `ports.audit.Snapshot`. Created by `PostgresAuditStore.snapshot`."""
 
     def __init__(
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
     ) -> None:
-        """main: connection on which `readings` streams. second: connection for lookups during the stream.
-        after: see `PostgresAuditStore`."""
-        for connection in (main, second):  # each connection idles while the other one is in use
+        """main: the connection from which `readings` streams rows. second: the connection for lookups
+        during the stream. after: see `PostgresAuditStore`."""
+        for connection in (main, second):
+            # each connection is idle while the other connection is in use
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
@@ -70,7 +71,7 @@ class PostgresSnapshot:
         if self._after is None:
             return []
         with translated():
-            patience = self._after + RETRY_AFTER  # counted from the last load into the month, too
+            patience = self._after + RETRY_AFTER  # also the time since the last load into the month
             found = months_of(self._main, patience, patience)
         late = [m for m in found if not m.closed and ((m.due and not m.busy) or m.doubled_at)]
         return [(m.name, m.doubled_at is not None) for m in late]
@@ -100,7 +101,8 @@ class PostgresSnapshot:
 
     def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
         micros = rows["ts"].cast(pa.int64()).to_numpy()
-        ordinary = (micros >= FIRST) & (micros <= LAST)  # all others count as unique
+        # Python has no datetime for the others, so each counts as unique
+        ordinary = (micros >= FIRST) & (micros <= LAST)
         shared = np.ones(len(rows), np.int64)
         shared[ordinary] = self._sharing(rows.filter(pa.array(ordinary)))
         return list(map(int, shared))
@@ -121,7 +123,7 @@ class PostgresSnapshot:
 
 
 class PostgresAuditStore:
-    """See `ports.audit.AuditStore`.
+    """Implements `ports.audit.AuditStore`.
 
     after: how long after the end of a month its partition is sealed; None unless `dedupe_index =
     "deferred"`.

@@ -18,13 +18,13 @@ from sensorflow.errors import UsageError
 
 PAGE = 2000
 LATE = 10_000
-"""Number of event IDs by which to search back before the snapshot's last event, because a transaction may
-have drawn its IDs before the snapshot and committed after it."""
+"""Number of event IDs before the snapshot's last event that the search for later events includes. A
+transaction may have received its IDs before the snapshot and committed after the snapshot."""
 
 
 @dataclass(frozen=True)
 class FileToBackUp:
-    """A file of the ledger, with the values from which its paths on disk are built."""
+    """A file of the ledger, with the values that determine its paths on disk."""
 
     file_id: int
     source: str
@@ -60,8 +60,9 @@ class BackupSnapshot:
                 yield FileToBackUp(**known)
 
     def replayed_since(self) -> list[tuple[int, str | None]]:
-        """Return the files that were finished in the snapshot and have been replayed since, each with the
-        profile of its replay. For these files the lake may contain the results of either run."""
+        """Return the ids of the files that are finished in the snapshot and were replayed after it, each
+        with the profile of the replay. For such a file, the lake may contain the results of the load before
+        or after the replay."""
         with translated():
             late = run(self._now, "replayed_late", after=self._last_event - LATE).all()
             self._now.rollback()
@@ -78,7 +79,7 @@ def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
     """Take a snapshot of the ledger. Until the context ends, no file to which the snapshot refers is
     removed from the disk.
 
-    Raises UsageError if the database cannot be backed up this way or another backup of it is running;
+    Raises UsageError if `require_plain` raises it or if another backup of the database is running. Raises
     Transient DATABASE.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
@@ -115,9 +116,9 @@ def require_plain(c: sa.Connection) -> None:
 
 
 def resume(url: str, replays: Mapping[int, str | None]) -> None:
-    """Finish a restore before any process starts. Creates roles and privileges as the migrations do,
-    updates statistics, and starts `replays`: the replays that were requested while the backup was made.
-    Raises Transient DATABASE."""
+    """Finish a restore, before any process starts. Creates roles and privileges like the migrations,
+    updates statistics, and requests the `replays`, which had been requested while the backup was made: file
+    id -> profile. Raises Transient DATABASE."""
     from sensorflow.adapters.postgres import reversal
 
     engine = engine_of(url, poolclass=sa.pool.NullPool)
@@ -127,7 +128,7 @@ def resume(url: str, replays: Mapping[int, str | None]) -> None:
         assert isinstance(driver, psycopg.Connection)
         driver.execute(grants())
     with translated(), engine.begin() as c:
-        reason = "asked for while the backup was made that was restored"
+        reason = "requested while the restored backup was being made"
         for file_id, profile in replays.items():
             reversal.replay(c, "restore", file_id, profile, reason, also_superseded=True)
     with translated(), engine.connect() as c:

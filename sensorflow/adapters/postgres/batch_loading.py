@@ -1,5 +1,5 @@
-"""Loads a batch of small files in one transaction, with one COPY, one statement that finishes the files,
-and one statement for their events."""
+"""Loads a batch of small files in one transaction. The transaction has one COPY, one statement that
+finishes the files, and one statement that writes their events."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NotBatchable(Exception):
 def load_batch(
     c: sa.Connection, actor: str, files: Files, months: Months, wanted: ExpectedIndexMode
 ) -> list[Touched]:
-    """See `ports.loading.Loader.load_batch`. Runs in the transaction of `c`. Raises NotBatchable if a file
+    """Implements `ports.loading.Loader.load_batch` in the transaction of `c`. Raises NotBatchable if a file
     needs a transaction of its own."""
     began = time.perf_counter()
     wanted.check(c)
@@ -69,8 +69,8 @@ def load_batch(
 
 
 def _require_no_rivals(c: sa.Connection, files: Files) -> None:
-    """Lock these files against loads of files that may contain the same readings. Raises NotBatchable if
-    such a file already has rows."""
+    """Block loads of other files that may contain the same readings as these files. Raises NotBatchable if
+    such another file already has rows."""
     ids = [claim.file_id for claim, _, _ in files]
     run(c, "hold_together", ids=ids)
     by_content = [claim.file_id for claim, _, load in files if not load.name_matters]
@@ -91,7 +91,8 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     for batch in whole:
         try:
             months.ensure(batch["ts"], NewMonths(MonthLimits(MAX_NEW_MONTHS, MAX_NEW_MONTHS)))
-        except Permanent as error:  # the limit may be exceeded only by all files together
+        except Permanent as error:
+            # perhaps no single file exceeds the limit, but all files together do
             raise NotBatchable from error
     try:
         copy_in(c, "raw_readings", whole)

@@ -22,7 +22,7 @@ from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEv
 
 
 class Catalog(Transactions):
-    """See `ports.catalog.Catalog`."""
+    """Implements `ports.catalog.Catalog`."""
 
     def files(
         self,

@@ -28,7 +28,7 @@ NO_BATCH = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1
 
 
 class Claims(Transactions):
-    """See `ports.claims.Claims`."""
+    """Implements `ports.claims.Claims`."""
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
@@ -107,7 +107,8 @@ class Claims(Transactions):
             return State.PENDING
 
     def _abandon_replay(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
-        """End a replay that has loaded nothing: restore the state of the previous load."""
+        """End a replay that has failed and loaded nothing. The file gets the state of its previous load
+        again."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
         self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))

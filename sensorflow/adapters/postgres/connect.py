@@ -17,8 +17,8 @@ from sensorflow.adapters.postgres.sqlstates import fault_of
 from sensorflow.errors import Code, Transient
 
 SILENT = 18
-"""Seconds after which client or server closes a connection whose peer does not answer. This releases the
-locks and the uncommitted rows of a disconnected host."""
+"""Seconds after which the client or the server closes a connection because the other side does not answer.
+This releases the locks and the uncommitted rows of a disconnected host."""
 IDLE = 60
 """Seconds that a client may be idle in an open transaction. This limits how long a suspended process holds
 its locks. Transactions that need more time set their own limit."""
@@ -32,12 +32,12 @@ SESSION = {
     "tcp_user_timeout": f"{SILENT}s",
     # no statement here runs long enough to justify JIT compilation, which costs hundreds of milliseconds
     "jit": "off",
-    # TimescaleDB's limit of compressed rows changed per transaction, which an undo or row retention may
-    # exceed
+    # no limit: an undo or row retention may change more compressed rows in a transaction than TimescaleDB
+    # allows by default
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }
 """Server-side settings of each session. They are set after connecting because poolers reject them as
-startup parameters. Settings that the server does not know or that the URL sets are skipped."""
+startup parameters. A setting is skipped if the server does not know it or the URL sets it."""
 _SET = (
     "SELECT pg_backend_pid(), count(set_config(s.name, given.value, false))"
     " FROM unnest(%s::text[], %s::text[]) AS given(name, value)"
@@ -51,7 +51,7 @@ def url_of(text: str) -> URL:
 
 
 FRESH = 1.0
-"""Seconds after its last use during which a connection is assumed to be alive."""
+"""Number of seconds after its last use for which a connection is assumed to work."""
 
 
 def engine_of(text: str, **options: Any) -> Engine:
@@ -101,19 +101,20 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
     heard.register(connection.fileno(), select.POLLIN)
     silent = not heard.poll(0)
     if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
-        return  # if the server had ended the connection, it would have said so
+        return  # if the server had ended the connection, there would be data to read
     try:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.DisconnectionError from error
     if row[0] != record.info.get("pid", row[0]):
-        raise pooler.not_in_session_mode("a session was given another connection")
+        raise pooler.not_in_session_mode("a session got another server connection")
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Translate driver errors that no file can cause to Transient, with the driver's error as cause."""
+    """Translate a driver error to Transient, unless a file may have caused the error. The driver's error is
+    the `__cause__`."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:

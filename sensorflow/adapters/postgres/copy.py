@@ -1,4 +1,4 @@
-"""Loads silver batches into raw_readings by binary COPY. Rows with existing keys are skipped by ON
+"""Loads silver batches into raw_readings by binary COPY. Rows whose keys already exist are skipped by ON
 CONFLICT."""
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def copy_in(
     rows: Iterable[pa.RecordBatch],
     schema: pa.Schema = READING,
 ) -> None:
-    """COPY batches into a table. schema: the schema of the batches; by default that of `wire`. Raises
-    psycopg's errors."""
+    """COPY batches into a table. schema: the schema of the batches; the default is the schema that `wire`
+    returns. Raises psycopg's errors."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -54,7 +54,7 @@ def copy_in(
 
 @dataclass
 class Inserted:
-    """Number and checksum of the rows inserted. Rows skipped because of an existing key are not
+    """Number and checksum of the inserted rows. Rows that were skipped because their keys exist are not
     included."""
 
     rows: int = 0
@@ -65,7 +65,7 @@ class CopyLoader:
     """Loads the batches of one file within one transaction.
 
     deferred: whether months have no unique index until they are sealed (see `indexing`). touched: the time
-    span and sensors of the rows changed.
+    span and sensors of the changed rows.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class CopyLoader:
         self.touched = self.touched.over(span.low, span.high, sensors)
 
     def finish(self) -> None:
-        """End the load. This loader has nothing to do here."""
+        """End the load. Only the subclass has to do something here."""
 
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
@@ -159,8 +159,8 @@ class DifferenceLoader(CopyLoader):
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
     def _changed(self, query: str, **facts: Any) -> int:
-        """Run a statement that returns the rows it inserted or deleted. Returns the number of these
-        rows."""
+        """Run a statement that inserts or deletes rows, and add these rows to `touched`. Returns the number
+        of these rows."""
         row = run(self._connection, query, **facts, most=MAX_SENSORS + 1).one()
         self.touched = self.touched.over(row.low, row.high, row.sensors)
         return int(row.rows)
@@ -172,7 +172,7 @@ class DifferenceLoader(CopyLoader):
         return added
 
     def _leave_out(self) -> None:
-        """Exclude the readings that another file already has in the database."""
+        """Subtract the readings that another file already has in the database from `inserted`."""
         span = {"low": self._span.low, "high": self._span.high}
         self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
 

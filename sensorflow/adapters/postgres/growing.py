@@ -1,4 +1,4 @@
-"""The ledger's records of growing files: how many bytes of each file were read, and its new segments."""
+"""The ledger's records of growing files: how many bytes of each file were taken in, and in which parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MERGE = str(OnChange.MERGE)
 
 
 class Segments(Transactions):
-    """See `ports.segments.Segments`."""
+    """Implements `ports.segments.Segments`."""
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
         with self._transaction() as c:

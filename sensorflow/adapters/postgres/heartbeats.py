@@ -10,7 +10,7 @@ from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, LoopReport
 
 
 class Heartbeats(Transactions):
-    """See `ports.heartbeats.Heartbeats`."""
+    """Implements `ports.heartbeats.Heartbeats`."""
 
     def record_report(self, report: LoopReport) -> None:
         facts = {**vars(report), "role": str(report.role), "state": json.dumps(report.state)}

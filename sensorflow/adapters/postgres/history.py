@@ -1,4 +1,4 @@
-"""The history of files, with one event for each change."""
+"""Writes the history of files, with one event for each change."""
 
 from __future__ import annotations
 

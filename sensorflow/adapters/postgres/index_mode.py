@@ -1,7 +1,8 @@
-"""Runs after the migrations: creates or drops the unique index to match the settings (see `indexing`).
+"""Creates or drops the unique index after the migrations, according to the settings (see `indexing`).
 
-Without the unique index, a BRIN index finds the rows of a file or of a time range in months that are not
-sealed, so a deletion need not read the whole month. The BRIN index adds less than 5 % to the cost of COPY.
+In the mode "deferred", a BRIN index finds the rows of a file or of a time range in months that are not
+sealed. With this index, a deletion does not have to read the whole month. The BRIN index adds less than 5 %
+to the cost of COPY.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from sensorflow.errors import Code, UsageError
 
 
 def set_index_mode(url: str, deferred: bool) -> str | None:
-    """Make the index mode of a migrated database match the settings. Returns a description of the change,
-    or None if no change was needed.
+    """Change the index mode of a migrated database to the mode of the settings. Returns a description of
+    the change, or None if no change was needed.
 
     Raises UsageError if the mode would become deferred but the table is a hypertable, or if duplicate rows
-    prevent the unique index; Transient DATABASE if the database is unavailable or other sessions hold the
-    locks too long. Loads wait while an index is built; reads do not wait.
+    prevent the unique index. Raises Transient DATABASE if the database is unavailable or other sessions
+    hold the locks too long. Loads wait while an index is built; reads do not wait.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
@@ -46,8 +47,8 @@ def _defer_index(engine: sa.Engine) -> str:
     for query in ("put_off_file", "put_off_unique"):
         _with_lock_retries(engine, query)
     return (
-        f"{mode_text(True)}: uq_raw_dedupe was dropped; each month gets a unique index of its own when it "
-        "is over, by beat or `sensorflow db seal`"
+        f"{mode_text(True)}: uq_raw_dedupe was dropped; when a month is over, beat or `sensorflow db "
+        "seal` creates the unique index of this month"
     )
 
 
@@ -68,8 +69,8 @@ def _restore_index(engine: sa.Engine) -> str:
 
 
 def _with_lock_retries(engine: sa.Engine, query: str) -> None:
-    """Run one statement in a transaction, and retry if locks are busy. No month is sealed during the
-    transaction."""
+    """Run one statement in a transaction, and retry if another session holds a lock. No month can be sealed
+    during the transaction."""
 
     def once() -> None:
         with translated(), engine.begin() as c:

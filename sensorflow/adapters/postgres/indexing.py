@@ -1,10 +1,10 @@
-"""The index mode of a database: one unique index on all readings, or one unique index per month, created
-after the month is over.
+"""The index mode of a database. A database has either one unique index on all readings, or one unique index
+per month, which is created after the month is over.
 
-With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` that index
-does not exist, because PostgreSQL cannot restrict an index of the parent table to sealed months. An index
-of the parent, even one created ON ONLY, is created on every partition that is attached, and dropped from
-all partitions at once.
+With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` this index
+does not exist, because PostgreSQL cannot restrict an index of the parent table to sealed months. PostgreSQL
+would create an index of the parent table on every partition that is attached, even if the index was created
+ON ONLY, and would drop it from all partitions at once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def mode_text(deferred: bool) -> str:
 
 
 class ExpectedIndexMode:
-    """The index mode that a process expects of the database. `check` queries the database only at the first
-    call and after `forget`. In addition, the last statement of each load verifies the mode."""
+    """The index mode in which a process expects the database to be. `check` queries the database only at
+    the first call and after `forget`. In addition, the last statement of each load verifies the mode."""
 
     def __init__(self, deferred: bool) -> None:
         self.deferred = deferred
@@ -31,7 +31,7 @@ class ExpectedIndexMode:
         if not self._sure and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,
-                f"this process's settings have {mode_text(self.deferred)}, the database has "
+                f"the settings of this process have {mode_text(self.deferred)}, but the database has "
                 f"{mode_text(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
                 "and restart daemon, workers and beat",
             )

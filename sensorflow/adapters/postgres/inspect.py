@@ -40,11 +40,8 @@ def server(url: str) -> Server:
 
 
 def require_sessions(url: str) -> None:
-    """Check that sessions keep their connection. Raises UsageError POOLER if `url` refers to a pooler that
-    is not in session mode.
-
-    An unavailable database is not an error here.
-    """
+    """Check that a session keeps its server connection. Raises UsageError POOLER if `url` refers to a
+    pooler that is not in session mode. Does not raise if the database is unavailable."""
     try:
         server(url)
     except Transient as error:
@@ -77,19 +74,19 @@ def missing_roles(url: str) -> list[str]:
 
 
 def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the file names that have readings of older versions although a newer version is loaded; those
-    with the most readings come first.
+    """Return the file names of which older versions still have readings although a newer version is loaded.
+    The names with the most readings come first.
 
-    Columns: source; key_text; version: the newest of the older versions; rows, low, high: number and time
-    span of their readings; names, total: number of names and readings before `limit` applies. Raises
-    Transient DATABASE.
+    Columns: source and key_text: the name. version: the newest of these older versions. rows, low, high:
+    number and time span of their readings. names, total: the numbers of all such names and of all their
+    readings, including names beyond `limit`. Raises Transient DATABASE.
     """
     return _rows(url, "survivors", most=limit)
 
 
 def remarks(url: str, days: int = 30, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the newest remarks about versions. Columns: id, source, key_text, version, remarks; files:
-    number of files with remarks before `limit` applies."""
+    """Return the newest remarks about versions, at most `limit`. Columns: id, source, key_text, version,
+    remarks; files: the number of all files with remarks."""
     return _rows(url, "remarks", days=days, most=limit)
 
 
@@ -100,8 +97,8 @@ class Session:
     name: application name; "sensorflow load ID" while the session loads a file. client: address of the
     client; None for a Unix socket. age: seconds since the transaction began. silent: seconds since the
     client last sent data, or since the current statement began. locks: descriptions of the locks. waiting:
-    number of sessions that this session blocks. outdated: whether the session loads a file whose claim it
-    has lost.
+    number of sessions that this session blocks. outdated: whether the session loads a file although the
+    claim of the file was lost.
     """
 
     pid: int
@@ -127,34 +124,35 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
 OUTAGE = 600.0
 """Seconds after which an infrastructure error no longer counts as a passing outage."""
 RECENT = 600.0
-"""A file counts as affected by an outage if it was nacked within so many seconds. The value is twice the
-longest delay between two attempts (`flow.outcomes.SLOW_BACKOFF`)."""
+"""A file counts as affected by an outage if it was nacked within this number of seconds. The number is
+twice the longest delay between two attempts (`flow.outcomes.SLOW_BACKOFF`)."""
 
 
 def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
-    """Return the errors for which files have been nacked repeatedly for longer than `longer` seconds.
+    """Return the errors with which files have been nacked repeatedly for longer than `longer` seconds.
 
-    Columns: code; files: number of files; since; file_id and detail: of the file that has waited longest;
-    details: of all files.
+    Columns: code: the code of the error. files: number of affected files. since: time of the first nack.
+    file_id, detail: the file that has waited longest, and its error text. details: the error texts of all
+    files.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 
 
 def holders(url: str) -> list[sa.Row[Any]]:
-    """Return the holders of the intake leases ("intake of SOURCE") and of the publisher lease
-    ("publishing"). Columns: name, owner, ended."""
+    """Return the holders of the intake leases and of the publisher lease. Columns: name: "intake of SOURCE"
+    or "publishing"; owner; ended: whether the lease has ended."""
     return _rows(url, "holders")
 
 
 def backlog(url: str) -> list[sa.Row[Any]]:
-    """Return the sources with pending files. Columns: source, files; key_text and age: of the oldest file,
-    age in seconds."""
+    """Return the sources with pending files. Columns: source; files: number of pending files; key_text,
+    age: name of the oldest file, and its age in seconds."""
     return _rows(url, "backlog")
 
 
 def recently_quarantined(url: str) -> list[sa.Row[Any]]:
-    """Return the sources with files quarantined in the last 24 hours. Columns: source, files; key_text and
-    error_code: of the last such file."""
+    """Return the sources of which files were quarantined in the last 24 hours. Columns: source; files:
+    number of these files; key_text, error_code: name and error of the last of these files."""
     return _rows(url, "quarantined_lately")
 
 
@@ -166,8 +164,8 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
 
 def readings_at(url: str, sensor: str, kind: str, ts: datetime) -> list[sa.Row[Any]]:
     """Return the readings of a sensor and type at one time. Columns: file_id, line_no, ts, value, unit,
-    quality; growth: whether the file is a segment of a growing file; line_base: number of lines before that
-    segment."""
+    quality; growth: whether the file is a part of a growing file; line_base: number of lines before this
+    part."""
     return _rows(url, "readings_at", sensor=sensor, kind=kind, ts=ts)
 
 

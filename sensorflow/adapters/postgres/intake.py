@@ -15,7 +15,7 @@ from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_
 
 
 class Intake(Segments):
-    """See `ports.intake.Intake`."""
+    """Implements `ports.intake.Intake`."""
 
     def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""

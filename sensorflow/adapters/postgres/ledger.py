@@ -13,4 +13,4 @@ from sensorflow.adapters.postgres.outbox import Outbox
 
 
 class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog):
-    """See `ports.ledger.Ledger`; for the constructor's arguments, `Loader` and `Transactions`."""
+    """Implements `ports.ledger.Ledger`. For the constructor's arguments see `Loader` and `Transactions`."""

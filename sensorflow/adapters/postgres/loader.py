@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Loader(Segments):
-    """See `ports.loading.Loader`.
+    """Implements `ports.loading.Loader`.
 
-    deferred: whether the settings say `dedupe_index = "deferred"` (see `indexing`). A load raises Transient
-    INDEX_DIFFERS if the database is in the other mode.
+    deferred: whether the settings contain `dedupe_index = "deferred"` (see `indexing`). A load raises
+    Transient INDEX_DIFFERS if the database is in the other mode.
     """
 
     def __init__(self, url: str, actor: str, pool: int = 2, deferred: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The transaction of a load: inserts rows, removes older versions and finishes the file, atomically."""
+"""The transaction of a load. It inserts rows, removes rows of older versions and finishes the file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(
     months: Months,
     wanted: ExpectedIndexMode,
 ) -> Loaded:
-    """See `ports.loading.Loader.load`. Runs in the transaction of `c`."""
+    """Implements `ports.loading.Loader.load` in the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
     rivals = ownership_resolver(c, claim, load)
@@ -57,7 +57,7 @@ def load(
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     failpoints.hit(failpoints.Failpoint.COPIED)
-    if closing is not None:  # the time in which the batches were computed belongs to other stages
+    if closing is not None:  # the time for computing the batches counts for other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
@@ -73,7 +73,7 @@ def load(
     )
     _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
     if isinstance(loader, DifferenceLoader) and loader.removed:
-        reason = "which states fewer readings after a replay"
+        reason = "which contains fewer readings after a replay"
         reversal.return_replaced(c, actor, claim.file_id, reason)
     note = loader.note if isinstance(loader, DifferenceLoader) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
@@ -85,21 +85,22 @@ def load(
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
-    """Raise Transient at the first attempt if a segment repeats readings of a segment that was loaded in
-    the meantime. The next attempt then includes the other segment when it counts repeats."""
+    """Raise Transient at the first attempt if a part repeats readings of another part that was loaded in
+    the meantime. The next attempt includes the other part when it counts the repeated readings."""
     if claim.part is not None and repeats and not claim.retries:
         raise Transient(
-            Code.DATABASE, f"{repeats:,} readings repeat a part of the file loaded meanwhile"
+            Code.DATABASE,
+            f"{repeats:,} readings are also in a part that was loaded in the meantime",
         )
 
 
 def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipResolver) -> None:
-    """End the session of a suspended or disconnected worker that was loading the same file, then block
-    loads of its rivals.
+    """End the session of a suspended or disconnected worker that was loading the same file. Then block
+    loads of the file's rivals.
 
-    The old session cannot commit, because its fencing token is outdated. But its uncommitted rows block
-    every other load of the file until the session ends. Waits for running loads of files that may contain
-    the same readings.
+    The old session cannot commit, because its fencing token is outdated. However, its uncommitted rows
+    block every other load of the file until the session ends. Waits for running loads of files that may
+    contain the same readings.
     """
     name = f"sensorflow load {claim.file_id}"
     if not claim.fresh:
@@ -151,7 +152,7 @@ def _insert(
             here = Span().over(silver["ts"])
         try:
             loader.load(silver, keys, here)
-        except psycopg.errors.CheckViolation as error:  # a partition was dropped in the meantime
+        except psycopg.errors.CheckViolation as error:  # the partition was dropped after `ensure`
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
     loader.finish()
@@ -188,7 +189,7 @@ def _finish(
         guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
     except Fenced:
         wanted.forget()
-        wanted.check(c)  # or does the database's index mode differ from what this process expects?
+        wanted.check(c)  # raises if the claim is valid, but the database has another index mode
         raise
 
 
@@ -212,8 +213,8 @@ def _add_stage_events(
 
 @contextmanager
 def translated_months() -> Iterator[None]:
-    """Translate the error of a database that has reached its limit of months. The error is permanent for
-    the file; it is not an outage."""
+    """Translate the error of a database that has reached its maximum number of months to Permanent, because
+    it is not an outage."""
     try:
         yield
     except sa.exc.DBAPIError as error:
@@ -226,8 +227,8 @@ def translated_months() -> Iterator[None]:
 
 
 class Months:
-    """Creates the monthly partitions that readings need. Each is created in a transaction of its own,
-    before rows are inserted."""
+    """Creates the monthly partitions that readings need. Each partition is created in a transaction of its
+    own, before rows are inserted."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -256,11 +257,11 @@ class Months:
         self._made.clear()
 
     def outside(self, superseded: Sequence[Any], span: Span) -> str:
-        """Describe the readings of superseded versions that are outside the new version's time span; "" if
-        there are none.
+        """Return a description of the readings of superseded versions that are outside the new version's
+        time span, or "" if there are none.
 
-        The rows are deleted only in the current, uncommitted transaction, so another session can still
-        count them.
+        The rows are deleted in the current transaction, which is not committed yet. Therefore another
+        session can still count them.
         """
         spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
         if span.low is not None and span.high is not None:

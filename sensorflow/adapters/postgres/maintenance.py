@@ -11,7 +11,7 @@ from sensorflow.ports.maintenance import Expirable, Expired, Garbage, Undone
 
 
 class Maintenance(Transactions):
-    """See `ports.maintenance.Maintenance`."""
+    """Implements `ports.maintenance.Maintenance`."""
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         facts = {

@@ -51,8 +51,8 @@ def url_of_settings() -> str:
 
 
 TRIES, PAUSE = 60, 0.5
-"""Seconds after which a migration retries. A migration waits only briefly for a lock (`LOCKS`), because
-other sessions queue behind it."""
+"""Maximum number of attempts of a migration, and seconds between two attempts. An attempt waits only for a
+short time for a lock (`LOCKS`), because other sessions have to wait behind it."""
 LOCKS = "2s"
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -70,7 +70,8 @@ def upgrade(url: str, revision: str = "head") -> None:
     except CommandError as error:
         if (at := current(url)) is None or is_known(at):
             raise
-        raise UsageError(f"schema {at}, wanted {head()}: {advice(at)}", Code.SCHEMA) from error
+        reason = f"the schema has revision {at}, but this version needs {head()}: {advice(at)}"
+        raise UsageError(reason, Code.SCHEMA) from error
 
 
 def with_lock_retries(work: Callable[[], None]) -> None:
@@ -109,8 +110,8 @@ def advice(at: str | None) -> str:
 
 
 def grants() -> str:
-    """Return idempotent SQL that creates the group roles and grants their privileges, collected from all
-    revisions."""
+    """Return idempotent SQL that creates the group roles and grants their privileges. The SQL is collected
+    from all revisions."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
     return "\n".join(text.strip() for text in reversed(found) if text)

@@ -15,16 +15,17 @@ second check."""
 
 
 AT_ONCE = 50
-"""Maximum number of months dropped per transaction. Each month needs entries of the lock table that all
-sessions share, and loads wait during the transaction."""
+"""Maximum number of months dropped per transaction. The number is small, because each month needs entries
+in the lock table that all sessions share, and because loads wait during the transaction."""
 
 
 def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
     """Drop the months that were empty at the previous check and are still empty. Records the months that
     are empty now. Returns the number of months dropped.
 
-    Safe while files are loaded: a load whose month was dropped creates the month again. Does not wait long
-    for loads or readers: a month that is in use is skipped until the next run. Raises Transient DATABASE.
+    Files may be loaded at the same time: if a load finds that its month was dropped, it creates the month
+    again. This function does not wait long for loads or readers; a month that is in use is skipped until
+    the next run. Raises Transient DATABASE.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     total = 0

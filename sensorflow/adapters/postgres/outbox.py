@@ -24,14 +24,14 @@ from sensorflow.ports.outbox import (
 )
 
 A_TURN = 25
-"""Minimum number of files to examine per source, regardless of how many sources have pending files."""
+"""Minimum number of files to examine per source, even if many sources have pending files."""
 SECONDS, EVENTS = 5.0, 2_000
-"""Maximum number of seconds and of events over which throughput is measured."""
+"""The throughput is measured over at most this number of seconds and at most this number of events."""
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MAX_BYTES}
 
 
 class Outbox(Transactions):
-    """See `ports.outbox.Outbox`."""
+    """Implements `ports.outbox.Outbox`."""
 
     def publisher_lease(
         self, lease: float = PUBLISHER_LEASE_SECONDS

@@ -1,8 +1,9 @@
-"""Decides which file owns a reading that several files contain: the newest, regardless of load order.
+"""Decides which file owns a reading that several files contain. The newest file owns the reading,
+regardless of the order in which the files are loaded.
 
-Two files can contain the same reading in two cases. Versions of one name have equal dedupe keys. Files with
-the same bytes and different names have keys that differ only by the name; their keys are computed for both
-names.
+Two kinds of files can contain the same reading. In versions of one name, the reading has the same dedupe
+key. In files with the same bytes and different names, the dedupe keys differ because they depend on the
+name; therefore the keys are computed for both names.
 """
 
 from __future__ import annotations
@@ -59,12 +60,13 @@ UNLIMITED_DECOMPRESSION = sa.text(
     "SELECT set_config(name, '0', true) FROM pg_settings"
     " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
 )
-"""Lifts TimescaleDB's default limit of 100,000 compressed rows changed per transaction."""
+"""Removes the limit on the compressed rows that a transaction may change, which is 100,000 by default in
+TimescaleDB."""
 
 
 class StatedKeys:
-    """A temporary table with the dedupe keys of some readings. It is used to find the readings that are
-    already in the database."""
+    """A temporary table with the dedupe keys of some readings. With this table, the readings that are
+    already in the database are found."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -85,12 +87,12 @@ class StatedKeys:
         copy_in(self._connection, "stated", [batch], _STATED)
 
     def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Return (file, key) of those rows of the files `ids` whose key is in the table. span: time span of
+        """Return (file, key) of each row of the files `ids` whose key is in the table. span: time span of
         the readings."""
         return self._rows(HOLDERS, _HOLDER, ids, span)
 
     def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Delete those rows of the files `ids` whose key is in the table. Returns (file, value, key) of
+        """Delete the rows of the files `ids` whose keys are in the table. Returns (file, value, key) of
         each deleted row."""
         return self._rows(TAKE, _TAKEN, ids, span)
 
@@ -116,9 +118,9 @@ class TakenRows:
 
 
 Rivals: TypeAlias = "dict[int, int]"
-"""Files that may have the same readings and use the same file name in their dedupe keys: id of the file
-whose rows are in the database -> id of the file that contains the readings. The two ids differ if files
-have the same bytes."""
+"""Files that may have the same readings and have the same file name in their dedupe keys. Key: id of the
+file that has the rows in the database. Value: id of the file that contains the readings. The two ids may
+differ if several files have the same bytes."""
 
 
 @dataclass
@@ -147,11 +149,11 @@ class OwnershipResolver:
         return sum(taken.rows for taken in self.taken.values())
 
     def lock_rivals(self, session: str) -> None:
-        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends. Until
-        then, the session may be idle for any time.
+        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends. Also
+        removes the limit on the session's idle time for the transaction.
 
-        session: the application_name of the session until then, by which another worker can find and end
-        it.
+        session: the application_name of the session during the transaction. Another worker uses this name
+        to find and end the session.
         """
         run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=session)
 
@@ -178,8 +180,8 @@ class OwnershipResolver:
         return found
 
     def any(self) -> bool:
-        """Whether there may be rivals. Always true for a segment of a growing file: the file may have many
-        segments, so each batch queries only its own time range."""
+        """Whether there may be rivals. Always true for a part of a growing file: the file may have many
+        parts, so only the rivals in the time range of each batch are queried."""
         if self.claim.part is not None:
             return True
         return bool(self.rivals("-infinity", "infinity", 1))
@@ -214,7 +216,7 @@ class OwnershipResolver:
         span: Span,
         lost: npt.NDArray[np.bool_],
     ) -> None:
-        """Set `lost` for the readings that newer files of a group contain."""
+        """Set `lost` to True for the readings that newer files of a group contain."""
         newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
@@ -251,11 +253,11 @@ def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> O
 
 
 def owned_rows_lookup(connection: sa.Connection, row: Any) -> Holds:
-    """Return a function that reports which readings of a loaded file are in the database. row: the file's
+    """Return a function that returns which readings of a loaded file are in the database. row: the file's
     row in the ledger.
 
-    Only readings in the time spans of files that have replaced readings of this file are looked up; all
-    others are assumed to be in the database.
+    The function queries only the readings in the time span of the files that have replaced readings of this
+    file. All other readings are assumed to be in the database.
     """
     stated, mine = StatedKeys(connection), Span(row.ts_min, row.ts_max)
     reach = run(connection, "replaced_span", id=row.id).one()

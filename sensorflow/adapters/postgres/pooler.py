@@ -1,8 +1,8 @@
 """Detects a connection pooler that does not keep a session on one server connection.
 
-In transaction mode, the settings, locks and prepared statements of a session stay on a server connection
-that is then given to another client. With a pooler, the PID that the connection gets at its start differs
-from the PID of the backend.
+In transaction mode, the pooler gives a server connection to another client after each transaction, together
+with the settings, locks and prepared statements of the session. A pooler is recognized by the PID that the
+connection receives at its start, which differs from the PID of the backend.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import psycopg
 from sensorflow.errors import Code, Transient
 
 PATIENCE = 5.0
-"""Maximum seconds to wait for the pooler to connect the second session. The limit is short because the
-first session occupies a connection for which others may be waiting."""
+"""Maximum seconds to wait for the pooler to connect the second session. The limit is short, because
+meanwhile the first session occupies a connection for which other clients may be waiting."""
 TRIES = 3
 LOOK = 60.0
 """Minimum seconds between two checks in one process. Only new connections are checked."""
 _SAID = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
 _looked: dict[str, float] = {}
-"""Target of the connections -> time of this process's last check."""
+"""DSN of the connections -> time of this process's last check."""
 _PID = "SELECT pg_backend_pid()"
 
 
@@ -40,8 +40,7 @@ def not_in_session_mode(found: str) -> Transient:
 
 
 def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
-    """Whether the connection goes through a pooler. pid: the PID of the backend, as the server reports
-    it."""
+    """Whether the connection goes through a pooler. pid: the PID of the backend that the server reports."""
     return connection.info.backend_pid != pid
 
 
@@ -55,8 +54,8 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
     must be in autocommit mode, outside a transaction.
 
     A process checks rarely, because a check needs a second connection of the pool. If no connection is
-    available, the check is skipped: if all processes failed and retried, an exhausted pool would never
-    recover.
+    available, the check is skipped. If it raised instead, all processes would retry, and an exhausted pool
+    would never recover.
     """
     where = connection.info.dsn
     if time.monotonic() - _looked.get(where, -math.inf) <= LOOK:
@@ -68,9 +67,9 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
 
 
 def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
-    """Whether this session keeps its server connection. Holds a transaction in a second session: if that
-    session gets the same server connection, the pooler is not in session mode. A third client may have the
-    connection at that moment, so the check is repeated."""
+    """Whether this session keeps its server connection. Opens a transaction in a second session. If the
+    second session gets the same server connection as this session, the pooler is not in session mode. The
+    check is repeated, because a third client may have the connection at that moment."""
     for _ in range(TRIES):
         before = _pid(connection)
         try:

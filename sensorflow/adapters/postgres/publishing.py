@@ -1,7 +1,7 @@
 """Ensures by a lease in the ledger that only one process publishes at a time.
 
-A lease expires, but a session lock of a dead host would last until the server notices that the host is
-gone. Even if two processes publish at the same time, each file is claimed only once.
+A lease is used because it expires. A session lock of a host that has failed would last until the server
+notices the failure. Even if two processes publish at the same time, each file is claimed only once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 
 @contextmanager
 def publishing(statement: Statement, actor: str, lease: float) -> Iterator[Callable[[], bool]]:
-    """See `ports.outbox.Outbox.publisher_lease`. statement: returns a context manager with a connection for
-    one statement."""
+    """Implements `ports.outbox.Outbox.publisher_lease`. statement: a function that returns a context
+    manager with a connection for one statement."""
     held = _Lease(statement, actor, lease)
     held.take()
     try:

@@ -40,12 +40,12 @@ def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
 
 
 def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
-    """Run an UPDATE that is guarded by the claim's fencing token. Raises if it updates no row, because the
-    claim is then lost."""
+    """Run an UPDATE that is guarded by the claim's fencing token. Raises Fenced if the UPDATE does not
+    change a row, because the claim is then lost."""
     done = run(c, query, id=claim.file_id, token=claim.token, **values)
     if done.rowcount != 1:
         raise Fenced(
-            f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
+            f"file {claim.file_id} was claimed by another worker, or replaced, after the lease ended",
             token=claim.token,
         )
     return done

@@ -1,6 +1,6 @@
 """Streams readings of a time range as Arrow batches, through a server-side cursor.
 
-It does not use COPY, because with a cursor no data is in transit while the caller processes a batch.
+It uses a cursor and not COPY, so that no data is in transit while the caller processes a batch.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sensorflow.core.readings import READING
 SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
 ROWS = 65_536
 HOLD = 3600
-"""Maximum seconds between two batches. The open transaction prevents that the database removes old row
-versions and that a month is dropped."""
+"""Maximum seconds between two batches. The time is limited, because during the open transaction the
+database cannot remove old row versions, and no month can be dropped."""
 _FETCH = f"FETCH FORWARD {ROWS} FROM readings"
 _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The readings to return: those with start <= ts < end and these properties. None means no
-    restriction."""
+    """Selects the readings to return, which have start <= ts < end and one of the sensors, one of the types
+    and one of the sources. None means no restriction."""
 
     start: datetime
     end: datetime

@@ -1,4 +1,4 @@
-"""Registers arrivals. Decides for each whether it is a new file, a new version, an alias, or already
+"""Registers arrivals. Decides whether an arrival is a new file, a new version, an alias, or already
 registered."""
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 ALIASES = 3
-"""Minimum number of remaining arrivals in a group for which one search for all aliases is faster than
-single searches."""
+"""If at least this number of arrivals of a group remains, one search for all aliases is faster than a
+search for each."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 
@@ -48,8 +48,8 @@ def _add_many(
     name_matters: bool,
 ) -> dict[int, Registration]:
     """Register the simple cases with few statements: arrivals that are neither a version nor a duplicate of
-    another file, and arrivals that are only an alias of a file in the ledger or in the group. Returns the
-    position of each such arrival, counted from 1 -> its registration."""
+    another file, and arrivals that are only an alias of a file in the ledger or in the group. Returns a
+    dict: position of each such arrival in `arrivals`, from 1 -> its registration."""
     source = arrivals[0].source
     facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
     columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
@@ -96,8 +96,8 @@ def _register(
 
 
 def _promote_alias(c: sa.Connection, actor: str, arrival: Arrival, name: bytes | None) -> None:
-    """Promote an alias that arrives with new content: its previous content becomes an earlier version of
-    the same name."""
+    """Promote an alias to a separate file if its name arrives with new content. The previous content
+    becomes an earlier version of the same name."""
     known = {"source": arrival.source, "name": name or arrival.key}
     row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
     if row is None:
@@ -105,7 +105,7 @@ def _promote_alias(c: sa.Connection, actor: str, arrival: Arrival, name: bytes |
     named = {"key": row.key, "key_text": row.key_text, "name": row.name}
     promoted = run(c, "take_over", id=row.id, **named).scalar_one()
     run(c, "move_alias", id=row.id, heir=promoted, name=known["name"])
-    reason = f"the name was an alias of file {row.id}, and has content of its own now"
+    reason = f"the name was an alias of file {row.id}, and now has different content"
     add_event(c, actor, promoted, FileEvent.REGISTERED, Stage.VALIDATE, why=reason)
 
 
@@ -129,8 +129,8 @@ def _add(
 
 
 def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> None:
-    """Serialize the registrations of a source by a lock that lasts until the commit. Raises IntakeLost if
-    the given intake lease is not the newest one. No newer lease can be acquired until the commit."""
+    """Serialize the registrations of a source by a lock that lasts until the commit. Raises IntakeLost if a
+    newer intake lease than the given lease exists. Until the commit, no newer lease can be acquired."""
     run(c, "lock_source", source=source)
     if lease is None:
         return
@@ -139,10 +139,10 @@ def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> Non
 
 
 def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """Return the name that identifies a file, or None if that is the key.
+    """Return the name that identifies a file, or None if the key identifies the file.
 
-    The name is the key in composed Unicode form. Older versions of sensorflow did not compose names; files
-    that were registered as distinct then are still identified by their keys.
+    The name is the key in composed Unicode form. Older versions of sensorflow did not compose names. Files
+    that such a version has registered are still identified by their keys.
     """
     name = canonical(key)
     if name == key or run(c, "is_name", source=source, name=key).scalar_one():

@@ -21,7 +21,7 @@ def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int)
     """Collect the garbage of the next file with an id greater than `after`. The file's row is locked until
     the transaction ends. Returns the id of the file, or None if there is no further file.
 
-    Also returns None while a backup copies the disk. Garbage is then collected after the backup.
+    Also returns None, and collects nothing, while a backup copies the disk.
     """
     if not run(c, "may_remove").scalar_one():
         return None
@@ -36,7 +36,7 @@ def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int)
 def _garbage_of(c: sa.Connection, row: Any) -> Garbage:
     free = None
     if Expirable.LANDING in row.expired:
-        # the lock prevents that a registration reuses the object while it is being removed
+        # the lock prevents a registration from reusing the object while it is being removed
         run(c, "lock_landing")
         free = run(c, "unneeded_landing", landing=row.landing).scalar()
     changed = row.state == State.LOADED and row.rows_replaced > 0

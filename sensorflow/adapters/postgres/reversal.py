@@ -54,7 +54,7 @@ def undo(
         _return_shared(c, actor, row, span, along)
     steps = {"from_state": row.state_before, "to_state": "undone"}
     add_event(c, actor, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=reason)
-    return_replaced(c, actor, file_id, "which held readings of it, was undone", along)
+    return_replaced(c, actor, file_id, "which had readings of this file, was undone", along)
     run(c, "forget_replacements", ids=[file_id])
     return Undone(rows, touched)
 
@@ -62,17 +62,19 @@ def undo(
 def _return_shared(
     c: sa.Connection, actor: str, row: Any, span: dict[str, Any], along: Sequence[int]
 ) -> None:
-    """Replay the files of which some readings were not loaded because this file already had them."""
+    """Replay the other files that contain readings which were not loaded because this file had already
+    loaded them."""
     facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
     for other in run(c, "sharers", **facts, **span).scalars().all():
-        reason = f"file {row.id}, which held readings of it, was undone"
+        reason = f"file {row.id}, which had readings of this file, was undone"
         replay(c, actor, other, None, reason)
 
 
 def return_replaced(
     c: sa.Connection, actor: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> None:
-    """Replay the files whose readings this file had replaced, so that these readings are loaded again."""
+    """Replay the files of which this file had replaced readings, so that these readings are loaded again.
+    why: the text that follows "file ID, " in the recorded reason of the replay."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):

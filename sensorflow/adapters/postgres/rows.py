@@ -33,7 +33,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace NUL, which PostgreSQL's type text cannot contain."""
+    """Replace each NUL, because PostgreSQL's type `text` cannot contain NUL."""
     return text.replace("\0", "\\x00")
 
 
@@ -132,8 +132,8 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def part_of(row: sa.RowMapping) -> Part | None:
-    """Convert a row with the columns of `growths` to a `Part`. Returns None if the file is not a segment of
-    a growing file."""
+    """Convert a row with the columns of `growths` to a `Part`. Returns None if the file is not a part of a
+    growing file."""
     if row["root"] is None:
         return None
     return Part(
@@ -164,13 +164,14 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
 
 
 def stored_identity(identity: str) -> str:
-    """Encode a dedupe scope for storage. NUL is replaced by two slashes, because PostgreSQL's type `text`
-    cannot contain NUL, and no file path contains two slashes in a row."""
+    """Encode the file name of dedupe keys (`FileTask.identity`) for storage. NUL is replaced by two
+    slashes, because PostgreSQL's type `text` cannot contain NUL, and no file path contains two slashes in a
+    row."""
     return identity.replace("\0", "//")
 
 
 def identity_of_row(stored: str | None) -> str | None:
-    """Decode a dedupe scope that `stored_identity` has encoded."""
+    """Decode a file name that `stored_identity` has encoded."""
     return None if stored is None else stored.replace("//", "\0")
 
 

@@ -20,11 +20,11 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.telemetry import Event, emit
 
 QUIET_SECONDS = 3600.0
-"""Seconds without a load into a month before beat seals the month. Building the index blocks loads into the
-month, and the finished index makes them slower."""
+"""Seconds without a load into a month after which beat may seal the month. Beat waits because loads into
+the month are blocked while the index is built, and are slower when it exists."""
 RETRY_AFTER = timedelta(days=1)
-"""How long beat skips a month in which it found duplicates. Also the tolerance after which the audit
-reports a month that is not sealed."""
+"""Time for which beat skips a month in which it found duplicates. Also the delay after which the audit
+reports a month that should be sealed but is not."""
 MAX_SHOWN = 20
 
 
@@ -40,8 +40,9 @@ class SealOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class MonthPartition:
-    """The partition of a month. closed: whether it is sealed. due: whether the month has been over for the
-    requested time. busy: whether a file was loaded into the month within `QUIET_SECONDS`.
+    """The partition of a month. closed: whether the month is sealed. due: whether the month has been over
+    for the requested time. busy: whether a file was loaded into the month within the requested time, see
+    `months`.
 
     doubled_at: time at which duplicates were last found. None if no duplicates were found, or if the month
     has been sealed since.
@@ -62,7 +63,7 @@ class MonthPartition:
 
 @dataclass(frozen=True)
 class DuplicateReading:
-    """A reading that exists more than once, and the files and lines that contain it."""
+    """A reading that exists more than once, and the files and lines that contain the reading."""
 
     ts: datetime
     sensor_id: str
@@ -78,7 +79,8 @@ class DuplicateReading:
 
 @dataclass(frozen=True)
 class SealResult:
-    """Result of sealing a month. total: number of duplicated readings. rows: the first few of them."""
+    """Result of sealing a month. total: number of duplicated readings. rows: at most `MAX_SHOWN` of these
+    readings."""
 
     month: MonthPartition
     outcome: SealOutcome
@@ -107,7 +109,7 @@ def months_of(
 
 
 def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
-    """Return the months that beat must seal: those that are due, are not busy, and had no duplicates
+    """Return the months that beat must seal. These months are due, are not busy, and had no duplicates
     recently."""
     return [
         m

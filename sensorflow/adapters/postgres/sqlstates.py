@@ -3,7 +3,7 @@
 Errors are classified by SQLSTATE (PostgreSQL's manual, appendix A): first by the exact code, then by its
 class. Codes that are not listed here are classified by the driver's exception class: operational and
 internal errors are outages, because no file can cause them. When a connection fails, libpq reports only the
-server's message, so the message is matched, which works only in English.
+server's message. In this case the text of the message is matched, which works only for messages in English.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _REFUSED = re.compile(
 )
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _HINTS = {
-    Code.DATABASE_RIGHTS: "this user of the database has not the role for it, see `doctor`",
+    Code.DATABASE_RIGHTS: "the database user does not have the required role, see `doctor`",
     Code.SCHEMA: "the schema is not up to date: run `sensorflow db upgrade`",
 }
 

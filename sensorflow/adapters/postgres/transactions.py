@@ -11,10 +11,10 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 
 
 class Transactions:
-    """Provides transactions from a connection pool. Thread-safe. Create one instance in each process, after
-    any fork.
+    """Provides transactions from a connection pool. Thread-safe. Create one instance in each process;
+    create it after the process was forked.
 
-    actor: the actor under which this process writes history.
+    actor: the name of this process in the events that it writes.
     """
 
     def __init__(self, url: str, actor: str, pool: int = 2) -> None:

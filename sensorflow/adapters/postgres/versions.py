@@ -53,8 +53,8 @@ def apply_replacements(
     files.
 
     If an alias may have to be promoted, registrations of the source are blocked until the commit. An alias
-    that was registered while the rows were inserted is then promoted here. A later registration finds that
-    the file is superseded.
+    that was registered while the rows were inserted is promoted by this function. A later registration
+    finds that the file is superseded.
     """
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
     if superseded or covered or rivals.taken or rivals.lost:
@@ -90,11 +90,9 @@ def _add_superseded_events(
 def _record_replacements(
     c: sa.Connection, actor: str, claim: Claim, rivals: OwnershipResolver, covered: list[int]
 ) -> list[int]:
-    """Record how many readings of each file were replaced, and by which file. Returns the files that no
-    longer have all of their readings in the database.
-
-    Files with the same bytes are excluded, because one of them has the readings of both.
-    """
+    """Record how many readings of each file were replaced, and by which file. Returns the ids of the files
+    that no longer have all of their readings in the database. If the other file has the same bytes, a file
+    is not returned, because its readings are still in the database."""
     me = claim.file_id
     if claim.again:
         run(c, "forget_replacements", ids=[me])
@@ -134,10 +132,10 @@ def _record_replacements(
 
 
 def _reevaluate(c: sa.Connection, actor: str, by: list[int], name: bytes) -> None:
-    """Replay files with other names whose readings were replaced by the files `by`, because those files no
-    longer have all of these readings."""
+    """Replay the files with other names of which the files `by` had replaced readings. This is necessary
+    because the files `by` no longer have all of these readings."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
-        reason = f"file {row.by_file}, which held readings of it, was replaced"
+        reason = f"file {row.by_file}, which had readings of this file, was replaced"
         reversal.replay(c, actor, row.file_id, row.wanted_profile, reason)
 
 
@@ -151,7 +149,8 @@ def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
 
 
 def _promote(c: sa.Connection, actor: str, claim: Claim, stale: list[int]) -> None:
-    """Promote aliases of the files `stale`, whose readings were replaced, to separate files."""
+    """Promote aliases of the files `stale` to separate files, because the readings of these files were
+    replaced."""
     for old in stale:
         alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:

@@ -1,6 +1,6 @@
 """Publishes to a broker through Celery. The URL's scheme selects Redis, Valkey or RabbitMQ.
 
-Tasks are sent by name. Their code is in the package ``workers``, which sensorflow never imports.
+Tasks are sent by name. The code of the tasks is in the package ``workers``, which sensorflow never imports.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ INGEST = "ingest"
 SWEEP = "sweep"
 RETAIN = "retain"
 TASKS = (SWEEP, Stage.QUARANTINE, Stage.LOAD, Stage.TRANSFORM, Stage.VALIDATE, INGEST, RETAIN)
-"""The names of the tasks. Each task has its own queue, so that each kind of work can be scaled
-separately."""
+"""Names of the tasks. Each task has its own queue, so that each kind of work can be scaled separately."""
 QUEUES = (*TASKS, Lane.BACKFILL)
 """All queues, in the order in which a worker on Redis checks them: final stages first, replayed and
 backfilled files last."""
@@ -48,7 +47,8 @@ def is_amqp(url: str) -> bool:
 
 
 def normal(url: str) -> str:
-    """Normalize a URL. Schemes of Valkey become those of Redis, because kombu does not know Valkey."""
+    """Normalize a URL. A scheme of Valkey is replaced by the scheme of Redis, because kombu does not know
+    Valkey."""
     return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
 
 
@@ -56,8 +56,8 @@ def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
     """Return Celery's settings for a broker, the same for publishers and workers.
 
     RabbitMQ uses quorum queues, publisher confirms and a topic exchange, which Celery's delayed delivery
-    needs. On Redis, unacknowledged messages return to the queue after a short time that exceeds the longest
-    task. Recovery relies on the reconciler, not on the broker.
+    needs. On Redis, unacknowledged messages return to the queue after a time that is somewhat longer than
+    the longest task. Lost messages are recovered by the reconciler, not by the broker.
     """
     redis.register()
     rabbitmq.register()
@@ -88,7 +88,7 @@ def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
         "broker_heartbeat": 30,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # each of Flower's inspector threads holds one connection and waits for a second
+        # each of Flower's inspector threads uses one connection while it waits for a second one
         "broker_pool_limit": 64,
         "task_queues": [
             Queue(
@@ -121,10 +121,10 @@ def _arguments(task: str) -> dict[str, Any]:
     """Return the arguments of a quorum queue. Messages that are rejected or delivered too often go to the
     quarantine queue.
 
-    The consumer of that queue uses the ledger to decide whether to retry or to quarantine the file.
-    "at-least-once" keeps a message until the quarantine queue has confirmed it, and requires
-    "reject-publish". Never change the arguments of an existing queue: RabbitMQ rejects a declaration with
-    other arguments, and a fleet is upgraded host by host.
+    The consumer of that queue uses the ledger to decide whether to retry or to quarantine the file. The
+    setting "at-least-once" keeps a message until the quarantine queue has confirmed it; it requires
+    "reject-publish". Never change the arguments of an existing queue, because RabbitMQ rejects a
+    declaration with other arguments, and during an upgrade the hosts of a fleet have different versions.
     """
     arguments: dict[str, Any] = {"x-queue-type": "quorum"}
     if task != Stage.QUARANTINE:
@@ -139,8 +139,8 @@ def _arguments(task: str) -> dict[str, Any]:
 
 
 def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
-    """Return Celery's options of a message: the arguments to display, and the queue if it is not the
-    default queue of the task."""
+    """Return Celery's options for a message. They contain the arguments to display, and the queue if this
+    is not the default queue of the task."""
     along = f" others={others}" if others else ""
     shown = f"source={entry.source} file={printable(entry.key)}{along} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
@@ -150,7 +150,8 @@ def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
 
 
 class CeleryPublisher:
-    """See `ports.queue.Publisher`. Has one connection, so only one thread may use it at a time."""
+    """Publishes through Celery; see `ports.queue.Publisher`. Has a single connection, so only one thread
+    may use a publisher at a time."""
 
     def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)
@@ -165,7 +166,8 @@ class CeleryPublisher:
         messages: Iterable[Message],
         confirmed: Callable[[Message], object] = lambda _message: None,
     ) -> None:
-        """Publish messages one by one. The message of a stage is a chain with all following stages."""
+        """Publish messages one by one. A message for a single stage is a chain of tasks, for this stage and
+        all following stages."""
         for message in messages:
             self._send(message)
             confirmed(message)
@@ -180,7 +182,7 @@ class CeleryPublisher:
             options = {"producer": self._producer, "retry": False, "confirm_timeout": CONFIRM}
             if message.only is None or message.only is Stage.QUARANTINE:
                 task = message.only or INGEST
-                # the same message as that of a Celery signature, at half the cost
+                # equals the message that a Celery signature would send, at half the cost
                 given = {**options, **_options(task, first, len(others))}
                 self._app.send_task(task_name(task), (body,), {}, **given)
             else:
@@ -217,8 +219,8 @@ class CeleryPublisher:
         return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
     def depth(self) -> int:
-        """Return the number of messages in all queues. Declares missing queues and bindings at each call,
-        so that they are restored after a broker has lost them."""
+        """Return the number of messages in all queues. Each call declares missing queues and bindings,
+        because a broker may have lost them."""
         with (
             self._errors(),
             self._app.connection_for_write() as connection,

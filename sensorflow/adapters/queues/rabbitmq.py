@@ -2,8 +2,8 @@
 
 Examples are text that is not UTF-8, a time outside the calendar, and a table that is nested too deeply.
 py-amqp raises an error while it reads such a message from the connection, before the message can be
-rejected. The consumer would lose its connection and then get the same message again, endlessly. With this
-transport the message arrives without its properties, and the worker rejects it.
+rejected. The consumer would lose its connection and would then receive the same message again, without end.
+With this transport, the message arrives without its properties, and the worker rejects it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _readable(kind: int, payload: bytes) -> bytes:
     if kind == _HEADER:
         try:
             decode_properties_basic(payload, _PROPERTIES)
-        except Exception:  # noqa: BLE001 - anything may be in there
+        except Exception:  # noqa: BLE001 - the frame may contain anything
             return bytes(payload[:_PROPERTIES]) + b"\0\0"
     if kind == _METHOD and payload[:4] == _DELIVER:
         try:

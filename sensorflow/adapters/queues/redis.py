@@ -1,16 +1,16 @@
 """kombu's transport for Redis and Valkey. Fixes errors that would end a worker, and reuses clients for
 speed.
 
-A channel returns its unacknowledged messages to the queue when it closes. If this is impossible because the
-connection is broken or the server is full, kombu 5.7 raises an error that Celery handles as a bug. This
-transport ignores the error: the messages return after the visibility timeout, and the reconciler publishes
-their files again much sooner.
+When a channel closes, it returns its unacknowledged messages to the queue. If this is impossible because
+the connection is broken or the server is full, kombu 5.7 raises an error that Celery treats as a bug. This
+transport ignores the error, because the messages return after the visibility timeout, and the reconciler
+publishes their files again much sooner.
 
 A full server (`maxmemory` with noeviction) rejects writes, and some versions reject all commands between
 MULTI and EXEC. Workers continue in this case, because their work empties the queues.
 
-A message whose envelope kombu did not create is removed from its queue and logged before its content is
-used.
+If kombu did not create the envelope of a message, the message is removed from its queue and logged, and its
+content is not used.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from sensorflow.telemetry import Event, emit
 READ = 1.0
 """Timeout in seconds of a command, or of reading an event."""
 _AWAY = (OSError, Lost, Late)
-"""Errors of a lost connection. In contrast to kombu's list, this one has no KeyError, which an invalid
-message may also raise."""
+"""Errors that mean a lost connection. Unlike kombu's list, this list does not contain KeyError, because an
+invalid message may also raise KeyError."""
 
 
 class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     @contextmanager
     def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
-        """Provide a pipeline without MULTI, so that a full server does not reject commands that only remove
-        data."""
+        """Provide a pipeline without MULTI, because a full server could reject even commands that only
+        remove data if they are between MULTI and EXEC."""
         if pipe:
             yield pipe
             return
@@ -58,7 +58,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     def restore_unacked_once(self, stderr: Any = None) -> None:
         try:
             super().restore_unacked_once(stderr)
-        except Exception as error:  # noqa: BLE001 - nothing is lost by it
+        except Exception as error:  # noqa: BLE001 - the messages return later
             reason = f"{type(error).__name__}: {error}"
             emit(Event.BROKER_REFUSED, operation="give messages back", reason=reason)
             self._delivered.clear()
@@ -74,7 +74,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
             super().restore_by_tag(tag, client, leftmost)
         except (*_AWAY, ResponseError):
             raise
-        except Exception as error:  # noqa: BLE001 - anything may be in there
+        except Exception as error:  # noqa: BLE001 - the message may contain anything
             refuse(self.unacked_key, f"an unacknowledged message of another kind: {error}")
             with self.channel.conn_or_acquire(client) as found:
                 found.zrem(self.unacked_index_key, tag)
@@ -82,10 +82,10 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """A channel that reuses one client. kombu creates a client per message, which is a third of the cost of
-    sending.
+    """A channel that reuses one client. kombu creates a client for each message, which takes a third of the
+    time of sending.
 
-    A client belongs to a connection pool, so a new pool gets a new client.
+    A client belongs to a connection pool, so a new client is created for a new pool.
     """
 
     QoS = QoS
@@ -106,8 +106,8 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
     @cached_property  # type: ignore[untyped-decorator]  # kombu has no types
     def subclient(self) -> Any:
-        """Return kombu's client for subscriptions, with a timeout. Without it, redis-py would wait forever
-        for a missing reply and block the event loop. This happens if an event belongs to a closed
+        """Return kombu's client for subscriptions, with a timeout. Without a timeout, redis-py would block
+        the event loop forever if a reply is missing. A reply is missing if the event belongs to a closed
         connection whose descriptor was reused, or to an incomplete reply of a disconnected host."""
         made = self._create_client(asynchronous=True).pubsub()
         made.parse_response = partial(made.parse_response, block=False, timeout=READ)
@@ -124,7 +124,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Log and drop a message whose envelope is not valid JSON or is nested too deeply. The message is
+    """Log and discard a message whose envelope is not valid JSON or is nested too deeply. The message is
     already removed from its queue."""
     try:
         yield
@@ -148,7 +148,7 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 def _check(envelope: Any) -> None:
-    """Check an envelope. Raises UsageError if kombu cannot have created it.
+    """Check an envelope. Raises UsageError if kombu cannot have created this envelope.
 
     For the format see `kombu.transport.virtual.Channel.prepare_message` and `basic_publish`.
     """
@@ -176,7 +176,7 @@ def _dict(value: Any, name: str) -> dict[str, Any]:
 
 def _text(value: Any, name: str) -> None:
     if not isinstance(value, str):
-        raise UsageError(f"an envelope whose {name} is not a text", Code.MESSAGE)
+        raise UsageError(f"an envelope whose {name} is not a string", Code.MESSAGE)
 
 
 def refuse(queue: str, reason: str) -> None:
@@ -184,9 +184,9 @@ def refuse(queue: str, reason: str) -> None:
 
 
 def _not_of_a_connection(record: logging.LogRecord) -> bool:
-    """A log filter that removes kombu's warning about rediss:// URLs without TLS options. Real connections
-    have these options, see `tls.options`. But Celery also parses URLs only to hide the password, for
-    example when Flower requests the settings of a worker."""
+    """A log filter that removes kombu's warning about rediss:// URLs without TLS options. The warning is
+    wrong: real connections have these options, see `tls.options`. It appears because Celery also parses a
+    URL to hide its password, for example when Flower requests the settings of a worker."""
     return "insecure SSL" not in record.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""TLS connections to the broker: options of the two drivers, and readable error messages.
+"""TLS connections to the broker: the options of the two drivers, and readable error messages.
 
 kombu passes a dict of options to redis-py (keys ``ssl_…``) or py-amqp (keys of the module ``ssl``). By
 default, kombu does not verify the certificate for rediss://, and does not verify the host name for
@@ -25,7 +25,7 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
     found["cert_reqs"] = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
     if parts.scheme == "amqps":
-        # set here, because kombu turns localhost into 127.0.0.1; if set, py-amqp always verifies the name
+        # kombu would replace localhost by 127.0.0.1; if the name is set, py-amqp always verifies it
         return found | ({"server_hostname": parts.hostname} if tls.verify else {})
     return {f"ssl_{name}": value for name, value in found.items()} | {
         "ssl_check_hostname": tls.verify
@@ -33,8 +33,8 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
 
 
 def reason(error: BaseException, secure: bool) -> str:
-    """Return one line that explains an error. Drivers wrap TLS errors, so the chain of causes is searched
-    for one."""
+    """Return one line that explains an error. The drivers wrap TLS errors, so the chain of causes is
+    searched for a TLS error."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
@@ -42,8 +42,8 @@ def reason(error: BaseException, secure: bool) -> str:
                 f"TLS: the broker's certificate is refused: {seen.verify_message}; see broker_tls"
             )
         if isinstance(seen, ssl.SSLError):
-            return f"TLS: no TLS at the other end, or it refuses us: {seen.reason or seen}"
+            return f"TLS: the broker uses no TLS or rejects this client: {seen.reason or seen}"
         seen = seen.__cause__ or seen.__context__
     lines = str(error).splitlines()
     reason = lines[0][:300] if lines and lines[0] else type(error).__name__
-    return f"{reason} (while TLS was asked for)" if secure else reason
+    return f"{reason} (TLS was requested)" if secure else reason

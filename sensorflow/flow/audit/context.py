@@ -20,12 +20,13 @@ from sensorflow.ports.layers import Layers
 
 @dataclass
 class AuditContext:
-    """The services, the database for audits, the intake and the feeds of one audit. source: the source to
-    audit; None for all sources.
+    """The services and data that all checks of one audit use. source: the source to audit; None for all
+    sources.
 
-    growing: the feeds with growing files, by source. now: the database's time at the snapshot.
-    records_by_id: the ledger's records of all sources at the snapshot; about one kilobyte of memory per
-    file. scratch: returns a context manager with an empty lake that is removed on exit.
+    store: the database, for the audit's queries. growing: the feeds with growing files, by source. now: the
+    database's time at the snapshot. records_by_id: the ledger's records of all sources at the snapshot;
+    about one kilobyte of memory per file. scratch: returns a context manager with an empty lake that is
+    removed on exit.
     """
 
     services: Services
@@ -46,8 +47,8 @@ class AuditContext:
 
     @property
     def grace_period(self) -> timedelta:
-        """Two reconciliation intervals. After this time, everything that can make progress has made
-        progress."""
+        """Returns two reconciliation intervals. A file that makes no progress for a longer time needs
+        attention."""
         return timedelta(seconds=2 * self.services.settings.reconcile)
 
     def place(self, record: FileRecord, layer: Layer) -> str:
@@ -69,8 +70,8 @@ def if_unchanged(record: FileRecord) -> Recheck:
 
 
 def identity_of_record(context: AuditContext, record: FileRecord) -> str:
-    """Returns the file name that is part of a file's dedupe keys: the recorded name, or else the name that
-    the settings give."""
+    """Returns the file name that is part of a file's dedupe keys. If the ledger has not recorded this name,
+    returns the name according to the settings."""
     if record.identity:
         return record.identity
     source = context.services.settings.sources.get(record.source)

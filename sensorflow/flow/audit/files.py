@@ -22,8 +22,8 @@ from sensorflow.ports.feed import Candidate, Feed
 PAGE = 1000
 NOTHING = "nothing"
 LONG = 10
-"""Number of reconciliations after which an unclaimed message is noted. Also the number of rescans that a
-busy daemon may need to find a file."""
+"""Number of reconciliation intervals after which the report mentions an unclaimed message. Also the number
+of rescans that a busy daemon may need to find a file."""
 
 
 def drops(context: AuditContext, report: Report) -> None:
@@ -45,9 +45,9 @@ def _unregistered(context: AuditContext, feed: Feed) -> Iterator[Candidate]:
     limit = context.services.settings.rescan + feed.delay
     recent = context.now - timedelta(seconds=limit)
     if any(record.received_at > recent for record in context.records_by_id.values()):
-        limit *= LONG  # the daemon is busy: this file may be waiting for its turn
+        limit *= LONG  # the daemon is busy and may take in other files first
     before = time.time_ns() - int(limit * 1e9)
-    # ctime is set by the kernel; mtime is whatever the sender set
+    # the kernel sets ctime, but the sender may set any mtime
     old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
         unknown = set(context.store.unregistered(feed.name, [(f.key, f.revision) for f in page]))
@@ -62,7 +62,7 @@ def _overdue_drop(context: AuditContext, report: Report, feed: Feed, file: Candi
         return bool(asked) and feed.is_unchanged(file)
 
     age = max(0, time.time_ns() - file.changed_ns) // 10**9
-    expected = f"in the ledger {feed.delay:g} s after it is complete, or a rescan later"
+    expected = f"in the ledger {feed.delay:g} s after it is complete, or after the next rescan"
     found = f"in the drop folder for {age:,} s, not in the ledger"
     name = printable(file.key)
     report.add(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)
@@ -93,8 +93,8 @@ def _is_held_back(context: AuditContext, record: FileRecord) -> bool:
 
 
 def _is_idle(context: AuditContext) -> bool:
-    """Whether no message was sent for two reconciliation intervals. Otherwise, a pending file may only be
-    waiting because other files are sent first."""
+    """Whether no message was sent for two reconciliation intervals. If messages were sent, a pending file
+    may be waiting only because other files are sent first."""
     everything = (record.published_at for record in context.records_by_id.values())
     last = max((at for at in everything if at is not None), default=None)
     return last is None or last < context.now - context.grace_period
@@ -129,7 +129,7 @@ def _unpublished(context: AuditContext, report: Report, record: FileRecord) -> N
     )
     if since < context.now - context.grace_period:
         found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not sent"
-        expected = "sent within a second while there is room"
+        expected = "sent within a second, unless too many files are in flight"
         report.add(finding(Fault.PUBLISH_OVERDUE, record, expected, found))
 
 

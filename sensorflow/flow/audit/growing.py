@@ -27,13 +27,13 @@ def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(context, feed):
         since = 0 if taken is None else taken.size
-        quiet = file.changed_ns < old  # nothing was written for that long
+        quiet = file.changed_ns < old  # nothing was written since then
         passed = taken is not None and taken.age > limit and file.size > since
         if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue
         if taken is not None or context.store.unregistered(feed.name, [(file.key, file.revision)]):
-            expected = f"taken {feed.delay:g} s after it was written"
-            found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
+            expected = f"taken in {feed.delay:g} s after it was written"
+            found = f"complete lines after byte {since:,}, written {limit:,.0f} s ago or earlier"
             fault = Fault.DROP_OVERDUE
             _find(context, report, feed, fault, file, taken, expected, found)
 
@@ -46,8 +46,8 @@ def changed(context: AuditContext, report: Report) -> None:
                 if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
                     continue
                 if not _holds(feed, file, segments(context.intake, taken.root, taken.size)):
-                    expected = f"the {taken.size:,} bytes that were taken"
-                    fault, found = Fault.GROWING_CHANGED, "others"
+                    expected = f"the {taken.size:,} bytes that were taken in"
+                    fault, found = Fault.GROWING_CHANGED, "other bytes"
                     _find(context, report, feed, fault, file, taken, expected, found)
 
 
@@ -66,10 +66,11 @@ def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool
 
 
 def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
-    """Yield the files of a source, each with the part that was taken in, or None.
+    """Yield the files of a source, each with a description of the bytes that were taken in from the file,
+    or with None if nothing was taken in.
 
-    Includes files that were renamed to names that the source does not accept, if a part of them was taken
-    in.
+    Also yields files that were renamed to names that the source does not accept, if bytes of them were
+    taken in before.
     """
     newest = context.intake.grown(feed.name, [], [], PAGE)
     folders = {_folder(t.key): Candidate(feed.name, t.key, "", 0, 0, 0) for t in newest}
@@ -106,8 +107,8 @@ def _looked_up(
 
 
 def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
-    """Whether this is the file that was taken in. Compares its first and last bytes, because the file
-    system reuses inodes."""
+    """Whether the bytes that `taken` describes were taken in from this file. Compares the first and the
+    last of these bytes, because the file system reuses inodes."""
     with suppress(FeedError), feed.open(file) as opened:
         return compare(taken, feed.place(file), file.size, opened) is Verdict.SAME
     return False

@@ -1,4 +1,5 @@
-"""The default level: row counts of each file in each layer, and files in the lake that no file needs."""
+"""The default level: checks the row counts of each file in each layer, and finds files in the lake that no
+file of the ledger needs."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def rows(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
     for record in context.selected:
         _rows(report, record, found.get(record.file_id, 0))
     if context.source is not None:
-        return  # the source of an unknown file is unknown
+        return  # the source of a file that is not in the ledger is unknown
     for file_id in sorted(found.keys() - context.records_by_id.keys()):
         text = f"{found[file_id]:,} rows"
         report.rows += found[file_id]
@@ -54,7 +55,7 @@ def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
         return  # a month covers all sources
     for name, doubled in snapshot.unsealed_months():
         fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
-        found = "duplicate readings" if doubled else "none, long after its end"
+        found = "duplicate readings" if doubled else "none, long after the month's end"
         report.add(Finding(fault, "", None, name, "a unique index", found))
 
 
@@ -89,7 +90,7 @@ def histories(context: AuditContext, report: Report, snapshot: Snapshot) -> None
         expected = f"{_events(altered.expected)}, as they were written"
         found = _events(altered.found)
         if altered.found is not None and altered.found == altered.expected:
-            found = "as many, but different ones"
+            found = "the same number, but different events"
         if record is None:
             if context.source is None:
                 where = "a row in the ledger for its history"
@@ -101,7 +102,7 @@ def histories(context: AuditContext, report: Report, snapshot: Snapshot) -> None
 
 
 def _events(count: int | None) -> str:
-    return "no account of them" if count is None else f"{count:,} events"
+    return "no record of events" if count is None else f"{count:,} events"
 
 
 def _bronze(context: AuditContext, record: FileRecord) -> Finding | None:

@@ -1,4 +1,5 @@
-"""Layer folders that were deleted and created again. A file that is missing there may not be lost."""
+"""Layer folders that were deleted and created again. A file that is missing in such a folder may exist
+elsewhere, for example on a disk that is not mounted."""
 
 from __future__ import annotations
 
@@ -9,16 +10,18 @@ from sensorflow.flow.audit.report import Report
 from sensorflow.ports.audit import FileRecord
 
 STRADDLED = timedelta(hours=1)
-"""Margin, because a layer's folder may be created after the finish time of its first file in the ledger."""
+"""Margin for comparing finish times with a folder's creation time. A layer's folder may be created after
+the ledger's finish time of its first file."""
 
 
 @dataclass
 class RecreatedFolder:
-    """A folder that may have been created again, and the number of missing files that were written before
-    that.
+    """A layer's folder that may have been created again, and the number of missing files that were written
+    before that.
 
     landing: creation time of the landing zone, which is created before any layer. began: creation time of
-    the folder. See `ObjectStore.created_at`. files: the number of these missing files.
+    the folder. For both times see `ObjectStore.created_at`. files: the number of missing files that were
+    written before `began`.
     """
 
     folder: str
@@ -27,8 +30,8 @@ class RecreatedFolder:
     files: int = 0
 
     def explains(self, record: FileRecord) -> bool:
-        """Whether a missing file was written before the folder was created again. If so, counts the
-        file."""
+        """Whether a missing file was written before the folder was created again. If it was, `files` is
+        incremented."""
         made = self.began
         if made is None:
             return False
@@ -43,7 +46,8 @@ class RecreatedFolder:
         if self.files and self.began:
             report.not_checked.append(
                 f"{self.files:,} files of data/{self.folder}: the folder was created again at "
-                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
-                f"its disk not mounted? If its files are lost for good, remove {self.folder}/.began "
+                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after these files were written. Was the old "
+                "folder moved, or is its disk not mounted? If the files are lost for good, remove "
+                f"{self.folder}/.began "
                 "and audit again"
             )

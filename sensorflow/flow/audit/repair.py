@@ -1,7 +1,8 @@
-"""Repair the findings of an audit. First plan, then apply; never change the only copy of any data.
+"""Repair the findings of an audit: `plan` lists the repairs, `apply` makes them. The only copy of any data
+is never changed.
 
-Wrong data that is needed is replayed from its landed bytes. Data that is no longer needed is removed, but
-only if the landed original is intact. Data that no ledger row refers to is left unchanged.
+If data that is needed is wrong, the file is replayed from its landed bytes. Data that is no longer needed
+is removed, but only if the landed original is intact. Data that no ledger row refers to is left unchanged.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ _ACTIONS = dict.fromkeys(_REPLAYED, RepairAction.REPLAY) | {
 
 @dataclass(frozen=True)
 class RepairStep:
-    """The repair of one file. is_allowed: whether the repair is allowed. done: whether it was done. reason:
-    why the repair is not allowed, or else a description of the repair."""
+    """The repair of one finding. is_allowed: whether the repair may be made. done: whether the repair was
+    made. reason: why the repair may not be made, or a description of a repair that may be made."""
 
     action: RepairAction
     finding: Finding
@@ -93,9 +94,9 @@ def _step(context: AuditContext, action: RepairAction, found: Finding) -> Repair
 def _obstacle(context: AuditContext, action: RepairAction, record: FileRecord) -> str:
     """Returns the reason why the repair is not allowed; empty if it is allowed."""
     if record.in_flight:
-        return f"the file is {record.state}: let it come to its end first"
+        return f"the file is {record.state}: wait until it is finished"
     if action is RepairAction.REPLAY and "rows" in record.expired:
-        return "retention has removed its rows: a replay would bring them back"
+        return "retention has removed the file's rows, and a replay would load them again"
     if _original(context, record):
         return ""
     if action is RepairAction.REMOVE_FILE and any(
@@ -128,7 +129,7 @@ def _successors(context: AuditContext, record: FileRecord) -> list[FileRecord]:
 
 def _describe(context: AuditContext, action: RepairAction, record: FileRecord) -> str:
     if action is not RepairAction.REPLAY:
-        return "the landed original is there"
+        return "the landed original is intact"
     source = context.services.settings.sources.get(record.source)
     loaded = record.state is State.LOADED
     if (
@@ -136,7 +137,7 @@ def _describe(context: AuditContext, action: RepairAction, record: FileRecord) -
         and loaded
         and context.services.settings.profile_of(source).hash != record.profile_hash
     ):
-        return "from its landed bytes, by the profile as it is now: not the one it was loaded by"
+        return "from its landed bytes, with the current profile, which has changed since the load"
     return "from its landed bytes"
 
 
@@ -160,12 +161,15 @@ def _apply(context: AuditContext, step: RepairStep) -> RepairStep:
     return replace(
         step,
         done=done,
-        reason=step.reason if done else "the file has changed since, or the action failed",
+        reason=step.reason
+        if done
+        else "the file has changed since the audit, or the action failed",
     )
 
 
 def _remove(context: AuditContext, file_id: int, place: str) -> bool:
-    """Remove one file of the lake. Locks the row of the ledger in the meantime."""
+    """Remove one file of the lake while the file's row in the ledger is locked. Returns whether it was
+    removed."""
     found = context.services.lake.stored_at(place)
     with context.store.locked(file_id) as record:
         if record is None or found is None or _obstacle(context, RepairAction.REMOVE_FILE, record):

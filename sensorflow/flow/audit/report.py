@@ -26,8 +26,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Subset:
-    """One of `parts` subsets of all files, selected by file id. part: the number of this subset, from 1. A
-    series of audits with one subset each covers all files."""
+    """Selects files by file id. All files are divided into `parts` subsets; part: the number of the
+    selected subset, from 1. A series of audits with a different subset each covers all files."""
 
     part: int = 1
     parts: int = 1
@@ -37,7 +37,8 @@ class Subset:
 
 
 Recheck = Callable[[FileRecord | None], bool]
-"""Takes the current ledger record (None if there is none); returns whether a finding still holds."""
+"""A function that is called with a file's current ledger record, or None if there is none. It returns
+whether a finding still holds."""
 
 
 @dataclass
@@ -45,8 +46,9 @@ class Report:
     """The findings of an audit.
 
     files, rows: the numbers of files and rows that were checked. not_checked: the checks that could not be
-    made, with the reason. in_flight: the files that were being processed when they were checked. expired:
-    the number of files with an expired layer, by layer. history: the digest of all histories.
+    made, with the reason. in_flight: the ids of the files that were being processed when they were checked.
+    expired: for each layer, the number of files of which this layer has expired. history: the digest of all
+    histories.
     """
 
     level: Level
@@ -64,8 +66,8 @@ class Report:
     _unconfirmed: list[tuple[Finding, Recheck]] = field(default_factory=list)
 
     def add(self, finding: Finding, recheck: Recheck | None = None) -> None:
-        """Add a finding. recheck: required for a finding on the disk, because the snapshot does not cover
-        the disk."""
+        """Add a finding. recheck: the function that confirms the finding later. Required for a finding on
+        the disk, because the snapshot does not cover the disk."""
         if recheck is None:
             self.findings.append(finding)
         else:

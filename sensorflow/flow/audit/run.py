@@ -75,8 +75,8 @@ class _Run:
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:
-        """Returns a context manager for a check. An unavailable service is reported as not checked, and the
-        audit continues."""
+        """Returns a context manager for a check. If a service is unavailable, the check is reported as not
+        made, and the audit continues."""
         try:
             yield
         except Transient as error:

@@ -76,8 +76,8 @@ def _database_sums(context: AuditContext, loaded: list[FileRecord], snapshot: Sn
 def _own_sums(
     rows: pa.RecordBatch, ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], pa.RecordBatch]:
-    """Returns the rows that belong to these files, and for each of these rows the index of its file in
-    `ids`."""
+    """Returns an array and the rows that belong to the files `ids`. The array contains, for each of these
+    rows, the index of its file in `ids`."""
     given = rows["file_id"].to_numpy()
     if not len(ids):
         return np.zeros(0, np.int64), rows.slice(0, 0)
@@ -100,8 +100,8 @@ def _rows(report: Report, record: FileRecord, sums: Sums) -> bool:
         report.add(finding(Fault.ROWS_CHANGED, record, f"checksum {record.checksum}", found))
         return False
     if sums.strange:
-        found = f"{sums.strange:,} rows have another"
-        expected = "keys of each row's sensor, time, type and file"
+        found = f"{sums.strange:,} rows with another key"
+        expected = "keys that match each row's sensor, time, type and file"
         report.add(finding(Fault.KEYS_CHANGED, record, expected, found))
     return True
 
@@ -180,8 +180,8 @@ def _unreadable(
 
 @dataclass
 class Held:
-    """Sums over a file's silver: over all rows, and over the rows that the database stores under this file
-    (`own_...`).
+    """Sums over a file's silver. rows, checksum: over all rows. own_rows, own_checksum, own_columns: over
+    the rows that the database stores under this file.
 
     nowhere: number of readings that the database does not store at all.
     """
@@ -239,7 +239,7 @@ def _compare(
     sums: Sums,
     sound: bool,
 ) -> None:
-    """Silver differs from the database: find out which of the two is wrong, and report it."""
+    """Find out whether silver or the database is wrong, and report it. Called if the two differ."""
     try:
         found = held(context, snapshot, record, silver_of(context, record))
     except (FileNotFoundError, Unreadable):  # it existed a moment ago
@@ -247,22 +247,22 @@ def _compare(
     place = context.place(record, Layer.SILVER)
     shared = spans_whole_source(record.source, identity_of_record(context, record))
     if (shared or record.counts.replaced) and not sound:
-        return  # only the database knows the owner of each row: replay resolves it
+        return  # only the database knows the owner of each row, and it is wrong
     least, limit = silver_rows(context, record)
     if not least <= found.rows <= limit:
-        return  # the footer check reported it
+        return  # the check of footers has reported it
     if found.own_checksum != record.checksum:
         expected, text = f"checksum {record.checksum}", f"checksum {found.own_checksum}"
         fault = finding(Fault.SILVER_CHANGED, record, expected, text, place)
         report.add(fault, if_unchanged(record))
     elif sound and found.own_columns != sums.columns:
-        expected, text = "unit, quality and line as in silver", "others in the database"
+        expected, text = "unit, quality and line as in silver", "different ones in the database"
         report.add(
             finding(Fault.COLUMNS_CHANGED, record, expected, text, place), if_unchanged(record)
         )
     elif sound and found.nowhere:
-        expected = "readings that another file brought first to be there"
-        text = f"{found.nowhere:,} of them are in no file"
+        expected = "readings that were first loaded from other files, in the database"
+        text = f"{found.nowhere:,} of them are missing there"
         report.add(
             finding(Fault.REPEATS_MISSING, record, expected, text, place), if_unchanged(record)
         )

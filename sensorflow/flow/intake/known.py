@@ -19,8 +19,8 @@ class Known:
         self._refused: dict[tuple[str, bytes], str] = {}
 
     def has(self, feed: Feed, candidate: Candidate) -> bool:
-        """Whether to skip the file in this state: it was rejected, or it was registered and stays in
-        place."""
+        """Whether to skip the file in this state, because it was rejected, or because it was registered and
+        stays in place."""
         if self.is_refused(candidate):
             return True
         if self._spellings.is_refused(feed, candidate):

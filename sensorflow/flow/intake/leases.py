@@ -1,8 +1,9 @@
 """Intake leases: if several daemons use one folder, only the daemon with the source's lease takes in files.
 
-A separate thread renews the leases, however long a file takes. A daemon may be suspended or disconnected
-while another one takes over. It notices this when it registers files, because the ledger rejects files that
-were read under its old lease. When it acquires the lease again, it scans the folder again.
+A separate thread renews the leases, however long a file takes. Another daemon takes over if a daemon is
+suspended or disconnected for too long. The suspended daemon notices this when it registers files, because
+the ledger rejects files that were read under an old lease. When this daemon acquires the lease again, it
+scans the folder again.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Leases:
         with self._lock:
             if self.held(lease.source) == lease:
                 del self._held[lease.source]
-                self._stand_by(lease.source, "another daemon took over after this one's lease")
+                self._stand_by(lease.source, "another daemon took over when the lease had ended")
 
     def _run(self) -> None:
         while True:
@@ -101,7 +102,7 @@ class Leases:
             for source in self._sources:
                 self._keep(source)
         except Transient:
-            pass  # the database is unavailable: nobody can take over, and the intake reports it
+            pass  # the database is unavailable, which the intake reports; nobody can take over
         except Exception:  # noqa: BLE001 - this thread must outlive any defect
             emit(Event.DEFECT, exc_info=True)
 

@@ -44,10 +44,11 @@ truncated."""
 
 @dataclass(frozen=True)
 class Rest:
-    """A state of a file that contains nothing new. The file is not inspected again before `until`
-    (monotonic seconds) unless its state changes.
+    """A state in which a file was inspected and had nothing new. The file is not inspected again before
+    `until` (monotonic seconds), unless its state changes.
 
-    state: the revision; None for any state of the file at `place` (see `GrowingFeed.place`).
+    state: the file's revision. If None, all states of the file at `place` (see `GrowingFeed.place`) are
+    meant.
     """
 
     state: str | None
@@ -78,10 +79,11 @@ class Look:
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
     def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
-        """Land and return the new parts. If the file replaced another one, the unread end of the old file
-        comes first, if it is found under another name.
+        """Land and return the new parts. If the file has replaced an old file that now has another name,
+        the unread end of the old file comes first.
 
-        by_inode, by_key: what was taken in from the file with this inode, and from the file with this name.
+        by_inode: what was taken in from the file with this inode. by_key: what was taken in from the file
+        with this name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):
@@ -92,7 +94,7 @@ class Look:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
         verdict = verdicts[by_key.root]
-        # do not wait if there is a backlog or after a rotation: the old file may be deleted soon
+        # no delay if there is a backlog or after a rotation, because the old file may be deleted soon
         if by_key.age < self._every and not self._is_rotated(by_key, verdict):
             return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdict)
@@ -110,9 +112,8 @@ class Look:
         )
 
     def _copied(self, by_inode: Taken | None) -> Unit | None:
-        """Returns the new parts of a file that is a copy of another file. Returns None if the file is not
-        known to be a copy. The original may have been truncated after copying (`copytruncate` of
-        logrotate)."""
+        """Returns the new parts of a file that is a copy of another file, or None if the file is not known
+        to be a copy. After copying, the original may have been truncated (`copytruncate` of logrotate)."""
         if by_inode is not None or self._all.name_matters:
             return None
         for taken in self._all.newest():
@@ -126,8 +127,8 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file contains exactly the bytes that were taken in from another file. If the other
-        file no longer exists, this file may contain more."""
+        """Whether this file is a copy of another file: all its bytes equal the first bytes that were taken
+        in from the other file. If the other file no longer exists, this file may contain further bytes."""
         size = self._size
         if not taken.rows or taken.key == self._key:
             return False
@@ -169,7 +170,9 @@ class Look:
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = self._compare(taken)
-        if verdict is Verdict.PERHAPS:  # an editor or rsync: same content, new inode
+        if (
+            verdict is Verdict.PERHAPS
+        ):  # an editor or rsync may have written the same content to a new inode
             whole = named and holds(
                 self._opened, segments(self._all.ledger, taken.root, taken.size)
             )
@@ -202,8 +205,8 @@ class Look:
         return []
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Take in the file from its start as a new file. The unread end of the old file may be under
-        another name."""
+        """Take in the file from its start as a new file. If the old file is found under another name, its
+        unread end comes first."""
         siblings = self._all.feed.siblings(self._file)
         rest = self._rest_of(taken, verdict, siblings)
         begun = self._new()

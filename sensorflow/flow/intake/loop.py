@@ -1,4 +1,4 @@
-"""The intake loop: takes in the files of all feeds, in turn.
+"""The intake loop: takes in the files of all feeds, alternating between the feeds.
 
 A restart loses nothing, because all state that matters is in the feeds and in the ledger.
 """
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.25
 FULL_CHECK_SECONDS = 2.0
 """Seconds between checks for a full disk of the database while files arrive."""
 FULL_REPORT_SECONDS = 120.0
-"""Seconds after which a report of a full disk no longer stops the intake."""
+"""Age in seconds from which a worker's report of a full disk no longer stops the intake."""
 GROUP_FILES = 100
 """Maximum number of files that are landed, registered and acknowledged as a group."""
 GATHER_SECONDS = 0.25
@@ -64,7 +64,7 @@ class Intake:
         self._feeds = {feed.name: feed for feed in feeds}
         self._keeper, self._loop, self._registered = leases, loop, registered
         self._leases: dict[str, IntakeLease] = {}
-        """Leases of the sources that this process takes in, as known to this thread."""
+        """The leases of the sources from which this process takes in files, as far as this thread knows."""
         self._spellings = Spellings(ledger)
         self._known = Known(ledger, self._spellings)
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
@@ -129,7 +129,8 @@ class Intake:
         return Permit(lease.token, allowed)
 
     def entered(self) -> None:
-        """Called after files were registered: whatever the loop paused for is available again."""
+        """End a pause of the loop. Called after files were registered, because then the disk and the
+        database are available again."""
         self._loop.resume()
 
     def fresh(self) -> None:
@@ -159,8 +160,8 @@ class Intake:
             yield
 
     def _blame(self, source: str, error: Exception) -> None:
-        """Report a defect in a feed. The report contains the feed's class, because its module names the
-        package that is at fault."""
+        """Report a defect in a feed. The report contains the feed's class, because the class's module is in
+        the package that has the defect."""
         self._report(source, error)
         self._turns.drop(source)
         self._rewind(source)
@@ -174,7 +175,7 @@ class Intake:
     def _rewind(self, source: str) -> None:
         try:
             self._strategies[source].rewind()
-        except Exception as error:  # noqa: BLE001 - as above; the source is polled again
+        except Exception as error:  # noqa: BLE001 - an adapter may come from another package; the source is polled again
             self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:

@@ -1,5 +1,5 @@
-"""Check the files that a feed offers. Feeds may come from other packages; the check assigns a defect to the
-right one."""
+"""Check the files that a feed offers. A feed may come from another package; if its files are invalid, the
+report names this feed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def offered(source: str, files: Iterator[Candidate | None]) -> Iterator[Candidat
 
 def _require(source: str, file: Candidate) -> None:
     if not isinstance(file, Candidate):
-        raise TypeError(f"{file!r:.100} is no Candidate")
+        raise TypeError(f"{file!r:.100} is not a Candidate")
     if file.source != source:
         raise ValueError(f"a Candidate of another source, {file.source!r:.100}")
     if not isinstance(file.key, bytes) or not isinstance(file.revision, str):
-        raise TypeError(f"{file!r:.300}: key is bytes, revision str")
+        raise TypeError(f"{file!r:.300}: key must be bytes, and revision must be str")
     if not file.key or b"\0" in file.key or "\0" in file.revision:
         raise ValueError(f"{file!r:.300}: an empty key, or a NUL in key or revision")

@@ -1,7 +1,7 @@
 """Growing files: take in only the new bytes, up to the end of the last complete line.
 
-The ledger stores what was taken in from each file. Only the inspection results are in memory: which files
-had nothing new. After a restart, each file is inspected once.
+The ledger stores what was taken in from each file. Only the states in which files had nothing new are in
+memory. After a restart, each file is therefore inspected once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEWEST = 100
 SOONEST = 0.25
 """Minimum seconds between two scans of a feed."""
 SHARE = 10
-"""While no file grows, scans and inspections use at most 1/`SHARE` of the time."""
+"""Scans and inspections use at most 1/`SHARE` of the time while no file grows."""
 
 
 class Parts:

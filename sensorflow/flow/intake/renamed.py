@@ -24,8 +24,8 @@ FOLLOWED = 60.0
 class Renamed:
     """Finds and follows the renamed files of a source.
 
-    newest: the number of files that are searched for at the start, because they may have been renamed while
-    the daemon was down.
+    newest: at the start, this number of the newest files is searched for under other names, because they
+    may have been renamed while the daemon was down.
     """
 
     def __init__(self, feed: GrowingFeed, ledger: Ledger, newest: int) -> None:
@@ -33,7 +33,8 @@ class Renamed:
         self._there: Set[bytes] | None = None
         """The names that the previous scan found."""
         self._followed: dict[bytes, tuple[str, float]] = {}
-        """Name -> the last state, and the time (monotonic seconds) until which the file is followed."""
+        """Name -> the file's last state, and the time (monotonic seconds) until which the file is
+        followed."""
         self._suspects: dict[bytes, Candidate] = {}
 
     def __contains__(self, key: bytes) -> bool:
@@ -57,8 +58,8 @@ class Renamed:
         self._there = there
 
     def _new_names(self, there: Set[bytes]) -> Iterator[Candidate]:
-        """Yield the files under their new names, if the names under which they were taken in no longer
-        exist."""
+        """Yield the files that were renamed: the name under which they were taken in no longer exists. The
+        files are yielded under their new names."""
         if self._there is None:
             known = self._ledger.grown(self._feed.name, [], [], self._newest)
         else:
@@ -82,8 +83,9 @@ class Renamed:
     # --- files that were renamed before they were inspected ---
 
     def replaced(self, file: Candidate, taken: Taken, siblings: Iterable[Candidate]) -> None:
-        """Remember the files that were rotated since the last inspection, and of which nothing was taken
-        in. Called when a file is taken in from its start again."""
+        """Remember the files that were rotated after the last inspection, before any of their bytes were
+        taken in. `scanned` reports them if the source does not accept their names. Called when a file is
+        taken in from its start again."""
         since = time.time_ns() - int(taken.age * 1e9)
         stem = _stem(file.key)
         late = {
@@ -101,8 +103,11 @@ class Renamed:
         for key, file in self._suspects.items():
             if key not in there:  # otherwise its lines are taken in under that name
                 facts = {"source": file.source, "file": printable(key), "size": file.size}
-                reason = "rotated before it was looked at, to a name that the source does not take"
-                emit(Event.FILE_MISSED, **facts, why=reason, do="rename it to one that it takes")
+                reason = (
+                    "rotated before it was inspected, to a name that the source does not accept"
+                )
+                do = "rename the file to a name that the source accepts"
+                emit(Event.FILE_MISSED, **facts, why=reason, do=do)
         self._suspects.clear()
 
 

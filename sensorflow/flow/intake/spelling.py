@@ -1,7 +1,7 @@
 """Files of one source whose names differ only in the Unicode normalization of their letters.
 
-The ledger would take them for versions of one file, although both files stay in place. The file that was
-registered first counts; the other file is ignored while the first one exists.
+The ledger would treat two such files as versions of one file, although both files stay in place. Therefore
+only the file that was registered first is taken in. The other file is ignored while the first file exists.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sensorflow.telemetry import Event, emit
 @dataclass
 class Sorted:
     """The result of `Spellings.sort_out`. taken: files to register now. later: files to check again after
-    those are registered. refused: ignored files, each with the key of the file that already has its
-    name."""
+    the files in `taken` are registered. refused: ignored files, each with the key of the file that already
+    has the name."""
 
     taken: list[Found] = field(default_factory=list)
     later: list[Found] = field(default_factory=list)
@@ -34,11 +34,11 @@ class Spellings:
         self._ledger = ledger
         self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
         self._growing: dict[tuple[str, bytes], bytes] = {}
-        """Ignored growing files -> the key of the file that has the same name, as last reported."""
+        """Key of an ignored growing file -> the key of the other file with the same name, as last
+        reported."""
 
     def refuses(self, feed: Feed, candidate: Candidate, spelt: dict[bytes, bytes]) -> bool:
-        """Whether to ignore a growing file because another one has the same name. The file that was known
-        first counts.
+        """Whether to ignore a growing file because a file that was known earlier has the same name.
 
         spelt: name -> key of the files that the current scan has found so far. The rejection is reported
         once for each pair of files.

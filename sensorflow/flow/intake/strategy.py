@@ -14,12 +14,12 @@ Unit: TypeAlias = list[Found]
 
 
 class TooLarge(Exception):
-    """The file needs its own group, so that other files do not wait for it."""
+    """Raised for a file that needs its own group, so that other files do not wait for this file."""
 
 
 class Strategy(Protocol):
-    """What differs between sources of complete files (`Whole`) and of growing files (`Parts`). `take.Group`
-    does the rest. All methods are called from one thread."""
+    """The steps of the intake that differ between sources of complete files (`Whole`) and of growing files
+    (`Parts`). `take.Group` does all other steps. All methods are called from one thread."""
 
     @property
     def feed(self) -> Feed: ...

@@ -28,7 +28,7 @@ GROUP_BYTES = 8 << 20
 
 
 class Round(Protocol):
-    """The interface of the intake for a group."""
+    """The methods of the intake that a group calls."""
 
     @property
     def is_stopped(self) -> bool: ...
@@ -59,8 +59,8 @@ class Group:
         """Land, register and acknowledge the first of these files. Returns the sources of these files, and
         the remaining files by source. The feed offers a file again if it was not ready.
 
-        A file is registered under the lease under which it was read. That lease may have been lost and
-        acquired again since; the ledger then rejects the file.
+        A file is registered under the lease under which it was read. If this daemon has lost that lease and
+        acquired a newer lease since, the ledger rejects the file.
         """
         entry = deque(candidates)
         leases = {c.source: self._round.lease(c.source) for c in entry}
@@ -80,7 +80,8 @@ class Group:
         return set(landed), _by_source(entry)
 
     def _expect(self, source: str, candidates: Sequence[Candidate]) -> bool:
-        """Returns False if the source failed and is skipped, so its files cannot be landed."""
+        """Prepare for landing the files of a source. Returns False if the source failed and is skipped; its
+        files are then not landed."""
         with self._round.apart(source):
             self._round.strategy(source).expect(candidates)
             return True
@@ -109,7 +110,7 @@ class Group:
         """Land the new bytes of a file. Returns an empty list if the file has nothing new, no longer
         exists, is being written, is unreadable, or waits for a gate.
 
-        Raises TooLarge if it has more than `room` bytes.
+        Raises TooLarge if more than `room` bytes would be landed.
         """
         if self._round.lease(candidate.source) is None:
             return []  # another daemon has the source; `activate` offers all files
@@ -173,8 +174,8 @@ class Group:
             raise defect
 
     def _keep_landed(self, strategy: Strategy, file: Found) -> None:
-        """Land the bytes again if they no longer exist. Retention may have removed them for an older file
-        before this file was registered."""
+        """Land the bytes again if the landing zone no longer has them. An older file may have had the same
+        bytes, and retention may have removed them before this file was registered."""
         if not self._landing.has(file.landed.name):
             strategy.land_again(self._landing, file)
 
@@ -194,8 +195,8 @@ class Group:
 
 
 def _log_gate_mismatch(file: Found, done: Registration) -> None:
-    """Report known bytes that arrived again with a gate that announces other bytes. The announced bytes
-    have not arrived. If the bytes are new, the worker reports the mismatch instead."""
+    """Report an alias whose gate announces other bytes, because the announced bytes have not arrived. For a
+    file with new bytes, the worker reports the mismatch."""
     if done.kind is not Kind.ALIAS or file.announcement is None:
         return
     landed = file.landed

@@ -20,8 +20,8 @@ class _Stream(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Files from several streams, one file from each stream in turn. A stream yields None for a file that
-    is not ready."""
+    """Gathers files from several streams, one file from each stream in turn. A stream yields None for a
+    file that is not ready."""
 
     def __init__(self, identity: Callable[[T], Hashable] = lambda file: file) -> None:
         """identity: a function that returns equal values for the same file."""
@@ -66,8 +66,8 @@ class Turns(Generic[T]):
     ) -> list[T]:
         """Returns up to `limit` files that were found within `seconds`, one from each stream in turn.
 
-        apart: returns a context manager that handles the exceptions of one source. If it suppresses an
-        exception, only the current stream ends.
+        apart: returns a context manager that handles the exceptions of one source. If the context manager
+        suppresses an exception, only the current stream ends.
         """
         group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds

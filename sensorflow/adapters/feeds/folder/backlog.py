@@ -1,5 +1,5 @@
-"""Reports files that are stuck in a drop folder: they cannot be read, are overdue, were never completed, or
-their gate is missing."""
+"""Reports files that are stuck in a drop folder because they cannot be read, are overdue, were never
+completed, or have no gate."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Records(Registrations, Protocol):
 
 
 class FolderBacklog:
-    """See `ports.backlog.Backlog`. registrations: the ledger, or None if none is available; gates are then
-    not examined."""
+    """Implements `ports.backlog.Backlog` for a drop folder. registrations: the ledger; None if it is
+    unavailable, in which case gates are not examined."""
 
     def __init__(self, folder: DropFolder, registrations: Records | None) -> None:
         self.name, self._folder, self._registrations = folder.name, folder, registrations
@@ -129,13 +129,13 @@ class FolderBacklog:
             elif followed[key] and now - max(stat.mtime_ns, stat.ctime_ns) / 1e9 > late:
                 found.cut_off[key] = followed[key]
         if books is not None:
-            with suppress(SensorflowError):  # errors of the ledger are reported by another check
+            with suppress(SensorflowError):  # another check reports errors of the ledger
                 found.overdue += _unknown(books, self.name, kept)
         return found
 
     def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
-        """Return the growing files whose names the source accepts: file -> number of bytes not yet
-        registered."""
+        """Return the growing files among `files` that were renamed to names that the source does not
+        accept: key -> number of bytes that are not registered yet."""
         found: dict[bytes, int] = {}
         if self._registrations is None or not self._folder.source.growing:
             return found
@@ -174,7 +174,7 @@ def _unknown(books: AuditStore, source: str, asked: list[tuple[bytes, str]]) -> 
 
 
 class FolderGatedPath:
-    """See `ports.backlog.GatedPath`."""
+    """Implements `ports.backlog.GatedPath` for a drop folder."""
 
     def __init__(self, folder: DropFolder, path: Path) -> None:
         self._folder = folder

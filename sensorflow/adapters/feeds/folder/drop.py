@@ -1,4 +1,4 @@
-"""A drop folder. Its files are disposed, that is, archived or deleted, after they are registered."""
+"""A drop folder. After a file is registered, it is disposed, that is, archived or deleted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
-"""Prefix of the name of a staging folder; the token of the process follows. The staging folder is in the
-folder of the files that are being disposed."""
+"""Prefix of the name of a staging folder; the process's token follows. A staging folder is a subfolder of
+the folder whose files are being disposed."""
 
 
 class DropFolder(Tree):
@@ -35,9 +35,9 @@ class DropFolder(Tree):
         """Recover files that a killed daemon left in a staging folder. Returns the keys of the files that
         cannot be read.
 
-        registered: returns whether the ledger has these bytes under this key. If it does, the file is
-        disposed now. Otherwise a sender had renamed the file over a registered one, and it is moved back.
-        Items that someone else put into a staging folder must not stop the daemon.
+        registered: returns whether the ledger has these bytes under this key. If it has, the file is
+        disposed now. If it has not, a sender had replaced a registered file by this file, and this file is
+        moved back. Items that someone else has put into a staging folder do not stop the recovery.
         """
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:
@@ -75,7 +75,8 @@ class DropFolder(Tree):
     def dispose(
         self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
     ) -> dict[bytes, str]:
-        """Archive or delete registered files. A file that has changed since it was landed is not disposed.
+        """Archive or delete registered files. If a file has changed since it was landed, it is not
+        disposed.
 
         Each file is first renamed into a staging folder of this process and examined there. If a sender has
         replaced the file in the meantime, the replacement is detected and moved back. Returns key -> reason
@@ -99,7 +100,7 @@ class DropFolder(Tree):
         stuck: dict[bytes, str] = {}
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
-            # new content under the same name: the next scan ingests it
+            # a file with new content under the same name stays: the next scan takes it in
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
             if not same or not by.is_allowed():
                 return stuck
@@ -120,7 +121,7 @@ class DropFolder(Tree):
         return stuck
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
-        """Whether a staged file is the file that was landed, and no process has it open for writing."""
+        """Whether a staged file is the file that was landed and is not open for writing in any process."""
         return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _dispose_one(
@@ -131,11 +132,11 @@ class DropFolder(Tree):
         archive: Path | None,
         ours: Callable[[BinaryIO], bool],
     ) -> bool:
-        """Archive a staged file if it is `ours`, else move it back.
+        """Archive a staged file if `ours` returns True for it, else move it back.
 
         The file is opened once, and all steps use the open file, because another user may own the staging
-        folder and replace its content. Returns True if the file may be removed from staging after the
-        archive is synced.
+        folder and replace the file. Returns True if the file may be removed from staging after the archive
+        is synced.
         """
         file = regular(hold, name)
         if file is None:
@@ -163,8 +164,8 @@ class DropFolder(Tree):
 
 
 def _staging_name(by: Permit) -> bytes:
-    """Return the name of the staging folder. Each process has its own, because another process may have
-    been suspended while it was disposing files."""
+    """Return the name of this process's staging folder. Each process has a staging folder of its own,
+    because another process may have been suspended while it was disposing files."""
     return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
@@ -194,13 +195,14 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 
 def _unlink(staging: int, names: list[bytes]) -> None:
     for name in names:
-        with suppress(FileNotFoundError):  # another process considered this one dead and took over
+        with suppress(FileNotFoundError):
+            # another process assumed that this process had ended, and recovered the file
             os.unlink(name, dir_fd=staging)
 
 
 def _rename_back(staging: int, folder: int, name: bytes) -> None:
-    """Rename a link, FIFO or folder back to its own name. If that name is already in use, the item stays in
-    staging."""
+    """Rename a link, FIFO or folder back to its original name. If that name is already in use, the item
+    stays in the staging folder."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -41,14 +41,14 @@ TICK = 0.25
 WATCH_EVERY = 1.0
 """Seconds between checks that inotify still watches the drop folder."""
 MAX_UNSTABLE = 5_000
-"""Maximum number of files of a folder that are in their stability window at the same time. Further files
-wait until half of these files are complete, or until inotify reports that the waiting file was closed."""
+"""Maximum number of files of a folder that are in their stability window at the same time. A further file
+waits until half of these files are complete, or until inotify reports that the further file was closed."""
 
 
 @dataclass(frozen=True)
 class File(Candidate):
-    """A file found in the folder. doubtful: whether only inotify has reported the file, so that it may
-    already be ingested and gone."""
+    """A file found in the folder. doubtful: whether the file was reported by inotify. Such a file may
+    already have been taken in and disposed."""
 
     stat: Stat
     doubtful: bool = field(default=False, compare=False)
@@ -60,7 +60,7 @@ def file_of(source: str, key: bytes, stat: Stat, doubtful: bool = False) -> File
 
 
 class OpenFile(Readable):
-    """See `ports.feed.Opened`. Opens a file in any folder of this host."""
+    """Implements `ports.feed.Opened` for a file in any folder of this host."""
 
     def __init__(
         self, source: str, key: bytes, stream: BinaryIO, how: Callable[[BinaryIO], Stat] = stat_of
@@ -73,11 +73,11 @@ class OpenFile(Readable):
 
 
 class FolderFeed(Feed):
-    """See `ports.feed.Feed`.
+    """The feed of a drop folder; see `ports.feed.Feed`.
 
     registrations: the ledger's operations for a source with gates; see `gates.Registrations`. rescan:
-    seconds between scans. watch: the inotify watcher that all folders of a process share, or None to find
-    files by scans only.
+    seconds between scans. watch: the inotify watcher that all folders of a process share; if None, files
+    are found only by scans.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class FolderFeed(Feed):
         self._doubt = threading.Event()
         self._next_scan = self._next_look = self._next_watch = -math.inf
         self._running: set[str] = set()
-        """Keys of files that were polled and are not yet acknowledged."""
+        """The kinds of iterators that `poll` has returned and that are not exhausted yet."""
         self._again = False
         """Whether to scan the folder again after the current scan."""
         self._unrecovered = False
@@ -113,7 +113,7 @@ class FolderFeed(Feed):
     # --- start and polling ---
 
     def start(self, host: FeedHost) -> None:
-        """Start watching the folder by inotify. If that fails, files are found only by the rescan."""
+        """Start to watch the folder by inotify. If this fails, files are found only by the rescan."""
         self._taker = host
         if self._watch is None or self.folder.source.polling:
             self._watch = None
@@ -162,7 +162,7 @@ class FolderFeed(Feed):
 
         with taker.long_call():
             for key in self.folder.recover(registered, today()):
-                reason = "left half put away, and not readable now"
+                reason = "left in a staging folder by a killed daemon, and cannot be read"
                 emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
         self._unrecovered = False
 
@@ -269,7 +269,7 @@ class FolderFeed(Feed):
             self._settling.restart(key, self.folder.stat(key), time.monotonic())
 
     def _skip_vanished(self, key: bytes, error: Gone) -> None:
-        """Handle a reported file that no longer exists, most likely because it was already ingested."""
+        """Handle a reported file that no longer exists, most likely because it was already taken in."""
         if key in self._settling:
             self._vanished(key, error)
             return

@@ -1,8 +1,8 @@
 """Gates in a drop folder. A gate is a marker file by which a sender declares other files complete.
 
 A restart loses nothing: the folder contains the files and gates, and the ledger records which files each
-gate has admitted. A gate admits one file per name. A gate that is sent again counts as a new gate, because
-its inode or modification time differs.
+gate has admitted. A gate admits only one file of each name. If the sender sends a gate again, it counts as
+a new gate, because its inode or modification time differs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sensorflow.flow.clock import now
 from sensorflow.ports.feed import Busy, FeedError, Gone, Unreadable
 
 MOST = 32 << 20
-"""Maximum bytes read of a gate."""
+"""Maximum size in bytes of a gate that is read."""
 
 
 class Registrations(Protocol):
@@ -38,7 +38,7 @@ class Registrations(Protocol):
 
 
 class NoRegistrations:
-    """Replaces the ledger if none is available. Reports that no file is registered."""
+    """Used in place of the ledger if the ledger is unavailable. Reports that no file is registered."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         return False
@@ -49,8 +49,8 @@ class NoRegistrations:
 
 @dataclass(frozen=True)
 class AdmittedFile:
-    """A file that may be ingested. announcement: the name, size or checksum that its gate states; None if
-    the file is already registered but not yet disposed."""
+    """A file that may be taken in. announcement: what its gate announces. gate: key and state of the gate.
+    Both are None if the file is already registered but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
@@ -59,7 +59,7 @@ class AdmittedFile:
 @dataclass(frozen=True)
 class WithheldFile:
     """A file that waits for its gate. stat: the state of the file. gate: key of the gate whose arrival or
-    change may admit the file; b"" if unknown."""
+    change may admit the file; b"" if unknown. reason: a message that says what the file waits for."""
 
     stat: Stat
     gate: bytes
@@ -70,15 +70,16 @@ Verdict: TypeAlias = "AdmittedFile | WithheldFile"
 
 
 class BeingWritten(GateUnreadable):
-    """Another process has the gate open for writing. When that process closes the gate, its size and times
-    may stay the same."""
+    """Raised if another process has the gate open for writing. The gate must then be read again even if its
+    size and times stay the same."""
 
     def __init__(self) -> None:
         super().__init__("it is being written")
 
 
 class Gates:
-    """The gates of one source. Each gate pattern kind has its own class; see `make_gates`."""
+    """The gates of one source. The two subclasses are for sources with one gate per file and for sources
+    with manifests; see `make_gates`."""
 
     def __init__(
         self, folder: DropFolder, registrations: Registrations, settle: float = 0.0
@@ -86,10 +87,10 @@ class Gates:
         self.folder, self.registrations, self.settle = folder, registrations, settle
         self.held: dict[bytes, WithheldFile] = {}
         self._admitted: dict[bytes, tuple[Stat, AdmittedFile]] = {}
-        """Key -> state of an admitted file, and how it was admitted."""
+        """Key of an admitted file -> its state, and the gate that admitted the file."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Decide whether a complete file may be ingested or must wait for its gate. Raises Transient."""
+        """Decide whether a complete file may be taken in or must wait for its gate. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, WithheldFile):
             self.held[key] = found
@@ -104,9 +105,9 @@ class Gates:
     def renew(self, key: bytes) -> Announcement | None:
         """Return the announcement under which an admitted file is registered.
 
-        If only the gate's modification time has changed since the file was admitted, it counts as the same
-        gate: `scp -p` sets the modification time after it has closed the file. The announcement then refers
-        to the gate's new state.
+        If the gate's state has changed since the file was admitted, but the gate still announces the same,
+        the announcement refers to the new state. This happens because `scp -p` sets the modification time
+        after it has closed the file.
         """
         if key not in self._admitted:
             return None
@@ -123,13 +124,14 @@ class Gates:
         return state is not None and state != before and self.state(key) == stat
 
     def _renewed(self, key: bytes) -> AdmittedFile:
-        """Renew the announcement of an admitted file, and forget the file. Returns how the file was
-        admitted."""
+        """Renew the announcement of an admitted file and forget the file. Returns the file's announcement
+        and gate."""
         self.renew(key)
         return self._admitted.pop(key, (None, AdmittedFile()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
-        """Treat these files as complete. For a single run, which gets no notifications."""
+        """Treat these files as complete. Used by commands that run once and therefore get no
+        notifications."""
 
     def look(self) -> None:
         """Read the gates of the folder. Raises Transient STORAGE."""
@@ -149,7 +151,7 @@ class Gates:
         return [key for key, held in self.held.items() if held.gate == gate]
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        """Return the gates that no file needs after these files are registered."""
+        """Return the gates that no file needs any more after these files are registered."""
         raise NotImplementedError
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
@@ -176,8 +178,8 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Return the content of a gate. Raises GateUnreadable; BeingWritten if the gate is open for
-        writing."""
+        """Return the content of a gate. Raises GateUnreadable if the gate cannot be read, and BeingWritten
+        if it is open for writing."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
@@ -190,8 +192,8 @@ class Gates:
         return data
 
     def differs(self, key: bytes, what: Announced) -> str | None:
-        """Return a message that says how a file in the folder differs from its announcement, or None if
-        they agree."""
+        """Return a message that says how a file in the folder differs from its announcement, or None if it
+        does not differ."""
         try:
             with self.folder.open(key) as stream:
                 size = self.folder.stat_of(stream).size
@@ -208,8 +210,8 @@ class Gates:
         return self.registrations.seen(self.folder.name, key, stat.fingerprint)
 
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
-        """Return the names of the files that a gate has already admitted in this state, in composed Unicode
-        form."""
+        """Return the names, in composed Unicode form, of the files that the ledger records as admitted by
+        this gate in this state."""
         return frozenset(
             map(
                 canonical,
@@ -232,7 +234,7 @@ class FileGates(Gates):
         self._pattern = pattern
         self._settling = StabilityWindow(settle)
         self._settled: dict[bytes, Stat] = {}
-        """For a network share: gate -> its state, once it was unchanged for the stability window."""
+        """For a network share: key of a gate that was unchanged for the stability window -> its state."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -252,12 +254,12 @@ class FileGates(Gates):
         except GateUnreadable as error:
             return held(f"its gate {name}: {error}")
         if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
-            return held(f"waits for a new gate: {name} was that of another version")
+            return held(f"waits for a new gate: {name} belongs to another version")
         return AdmittedFile(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
-        """Whether a gate is complete by its stability window, because a network share does not notify when
-        a file is closed."""
+        """Whether a gate was unchanged for the stability window and is therefore complete. Used for a
+        network share, which sends no notification when a file is closed."""
         if self._settled.get(gate) != state and self._settling.is_complete(gate, state, now()):
             self._settled[gate] = state
         return self._settled.get(gate) == state
@@ -287,7 +289,8 @@ class FileGates(Gates):
         )
 
     def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
-        """Whether a gate that has already admitted a file of this name also admits the present file."""
+        """Whether a gate that has already admitted a file of this name also admits the present file. It
+        does if the file is registered or the file's bytes match the gate's checksum."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
@@ -303,8 +306,8 @@ class FileGates(Gates):
         return [gate for key, gate in gates.items() if key not in shared]
 
     def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
-        """Yield those of `gates` that other files still need: several files may share a gate of the same
-        {stem}."""
+        """Yield each gate in `gates` that files other than `done` still need. Files of the same {stem}
+        share a gate."""
         if self._pattern.hole != "stem" or not gates:
             return
         for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
@@ -327,8 +330,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 def make_gates(
     folder: DropFolder, registrations: Registrations, settle: float = 0.0
 ) -> Gates | None:
-    """Return the gates of a source, or None if it has none. settle: stability window in seconds, for gates
-    whose closing is not reported by a notification."""
+    """Return the gates of a source, or None if the source has no gates. settle: stability window in seconds
+    for gates whose closing is not reported by a notification."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate

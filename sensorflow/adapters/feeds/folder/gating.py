@@ -1,4 +1,4 @@
-"""Applies the gates of a folder during intake, and reports the files that wait for them."""
+"""Applies the gates of a folder during the intake, and reports the files that wait for their gates."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sensorflow.telemetry import Event, emit
 
 
 class Gating:
-    """Decides which files of a source wait for their gates. Admits all files of a source without gates. Its
-    attributes are only a cache of the folder and the ledger."""
+    """Decides which files of a source wait for their gates. Admits all files of a source without gates. The
+    attributes are only a cache; the folder and the ledger contain all of the state."""
 
     def __init__(self, folder: DropFolder, registrations: Registrations) -> None:
         self._folder, self._registrations = folder, registrations
         self._gates: Gates | None = None
         self._overdue: set[tuple[bytes, Stat]] = set()
-        """Overdue files that are already reported."""
+        """Overdue files that were already reported."""
         self.forget()
 
     def forget(self) -> None:
-        """Clear the cache, because another process may have ingested files."""
+        """Clear the cache, because another process may have taken in files."""
         self._gates = make_gates(
             self._folder, self._registrations, self._folder.source.stability_window
         )
@@ -42,7 +42,7 @@ class Gating:
             raise Withheld(found.reason)
 
     def admits(self, key: bytes, stat: Stat) -> bool | None:
-        """Whether a waiting file may now be ingested; None if no file with this key and state was
+        """Whether a waiting file may now be taken in; None if no file with this key and state was
         waiting."""
         held = self._gates.held.get(key) if self._gates is not None else None
         if held is None or held.stat != stat:
@@ -54,8 +54,8 @@ class Gating:
         return True
 
     def heard(self, gate: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Handle the arrival of a gate: yield the files that wait for it, and whether each file is
-        unchanged. The caller may ingest files while it iterates."""
+        """Handle the arrival of a gate: yield each file that waits for this gate, and whether the file is
+        unchanged. The caller may take in files during the iteration."""
         gates = self._gates
         assert gates is not None, "a source without gates"
         for key in gates.heard(gate):
@@ -64,8 +64,8 @@ class Gating:
                 yield key, state == held.stat
 
     def survey(self) -> None:
-        """Treat all files and gates of the folder as complete. For a single run, which gets no
-        notifications."""
+        """Treat all files and gates of the folder as complete. Used by commands that run once and therefore
+        get no notifications."""
         self._gates = make_gates(self._folder, self._registrations)
         if self._gates is not None:
             self._gates.look()
@@ -83,7 +83,7 @@ class Gating:
             return []
         gone = self._gates.prune()
         self._log_overdue(self._gates)
-        return [(key, "it was gone before its gate came") for key in gone]
+        return [(key, "it was removed before its gate arrived") for key in gone]
 
     def _log_overdue(self, gates: Gates) -> None:
         late = {(k, h.stat): h for k, h in gates.held.items() if is_overdue(self._folder, h.stat)}
@@ -107,15 +107,15 @@ class Gating:
         return self._gates.spent(keys) if self._gates is not None else []
 
     def state(self) -> Mapping[str, Any] | None:
-        """Return the numbers of waiting and of overdue files, for display; None for a source without
-        gates."""
+        """Return the number of waiting files and the number of overdue files, for display. Return None for
+        a source without gates."""
         if self._gates is None:
             return None
         return {"waiting": len(self._gates.held), "overdue": len(self._overdue)}
 
 
 def age(stat: Stat) -> float:
-    """Return the seconds since a file was written or moved into the folder."""
+    """Return the number of seconds since a file was written or was moved into the folder."""
     return time.time() - max(stat.mtime_ns, stat.ctime_ns) / 1e9
 
 

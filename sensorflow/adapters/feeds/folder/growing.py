@@ -1,4 +1,4 @@
-"""The feed of a drop folder to whose files the sender appends."""
+"""The feed of a drop folder with growing files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.ports.feed import Candidate, GrowingFeed
 
 
 class GrowingFolder(FolderFeed, GrowingFeed):
-    """See `ports.feed.GrowingFeed`."""
+    """Implements `ports.feed.GrowingFeed` for a drop folder."""
 
     def __init__(self, folder: DropFolder) -> None:
         super().__init__(folder, NoRegistrations())

@@ -1,4 +1,4 @@
-"""Manifests in a drop folder. The files that a manifest lists are ingested once all of them are present."""
+"""Manifests in a drop folder. The files that a manifest lists are taken in when all of them are present."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ SHOWN = 3
 
 @dataclass
 class _Set:
-    """A manifest file in one state, and the files that it lists. files: composed name -> announcement of
-    each listed file that the source accepts. done: names of the listed files that are registered. whole:
-    whether all files were present at one time; from then on each file may be ingested. names: the keys of
-    `files`. at: index in `names` of the file that was last found missing."""
+    """A manifest file in one state, and the files that it lists. files: name of each listed file that the
+    source accepts, in composed Unicode form -> announcement. done: names of the listed files that are
+    registered. whole: whether all files were once present at the same time; from then on, each file may be
+    taken in. names: the keys of `files`. at: index in `names` of the file that was last found missing.
+    fault: the reason why the manifest cannot be used, or "". is_open: whether the manifest was being
+    written when it was read."""
 
     key: bytes
     stat: Stat
@@ -70,11 +72,12 @@ class SetGates(Gates):
         self._naming: dict[bytes, _Set] = {}
         """Name of a file -> the newest manifest that lists the file."""
         self._ready: dict[bytes, tuple[bytes, Stat]] = {}
-        """Composed name -> key of the file, and the state in which the file was found complete."""
+        """Name in composed Unicode form -> key of the file, and the state in which the file was
+        complete."""
         self._settling = StabilityWindow(settle)
         self._closed: set[bytes] = set()
         self._let_in: list[bytes] = []
-        """Files that may be ingested because the last file of their manifest has arrived."""
+        """Files that may be taken in because the last file of their manifest has arrived."""
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         self._ready |= {canonical(key): (key, stat) for key, stat in files}
@@ -130,7 +133,7 @@ class SetGates(Gates):
             made.files = {n: what for n, what in named.items() if self.folder.takes(n)}
             made.names = list(made.files)
             if not made.files:
-                made.fault = "it names no file that the source takes"
+                made.fault = "it lists no file that the source accepts"
         except GateUnreadable as error:
             made.fault, made.is_open = str(error), isinstance(error, BeingWritten)
         made.done = set(self.opened(key, stat))
@@ -154,7 +157,7 @@ class SetGates(Gates):
             return WithheldFile(stat, b"", "waits for a manifest that names it" + _listed(faults))
         held, what = partial(WithheldFile, stat, found.key), found.files[name]
         if name in found.done and not self.seen(key, stat) and not self._agrees(key, what):
-            return held(f"waits for a new manifest: {found.name} was that of another version")
+            return held(f"waits for a new manifest: {found.name} belongs to another version")
         if reason := _short(stat, what):
             return held(reason)
         was_whole, missing = found.whole, self._missing(found)
@@ -169,7 +172,8 @@ class SetGates(Gates):
         return bool(what.sums) and self.differs(key, what) is None
 
     def _missing(self, found: _Set) -> str | None:
-        """Return a message that lists the missing files of a manifest, or None if all are present."""
+        """Return a text that names a missing or incomplete file of a manifest, or None if all files are
+        present."""
         if found.whole:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):
@@ -219,17 +223,16 @@ class SetGates(Gates):
 
 
 def _is_touched(before: Stat, stat: Stat) -> bool:
-    """Whether at most the modification time of a manifest has changed, and only to an earlier time. Writing
-    never sets an earlier time, but `scp -p` sets the time of the original file after it has closed the
-    copy."""
+    """Whether a manifest is unchanged, except perhaps for an earlier modification time. Writing never sets
+    an earlier time, but `scp -p` sets the time of the original file after it has closed the copy."""
     return stat.mtime_ns <= before.mtime_ns and stat.same_content(
         replace(before, mtime_ns=stat.mtime_ns)
     )
 
 
 def _short(stat: Stat, what: Announced) -> str:
-    """Return a message for a file that is smaller than announced, and therefore incomplete. A file that is
-    larger than announced is handled as a different file."""
+    """Return a message if a file is smaller than announced and therefore incomplete, else "". A file that
+    is larger than announced is handled as a different file."""
     if what.size is None or stat.size >= what.size:
         return ""
     return f"has {stat.size:,} of the {what.size:,} bytes that {what.gate} announces"

@@ -1,4 +1,4 @@
-"""Decides by a stability window which files of a drop folder are complete."""
+"""Finds complete files of a drop folder by a stability window."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from sensorflow.core.stability import Sighting, Stat, is_stable
 
 
 class StabilityWindow:
-    """Records when each incomplete file was first seen in its present state. For files whose closing is not
-    reported by a notification.
+    """Decides which files are complete because they were unchanged for the stability window. Used for files
+    whose closing is not reported by a notification. Records when each incomplete file was first seen in its
+    present state.
 
     Each source has one instance.
     """

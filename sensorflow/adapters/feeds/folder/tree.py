@@ -1,6 +1,6 @@
-"""The files in a drop folder, found and opened safely. Each path is opened step by step relative to the
-folder's descriptor, so that nobody can redirect it. Symbolic links are not followed, and only regular files
-are opened."""
+"""Finds and opens the files in a drop folder safely. Each folder of a path is opened relative to the
+descriptor of its parent, so that nobody can redirect the path. Symbolic links are not followed, and only
+regular files are opened."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DEPTH = 64
 
 
 class Readable:
-    """A file that raises Unreadable for errors on reading, so that they differ from errors of the
-    destination."""
+    """A file that raises Unreadable if it cannot be read, so that the caller can distinguish this from an
+    error of the destination."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -79,11 +79,11 @@ class Tree:
                         continue
                     if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
                         yield prefix + name, self._stat(status)
-            self.places = places  # assigned at the end: it is read during scans
+            self.places = places  # assigned only now, because the old value is read during the scan
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield this folder and its subfolders, without links and hidden folders. Yields descriptor and
-        path."""
+        """Yield the descriptor and path of this folder and of its subfolders, except links and hidden
+        folders."""
         yield folder, prefix
         if depth == DEPTH:
             return
@@ -114,8 +114,8 @@ class Tree:
 
     def _stat(self, status: os.stat_result) -> Stat:
         """Return the state of a file. On a network share, device and inode numbers may change at each mount
-        or call, so they are ignored. A growing file is found by these numbers; its content is compared if
-        they differ."""
+        or call, so they are ignored, except for a growing file. A growing file is found by these numbers;
+        if they differ, its content is compared."""
         lasting = not self.source.polling or self.source.growing
         return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
 
@@ -139,9 +139,9 @@ class Tree:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """Open a file for reading. Raises Gone if there is no regular file (also for a link, folder, FIFO
-        or device); Denied if access is denied; Busy if the file is open for writing and the source ingests
-        only complete files."""
+        """Open a file for reading. Raises Gone if there is no regular file under this key; a link, folder,
+        FIFO or device is not a regular file. Raises Denied if access is denied. Raises Busy if the file is
+        open for writing and the source takes in only complete files."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
@@ -157,8 +157,8 @@ class Tree:
                 yield stream
 
     def names(self, prefix: bytes) -> list[bytes]:
-        """Return the keys of the regular files in one folder, in arbitrary order. prefix: path of the
-        folder, with a trailing slash. The files themselves are not accessed."""
+        """Return the keys of the regular files in one folder, in arbitrary order, without accessing the
+        files. prefix: path of the folder, with a trailing slash."""
         with (
             suppress(Gone),
             self._parent(prefix + b"_") as (folder, _),
@@ -179,7 +179,7 @@ class Tree:
         return (found.device, found.inode) != (than.device, than.inode)
 
     def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
-        """Return the other regular files in the folder of `key`, regardless of their names; the file that
+        """Return the other regular files in the folder of `key`, whatever their names are. The file that
         changed last comes first."""
         head, slash, name = key.rpartition(b"/")
         found: list[tuple[bytes, Stat]] = []
@@ -205,12 +205,13 @@ class Tree:
         """Whether a process on this host has the file open for writing.
 
         The kernel grants a read lease only while no process has the file open for writing (fcntl(2),
-        F_SETLEASE). Network file systems never grant the lease. On these, with `polling`, and for files of
-        another user, only the stability window shows whether a file is complete.
+        F_SETLEASE). Network file systems never grant the lease. In three cases, only the stability window
+        shows whether a file is complete: on a network file system, with `polling`, and for a file of
+        another user.
         """
         if self.source.polling:
             return False
-        # a writer that opens the file triggers a signal from the kernel; choose one that ends no process
+        # the kernel sends a signal if a writer opens the file; SIGURG does not end a process
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -253,8 +254,8 @@ def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
 
 
 def entries(folder: int, folders: bool = False) -> list[bytes]:
-    """Return the names in a folder. folders: return only the subfolders; otherwise everything except
-    subfolders."""
+    """Return the names of the entries of a folder. folders: True for the subfolders only, False for all
+    other entries."""
     with os.scandir(folder) as found:
         wanted = (e.name for e in found if e.is_dir(follow_symlinks=False) is folders)
         return sorted(os.fsencode(name) for name in wanted)

@@ -1,4 +1,4 @@
-"""Watches drop folders by inotify, through watchdog. Events may be lost; the rescan then finds the
+"""Watches drop folders by inotify, with the package watchdog. If events are lost, the rescan finds the
 files."""
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ WANTED: list[type[FileSystemEvent]] = [
 class _Emitter(InotifyFullEmitter):
     """An emitter of watchdog that subscribes only to the events of arriving files.
 
-    Events of files that are moved away are excluded. watchdog delays each of them, and all events behind
-    it, by half a second to wait for the matching arrival. Disposed files have no matching arrival, so each
-    would delay the next file.
+    Events of files that are moved away are excluded. watchdog would delay such an event, and all events
+    behind it, by half a second, because it waits for the matching arrival. A disposed file has no matching
+    arrival, so it would delay the next file.
     """
 
     def get_event_mask_from_filter(self) -> Any:
@@ -52,7 +52,7 @@ class _Emitter(InotifyFullEmitter):
 
 
 class _Handler(FileSystemEventHandler):
-    """Passes events of a watched folder on. root: path of the folder, with links resolved."""
+    """Passes the events of a watched folder to the feed. root: path of the folder, with links resolved."""
 
     def __init__(self, folder: DropFolder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._folder = folder
@@ -95,8 +95,9 @@ RETRY = 30.0
 
 @dataclass
 class _WatchedFolder:
-    """A watched folder: the watch, the folder's inode, and the subfolders at the last scan. retry: time of
-    the next attempt, in monotonic seconds, if the folder could not be watched."""
+    """The state of a watched folder. watch: None if the folder could not be watched. root: device and inode
+    of the folder. places: the subfolders at the last scan. retry: time of the next attempt to watch the
+    folder, in monotonic seconds. reason: why the folder could not be watched."""
 
     on_file: OnFile
     on_doubt: OnDoubt
@@ -118,16 +119,17 @@ class InotifyWatcher:
         self._started = False
 
     def add(self, folder: DropFolder, on_file: OnFile, on_doubt: OnDoubt) -> None:
-        """Watch a folder; `renew` retries if that fails. Raises OSError once if no folder can be watched.
+        """Watch a folder. If this fails, `renew` tries again. Raises OSError once if no folder can be
+        watched.
 
         on_file: called with each file that has arrived. on_doubt: called if events may have been lost and
-        the folder must be scanned again; the argument is a reason to log, empty if the loss is usual. Both
-        are called in watchdog's thread.
+        the folder must be scanned again. Its argument is a reason to log, or "" if there is nothing to log.
+        Both functions are called in watchdog's thread.
         """
         if not self._started:
             self._started = True
             logging.getLogger("watchdog").addHandler(self._overflow)
-            # the old watch of a renamed folder watches it under its new name
+            # after a rename, the old watch still watches the folder under its new name
             warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
             self._observer.start()
         if self._observer.is_alive():
@@ -143,8 +145,9 @@ class InotifyWatcher:
     def renew(self, folder: DropFolder) -> None:
         """Start a new watch for each folder that was replaced or could not be watched. Call this often.
 
-        inotify watches an inode. If the folder is removed, renamed, mounted over, or no longer the target
-        of a link, inotify reports no further events.
+        inotify watches an inode, not a path. If the path leads to another inode because the folder was
+        removed, renamed or mounted over, or because a link was changed, inotify reports no events of the
+        new folder.
         """
         now, root = self._watched.get(folder), _root(folder)
         if now is None or root is None or time.monotonic() < now.retry:
@@ -154,8 +157,8 @@ class InotifyWatcher:
         now.places = folder.places
 
     def _lives(self, now: _WatchedFolder) -> bool:
-        """Whether the watch is still valid. It ends when its inode is removed; comparing inode numbers is
-        not enough, because a new folder may get the same number."""
+        """Whether the watch is still valid. A watch ends when its inode is removed. It is not enough to
+        compare inode numbers, because a new folder may get the same number."""
         return any(
             e.watch is now.watch and e.should_keep_running() for e in self._observer.emitters
         )
@@ -187,7 +190,7 @@ class InotifyWatcher:
 
 def _root(folder: DropFolder) -> tuple[int, int] | None:
     try:
-        return identity(os.stat(folder.root))  # noqa: PTH116 - of a path that may be away
+        return identity(os.stat(folder.root))  # noqa: PTH116 - the path may not exist
     except OSError:
         return None
 

@@ -1,5 +1,5 @@
-"""The declared schema. Alembic's migrations create the schema, and a test compares the result with this
-declaration.
+"""The declaration of the schema. Alembic's migrations create the schema, and a test compares the created
+schema with this declaration.
 
 ``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable with TimescaleDB.
 """

@@ -25,7 +25,7 @@ file_events = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
-    # the statement's time, not the transaction's: the order in which events happened
+    # the time of the statement, not of the transaction, so that the times have the order of the events
     time("at", nullable=False, default="clock_timestamp()"),
     Column("what", Text, nullable=False),
     Column("from_state", Text),
@@ -47,23 +47,23 @@ file_events = Table(
 file_histories = Table(
     "file_histories",
     metadata,
-    # no foreign key: the history outlives the file's row. Row 0 marks what existed before hashing began:
-    # the last file as `events`, the last event as `after`
+    # no foreign key, because the history outlives the file's row. Row 0 records what existed before hashing
+    # began: `events` is the id of the last file, `after` the id of the last event
     Column("file_id", BigInteger, primary_key=True, autoincrement=False),
-    # number of hashed events, and the newest of them
+    # number of hashed events, and id of the newest hashed event
     Column("events", BigInteger, nullable=False),
     Column("last_event", BigInteger, nullable=False),
-    # the hash of the newest event and its predecessor's hash, and so on down to `base`
+    # head: the hash of the newest event and of the hash before it. The first event is hashed with `base`
     Column("head", LargeBinary, nullable=False),
     Column("base", LargeBinary, nullable=False),
-    # the last event that is not hashed, or that retention has removed
+    # id of the last event that is not hashed or that retention has removed
     Column("after", BigInteger, nullable=False),
 )
 
 CHAIN = """
 CREATE OR REPLACE FUNCTION add_to_history() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RETURN NULL; END $$
-"""  # the body is the migration's
+"""  # the migrations contain the actual body
 
 CHAINED = """
 CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added

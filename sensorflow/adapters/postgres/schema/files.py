@@ -1,5 +1,5 @@
-"""Tables of files, of the names under which they arrived, and of the files that have replaced readings of
-others."""
+"""Tables of files, of the names under which the files arrived, and of files that have replaced readings of
+other files."""
 
 from __future__ import annotations
 
@@ -73,17 +73,17 @@ files = Table(
     Column("lane", Text, nullable=False, server_default=text("'live'")),
     # the row counts of the load whose rows remain during a replay
     Column("previous", JSONB),
-    # the profile of the file, if it is not that of the source
+    # the profile of the file, if it is not the profile of the source
     Column("wanted_profile", Text),
-    # the file name in its dedupe keys
+    # the file name in the dedupe keys of the file
     Column("identity", Text),
     # the layers that retention has removed
     Column("expired", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    # false while the lake may contain a layer that the state no longer needs
+    # false while the lake may contain a layer that is not needed in the present state
     Column("tidy", Boolean, nullable=False, server_default=text("true")),
-    # the file whose message includes this one
+    # the file whose message includes this file
     Column("sent_with", BigInteger),
-    # number of loaded rows that newer values of the same readings have replaced
+    # number of loaded rows that newer files have replaced
     count("rows_replaced"),
     # how to treat older versions, from the settings
     Column("on_change", Text),
@@ -91,9 +91,9 @@ files = Table(
     Column("remarks", Text),
     # finished_at at the last garbage collection of this file
     time("collected_for"),
-    # the identity shared by its versions, if not the key
+    # the name that all versions share, if it differs from the key
     Column("name", LargeBinary),
-    # number of files that an unpacked archive became
+    # number of files that an unpacked archive contained
     Column("members", Integer),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
@@ -182,7 +182,7 @@ arrivals = Table(
     Column("kind", Text, nullable=False),
     time("at", nullable=False, default="now()"),
     Column("name", LargeBinary),
-    # the archive that contained it
+    # the archive that contained the file
     Column("archive", BigInteger, ForeignKey("files.id")),
     UniqueConstraint("source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"),
     CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
@@ -194,7 +194,7 @@ arrivals = Table(
 REFUSE = """
 CREATE OR REPLACE FUNCTION refuse_load_without_merge() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RETURN NULL; END $$
-"""  # the body is the migration's
+"""  # the migrations contain the actual body
 
 GUARD = """
 CREATE TRIGGER tr_files_merge BEFORE UPDATE OF state ON files FOR EACH ROW

@@ -1,4 +1,4 @@
-"""Tables of the segments of growing files, and of what senders announced about files."""
+"""Tables of the parts of growing files, and of what senders announced about files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sensorflow.adapters.postgres.schema.columns import count, metadata, time
 growing_files = Table(
     "growing_files",
     metadata,
-    # the first segment
+    # the first part
     Column("root", BigInteger, ForeignKey("files.id"), primary_key=True),
     Column("source", Text, nullable=False),
     Column("key", LargeBinary, nullable=False),
-    # the newest segment
+    # the newest part
     Column("last_file", BigInteger, ForeignKey("files.id"), nullable=False),
     # the file on disk: "device:inode", bytes and lines read, SHA-256 of the first and last bytes read
     Column("inode", Text, nullable=False),
@@ -31,11 +31,11 @@ growing_files = Table(
     count("lines"),
     Column("head", LargeBinary, nullable=False),
     Column("tail", LargeBinary, nullable=False),
-    # the state last seen, and the state in which all bytes read so far were compared
+    # the last known state, and the state in which all bytes read so far were last compared
     Column("fingerprint", Text, nullable=False),
     Column("checked", Text),
     time("grown_at", nullable=False, default="now()"),
-    # of the loaded segments; ts_max may be later than the last existing reading
+    # totals of the loaded parts; ts_max may be later than the last existing reading
     count("rows_read"),
     count("rows_rejected"),
     time("ts_max"),
@@ -48,9 +48,9 @@ growths = Table(
     metadata,
     Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
     Column("root", BigInteger, ForeignKey("growing_files.root"), nullable=False),
-    # the previous segment; a segment has at most one successor
+    # the previous part; a part has at most one successor
     Column("follows", BigInteger, ForeignKey("files.id")),
-    # bytes and lines of the file before this segment
+    # bytes and lines of the file before this part
     Column("byte_offset", BigInteger, nullable=False),
     Column("line_base", BigInteger, nullable=False),
     UniqueConstraint("follows", name="uq_growths_follows"),
@@ -61,7 +61,7 @@ announcements = Table(
     "announcements",
     metadata,
     Column("source", Text, primary_key=True),
-    # the gate's key, and its state as a fingerprint: if sent again, the state differs
+    # the gate's key, and its state as a fingerprint, which differs if the gate is sent again
     Column("gate", LargeBinary, primary_key=True),
     Column("mark", Text, primary_key=True),
     # the announced name, and the file that was registered under it

@@ -30,7 +30,7 @@ intake_leases = Table(
 leases = Table(
     "leases",
     metadata,
-    # activities that one process at a time performs, across all hosts
+    # activities that only one process of all hosts performs at a time
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("process", Text, nullable=False),

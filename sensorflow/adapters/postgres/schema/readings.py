@@ -33,7 +33,7 @@ raw_readings = Table(
     "raw_readings",
     metadata,
     *(Column(name, _TYPES[kind], nullable=False) for name, kind in READING.items()),
-    # time first: two to four times cheaper than key first, and a hypertable needs the time
+    # the time is first, which is two to four times cheaper than the key first; a hypertable needs the time
     Index("uq_raw_dedupe", "ts", "dedupe_key", unique=True),
     postgresql_partition_by="RANGE (ts)",
 )

@@ -1,8 +1,9 @@
--- Archives whose members are registered as files of their own.
+-- Archives whose members are registered as separate files.
 
 -- name: archive
--- What an archive passes on to its members; run after lock_source. rows: rows that exist from a load as one
--- file. earlier: an earlier version that has not been unpacked yet, whose content is older.
+-- Returns what the members inherit from their archive. Run this after lock_source. rows: number of rows
+-- that exist because the archive was loaded as a single file. earlier: an older version of the archive that
+-- is not unpacked yet.
 SELECT f.lane, f.discovered_at, f.landed_at,
        coalesce(CAST(f.previous->>'rows_loaded' AS bigint), 0) AS rows,
        (SELECT v.version FROM files v
@@ -13,7 +14,8 @@ SELECT f.lane, f.discovered_at, f.landed_at,
   FROM files f WHERE f.id = :id AND f.lease_token = :token AND f.state = 'running' FOR UPDATE OF f;
 
 -- name: later_member
--- Whether a newer version of the archive has delivered a member with other bytes that this version has not.
+-- Finds a member of which a newer version of the archive has delivered other bytes, if this version has not
+-- delivered the member before.
 SELECT m.key_text AS name, v.version
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[]), CAST(:sha256s AS bytea[]),
               CAST(:key_texts AS text[])) AS m(key, fingerprint, sha256, key_text)
@@ -33,7 +35,7 @@ UPDATE arrivals a SET archive = :id
 UPDATE files SET wanted_profile = :profile WHERE id = ANY(CAST(:ids AS bigint[]));
 
 -- name: unpacked
--- Like finish, for an archive, which has no readings of its own.
+-- Like finish, but for an archive, which has no readings of its own.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(), members = :members,
        rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
@@ -44,8 +46,8 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: members_of
--- The files of an archive. besides: other archives that delivered them, 0 if they arrived on their own;
--- undone archives are excluded.
+-- The members of an archive. besides: the other archives that delivered the member; 0 stands for an arrival
+-- by itself. Undone archives are excluded.
 SELECT a.key_text AS name, a.file_id,
        ARRAY(SELECT DISTINCT coalesce(o.archive, 0)
                FROM arrivals o LEFT JOIN files p ON p.id = o.archive

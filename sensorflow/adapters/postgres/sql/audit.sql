@@ -1,11 +1,11 @@
--- Audit: reads from one snapshot, and repairs after it.
+-- Audit: queries that read from one snapshot, and repairs after it.
 
 -- name: audit_snapshot
 SELECT pg_export_snapshot() AS name, now() AS taken_at;
 
 -- name: audit_files
--- All columns that an audit compares with the disk and the readings. moved_at: the last state change, of
--- unfinished files.
+-- All columns that an audit compares with the disk and the readings. moved_at: time of the last state
+-- change of an unfinished file.
 SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.landing, f.sensor_type,
        f.state, f.stage, f.lane, coalesce(f.lease_token, 0) AS token, f.landed_at, f.finished_at,
        f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
@@ -27,8 +27,8 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
 SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
 -- name: audit_histories
--- Files whose events differ from the hashed ones, and files that have only events without a hash or only a
--- hash. A file registered before hashing began (row 0) has no hash until its next event.
+-- Files whose events differ from the hash chain, files that have events but no hash, and hashes without a
+-- file. A file that was registered before hashing began (see row 0) has no hash until its next event.
 SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
   FROM (SELECT * FROM file_histories WHERE file_id <> 0) h FULL JOIN files f ON f.id = h.file_id
   LEFT JOIN file_histories old ON old.file_id = 0
@@ -48,7 +48,7 @@ SELECT coalesce(sum(events) FILTER (WHERE file_id <> 0), 0) AS events,
   FROM file_histories;
 
 -- name: audit_held
--- The file that holds each key. The time selects the partition and the index.
+-- The file that has the row with each key. The time selects the partition and the index.
 SELECT r.file_id
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:keys AS uuid[])) WITH ORDINALITY AS k(ts, key, place)
   LEFT JOIN raw_readings r ON r.ts = k.ts AND r.dedupe_key = k.key
@@ -62,7 +62,8 @@ SELECT (SELECT count(*) FROM raw_readings r
  ORDER BY k.place;
 
 -- name: audit_sharing_deferred
--- Like audit_sharing, if no index contains the time: one scan of a month serves all keys.
+-- Like audit_sharing, for the case that no index contains the time. One scan of a month is used for all
+-- keys.
 SELECT count(r.ts) AS found
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
        WITH ORDINALITY AS k(ts, sensor, kind, place)
@@ -72,7 +73,7 @@ SELECT count(r.ts) AS found
  GROUP BY k.place ORDER BY k.place;
 
 -- name: audit_unknown
--- Which of these states of files in a drop folder were never registered.
+-- Those of the given states of files in a drop folder that were never registered.
 SELECT k.key, k.fingerprint
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS k(key, fingerprint)
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = k.key
@@ -81,7 +82,8 @@ SELECT k.key, k.fingerprint
                                AND a.fingerprint LIKE '%' || substr(k.fingerprint, 4))));
 
 -- name: audit_hold
--- Block replays, loads and other repairs until the transaction ends. Silver is rebuilt meanwhile.
+-- Blocks replays, loads and other repairs of the file until the transaction ends. Until then, the session
+-- may be idle for ten minutes.
 SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM files WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: audit_remove_rows

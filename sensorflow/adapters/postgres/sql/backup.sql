@@ -1,4 +1,4 @@
--- Backup: the ledger at one moment, and the locks that keep the disk unchanged.
+-- Backup: the ledger at one moment, and the locks that prevent changes of the disk.
 
 -- name: saved_kind
 SELECT to_regclass('files') AS files,
@@ -8,15 +8,16 @@ SELECT to_regclass('files') AS files,
 SELECT set_config('idle_in_transaction_session_timeout', '0', false), set_config('lock_timeout', '0', false);
 
 -- name: hold_backup
--- One backup of a database at a time.
+-- Only one backup of a database runs at a time.
 SELECT pg_try_advisory_lock(hashtextextended('sensorflow.backup', 0));
 
 -- name: hold_disk
--- Stops `tidy` from removing or rewriting anything that the ledger refers to; waits for a running one.
+-- Prevents garbage collection from removing or rewriting anything to which the ledger refers. Waits for a
+-- running garbage collection.
 SELECT pg_advisory_lock(hashtextextended('sensorflow.disk', 0));
 
 -- name: may_remove
--- False while a backup copies the disk.
+-- Returns false while a backup copies the disk.
 SELECT pg_try_advisory_xact_lock_shared(hashtextextended('sensorflow.disk', 0));
 
 -- name: saved_facts
@@ -44,7 +45,7 @@ SELECT id FROM files
  WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('loaded', 'quarantined', 'undone', 'superseded');
 
 -- name: revoke_from_public
--- Functions that run with their owner's privileges are for the granted roles only.
+-- Only the granted roles may call functions that run with the privileges of their owner.
 DO $$
 DECLARE f regprocedure;
 BEGIN

@@ -1,7 +1,7 @@
--- Queries for people.
+-- Queries for display.
 
 -- name: list_files
--- See `listing.FileFilter`; name is a regular expression.
+-- For the arguments see `listing.FileFilter`; name is a regular expression.
 SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
@@ -16,8 +16,8 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
--- Look up the name per source, in this order: exactly as given; in another spelling; as displayed if it is
--- not UTF-8; as an alias, which finds the file with its bytes.
+-- Looks up a name in each source, in this order: exactly as given; in another spelling; as displayed, if
+-- the name is not UTF-8; as an alias, which leads to the file with the alias's bytes.
 SELECT * FROM (
     SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
       FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
@@ -53,7 +53,8 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
   FROM files GROUP BY source, state ORDER BY source, state;
 
 -- name: activity
--- See `listing.Activity`. A replayed file has waited since its replay, not since its arrival.
+-- For the columns see `listing.Activity`. A replayed file has been waiting since its replay, not since its
+-- arrival.
 WITH known AS (
     SELECT source, max(landed_at) AS landed_at,
            max(ts_max) FILTER (WHERE state = 'loaded' AND rows_loaded > rows_replaced) AS ts_max,

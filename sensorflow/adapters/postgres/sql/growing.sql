@@ -1,7 +1,8 @@
 -- Growing files.
 
 -- name: grown
--- What was read of growing files: the newest for each name and for each inode, and the newest overall.
+-- What was taken in from growing files: the newest record for each name and for each inode, and the newest
+-- records overall.
 WITH found AS (
     (SELECT DISTINCT ON (key) * FROM growing_files
       WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
@@ -19,7 +20,7 @@ SELECT c.*, extract(epoch FROM now() - c.grown_at) AS age,
 SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :last AND size = :size);
 
 -- name: add_growth
--- A new version for a new segment of a growing file.
+-- Adds a version for a new part of a growing file.
 INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, lane, on_change)
 SELECT :source, :key, CAST(:name AS bytea), :key_text,
@@ -71,14 +72,16 @@ SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_typ
  WHERE g.root = :root AND g.byte_offset < :end ORDER BY g.byte_offset DESC LIMIT :limit;
 
 -- name: rows_beside
--- Readings of other growths of a file at some times. The times select the partitions and the index.
+-- Readings of other parts of a growing file at the given times. The times select the partitions and the
+-- index.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.file_id <> :id
    AND EXISTS (SELECT 1 FROM growths g WHERE g.file_id = r.file_id AND g.root = :root);
 
 -- name: rows_beside_deferred
--- The same if no index contains the times: the candidate files limit the search.
+-- Like rows_beside, for the case that no index contains the times. The ids of the other parts limit the
+-- search.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.ts BETWEEN :low AND :high
@@ -87,7 +90,7 @@ SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
         WHERE g.root = :root AND f.id <> :id AND f.ts_max >= :low AND f.ts_min <= :high));
 
 -- name: chain_grew
--- Runs before `finish`, which clears the previous counts.
+-- Runs before `finish`, because `finish` clears the previous counts.
 UPDATE growing_files c
    SET rows_read = c.rows_read + :read - coalesce(CAST(f.previous->>'rows_read' AS bigint), 0),
        rows_rejected = c.rows_rejected + :rejected
@@ -103,7 +106,8 @@ UPDATE growing_files c
  WHERE f.id = :id AND c.root = g.root;
 
 -- name: chains
--- For those of these files that are growths: sums over all growths of the file, and over the loaded ones.
+-- For each of the given files that is a part of a growing file: the sums over all parts of the growing
+-- file, and over its loaded parts.
 SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
   FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
   JOIN growths mine ON mine.file_id = asked.id

@@ -1,10 +1,11 @@
 -- Queries of `status`, `doctor` and `origin`.
 
 -- name: lasting
--- Errors that have kept files from being loaded for longer than a passing outage: infrastructure errors
--- with which the same file has been nacked for more than :longer seconds, most recently within :recent
--- seconds, or with its next attempt still ahead. Other files are no longer retried, so no outage delays
--- them. since, detail: of the file that waits longest. details: of all.
+-- Errors that have prevented files from being loaded for longer than a passing outage. These are
+-- infrastructure errors with which the same file has been nacked for more than :longer seconds. The last
+-- nack must be at most :recent seconds old, or the next attempt must be still to come; otherwise the file
+-- is no longer retried. since, detail: first nack and error text of the file that has waited longest.
+-- details: the error texts of all files.
 SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
        (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details
   FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
@@ -23,10 +24,10 @@ SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY sinc
  GROUP BY code ORDER BY since;
 
 -- name: old_sessions
--- sensorflow sessions that hold locks and whose transaction is older than :older_than seconds. silent:
--- seconds since the client last sent something, or since its statement began. outdated: it loads a file
--- whose claim it has lost. waiting: number of sessions that it blocks now. The state of other users'
--- sessions is hidden from roles without the privilege to see it.
+-- Sessions of sensorflow that hold locks in a transaction older than :older_than seconds. silent: seconds
+-- since the client last sent data, or since the current statement began. outdated: whether the session
+-- loads a file of which the claim was lost. waiting: number of sessions that this session blocks now. A
+-- role without the necessary privilege does not see the state of other users' sessions.
 WITH known AS (
     SELECT hashtextextended(name, 0) AS key, name
       FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
@@ -58,8 +59,8 @@ SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state
  ORDER BY a.xact_start;
 
 -- name: survivors
--- Names whose older versions hold readings beside a newer loaded version; parts of growing files are
--- excluded.
+-- Names of which older versions have readings in addition to a newer loaded version. Parts of growing files
+-- are excluded.
 WITH newest AS (
     SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
      WHERE version > 1 AND state = 'loaded'
@@ -91,7 +92,7 @@ SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_b
  ORDER BY r.file_id, r.line_no;
 
 -- name: readings_near
--- For each sensor and type, the reading nearest to a time, within :seconds of it.
+-- The reading of each sensor and type that is nearest to a time, within :seconds.
 SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type AS kind, ts
   FROM raw_readings
  WHERE ts BETWEEN CAST(:ts AS timestamptz) - make_interval(secs => :seconds)
@@ -104,7 +105,7 @@ SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intak
 SELECT name, owner, until <= now() FROM leases;
 
 -- name: backlog
--- In two parts, to use two indexes. A replayed file has waited since its replay.
+-- The query has two parts, so that two indexes are used. A replayed file has been waiting since its replay.
 SELECT first.source, first.files, first.key_text,
        CAST(extract(epoch FROM now() - greatest(first.registered_at, e.at)) AS float8) AS age
   FROM (SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,

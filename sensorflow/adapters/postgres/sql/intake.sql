@@ -1,21 +1,23 @@
--- Intake: which process takes in a source, and what an arrival turns out to be.
+-- Intake: decides which process takes in the files of a source, and whether an arrival is a file, a version
+-- or an alias.
 
 -- name: lock_source
--- Serializes the registrations of a source, so that each version and alias is decided once, and prevents
--- the removal of landed objects meanwhile. A client that stops responding with the lock (a stopped process,
--- a lost host) loses its session, because others wait for it.
+-- Serializes the registrations of a source, so that each version and alias is decided only once. Also
+-- prevents the removal of landed objects until the transaction ends. If a client with the lock stops
+-- responding because its process was suspended or its host is lost, the server ends its session, because
+-- others wait for the lock.
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
        pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
 
 -- name: intake_lease
--- The intake lease of a source; vacant: whether :process may take it over.
+-- The intake lease of a source. vacant: whether :process may take over the lease.
 SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
   FROM intake_leases WHERE source = :source;
 
 -- name: take_intake
--- Atomic claim: exactly one caller wins. Run after lock_source: registrations under an older lease are
--- either committed by then or will be rejected.
+-- Atomic claim: exactly one caller wins. Run this after lock_source. Registrations under an older lease are
+-- then either committed already, or will be rejected.
 INSERT INTO intake_leases AS l (source, owner, process, token, until)
 VALUES (:source, :owner, :process, nextval('lease_tokens'),
         clock_timestamp() + make_interval(secs => :lease))
@@ -32,13 +34,14 @@ UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
 UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
 
 -- name: intake_held
--- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
+-- Whether this lease is the newest lease of its source. After lock_source, the result is valid until the
+-- commit.
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: seen
--- The arrival of exactly this state of this file, if registered; with the same bytes, if those are known
--- (two writes within one tick of a coarse clock look alike). A state without device and inode
--- ("*:*:size:mtime:ctime") also matches earlier states that have them.
+-- The arrival of this file in exactly this state, if it was registered. If :sha256 is given, the bytes must
+-- be equal too, because two writes within one tick of a coarse clock have the same state. A state without
+-- device and inode ("*:*:size:mtime:ctime") also matches an earlier state that has them.
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
  WHERE a.source = :source AND a.key = :key
@@ -49,14 +52,14 @@ SELECT a.file_id, f.version
  ORDER BY a.id DESC LIMIT 1;
 
 -- name: is_name
--- Whether files are known by exactly this name.
+-- Whether files with exactly this name exist.
 SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
 
 -- name: twin
--- A duplicate: a valid file with the same content (never a part of a growing file). Under this name, only
--- the newest version counts; under another name, a file counts only if names do not matter, this name has
--- no content of its own yet and nothing of the file was replaced. A quarantined file is no duplicate: the
--- same bytes count as a new attempt.
+-- A duplicate: a valid file with the same content that is not a part of a growing file. Under the same
+-- name, only the newest version is a duplicate. A file under another name is a duplicate only if names do
+-- not matter, if the arriving name has no content of its own yet, and if no readings of the file were
+-- replaced. A quarantined file is never a duplicate: the same bytes count as a new attempt.
 WITH newest AS (
     SELECT id, version, sha256, state FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -70,7 +73,7 @@ UNION ALL
   ORDER BY f.id LIMIT 1);
 
 -- name: spelt_otherwise
--- The spelling of the name's newest version, if it differs and the bytes do too.
+-- The spelling of the newest version of a name, if both the spelling and the bytes differ.
 SELECT key FROM (
     SELECT key, sha256 FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -78,13 +81,14 @@ SELECT key FROM (
  WHERE key <> :key AND sha256 <> :sha256;
 
 -- name: has_content
--- Whether these bytes were registered under this name, in any state.
+-- Whether these bytes were registered under this name. The state of the file does not matter.
 SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
                 WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
 
 -- name: add_plain
--- Adds those of a group of arrivals whose name and content are new to the ledger and within the group. The
--- other arrivals depend on what exists, including these. Sorted, so that ids follow the order.
+-- Adds the arrivals whose name and content are new in the ledger and unique within the group. The other
+-- arrivals depend on existing files, including the files added here. The arrivals are sorted, so that the
+-- ids have their order.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
               + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
@@ -124,8 +128,9 @@ arrived AS (
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_aliases
--- Adds those of a group of arrivals whose bytes exist under another name (see `twin`) and whose own name is
--- new to the ledger and within the group. The rest of the group may be registered before or after them.
+-- Adds the arrivals whose bytes exist under another name (see `twin`) and whose own name is new in the
+-- ledger and unique within the group. The remaining arrivals of the group may be registered before or after
+-- them.
 WITH given AS (
     SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
       FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
@@ -154,7 +159,7 @@ arrived AS (
 SELECT place, id, version FROM twins;
 
 -- name: add_file
--- A new version of a name; version 1 if the name is new.
+-- Adds a version of a name; version 1 if the name is new.
 WITH newest AS (
     SELECT id, version FROM files
      WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
@@ -182,7 +187,7 @@ INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
 VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
--- The bytes of a file have arrived again, so that they exist until they expire.
+-- Records that the bytes of a file have arrived again and therefore exist until they expire.
 UPDATE files SET expired = array_remove(expired, 'landing')
  WHERE id = :id AND 'landing' = ANY(expired);
 
@@ -205,8 +210,8 @@ SELECT source, :key, CAST(:name AS bytea), :key_text,
 RETURNING id;
 
 -- name: alias_of
--- The valid file with other bytes that a name is an alias of, while the name has no content of its own.
--- With the spelling used then.
+-- The valid file with other bytes of which a name is an alias, while the name has no content of its own.
+-- Also returns the spelling of the alias.
 SELECT f.id, l.key, l.name, l.key_text
   FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
          WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
@@ -220,7 +225,7 @@ UPDATE arrivals SET file_id = :heir, kind = 'new'
  WHERE file_id = :id AND coalesce(name, key) = :name;
 
 -- name: announce
--- A gate in one state announces one thing for a name. A gate that is sent again has another state.
+-- A gate in one state announces only one thing for a name. If the gate is sent again, its state differs.
 INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
 VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
 ON CONFLICT (source, gate, mark, key) DO UPDATE

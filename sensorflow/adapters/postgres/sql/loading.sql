@@ -1,13 +1,13 @@
--- Inserts rows and finishes the file.
+-- Inserts the rows of a file and finishes the file.
 
 -- name: delete_rows
--- The time range prunes partitions, and the unique index finds the rest.
+-- The time range selects the partitions; within a partition, the unique index is used.
 DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 
 -- name: finish
--- The last statement of a load. It has no effect unless the fencing token is still the newest and the
--- database is in the index mode that the loader expects. The mode cannot change until the commit: the rows
--- written by the load block dropping the index.
+-- The last statement of a load. It changes a row only if the fencing token is still the newest and the
+-- database is in the index mode that the loader expects. The mode cannot change until the commit, because
+-- the rows written by the load block any change of the index.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
@@ -22,7 +22,7 @@ UPDATE files
    AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: finish_together
--- Like finish, for many files that were never loaded before.
+-- Like finish, but for several files that were never loaded before.
 UPDATE files f
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
@@ -42,11 +42,12 @@ UPDATE files f
    AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: stage_of_incoming
--- The slow path of a load: rows whose keys may already exist. Dropped with the transaction.
+-- A temporary table for rows whose keys may already exist, the slow path of a load. It is dropped at the
+-- end of the transaction.
 CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
 
 -- name: merge_incoming
--- Sorted by key, which prevents a deadlock between two loaders.
+-- The rows are sorted by key, which prevents a deadlock between two loaders.
 INSERT INTO raw_readings ({reading})
 SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
@@ -54,7 +55,7 @@ ON CONFLICT (ts, dedupe_key) DO NOTHING
 RETURNING value, dedupe_key;
 
 -- name: merge_difference
--- Like merge_incoming, for all rows of a file that is loaded again.
+-- Like merge_incoming, but for all rows of a file that is loaded again.
 WITH changed AS (
     INSERT INTO raw_readings ({reading})
     SELECT {reading}
@@ -66,7 +67,7 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: remove_difference
--- Removes rows of the earlier load that are not, bit by bit, among the new rows.
+-- Removes rows of the previous load if no new row is equal to them bit by bit.
 WITH changed AS (
     DELETE FROM raw_readings r
      USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
@@ -83,14 +84,14 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: held_elsewhere
--- Incoming readings that another file holds.
+-- Incoming readings that another file already has in the database.
 SELECT i.value, i.dedupe_key
   FROM incoming i JOIN raw_readings r ON r.ts = i.ts AND r.dedupe_key = i.dedupe_key
  WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
 
 -- name: merge_incoming_deferred
--- Like merge_incoming, if each month has its own unique index or none: no index can be named, so all are
--- checked.
+-- Like merge_incoming, for the case that some months have a unique index and others have none. ON CONFLICT
+-- cannot name an index in this case, so all indexes are checked.
 INSERT INTO raw_readings ({reading})
 SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
@@ -98,7 +99,8 @@ ON CONFLICT DO NOTHING
 RETURNING value, dedupe_key;
 
 -- name: remove_surplus
--- Removes all but one of a file's own rows with the same key, which no index may have prevented.
+-- If a file has several rows with the same key, removes all but one of them. In a month without a unique
+-- index, no index has prevented these rows.
 WITH changed AS (
     DELETE FROM raw_readings r
      USING (SELECT o.tableoid AS part, o.ctid AS place,
@@ -112,8 +114,8 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: merge_difference_deferred
--- Like merge_difference: this file's existing rows are excluded by a lookup, because keys contain the
--- file's name; rows in sealed months by their index.
+-- Like merge_difference. Rows of this file that exist are excluded by a lookup, because keys contain the
+-- file's name. Rows in sealed months are excluded by the index of the month.
 WITH changed AS (
     INSERT INTO raw_readings ({reading})
     SELECT {reading}
@@ -130,7 +132,7 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: left_out
--- Incoming readings that are not this file's, after merge_difference_deferred.
+-- Incoming readings that do not belong to this file, after merge_difference_deferred.
 SELECT i.value, i.dedupe_key
   FROM incoming i
  WHERE NOT EXISTS (
@@ -142,10 +144,10 @@ SELECT i.value, i.dedupe_key
 SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
 
 -- name: evict
--- Ends sessions that are still loading this file, alone or in a batch (a batch holds the lock shared; a
--- merge of a version of the name holds it exclusively). The newest claim's holder ends them at every
--- attempt, because their workers have lost the file. ended: false if that takes longer, null if this user
--- may not.
+-- Ends sessions that are still loading this file, alone or in a batch. A batch holds the lock in shared
+-- mode; a merge of a version of the name holds it exclusively. The worker with the newest claim ends these
+-- sessions at each attempt, because their workers have lost the claim. ended: false if the session has not
+-- ended in time; null if this user may not end it.
 SELECT a.pid, a.usename,
        CASE WHEN pg_has_role(a.usesysid, 'USAGE')
                  OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper
@@ -164,8 +166,8 @@ SELECT a.pid, a.usename,
                 WHERE id = :id AND lease_token = :token AND state = 'running');
 
 -- name: hold_together
--- The lock by which `evict` finds a session that loads a batch. Its client may be busy for long between two
--- statements.
+-- The lock by which `evict` finds a session that loads a batch. The client of this session may be busy for
+-- a long time between two statements.
 SELECT set_config('idle_in_transaction_session_timeout', '0', true),
        count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
   FROM unnest(CAST(:ids AS bigint[])) AS id;

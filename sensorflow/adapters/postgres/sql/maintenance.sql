@@ -1,7 +1,8 @@
 -- Finished files, and heartbeats of processes.
 
 -- name: replay
--- Loads a file again from the landed bytes. The rows of a loaded file and their counts remain until then.
+-- Requests that a file is loaded again from the landed bytes. Until then, the rows of a loaded file and
+-- their counts remain.
 UPDATE files f
    SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
        not_before = NULL, lane = 'backfill', wanted_profile = :profile,
@@ -21,7 +22,8 @@ RETURNING f.id, b.state AS state_before;
 SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
--- Also for a file that waits for a replay: the counts of the existing rows are restored first.
+-- Also works for a file that waits for a replay. In this case, the counts of the existing rows are restored
+-- first.
 UPDATE files f
    SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0, stage = 'load',
        rows_read = coalesce((f.previous->>'rows_read')::bigint, f.rows_read),
@@ -35,9 +37,10 @@ UPDATE files f
 RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
 
 -- name: sharers
--- Loaded files whose keys contain the same file name and that left out readings of this time span; for a
--- growing file, all other parts, because the readings they left out may lie outside their own span. Files
--- loaded by 0.1.0 do not record what their keys contain.
+-- Loaded files whose keys contain the same file name and of which readings in this time span were not
+-- loaded. For a part of a growing file, all other parts are returned, because the readings that were not
+-- loaded may be outside their time spans. For files loaded by version 0.1.0, the ledger does not record the
+-- file name in the keys.
 SELECT id FROM files
  WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
    AND (ts_min <= :high AND ts_max >= :low
@@ -48,9 +51,9 @@ SELECT id FROM files
  ORDER BY id;
 
 -- name: untidy
--- The next file that may have garbage. Its row is locked, which prevents a replay meanwhile. A file that is
--- not loaded is examined as soon as it is finished, and again when any worker that had claimed it must have
--- finished writing.
+-- The next file that may have garbage. The row of the file is locked, which prevents a replay during the
+-- collection. A file that is not loaded is examined as soon as it is finished. It is examined again when
+-- every worker that had claimed it must have stopped writing.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
    AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
@@ -70,13 +73,14 @@ UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
 
 -- name: unneeded_landing
--- A landed object that no ledger row needs.
+-- The landed object, if no row of the ledger needs it.
 SELECT :landing WHERE NOT EXISTS (
     SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
 
 -- name: expire_layer
--- The landed bytes of an unfinished or quarantined file are its last copy and stay. The beginning of a
--- growing file holds the header by which later parts are read.
+-- The landed bytes of an unfinished or quarantined file are never expired, because they are the last copy.
+-- The first parts of a growing file are not expired either, because later parts are read with the header
+-- that the first parts contain.
 UPDATE files SET expired = array_append(expired, :layer), tidy = false
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
@@ -88,7 +92,7 @@ UPDATE files SET expired = array_append(expired, :layer), tidy = false
 RETURNING id, stage;
 
 -- name: expire_rows
--- Complete files, when their newest reading is old enough.
+-- Expires the rows of whole files, when the newest reading of a file is old enough.
 UPDATE files SET expired = array_append(expired, :layer)
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state = 'loaded'
@@ -98,8 +102,8 @@ UPDATE files SET expired = array_append(expired, :layer)
 RETURNING id, stage, ts_min, ts_max;
 
 -- name: beat
--- Records that a loop of a process is alive. Rows of processes that ended without removing them expire
--- after a day.
+-- Records that a loop of a process is alive. If a process ends without removing its rows, they expire after
+-- a day.
 WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
 INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
 VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))

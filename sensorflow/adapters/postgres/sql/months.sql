@@ -12,14 +12,15 @@ CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
 DROP INDEX IF EXISTS uq_raw_dedupe;
 
 -- name: take_back_unique
--- Attaches the unique indexes of months that have one; builds it for the others.
+-- Attaches the unique indexes of months that have one, and builds the index of the other months.
 CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
 
 -- name: take_back_file
 DROP INDEX IF EXISTS ix_raw_file;
 
 -- name: droppable_months
--- Months of readings except the latest, which loads would soon create again. Empty on a hypertable.
+-- Months of readings, except the current months, which loads would soon create again. Empty for a
+-- hypertable.
 SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
   FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
           FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
@@ -33,8 +34,9 @@ SELECT dropped, busy
   FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
 
 -- name: months
--- The months of readings. closed: the unique index exists. due: over for the given time. busy: loaded into
--- recently. doubled_at: when sealing last failed because of duplicates.
+-- The months of readings. closed: whether the unique index exists. due: whether the month has been over for
+-- the given time. busy: whether a file was loaded into the month recently. doubled_at: time of the last
+-- attempt to seal the month that failed because of duplicates.
 SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
        m.high + make_interval(secs => :after) <= now() AS due,
        NOT m.closed AND EXISTS (
@@ -58,7 +60,7 @@ SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
 SELECT close_reading_partition(:low);
 
 -- name: doubled
--- Readings of a month that exist more than once: the first few, and the total number.
+-- The first readings of a month that exist more than once, and the total number of such readings.
 SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
        array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
        array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total

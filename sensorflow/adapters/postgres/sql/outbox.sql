@@ -1,8 +1,8 @@
--- The outbox: which files to publish next, and which messages were lost.
+-- The outbox: decides which files to publish next, and which messages were lost.
 
 -- name: take_lease
--- Atomic claim: exactly one caller wins; no row if another holds the lease. ended: a process that has
--- certainly ended.
+-- Atomic claim: exactly one caller wins. Returns no row if another process holds the lease. ended: a
+-- process that has certainly ended.
 INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, :process, nextval('lease_tokens'),
         clock_timestamp() + make_interval(secs => :lease))
@@ -23,8 +23,8 @@ UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
 UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
 
 -- name: take_turn
--- Claims a periodic task: exactly one caller wins per interval. Such a claim is not released when its
--- process ends, and its token fences no writes.
+-- Claims a periodic task: exactly one caller wins per interval. This claim is not released when its process
+-- ends, and its token does not fence any writes.
 INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, '', 0, clock_timestamp() + make_interval(secs => :every))
 ON CONFLICT (name) DO UPDATE
@@ -34,13 +34,14 @@ ON CONFLICT (name) DO UPDATE
 RETURNING name;
 
 -- name: due
--- Pending files of one lane to publish: oldest first within each source, and sources take turns by their
--- work in flight (see `ports.work_of`). A file is chosen if the total work in flight is below :window and
--- the files in flight are fewer than :files; or if fewer than :least files are in flight, so that no worker
--- idles; or, in a :live lane, if its source has nothing or less than its share of both in flight, so that
--- no source delays another. Upper limits: :large files of :large_bytes or more in flight, :max_in_flight
--- files in total, :room files of this lane. The last LIMIT helps the planner: without it the join with
--- files is estimated as large, and all of files is read.
+-- The pending files of one lane to publish. The oldest files of a source come first, and the sources
+-- alternate according to their work in flight (see `ports.outbox.estimated_work`). A file is chosen in each
+-- of three cases. First, the total work in flight is below :window and fewer than :files files are in
+-- flight. Second, fewer than :least files are in flight, so that no worker is idle. Third, in a :live lane,
+-- the file's source has nothing in flight or less than its share of both limits, so that no source delays
+-- another. Upper limits: :large files of :large_bytes or more in flight, :max_in_flight files in total,
+-- :room files of this lane. The last LIMIT helps the planner, which would otherwise overestimate the join
+-- with files and read the whole table.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -114,8 +115,8 @@ SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.la
  LIMIT :limit;
 
 -- name: pace
--- Work that the fleet has finished recently, per second, while files wait; children: the maximum number of
--- worker processes of live workers.
+-- Work per second that the fleet has finished recently while files were pending. children: the maximum
+-- number of child processes of all live workers.
 SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
             / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
        (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
@@ -124,20 +125,20 @@ SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WH
           FROM file_events ORDER BY id DESC LIMIT :events) e
   LEFT JOIN files f ON e.finished AND f.id = e.file_id
  WHERE e.at > now() - make_interval(secs => :seconds)
-   -- frequent query: it examines nothing while no file waits
+   -- this query is frequent, so it examines nothing while no file is pending
    AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
--- In two parts, to use two indexes.
+-- The query has two parts, so that two indexes are used.
 SELECT (SELECT count(*) FROM files
          WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
      + (SELECT count(*) FROM files
          WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 
 -- name: published
--- Runs after the broker's confirm. A file that was claimed meanwhile, and perhaps nacked, has another
--- token: its next message is still pending. Rows are locked in the order that claims use, which prevents a
--- deadlock.
+-- Runs after the broker's confirm. A file that was claimed in the meantime, and perhaps nacked, has another
+-- token, so its next message is still pending. Rows are locked in the same order as by claims, which
+-- prevents a deadlock.
 WITH sent AS (
     SELECT f.id, s.sent_with
       FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:carriers AS bigint[]))
@@ -153,8 +154,8 @@ INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: expire
--- Expired leases: their workers are gone, or will be fenced. Not right after a server start: the workers
--- may be alive and only now able to reconnect.
+-- Frees expired leases. Their workers have ended, or will be fenced. Leases are not freed soon after a
+-- start of the server, because their workers may be alive and able to reconnect only now.
 WITH expired AS (
     UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
      WHERE id IN (SELECT id FROM files
@@ -170,12 +171,12 @@ told AS (
 SELECT count(*) FROM expired;
 
 -- name: waiting_messages
--- Number of messages that were sent and not yet received, which the broker should hold.
+-- Number of messages that were sent and not received yet. The broker should have this number of messages.
 SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
  WHERE state = 'pending' AND published_at IS NOT NULL;
 
 -- name: stale
--- Messages not received for so long may be lost: publish their files again.
+-- Files whose messages were not received for this time are pending again, because the messages may be lost.
 WITH old AS MATERIALIZED (
     SELECT id, dense_rank() OVER (ORDER BY since, message) AS place
       FROM (SELECT id, coalesce(sent_with, id) AS message,

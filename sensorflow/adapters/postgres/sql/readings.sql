@@ -1,7 +1,7 @@
 -- Readings, for export.
 
 -- name: hold_readings
--- Maximum seconds between two batches; a connection to a lost client ends sooner.
+-- Maximum seconds between two batches. A connection to a client that is lost ends sooner.
 SELECT set_config('idle_in_transaction_session_timeout', CAST(:seconds AS text) || 's', true);
 
 -- name: open_readings

@@ -1,8 +1,8 @@
--- Which of several files holds a reading that all of them contain.
+-- Decides which file owns a reading that several files contain.
 
 -- name: older_versions
--- Versions that a newer version replaces. The row locks wait for a load of an older version to end, but
--- allow the registration of an arrival that refers to it.
+-- Supersedes the versions that a newer version replaces. The row locks wait until a load of an older
+-- version ends, but allow the registration of an arrival that refers to the older version.
 UPDATE files f
    SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
@@ -14,15 +14,15 @@ UPDATE files f
 RETURNING f.id, b.state AS state_before, f.stage, f.attempts, f.ts_min, f.ts_max;
 
 -- name: rows_outside
--- Rows of superseded files outside the span of the version that replaced them.
+-- Rows of superseded files that are outside the time span of the version that replaced the files.
 SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
   FROM raw_readings
  WHERE file_id = ANY(CAST(:ids AS bigint[])) AND ts BETWEEN :first AND :last
    AND (CAST(:low AS timestamptz) IS NULL OR ts < :low OR ts > :high);
 
 -- name: orphaned_alias
--- A superseded file may still be the newest content of another name, which is then promoted. Growing files
--- are excluded: their other names apply to all parts.
+-- A superseded file may still be the newest content of another name. This name is then promoted to a
+-- separate file. Growing files are excluded, because their other names apply to all parts.
 SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
  WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
@@ -43,9 +43,10 @@ UPDATE arrivals a
    AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: hold_name
--- Merges of versions of one name are serialized, and so are those of files with the same bytes. Locks are
--- taken in the order of ids, which prevents a deadlock. `evict` also finds the session by this name. A
--- silent client may be busy with the next batch: whoever claims the file next ends its session.
+-- Serializes loads of versions of one name, and loads of files with the same bytes. Locks are acquired in
+-- the order of ids, which prevents a deadlock. `evict` also finds the session by this application name. A
+-- client may be silent because it prepares the next batch; the worker that claims the file next ends the
+-- session.
 SELECT set_config('application_name', :name, true),
        set_config('idle_in_transaction_session_timeout', '0', true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
@@ -58,11 +59,11 @@ SELECT set_config('application_name', :name, true),
          ORDER BY id) names;
 
 -- name: rivals
--- Files with rows in the database that may hold readings, in a time range, that file :id contains: other
--- versions of its name (of those loaded with on_change = "keep", the older ones), except parts of the same
--- growing file; files with its bytes under other names, except for a part of a growing file; and files
--- under other names that have the bytes of newer versions of its name. states: the file that contains the
--- readings.
+-- Files that have rows in the database and may contain readings, in a time range, that file :id contains.
+-- There are three kinds. First, other versions of the file's name, except parts of the same growing file;
+-- versions loaded with on_change = "keep" are included only if they are older. Second, files with the same
+-- bytes and other names, except for a part of a growing file. Third, files with other names that have the
+-- same bytes as newer versions of the file's name. states: id of the file that contains the readings.
 SELECT id, identity, id AS states FROM files
  WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
@@ -90,7 +91,8 @@ SELECT h.id, h.identity, n.id
  LIMIT CAST(:most AS bigint);
 
 -- name: rivals_of_many
--- Whether another version of one of these new files, or its bytes under another name, holds rows.
+-- Whether another version of one of these new files, or a file with the same bytes and another name, has
+-- rows.
 SELECT EXISTS (
     SELECT 1 FROM files f
       JOIN files o ON o.source = f.source AND coalesce(o.name, o.key) = coalesce(f.name, f.key)
@@ -103,11 +105,12 @@ SELECT EXISTS (
        AND (o.state = 'loaded' AND o.rows_loaded > o.rows_replaced OR o.previous IS NOT NULL));
 
 -- name: other_content
--- Whether one of these files has other bytes.
+-- Whether the bytes of one of these files differ from :sha256.
 SELECT EXISTS (SELECT 1 FROM files WHERE id = ANY(CAST(:ids AS bigint[])) AND sha256 <> :sha256);
 
 -- name: stage_of_stated
--- The keys of a batch, to look up who holds them. Dropped with the transaction.
+-- A temporary table for the keys of a batch, with which the files that have these keys are found. It is
+-- dropped at the end of the transaction.
 CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
 
 -- name: unloaded_versions
@@ -123,7 +126,7 @@ SELECT id, size, sha256 FROM files
  ORDER BY version DESC LIMIT 100;
 
 -- name: predecessor
--- The newest loaded version before a version, among the previous twenty.
+-- The newest loaded version with rows among the twenty versions before a version.
 SELECT * FROM files
  WHERE source = :source AND coalesce(name, key) = :name
    AND version BETWEEN :version - 20 AND :version - 1
@@ -131,7 +134,7 @@ SELECT * FROM files
  ORDER BY version DESC LIMIT 1;
 
 -- name: covered
--- Supersedes versions that were never loaded and whose bytes a newer version begins with.
+-- Supersedes versions that were never loaded, because the bytes of a newer version begin with their bytes.
 UPDATE files f
    SET state = 'superseded', finished_at = now(), tidy = false
   FROM (SELECT id, state, stage, attempts FROM files
@@ -142,7 +145,7 @@ UPDATE files f
 RETURNING f.id, b.state AS state_before, f.stage, f.attempts;
 
 -- name: replaced
--- Readings of these files were replaced: update their counts, and have their silver rewritten.
+-- Updates the counts of files of which readings were replaced, and requests that their silver is rewritten.
 UPDATE files f
    SET rows_replaced = f.rows_replaced + d.rows, tidy = false,
        checksum = mod(f.checksum - d.checksum + 18446744073709551616, 18446744073709551616)
@@ -152,7 +155,7 @@ UPDATE files f
 RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
 
 -- name: replaced_span
--- Time span of the files that replaced readings of a file.
+-- Time span of the files that have replaced readings of a file.
 SELECT min(f.ts_min) AS low, max(f.ts_max) AS high
   FROM replacements r JOIN files f ON f.id = r.by_file WHERE r.file_id = :id AND r.rows > 0;
 
@@ -168,8 +171,8 @@ SELECT d.file_id, d.by_file, d.rows
 ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded.rows;
 
 -- name: replaced_by
--- Loaded files whose readings these files replaced, and files that were superseded because these begin with
--- their bytes; only under names other than :name, if given.
+-- Loaded files of which these files have replaced readings, and files that were superseded because these
+-- files begin with their bytes. If :name is given, only files with other names are returned.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
