@@ -172,8 +172,8 @@ class Settings(Strict):
         if self.deferred and shared:
             raise ValueError(
                 f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique", because only '
-                "this index prevents that a reading of another file is loaded again: change one of the two "
-                "settings"
+                "this index prevents that a reading of another file is loaded again: change dedupe_index, "
+                'or give the source the scope "file"'
             )
         return self
 
