@@ -93,7 +93,7 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
     }
     beats: list[Heartbeat] = []
     assert [c.what for c in health(beats, None, lambda _: False, False)] == ["daemon", "workers"]
-    with pytest.raises(UsageError, match="--parts beat: only needed for Celery"):
+    with pytest.raises(UsageError, match="--parts beat: only Celery needs this"):
         plan(tmp_path / "sensorflow.toml", settings, user=None, parts=("daemon", "beat"))
 
 
