@@ -409,7 +409,7 @@ def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
     assert [look(1.0), look(129.0)] == [[], []]
     assert fleet.processes[0].is_alive
     (line,) = look(30.0)
-    assert f"daemon (pid {daemon}) hangs: its {role} loop has not gone on for 160 s" in line
+    assert f"daemon (pid {daemon}) hangs: its {role} loop has made no progress for 160 s" in line
     while fleet.processes[0].is_alive:
         pass
     assert fleet.processes[1].is_alive

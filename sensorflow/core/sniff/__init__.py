@@ -64,7 +64,7 @@ def sniff(
         guess = _sniff(stream, zone, name, look, make is not None)
     except Permanent as error:
         raise UsageError(" ".join(error.message.split())) from error
-    return guess if zone is None else guess.in_zone(zone, "as told")
+    return guess if zone is None else guess.in_zone(zone, "as given")
 
 
 def _check(zone: str) -> None:
@@ -136,7 +136,7 @@ def _of(table: Table, zone: str | None) -> Guess:
     absolute = found.read.offset
     stated = None if absolute else _zone(found, table)
     if stated is not None:
-        time += [stated] if zone is None else zoned(zone, "as told")
+        time += [stated] if zone is None else zoned(zone, "as given")
     doubts = [found.read.doubt] if found.read.doubt else []
     if not absolute and stated is None and zone is None:
         doubts += time_columns.abbreviated(found)
