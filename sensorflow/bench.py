@@ -213,7 +213,7 @@ def hints(found: BenchResult, project: Settings) -> Iterator[str]:
         known = "dedupe_index" in {*FolderSource.model_fields, *Settings.model_fields}
         yield (
             f"PostgreSQL takes {found.database_share:.0%} of the CPU: use {deferred if known else ''}"
-            "a separate machine for it; more workers on the same cores do not help"
+            "a separate machine for PostgreSQL; more workers on the same cores do not help"
         )
     if found.rejected > found.read / 100:
         yield (

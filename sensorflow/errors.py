@@ -110,7 +110,7 @@ REMEDY: dict[Code, str] = {
     Code.BYTES_CHANGED: "check the disk of the landing zone; put the file into the drop folder again",
     Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
     Code.CRASHED: "the file crashed its worker on every attempt; check the worker's log, then replay",
-    Code.LINE_TOO_LONG: "check that this is a text file with line ends; raise max_line, then replay",
+    Code.LINE_TOO_LONG: "check that this is a text file with line ends; if so, raise max_line, then replay",
     Code.SOURCE_UNKNOWN: "put the source back into sensorflow.toml, then replay",
     Code.TOO_LARGE: "if the file is legitimate, raise max_decompressed, then replay",
     Code.DRIFT: 'correct the profile, or set the source\'s drift to "ignore" or "rescue", then replay',
@@ -126,7 +126,7 @@ REMEDY: dict[Code, str] = {
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
     Code.TOO_MANY_MONTHS: "check that the times are read correctly (time.format, the source's earliest); "
     "if the file is legitimate, raise the source's sparse_months or new_months, then replay",
-    Code.TOO_MANY_CELLS: "clear the cells far from the table; or, if the file is legitimate, raise "
+    Code.TOO_MANY_CELLS: "delete the cells far from the table; or, if the file is legitimate, raise "
     "max_cells; then replay",
     Code.PATTERN_TOO_SLOW: "simplify the pattern in sensorflow.toml: avoid nested repeats such as (a+)+, "
     "use [^;]* instead of .*, start it with ^; then replay",
@@ -149,8 +149,8 @@ REMEDY: dict[Code, str] = {
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes automatically",
     Code.DATABASE_LIMIT: "raise the limit that the message names in the database; "
     "work resumes automatically",
-    Code.HOST: "provide what the message names: more memory or threads (ulimit -v, -u), fewer workers, or "
-    "the missing package; work resumes automatically",
+    Code.HOST: "correct the cause in the message: allow more memory or threads (ulimit -v, -u), reduce "
+    "workers, or install the missing package; work resumes automatically",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or correct dedupe_index and restart",
 }
 

@@ -34,7 +34,10 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
         if not folder.is_dir():
             return f"{folder} is a file, not a folder", "name the folder that contains it"
     except OSError as error:
-        return f"{folder}: {error.strerror}", "let this user enter its parent folders"
+        return (
+            f"{folder}: {error.strerror}",
+            "give this user the permission to enter its parent folders",
+        )
     if not os.access(folder, os.R_OK | os.X_OK):
         return f"user {user()} may not read {folder}", f"`chmod u+rx {path}` as its owner"
     if after != "keep" and not os.access(folder, os.W_OK):

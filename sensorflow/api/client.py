@@ -245,7 +245,8 @@ class Client:
         listed = self._ledger.matching(wanted, limit or 2**31)
         if listed.total > len(listed.files):
             warnings.warn(
-                f"{len(listed.files):,} of {listed.total:,} files: limit={listed.total} gives all",
+                f"{len(listed.files):,} of {listed.total:,} files are returned; "
+                f"limit={listed.total} returns all",
                 stacklevel=3,
             )
         return listed.files

@@ -68,7 +68,9 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
         raise UsageError(f"zone {zone!r}: {error}") from error
     time = profile.time
     if time is None:
-        raise UsageError(f"zone: the format of the profile {name!r} has no times without an offset")
+        raise UsageError(
+            f"zone: not needed, because the format of the profile {name!r} has only times with an offset"
+        )
     changed: dict[str, object] = {"zone": TextSource(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":
         changed["ambiguous"] = "order"  # a proposal with a zone has the same setting

@@ -122,7 +122,7 @@ def _writing(target: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(
             f"no backup was made in {target}: {reason}{place}; "
-            "fix the cause, then run the command again: it resumes here"
+            "fix the cause, then run the command again, which reuses the copied files"
         ) from error
 
 
@@ -162,7 +162,7 @@ class _Making:
         for path in leftovers:
             folders.remove(path)
         damaged = known[known.index(before) + 1 :] if before else known
-        notes = [f"{path} is damaged; nothing is shared with it" for path in damaged]
+        notes = [f"{path} is damaged; the new backup has no hard links to it" for path in damaged]
         return BackupResult(folders.read(final), copier.tally, [], notes=notes)
 
     def _copy(self, now: BackupSnapshot, copier: Copier) -> None:

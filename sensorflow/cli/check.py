@@ -186,4 +186,4 @@ def _verdict(found: Checked) -> str:
         empty = ": the file has no rows, and allow_empty = true accepts that"
         return f"would be loaded{'' if found.rows else empty}"
     passed = found.refused.startswith("sources.")
-    return f"would {'not be taken in' if passed else 'go to quarantine'}: {found.refused}"
+    return f"would {'not be ingested' if passed else 'go to quarantine'}: {found.refused}"

@@ -44,7 +44,7 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
     what = f"source {source}"
     for pattern, keys in sorted(found.not_included.items()):
         todo = f"set include in sources.{source} to ingest them, or move them to another folder"
-        yield Check(what, "warn", f"ignored, because not in include: {_shown(keys, pattern)}", todo)
+        yield Check(what, "warn", f"match no pattern of include: {_shown(keys, pattern)}", todo)
     if found.cut_off:
         count = sum(found.cut_off.values())
         shown = (

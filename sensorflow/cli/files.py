@@ -191,7 +191,7 @@ def show(
     shown = printable(os.fsencode(file))
     names = [text for name in (file, shown) for text in (name, name.rpartition("@")[0])]
     if not is_id(file) and view.name not in names:
-        line(f"{shown} has the same bytes as {view.name}, and is loaded as that:")
+        line(f"{shown} has the same bytes as {view.name}, and is loaded as that file:")
     _print(view, history, arrivals)
     if view.members is not None:
         from sensorflow.cli.archived import print_members

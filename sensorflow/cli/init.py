@@ -12,7 +12,7 @@ from sensorflow.errors import UsageError
 from sensorflow.shell import quoted
 
 TEMPLATE = """\
-# sensorflow: dropped files become database rows, exactly once.
+# sensorflow loads files from drop folders into a database, exactly once.
 # Every key can also be set as an environment variable: SENSORFLOW_RESCAN=10,
 # SENSORFLOW_SOURCES__READINGS__AFTER=keep; secrets from a file: SENSORFLOW_DATABASE_URL_FILE=/run/...
 

@@ -187,7 +187,7 @@ def _print(checked: Checked) -> None:
     )
     if checked.valid > checked.distinct:
         line(
-            f"#   {checked.valid - checked.distinct:,} readings have sensor, type, unit and time of another"
+            f"#   {checked.valid - checked.distinct:,} with the sensor, type, unit and time of another one"
         )
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")

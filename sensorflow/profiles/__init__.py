@@ -169,7 +169,7 @@ def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
-        raise UsageError(f"{file}: has several profiles; name one: {names}", Code.SETTINGS)
+        raise UsageError(f"{file}: has several profiles; select one: {names}", Code.SETTINGS)
     return inner, _resolved(inner, found, file)
 
 

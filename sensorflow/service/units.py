@@ -79,7 +79,7 @@ def _service(plan: Plan, part: str) -> str:
 def _unit(plan: Plan, part: str) -> list[str]:
     what = {
         "": "the whole stack",
-        "daemon": "takes in files from the drop folders",
+        "daemon": "ingests files from the drop folders",
         "worker": "loads files",
         "beat": "schedules the reconciler and retention",
         "flower": "shows tasks and workers",
@@ -90,7 +90,7 @@ def _unit(plan: Plan, part: str) -> list[str]:
         lines.append(f"PartOf={plan.unit}")
     if plan.user is not None:
         lines += [
-            "# after network, clock and mounts; the folders of settings and data must be mounted",
+            "# start after network, clock and mounts; the folders of settings and data must be mounted",
             "Wants=network-online.target",
             "After=network-online.target remote-fs.target time-sync.target",
             f"RequiresMountsFor={' '.join(word(folder) for folder in plan.folders)}",
@@ -115,7 +115,7 @@ def _run(plan: Plan, part: str) -> list[str]:
         lines.append("Type=exec")
     else:
         lines += [
-            "# started when the servers answer; recovery or a migration may take long",
+            "# started when the servers answer; after a crash or an upgrade, this may take long",
             "Type=notify",
             "NotifyAccess=main",
             "TimeoutStartSec=infinity",

@@ -34,7 +34,9 @@ class Storage(Strict):
         if scheme not in ("", "file") and scheme not in plugins.names(plugins.Group.STORES):
             there = ("file", *plugins.names(plugins.Group.STORES))
             known = ", ".join(f"{name}://" for name in there)
-            raise ValueError(f"no package has a store for {scheme}://; there are: a path, {known}")
+            raise ValueError(
+                f"no installed package has a store for {scheme}://; supported are a path and {known}"
+            )
         return url
 
     @model_validator(mode="after")

@@ -311,7 +311,9 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(
     theirs.write_text("theirs")
     time.sleep(1.1)
     third = backed_up(driver, tmp_path / "b")
-    assert third.notes == [f"{second.backup.path} is damaged; nothing is shared with it"]
+    assert third.notes == [
+        f"{second.backup.path} is damaged; the new backup has no hard links to it"
+    ]
     assert list(folders.verify(third.backup)) == []
     folders.prune(tmp_path / "b", 1)
     assert folders.backups(tmp_path / "b") == [third.backup.path]

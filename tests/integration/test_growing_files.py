@@ -267,7 +267,7 @@ def test_what_is_left_in_a_renamed_file_is_told(
     os.rename(growth.drop / "a.csv", growth.drop / "a.csv.1")
     (growth.drop / "b.pdf").write_text("other")
     assert growth.audit("--fast").faults == []
-    assert _left(growth) == ["ignored, because not in include: 1 file *.pdf (b.pdf)"]
+    assert _left(growth) == ["match no pattern of include: 1 file *.pdf (b.pdf)"]
     more = line(1, 20.0)
     growth.write(more, "a.csv.1")
     assert growth.audit("--fast").faults == ["A501"]
