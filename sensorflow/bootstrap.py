@@ -206,7 +206,7 @@ def reconciler(
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """Return the housekeeping with all periodic tasks."""
+    """Return the housekeeping that runs all periodic tasks."""
     from sensorflow.adapters.postgres import months
     from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention
@@ -258,7 +258,7 @@ def scratch() -> Iterator[LocalLayers]:
 
 
 def landing(settings: Settings) -> Landing:
-    """Return the landing zone. Raises UsageError."""
+    """Return the landing zone. Raises UsageError as `store` does."""
     return Landing(store(settings, "landing"))
 
 
@@ -394,5 +394,5 @@ def folders(settings: Settings) -> list[DropFolder]:
 
 
 def quarantine(settings: Settings) -> QuarantineZone:
-    """Return the quarantine. Raises UsageError."""
+    """Return the quarantine. Raises UsageError as `store` does."""
     return QuarantineZone(store(settings, "quarantine", FILES))

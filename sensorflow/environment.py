@@ -1,4 +1,4 @@
-"""Settings from environment variables, which override the settings file."""
+"""Reads settings from environment variables, which override the settings file."""
 
 from __future__ import annotations
 

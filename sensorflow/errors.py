@@ -13,7 +13,8 @@ from sensorflow.escaping import escape, escape_all
 
 
 class Code(StrEnum):
-    """Stable error codes. F1xx: a row or cell. F2xx: a file. I5xx: infrastructure. S0xx: usage."""
+    """The error codes, which never change. F1xx: errors of rows and cells. F2xx: errors of files. I5xx:
+    failures of the infrastructure. S0xx: mistakes of users."""
 
     # rows and cells
     COLUMN_COUNT = "F101 column-count"
@@ -304,7 +305,9 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 class Permanent(SensorflowError):
     """A failure that a retry cannot fix: the file cannot be loaded as it is, and goes to quarantine."""
 
-    _kept = ""  # escapes newlines too: a quoted line of a file must not look like a line of ours
+    _kept = (
+        ""  # escape newlines too: a quoted line of a file must not look like a line of the output
+    )
 
 
 class DecoderFailed(Permanent):

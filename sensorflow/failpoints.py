@@ -61,6 +61,9 @@ class Failpoint(StrEnum):
 
 @dataclass
 class _Trigger:
+    """A failpoint that SENSORFLOW_CRASH sets. passes: number of passes until the signal is sent. marker:
+    path of the marker file, or ""."""
+
     point: str
     signal: signal.Signals
     passes: int

@@ -25,7 +25,7 @@ class LossyStream:
         """
         with suppress(OSError, ValueError, AttributeError):
             number, encoding = self._stream.fileno(), self._stream.encoding
-            self._before = self._stream  # its finalizer would wait for the lock: keep a reference
+            self._before = self._stream  # keep a reference: its finalizer would wait for the lock
             self._stream = open(  # noqa: SIM115
                 number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
             )

@@ -40,6 +40,8 @@ def configure_allocator() -> None:
 
 
 class _WithoutPandas:
+    """An import hook that raises ModuleNotFoundError for pandas."""
+
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("pandas is disabled in this process", name=name)

@@ -153,7 +153,7 @@ def batches(
 
 
 def _batches(how: How) -> Iterator[Batch]:
-    names, received = _schema(how).names, int(time.time()) * 10**9  # as if it arrived now
+    names, received = _schema(how).names, int(time.time()) * 10**9  # as if the file arrived now
     with opened(how.file, how.terms.growing) as (stream, _):
         what = (stream, how.profile, how.terms.place, how.terms.drift, BindingCache(), received)
         try:

@@ -127,6 +127,8 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 class _Making:
+    """The making of one backup. The arguments are those of `make`."""
+
     def __init__(
         self,
         settings: Settings,

@@ -170,7 +170,7 @@ class Restore:
                 staged.rename(self._data / store)
         done = self._staging.with_name(
             f"{RESTORING}-done"
-        )  # no longer unfinished as soon as it is renamed
+        )  # after the rename, the restore counts as finished
         shutil.rmtree(done, ignore_errors=True)
         self._staging.rename(done)
         sync_folder(self._data)

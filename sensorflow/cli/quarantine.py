@@ -99,7 +99,7 @@ def replay(
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    views = [file_of(ledger, file) for file in files]  # one unknown file rejects the whole call
+    views = [file_of(ledger, file) for file in files]  # if one file is unknown, none is replayed
     done, refused = 0, []
     for view in {view.file_id: view for view in views}.values():
         if view.state is not State.QUARANTINED:

@@ -184,7 +184,7 @@ def _audit(settings: Settings, url: str) -> Report:
 
     if (
         settings.database_url is None
-    ):  # this process runs the embedded server, which is not announced
+    ):  # this process runs the embedded server, but has written no record of it
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
     report = audit(bootstrap.audit_context(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]

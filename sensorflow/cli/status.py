@@ -87,7 +87,7 @@ def status(
 
 
 def show_status(found: Status) -> None:
-    if found.differs:  # first, because the rest may come from another database
+    if found.differs:  # first, because all numbers may come from another database
         line(found.differs)
     show(found.totals)
     if found.activity:

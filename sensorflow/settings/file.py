@@ -232,7 +232,7 @@ def require_whole(settings: Settings) -> None:
     data may be incomplete."""
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
-        begun = (mark / "step").exists()  # then the database may refer to files in it
+        begun = (mark / "step").exists()  # if so, the database may need these files
         other = "" if begun else f", or remove {mark} to start with no data"
         raise UsageError(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "

@@ -1,6 +1,6 @@
-"""Accepts keys of settings under their former names for one version, and reports them.
+"""Accepts settings under their former names for one version, and reports them.
 
-A model declares the former names of its keys in `Strict.former`.
+Each class of settings lists the former names of its keys in the attribute `former`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Retention periods, and time spans in settings: "90d", "12h", "forever"."""
+"""Defines the retention of data, and parses time spans in settings, such as "90d", "12h" and "forever"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: where files come from, and how they are processed."""
+"""Defines the settings of sources: where their files come from, and how the files are processed."""
 
 from __future__ import annotations
 
@@ -180,8 +180,8 @@ class Source(Strict):
     """A time such as `"1h"` or `"2d"`. If no file arrives for longer than this time, `sensorflow status
     --check` exits with 1, and `status` and `doctor` report the source."""
     unpack: bool = later_default(False)
-    """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
-    them. See [archives](../how-to/archives.md)."""
+    """`true`: unpack zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`), and process
+    the files in them. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Locations of the landing zone and the quarantine."""
+"""Defines the settings for the locations of the landing zone and the quarantine."""
 
 from __future__ import annotations
 

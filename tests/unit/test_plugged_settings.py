@@ -112,7 +112,10 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ('landing = "s3://bucket"', "no package has a store for s3://; there are: a path, file://"),
+        (
+            'landing = "s3://bucket"',
+            "no installed package has a store for s3://; supported are a path and file://",
+        ),
         ('landing = ""', "give a path or a URL"),
         ('landing = "file://host/zone"', "three slashes"),
         ('landing = "z"\nquarantine = "z"', "the same location: give each its own"),

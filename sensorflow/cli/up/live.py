@@ -53,7 +53,7 @@ def _flower(settings: Settings, running: RunningStack) -> None:
         return
     line(f"Flower           {running.flower_url}")
     word, where = flower_password(settings)
-    shown = f"password {word}" if sys.stdout.isatty() else where  # never into a log
+    shown = f"password {word}" if sys.stdout.isatty() else where  # a log must not contain it
     line(f"                 user {settings.flower_user}, {shown}")
 
 
