@@ -69,7 +69,7 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
     time = profile.time
     if time is None:
         raise UsageError(
-            f"zone: not needed, because the format of the profile {name!r} has only times with an offset"
+            f"zone: the format of the profile {name!r} has only times with an offset: omit the zone"
         )
     changed: dict[str, object] = {"zone": TextSource(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":

@@ -141,7 +141,7 @@ class Source(Strict):
         "*.zst",
         "*.zip",
     )
-    """Patterns of the names of files to process. Upper and lower case are equal. A source with
+    """Patterns of the names of files to process. The case of letters is ignored. A source with
     `unpack = true` by default also processes `*.tar`, `*.tgz`, `*.tbz2`, `*.txz` and `*.tzst`."""
     exclude: tuple[str, ...] = IGNORED
     """Patterns of the names of files and folders to ignore, in all subfolders."""
@@ -151,18 +151,20 @@ class Source(Strict):
     older version. `keep`: the readings of both versions are kept. `reject`: the new version is quarantined.
     See [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
-    """The files among which a reading is loaded only once. `file`: among the versions of one file.
-    `source`: among all files of the source, for exporters that send overlapping periods. `source` needs
-    `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that contained it,
-    and no newer version of another file may replace it."""
+    """Where a reading with the same sensor, time and type is loaded only once. `file`: in all versions of
+    one file. `source`: in all files of the source, for exporters that send overlapping periods. `source`
+    needs `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that
+    contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
     """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or `"none"`. A
     file with more rejects is quarantined (`F204`)."""
     earliest: Instant = None
-    """A date or time in ISO 8601. Earlier readings are rejected (`F109`)."""
+    """The earliest valid time of a reading: a date or time in ISO 8601. Earlier readings are rejected
+    (`F109`)."""
     latest: Instant = None
-    """A date or time in ISO 8601. Later readings are rejected (`F109`). For a bound relative to the
-    file's arrival, use the [rule](../profiles/rules-and-quality.md) `future`."""
+    """The latest valid time of a reading: a date or time in ISO 8601. Later readings are rejected (`F109`).
+    For a bound relative to the file's arrival, use the [rule](../profiles/rules-and-quality.md)
+    `future`."""
     new_months: int = Field(default=1200, ge=1)
     """Maximum number of new months in a file: months of which the database has no readings yet. A file with
     more new months is quarantined (`F219`). Each month is a permanent table, which slows down queries."""
