@@ -106,8 +106,12 @@ def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _spelt(part: str, target: Mapping[str, Any]) -> str:
-    """Return the key of `target` that equals `part` if case is ignored and hyphens count as underscores; if
-    there is no such key, `part`. Names of environment variables have no lower-case letters or hyphens."""
+    """Return the key in `target` to which a part of a variable's name refers; `part` if there is no such
+    key.
+
+    Case is ignored, and hyphens count as underscores, because names of environment variables have no
+    lower-case letters and no hyphens.
+    """
     if part in target:
         return part
     same = [key for key in target if key.lower().replace("-", "_") == part]

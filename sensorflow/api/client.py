@@ -134,8 +134,8 @@ class Client:
         source: str | None = None,
         since: given.Time | None = None,
     ) -> Batches:
-        """Returns the rejected rows of one file. If `file` is None, returns those of all files that match
-        `source` and `since`. Each row has the file, line, column, code, reason and original text.
+        """Returns the rejected rows of one file, or of all files that match `source` and `since` if `file`
+        is None. Each row has the file, line, column, code, reason and original text.
 
         Warns of each file whose rejected rows were removed by retention.
         """

@@ -19,7 +19,8 @@ from sensorflow.flow.sniff import guess
 
 @dataclass(frozen=True)
 class How:
-    """How to read a file. name: name of the profile. terms: the settings that apply to the file."""
+    """The decision how to read a file. name, profile: the profile and its name. terms: the settings that
+    apply to the file."""
 
     file: Path
     name: str

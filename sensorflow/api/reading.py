@@ -22,8 +22,8 @@ from sensorflow.memory import trimming_heap
 
 COLUMNS = ("ts", "sensor_id", "reading_type", "value", "unit", "quality", "line_no")
 RESCUED = "rescued"
-"""A column of the readings with the cells of unknown columns. It exists only if `drift` of the source
-contains `rescue`."""
+"""A column of the readings that contains the cells of columns that the profile does not define. It exists
+only if `drift` of the source contains `rescue`."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -136,9 +136,9 @@ def _open_to_all(root: Path) -> None:
 class Postgres:
     """The embedded PostgreSQL server. Its data is in the folder `place`, and its log in the folder `logs`.
 
-    The constructor ends a server of a previous run that is still running, because it uses the same folder
-    and port. former: a message if the first signal did not end that server, else "". moved: a message if
-    the port has changed, else "".
+    If a server of a previous run is still running, the constructor ends that server, because it uses the
+    same folder and port. former: a message if the first signal did not end that server, else "". moved: a
+    message if the port has changed, else "".
     """
 
     def __init__(self, place: Path, logs: Path) -> None:

@@ -67,10 +67,10 @@ def quoted(path: Path) -> str:
 class Valkey:
     """The embedded Valkey server. Its data is in the folder `place`, and its log in the folder `logs`.
 
-    The constructor ends a server of a previous run that is still running, because it uses the same folder
-    and port. former: a message if the first signal did not end that server, else "". moved: a message if
-    the port has changed, else "". damage: a message if `start` has moved damaged data to another folder,
-    else "".
+    If a server of a previous run is still running, the constructor ends that server, because it uses the
+    same folder and port. former: a message if the first signal did not end that server, else "". moved: a
+    message if the port has changed, else "". damage: a message if `start` has moved damaged data to another
+    folder, else "".
     """
 
     damage = ""
