@@ -11,10 +11,11 @@ The pipeline, in the order of the data:
     flow.transform   bronze -> canonical readings (silver)
     flow.load        silver -> the database, rows and ledger state in one transaction
     flow.quarantine  store files that cannot be loaded, with a manifest
-    flow.housekeeping  publish stale files again, collect garbage, apply retention
+    flow.housekeeping  send lost messages again, collect garbage, apply retention
 
-``core`` consists of pure functions on Arrow data. ``ports`` declares the interfaces that the flow needs,
-``adapters`` implements them, and ``bootstrap`` connects the two.
+``core`` consists of pure functions on Arrow data. ``ports`` declares the interfaces through which the flow
+uses services such as the database. ``adapters`` implements these interfaces. ``bootstrap`` selects the
+adapters and passes them to the flow.
 
 Notebooks and other programs use the names in ``__all__``. They are defined in ``api`` and imported on
 first use.

@@ -1,4 +1,4 @@
-"""The program `sensorflow`, and `python -m sensorflow`."""
+"""The entry point of the program `sensorflow` and of `python -m sensorflow`."""
 
 from sensorflow import memory
 

@@ -1,7 +1,7 @@
-"""Measures the time of each stage for one file on this machine, loaded into a temporary database.
+"""Measures how long each stage takes for one file on this machine.
 
-The embedded PostgreSQL and all output are in a temporary folder, so no table, folder or setting of the
-project is changed. All stages run in one process.
+The file is loaded into a temporary PostgreSQL. The server and all output are in a temporary folder, so that
+the project's database, folders and settings are not changed. All stages run in one process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ SMALL = 8 << 20
 
 @dataclass(frozen=True)
 class Step:
-    """One stage: its duration in seconds, and the number of rows that it produced."""
+    """The measurement of one stage. seconds: duration of the stage. rows: number of rows that the stage
+    produced."""
 
     name: str
     seconds: float
@@ -59,11 +60,13 @@ class Step:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """The measurements of the round with the median time. seconds: time of all stages, without landing and
-    registering. arriving: seconds for landing and registering.
+    """The result of a measurement of one file.
 
-    database_share: PostgreSQL's share of the CPU time of all rounds. peak_mb: peak memory of this process,
-    without PostgreSQL.
+    A small file is loaded in several rounds. The times are those of the round with the median time.
+    seconds: time of all stages, without landing and registering. arriving: seconds for landing and
+    registering. rounds: number of rounds. database_share: PostgreSQL's share of the CPU time of all rounds,
+    from 0 to 1. peak_mb: peak memory of this process in MiB, without PostgreSQL. hints: suggestions for the
+    user.
     """
 
     file: str
@@ -93,7 +96,11 @@ class BenchResult:
 def bench(
     path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
 ) -> BenchResult:
-    """Load a file and measure it. Raises Permanent, with its code, if the file would be quarantined."""
+    """Load a file and measure the time of each stage. profile: name and profile. source: the source whose
+    settings apply; None for the default settings. project: the settings to which the hints refer.
+
+    Raises Permanent if the file would be quarantined.
+    """
     rounds = ROUNDS if path.stat().st_size <= SMALL else 1
     with _place() as place:
         server = Postgres(place, place / "logs")
@@ -142,7 +149,8 @@ def _place() -> Iterator[Path]:
 def _settings(
     place: Path, url: str, profile: tuple[str, Profile], source: Source | None, rounds: int
 ) -> Settings:
-    """Return settings with one source per round, because a source skips bytes that it already has."""
+    """Return settings with one source for each round. One source for all rounds would not work, because a
+    source does not load the same bytes twice."""
     name, how = profile
     rules = as_folder(source or FolderSource(path=Path(), profile=name), profile=name)
     sources = {
@@ -154,8 +162,8 @@ def _settings(
 
 
 def _warm(ledger: Ledger, services: Services, path: Path, rounds: int) -> None:
-    """Do all lazy imports and connections before the measurement, so that they do not count as time of the
-    file."""
+    """Load the file once before the measurement, so that imports and connections do not count as time of
+    the file. A file that is measured in one round is not loaded here."""
     with suppress(ImportError):  # pyarrow imports pandas here if it is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
@@ -205,7 +213,7 @@ def hints(found: BenchResult, project: Settings) -> Iterator[str]:
         known = "dedupe_index" in {*FolderSource.model_fields, *Settings.model_fields}
         yield (
             f"PostgreSQL takes {found.database_share:.0%} of the CPU: use {deferred if known else ''}"
-            "a separate machine for it; more workers on the same cores do not help"
+            "a separate machine for PostgreSQL; more workers on the same cores do not help"
         )
     if found.rejected > found.read / 100:
         yield (
@@ -228,6 +236,9 @@ def hints(found: BenchResult, project: Settings) -> Iterator[str]:
             "fewer, larger files load faster"
         )
     if found.peak_mb > project.max_memory / 2**20 * 0.8:
-        yield f"it needed {found.peak_mb:.0f} MB, close to max_memory: raise it, or split the file"
+        yield (
+            f"the file needed {found.peak_mb:.0f} MB of memory, close to max_memory: raise max_memory, or "
+            "split the file"
+        )
     if (cores := os.cpu_count() or 1) > project.workers:
         yield f"there are {cores} cores and workers = {project.workers}: raise workers"

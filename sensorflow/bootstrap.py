@@ -1,8 +1,8 @@
-"""Creates the adapters that the settings select, and connects them with the flow. No other module does
-this.
+"""Creates the adapters that the settings select, and passes them to the flow. No other module creates
+adapters.
 
-Modules that need Arrow are imported inside functions, because the daemon needs only half the memory without
-Arrow.
+Modules that need Arrow are imported inside functions. The daemon does not need Arrow, and its memory would
+double if Arrow were imported.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ def settings(
     anywhere: bool = False,
     warn: bool = True,
 ) -> Settings:
-    """Load the settings that apply in the folder `start`, from file and environment. Raises UsageError.
+    """Load the settings that apply in a folder. Raises UsageError.
 
-    copy: a copy of the settings file, which is read instead. anywhere: whether to return the default
-    settings if there is no project. warn: see `settings.load`; False in processes, which log instead.
+    start: the folder; None for the current folder. copy: path of a copy of the settings file, which is read
+    instead of the file. anywhere: whether to return the default settings if there is no project; otherwise
+    UsageError is raised. warn: whether to warn of former names. Processes that log these names pass False.
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
@@ -77,7 +78,7 @@ def settings(
 
 
 def project(path: str | os.PathLike[str]) -> Settings:
-    """Load the settings of a project, given its folder or its sensorflow.toml. Raises UsageError."""
+    """Load the settings of a project, from its folder or its sensorflow.toml. Raises UsageError."""
     found = Path(path)
     file = found / settings_.FILE_NAME if found.is_dir() else found
     if not file.is_file():
@@ -92,8 +93,8 @@ def process_name(role: str) -> str:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the database URL of the settings, or that of the running embedded server. Raises UsageError if
-    the embedded server does not run."""
+    """Return the database URL of the settings; if they contain none, the URL of the embedded server. Raises
+    UsageError if the embedded server does not run."""
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
@@ -130,16 +131,16 @@ def _where(settings: Settings) -> str:
 
 
 def shared_digest(settings: Settings) -> str:
-    """Return a digest of the settings that all processes of a fleet share.
+    """Return a digest of the settings that all processes of a fleet must share.
 
-    A process of `sensorflow up` and a command in the same project have the same digest.
+    The digest of a process that `sensorflow up` runs equals the digest of a command in the same project.
     """
     running = state.running(settings.data_folder) if settings.broker_url is None else None
     return settings.shared_digest(running.broker_url if running else None)
 
 
 def differs(settings: Settings) -> str | None:
-    """Return a message if `sensorflow up` runs with settings that differ from these, else None."""
+    """Return a message if `sensorflow up` is running with other settings than `settings`, else None."""
     running = state.running(settings.data_folder)
     if running is None or not running.digest:
         return None
@@ -160,7 +161,7 @@ def audit_store(settings: Settings) -> PostgresAuditStore:
 
 
 def seal_months(settings: Settings) -> list[SealResult]:
-    """Seal the months that are due, if `dedupe_index = "deferred"`."""
+    """Seal the months that are due, if `dedupe_index` is "deferred". Returns the result of each month."""
     from sensorflow.adapters.postgres import sealing
 
     if not settings.deferred:
@@ -171,8 +172,8 @@ def seal_months(settings: Settings) -> list[SealResult]:
 
 
 def collect_garbage(settings: Settings) -> int:
-    """Remove unfinished files of killed writers that are at least an hour old. Returns the number of files
-    removed."""
+    """Remove temporary files that killed processes did not finish, if the files are at least an hour old.
+    Returns the number of removed files."""
     from sensorflow.adapters.local.garbage import remove_unfinished
 
     stores = (landing(settings), quarantine(settings), lake(settings))
@@ -181,7 +182,7 @@ def collect_garbage(settings: Settings) -> int:
 
 
 def collect_garbage_daily(settings: Settings) -> int:
-    """Run `collect_garbage` at most once a day, because it lists all stored files."""
+    """Run `collect_garbage` at most once a day, because it lists all stored files. Return its result."""
     from sensorflow.adapters.local.places import storage_errors
 
     note = settings.data_folder / COLLECTED
@@ -197,15 +198,15 @@ def collect_garbage_daily(settings: Settings) -> int:
 def reconciler(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
-    """Return the housekeeping task that the daemon runs, the reconciler. All other tasks need Arrow or may
-    take hours."""
+    """Return the housekeeping of the daemon, which consists of the reconciler only. All other tasks need
+    Arrow or may take hours. touch: called while the reconciler works."""
     from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
 
     return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """Return the housekeeping with all periodic tasks."""
+    """Return the housekeeping that runs all periodic tasks."""
     from sensorflow.adapters.postgres import months
     from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention
@@ -234,7 +235,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:
-    """Return the services and settings that an audit needs. source: limit the audit to this source."""
+    """Return the services and settings for an audit of one source, or of all sources if it is None."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import AuditContext
@@ -249,7 +250,7 @@ def audit_context(settings: Settings, source: str | None = None) -> AuditContext
 
 @contextmanager
 def scratch() -> Iterator[LocalLayers]:
-    """Yield an empty lake, which is removed on exit."""
+    """Yield an empty lake in a temporary folder, which is removed on exit."""
     from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
@@ -257,14 +258,14 @@ def scratch() -> Iterator[LocalLayers]:
 
 
 def landing(settings: Settings) -> Landing:
-    """Return the landing zone. Raises UsageError."""
+    """Return the landing zone. Raises UsageError as `store` does."""
     return Landing(store(settings, "landing"))
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Return the object store of a zone in `settings.storage`. foreign: see `LocalObjects`.
+    """Return the object store of a zone. zone: "landing" or "quarantine". foreign: see `LocalObjects`.
 
-    Raises UsageError if the package of the store cannot be imported.
+    Raises UsageError if the store belongs to a package that cannot be imported.
     """
     folder = settings.zone_folder(zone)
     if folder is not None:
@@ -313,8 +314,8 @@ def services(settings: Settings, role: str, ledger: FileLedger) -> Services:
 
 
 def identity() -> str:
-    """Return a unique identity under which to hold leases and send heartbeats. It consists of the process
-    identifier and a random part."""
+    """Return a new, unique identity with which a process acquires leases and sends heartbeats. It consists
+    of an identifier of the process and a random part."""
     return f"{host.process()} {secrets.token_hex(4)}"
 
 
@@ -325,14 +326,14 @@ def heartbeat_sender(settings: Settings, ledger: Ledger, mine: str) -> Heartbeat
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
-    """Return the intake leases of a daemon. mine: the daemon's `identity`."""
+    """Return the intake leases of a daemon for these sources. mine: the daemon's `identity`."""
     from sensorflow.flow.intake.leases import Leases
 
     return Leases(ledger, sources, process_name("daemon"), mine, settings.lease, host.has_ended)
 
 
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
-    """Return the feeds from which the intake gets the files of all sources."""
+    """Return one feed for each source, from which the intake gets the files of the source."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import InotifyWatcher
@@ -347,7 +348,8 @@ def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
 
 
 def _plugin_feed(settings: Settings) -> list[Feed]:
-    """Return the feeds of plugins. Raises UsageError if one cannot be imported."""
+    """Return the feeds of sources whose kind belongs to another package. Raises UsageError if a feed cannot
+    be imported."""
     return [
         plugins.load(plugins.Group.FEEDS, source.kind)(name, source, settings.home)
         for name, source in settings.sources.items()
@@ -356,8 +358,8 @@ def _plugin_feed(settings: Settings) -> list[Feed]:
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
-    """Return a feed of the files in `root`, which is not the source's own folder. The files are not moved
-    or deleted."""
+    """Return a feed of the files in the folder `root`, for a backfill. The files are processed like files
+    of the source, but are not moved or deleted. `root` is not the drop folder of the source."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
     quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
@@ -365,15 +367,15 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
 
 
 def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
-    """Return the backlogs of all sources. ledger: None if the ledger is unavailable."""
+    """Return one `FolderBacklog` for each drop folder. ledger: None if the ledger is unavailable."""
     from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
 
     return [FolderBacklog(folder, ledger) for folder in folders(settings)]
 
 
 def gated_path(path: Path, settings: Settings) -> GatedPath | None:
-    """Return an object that checks the gate of a single file, or None if the file is not in the drop folder
-    of a source with gates."""
+    """Return an object that checks the gate of the file `path`. None if the file is not in the drop folder
+    of a source with a gate."""
     from sensorflow.adapters.feeds.folder.backlog import FolderGatedPath
 
     for drop in folders(settings):
@@ -392,5 +394,5 @@ def folders(settings: Settings) -> list[DropFolder]:
 
 
 def quarantine(settings: Settings) -> QuarantineZone:
-    """Return the quarantine. Raises UsageError."""
+    """Return the quarantine. Raises UsageError as `store` does."""
     return QuarantineZone(store(settings, "quarantine", FILES))

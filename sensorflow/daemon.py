@@ -1,7 +1,7 @@
 """The ingest daemon: finds, lands, registers and publishes files.
 
-One thread does the intake and another one publishes, so that files are landed even while the broker is
-unavailable. A restart loses nothing, because the feeds and the ledger contain all of the state.
+One thread runs the intake, and another thread publishes, so that files are landed even while the broker is
+unavailable. A restart loses no file, because all state is in the feeds and in the ledger.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from sensorflow.telemetry import Event, emit
 
 
 class Daemon:
+    """The ingest daemon: runs the intake and the publisher until it is stopped."""
+
     def __init__(
         self,
         settings: Settings,
@@ -44,7 +46,7 @@ class Daemon:
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
-        """Request the daemon to stop when it has finished the files in progress."""
+        """Request the daemon to finish its current files and then to end. Returns at once."""
         self._intake.stop()
         self._publisher.stop()
 

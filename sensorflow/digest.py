@@ -1,5 +1,5 @@
-"""Digests of settings that reveal no secrets: `digest` compares the processes of one host, `shared` those
-of all hosts."""
+"""Computes digests of settings, which reveal no secrets. `digest` is for the comparison of processes on one
+host, `shared` for the comparison of processes on all hosts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SALT, _LENGTH = b"sensorflow-digest", 4
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings to compare: key -> value as JSON. Passwords are replaced by four bytes of a slow
-    hash.
+    """Return the settings to compare: key -> value as JSON. Each password in a URL is replaced by four
+    bytes of a slow hash.
 
-    The four bytes differ if the password differs, but do not reveal it, because millions of other passwords
-    have the same four bytes.
+    Two different passwords almost always have different bytes. The bytes do not reveal the password,
+    because millions of other passwords have the same bytes.
     """
     shown = {name: value for name, value in values.items() if name not in HOST}
     shown |= {name: _without_password(shown.get(name)) for name in URLS}
@@ -40,16 +40,17 @@ def plain(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """Return a digest of `plain`: 24 hexadecimal digits."""
+    """Return a digest of the settings that `plain` returns: 24 hexadecimal digits."""
     return _hashed(plain(values))
 
 
 def shared(values: Mapping[str, Any]) -> str:
     """Return a digest of the settings that all processes of a fleet must share: 24 hexadecimal digits.
 
-    Hosts, users and paths are excluded. The database is excluded too, because the digests are compared in
-    it. Of the broker's URL, only the kind and the database number or virtual host are included; of a
-    plugin's broker, only the scheme.
+    Hosts, users and paths do not affect the digest. The database does not affect it either: processes
+    compare their digests in the database, so they use the same one. For a Celery broker, the kind of broker
+    and the database number or virtual host affect the digest. For a broker of another package, only the
+    scheme of the URL does.
     """
     kept = {name: value for name, value in values.items() if name not in HOST | PLACE}
     kept["sources"] = {
@@ -79,7 +80,7 @@ def _broker(url: str | None) -> str | None:
 
 
 def _without_password(url: str | None) -> str | None:
-    """Return a URL in which hashes replace the password and the query, because the query may contain
+    """Return a URL in which the password and the query are replaced by hashes, because both may contain
     secrets."""
     if url is None:
         return None

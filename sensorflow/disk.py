@@ -1,4 +1,4 @@
-"""Messages for errors of files and disks, and helpers for paths and free space."""
+"""Explains errors of files and disks, and finds owner, mount point and free space of a path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _SAID = {
 def explained(error: OSError, path: Path | None = None) -> str | None:
     """Return a one-line message for an error that a user can fix; None for any other error.
 
-    path: used if the error has no path, for example when an open file cannot be written.
+    path: the path for the message if the error has none, for example because an open file cannot be
+    written.
     """
     path = error.filename or path
     if error.errno in FULL and path is None:
@@ -54,8 +55,8 @@ def replace(
     """Replace the content of a file atomically: readers see the old or the new content, even after a crash.
     Raises OSError.
 
-    mode: permissions of the file, set before the data is written; None for the default. owner: (uid, gid),
-    or None.
+    mode: permissions of the file, which are set before the data is written; None for the default
+    permissions. owner: (uid, gid) of the file; None for the user of this process.
     """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)  # a file left by a crash may be readable by others
@@ -88,8 +89,8 @@ def _named(uid: int) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """Return the path if it exists and this user may see it, else the nearest parent of which this is
-    true."""
+    """Return the path itself if it exists, or else its nearest existing parent. A path that this user may
+    not see counts as missing."""
     for there in (path, *path.absolute().parents):
         with suppress(OSError):
             if there.exists():
@@ -98,8 +99,8 @@ def nearest(path: Path) -> Path:
 
 
 def owned(path: Path) -> str:
-    """Return a text that says who owns a path (or its nearest existing parent), and how to make the path
-    writable."""
+    """Return a text that says how this user can get write access to a path. The text is about the nearest
+    existing parent if the path does not exist."""
     there = nearest(path)
     try:
         owner = there.stat().st_uid
@@ -118,12 +119,13 @@ def mount(path: Path) -> Path:
 
 
 def free(path: Path) -> int:
-    """Return the free bytes on the disk of a path that this user may use."""
+    """Return the number of free bytes on the disk of a path. Bytes that are reserved for root do not
+    count."""
     return shutil.disk_usage(nearest(path)).free
 
 
 def room(path: Path) -> str:
-    """Return the free space on the disk of a path, as text."""
+    """Return a text with the free space and the mount point of the disk of a path."""
     try:
         return f"{size(free(path))} free on {mount(path)}"
     except OSError:

@@ -1,4 +1,4 @@
-"""Settings from environment variables, which override the settings file."""
+"""Reads settings from environment variables, which override the settings file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sensorflow.errors import Code, UsageError
 
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
-"""Environment variables with the prefix SENSORFLOW_ that are not settings. Kubernetes sets the last ones
-for a service."""
+"""Environment variables with the prefix SENSORFLOW_ that are not settings. Kubernetes sets SERVICE_* and
+PORT* in all containers if there is a Kubernetes service with the name "sensorflow"."""
 PROJECT = re.compile(r"(DATABASE_URL|BROKER_URL)(_FILE)?|DATA|SOURCES(__.*)?")
 """Environment variables that define a project without a settings file, because they set its data folder or
 its sources."""
@@ -35,8 +35,11 @@ def folder() -> Path:
 
 
 class Variables:
-    """The environment variables that are settings. plain: keys that may also be set by a variable
-    *_FILE."""
+    """Applies the environment variables that are settings, and records which variable set which key.
+
+    environ: all environment variables. plain: keys that may also be set by a variable *_FILE, whose value
+    is the path of a file with the value of the key.
+    """
 
     def __init__(self, environ: Mapping[str, str], plain: Iterable[str]) -> None:
         self._environ, self._plain = environ, set(plain)
@@ -71,13 +74,13 @@ class Variables:
         self._origins[tuple(place)] = variable
 
     def rename(self, former: str, key: str) -> None:
-        """Record that the environment variable of the key `former` now sets `key`."""
+        """Record that the environment variable that set the key `former` sets the key `key` instead."""
         if (variable := self._origins.pop(tuple(former.split(".")), None)) is not None:
             self._origins[tuple(key.split("."))] = variable
 
     def of(self, key: str, file: str | None) -> str | None:
-        """Return a text that names the environment variables that have set a key, or the file and these
-        variables. For messages.
+        """Return the names of the environment variables that have set a key, as text for messages. If the
+        file has set a part of the key's table, the text also contains `file`, the path of the file.
 
         None if no environment variable has set the key.
         """
@@ -103,8 +106,12 @@ def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _spelt(part: str, target: Mapping[str, Any]) -> str:
-    """Return the key as it is spelled in the file, because names of environment variables have no
-    lower-case letters or hyphens."""
+    """Return the key in `target` to which a part of a variable's name refers; `part` if there is no such
+    key.
+
+    Case is ignored, and hyphens count as underscores, because names of environment variables have no
+    lower-case letters and no hyphens.
+    """
     if part in target:
         return part
     same = [key for key in target if key.lower().replace("-", "_") == part]

@@ -13,7 +13,8 @@ from sensorflow.escaping import escape, escape_all
 
 
 class Code(StrEnum):
-    """Stable error codes. F1xx: a row or cell. F2xx: a file. I5xx: infrastructure. S0xx: usage."""
+    """The error codes, which never change. F1xx: errors of rows and cells. F2xx: errors of files. I5xx:
+    failures of the infrastructure. S0xx: mistakes of users."""
 
     # rows and cells
     COLUMN_COUNT = "F101 column-count"
@@ -103,14 +104,14 @@ _NUMBERED = {code.number: code for code in Code}
 
 
 REMEDY: dict[Code, str] = {
-    Code.EMPTY: "check the logger; drop the file again when it has content",
+    Code.EMPTY: "check the logger; put the file into the drop folder again when it has content",
     Code.COLUMN_MISSING: "correct the profile's column names in sensorflow.toml, then replay the file",
     Code.UNREADABLE: "request the file again from its sender; the bytes received are kept",
     Code.TOO_MANY_REJECTS: "check the rejected rows; correct the profile or raise max_rejects, then replay",
-    Code.BYTES_CHANGED: "check the disk that holds the landing folder; drop the file again",
+    Code.BYTES_CHANGED: "check the disk of the landing zone; put the file into the drop folder again",
     Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
     Code.CRASHED: "the file crashed its worker on every attempt; check the worker's log, then replay",
-    Code.LINE_TOO_LONG: "check that this is a text file with line ends; raise max_line, then replay",
+    Code.LINE_TOO_LONG: "check that this is a text file with line ends; if so, raise max_line, then replay",
     Code.SOURCE_UNKNOWN: "put the source back into sensorflow.toml, then replay",
     Code.TOO_LARGE: "if the file is legitimate, raise max_decompressed, then replay",
     Code.DRIFT: 'correct the profile, or set the source\'s drift to "ignore" or "rescue", then replay',
@@ -120,22 +121,24 @@ REMEDY: dict[Code, str] = {
     Code.TOO_DEEP: "if the file is legitimate, raise max_nesting or max_record, then replay",
     Code.TOO_SLOW: "if the file is legitimate, raise max_seconds, then replay",
     Code.ARCHIVE: "select one file with member, or set unpack = true for the source, then replay; or "
-    "drop the files without the archive",
+    "put the files of the archive into the drop folder",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has enough memory, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in their Unicode normalization "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
     Code.TOO_MANY_MONTHS: "check that the times are read correctly (time.format, the source's earliest); "
     "if the file is legitimate, raise the source's sparse_months or new_months, then replay",
-    Code.TOO_MANY_CELLS: "clear the cells far from the table; or, if the file is legitimate, raise "
+    Code.TOO_MANY_CELLS: "delete the cells far from the table; or, if the file is legitimate, raise "
     "max_cells; then replay",
     Code.PATTERN_TOO_SLOW: "simplify the pattern in sensorflow.toml: avoid nested repeats such as (a+)+, "
     "use [^;]* instead of .*, start it with ^; then replay",
     Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
     "skip, then replay",
-    Code.DOCTYPE: "ask the sender to omit the <!DOCTYPE …>, or remove it, then drop the file again",
+    Code.DOCTYPE: "ask the sender to omit the <!DOCTYPE …>, or remove it; then put the file into the drop "
+    "folder again",
     Code.GATE_MISMATCH: "the file differs from what its gate announced: request both again from the "
-    "sender. If the file is right and the gate is wrong, drop both again with a correct gate",
-    Code.UNEXPECTED: "a defect in sensorflow: keep the manifest and report it, then replay",
+    "sender. If the file is right and the gate is wrong, put the file into the drop folder again, with a "
+    "correct gate",
+    Code.UNEXPECTED: "this is a defect in sensorflow: report it with the manifest, then replay",
     Code.DATABASE_FULL: "free space on the database's disk; work resumes automatically",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
     "pool_mode = session), or point database_url at the server itself; then restart daemon, workers and "
@@ -147,8 +150,8 @@ REMEDY: dict[Code, str] = {
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes automatically",
     Code.DATABASE_LIMIT: "raise the limit that the message names in the database; "
     "work resumes automatically",
-    Code.HOST: "provide what the message names: more memory or threads (ulimit -v, -u), fewer workers, or "
-    "the missing package; work resumes automatically",
+    Code.HOST: "correct the cause in the message: allow more memory or threads (ulimit -v, -u), reduce "
+    "workers, or install the missing package; work resumes automatically",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or correct dedupe_index and restart",
 }
 
@@ -167,18 +170,20 @@ ROW_REMEDY: dict[Code, str] = {
     Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or the source's earliest and latest",
     Code.VALUE_NOT_A_NUMBER: "add the text to missing or values; for other number notations set decimal, "
     "thousands or clean",
-    Code.VALUE_NOT_FINITE: "add it to missing if it means that there is no value",
+    Code.VALUE_NOT_FINITE: "add the text to missing if it means that there is no value",
     Code.SENSOR_MISSING: "correct sensor: its column is empty here, or its pattern does not match",
     Code.TYPE_MISSING: "correct type: its column is empty here",
     Code.NOTHING_MEASURED: "correct records, or the names in columns",
     Code.NUL_BYTE: 'set encoding, for example to "utf-16"; NULs at the end of a file are preallocated '
     "space that the logger has not written yet",
     Code.INVALID_UTF8: 'set encoding, for example to "cp1252" or "latin-1"',
-    Code.CHECKSUM: "check the transmission from the logger; remove checksum if lines have none",
+    Code.CHECKSUM: "check the transmission from the logger; if the lines have no checksum, remove checksum "
+    "from the profile",
     Code.MALFORMED_ROW: 'set quote = "" if quote characters have no special meaning',
     Code.RULE_UNIT: "add other names of a unit to units",
 }
-"""Advice for rejected rows. It refers to the profile unless stated otherwise."""
+"""Advice for rejected rows, by code. All keys in the texts are keys of the profile, unless the text says
+otherwise."""
 DOCUMENT = (
     'set format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` '
     "proposes a profile"
@@ -190,7 +195,7 @@ DECODER = (
 
 def row_remedy(code: Code, form: str = "") -> str:
     """Return advice for rows that were rejected with `code`; "" if there is none. form: the format of the
-    file."""
+    profile, such as "csv"."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
     if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
@@ -199,7 +204,7 @@ def row_remedy(code: Code, form: str = "") -> str:
 
 
 DO = "do"
-"""The key in an error's `place` under which a remedy for the specific cause is stored."""
+"""The key in `SensorflowError.place` for a remedy that is more specific than the remedy of the code."""
 
 
 LASTING = frozenset(
@@ -212,16 +217,16 @@ LASTING = frozenset(
         Code.INDEX_DIFFERS,
     }
 )
-"""Codes of failures that do not pass by themselves, because somebody must change the database. Files are
-retried rarely."""
+"""Codes of failures that last until somebody changes the database or the settings. Files with such a
+failure are retried at long intervals."""
 
 
 class SensorflowError(Exception):
-    """The base class of errors: a failure with a code, a message and a place (line, column, ...). Can be
-    pickled.
+    """The base class of all errors of sensorflow.
 
-    The constructor escapes the message and the place, because they may quote a file and are shown in
-    terminals and logs.
+    code: the error code. message: the message without the code. place: further fields, such as the line and
+    the column. The constructor escapes non-printable characters of message and place, because both may
+    quote a file and are shown in terminals and logs. Errors can be pickled.
     """
 
     _kept = "\n"
@@ -239,11 +244,8 @@ class SensorflowError(Exception):
 
     @property
     def remedy(self) -> str:
-        """Advice how to fix this failure. It is the remedy with which the error was raised, or else that of
-        the code; "" if there is none.
-
-        "" if there is none.
-        """
+        """Advice how to fix this failure: the remedy with which the error was raised, or else the remedy of
+        the code. "" if there is none."""
         return str(self.place.get(DO) or REMEDY.get(self.code, ""))
 
     def __str__(self) -> str:
@@ -266,7 +268,8 @@ class Transient(SensorflowError):
 
 
 def unexpected(error: Exception) -> Transient:
-    """Wrap an unexpected exception, that is, a bug, for a loop that logs the error and continues."""
+    """Return a `Transient` for an exception that only a bug can cause. For loops that log such an error and
+    continue."""
     return Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}")
 
 
@@ -302,7 +305,9 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 class Permanent(SensorflowError):
     """A failure that a retry cannot fix: the file cannot be loaded as it is, and goes to quarantine."""
 
-    _kept = ""  # escapes newlines too: a quoted line of a file must not look like a line of ours
+    _kept = (
+        ""  # escape newlines too: a quoted line of a file must not look like a line of the output
+    )
 
 
 class DecoderFailed(Permanent):
@@ -311,12 +316,13 @@ class DecoderFailed(Permanent):
 
 
 class FormerName(FutureWarning):
-    """A setting or command is used by its former name, which the next version will not know. The command
-    line prints `str()` as one line on stderr."""
+    """A warning that a setting or command is used under its former name, which the next version will not
+    know. The command line prints the text of the warning as one line on stderr."""
 
 
 class UsageError(SensorflowError):
-    """A user's mistake in a command or a setting. `str()` is the one-line message for that user."""
+    """A user's mistake in a command or a setting. `str()` returns the message for the user, without the
+    code."""
 
     def __init__(self, message: str, code: Code = Code.COMMAND, **place: Any) -> None:
         super().__init__(code, message, **place)

@@ -1,4 +1,5 @@
-"""Converts pydantic's errors to a one-line message: the key, the fault, and the nearest valid key."""
+"""Converts validation errors of pydantic to a message of one line, with the key and the fault. For an
+unknown key, the message suggests a valid key."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from sensorflow.core.nearest import did_you_mean
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
-    """Return (key, message) for the error to fix first. The key is "" if the error does not concern a
-    single key."""
+    """Return (key, message) for the error that the user should fix first. The key is "" if the error does
+    not concern a single key. model: the class that was validated. given: the values that were validated."""
     found = [_Found(e, model) for e in error.errors(include_url=False, include_input=False)]
     first = min(found, key=lambda f: f.rank)
     key = ".".join(first.keys)
@@ -27,6 +28,8 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
 
 
 class _Found:
+    """One error of pydantic. type: pydantic's name of the error. keys: location of the faulty key."""
+
     def __init__(self, error: Any, model: type[BaseModel]) -> None:
         self.type, self.message = error["type"], error["msg"]
         # a union adds the name of its branch to the location; the name is not a key
@@ -34,8 +37,8 @@ class _Found:
 
     @property
     def rank(self) -> int:
-        """Sort key of an error. Misspelled keys come first, because they may be the reason why other keys
-        are missing."""
+        """The order in which to fix errors, lowest first. Unknown keys come first, because a misspelled key
+        may be the reason why another key is missing."""
         return {"extra_forbidden": 0, "missing": 2}.get(self.type, 1)
 
 
@@ -63,7 +66,8 @@ def _shown(given: Any, keys: list[str]) -> str:
 def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
     """Yield the valid keys at a location of the settings, in the order of the documentation.
 
-    If a model has several kinds, the table in `given` selects the kind.
+    model: the class of the settings. keys: the location. given: the values of the user. If the class at the
+    location depends on the values, as for a source, `given` selects the class.
     """
     kinds: list[Any] = [model]
     for key in keys:

@@ -2,10 +2,12 @@
 
     SENSORFLOW_TESTING=1 SENSORFLOW_CRASH=load.copied:2:/tmp/once sensorflow watch
 
-kills the process with SIGKILL the second time that it passes `load.copied`. The optional third part is a
-path: exactly one process, the one that creates this file, is killed, and the file then contains its PID.
-`stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Separate several failpoints by commas. Without
-SENSORFLOW_CRASH a failpoint does nothing. If only SENSORFLOW_CRASH is set but not SENSORFLOW_TESTING, every
+This command kills the process with SIGKILL when the process passes `load.copied` for the second time. The
+optional third part is the path of a marker file: only the process that creates the file is killed, and the
+file then contains the PID of this process. `stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Several
+failpoints are separated by commas.
+
+If SENSORFLOW_CRASH is not set, failpoints do nothing. If it is set without SENSORFLOW_TESTING=1, every
 command fails at its start.
 """
 
@@ -25,11 +27,11 @@ TESTING = "SENSORFLOW_TESTING"
 
 
 class Failpoint(StrEnum):
-    """The failpoints, in pipeline order. There is one between every two effects that a crash can
-    separate."""
+    """The failpoints, in the order of the pipeline. Between any two effects that a crash can separate,
+    there is a failpoint."""
 
     # the daemon
-    FOUND = "daemon.found"  # seen complete, nothing done yet
+    FOUND = "daemon.found"  # a complete file was found, nothing is done yet
     LANDING = "land.copied"  # the copy is written, but has no name yet
     LANDED = "daemon.landed"
     REGISTERED = "daemon.registered"
@@ -59,6 +61,9 @@ class Failpoint(StrEnum):
 
 @dataclass
 class _Trigger:
+    """A failpoint that SENSORFLOW_CRASH sets. passes: number of passes until the signal is sent. marker:
+    path of the marker file, or ""."""
+
     point: str
     signal: signal.Signals
     passes: int
@@ -66,8 +71,7 @@ class _Trigger:
 
 
 def _parse(text: str) -> _Trigger:
-    """Parse a text such as "stop@point:nth:marker", of which only the point is required. Raises
-    UsageError."""
+    """Parse a text of the form [stop@]point[:nth[:marker]]. Raises UsageError."""
     action, _, rest = text.rpartition("@")
     point, _, rest = rest.partition(":")
     nth, _, marker = rest.partition(":")
@@ -87,7 +91,7 @@ def _triggers() -> list[_Trigger]:
 
 
 def require_testing(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UsageError if a failpoint is set without SENSORFLOW_TESTING."""
+    """Raises UsageError if SENSORFLOW_CRASH is set, but SENSORFLOW_TESTING is not 1."""
     if environ.get(VARIABLE) and environ.get(TESTING) != "1":
         raise UsageError(
             f"{VARIABLE} is set: it kills processes on purpose, for tests only; unset it",
@@ -96,7 +100,8 @@ def require_testing(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def hit(name: Failpoint) -> None:
-    """Kill or suspend this process if a test has set this failpoint."""
+    """Kill or suspend this process if SENSORFLOW_CRASH contains this failpoint and the process has passed
+    it often enough."""
     for plan in _triggers():
         if plan.point != name:
             continue

@@ -1,4 +1,4 @@
-"""Checks the folders in the settings, and reports how to fix problems."""
+"""Checks the drop folders and the data folder of the settings, and reports how to fix problems."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
-    """Raises UsageError for the first source folder that does not exist, cannot be read, or from which
-    files cannot be removed."""
+    """Check all drop folders. Raises UsageError for the first folder that does not exist, that this user
+    cannot read, or out of which this user cannot move files."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             told, todo = found
@@ -22,7 +22,8 @@ def require_folders(settings: Settings) -> None:
 
 
 def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
-    """Return (fault, remedy) for a drop folder, or None if it is usable."""
+    """Return (fault, remedy) for a drop folder; None if the folder is usable. after: the setting `after` of
+    the source."""
     path = quoted(folder)
     try:
         if not folder.exists():
@@ -33,7 +34,10 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
         if not folder.is_dir():
             return f"{folder} is a file, not a folder", "name the folder that contains it"
     except OSError as error:
-        return f"{folder}: {error.strerror}", "let this user enter its parent folders"
+        return (
+            f"{folder}: {error.strerror}",
+            "give this user the permission to enter its parent folders",
+        )
     if not os.access(folder, os.R_OK | os.X_OK):
         return f"user {user()} may not read {folder}", f"`chmod u+rx {path}` as its owner"
     if after != "keep" and not os.access(folder, os.W_OK):
@@ -45,8 +49,7 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
 
 
 def data_fault(folder: Path) -> tuple[str, str] | None:
-    """Return (fault, remedy) for the data folder, or None if it is usable. The folder need not exist
-    yet."""
+    """Return (fault, remedy) for the data folder; None if the folder is usable or can be created."""
     there = nearest(folder)
     if not there.is_dir():
         return f"{there} is a file, not a folder", "remove it, or set data to another folder"

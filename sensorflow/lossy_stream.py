@@ -1,5 +1,5 @@
-"""Makes writes to standard streams never fail, even if a disk is full, a pipe is closed or a terminal no
-longer exists."""
+"""Replaces stdout and stderr by streams whose writes never fail, even if a disk is full, a pipe is closed
+or a terminal no longer exists."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class LossyStream:
     def reopen_after_fork(self) -> None:
         """Reopen the stream in a forked child.
 
-        During the fork, another thread may have held the lock of the stream's buffer, which the child could
-        never release. The buffered output is written by the parent.
+        Another thread may have held the lock of the stream's buffer during the fork. In the child, this
+        lock would never be released. The parent writes the buffered output.
         """
         with suppress(OSError, ValueError, AttributeError):
             number, encoding = self._stream.fileno(), self._stream.encoding
-            self._before = self._stream  # its finalizer would wait for the lock: keep a reference
+            self._before = self._stream  # keep a reference: its finalizer would wait for the lock
             self._stream = open(  # noqa: SIM115
                 number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
             )
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):  # ValueError: it is closed
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
             self._stream.write(text)
         return len(text)
 
@@ -48,10 +48,10 @@ class LossyStream:
 
 
 def install() -> None:
-    """Make stdout and stderr of this process `LossyStream`. Idempotent.
+    """Replace stdout and stderr of this process by a `LossyStream`. Idempotent.
 
-    If a standard descriptor is closed, it is opened on /dev/null. Otherwise the next file or socket would
-    get its number, and output would be written there.
+    A closed standard descriptor (0, 1 or 2) is opened on /dev/null. Otherwise the next file or socket would
+    get this number, and output would be written to the file or socket.
     """
     for number in range(3):
         try:

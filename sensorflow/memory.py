@@ -1,4 +1,4 @@
-"""Limits the memory of a process: controls when freed memory is returned to the system."""
+"""Reduces the memory of a process: configures the heap, and returns free memory to the system."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RESIDENT_FLOOR_BYTES = 300 << 20
-"""Resident size in bytes below which no memory is returned. The next batch would need the memory again, and
-the page faults cost a tenth of the CPU time of a large file."""
+"""Resident size in bytes below which no memory is returned to the system. The next batch would need the
+returned memory again, and the page faults would take a tenth of the CPU time of a large file."""
 
 TRIM_STEP_BYTES = 32 << 20
-"""Growth in bytes since memory was last returned, after which memory is returned again. Memory in use
-cannot be returned."""
+"""After memory was returned, the process must grow by this number of bytes before memory is returned again.
+Memory that is in use cannot be returned."""
 
 LARGE_FILE_BATCHES = 8
 """A file with more batches than this counts as large."""
@@ -40,25 +40,28 @@ def configure_allocator() -> None:
 
 
 class _WithoutPandas:
+    """An import hook that raises ModuleNotFoundError for pandas."""
+
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("pandas is disabled in this process", name=name)
 
 
 def without_pandas() -> None:
-    """Prevent the import of pandas in this process. Otherwise pyarrow imports pandas at its first
-    conversion without needing it.
+    """Prevent the import of pandas in this process. Otherwise pyarrow would import pandas at its first
+    conversion, although it does not need pandas.
 
-    The import costs a third of a second and 32 MB. Only for workers and commands, not for the library.
+    The import takes a third of a second and 32 MB. Call this in workers and commands, but not if sensorflow
+    is used as a library.
     """
     sys.meta_path.insert(0, _WithoutPandas())
 
 
 def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
-    """Yield the batches. Between batches, free memory is returned to the system if this process has grown
-    large.
+    """Yield the batches. Between two batches, return free memory to the system if this process is larger
+    than `RESIDENT_FLOOR_BYTES`.
 
-    Without this, the C library retains free memory between blocks in use, in total 60 MB and more.
+    Otherwise the C library would retain 60 MB or more of free memory between blocks that are in use.
     """
     number, least = 0, RESIDENT_FLOOR_BYTES
     for batch in batches:

@@ -1,7 +1,7 @@
 """Loads plugins: feeds, decoders, brokers and stores that other packages provide as entry points.
 
-Entry points are searched only if a setting uses a name that is not built in. A plugin is imported on first
-use.
+Entry points are searched only if a setting contains a name that is not built in. A plugin is imported when
+it is used for the first time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from sensorflow.errors import Code, Transient, UsageError
 
 
 class Group(StrEnum):
-    """The groups of entry points. The comment on each group says what the name of an entry point means."""
+    """The groups of entry points. The comment on each group says which setting contains the name of an
+    entry point of this group."""
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
     DECODERS = "sensorflow.decoders"  # the format of a profile
@@ -40,12 +41,13 @@ def names(group: Group) -> Sequence[str]:
 
 
 def load(group: Group, name: str) -> Any:
-    """Import and return the object of an entry point. Raises the same errors as `loaded`."""
+    """Import the object of an entry point, and return it. Raises UsageError as `loaded` does."""
     return loaded(group, name)[0]
 
 
 def loaded(group: Group, name: str) -> tuple[Any, str]:
-    """Import the object of an entry point. Returns the object and a description of its package.
+    """Import the object of an entry point. Returns the object, and the name and version of its package as
+    text.
 
     Raises UsageError if there is no such entry point, or if its package cannot be imported.
     """
@@ -65,18 +67,18 @@ def _package(point: EntryPoint) -> str:
 
 
 class Decoders:
-    """Provides the file formats of plugins to the core."""
+    """Gives the core access to the decoders of other packages, which read additional file formats."""
 
     def names(self) -> Sequence[str]:
         return names(Group.DECODERS)
 
     def reader(self, name: str) -> formats.Reader:
-        """Return the reader of a format. Raises Transient if the import fails, because another host may
-        have the package."""
+        """Return the reader of a format. Raises Transient HOST if the package cannot be imported. The file
+        is retried, because the package may be installed on another host."""
         try:
             found, package = loaded(Group.DECODERS, name)
         except UsageError as error:
-            do = "install the package again on this host; the file waits"
+            do = "install the package on this host; the file is retried"
             raise Transient(Code.HOST, f"format {error.message}; {do}", do=do) from error
         from sensorflow.core.formats.foreign import guarded
 

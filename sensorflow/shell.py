@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 def command(*words: str | Path) -> str:
-    """Return a shell command line, with words quoted where necessary."""
+    """Return the words as one shell command, each word quoted if necessary."""
     return " ".join(quoted(word) for word in words)
 
 
 def quoted(word: str | Path) -> str:
-    """Quote a word for bash and zsh. Non-printable characters and bytes that are not UTF-8 are escaped."""
+    """Return a word that is quoted for bash and zsh if necessary. Non-printable characters, and bytes that
+    are not UTF-8, are escaped."""
     text = os.fspath(word)
     if text.isprintable():
         return shlex.quote(text)

@@ -1,5 +1,5 @@
-"""The status of a project: files by state, the backlog of each source, and the failures that block
-files."""
+"""Determines the status of a project: the number of files in each state, the backlog of each source, and
+the failures that block files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 SHORT = 60.0
-"""Seconds after which repeatedly nacked files cause a warning."""
+"""Seconds after which a failure that blocks files is reported."""
 SHOWN = 3
-"""Maximum number of causes to show in addition to that of the file that has waited longest."""
+"""Maximum number of causes to show, in addition to the cause of the file that has waited longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
@@ -31,8 +31,10 @@ OUTAGE = "see `sensorflow files show {}` and the worker's log"
 class LongOutage:
     """A failure that has prevented files from being loaded for a minute or more.
 
-    code: the error code with its name. todo: advice for the operator. passing: whether the failure may
-    still be an outage that ends by itself. others: details of other files with the same code.
+    code: the error code with its name. files: number of blocked files. since: time of the first failure.
+    detail: message of the file that has waited longest. todo: advice for the operator. passing: whether the
+    failure may be an outage that ends by itself, because it began a short time ago. others: messages of
+    other files with the same code.
     """
 
     code: str
@@ -62,10 +64,13 @@ class LongOutage:
 class Status:
     """The result of `sensorflow status`.
 
-    totals: source -> number of files and readings. activity: source -> recent activity. checks: checks of
-    the processes. stuck: failures that block files. differs: a message if `sensorflow up` runs with other
-    settings. silent: silent source -> seconds since its last file. unseen: sources from which no file has
-    arrived yet. gated: files that wait for a gate, and gates that wait for a file.
+    totals: the numbers of files and readings of each source, by name. activity: the recent activity of each
+    source, by name. checks: results of the checks of the processes. stuck: failures that block files.
+    differs: a message if `sensorflow up` runs with other settings, else None. silent: seconds since the
+    last file, for each source that has been silent for longer than its `silent_after`. unseen: sources from
+    which no file has arrived yet. gated: files that wait for their gates, and gates that wait for their
+    files. flower: the URL of Flower; None if Flower does not run. flower_login: user and location of the
+    password.
     """
 
     totals: dict[str, Totals]
@@ -112,7 +117,8 @@ class Status:
 
 
 def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Status:
-    """Return the status of all sources, or of one. Raises Transient."""
+    """Return the status of a project. source: the only source to include; None for all sources. Raises
+    Transient."""
     from sensorflow import bootstrap
     from sensorflow.embedded import state
 
@@ -138,7 +144,7 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
 
 
 def processes(settings: Settings, ledger: Catalog) -> list[Check]:
-    """Return checks of the processes, based on their heartbeats. Raises Transient."""
+    """Check the processes of the fleet by their heartbeats, and return the results. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
@@ -152,8 +158,8 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
 
 
 def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
-    """Return the sources from which no file has arrived for longer than `silent_after`: source -> seconds
-    since the last file. Sources from which no file has ever arrived are not included."""
+    """Return the sources from which no file has arrived for longer than their `silent_after`: name of the
+    source -> seconds since the last file. A source from which no file has ever arrived is not included."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
@@ -164,8 +170,8 @@ def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict
 
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
-    """Return the files and gates that wait for each other. source: only this source; None for all.
-    Unreadable folders are skipped.
+    """Return the files that wait for their gates, and the gates that wait for their files. source: the only
+    source to include; None for all sources. Unreadable folders are skipped.
 
     Raises Transient.
     """

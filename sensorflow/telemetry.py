@@ -20,7 +20,8 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Event(StrEnum):
-    """All log events of sensorflow, each with its log level. former: its name in the previous version."""
+    """All log events of sensorflow. level: the log level of the event. former: the name of the event in the
+    previous version, if it had another name."""
 
     level: Level
     former: str | None
@@ -31,18 +32,19 @@ class Event(StrEnum):
         made.level, made.former = level, former
         return made
 
-    DAEMON_STARTED = "daemon.started", "info"  # with its sources
-    DAEMON_STOPPED = "daemon.stopped", "info"  # normally
+    DAEMON_STARTED = "daemon.started", "info"  # the daemon has started; the event lists its sources
+    DAEMON_STOPPED = "daemon.stopped", "info"  # the daemon has ended normally
     FILE_REGISTERED = "file.registered", "info"  # a file was landed and has its ledger row
-    FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or changed while it was read
-    # the file cannot be read (permissions, a bad disk); retried when the file changes
+    # the file is not a regular file, or changed while it was read
+    FILE_SKIPPED = "file.skipped", "debug"
+    # the file cannot be read (permissions, a bad disk); the daemon tries again when the file changes
     FILE_UNREADABLE = "file.unreadable", "error"
-    # another file in the folder has the same name in another encoding; it stays there
+    # the file stays in its folder, because another file has the same name in another Unicode normalization
     FILE_REFUSED = "file.refused", "error"
-    # registered, but it cannot be moved out of its folder
+    # the file is registered, but cannot be moved out of its folder
     FILE_NOT_DISPOSED = "file.not_disposed", "error", "file.stuck"
     GATE_WAITING = "gate.waiting", "info"  # a complete file waits for its gate
-    # loaded bytes arrived again, with a gate for other bytes
+    # a file with the bytes of a loaded file arrived, but its gate announces other bytes
     GATE_MISMATCH = "gate.mismatch", "warning"
     GATE_OVERDUE = "gate.overdue", "warning"  # a gate has not arrived within overdue_after
     # a drop folder cannot be read; other sources continue
@@ -53,19 +55,19 @@ class Event(StrEnum):
     FILE_REPLACED = "file.replaced", "warning"
     # a growing file was created and rotated between two checks; it is not ingested
     FILE_MISSED = "file.missed", "error"
-    FILES_PUBLISHED = "files.published", "info"  # messages were sent to the broker
+    FILES_PUBLISHED = "files.published", "info"  # the messages of files were sent to the broker
     INTAKE_TAKEN = "intake.taken", "info"  # this daemon has acquired the intake lease of a source
     # another daemon has the intake lease; this daemon takes over when the lease expires
     INTAKE_STANDBY = "intake.standby", "warning"
     INTAKE_PAUSED = (
         "intake.paused",
         "error",
-    )  # disk or database is unavailable; resumes automatically
-    # broker or database is unavailable; resumes automatically
+    )  # disk or database is unavailable; the intake resumes automatically
+    # broker or database is unavailable; publishing resumes automatically
     PUBLISH_PAUSED = "publish.paused", "error"
-    # inotify lost events or has no watches: rescanning
+    # inotify has lost events or has no free watches; the daemon scans the folders instead
     WATCH_DEGRADED = "watch.degraded", "warning"
-    FILE_LOADED = "file.loaded", "info"  # with its row counts
+    FILE_LOADED = "file.loaded", "info"  # a file is loaded; the event contains its row counts
     # the members of an archive are registered and pending
     ARCHIVE_UNPACKED = "archive.unpacked", "info"
     # a newer version replaced readings of older versions
@@ -74,47 +76,60 @@ class Event(StrEnum):
     VERSION_NOTICED = "version.noticed", "warning"
     # a newer version does not contain some readings of an older version; these remain loaded
     READINGS_KEPT = "readings.kept", "info"
-    FILE_RETRIED = "file.retried", "warning"  # after a failure, with its code
-    # a failure cannot be recorded in the ledger; retried until it is recorded
+    FILE_RETRIED = (
+        "file.retried",
+        "warning",
+    )  # a file failed and will be retried; the event has the code
+    # a failure cannot be recorded in the ledger; the worker tries again until it is recorded
     WORK_PAUSED = "work.paused", "error"
-    # a worker's process is killed: a file has blocked it for too long
+    # a file has blocked a process of a worker for too long; the process is killed
     WORK_STUCK = "work.stuck", "error"
-    # the host refuses memory, processes or threads; retried
+    # the host refuses memory, processes or threads; the worker tries again
     WORK_REFUSED = "work.refused", "error"
-    # a worker's process ended by itself, or was killed; replaced
+    # a process of a worker ended by itself or was killed; a new process replaces it
     WORK_ENDED = "work.ended", "error"
     # stuck processes cannot be detected; their leases still expire
     WATCHDOG_FAILED = "watchdog.failed", "error", "work.unwatched"
-    # failed permanently, to be quarantined
+    # a file cannot be loaded, and will be quarantined
     FILE_DEAD_LETTERED = "file.dead_lettered", "warning", "file.condemned"
-    FILE_QUARANTINED = "file.quarantined", "warning"  # with its code
-    LEASE_LOST = "lease.lost", "warning"  # another worker has the file; nothing is committed
-    # the reconciler published files again: leases had expired, or messages were missing
+    FILE_QUARANTINED = (
+        "file.quarantined",
+        "warning",
+    )  # a file is in quarantine; the event has the code
+    LEASE_LOST = (
+        "lease.lost",
+        "warning",
+    )  # another worker has claimed the file; nothing is committed
+    # the reconciler published files again, because leases had expired or messages were missing
     RECONCILED = "reconciled", "warning", "swept"
     # a step of housekeeping failed; it runs again when it is next due
     HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
-    # a month is sealed: its unique index is built, so no reading exists twice
+    # a month is sealed: its unique index is built, which proves that no reading exists twice
     PARTITION_SEALED = "partition.sealed", "info", "month.closed"
-    # a month cannot be sealed: readings exist twice, and are listed
+    # a month cannot be sealed, because readings exist twice; the event lists them
     PARTITION_DUPLICATES_FOUND = "partition.duplicates_found", "error", "month.doubled"
-    # a message is not from sensorflow; rejected before it has an effect
+    # a message was rejected before it had an effect, because it is not from sensorflow
     MESSAGE_REFUSED = "message.refused", "error"
-    # a Celery remote control command was refused: it may not end a working process
+    # a remote control command of Celery was refused, because it would end a process that works on a file
     COMMAND_REFUSED = "command.refused", "warning"
     BROKER_REFUSED = "broker.refused", "warning"  # the broker is full or read-only; work continues
-    # the connection failed with an error that Celery does not expect; reconnecting
+    # the connection to the broker failed with an error that Celery does not handle; the worker reconnects
     BROKER_LOST = "broker.lost", "error"
-    # the connection was lost before the acknowledgement; the ledger has the outcome
+    # the connection was lost before a message was acknowledged; the ledger has the outcome of the file
     ACKNOWLEDGEMENT_FAILED = "acknowledgement.failed", "warning", "acknowledgement.dropped"
-    # beat cannot save its schedule; it continues
+    # beat cannot save its schedule, but continues to run
     SCHEDULE_NOT_SAVED = "schedule.not_saved", "error", "beat.unkept"
-    # a key of the settings has another name now; the next version will refuse the former one
+    # a setting was given under its former name, which the next version will not accept
     SETTING_RENAMED = "setting.renamed", "warning"
-    DEFECT = "defect", "error"  # a defect in sensorflow; retried
+    DEFECT = (
+        "defect",
+        "error",
+    )  # an unexpected error, that is, a bug in sensorflow; the step is retried
 
 
 class _Lines:
-    """A factory of loggers that print to stderr. The loggers share structlog's lock of the stream."""
+    """A factory of loggers that print to stderr. All loggers use the lock that structlog has for the
+    stream."""
 
     def __init__(self) -> None:
         self._stream: Any = sys.stderr
@@ -159,7 +174,7 @@ def configure(level: str = "INFO") -> None:
 
 
 def configure_for(settings: Settings) -> None:
-    """Configure the log of a process, and log the keys that its settings give by former names."""
+    """Configure the log of a process, and log each key that its settings contain under a former name."""
     configure(settings.log_level)
     for found in settings.former_keys:
         emit(Event.SETTING_RENAMED, where=found.where, former=found.former, key=found.key)
@@ -172,11 +187,11 @@ def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
-    """Log an event. No other function writes to the log. A renamed event has its former name in the field
-    `former_event`.
+    """Write an event to the log. No other function writes to the log. If the event had another name in the
+    previous version, the field `former_event` contains this name.
 
-    fields: the fields of the log line; `exc_info` (True or an exception) adds the traceback. level:
-    overrides the level of the event.
+    level: used instead of the level of the event. fields: the fields of the log line; `exc_info` (True or
+    an exception) adds the traceback.
     """
     write = getattr(structlog.get_logger(), level or event.level)
     if event.former is not None:

@@ -1,4 +1,5 @@
-"""Starts threads without the risk of waiting forever, and detects a lack of memory or threads."""
+"""Starts threads without the risk that the caller waits forever, and detects a lack of memory or
+threads."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ from contextlib import suppress
 from sensorflow.errors import Code, Transient
 
 START_TIMEOUT_SECONDS = 30.0
-"""Seconds within which a new thread must begin to run."""
+"""Seconds within which a new thread must begin to run. After this time, the start counts as failed."""
 PROBE_BYTES = 256 << 20
-"""Bytes of memory that a healthy host can provide."""
+"""Number of bytes to request from the host in order to test whether it has memory."""
 STACK_BYTES = 16 << 20
-"""Bytes that a new thread needs, with a margin."""
+"""Number of bytes that a new thread needs, with a margin."""
 
 
 class Handle:
-    """A running thread."""
+    """A thread that `start` has started."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -36,13 +37,13 @@ class Handle:
 
 
 def start(work: Callable[[], None]) -> Handle:
-    """Run `work` in a daemon thread.
+    """Run `work` in a new daemon thread.
 
     Raises Transient HOST if the host refuses the thread; MemoryError if this process has reached its own
     memory limit.
 
-    `Thread.start` waits until the thread runs, so it would hang if the new thread cannot allocate memory
-    for its first object.
+    `threading.Thread.start` is not used. It waits until the new thread runs, and would wait forever if the
+    thread cannot allocate memory for its first object.
     """
     handle, begun = Handle(), threading.Event()
 
@@ -67,8 +68,8 @@ def start(work: Callable[[], None]) -> Handle:
 
 
 def exhaustion_in(error: BaseException) -> BaseException | None:
-    """Return the error, or one of its causes, that reports a lack of memory, threads or processes; None if
-    there is none."""
+    """Return `error` or its direct cause, if one of them reports a lack of memory, threads or processes;
+    else None."""
     if isinstance(error, BlockingIOError):  # EAGAIN from fork; as a cause it may come from a socket
         return error
     return next((e for e in (error, error.__cause__) if e is not None and _is_exhaustion(e)), None)
@@ -93,10 +94,11 @@ def _is_thread_failure(error: BaseException) -> bool:
 
 
 def host_refusal(error: BaseException) -> str | None:
-    """Return the reason if the host caused an error of `exhaustion_in`; None if the file caused the error.
+    """Return the reason if the host caused an error that `exhaustion_in` has found; None if the file caused
+    the error.
 
-    The file is the cause if the host can still provide memory. For this check, the memory that the frames
-    of the error reference is released first.
+    The file is the cause if the host can still provide memory. Before this is tested, the local variables
+    in the traceback of the error are cleared, so that their memory is free again.
     """
     full = _process_limit_reached()
     traceback.clear_frames(error.__traceback__)
@@ -108,8 +110,8 @@ def host_refusal(error: BaseException) -> str | None:
 
 
 def _host_has_memory() -> bool:
-    """Return whether the host provides memory. Uses shared memory, which the memory limit per file does not
-    include."""
+    """Return whether the host has memory. The test requests shared memory, because the memory limit per
+    file does not apply to shared memory."""
     with suppress(OSError):
         mmap.mmap(-1, PROBE_BYTES).close()
         return True
@@ -117,8 +119,8 @@ def _host_has_memory() -> bool:
 
 
 def _process_limit_reached() -> bool:
-    """Return whether this process is at its memory limit, so that it cannot get private memory for a
-    thread."""
+    """Return whether this process has reached its memory limit, that is, cannot get private memory for a
+    new thread."""
     with suppress(OSError):
         mmap.mmap(-1, STACK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         return False

@@ -1,4 +1,4 @@
-"""TLS settings for the connections to broker and database."""
+"""Defines and checks the TLS settings of the connections to the broker and the database."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ SECURE = ("rediss", "valkeys", "amqps")
 
 
 class Tls(Strict):
-    """TLS settings of a connection. ca: PEM file of the certificate authorities that may sign the server's
-    certificate; by default those of the system.
+    """The TLS settings of a connection.
 
-    cert, key: client certificate and its private key, if the server requires a client certificate. verify:
-    whether to verify the server's certificate.
+    ca: PEM file of the certificate authorities that may sign the server's certificate; None for the
+    certificate authorities of the system. cert: PEM file of the client certificate, if the server requires
+    one. key: PEM file of the private key of the client certificate. verify: whether to verify the server's
+    certificate.
     """
 
     ca: Path | None = None
@@ -81,8 +82,8 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
 
 
 def database_url(url: str | None, tls: Tls | None) -> str | None:
-    """Return the URL with the TLS parameters of libpq added. Raises UsageError if the URL already has TLS
-    parameters."""
+    """Return the database URL with the TLS settings added as parameters of libpq. Raises UsageError if the
+    URL already has TLS parameters, or if there is no URL. tls: None if there are no TLS settings."""
     if tls is None:
         return url
     if url is None:

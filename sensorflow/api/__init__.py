@@ -1,4 +1,5 @@
-"""The Python API: what `import sensorflow` offers to notebooks and other programs.
+"""The Python API for notebooks and other programs.
 
-The names are those in `sensorflow.__all__`. Each is imported on first use.
+Programs use it by `import sensorflow`: `sensorflow.__all__` lists all public names. Each name is imported
+when it is used for the first time.
 """

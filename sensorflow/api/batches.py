@@ -9,10 +9,11 @@ import pyarrow as pa
 
 
 class Batches:
-    """Record batches of one schema, produced on demand in bounded memory. Each iteration starts from the
-    beginning.
+    """Arrow record batches with the same schema, which are produced while you iterate, in bounded memory.
+    Each iteration starts from the beginning.
 
-    `to_table` and `to_pandas` collect all batches. `reader` returns an Arrow reader for other libraries.
+    `to_table` and `to_pandas` return all rows at once. `reader` returns a `RecordBatchReader` for other
+    libraries.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from sensorflow.flow.dry_run import by_gate, dry_run
 from sensorflow.settings import tolerance
 
 REJECTS = 10_000
-"""Maximum number of rejects that a check returns; all are counted."""
+"""Maximum number of rejects that a check returns. Further rejects are only counted."""
 
 
 def check(
@@ -29,12 +29,13 @@ def check(
     zone: str | None = None,
     max_rejects: str | None = None,
 ) -> Checked:
-    """Check how a file would be loaded if it were dropped, as `sensorflow check` does. Changes nothing.
+    """Check how a file would be loaded if it were put into a drop folder, as `sensorflow check` does.
+    Changes nothing.
 
-    profile, source, zone: see `read`. Without a profile, a proposal is used, even a doubtful one.
-    max_rejects: the share or number of rejects that the file may have, such as "10%" or "5". If the file
-    would not be loaded, no exception is raised: `would_load` is False, and `error` or `refused` gives the
-    reason. Memory is bounded.
+    profile, source, zone: see `read`. If there is no profile, a proposal is used, even if the proposal has
+    doubts. max_rejects: the maximum share or number of rejects, such as "10%" or "5"; None for the limit of
+    the source. If the file would not be loaded, no exception is raised. Instead, `would_load` is False, and
+    `error` or `refused` contains the reason. Memory is bounded.
     """
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
@@ -42,8 +43,8 @@ def check(
     found = list(dry_run(file, held, chosen, zone, _tolerance(max_rejects), REJECTS))
     if len(found) != 1:
         raise UsageError(
-            f"{file} is an archive of {len(found):,} files for source {held.name}: check them with "
-            f"`sensorflow check`"
+            f"{file} is an archive of {len(found):,} files for source {held.name}: use the command "
+            f"`sensorflow check` for archives"
         )
     beside = bootstrap.gated_path(file, held.settings)
     if beside is not None and (said := by_gate(beside, found[0])) is not None:
@@ -62,9 +63,9 @@ def _tolerance(given: str | None) -> str | None:
 class Proposal:
     """A proposed profile for a file.
 
-    text: TOML, with a reason for each line. doubts: the points to check or to add. needs_zone: whether the
-    time zone is one of these points. preview: the result of reading the file with the proposal; UTC is
-    assumed if the zone is unknown.
+    text: the profile as TOML, with a comment that gives the reason for each line. doubts: the points that
+    you must check or add. needs_zone: whether the time zone is one of these points. preview: the result of
+    checking the file with the proposal; if the zone is unknown, the preview assumes UTC.
     """
 
     text: str
@@ -74,7 +75,7 @@ class Proposal:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """Returns the profile as a table of keys."""
+        """The profile as a dict, as parsed from TOML."""
         return tomllib.loads(self.text)
 
     @property
@@ -86,14 +87,14 @@ class Proposal:
 
 
 def sniff(path: given.Pathlike, *, zone: str | None = None) -> Proposal:
-    """Propose a profile for a file, as `sensorflow sniff` does. zone: the time zone of times without an
-    offset.
+    """Propose a profile for a file, as `sensorflow sniff` does.
 
-    Raises SensorflowError if no profile can be proposed.
+    zone: the time zone of times without an offset; None if it is unknown. Raises SensorflowError if no
+    profile can be proposed.
     """
     file = given.file(path)
     found = flow.guess(file, zone)
     doubts = found.guess.todo
     if found.guess.needs_zone:
-        doubts = ("the times carry no offset: give their zone", *doubts)
+        doubts = ("the times have no UTC offset: give their zone", *doubts)
     return Proposal(found.toml(), doubts, found.guess.needs_zone, flow.checked(file, found))

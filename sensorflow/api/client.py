@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 FILES = 1000
 REJECTED = pa.schema([("file_id", pa.int64()), ("file", pa.string()), *REJECTS])
 AnyFile = int | str
-"""A file, given by its number, its name, or NAME@VERSION."""
+"""The type of an argument that selects a file: its id, its name, or NAME@VERSION."""
 
 
 class Client:
-    """The files, readings and rejects of a project, and operations on them.
+    """A client of a project: returns its files, readings and rejects, and replays and undoes files.
 
-    settings: the project's folder, the path of its sensorflow.toml, or a settings object. None selects the
-    same project as commands do: the project named by SENSORFLOW_CONFIG, or else the project of the current
-    folder. Connects on the first call. As a context manager, closes its connections on exit. May be shared
-    between threads, but not between processes.
+    settings: the project's folder, the path of its sensorflow.toml, or a `Settings` object. None selects
+    the same project as commands do: the project of SENSORFLOW_CONFIG, or else the project of the current
+    folder.
 
-    Every error is a SensorflowError with a `code`. The error is Transient if a retry may help, for example
-    while the database is unavailable.
+    The client connects to the database at the first call. `close` closes the connections, as does the end
+    of a `with` statement. Threads may share a client; processes may not. Every error is a SensorflowError
+    with a `code`. It is a Transient if a retry may help, for example while the database is unavailable.
     """
 
     def __init__(self, settings: Settings | given.Pathlike | None = None) -> None:
@@ -83,11 +83,11 @@ class Client:
         rejected: bool = False,
         limit: int = FILES,
     ) -> list[File]:
-        """Returns the matching files, newest first. Warns if more than `limit` files match.
+        """Returns the files that match all arguments, newest first. Warns if more than `limit` files match.
 
         name: a pattern such as 'roof-*.csv'. since: only files that arrived at or after this time.
-        rejected: only files with rejected rows. A growing file is one entry. If `state` is given, each of
-        its parts in that state is an entry instead.
+        rejected: only files with rejected rows. A growing file is one entry of the result. Only if `state`
+        is given, each part of a growing file in this state is an entry of its own.
         """
         if limit < 1:
             raise UsageError(f"limit {limit}: expected a number of at least 1")
@@ -97,7 +97,7 @@ class Client:
         return [file_of(view, chains.get(view.file_id)) for view in views]
 
     def file(self, file: AnyFile) -> File:
-        """Returns one file. If a name has several versions, returns the newest."""
+        """Returns one file. A name selects the newest version with this name."""
         view = self._view(file)
         return file_of(view, self._ledger.chains([view.file_id]).get(view.file_id))
 
@@ -110,11 +110,11 @@ class Client:
         type: str | Iterable[str] | None = None,  # noqa: A002 - the field's own word
         source: str | Iterable[str] | None = None,
     ) -> Batches:
-        """Returns the readings with start <= ts < end in order of time, from one snapshot of the database.
+        """Returns the readings with start <= ts < end in order of time.
 
-        start, end: times with a zone. sensor, type, source: one name or several; None selects all. The
-        client and the server keep at most a batch of 65,536 rows in memory. Fetch the next batch within an
-        hour.
+        start, end: times with a zone. sensor, type, source: one name or several names; None selects all.
+        All batches are from one snapshot of the database. Client and server have at most one batch of
+        65,536 rows in memory. After a batch, the next one must be requested within an hour.
         """
         first, last = given.instant(start, "start"), given.instant(end, "end")
         if last < first:
@@ -134,10 +134,10 @@ class Client:
         source: str | None = None,
         since: given.Time | None = None,
     ) -> Batches:
-        """Returns the rejected rows of one file or of all matching files. Each row has its file, line,
-        code, reason and original text.
+        """Returns the rejected rows of one file, or of all files that match `source` and `since` if `file`
+        is None. Each row has the file, line, column, code, reason and original text.
 
-        Warns about files whose rejected rows were removed by retention.
+        Warns of each file whose rejected rows were removed by retention.
         """
         if file is not None and (source is not None or since is not None):
             raise UsageError("give either a file, or source and since")
@@ -157,12 +157,13 @@ class Client:
         rejected: bool = False,
         profile: str | None = None,
     ) -> list[Change]:
-        """Send files through the pipeline again from their landed bytes: the given files, or else all
-        matching files.
+        """Request that files are processed again from their landed bytes. Returns one `Change` for each
+        file.
 
-        Workers process these files when they are free. state: quarantined, loaded or undone; by default,
-        quarantined and loaded files. rejected: only loaded files with rejected rows. profile: a profile of
-        the project or the library to use instead of the source's profile.
+        files: the files. If there are none, all files that match the other arguments are selected. state:
+        "quarantined", "loaded" or "undone"; None selects quarantined and loaded files. rejected: only
+        loaded files with rejected rows. profile: name of a profile of the project or the library, which is
+        used instead of the source's profile. Workers process the files later, when they are free.
         """
         if profile is not None and self.settings.profile(profile) is None:
             raise UsageError(f"profile: {profiles.unknown(profile, self.settings.profiles)}")
@@ -173,9 +174,10 @@ class Client:
         return [self._replayed(view, profile) for view in found]
 
     def undo(self, *files: AnyFile, source: str | None = None, reason: str = "") -> list[Change]:
-        """Remove the readings of the given files from the database and from silver. `replay` reverses this.
+        """Remove the readings of files from the database and from silver. `replay` restores the readings.
+        Returns one `Change` for each file.
 
-        reason: a text for the files' history.
+        source: only files of this source. reason: a text that is recorded in the history of the files.
         """
         if not files:
             raise UsageError("name the files to undo")
@@ -186,9 +188,12 @@ class Client:
         return [self._undone(view, reason, along) for view in found]
 
     def status(self, source: str | None = None) -> Status:
-        """Returns the number of files in each state, the lag of each source, and the overall health, as
-        `sensorflow status` shows them. `well` is true if nothing needs attention, `balanced` if every
-        reading is accounted for."""
+        """Returns the status of the project: files in each state, lag of each source, health of the
+        processes.
+
+        `sensorflow status` shows the same. The attribute `well` of the result is True if nothing needs
+        attention. `balanced` is True if every reading is accounted for.
+        """
         self._require_source(source)
         return status(self.settings, self._ledger, source)
 
@@ -200,8 +205,9 @@ class Client:
     ) -> Audit:
         """Compare ledger, disk and database, and report missing or inconsistent readings.
 
-        Each level includes the checks of the previous level. If a service is unavailable, no error is
-        raised; `not_looked_at` lists the checks that could not be made.
+        level: each level includes the checks of the level before it. source: the only source to audit; None
+        for all sources. If a service is unavailable, no error is raised. Instead, `not_looked_at` of the
+        result lists the checks that could not be made.
         """
         if level not in LEVELS:
             raise UsageError(f"level {level!r}: give one of {', '.join(LEVELS)}")
@@ -239,7 +245,8 @@ class Client:
         listed = self._ledger.matching(wanted, limit or 2**31)
         if listed.total > len(listed.files):
             warnings.warn(
-                f"{len(listed.files):,} of {listed.total:,} files: limit={listed.total} gives all",
+                f"{len(listed.files):,} of {listed.total:,} files are returned; "
+                f"limit={listed.total} returns all",
                 stacklevel=3,
             )
         return listed.files

@@ -1,4 +1,4 @@
-"""Arguments of the API: paths, profiles and times."""
+"""Checks and converts arguments of the API: paths, profiles and times."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from sensorflow.flow.dry_run import Named
 
 Pathlike = str | os.PathLike[str]
 GivenProfile = str | os.PathLike[str] | Mapping[str, Any] | Profile
-"""A profile's name, a TOML file, a table of keys as in TOML, or a profile object."""
+"""The type of a profile argument: the name of a profile, the path of a TOML file, a dict with the keys of a
+profile, or a `Profile`."""
 GIVEN = "given"
-"""The name of a profile that was passed without a name."""
+"""The name for a profile that was passed as a dict or as a `Profile`."""
 PROPOSED = "proposed"
-"""The name of a profile that was proposed because none was passed."""
+"""The name for a profile that was proposed because no profile was passed."""
 Time = datetime | str
-"""A time with a zone: an aware datetime, or an ISO 8601 string with an offset."""
+"""The type of a time argument: a datetime with a zone, or an ISO 8601 string with an offset."""
 
 
 def file(path: Pathlike) -> Path:
-    """Returns the path. Raises UsageError if it is not a regular file."""
+    """Returns `path` as a Path. Raises UsageError if it is not a regular file."""
     found = Path(path)
     if not found.exists():
         raise UsageError(f"{found}: no such file")
@@ -35,7 +36,8 @@ def file(path: Pathlike) -> Path:
 
 
 def profile(given: GivenProfile | None) -> Named | None:
-    """Returns the profile; None if none was passed. Raises UsageError if a table is not a valid profile."""
+    """Returns a profile argument as a name, a path, or (name, profile); None for None. Raises UsageError if
+    a dict is not a valid profile."""
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, Profile):
@@ -47,7 +49,8 @@ def profile(given: GivenProfile | None) -> Named | None:
 
 
 def instant(given: Time, name: str) -> datetime:
-    """Returns the time. Raises UsageError if the time is invalid or has no zone."""
+    """Returns a time argument as a datetime. name: name of the argument, for messages. Raises UsageError if
+    the time is invalid or has no zone."""
     found = given
     if isinstance(found, str):
         try:
@@ -69,12 +72,12 @@ def instant(given: Time, name: str) -> datetime:
 
 
 def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
-    """Returns one or several strings as a list; None selects all. Raises UsageError for a string that the
-    database cannot store."""
+    """Returns one or several strings as a list; None for None. name: name of the argument, for messages.
+    Raises UsageError for a value that is not a string or contains non-printable characters."""
     if given is None:
         return None
     texts = [given] if isinstance(given, str) else list(given)
     for text in texts:
         if not isinstance(text, str) or not text.isprintable():
-            raise UsageError(f"{name} {text!r}: give one or more texts")
+            raise UsageError(f"{name} {text!r}: give one or more strings of printable characters")
     return texts

@@ -1,4 +1,4 @@
-"""Determine how to read a file: its profile and the settings of its source."""
+"""Determines how to read a file: by which profile, and with the settings of which source."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from sensorflow.flow.sniff import guess
 
 @dataclass(frozen=True)
 class How:
+    """The decision how to read a file. name, profile: the profile and its name. terms: the settings that
+    apply to the file."""
+
     file: Path
     name: str
     profile: Profile
@@ -31,8 +34,8 @@ def certain(
     source: str | None,
     zone: str | None,
 ) -> How:
-    """Returns how to read a file. Raises UsageError if the file has no profile and no proposal without
-    doubts can be made."""
+    """Returns how to read a file. If neither an argument nor a source gives the profile, a profile is
+    proposed. Raises UsageError if the proposal has doubts."""
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
     chosen = by_profile(file, wanted, held, zone) or (given.PROPOSED, _proposed(file, zone))
@@ -40,8 +43,8 @@ def certain(
 
 
 def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOptions:
-    """Returns the settings that apply to a file in its present folder. Raises UsageError for an unknown
-    source."""
+    """Returns the settings that apply to a file: those of `source`, or else of the source to whose folder
+    the file belongs. wanted: the profile argument. Raises UsageError for an unknown source."""
     settings = bootstrap.settings(anywhere=True)
     named = wanted if isinstance(wanted, str) else None
     return check_options(settings, file, named, source, option="source")
@@ -50,8 +53,9 @@ def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOpti
 def by_profile(
     file: Path, wanted: Named | None, held: CheckOptions, zone: str | None
 ) -> tuple[str, Profile] | None:
-    """Returns the given profile, or else the profile of the source, each with its name. Applies `zone` to
-    it, if given. Returns None if there is neither profile. Raises UsageError."""
+    """Returns (name, profile) of the profile `wanted` or, if it is None, of the source's profile. Returns
+    None if there is neither profile. zone: replaces the time zone of the profile, unless it is None. Raises
+    UsageError."""
     if wanted is None and held.source is None:
         return None
     name, found = profile_for(file, wanted, None, held.settings, held.source)
@@ -65,10 +69,12 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
         raise UsageError(f"zone {zone!r}: {error}") from error
     time = profile.time
     if time is None:
-        raise UsageError(f"zone: the format of the profile {name!r} has no times without an offset")
+        raise UsageError(
+            f"zone: the format of the profile {name!r} has only times with an offset: omit the zone"
+        )
     changed: dict[str, object] = {"zone": TextSource(constant=zone)}
     if fixed_offset(zone) is None and time.dst is None and time.ambiguous == "reject":
-        changed["ambiguous"] = "order"  # as in a proposal
+        changed["ambiguous"] = "order"  # a proposal with a zone has the same setting
     return profile.model_copy(update={"time": time.model_copy(update=changed)})
 
 

@@ -1,4 +1,4 @@
-"""Read a file's readings and rejects as a worker would."""
+"""Reads the readings and rejects of a file, as a worker does."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from sensorflow.memory import trimming_heap
 
 COLUMNS = ("ts", "sensor_id", "reading_type", "value", "unit", "quality", "line_no")
 RESCUED = "rescued"
-"""A column of readings, present if the source rescues cells that the profile does not define."""
+"""A column of the readings that contains the cells of columns that the profile does not define. It exists
+only if `drift` of the source contains `rescue`."""
 
 
 @dataclass(frozen=True, repr=False)
 class Batch:
-    """Consecutive rows of a file, with their readings and rejects. rows: number of rows read, valid or not.
-    missing: number of cells without a reading. drift: differences between the file's columns and the
-    profile."""
+    """The readings and rejects of consecutive rows of a file.
+
+    rows: number of rows, valid or not. missing: number of cells without a value. drift: messages about
+    differences between the file's columns and the profile.
+    """
 
     readings: pa.RecordBatch
     rejects: pa.RecordBatch
@@ -47,10 +50,11 @@ class Batch:
 class Result:
     """The readings and rejects of a file.
 
-    readings: in the file's order; ts in nanoseconds, UTC. rejects: the rejected rows and cells, each with
-    its line, code and reason. rows: number of rows in the file. missing: number of cells without a reading.
-    drift: differences between the file's columns and the profile. profile: the name of the profile. source:
-    the source whose settings were applied.
+    file: path of the file. profile: name of the profile. source: name of the source whose settings were
+    applied; None for the default settings. readings: the readings in the order of the file; `ts` is in
+    nanoseconds, UTC. rejects: the rejected rows and cells, each with line, code and reason. rows: number of
+    rows in the file. missing: number of cells without a value. drift: messages about differences between
+    the file's columns and the profile.
     """
 
     file: str
@@ -106,16 +110,16 @@ def read(
     source: str | None = None,
     zone: str | None = None,
 ) -> Result:
-    """Read a file's readings and rejects with the same code that workers use for validation.
+    """Read the readings and rejects of a file, with the same code that workers use for validation.
 
-    profile: the name of a profile of the library or the project, a TOML file, a table of keys, or a
-    Profile. Without a profile, uses the profile of the source whose folder contains the file. If the file
-    is in no source's folder, uses a proposal as from `sniff`, unless the proposal has doubts. source: apply
-    the settings of this source of the project (drift, earliest, latest). zone: for a proposal, the zone of
-    times without an offset.
+    profile: the name of a profile of the library or the project, the path of a TOML file, a dict with the
+    keys of a profile, or a `Profile`. None selects the profile of the source to whose folder the file
+    belongs. If there is no such source, a profile is proposed as by `sniff`; UsageError is raised if the
+    proposal has doubts. source: the source of the project whose settings (drift, earliest, latest) apply.
+    zone: the time zone of times without an offset.
 
-    The whole file is read into memory; use `batches` for larger files. Repeated readings of the file are
-    included, whereas a load skips them. A load also sets quality flags that depend on earlier readings.
+    The result is in memory; for large files, use `batches`. The result differs from a load in two points:
+    it contains readings that the file repeats, and it has no quality flags that depend on earlier readings.
     Raises Permanent if the file as a whole cannot be read.
     """
     how = certain(path, profile, source, zone)
@@ -139,17 +143,17 @@ def batches(
     source: str | None = None,
     zone: str | None = None,
 ) -> Iterator[Batch]:
-    """As `read`, but yields batches of rows in bounded memory, for files of any size.
+    """Read a file as `read` does, but yield batches of rows in bounded memory, for files of any size.
 
-    If a file turns out to be unreadable, raises Permanent after the batches that precede the fault. A load
-    would not load these batches either. The profile's `max_seconds` limits the time until the last batch is
-    consumed.
+    If the file becomes unreadable at some place, Permanent is raised after the batches before this place. A
+    worker would quarantine such a file and load none of its readings. The time until the last batch is
+    requested must not exceed `max_seconds` of the profile.
     """
     return _batches(certain(path, profile, source, zone))
 
 
 def _batches(how: How) -> Iterator[Batch]:
-    names, received = _schema(how).names, int(time.time()) * 10**9  # as if it arrived now
+    names, received = _schema(how).names, int(time.time()) * 10**9  # as if the file arrived now
     with opened(how.file, how.terms.growing) as (stream, _):
         what = (stream, how.profile, how.terms.place, how.terms.drift, BindingCache(), received)
         try:

@@ -1,4 +1,4 @@
-"""The objects that the client returns."""
+"""Defines the objects that `Client` returns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from sensorflow.ports.files import ChainView, FileView
 
 @dataclass(frozen=True)
 class File:
-    """A file as `sensorflow files ls` shows it: one version of its content.
+    """One version of a file, as `sensorflow files ls` shows it.
 
-    state: pending, running, loaded, quarantined, superseded or undone. For a growing file, `state` is that
-    of its newest part, and the counts cover all parts. Counts are numbers of readings: read = loaded +
-    rejected + duplicates + not_loaded. missing: cells without a reading. replaced: loaded readings that
-    newer versions or other files have replaced. sha256: in hex. first_reading, last_reading: None if no
-    reading is loaded. error: the code of the quarantine or of the last failure. error_detail: the message
-    of this error. growths: number of parts of a growing file, else None.
+    state: "pending", "running", "loaded", "quarantined", "superseded" or "undone". size: number of bytes.
+    sha256: SHA-256 of the bytes, in hexadecimal. arrived_at, finished_at: times of landing and of the end
+    of processing. read, loaded, rejected, duplicates, not_loaded: numbers of readings, with read = loaded +
+    rejected + duplicates + not_loaded. missing: number of cells without a value. replaced: number of loaded
+    readings that newer versions or other files have replaced. first_reading, last_reading: times of the
+    first and the last loaded reading; None if no reading is loaded. error, error_detail: code and message
+    of the quarantine or of the last failure.
+
+    growths: number of parts of a growing file; None for any other file. For a growing file, `state` is the
+    state of the newest part, and the numbers of readings are sums over all parts.
     """
 
     id: int
@@ -48,9 +52,11 @@ class File:
 
 @dataclass(frozen=True)
 class Change:
-    """The result of a replay or an undo of one file. file: the file before the request. done: whether the
-    request was accepted. rows: number of readings that an undo removed. reason: why the request was not
-    accepted."""
+    """The result of a request to replay or undo one file.
+
+    file: the file before the request. done: whether the request was accepted. rows: number of readings that
+    an undo has removed. reason: the reason why the request was not accepted, or "".
+    """
 
     file: File
     done: bool
@@ -60,8 +66,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault found by an audit. kind: lost, duplicated, orphaned, mismatched or overdue. code: the stable
-    code and its name. do: the recommended action."""
+    """A fault that an audit has found.
+
+    kind: "lost", "duplicated", "orphaned", "mismatched" or "overdue". code: the code of the fault and its
+    name. expected, found: the two values that differ, as text. do: the recommended action.
+    """
 
     kind: str
     code: str
@@ -75,9 +84,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit. verdict: a summary in one line. files, readings: numbers of those that were
-    checked. in_flight: files that are being processed. not_looked_at: the checks that could not be made,
-    with the reason; if not empty, the audit is incomplete."""
+    """The result of an audit.
+
+    verdict: a summary in one line. not_looked_at: the checks that could not be made, each with the reason;
+    the audit is complete only if this list is empty. notes: remarks that are not faults. files, readings:
+    number of files and readings that were checked. in_flight: number of files that are being processed.
+    seconds: duration of the audit.
+    """
 
     verdict: str
     findings: list[Finding]
@@ -90,7 +103,7 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything was checked and no fault was found."""
+        """True if all checks were made and no fault was found."""
         return not (self.findings or self.not_looked_at)
 
 

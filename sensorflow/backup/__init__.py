@@ -1,11 +1,15 @@
-"""Backups: a folder for each, whole by itself, in which what has not changed is shared by hard links.
+"""Makes, verifies and restores backups.
+
+Each backup is a folder that can be restored without any other backup. A file that is unchanged since the
+previous backup is a hard link to the file in that backup.
 
     DIR/2026-11-28T03-35-00Z/
-        manifest.json       when, of what, by which version; written before the folder gets its name
-        SHA256SUMS          of every file below, as sha256sum reads it
-        database.dump       pg_dump's custom format
+        manifest.json       time, project, version and counts of the backup; written last
+        SHA256SUMS          checksums of all other files, in the format of sha256sum
+        database.dump       dump of the database, in the custom format of pg_dump
         data/               landing, bronze, rejects, silver, quarantine
-        project/            sensorflow.toml and what it names
+        project/            sensorflow.toml and the profile files in the project's folder
 
-See docs/how-to/backup.md, and docs/decisions/0027 for the order in which things are copied.
+See docs/how-to/backup.md. The order in which files and database are copied is explained in
+docs/decisions/0027.
 """

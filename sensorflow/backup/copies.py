@@ -1,4 +1,4 @@
-"""Copies single files into a backup. Unchanged files are shared with the previous backup."""
+"""Copies files into a new backup. Files that are unchanged since the previous backup are hard-linked."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ LANDING = "landing"
 
 @dataclass
 class CopyTotals:
-    """files, bytes: of the whole backup. copied: bytes copied now. shared: number of files shared with
-    the previous backup."""
+    """The totals of a backup. files, bytes: number and total size of all files in the backup. copied:
+    number of bytes that were copied and not linked. shared: number of files that are hard links to the
+    previous backup or were moved from an interrupted one. missing: a message for each file that could not
+    be copied."""
 
     files: int = 0
     bytes: int = 0
@@ -30,7 +32,7 @@ class CopyTotals:
 
 
 class PreviousBackup:
-    """What the previous backup records about each file of the ledger; query it in order of ids."""
+    """The checksums of files in the previous backup. path: folder of this backup; None if there is none."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -39,8 +41,12 @@ class PreviousBackup:
         self._of, self._known = 0, dict[str, str]()
 
     def digest(self, file_id: int, relative: str) -> str | None:
-        """Return the digest of a file with this id by its path in the backup, or None if it is not
-        there."""
+        """Return the SHA-256 of a file in the previous backup; None if that backup does not contain the
+        file.
+
+        file_id: the id of the file in the ledger, which must not decrease from call to call. relative: path
+        in the backup.
+        """
         if file_id != self._of:
             self._of, self._known = file_id, dict(self._up_to(file_id))
         return self._known.get(relative)
@@ -64,7 +70,8 @@ class PreviousBackup:
 
 
 def number_of(relative: str) -> int | None:
-    """Return the ledger's id of a file in the lake or the quarantine, by its path in a backup."""
+    """Return the ledger's id of the file to which a path in a backup belongs. The path must be in the lake
+    or the quarantine; for other paths, the result is None."""
     place = relative.removeprefix(f"{folders.DATA}/")
     if (known := file_of(place)) is not None:
         return known[1]
@@ -74,7 +81,11 @@ def number_of(relative: str) -> int | None:
 
 
 class Copier:
-    """Copies files into a new backup. leftovers: folders of interrupted backups."""
+    """Copies files into a new backup, or links them, and records their checksums.
+
+    target: folder of the new backup. data: the data folder. before: folder of the previous backup, or None.
+    leftovers: folders of interrupted backups, whose files are reused. sums: the open file SHA256SUMS.
+    """
 
     def __init__(
         self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
@@ -86,7 +97,8 @@ class Copier:
         self._links = True
 
     def landed(self, name: str, size: int) -> None:
-        """Add the bytes of a landed file. Its name contains their digest."""
+        """Add a file of the landing zone. name: path in the landing zone, which ends with the SHA-256 of
+        the file. size: number of bytes. A missing or changed file is reported in `tally.missing`."""
         relative, digest = f"{folders.DATA}/{LANDING}/{name}", name.rpartition("/")[2]
         target = self._place(relative)
         if target.exists():  # another file has the same bytes
@@ -101,12 +113,12 @@ class Copier:
         elif found is not None:
             self._note(relative, digest, target.stat().st_size)
         else:
-            self.tally.missing.append(f"{LANDING}/{name}: not there")
+            self.tally.missing.append(f"{LANDING}/{name}: the file does not exist")
 
     def _share(self, name: str, relative: str, size: int, target: Path) -> bool:
-        """Link the file to its copy in the previous backup, if the file is unchanged. Return whether it was
-        linked. A copy has the modification time of the landed file; a file that was written to since is not
-        linked."""
+        """Hard-link the copy in the previous backup into the new backup, if the landed file is unchanged,
+        that is, has the size and the modification time of the copy. If the landed file no longer exists,
+        the copy is linked if its checksum is right. Return whether the copy was linked."""
         if self._before.path is None:
             return False
         old, live = self._before.path / relative, self._data / LANDING / name
@@ -121,8 +133,13 @@ class Copier:
         return _size(old) == size and _same(old, stat) and self._link(old, target)
 
     def other(self, file_id: int, root: str, name: str) -> None:
-        """Add a file of the lake or the quarantine, if it exists. Its name may be reused for other
-        bytes, but only by a new file with another modification time."""
+        """Add a file of the lake or the quarantine, if the file exists. root: the layer, or "quarantine".
+        name: path in this folder.
+
+        A file is linked to its copy in the previous backup if size and modification time are equal. This is
+        safe, because these files are never changed in place: other bytes under the same name are a new file
+        with another modification time.
+        """
         place = self._data / root / name
         try:
             stat = place.lstat()
@@ -141,12 +158,12 @@ class Copier:
             self._note(relative, found, target.stat().st_size)
 
     def plain(self, source: Path, relative: str) -> None:
-        """Add a file of the project."""
+        """Copy any other file. relative: path of the copy in the backup."""
         found = self._write(source.open("rb"), self._place(relative))
         self._note(relative, found, (self._target / relative).stat().st_size)
 
     def made(self, relative: str) -> None:
-        """Add a file that other code has written into the backup."""
+        """Record the checksum of a file that other code has written into the backup."""
         path = self._target / relative
         path.chmod(0o600)
         self._note(relative, folders.digest_of(path), path.stat().st_size)
@@ -179,7 +196,8 @@ class Copier:
         return target
 
     def _link(self, old: Path, new: Path) -> bool:
-        """Link a file. Returns False if the file system has no links, or no more for this file."""
+        """Create the hard link `new` to `old`. Returns False if the file system does not support hard
+        links, or allows no more of them for this file."""
         if not self._links:
             return False
         try:
@@ -192,8 +210,8 @@ class Copier:
         return True
 
     def _take_over(self, relative: str, digest: str, target: Path) -> bool:
-        """Move the file to `target` from an interrupted backup, if one has it complete. Return whether it
-        was moved."""
+        """Move a file from an interrupted backup to `target`, if an interrupted backup contains the file
+        with the right checksum. Return whether a file was moved."""
         for leftover in self._leftovers:
             path = leftover / relative
             if path.is_file() and folders.digest_of(path) == digest:

@@ -1,4 +1,4 @@
-"""A folder of backups: names, manifests, and integrity."""
+"""Reads, verifies and removes the backups in a folder."""
 
 from __future__ import annotations
 
@@ -34,9 +34,16 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """at: the moment of the backup's snapshot. states: state -> files. bytes: of all files, including
-    shared ones. sums: SHA-256 of SHA256SUMS. server, dumped_by: major versions of the server and of
-    pg_dump. replays: see `BackupSnapshot.replayed_since`."""
+    """The description of a backup, which is stored in manifest.json.
+
+    format: version of this format. version: version of sensorflow that made the backup. revision: revision
+    of the database schema. at: time of the database snapshot, in ISO 8601. project: folder of the project.
+    ledger_files, readings: number of files in the ledger, and of readings in the database. states: number
+    of files in each state. files, bytes: number and total size of all files in the backup, including hard
+    links. sums: SHA-256 of the file SHA256SUMS. server, dumped_by: major versions of PostgreSQL and of
+    pg_dump. missing: a message for each file that could not be copied. replays: the files to replay after a
+    restore, id -> profile of the replay; see `BackupSnapshot.replayed_since`.
+    """
 
     format: int
     version: str
@@ -57,7 +64,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Backup:
-    """A complete backup."""
+    """A complete backup. path: its folder."""
 
     path: Path
     manifest: Manifest
@@ -72,7 +79,8 @@ def name_at(moment: datetime) -> str:
 
 
 def backups(folder: Path) -> list[Path]:
-    """Return the complete backups, oldest first. Folders of other origin may have similar names."""
+    """Return the folders of the complete backups, oldest first. A folder counts as a backup if its name is
+    a time and it contains a manifest."""
     if not folder.is_dir():
         return []
     named = (p for p in folder.iterdir() if NAME.fullmatch(p.name) and not p.is_symlink())
@@ -80,23 +88,25 @@ def backups(folder: Path) -> list[Path]:
 
 
 def unfinished(folder: Path, name: str) -> Path:
-    """Return a new folder for an unfinished backup. A killed backup may have started in the same second."""
+    """Create the folder in which a backup is written until it is complete, and return its path. The name
+    gets a number if a killed backup that started in the same second has left such a folder."""
     for number in itertools.count():
         made = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
         with suppress(FileExistsError):
             made.mkdir(mode=0o700)
             return made
-    raise AssertionError("numbers do not end")
+    raise AssertionError("not reached")
 
 
 def garbage(folder: Path) -> list[Path]:
-    """Return what killed backups left behind."""
+    """Return the folders of backups that were killed before they were complete or completely removed."""
     found = (p for p in folder.iterdir() if p.name.startswith((UNFINISHED, REMOVING)))
     return sorted(p for p in found if p.is_dir() and not p.is_symlink())
 
 
 def chosen(path: Path) -> Backup:
-    """Return the backup at a path, or the newest backup in a folder. Raises UsageError."""
+    """Return the backup in the folder `path`. If `path` is a folder of backups, return the newest one.
+    Raises UsageError if there is no backup."""
     if (path / MANIFEST).is_file():
         return read(path)
     found = backups(path)
@@ -116,7 +126,8 @@ def _nothing(path: Path) -> str:
 
 
 def read(path: Path) -> Backup:
-    """Read a backup's manifest. Raises UsageError if it is damaged or of a newer version."""
+    """Read the manifest of the backup in the folder `path`. Raises UsageError if the manifest is damaged,
+    or if a newer version of sensorflow has written it."""
     try:
         given = json.loads((path / MANIFEST).read_text("utf-8"))
         number = int(given["format"])
@@ -127,7 +138,7 @@ def read(path: Path) -> Backup:
     if number > FORMAT:
         made = str(given.get("version", "a newer version"))
         raise UsageError(
-            f"{path}: made by sensorflow {made}, which this version cannot read: upgrade it"
+            f"{path}: this version cannot read backups of sensorflow {made}; upgrade sensorflow"
         )
     try:
         return Backup(path, Manifest(**given))
@@ -142,13 +153,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def open_new(path: Path) -> Any:
-    """Open a file for writing that nobody else can read."""
+    """Open a new or emptied file for writing. Only the present user may read it."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", BLOCK)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder of backups: only one process writes to it at a time. Raises UsageError."""
+    """Lock a folder of backups, so that only one process writes to it at a time. Raises UsageError if
+    another process has locked the folder."""
     with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,23 +172,23 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a backup. It is renamed first, so that nobody mistakes a half-removed backup for a complete
-    one."""
+    """Remove a backup. Its folder is renamed first, so that a partly removed backup never looks like a
+    complete one."""
     if not path.name.startswith((UNFINISHED, REMOVING)):
         path = path.rename(path.with_name(REMOVING + path.name))
     shutil.rmtree(path)
 
 
 def sum_line(digest: str, relative: str) -> bytes:
-    """Return a line in the format of sha256sum."""
+    """Return the line of SHA256SUMS for a file, in the format of sha256sum."""
     name = os.fsencode(relative)
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     return (b"\\" if escaped != name else b"") + digest.encode() + b"  " + escaped + b"\n"
 
 
 def sums(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (path, SHA-256) of a backup's files, in the order in which they were copied. Raises
-    UsageError."""
+    """Yield (path in the backup, SHA-256) for each file of a backup, in the order in which the files were
+    copied. Raises UsageError if SHA256SUMS is damaged."""
     with (path / SUMS).open("rb") as lines:
         for number, line in enumerate(lines, 1):
             found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  ([^\n]+)\n", line)
@@ -187,7 +199,7 @@ def sums(path: Path) -> Iterator[tuple[str, str]]:
                 name = re.sub(rb"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), name)
             if any(part in (b"", b".", b"..") for part in name.split(b"/")):
                 raise UsageError(
-                    f"{path / SUMS}: line {number} points outside of the backup; use another backup"
+                    f"{path / SUMS}: line {number} has a path outside of the backup; use another backup"
                 )
             yield os.fsdecode(name), found[2].decode()
 
@@ -196,8 +208,8 @@ _UNESCAPED = {b"n": b"\n", b"r": b"\r"}
 
 
 def opened(backup: Path, path: Path) -> Any:
-    """Open a file of a backup for reading. Raises OSError ELOOP for a symbolic link in its path: backups
-    contain none."""
+    """Open a file of a backup for reading. Raises OSError ELOOP if its path contains a symbolic link,
+    because backups contain no symbolic links."""
     for part in (path, *path.parents):
         if part == backup:
             break
@@ -207,7 +219,7 @@ def opened(backup: Path, path: Path) -> Any:
 
 
 def intact(path: Path) -> bool:
-    """Whether a backup's list of files is the one that it was created with."""
+    """Return whether the file SHA256SUMS of a backup is unchanged since the backup was made."""
     try:
         return digest_of(path / SUMS) == read(path).manifest.sums
     except (UsageError, OSError):
@@ -220,8 +232,8 @@ def digest_of(path: Path) -> str:
 
 
 def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -> Iterator[str]:
-    """Yield the faults of a backup, one line per file. progress: called with the bytes read of each
-    file."""
+    """Verify the checksums of all files of a backup. Yields a line for each missing or changed file.
+    progress: called after each file with its number of bytes."""
     if not (backup.path / SUMS).is_file():
         yield f"{SUMS}: missing"
         return
@@ -243,14 +255,16 @@ def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -
 
 
 def unshare(backup: Backup, damaged: Iterable[str]) -> None:
-    """Ensure that no later backup shares a damaged file: its modification time is changed."""
+    """Change the modification time of damaged files, so that later backups copy these files again and do
+    not link them. damaged: the lines that `verify` yields."""
     for text in damaged:
         with suppress(OSError):
             os.utime(backup.path / text.rpartition(": ")[0], (0, 0), follow_symlinks=False)
 
 
 def prune(folder: Path, keep: int) -> list[str]:
-    """Remove the oldest backups, so that `keep` remain. Returns the names of the removed ones."""
+    """Remove the oldest backups, so that `keep` backups remain. Returns the names of the removed
+    backups."""
     old = backups(folder)[:-keep]
     for path in old:
         remove(path)

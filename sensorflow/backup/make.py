@@ -1,8 +1,8 @@
 """Makes a backup while the system runs.
 
-First, locks stop all removals and rewrites of files on disk that the ledger refers to. Then a snapshot of
-the database is taken. Then the files that it refers to are copied, and pg_dump dumps it. The manifest is
-written last.
+First, locks prevent the removal and replacement of files on disk to which the ledger refers. Then a
+snapshot of the database is taken. All files to which the snapshot refers are copied, and pg_dump dumps the
+snapshot. The manifest is written last.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
 STORES = (LANDING, *Layer, "quarantine")
 LAST = ".backup.json"
-"""In the data folder: time and place of the last backup."""
+"""Name of a file in the data folder with the time and the path of the last backup."""
 
 
 @dataclass(frozen=True)
 class BackupResult:
+    """A new backup and its totals. removed: names of older backups that were removed. same_disk: whether
+    the backup is on the disk of the data folder. notes: messages for the user."""
+
     backup: Backup
     tally: CopyTotals
     removed: list[str]
@@ -42,28 +45,30 @@ class BackupResult:
 
 
 Progress = Callable[[str, int, int], object]
-"""Called with the current step, and how many of how many files of the ledger are done."""
+"""A function that is called with the current step, the number of files that are done, and the number of all
+files of the ledger."""
 
 
 def require_in_data(settings: Settings) -> None:
-    """Raises UsageError if a zone is outside the data folder: backup and restore support only that
-    folder."""
+    """Raises UsageError if the landing zone or the quarantine is outside the data folder, because backup
+    and restore support only the data folder."""
     if (zone := settings.storage.elsewhere()) is not None:
         raise UsageError(
-            f"{zone} is not in the data folder, and backup and restore cover only that folder: copy the "
-            "database and each store by their own means, the database first"
+            f"{zone} is not in the data folder, and backup and restore support only that folder: first "
+            "back up the database with pg_dump, then each store with a tool of its own"
         )
 
 
 def require_apart(settings: Settings, target: Path) -> None:
-    """Raises UsageError if the backup would be in a folder that it includes, or in a drop folder."""
+    """Raises UsageError if `target`, the folder of the backups, is in the data folder or in a drop
+    folder."""
     require_in_data(settings)
     there = target.resolve()
     folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     for name, folder in {"data": settings.data_folder, **folders_}.items():
         if there.is_relative_to(folder.resolve()):
             raise UsageError(
-                f"{target} lies within the folder of {name} ({folder}): choose another folder, "
+                f"{target} is inside of the folder of {name} ({folder}): choose another folder, "
                 "preferably on another disk"
             )
 
@@ -77,8 +82,12 @@ def make(
     progress: Progress,
     keep: int | None = None,
 ) -> BackupResult:
-    """Make a backup. project: files of the project, by their path in it. keep: number of backups to
-    keep. Raises UsageError, and Transient DATABASE."""
+    """Make a backup in a new folder below `target`.
+
+    url: the database. tools: pg_dump and pg_restore. project: files of the project, by their path in the
+    project's folder. keep: number of backups to keep; None to keep all. Raises UsageError if the backup
+    cannot be made; Transient DATABASE if the database is unavailable.
+    """
     from sensorflow.adapters.postgres.backup_snapshot import backup_snapshot
 
     require_apart(settings, target)
@@ -93,7 +102,8 @@ def make(
 
 
 def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
-    """Remove older backups. A failure is only noted: the new backup is complete."""
+    """Remove older backups. Returns their names. A failure is only added to `notes`, because the new backup
+    is complete."""
     try:
         return folders.prune(target, keep) if keep else []
     except OSError as error:
@@ -103,7 +113,8 @@ def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Report a full or missing disk in one line. The next backup takes over what was copied."""
+    """Convert an OSError, for example of a full or missing disk, to a UsageError. The message says that the
+    next backup reuses the files that were copied."""
     try:
         yield
     except OSError as error:
@@ -111,11 +122,13 @@ def _writing(target: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(
             f"no backup was made in {target}: {reason}{place}; "
-            "fix the cause, then run the command again: it resumes here"
+            "fix the cause, then run the command again, which reuses the copied files"
         ) from error
 
 
 class _Making:
+    """The making of one backup. The arguments are those of `make`."""
+
     def __init__(
         self,
         settings: Settings,
@@ -140,7 +153,7 @@ class _Making:
             before = next(filter(folders.intact, reversed(known)), None)
             copier = Copier(work, data, before, leftovers, sums)
             self._copy(now, copier)
-            # files replayed from now on have been copied either before or after the replay
+            # a file that was replayed after the snapshot may have been copied before or after its replay
             replays = now.replayed_since()
             self._progress("database", now.files_count, now.files_count)
             self._dump(now, work)
@@ -151,7 +164,7 @@ class _Making:
         for path in leftovers:
             folders.remove(path)
         damaged = known[known.index(before) + 1 :] if before else known
-        notes = [f"{path} is damaged; nothing is shared with it" for path in damaged]
+        notes = [f"{path} is damaged; the new backup has no hard links to it" for path in damaged]
         return BackupResult(folders.read(final), copier.tally, [], notes=notes)
 
     def _copy(self, now: BackupSnapshot, copier: Copier) -> None:

@@ -1,8 +1,8 @@
 """Restores a backup into an empty project.
 
-Everything is first copied to ``data/.restoring``. Then the database is filled in one transaction, and only
-then are the folders moved into place. No command works with the project while ``data/.restoring`` exists.
-The same command restarts or finishes an interrupted restore.
+All files are first copied to `data/.restoring`. Then the database is filled in one transaction. After that,
+the folders are moved into place. While `data/.restoring` exists, no other command uses the project. If a
+restore was interrupted, the same command starts it again or finishes it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ STEP = "step"
 
 
 class Restore:
-    """progress: called with the current step and the additional bytes done."""
+    """A restore of one backup. The methods are the steps of the restore, in the order of the calls.
+
+    settings: the settings of the target project. progress: called with the current step and the number of
+    bytes that were copied since the last call.
+    """
 
     def __init__(
         self, backup: Backup, settings: Settings, progress: Callable[[str, int], object]
@@ -41,7 +45,8 @@ class Restore:
         self._staging = self._data / RESTORING
 
     def require(self) -> None:
-        """Raises UsageError if something prevents the restore, before anything is changed."""
+        """Check that the backup can be restored into the target project. Changes nothing. Raises UsageError
+        if the backup cannot be read, the project is not empty, or the disk has not enough space."""
         require_in_data(self._settings)
         require_readable(self._backup)
         if self.step == PLACING:
@@ -59,21 +64,23 @@ class Restore:
             raise UsageError(f"{self._data / store} is a symbolic link: remove it, then restore")
         if (there := _first(self._data / store)) is not None:
             raise UsageError(
-                f"{self._data} holds data ({there.relative_to(self._data)}), and a restore never "
-                "overwrites data: move that folder away, or restore into another one with --to FOLDER"
+                f"{self._data} contains data ({there.relative_to(self._data)}), and a restore never "
+                "overwrites data: move this folder to another place, or restore into another project with "
+                "--to FOLDER"
             )
 
     @property
     def step(self) -> str | None:
-        """The step at which a restore was interrupted; None if there was none."""
+        """The step at which a restore into this project was interrupted: `FILLING`, `PLACING`, or "" for an
+        earlier step. None if no restore was interrupted."""
         try:
             return (self._staging / STEP).read_text("utf-8").partition("\n")[0]
         except OSError:
             return "" if self._staging.is_dir() else None
 
     def require_database(self, url: str, own: bool) -> None:
-        """Raises UsageError unless the database can be filled. own: the server is ours, so that remains
-        of an interrupted restore may be removed."""
+        """Raises UsageError if the database is not empty. own: whether the database is the embedded one. In
+        the embedded database, the tables of an interrupted restore may be removed."""
         from sensorflow.adapters.postgres import dump
 
         tables, used = dump.contents(url)
@@ -81,18 +88,18 @@ class Restore:
             return
         if own:
             raise UsageError(
-                f"the database of this project ({self._settings.home}) holds files, and a restore "
-                "never overwrites data: restore into another folder with --to FOLDER, or first remove all "
-                "data of this project: sensorflow up --reset"
+                f"the database of this project ({self._settings.home}) contains files, and a restore "
+                "never overwrites data: restore into another project with --to FOLDER, or first remove all "
+                "data of this project with `sensorflow up --reset`"
             )
         raise UsageError(
-            f"the database is not empty (it has {', '.join(tables[:3])}): a restore never "
-            "overwrites data; create an empty one, or move this one away, and set database_url"
+            f"the database is not empty (it has the tables {', '.join(tables[:3])}), and a restore never "
+            "overwrites data: create an empty database, and set database_url to it"
         )
 
     def begin(self) -> None:
-        """Remove the copies of an interrupted restore, but keep the note that it had begun to fill the
-        database."""
+        """Create the folder for the copies. If it has files of an interrupted restore, remove them, except
+        the record of the step."""
         if self.step == PLACING:
             return
         self._staging.mkdir(parents=True, exist_ok=True)
@@ -103,7 +110,8 @@ class Restore:
                 path.unlink()
 
     def copy(self) -> None:
-        """Copy the files. Raises UsageError that names the first file that has changed."""
+        """Copy the files of the backup, and verify their checksums. Raises UsageError for the first file
+        that is missing or has changed."""
         if self.step == PLACING:
             return
         for relative, digest in folders.sums(self._backup.path):
@@ -129,8 +137,8 @@ class Restore:
         os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def fill(self, url: str, tools: Tools, own: bool) -> None:
-        """Fill the database. own: the server is ours, so that remains of an interrupted restore may be
-        removed. Raises UsageError."""
+        """Fill the database from the dump of the backup, and upgrade its schema. own: see
+        `require_database`. Raises UsageError."""
         from sensorflow.adapters.postgres import backup_snapshot, dump, migrate
 
         if self.step == PLACING:
@@ -152,7 +160,7 @@ class Restore:
         self._note(PLACING)
 
     def place(self) -> None:
-        """The last step: move each folder into place by a rename, and remove the restore marker."""
+        """Move each folder into place by a rename, and remove `data/.restoring`. This is the last step."""
         for store in STORES:
             staged = self._staging / store
             if staged.is_dir():
@@ -162,14 +170,15 @@ class Restore:
                 staged.rename(self._data / store)
         done = self._staging.with_name(
             f"{RESTORING}-done"
-        )  # no longer unfinished as soon as it is renamed
+        )  # after the rename, the restore counts as finished
         shutil.rmtree(done, ignore_errors=True)
         self._staging.rename(done)
         sync_folder(self._data)
         shutil.rmtree(done)
 
     def abandon(self) -> None:
-        """Undo a restore that failed before the database was filled: the project is as empty as before."""
+        """Remove the copies, if the restore failed before the database was filled. The project is then as
+        empty as before."""
         if self.step == "":
             shutil.rmtree(self._staging)
 
@@ -185,13 +194,15 @@ def require_readable(backup: Backup) -> None:
     manifest = backup.manifest
     if not migrate.is_known(manifest.revision):
         raise UsageError(
-            f"{backup.path}: its schema {manifest.revision} is of sensorflow {manifest.version}, and newer "
-            f"than this version's {migrate.head()}: upgrade sensorflow, then restore"
+            f"{backup.path}: the backup was made by sensorflow {manifest.version} with the database schema "
+            f"{manifest.revision}, but this version only knows schemas up to {migrate.head()}: upgrade "
+            "sensorflow, then restore"
         )
 
 
 def _first(folder: Path) -> Path | None:
-    """Return a file of the folder, other than the note of when the folder was created."""
+    """Return the path of any file in the folder, or None. The file with the creation time of the folder
+    does not count."""
     for path, _, names in os.walk(folder):
         if found := [name for name in names if name != BEGAN]:
             return Path(path) / found[0]

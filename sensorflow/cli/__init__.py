@@ -1,4 +1,5 @@
-"""The command line, one file per command. Each command imports its heavy dependencies itself."""
+"""The command line. Each command has a module of its own, and imports large dependencies only when it runs,
+so that other commands start fast."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ PATIENCE = 1.0
 
 
 def main() -> None:
-    """Run a command. For a user's mistake it prints a line or two on stderr, not a traceback."""
+    """Run a command, and exit with its exit code. A user's mistake or an expected error is printed on
+    stderr as one or two lines, without a traceback."""
     others = set(threading.enumerate())
     warnings.showwarning = _show_warning
     try:
@@ -62,7 +64,7 @@ def main() -> None:
 def _show_warning(
     message: Warning | str, category: type[Warning], *place: Any, **more: Any
 ) -> None:
-    """Print a former name as one line on stderr, and any other warning as Python does."""
+    """Print a `FormerName` warning as one line on stderr, and any other warning as Python does."""
     if issubclass(category, FormerName):
         print(f"sensorflow: warning: {message}", file=sys.stderr)  # noqa: T201
     else:
@@ -70,9 +72,11 @@ def _show_warning(
 
 
 def _leave(code: int, left: list[threading.Thread]) -> None:
-    """End the process if a thread does not end within `PATIENCE` seconds, because Python would wait forever
-    for it. sensorflow's own commands leave no threads, but decoders of other packages and libraries may.
-    code: the exit code."""
+    """End the process if a thread is still running after `PATIENCE` seconds, because Python would wait for
+    it forever. sensorflow ends its own threads, but decoders of other packages may not do so.
+
+    code: the exit code. left: threads that the command has started and that are still running.
+    """
     until = time.monotonic() + PATIENCE
     for thread in left:
         if not thread.daemon:
@@ -120,7 +124,8 @@ def _run() -> None:
 
 
 def _misread(error: Any) -> int:
-    """Print a parsing error as one line, or the help if no arguments were given. Returns 2."""
+    """Print an error in the arguments as one line, or the help if there were no arguments. Returns the exit
+    code, 2."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return 2

@@ -1,4 +1,4 @@
-"""sensorflow sniff FILE --add NAME: add a source that reads files like this one."""
+"""sensorflow sniff FILE --add NAME: adds a source with a profile that is proposed for the file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 SAME = 0.01
-"""Maximum share of readings with the sensor, time and type of another reading. A larger share needs
---accept."""
+"""Maximum share of readings that have the same sensor, time and type as another reading. If the share is
+larger, the source is added only with --accept."""
 
 
 @dataclass(frozen=True)
 class AdoptOptions:
-    """The options of `sniff --add`, except --zone. names: names of the files that the source must
-    accept."""
+    """The options of `sniff --add`, except --zone. folder: the drop folder. out: file for the profile.
+    names: names of the files that the source must process."""
 
     folder: Path | None = None
     after: str | None = None
@@ -40,8 +40,9 @@ class AdoptOptions:
 
 
 def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None:
-    """Add a source and its profile. Raises UsageError if either exists or the profile does not fit the
-    file."""
+    """Add a source and its profile to sensorflow.toml. path: the file for which the profile is proposed.
+    name: name of the source. Raises UsageError if the source or the profile exists, or if the file would
+    not be loaded with the profile."""
     from sensorflow import bootstrap
     from sensorflow.cli.sniff import preview, write
     from sensorflow.flow.sniff import Proposal, guess
@@ -87,8 +88,8 @@ def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None
 def _require_answers(
     path: Path, name: str, zone: str | None, found: Proposal, accept: bool
 ) -> None:
-    """Raises UsageError if the proposal needs a zone or has open questions. The message contains the
-    command to run."""
+    """Raises UsageError if the proposal needs a zone, or has open questions and `accept` is False. The
+    message contains the command to run."""
     again = ["sensorflow", "sniff", follow_ups.typed(path), "--add", name]
     where = ["--zone", zone] if zone else []
     if found.guess.needs_zone:
@@ -114,15 +115,15 @@ def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
 
 
 def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
-    """Returns a note if the profile takes the whole file name as the sensor and the name contains
-    digits."""
+    """Returns the lines of a note if the profile uses the file name as the name of the sensor and the file
+    name contains digits, for example of a date; else []."""
     sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
     stem = path.name.partition(".")[0]
     if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):
         return []
     return [
-        f"note: the sensor name is the whole file name, here {escape(stem)}:",
-        "  each file name becomes its own sensor. If all files are from one sensor, set",
+        f"note: the name of the sensor is the file name, here {escape(stem)}:",
+        "  each file name becomes a sensor of its own. If all files are from one sensor, set",
         f"  sensor = {{ constant = {json.dumps(name)} }}   in [profiles.{name}]",
     ]
 
@@ -146,7 +147,8 @@ def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> 
 
 
 def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked) -> None:
-    """Raises UsageError if too many readings share sensor, time and type."""
+    """Raises UsageError if too many readings have the same sensor, time and type as another reading; see
+    `SAME`."""
     same = checked.valid - checked.duplicates - checked.distinct
     if same <= SAME * checked.valid:
         return
@@ -162,8 +164,8 @@ def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked)
 
 
 def include(names: Sequence[str]) -> list[str]:
-    """Returns the `include` patterns that match these names, or [] if the default patterns suffice or
-    `exclude` rejects the names."""
+    """Returns the patterns of `include` that the source needs for files with these names. Returns [] if the
+    default patterns match the names. Names that match the default of `exclude` are ignored."""
     from sensorflow.core.stability import takes
     from sensorflow.settings import FolderSource
 

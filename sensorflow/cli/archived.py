@@ -10,11 +10,12 @@ SHOWN = 20
 
 
 def shared(view: FileView, found: dict[int, list[Member]]) -> list[str]:
-    """Returns a note about members that stay loaded although their archive was undone."""
+    """Returns a note about the members of an undone archive that stay loaded, because they also arrived in
+    another way. found: archive id -> these members."""
     stay = found.get(view.file_id, [])
     names = ", ".join(m.name for m in stay[:5]) + (", …" if len(stay) > 5 else "")
     return (
-        [f"  {len(stay):,} of its files also arrived elsewhere and stay loaded: {names}"]
+        [f"  {len(stay):,} of its files also arrived in another way and stay loaded: {names}"]
         if stay
         else []
     )

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def audit(
-    fast: Annotated[bool, typer.Option("--fast", help="Check files and bytes, no rows.")] = False,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="Check only drop folders, landing zone, quarantine and the balance."
+        ),
+    ] = False,
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Also verify the checksum of every stored reading.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also hash and parse every original again.")
+        bool, typer.Option("--deep", help="Also hash and parse the original bytes of every file.")
     ] = False,
     subset: Annotated[
         str, typer.Option(metavar="N/T", help="With --deep: check only part N of T of the files.")
@@ -40,8 +45,8 @@ def audit(
 ) -> None:
     """Compare ledger, disk and database, and report every missing or damaged reading.
 
-    Exit codes: 0 if nothing was found or --apply fixed everything, 1 for findings, 2 if the audit could not
-    finish.
+    Exit codes: 0 if there are no findings or --apply has fixed all of them, 1 if there are findings, 2 if
+    the audit could not finish.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.audit import Level
@@ -49,7 +54,7 @@ def audit(
 
     if sum((fast, checksum, deep)) > 1:
         raise UsageError(
-            "give only one of --fast, --checksum and --deep; each includes the previous one"
+            "give only one of --fast, --checksum and --deep; --deep includes the checks of --checksum"
         )
     level = Level.FAST if fast else Level.CHECKSUM if checksum else Level.DEEP if deep else None
     if apply and not repair:
@@ -105,7 +110,7 @@ def show_steps(steps: list[RepairStep], applied: bool) -> None:
         )
     else:
         line(
-            f"repair: {able:,} of {len(steps):,} can be fixed; nothing was changed: add --apply to do it"
+            f"repair: {able:,} of {len(steps):,} can be fixed; nothing was changed: add --apply to fix them"
         )
 
 
@@ -114,7 +119,7 @@ def _answer(step: RepairStep, applied: bool) -> str:
 
 
 def _remedies(report: Report) -> dict[str, list[str]]:
-    """Returns each remedy -> codes of the findings that this remedy fixes."""
+    """Returns the remedies for the findings: remedy -> codes of the findings that it fixes."""
     codes: dict[str, list[str]] = {}
     for fault in sorted({f.fault for f in report.findings}):
         codes.setdefault(TODO[fault], []).append(fault.split()[0])

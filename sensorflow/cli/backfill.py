@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def backfill(
     paths: Annotated[
-        list[str], typer.Argument(metavar="FOLDER|PATTERN", help="A folder, or '2024-*/*.csv'.")
+        list[str],
+        typer.Argument(
+            metavar="FOLDER|PATTERN", help="A folder, or a pattern such as '2024-*/*.csv'."
+        ),
     ],
     source: Annotated[
         str,
@@ -35,7 +38,9 @@ def backfill(
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only files modified before TIME, as --since."),
+        typer.Option(
+            metavar="TIME", help="Only files modified before TIME, in the notation of --since."
+        ),
     ] = None,
     ahead: Annotated[
         int, typer.Option(min=1, help="Maximum number of unfinished files in the pipeline.")
@@ -44,8 +49,8 @@ def backfill(
 ) -> None:
     """Load old files at lower priority than new ones. Resumable: run the same command again.
 
-    The files stay in place, and their names are relative to the folder. Workers must be running
-    (`sensorflow up`).
+    The files are not moved or deleted. The name of each file is its path in the folder. Workers must be
+    running, for example by `sensorflow up`.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.backfill import Backfill, Window
@@ -64,22 +69,22 @@ def backfill(
     work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
-        asked = " within these paths and times" if patterns or since or until else ""
+        asked = " and matches these paths and times" if patterns or since or until else ""
         raise UsageError(
-            f"no file in {root} that {source} takes{asked}; check include and exclude of the source"
+            f"no file in {root} matches the source {source}{asked}; check include and exclude of the source"
         )
     try:
         _run(work, total)
     except KeyboardInterrupt:
         line(f"stopped after {work.progress.seen:,} of {total:,} files. Nothing is lost:")
-        line("registered files are still loaded; run the same command again for the rest")
+        line("registered files will be loaded; run the same command again for all other files")
         raise typer.Exit(130) from None
     _print_progress(work.progress)
 
 
 def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
-    """Returns the common folder of all paths, and the patterns of files below that folder. If there are no
-    patterns, every file is selected."""
+    """Returns the common folder of all paths, and the patterns of the files to select, relative to this
+    folder. An empty tuple of patterns selects all files. Raises UsageError."""
     fixed = [_fixed(path) for path in paths]
     root = Path(os.path.commonpath([folder for folder, _ in fixed]))
     if not root.is_dir():
@@ -92,7 +97,8 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
 
 
 def _fixed(path: str) -> tuple[str, str]:
-    """Returns (folder, pattern below it). Raises UsageError if the folder or file does not exist."""
+    """Splits a path into (folder, pattern relative to this folder). Raises UsageError if the folder or file
+    does not exist."""
     whole = os.path.abspath(path)  # noqa: PTH100
     if os.path.isdir(whole):  # noqa: PTH112
         return whole, ""
@@ -112,7 +118,8 @@ def _fixed(path: str) -> tuple[str, str]:
 
 
 def _near(missing: str) -> str:
-    """Returns a suggestion for the message about a missing file or folder, or ""."""
+    """Returns a suggestion for the message about a missing file or folder: an existing name that is
+    similar. "" if there is none."""
     above, name = os.path.split(missing)
     if not os.path.isdir(above):  # noqa: PTH112
         return ""

@@ -31,7 +31,8 @@ def backup(
         Path, typer.Argument(metavar="DIR", help="Folder for backups, preferably on another disk.")
     ],
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Backups to keep. Older ones are removed.")
+        int | None,
+        typer.Option(min=1, help="Number of backups to keep. Older backups are removed."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only verify the newest backup in DIR.")
@@ -40,7 +41,7 @@ def backup(
 ) -> None:
     """Copy database, landing zone, lake, quarantine and settings into a new folder in DIR.
 
-    The stack may keep running. Files that the previous backup also has are hard-linked to it.
+    The stack may keep running. Files that are unchanged since the previous backup are hard links to it.
 
     Exit codes: 0 if the backup is complete, 1 if files were missing or, with --verify, are damaged, 2 if no
     backup was made.
@@ -82,7 +83,8 @@ def _made(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
 
 
 def tools(url: str, least: int = 0) -> Tools:
-    """Returns the PostgreSQL client programs for a server. least: minimum major version of the programs."""
+    """Returns pg_dump and pg_restore for the server of a database. url: the database. least: minimum major
+    version of the programs. Raises UsageError if there are none."""
     from sensorflow.adapters.postgres import dump
     from sensorflow.embedded import postgres
     from sensorflow.embedded.process import killed_with_parent
@@ -94,8 +96,8 @@ def tools(url: str, least: int = 0) -> Tools:
 
 
 def _project(settings: Settings) -> dict[str, Path]:
-    """Returns the paths of sensorflow.toml and of the profile files in the project's folder, by their name
-    in the backup."""
+    """Returns the files of the project to back up, sensorflow.toml and the profile files in the project's
+    folder: path in the backup -> path of the file."""
     from sensorflow.settings import FILE_NAME, find
 
     path = find(here())
@@ -110,7 +112,7 @@ def _outside(file: Path, settings: Settings) -> bool:
 
 
 def _remember(settings: Settings, done: BackupResult) -> None:
-    """Record the backup for `sensorflow doctor`."""
+    """Record time and path of the backup in the data folder, for `sensorflow doctor`."""
     from sensorflow.backup.make import LAST
 
     note = {"at": done.backup.manifest.at, "path": str(done.backup.path.absolute())}
@@ -165,7 +167,8 @@ def files(count: int) -> str:
 
 
 def check(path: Path, json: bool) -> int:
-    """Verify a backup. Returns 0, or 1 if files are damaged. Raises UsageError if there is no backup."""
+    """Verify a backup, and print the result. Returns the exit code: 0, or 1 if files are damaged. Raises
+    UsageError if there is no backup."""
     from sensorflow.backup import folder as folders
 
     found = folders.chosen(path)
@@ -199,8 +202,9 @@ def damages(found: Backup) -> list[str]:
 
 @contextmanager
 def bar(what: str, of: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar if stderr is a terminal. what: title of the bar. of: the unit that is counted,
-    "files" or "bytes"."""
+    """Show a progress bar if stderr is a terminal. Provides a function that updates the bar, with the
+    arguments title, count and total. what: first title of the bar. of: the unit of the counts, "files" or
+    "bytes"."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar

@@ -22,7 +22,8 @@ def bench(
         typer.Option(
             "--profile",
             "-p",
-            help="Profile name or TOML file. Default: that of the source, else a proposed one.",
+            help="Profile to use: a name or a TOML file. "
+            "Default: the profile of the source, or else a proposed profile.",
         ),
     ] = None,
     source: Annotated[
@@ -41,7 +42,8 @@ def bench(
     """Measure how long each stage takes for a file on this machine, and suggest settings.
 
     Loads the file into a temporary PostgreSQL, which is removed afterwards. Your database, folders and
-    settings are only read. Needs the embedded PostgreSQL or an installed one.
+    settings are not changed. The command needs the embedded PostgreSQL or a PostgreSQL that is installed on
+    this machine.
     """
     memory.configure_allocator()  # before Arrow is imported, as in a worker
     from sensorflow.bench import bench as measure

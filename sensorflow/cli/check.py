@@ -26,7 +26,8 @@ def check(
         typer.Option(
             "--profile",
             "-p",
-            help="Profile name or TOML file. Default: that of the source, else a proposed one.",
+            help="Profile to use: a name or a TOML file. "
+            "Default: the profile of the source, or else a proposed profile.",
         ),
     ] = None,
     source: Annotated[
@@ -41,15 +42,21 @@ def check(
         typer.Option(help="For a proposed profile: time zone of times without an offset."),
     ] = None,
     max_rejects: Annotated[
-        str | None, typer.Option(help="Rejects to tolerate per file: 10%, or 5.")
+        str | None,
+        typer.Option(
+            help="Maximum rejected readings per file, such as 10% or 5. "
+            "Default: max_rejects of the source, or else 10%."
+        ),
     ] = None,
-    rejects: Annotated[int, typer.Option(min=0, help="Rejects to show per file.")] = 20,
+    rejects: Annotated[
+        int, typer.Option(min=0, help="Maximum number of rejects to show per file.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Dry run: show which readings of files would be loaded and which rejected. Changes nothing.
 
     Exit codes: 0 if every file would be loaded, 1 if a file would go to quarantine, 2 if the command could
-    not run. With --json, prints one object per file and line.
+    not run. With --json, each line of the output is a JSON object for one file.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.dry_run import dry_run
@@ -86,8 +93,8 @@ def check(
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Yields each file. For a file found in a given folder, also yields that folder, which then counts as
-    the folder of the source. Raises UsageError."""
+    """Yields (file, folder) for each file to check. folder: the argument in which the file was found, which
+    takes the place of the drop folder; None if the file itself is the argument. Raises UsageError."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
@@ -104,7 +111,7 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _is_gate(path: Path) -> bool:
-    """Returns whether a file is a gate or manifest, not a data file."""
+    """Returns whether a file is a gate or a manifest of its source, and not a data file."""
     from sensorflow import bootstrap
 
     beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
@@ -120,7 +127,8 @@ def _gate(path: Path, found: Checked) -> str | None:
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
-    """Returns the settings that apply to a file, and the source whose folder contains the file, or None."""
+    """Returns the settings that apply to a file, and the source whose folder contains the file; None if
+    there is no such source."""
     from sensorflow import bootstrap
 
     found = check_options(bootstrap.settings(anywhere=True), path, None, None)
@@ -131,7 +139,7 @@ def _print(found: Checked) -> None:
     by = f", source: {found.source}" if found.source else ""
     line(f"{found.file}  (profile: {found.profile}{by})")
     if found.error is not None:
-        line(f"  the whole file is refused: {found.error}")
+        line(f"  the file cannot be loaded: {found.error}")
         if found.error.remedy:
             line(f"  to do: {found.error.remedy}")
         line()
@@ -178,4 +186,4 @@ def _verdict(found: Checked) -> str:
         empty = ": the file has no rows, and allow_empty = true accepts that"
         return f"would be loaded{'' if found.rows else empty}"
     passed = found.refused.startswith("sources.")
-    return f"would {'not be taken in' if passed else 'go to quarantine'}: {found.refused}"
+    return f"would {'not be ingested' if passed else 'go to quarantine'}: {found.refused}"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def next_steps(
     paths: Sequence[Path], named: str | None, zone: str | None, found: Sequence[Checked], bad: bool
 ) -> Iterator[str]:
-    """Yields the lines to print. paths, named, zone: arguments of the command. bad: whether a file would
-    not be loaded."""
+    """Yields the lines to print after the result. paths, named, zone: the arguments, --profile and --zone
+    of the command. found: the results. bad: whether one of the files would not be loaded."""
     from sensorflow.cli.check import source_of
     from sensorflow.settings import find
 
@@ -49,7 +49,7 @@ def next_steps(
 
 def _taken_in(settings: Settings) -> Iterator[str]:
     up = follow_ups.is_up(settings)
-    yield "next: nothing to do, `sensorflow up` takes the file in" if up else "next:"
+    yield "next: nothing to do, `sensorflow up` ingests the file" if up else "next:"
     yield from follow_ups.running(settings)
 
 
@@ -70,7 +70,8 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
 
 
 def _name(text: str, settings: Settings) -> str:
-    """Returns a source name, derived from `text`, that is not in use."""
+    """Returns a name for a new source, which is derived from `text` and differs from the names of all
+    sources."""
     from sensorflow.profiles.files import plain_name
 
     plain = plain_name(text) or "logger"
@@ -79,7 +80,7 @@ def _name(text: str, settings: Settings) -> str:
 
 
 def _add_command(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
-    """Yields the command that adds a source with the proposed profile."""
+    """Yields the lines with the command that adds a source with the proposed profile."""
     from sensorflow import bootstrap
     from sensorflow.flow.sniff import guess
     from sensorflow.settings import find
@@ -101,7 +102,7 @@ def form_of(named: str, settings: Settings) -> str:
 
 
 def _where(profile: str, settings: Settings) -> str:
-    """Returns where a profile is defined, for a message."""
+    """Returns the location of a profile, as text for messages: a file, or a table in sensorflow.toml."""
     from sensorflow.profiles.files import is_path
 
     if (file := settings.profile_files.get(profile)) is not None:
@@ -112,7 +113,8 @@ def _where(profile: str, settings: Settings) -> str:
 
 
 def _repair_hint(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
-    """Yields remedies for the three most frequent causes of rejects."""
+    """Yields the lines with the remedies for the three most frequent codes of the rejects. where: location
+    of the profile. form: format of the profile."""
     counts = Counter(r.code for each in found if each.error is None for r in each.rejects)
     advice = [(c, row_remedy(c, form)) for c, _ in counts.most_common(3)]
     if advice := [(code, do) for code, do in advice if do]:

@@ -1,4 +1,4 @@
-"""All commands, in the order of the help."""
+"""Registers all commands, in the order in which the help lists them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sensorflow.cli import (
 from sensorflow.cli.up import up
 
 
-@cache  # once per app
+@cache  # an app gets each command only once
 def register(app: typer.Typer) -> None:
     app.command("init", short_help="Create a project: sensorflow.toml and its folders.")(init.init)
     app.command("sniff", short_help="Propose a profile for a file.")(sniff.sniff)
@@ -51,8 +51,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
-    app.command("replay", short_help="Process files again from their stored bytes.")(replay.replay)
-    app.command("undo", short_help="Remove the rows of files; replay reverses it.")(replay.undo)
+    app.command("replay", short_help="Process files again from their landed bytes.")(replay.replay)
+    app.command("undo", short_help="Remove the rows of files; replay restores them.")(replay.undo)
     app.command("backfill", short_help="Load old files at low priority.")(backfill.backfill)
     app.command("retention", short_help="Show retention; remove expired data.")(retention.retention)
     app.command("backup", short_help="Back up database, files and settings online.")(backup.backup)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.sealing import SealResult
     from sensorflow.settings import Settings
 
-app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True)
+app = typer.Typer(help="Manage the database: schema, roles, URL and shell.", no_args_is_help=True)
 
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """Provides the database URL. If the embedded server is not running, starts the server until the context
-    ends."""
+    """Provides the database URL. If the database is embedded and its server is not running, the server runs
+    until the context ends."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
@@ -46,9 +46,11 @@ def database(settings: Settings) -> Iterator[str]:
 
 @app.command("upgrade")
 def upgrade(
-    revision: Annotated[str, typer.Argument(help="Target revision.")] = "head",
+    revision: Annotated[
+        str, typer.Argument(help="Schema revision to upgrade to. Default: the newest.")
+    ] = "head",
 ) -> None:
-    """Bring the schema up to date."""
+    """Upgrade the database schema to the one that this version needs."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import index_mode, migrate
 
@@ -61,14 +63,14 @@ def upgrade(
             line(told)
 
 
-@app.command("seal")
+@app.command("seal", short_help="Build the unique index of past months.")
 def seal(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Only this month.")] = None,
 ) -> None:
     """Seal past months: build their unique index (dedupe_index = "deferred").
 
-    The index proves that no reading is stored twice. Exit code 1: duplicates exist, and are listed, or a
-    month could not be sealed now.
+    The index proves that no reading is stored twice. Exit code 1 if a month contains duplicates, which are
+    listed, or if a month cannot be sealed now.
     """
     from sensorflow import bootstrap, telemetry
     from sensorflow.adapters.postgres import sealing
@@ -121,9 +123,9 @@ def _show(done: SealResult) -> None:
     line(f"{name}: {said[done.outcome]}")
 
 
-@app.command("current")
+@app.command("current", short_help="Print the present and the needed schema revision.")
 def current() -> None:
-    """Print the schema revision of the database and the one that this version needs."""
+    """Print the schema revision of the database and the revision that this version needs."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import migrate
 
@@ -143,7 +145,7 @@ def url() -> None:
 
 @app.command("roles")
 def roles() -> None:
-    """Print SQL that creates the roles owner, loader and reader. Run it as an administrator."""
+    """Print SQL that creates the roles owner, loader and reader. Run the SQL as an administrator."""
     from sensorflow.adapters.postgres import migrate
 
     line(migrate.grants())

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ROOM = 1 << 30
 MONTHS = 1200
-"""Number of monthly partitions above which there is a warning: those of a hundred years. With more
-partitions, planning a query takes a second."""
+"""Number of monthly partitions above which `doctor` warns: the months of a hundred years. With more
+partitions, the planning of a query takes a second."""
 SKEW = 5.0
 WATCHES = 8192
 
@@ -32,7 +32,11 @@ def doctor(
     json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
     only: Annotated[
-        str, typer.Option("--only", help="Check only heartbeats of: daemon, workers or beat.")
+        str,
+        typer.Option(
+            "--only",
+            help="Check only the heartbeats of one kind of process: daemon, workers or beat.",
+        ),
     ] = "",
 ) -> None:
     """Check processes, settings, folders, database, broker and kernel limits, and suggest fixes.
@@ -53,9 +57,11 @@ def doctor(
 
 
 def _alone(what: str) -> list[Check]:
-    """Check the heartbeats of one kind of process on this host. If some of these processes run in this
-    container, check only those. The others belong to other containers, or to this container before a
-    restart."""
+    """Check the heartbeats of one kind of process on this host. what: "daemon", "workers" or "beat".
+
+    If some of these processes run in this container, only their heartbeats are checked. All other
+    heartbeats then belong to other containers, or to this container before a restart.
+    """
     import socket
 
     from sensorflow import bootstrap
@@ -158,7 +164,7 @@ def _stores(settings: Settings) -> Iterator[Check]:
 
 
 def _backup(settings: Settings) -> Check:
-    """Report the last backup. This check never fails, because backups may be made by other means."""
+    """Report the last backup. This check never fails, because backups may be made with other tools."""
     import json
 
     from sensorflow.backup.make import LAST
@@ -187,8 +193,8 @@ def _guarded(
 
 
 def _remedy(what: str, settings: Settings, error: SensorflowError) -> str:
-    """Returns the remedy for an unreachable server. For an embedded server, free disk space and the
-    server's log are considered."""
+    """Returns the remedy for an unreachable server. what: "database" or "broker". For an embedded server,
+    the remedy depends on the free disk space, and contains the last error in the server's log."""
     from sensorflow import disk
     from sensorflow.embedded import state
     from sensorflow.embedded.process import cause, tail
@@ -276,8 +282,10 @@ def _roles(missing: list[str]) -> Check:
     if not missing:
         return Check("roles", "ok", "owner, loader and reader")
     make = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
-    todo = f"needed only for restricted users: as an administrator run {make} `sensorflow db roles`"
-    todo += " prints this and the grants: pipe its output to psql"
+    todo = (
+        "needed only for restricted users: pipe the output of `sensorflow db roles` to psql as an "
+    )
+    todo += f"administrator; the output contains the grants and {make}"
     return Check("roles", "warn", f"missing, or without grants: {', '.join(missing)}", todo)
 
 
@@ -297,7 +305,8 @@ def _versions(settings: Settings, url: str) -> Iterator[Check]:
         low, high = (f"{at:%Y-%m-%d %H:%M}" for at in (row.low, row.high))
         found = f"{readings(row.rows)} of {row.key_text}, version {row.version} and older (spanning"
         found += f" {low} to {high}); a newer version omits them"
-        todo = f"normal for partial files; else `sensorflow undo '{row.key_text}@1-{row.version}'`, or "
+        todo = "this is normal if files are sent in parts; if not, run "
+        todo += f"`sensorflow undo '{row.key_text}@1-{row.version}'`, or set "
         todo += f'on_change = "supersede" for source {row.source}'
         yield Check("versions", "ok", found, todo)
     if rows and rows[0].names > len(rows):
@@ -325,7 +334,7 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.core.heartbeat import Role
 
     books, taken_in, ledger = None, False, None
-    with suppress(SensorflowError):  # reported above; the other checks need no ledger
+    with suppress(SensorflowError):  # another check reports this; these checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
         beats = ledger.heartbeats()
         taken_in = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
@@ -339,7 +348,9 @@ def _kernel(settings: Settings) -> Iterator[Check]:
             found = (
                 "anyone who can write to a drop folder can hard-link files of other users into it"
             )
-            yield Check("hard links", "warn", found, "sysctl fs.protected_hardlinks=1")
+            yield Check(
+                "hard links", "warn", found, "run `sysctl fs.protected_hardlinks=1` as root"
+            )
     if not any(not source.polling for source in settings.folders.values()):
         return
     limits = Path("/proc/sys/fs/inotify")
@@ -351,7 +362,8 @@ def _kernel(settings: Settings) -> Iterator[Check]:
         return
     found = f"{watches:,} watches, {instances:,} instances"
     if watches < WATCHES or instances < 16:
-        todo = "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
+        limits = "fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
+        todo = f"run `sysctl {limits}` as root"
         yield Check("inotify", "warn", found, todo)
     else:
         yield Check("inotify", "ok", found)

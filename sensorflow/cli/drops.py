@@ -1,5 +1,5 @@
-"""Checks for files that are stuck in the drop folders: they cannot be read, are overdue, were never
-completed, or match no pattern."""
+"""Checks the drop folders for files that are not ingested: files that cannot be read, wait for too long,
+are incomplete, or match no pattern of their source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 UNFINISHED = 3600.0
 """Seconds after which a file with a temporary name counts as abandoned."""
 LATE = 60.0
-"""Seconds after which a file should be ingested. The limit is higher if four rescans take longer."""
+"""Seconds after which a file counts as overdue if it is not ingested. The limit is higher if four rescans
+take longer."""
 EXAMPLES = 3
 
 
@@ -28,8 +29,8 @@ def checks(
     books: AuditStore | None,
     taken_in: bool,
 ) -> Iterator[Check]:
-    """Yields checks for `doctor`. books: the ledger, or None if it is unavailable. taken_in: whether a
-    daemon is running, so that files are ingested."""
+    """Yields the results of the checks, for `doctor`. books: the ledger; None if it is unavailable.
+    taken_in: whether a daemon is running that ingests files."""
     for backlog in backlogs:
         if backlog.is_reachable():
             waits = gated.waiting_or_none(backlog, books)
@@ -42,14 +43,16 @@ def checks(
 def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Check]:
     what = f"source {source}"
     for pattern, keys in sorted(found.not_included.items()):
-        todo = f"set include in sources.{source} to take them, or move them elsewhere"
-        yield Check(what, "warn", f"not included, and left alone: {_shown(keys, pattern)}", todo)
+        todo = f"set include in sources.{source} to ingest them, or move them to another folder"
+        yield Check(what, "warn", f"match no pattern of include: {_shown(keys, pattern)}", todo)
     if found.cut_off:
         count = sum(found.cut_off.values())
         shown = (
-            f"renamed while they grew, and {count:,} bytes not taken: {_shown([*found.cut_off])}"
+            f"renamed while they grew, {count:,} bytes are not ingested: {_shown([*found.cut_off])}"
         )
-        todo = "half a line is never taken; complete ones are at the next start of the daemon"
+        todo = (
+            "complete lines are ingested at the next start of the daemon, an incomplete line never"
+        )
         yield Check(what, "warn", shown, todo)
     if found.unreadable:
         todo = "make them readable for the user of the daemon (chmod), or remove them"
@@ -59,10 +62,10 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
         yield Check(what, "warn", shown, "check the sender, or remove the files")
     if found.overdue:
         oldest = f", the oldest since {span(found.oldest)}" if found.oldest else ""
-        shown = f"waiting too long to be taken in: {_shown(found.overdue)}{oldest}"
+        shown = f"not ingested after a long time: {_shown(found.overdue)}{oldest}"
         todo = "if a program keeps a file open for writing, the log of the daemon names it"
         todo = (
-            f"nothing, while their number falls; {todo}"
+            f"wait while their number falls; {todo}"
             if taken_in
             else f"check that the daemon is running; {todo}"
         )

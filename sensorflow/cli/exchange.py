@@ -1,5 +1,5 @@
-"""sensorflow profiles import, and the option --as of sensorflow profiles show: table descriptions in
-standard formats."""
+"""Converts profiles from and to standard formats of table descriptions, for `sensorflow profiles import`
+and for the option --as of `sensorflow profiles show`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def export(profile: Profile, kind: str, name: str) -> None:
-    """Print a profile as a document of a standard format to stdout. Prints the properties that the format
-    cannot express to stderr."""
+    """Print a profile to stdout as a document in a standard format. The settings of the profile that the
+    format cannot express are listed on stderr. kind: "table-schema" or "csvw". name: file name for the
+    document."""
     import typer
 
     from sensorflow.core.exchange.exported import exported
@@ -32,7 +33,8 @@ def export(profile: Profile, kind: str, name: str) -> None:
 
 
 def import_(path: Path, table: str | None, zone: str | None, out: Path | None) -> None:
-    """Convert a table description to a profile. Raises UsageError, which names the file."""
+    """Convert a table description to a profile, and print it. path: the JSON document. table: name of the
+    table in the document. out: file to write the profile to, or None. Raises UsageError."""
     from sensorflow.cli.sniff import write
     from sensorflow.shell import command
 
@@ -62,10 +64,12 @@ def imported(path: Path, table: str | None) -> Imported:
         found = made_of(_document(path), table)
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", error.code) from error
-    if found.guess.time:  # without a time the profile is incomplete, and loading it says so
+    if (
+        found.guess.time
+    ):  # a profile without a time is incomplete, which is reported when it is loaded
         settled = tomllib.loads(found.guess.in_zone("UTC", "").toml())
         if settled.get("columns"):
-            profiles.validated(settled, f"{path}: the profile of it")
+            profiles.validated(settled, f"{path}: the imported profile")
     return found
 
 
@@ -92,5 +96,5 @@ def _document(path: Path) -> object:
         if path.suffix.lower() in (".yaml", ".yml"):
             raise UsageError("YAML is not supported: convert the document to JSON") from error
         what = "expected a Table Schema, a Data Package or CSVW metadata"
-        hint = f"not JSON: {error}; {what}. for a data file, run `sensorflow sniff`"
+        hint = f"not JSON: {error}; {what}; for a data file, run `sensorflow sniff`"
         raise UsageError(hint) from error

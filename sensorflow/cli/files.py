@@ -43,16 +43,20 @@ def ls(
     state: State_ = None,
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
+        str | None,
+        typer.Option(metavar="TIME", help=f"Only files that arrived since TIME: {SINCE}"),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="PATTERN", help="Only files with such a name: 'roof-*.csv', 'sub/*'."),
+        typer.Option(
+            metavar="PATTERN",
+            help="Only files whose name matches, such as 'roof-*.csv' or 'sub/*'.",
+        ),
     ] = None,
     limit: Annotated[
         int,
         typer.Option(
-            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number, newest first."
+            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number of files, newest first."
         ),
     ] = 50,
     each: Annotated[
@@ -60,10 +64,12 @@ def ls(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List files, newest first: read = loaded + rejected + duplicates + not loaded.
+    """List files, newest first, with numbers of readings: read = loaded + rejected + duplicates + not
+    loaded.
 
-    "Not loaded" counts valid readings outside of the database, because their file is pending, quarantined,
-    undone or superseded. A growing file is one line, unless --each or --state is given.
+    "Not loaded" is the number of valid readings that are not in the database, because their file is
+    pending, quarantined, undone or superseded. A growing file is one line, unless --each or --state is
+    given.
     """
     from sensorflow import bootstrap
     from sensorflow.core.listing import FileFilter
@@ -102,7 +108,8 @@ def ls(
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
 ) -> list[GatedFile]:
-    """Returns the files that wait for their gates and match these filters."""
+    """Returns the files that wait for their gates and the gates that wait for their files. source: the only
+    source to include. name: the pattern that names must match."""
     from sensorflow.core.listing import pattern
     from sensorflow.status import waiting
 
@@ -127,18 +134,19 @@ def _row(view: FileView, chain: ChainView | None) -> list[Any]:
 
 
 def grown(chain: ChainView) -> str:
-    """Returns the states of the parts of a growing file, in words."""
+    """Returns a text with the number of parts of a growing file in each state."""
     states = ", ".join(f"{count:,} {state}" for state, count in chain.states.items())
     return f"{chain.growths:,} parts: {states}"
 
 
 COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
-"""Name of a field of a file view -> name of the ledger's column, where the two differ. JSON uses the names
-of the columns."""
+"""The fields of `FileView` that have another name in JSON: name of the field -> name in JSON, which is the
+name of the ledger's column."""
 
 
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
-    """Returns a file as JSON data. Its row counts are under the key `rows`."""
+    """Returns a file as JSON data, with its row counts under the key `rows`. chain: the growing file that
+    the file belongs to, or None."""
     known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
     checksum = None if view.checksum is None else str(view.checksum)
     known |= {"checksum": checksum, "name": view.name}
@@ -183,7 +191,7 @@ def show(
     shown = printable(os.fsencode(file))
     names = [text for name in (file, shown) for text in (name, name.rpartition("@")[0])]
     if not is_id(file) and view.name not in names:
-        line(f"{shown} has the same bytes as {view.name}, and is loaded as that:")
+        line(f"{shown} has the same bytes as {view.name}, and is loaded as that file:")
     _print(view, history, arrivals)
     if view.members is not None:
         from sensorflow.cli.archived import print_members
@@ -224,7 +232,8 @@ WHY = {
 
 
 def not_loaded(view: FileView) -> str:
-    """Returns a text that says how many valid readings of a file are not in the database, and why."""
+    """Returns a text with the number of valid readings of a file that are not in the database, and the
+    reason."""
     count = view.account.not_loaded
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
@@ -290,8 +299,8 @@ def _span(view: FileView) -> tuple[Any, Any]:
 
 
 def still_holding(newest: list[FileView]) -> list[str]:
-    """Returns a note if readings of older versions are still loaded. newest: all versions of the name,
-    newest first."""
+    """Returns the lines of a note if readings of older versions are still loaded, else []. newest: all
+    versions of the name, newest first."""
     loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]
     if not older:
@@ -312,4 +321,4 @@ def still_holding(newest: list[FileView]) -> list[str]:
     return [stay, out]
 
 
-app.command("of-row", short_help="Which file and line a reading came from.")(of_row)
+app.command("of-row", short_help="Show which file and line a reading came from.")(of_row)

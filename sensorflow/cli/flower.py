@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def port_for(settings: Settings) -> int:
-    """Returns a free port, and prints a note if it differs from the default. Raises UsageError if a
-    configured port is taken."""
+    """Returns a free port for Flower. If the default port is in use, returns another port and prints a
+    note. Raises UsageError if `flower_port` is set and this port is in use."""
     from sensorflow.embedded.process import free_port, listener
 
     wanted = settings.flower_port
@@ -34,8 +34,12 @@ def port_for(settings: Settings) -> int:
 
 
 def another_port(processes: Sequence[Process], settings: Settings, port: int) -> int:
-    """Returns the port for Flower. If Flower has ended because another program uses its port, selects a
-    free port and changes the process to use it. A configured port never changes."""
+    """Returns the port of Flower. If Flower has ended because another program uses its port, selects
+    another port, and changes the command of the process accordingly. If `flower_port` is set, the port
+    never changes.
+
+    processes: the processes of the fleet. port: the present port.
+    """
     from sensorflow.embedded.process import free_port
 
     for process in processes:

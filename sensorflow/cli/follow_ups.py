@@ -1,4 +1,4 @@
-"""Suggests the next commands after a source was added, a profile was proposed, or a file was checked."""
+"""Suggests the next commands after a source was added or a file was checked."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 
 def near(path: Path) -> Path:
-    """Returns a path relative to the current folder if the path is below that folder, else an absolute
-    path."""
+    """Returns a path for messages: relative to the current folder if the path is below it, else
+    absolute."""
     full = Path(os.path.normpath(path.absolute()))
     return full.relative_to(here()) if full.is_relative_to(here()) else full
 
 
 def typed(path: Path) -> str:
-    """Returns a file as a command argument. A name that begins with - is changed so that it is not read as
-    an option."""
+    """Returns a path as an argument of a command. ./ is put before a path that begins with -, which would
+    be read as an option."""
     text = os.fspath(path)
     return f"./{text}" if text.startswith("-") else text
 
 
 def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str:
-    """Returns the command that copies files into the drop folder of the source."""
+    """Returns the shell command that copies files, or the files of a folder, into the drop folder of the
+    source."""
     folder = f"{near(settings.path(source.path))}/"
     if len(files) == 1 and files[0].is_dir():
         return command("cp", "-r", f"{typed(files[0])}/.", folder)
@@ -43,7 +44,7 @@ def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str
 
 
 def renamed(name: str, source: Source) -> str:
-    """Returns a file name that the source accepts; this is `name` itself if the source accepts it."""
+    """Returns a file name that matches the patterns of the source. If `name` matches, this is `name`."""
     from sensorflow.core.stability import takes
 
     kept = name.strip(".~") or "file"
@@ -58,8 +59,8 @@ def is_up(settings: Settings) -> bool:
 
 
 def running(settings: Settings, edited: bool = False) -> Iterator[str]:
-    """Yields the lines that say how to start the pipeline if it is not running. edited: whether
-    sensorflow.toml was just changed."""
+    """Yields lines that say how to start `sensorflow up`, if it is not running. edited: whether the command
+    has changed sensorflow.toml; if so, a line says that a running `sensorflow up` applies the change."""
     if is_up(settings):
         if edited:
             yield "`sensorflow up` is running and applies this change within seconds"
@@ -70,7 +71,8 @@ def running(settings: Settings, edited: bool = False) -> Iterator[str]:
 
 
 def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterator[str]:
-    """Yields the next steps for a new source. files: files of the user to drop."""
+    """Yields lines with the next steps after the source `name` was added. files: files that the user can
+    put into the drop folder."""
     source = settings.folders[name]
     folder = settings.path(source.path)
     if there := waiting(settings, name):
@@ -90,8 +92,8 @@ def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterat
 
 
 def waiting(settings: Settings, name: str) -> int | None:
-    """Returns the number of files in the folder of the source that are not registered yet, or None if the
-    folder or the ledger is unavailable."""
+    """Returns the number of files in the drop folder that are not registered yet. None if the folder or the
+    ledger is unavailable."""
     from sensorflow import bootstrap
 
     (folder,) = (f for f in bootstrap.folders(settings) if f.name == name)

@@ -1,4 +1,4 @@
-"""Commands and options under their former names."""
+"""Accepts commands and options under their former names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sensorflow.errors import FormerName
 def former_command(
     app: typer.Typer, group: str, former: str, name: str, command: Callable[..., None]
 ) -> None:
-    """Accept a command of a group by its former name too: hidden, and with a `FormerName` warning."""
+    """Also accept a command of a group under its former name, which the help does not show. The command
+    then issues a `FormerName` warning."""
 
     @app.command(former, hidden=True)
     @wraps(command)
@@ -25,7 +26,7 @@ def former_command(
 
 
 def warn_former(former: str, now: str) -> None:
-    """Issue a `FormerName` warning for the words of a command."""
+    """Issue a `FormerName` warning. former, now: the former and the present words after `sensorflow`."""
     text = (
         f"`sensorflow {former}` is now called `sensorflow {now}`; change it before the next upgrade"
     )

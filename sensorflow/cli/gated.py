@@ -1,4 +1,4 @@
-"""Prints and checks files that wait for their gates, and gates that wait for their files."""
+"""Reports files that wait for their gates, and gates that wait for their files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SHOWN = 10
 
 
 def checks(source: str, found: Sequence[GatedFile]) -> Iterator[Check]:
-    """Yields checks for `doctor`."""
+    """Yields results of checks for `doctor`: one for the overdue files and one for all others, and the same
+    for gates."""
     for late in (False, True):
         for is_gate in (False, True):
             some = [w for w in found if (w.is_overdue, w.is_gate) == (late, is_gate)]
@@ -42,17 +43,18 @@ def _check(source: str, some: Sequence[GatedFile], late: bool, is_gate: bool) ->
 
 
 def lines(found: Sequence[GatedFile]) -> Iterator[str]:
-    """Yields lines for `files ls`: files that are not in the ledger yet, oldest first."""
+    """Yields lines for `files ls`: the files that wait for their gates and are not in the ledger yet,
+    oldest first."""
     files = sorted((w for w in found if not w.is_gate), key=lambda w: -w.age)
     if files:
-        yield f"waiting for their gates, not taken in yet: {len(files):,}"
+        yield f"waiting for their gates, not ingested yet: {len(files):,}"
         yield from (f"  {w}" for w in files[:SHOWN])
     if len(files) > SHOWN:
         yield "  ... `sensorflow status --json` lists all"
 
 
 def words(found: Sequence[GatedFile]) -> Iterator[str]:
-    """Yields lines for `status`."""
+    """Yields lines for `status`: the number of waiting files, and the overdue files and gates."""
     files = [w for w in found if not w.is_gate]
     late = [w for w in found if w.is_overdue]
     if files:
@@ -68,8 +70,8 @@ def held_keys(found: Sequence[GatedFile]) -> set[bytes]:
 
 
 def waiting_or_none(backlog: Backlog, books: AuditStore | None) -> list[GatedFile]:
-    """Returns the waiting files, or [] if the ledger is unavailable. The caller reports an unavailable
-    ledger by another check."""
+    """Returns the waiting files and gates of a source; [] if the ledger is unavailable, which another check
+    reports."""
     with suppress(SensorflowError):
         return backlog.gated_files(books)
     return []

@@ -1,5 +1,5 @@
-"""Detects a daemon that runs but sends no heartbeats. `sensorflow up` kills this daemon, and the supervisor
-restarts it."""
+"""Detects a daemon that is running but sends no heartbeats, and kills it. The supervisor of `sensorflow up`
+then starts a new daemon."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 HUNG = 120.0
 """Seconds without a heartbeat after which a loop is considered hung."""
 EVERY = 30.0
-"""Seconds between checks. A daemon is killed only if two consecutive checks find it hung, because
-heartbeats are old for a moment after a long outage of the database or the host."""
+"""Seconds between checks. A daemon is killed only if two consecutive checks find that it hangs. A single
+check is not enough, because heartbeats are old for a moment after a long outage of the database or the
+host."""
 
 
 class Hung:
-    """Detects and kills a hung daemon. ledger: opens the ledger. Called at the first check; the ledger then
-    stays open."""
+    """Detects and kills a hung daemon. ledger: a function that opens the ledger. It is called at the first
+    check, and the ledger then stays open."""
 
     def __init__(self, supervisor: Supervisor, ledger: Callable[[], Catalog]) -> None:
         self._supervisor, self._open = supervisor, ledger
@@ -34,11 +35,11 @@ class Hung:
         self._next = time.monotonic() + HUNG
         self._suspects: set[str] = set()
         self._killed: set[str] = set()
-        """Daemons that were killed. The kernel may not end such a process until a disk or share answers
-        again."""
+        """Identities of the daemons that were killed. Such a process may exist for some time, because the
+        kernel does not end a process that waits for a disk or a share."""
 
     def news(self) -> Iterator[str]:
-        """Check the daemon if a check is due, and kill it if it hangs. Yields the lines to print now."""
+        """Check the daemon if a check is due, and kill it if it hangs. Yields lines to print."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -50,7 +51,7 @@ class Hung:
         self._suspects = set(silent)
 
     def _silent(self) -> list[Heartbeat]:
-        """Returns the heartbeats of the loops of this stack's daemon that are older than `HUNG` seconds."""
+        """Returns the heartbeats of the daemon of this stack that are older than `HUNG` seconds."""
         from sensorflow.adapters.host import has_ended, is_same_host
 
         daemons = {p.pid for p in self._supervisor.processes if p.name == "daemon" and p.is_alive}
@@ -66,11 +67,11 @@ class Hung:
         ]
 
     def _end(self, beat: Heartbeat) -> str:
-        """Kill a daemon by SIGKILL, because a hung loop does not handle other signals. A daemon can be
-        killed at any moment without loss of data. Returns the line to print."""
+        """Kill the daemon with SIGKILL, because a hung process does not handle other signals. No data is
+        lost when a daemon is killed. Returns the line to print."""
         with suppress(ProcessLookupError):
             os.kill(beat.report.pid, signal.SIGKILL)
         return (
-            f"daemon (pid {beat.report.pid}) hangs: its {beat.report.role} loop has not gone on for "
-            f"{beat.age:.0f} s. It is ended, and started again"
+            f"daemon (pid {beat.report.pid}) hangs: its {beat.report.role} loop has made no progress for "
+            f"{beat.age:.0f} s. The daemon was killed, and will be restarted"
         )

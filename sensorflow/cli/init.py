@@ -12,7 +12,7 @@ from sensorflow.errors import UsageError
 from sensorflow.shell import quoted
 
 TEMPLATE = """\
-# sensorflow: dropped files become database rows, exactly once.
+# sensorflow loads files from drop folders into a database, exactly once.
 # Every key can also be set as an environment variable: SENSORFLOW_RESCAN=10,
 # SENSORFLOW_SOURCES__READINGS__AFTER=keep; secrets from a file: SENSORFLOW_DATABASE_URL_FILE=/run/...
 
@@ -25,15 +25,15 @@ data = "data"               # landing, bronze, rejects, silver, quarantine, arch
 # reconcile = 15            # seconds between reconciler runs
 # workers = 4               # maximum worker processes; their number follows the load
 # inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
-# group_small_files = true  # small files share messages and tasks: less CPU, but not each is seen in Flower
+# group_small_files = true  # small files share messages and tasks: less CPU, fewer tasks in Flower
 # max_in_flight = 1000      # maximum number of published, unfinished files
 
 [sources.readings]
 path = "drop/readings"      # put files here
 profile = "long"
 after = "archive"           # afterwards: "archive" moves them to data/archive, "delete" or "keep"
-on_change = "merge"         # a newer version of a file replaces the readings it repeats and
-                            # leaves all others; or "supersede", "keep", "reject"
+on_change = "merge"         # a newer version of a file replaces the readings that it contains again,
+                            # and all others remain; or "supersede", "keep", "reject"
 # growing = true            # read files that a logger appends to; requires after = "keep"
 max_rejects = "10%"         # quarantine a file with more rejected readings than this
 
@@ -77,7 +77,8 @@ def init(
 
 
 def write(folder: Path) -> Path:
-    """Write the settings file. Raises UsageError if it exists."""
+    """Write sensorflow.toml, and create the drop folder. Returns the path of the file. Raises UsageError if
+    the file exists or cannot be written."""
     from sensorflow.disk import explained
     from sensorflow.settings import FILE_NAME
 

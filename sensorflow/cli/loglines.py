@@ -1,4 +1,4 @@
-"""Parse, merge and follow log lines of all processes of the stack."""
+"""Parses, merges and follows the log lines of all processes of the stack."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from pathlib import Path
 from sensorflow.embedded.logs import older
 
 _MOST = 1 << 20
-"""Maximum number of bytes kept of an incomplete line."""
+"""Maximum number of bytes to keep of an incomplete last line."""
 SPARE = 50
-"""Number of extra lines to read, because a line without a time gets the time of the line before it."""
+"""Number of additional lines to read before the first line, because a line without a time gets the time of
+the line before it."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A log line. at: time of the line; if the line has no time, that of the previous line of the same
-    log."""
+    """A line of a log. at: time of the line; if the line contains no time, the time of the previous line in
+    the same log. name: name of the log, such as "worker". text: the line without the time."""
 
     at: datetime
     name: str
@@ -36,7 +37,8 @@ _LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "C": "CRITIC
 
 
 def parsed(text: str) -> tuple[datetime | None, str]:
-    """Returns the time of a line and the line without that time. The time is None if the line has none.
+    """Returns the time of a line, and the text of the line without the time. If the line contains no time,
+    returns None and the line.
 
     >>> print(*parsed("2026-11-28 03:42:41.940 UTC [7] LOG:  shutting down"))
     2026-11-28 03:42:41.940000+00:00 [7] LOG:  shutting down
@@ -46,7 +48,7 @@ def parsed(text: str) -> tuple[datetime | None, str]:
             return _event(text)
         if found := _POSTGRES.match(text):
             at = datetime.fromisoformat(found[1])
-            # in the time zone of the server, which is UTC for the embedded one
+            # the time zone is that of the server; the embedded server uses UTC
             return (at.replace(tzinfo=UTC) if found[2] == "UTC" else at.astimezone()), found[3]
         if found := _CELERY.match(text):
             at = datetime.fromisoformat(f"{found[1]}.{found[2]}").astimezone()
@@ -63,7 +65,8 @@ def parsed(text: str) -> tuple[datetime | None, str]:
 
 
 def _event(text: str) -> tuple[datetime | None, str]:
-    """Format a JSON log event of sensorflow as `LEVEL event key=value …`. Raises ValueError."""
+    """Returns the time of a JSON log event of sensorflow, and the event as `LEVEL event key=value …`.
+    Raises ValueError if the text is not valid JSON."""
     given = json.loads(text)
     if not isinstance(given, dict) or "timestamp" not in given or "event" not in given:
         return None, text
@@ -79,21 +82,22 @@ def _short(value: object) -> str:
 
 
 class LogTail:
-    """Follows one log file and its rotated predecessors."""
+    """Reads one log, that is, its current file and its rotated files, and then follows new lines."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
         self._path = path
         self._read = b""
-        """The last bytes read. They mark the place to continue after a rotation."""
+        """The last bytes that were read. After a rotation, reading continues behind these bytes."""
         self._offset = 0
         self._rest = b""
         self._before = _inode(path, ".1")
         self._at = datetime.fromtimestamp(0, UTC)
 
     def all(self, last: int | None, after: datetime | None) -> Iterator[LogLine]:
-        """Yields the lines of the log, oldest first. last: yield at least so many lines at the end; None
-        for all lines. after: skip rotated files that were last changed before this time."""
+        """Yields the lines of the log, oldest first. last: minimum number of lines to yield, from the end
+        of the log; None for all lines. after: skip rotated files that were last changed before this
+        time."""
         begin = after.timestamp() if after else 0.0
         parts = [part for part in older(self._path) if _changed(part) >= begin]
         if last is not None:
@@ -122,7 +126,7 @@ class LogTail:
         return list(self._lines(chunk))
 
     def _rotated(self) -> bytes:
-        """Returns the bytes that follow the last bytes read, including those in rotated files."""
+        """Returns all bytes behind the last bytes that were read, in rotated files and the current file."""
         *parts, found = older(self._path)
         text = _bytes(found)
         self._offset = len(text)
@@ -151,8 +155,8 @@ class LogTail:
 def merged(
     tails: Sequence[LogTail], last: int | None = None, after: datetime | None = None
 ) -> Iterator[LogLine]:
-    """Yields the lines of all logs in order of time; a line without a time follows its predecessor. last,
-    after: as in `LogTail.all`, for each log."""
+    """Yields the lines of all logs in order of time. last, after: arguments of `LogTail.all` for each
+    log."""
     return heapq.merge(*(tail.all(last, after) for tail in tails), key=lambda line: line.at)
 
 
@@ -178,8 +182,8 @@ def _bytes(path: Path) -> bytes:
 
 
 def _newest(parts: list[Path], last: int) -> list[Path]:
-    """Returns the newest files that together contain at least `last` lines; the newest file is the last
-    one."""
+    """Returns as many of the newest files as are needed for `last` lines and `SPARE` more. parts: files of
+    a log, oldest first, as in the result."""
     found: list[Path] = []
     for part in reversed(parts):
         found.insert(0, part)
@@ -190,6 +194,6 @@ def _newest(parts: list[Path], last: int) -> list[Path]:
 
 
 def _cut(text: bytes, last: int) -> bytes:
-    """Returns the end of a text, with at least `last` lines."""
+    """Returns the last lines of a text: `last` lines and `SPARE` more."""
     lines = text.split(b"\n")
     return b"\n".join(lines[-(last + SPARE) :])

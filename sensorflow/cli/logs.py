@@ -30,7 +30,8 @@ LOOK = 0.3
 
 def logs(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help=f"One of {', '.join(NAMES)}.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help=f"Only these logs: {', '.join(NAMES)}."),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep printing new lines.")
@@ -69,7 +70,8 @@ def logs(
 
 
 def _known(names: list[str]) -> tuple[str, ...]:
-    """Check the names of logs and return them. Raises UsageError for an unknown name."""
+    """Returns the names of the logs to show, in the order of `NAMES`; all logs if `names` is empty. Raises
+    UsageError for an unknown name."""
     for name in names:
         if name not in NAMES:
             raise UsageError(f"no log of {name!r}; {near(name, NAMES)}")
@@ -88,8 +90,8 @@ def _elsewhere(
     lines: int | None,
     json: bool,
 ) -> None:
-    """Replace this process with journalctl if the logs are in the journal. Returns if the logs are in
-    files."""
+    """Replace this process by journalctl if the logs are in the journal. Returns if the logs are in files.
+    Raises UsageError if they are on the stdout of the stack."""
     from sensorflow.embedded import state
     from sensorflow.service.manager import journal, units_of
     from sensorflow.settings import find
@@ -120,7 +122,7 @@ def _elsewhere(
 
 
 class _Shown:
-    """Prints lines, with coloured process names on a terminal."""
+    """Prints log lines. On a terminal, each process name has its own colour."""
 
     def __init__(self, json: bool) -> None:
         self._json = json

@@ -31,8 +31,8 @@ def of_row(
 ) -> None:
     """Show which file, version and line a reading came from, with the text of that line.
 
-    TIME must match exactly; if there is no such reading, the nearest ones are listed. A time without an
-    offset is in UTC.
+    TIME must be the exact time of the reading. A time without an offset is in UTC. If there is no reading
+    at this time, the nearest readings are listed.
     """
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect
@@ -93,7 +93,7 @@ def _print(one: dict[str, Any]) -> None:
             "text": one["text"] if one["text"] is not None else f"not available: {one['why']}",
             "loaded": f"{one['loaded_at']:%Y-%m-%d %H:%M:%S} UTC, with profile {one['profile']}"
             if one["loaded_at"]
-            else f"by profile {one['profile']}; the file is being processed again",
+            else f"with profile {one['profile']}; the file is being processed again",
             "landed as": one["landing"],
         }
     else:
@@ -102,7 +102,8 @@ def _print(one: dict[str, Any]) -> None:
 
 
 def _no_reading(url: str, sensor: str, kind: str, at: datetime) -> str:
-    """Returns the message for a reading that does not exist, with the nearest readings."""
+    """Returns the message that there is no such reading. It contains the nearest reading of the sensor, or
+    else similar sensors."""
     from sensorflow.adapters.postgres import inspect
 
     near = inspect.readings_near(url, at)

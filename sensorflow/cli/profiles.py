@@ -46,7 +46,11 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     kind: Annotated[
         str | None,
-        typer.Option("--as", metavar="KIND", help="Format: table-schema (Frictionless) or csvw."),
+        typer.Option(
+            "--as",
+            metavar="KIND",
+            help="Print in another format: table-schema (Frictionless) or csvw.",
+        ),
     ] = None,
 ) -> None:
     """Print a profile of the project or the library as TOML."""
@@ -70,12 +74,13 @@ def show(
 
 
 def file_shown(file: Path, settings: Settings) -> str:
-    """Returns the path of a file, relative to the project if the file is in the project's folder."""
+    """Returns the path of a file for messages: relative if the file is in the project's folder, else
+    absolute."""
     return str(file.relative_to(settings.home) if file.is_relative_to(settings.home) else file)
 
 
 def _inline(name: str) -> str:
-    """Returns the text of a profile in sensorflow.toml, or "" if sensorflow.toml does not define the
+    """Returns the TOML text of a profile in sensorflow.toml; "" if sensorflow.toml does not contain the
     profile."""
     import tomlkit
 
@@ -91,7 +96,7 @@ def _inline(name: str) -> str:
     return f"# sensorflow.toml\n{tomlkit.dumps(whole).strip()}"
 
 
-@app.command("import")
+@app.command("import", short_help="Convert a table description (Frictionless, CSVW) to a profile.")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.json")],
     of: Annotated[
@@ -101,7 +106,10 @@ def import_(
         ),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option(help="Zone of times without offset: Europe/Berlin, +01:00, UTC.")
+        str | None,
+        typer.Option(
+            help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Write the profile to this file.")
@@ -116,11 +124,12 @@ def import_(
     exchange.import_(file, of, zone, out)
 
 
-@app.command("validate")
+@app.command("validate", short_help="Validate profiles of files or of the project.")
 def validate(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]")] = None,
 ) -> None:
-    """Validate profiles of TOML files, or all of the project. Exit code 2 if a profile is invalid."""
+    """Validate the profiles in TOML files, or all profiles of the project. Exit code 2 if one is
+    invalid."""
     from sensorflow import bootstrap, profiles
 
     if not files:

@@ -1,4 +1,4 @@
-"""Add sources and profiles to sensorflow.toml. Existing text stays unchanged, byte for byte."""
+"""Adds sources and profiles to sensorflow.toml. The existing text is not changed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddedSource:
-    """A source to add. folder: absolute path of the drop folder, which is created if missing. profile: name
-    or path of the profile. keys: further keys of the source. table: TOML of a profile, which is added under
-    the name of the source. comment: text above the added tables."""
+    """A source to add to sensorflow.toml.
+
+    folder: absolute path of the drop folder, which is created if it does not exist. profile: name or path
+    of the profile. keys: further keys of the source. table: TOML of a profile that is added under the name
+    of the source; None to add no profile. comment: text for a comment above the added tables.
+    """
 
     name: str
     folder: Path
@@ -42,7 +45,9 @@ def settings_file() -> Path:
 
 
 def require_free(path: Path, name: str, with_profile: bool) -> None:
-    """Raises UsageError if a source of this name cannot be added to the settings file."""
+    """Check that a source with this name can be added to the settings file. with_profile: whether a profile
+    with the same name is also added. Raises UsageError if the name is invalid or in use, or if this user
+    cannot write the file."""
     from sensorflow import profiles
 
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -66,15 +71,15 @@ def require_free(path: Path, name: str, with_profile: bool) -> None:
 
 
 def relative(path: Path, home: Path) -> str:
-    """Returns a path relative to the project's folder if the path is below that folder, else an absolute
-    path."""
+    """Returns a path for sensorflow.toml: relative if the path is below the project's folder `home`, else
+    absolute."""
     full = Path(os.path.normpath(path.absolute()))
     return str(full.relative_to(home) if full.is_relative_to(home) else full)
 
 
 def add(path: Path, added: AddedSource) -> Settings:
-    """Write a source and its profile, and create its folder. If one of these fails, nothing is changed.
-    Raises UsageError."""
+    """Add a source and its profile to the settings file, create the drop folder, and return the new
+    settings. If a step fails, nothing is changed, and UsageError is raised."""
     from sensorflow import settings
 
     with _locked(path.parent):
@@ -97,7 +102,7 @@ def add(path: Path, added: AddedSource) -> Settings:
 
 
 def text_of(added: AddedSource, home: Path) -> str:
-    """Returns the tables to add, as TOML."""
+    """Returns the tables of the source and its profile as TOML. home: the project's folder."""
     import tomlkit
 
     source = tomlkit.table()
@@ -133,7 +138,8 @@ def _require_valid(path: Path, text: str) -> None:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Create a folder and its parents. Returns the created folders, innermost first. Raises UsageError."""
+    """Create a folder and its parents. Returns the folders that did not exist, innermost first. Raises
+    UsageError."""
     missing = []
     for place in (folder, *folder.parents):
         if place.exists():
@@ -151,8 +157,8 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file atomically. The owner and mode stay the same, and the group too if this user may set
-    it. A symbolic link stays a link."""
+    """Replace the content of the file atomically. Owner and mode do not change; the group does not change
+    if this user may set it. If the path is a symbolic link, its target is replaced."""
     target, data = path.resolve(), text.encode("utf-8")
     known = target.stat()
     mode, owner = known.st_mode & 0o7777, (known.st_uid, known.st_gid)
@@ -168,16 +174,17 @@ def _write(path: Path, text: str) -> None:
 
 
 def _of_another_group(mode: int) -> int:
-    """Returns the mode for a file whose group changes. Group and others both get only the permissions that
-    both had, because members of the old group now count as others, and members of the new group counted as
-    others before."""
+    """Returns the mode for a file whose group changes. The new group and all others get only the
+    permissions that both the old group and all others had. Otherwise the change would give somebody new
+    permissions."""
     both = (mode >> 3) & mode & 0o7
     return mode & 0o700 | both << 3 | both
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock the project folder, so that concurrent commands do not overwrite each other's additions."""
+    """Lock the project's folder until the context ends, so that concurrent commands do not overwrite each
+    other's additions."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

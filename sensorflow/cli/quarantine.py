@@ -16,7 +16,7 @@ from sensorflow.flow.choose import code_of, file_of, require_source
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
 
-app = typer.Typer(help="Quarantined files and their errors.", no_args_is_help=True)
+app = typer.Typer(help="Show and replay quarantined files.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 
@@ -25,15 +25,16 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 def ls(
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only files quarantined since: {SINCE}")
+        str | None, typer.Option(metavar="TIME", help=f"Only files quarantined since TIME: {SINCE}")
     ] = None,
     code: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Only files with this error, such as F204.")
+        str | None,
+        typer.Option(metavar="CODE", help="Only files with this error code, such as F204."),
     ] = None,
     limit: Annotated[
         int,
         typer.Option(
-            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number, newest first."
+            "--limit", "-n", min=1, max=1_000_000_000, help="Maximum number of files, newest first."
         ),
     ] = 50,
     json: Json = False,
@@ -69,14 +70,14 @@ def _row(view: FileView) -> list[object]:
     return [*place, view.error_code, view.error_detail]
 
 
-@app.command("show")
+@app.command("show", short_help="Print the manifest of a quarantined file as JSON.")
 def show(
     file: File,
     json: Annotated[
         bool, typer.Option("--json", help="No effect: the manifest is always JSON.")
     ] = False,
 ) -> None:
-    """Print the manifest of a quarantined file (JSON): error, remedy and first rejected rows."""
+    """Print the manifest of a quarantined file as JSON: error, remedy and first rejected rows."""
     from sensorflow import bootstrap
 
     settings = bootstrap.settings()
@@ -89,7 +90,7 @@ def show(
     as_json(bootstrap.quarantine(settings).manifest(view.quarantined_to))
 
 
-@app.command("replay", short_help="Process files again from their stored bytes.")
+@app.command("replay", short_help="Process quarantined files again from their landed bytes.")
 def replay(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="File ids or names.")],
 ) -> None:
@@ -98,7 +99,7 @@ def replay(
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    views = [file_of(ledger, file) for file in files]  # one unknown file rejects the whole call
+    views = [file_of(ledger, file) for file in files]  # if one file is unknown, none is replayed
     done, refused = 0, []
     for view in {view.file_id: view for view in views}.values():
         if view.state is not State.QUARANTINED:

@@ -1,4 +1,5 @@
-"""Reports for `sensorflow up`: whether its processes answer, and if not, which process does not and why."""
+"""Reports for `sensorflow up` which of its processes answer, which do not answer and why, and which disks
+are full."""
 
 from __future__ import annotations
 
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
 
 LIMIT = 60.0
-"""Seconds after which processes that do not answer yet are reported."""
+"""Seconds after the start after which processes that do not answer yet are reported."""
 EVERY = 0.3
 CALM = 60.0
-"""A process that ends for the same reason as before is reported again if so many seconds have passed."""
+"""Seconds after which the end of a process is reported again, although the reason is the same as before."""
 FULL = 16 << 20
 """Free bytes below which a disk counts as full: the size of one WAL segment of PostgreSQL."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last end of a process. line: the message about it. at: time in monotonic seconds."""
+    """A report that a process has ended. line: the message. at: time of the report, in seconds of the
+    monotonic clock."""
 
     pid: int
     line: str
@@ -36,9 +38,9 @@ class _End:
 
 
 class ReadinessReport:
-    """Collects the lines to print about readiness and problems.
+    """Collects the lines that `sensorflow up` prints about the readiness and the problems of its processes.
 
-    ledger: opens the ledger. folders: folders whose disks are checked.
+    ledger: a function that opens the ledger. folders: folders whose disks are checked.
     """
 
     def __init__(
@@ -55,11 +57,10 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Reports once whether the daemon and the workers answer, that is, send heartbeats. Does not delay the
-    start.
+    """Reports once that the daemon and the workers answer, that is, send heartbeats, or that they do not
+    answer within `limit` seconds after the start.
 
-    ledger: opens the ledger, which is closed when all processes answer. limit: seconds after which
-    processes that do not answer are reported.
+    ledger: a function that opens the ledger, which is closed when all processes answer.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Readiness:
                 )
 
     def _missing(self) -> tuple[list[Process], str]:
-        """Returns processes without a heartbeat, and an error text if the ledger is unavailable."""
+        """Returns the processes that have sent no heartbeat, and a text with the error if the ledger is
+        unavailable, else ""."""
         from sensorflow.adapters.host import has_ended, is_same_host
         from sensorflow.core.heartbeat import Role
 
@@ -116,10 +118,11 @@ class Readiness:
 
 
 class ProcessProblems:
-    """Reports processes that end and disks that are full. A full disk is reported once, and again when it
-    has free space. A process that ends repeatedly for the same reason is reported only the first time.
+    """Reports processes that have ended, and full disks.
 
-    folders: folders whose disks are checked. full: free bytes below which a disk is full.
+    A process that ends again within `CALM` seconds for the same reason is not reported again. A full disk
+    is reported once, and a second time when it has free space. folders: folders whose disks are checked.
+    full: number of free bytes below which a disk is full.
     """
 
     def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sensorflow.ports.files import FileView, Listed
 
-app = typer.Typer(help="Rejected rows and their errors.", no_args_is_help=True)
+app = typer.Typer(help="Show, count and export rejected rows.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -34,7 +34,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 def ls(
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
+        str | None,
+        typer.Option(metavar="TIME", help=f"Only files that arrived since TIME: {SINCE}"),
     ] = None,
     limit: Annotated[
         int,
@@ -60,7 +61,8 @@ def ls(
 
 
 def _record(view: FileView) -> dict[str, Any]:
-    """Returns a file as JSON data. `file_id` and `file` match the columns of `rejects export`."""
+    """Returns a file as JSON data. The keys `file_id` and `file` have the same names as the columns of
+    `rejects export`."""
     known = {"id": view.file_id, "source": view.source, "name": view.name, "state": view.state}
     counts = {"read": view.counts.read, "rejected": view.counts.rejected}
     return {**known, **counts, "file_id": view.file_id, "file": view.name}
@@ -71,7 +73,7 @@ def _nothing(source: str | None, since: str | None = None) -> str:
     return f"no rejected rows{of}{' in files that arrived since then' if since else ''}"
 
 
-@app.command("show")
+@app.command("show", short_help="Show the rejected rows of a file.")
 def show(
     file: File,
     limit: Annotated[
@@ -102,13 +104,15 @@ def export(
     source: Source = None,
     to: Annotated[
         Path | None,
-        typer.Option(help="File ending in .csv, .jsonl or .parquet. Default: CSV to stdout."),
+        typer.Option(
+            help="Output file, ending in .csv, .jsonl or .parquet. Default: CSV to stdout."
+        ),
     ] = None,
 ) -> None:
     """Export the rejected rows of the given files, or of all files.
 
-    In CSV, an apostrophe precedes cells that a spreadsheet would run as formulas. Files and pipes get the
-    original characters; on a terminal, control characters are escaped.
+    In CSV, an apostrophe is put before each cell that a spreadsheet would run as a formula. On a terminal,
+    control characters are escaped. In files and pipes, they are not.
     """
     if files and source:
         raise UsageError("give either files or --source, not both")
@@ -190,7 +194,8 @@ def _write(rows: Iterator[dict[str, Any]], kind: str, stream: TextIO) -> None:
 
 
 def escape_cell(cell: Any) -> Any:
-    """Returns a cell, escaped so that a spreadsheet does not run it as a formula."""
+    """Returns a cell of a CSV file. If a spreadsheet would run the cell as a formula, an apostrophe is put
+    before it."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
+    typer.Argument(metavar="FILE", help="File ids or names; NAME@2 and NAME@2-9 select versions."),
 ]
 
 
@@ -38,12 +38,14 @@ def replay(
     files: Files = None,
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
+        str | None,
+        typer.Option(metavar="TIME", help=f"Only files that arrived since TIME: {SINCE}"),
     ] = None,
     state: Annotated[
         str | None,
         typer.Option(
-            help="Only quarantined, loaded or undone files. Default: the first two.",
+            help="Only files in this state: quarantined, loaded or undone. "
+            "Default: quarantined and loaded.",
             autocompletion=lambda: list(map(str, STATES)),
         ),
     ] = None,
@@ -51,15 +53,15 @@ def replay(
         bool, typer.Option("--rejected", help="Only loaded files that have rejected rows.")
     ] = False,
     profile: Annotated[
-        str | None, typer.Option(help="Use this profile instead of the source's.")
+        str | None, typer.Option(help="Use this profile instead of the profile of the source.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
     json: Json = False,
 ) -> None:
     """Process files again from their landed bytes.
 
-    Rows that are already correct in the database stay unchanged. Missing rows are added and obsolete rows
-    removed in one transaction.
+    Rows in the database that are already correct do not change. Missing rows are added and obsolete rows
+    are removed in one transaction.
     """
     from sensorflow import bootstrap, profiles
 
@@ -98,14 +100,16 @@ def replay(
 def undo(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE", help="File ids or names, NAME@2, NAME@2-9."),
+        typer.Argument(
+            metavar="FILE", help="File ids or names; NAME@2 and NAME@2-9 select versions."
+        ),
     ],
     source: Source = None,
     reason: Annotated[str, typer.Option(help="The reason to record in the history.")] = "",
     why: Annotated[str, typer.Option(hidden=True)] = "",
     json: Json = False,
 ) -> None:
-    """Remove the rows of these files from the database and silver. `replay` restores them."""
+    """Remove the rows of files from the database and from silver. `sensorflow replay` restores them."""
     from sensorflow import bootstrap
     from sensorflow.flow.undo import undo as undo_flow
 
@@ -134,7 +138,7 @@ def undo(
                 line(f"  the same bytes also arrived as {', '.join(sorted(names))}")
             last = lasts[view.source, view.name] == view.file_id  # once per growing file
             if last and (returning := _replayed_by_undo(ledger, view)):
-                line(f"  the readings it had replaced are being restored from {returning}")
+                line(f"  the readings that it had replaced are being restored from {returning}")
             for text in archived.shared(view, shared):
                 line(text)
             line(f"  to reverse this: sensorflow replay {view.file_id}")
@@ -150,8 +154,8 @@ def _named_as(view: FileView) -> dict[str, object]:
 
 
 def _replayed_by_undo(ledger: Ledger, undone: FileView) -> str:
-    """Returns a text that lists the older versions that are replayed to restore the readings that the
-    undone versions had replaced."""
+    """Returns a text with the older versions that are being replayed, because the undone version had
+    replaced some of their readings."""
     found = ledger.named(undone.name, undone.source)
     again = [v for v in found if v.state == State.PENDING and v.version < undone.version]
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]

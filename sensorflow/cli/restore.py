@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def restore(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="A backup, or a folder of backups (uses the newest)."),
+        typer.Argument(metavar="DIR", help="A backup. A folder of backups selects the newest one."),
     ],
     to: Annotated[
         Path | None, typer.Option(help="Project folder. Default: the current project.")
@@ -40,7 +40,7 @@ def restore(
 ) -> None:
     """Restore database, landing zone, lake, quarantine and settings into an empty project.
 
-    Verifies every file of the backup first and audits the result at the end.
+    First verifies every file of the backup. At the end, audits the restored data.
 
     Exit codes: 0 if all data was restored, 1 if the audit has findings or, with --check, files are damaged,
     2 if nothing was restored.
@@ -108,8 +108,8 @@ def _home(to: Path | None) -> Path:
 
 
 def _settings(found: Backup, home: Path) -> Settings:
-    """Returns the settings of the target project. If it has none, returns the settings of the backup, with
-    the target's folder. Raises UsageError if neither exists."""
+    """Returns the settings of the target project. If its folder `home` has no settings file, returns the
+    settings in the backup, with paths relative to `home`. Raises UsageError if neither exists."""
     from sensorflow import settings as settings_
 
     own = home / settings_.FILE_NAME
@@ -121,7 +121,7 @@ def _settings(found: Backup, home: Path) -> Settings:
         raise UsageError(
             f"{found.path} has no {settings_.FILE_NAME}: write this file to {home} first"
         )
-    with NamedTemporaryFile("w", encoding="utf-8") as copy:  # with the profile files beside it
+    with NamedTemporaryFile("w", encoding="utf-8") as copy:  # also contains the profile files
         copy.write(settings_.copied(kept, environ))
         copy.flush()
         return settings_.load(own, {**environ, settings_.COPY: copy.name})
@@ -139,8 +139,8 @@ def _require_whole(found: Backup) -> None:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
-    """Provides the database URL, and whether it is that of the embedded server. The embedded server runs
-    until the context ends."""
+    """Provides the database URL, and whether the database is embedded. An embedded server runs until the
+    context ends."""
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
@@ -157,7 +157,8 @@ def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
 
 
 def _settle(found: Backup, settings: Settings, home: Path) -> None:
-    """Copy project files that do not exist yet, and create the drop folders."""
+    """Copy the files of the project that do not exist yet from the backup to the folder `home`, and create
+    the drop folders below `home`."""
     from sensorflow.backup import folder as folders
 
     project = f"{folders.PROJECT}/"
@@ -173,7 +174,8 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 
 def _audit(settings: Settings, url: str) -> Report:
-    """Audit the restored data. Overdue files are not reported, because no process runs yet."""
+    """Audit the restored data, and return the result without overdue files: files are overdue because no
+    process is running yet."""
     from pydantic import SecretStr
 
     from sensorflow import bootstrap
@@ -182,7 +184,7 @@ def _audit(settings: Settings, url: str) -> Report:
 
     if (
         settings.database_url is None
-    ):  # this process runs the embedded server, which is not announced
+    ):  # this process runs the embedded server, but has written no record of it
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
     report = audit(bootstrap.audit_context(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]

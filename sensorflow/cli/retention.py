@@ -17,14 +17,16 @@ LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
 
 def retention(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Remove expired data now. Beat does so every hour.")
+        bool,
+        typer.Option("--apply", help="Remove expired data now. Beat also does this every hour."),
     ] = False,
     json: Json = False,
 ) -> None:
     """Show how long each source keeps each layer. With --apply, remove expired data.
 
-    Layers: landing (the original bytes), bronze, rejects and silver (files of the lake), rows (of the
-    database), history. To change them, set `retention` of a source in sensorflow.toml.
+    The layers are landing (original bytes), bronze, rejects and silver (files in the lake), rows (readings
+    in the database) and history (events of files). To change how long a layer is kept, set `retention` of a
+    source in sensorflow.toml.
     """
     from sensorflow import bootstrap
     from sensorflow.flow.retention import apply_retention
@@ -57,7 +59,7 @@ def retention(
 
 
 def _days(source: Source, layer: str) -> float | None:
-    """Returns the retention of a layer in days, or None for no limit."""
+    """Returns the time in days for which a layer is kept; None if it is kept forever."""
     age: timedelta | None = getattr(source.retention, layer)
     return None if age is None else age / timedelta(days=1)
 
@@ -67,7 +69,7 @@ def _age_text(age: timedelta | None) -> str:
     from sensorflow.settings import UNITS
 
     if age is None:
-        return "for ever"
+        return "forever"
     for unit in sorted(UNITS, key=lambda unit: -SECONDS[unit]):
         amount = age / timedelta(seconds=SECONDS[unit])
         if amount >= 1 and amount == round(amount) and unit != "w":

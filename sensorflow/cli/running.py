@@ -1,4 +1,4 @@
-"""Checks of intake, sessions and waiting files, for `doctor`."""
+"""Checks the leases, the database sessions and the waiting files of a project, for `doctor`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 OLD = 60.0
-"""Seconds after which a session that holds locks is listed, and an idle session counts as dead."""
+"""Seconds for which a database session must hold locks before it is listed, and for which a session must be
+idle before it counts as dead."""
 WAITING = 900.0
-"""Age of the oldest waiting file in seconds above which there is a warning."""
+"""Age in seconds of the oldest waiting file above which `doctor` warns."""
 
 
 def overdue_arrivals(settings: Settings, ledger: Catalog) -> Iterator[Check]:
-    """Yields a warning for each source from which no file has arrived for longer than its `silent_after`.
-    Sources from which no file has ever arrived are not included. Raises Transient."""
+    """Yields a warning for each source from which no file has arrived for longer than its `silent_after`. A
+    source from which no file has ever arrived is not included. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.status import silent_sources
 
@@ -31,8 +32,8 @@ def overdue_arrivals(settings: Settings, ledger: Catalog) -> Iterator[Check]:
 
 
 def ledger(settings: Settings, url: str) -> Iterator[Check]:
-    """Yields checks of leases, old sessions, waiting files and quarantined files. All are read from the
-    database."""
+    """Yields results of the checks of leases, old sessions, waiting files and quarantined files. url: the
+    database, which contains all of these."""
     from sensorflow.adapters.postgres import inspect
 
     holders = {row.name: row for row in inspect.holders(url)}
@@ -65,8 +66,8 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
 
 
 def held(session: Session) -> Check:
-    """Check a session that has held locks for a long time. This is no problem for a load that still owns
-    its file, or while a statement runs."""
+    """Check a database session that has held locks for a long time. The check fails if another worker has
+    claimed the file of the session, or if the session is idle and is not a load."""
     where = f"{session.name} (backend {session.pid}, {session.client or 'local'})"
     found = f"{where} has held {', '.join(session.locks)} for {span(session.age)}"
     found += f"; {session.waiting} sessions wait for it" if session.waiting else ""

@@ -1,4 +1,4 @@
-"""Defines the options that select files, and prints the note about a truncated list."""
+"""Defines the option --source and the completion of options, and prints a note if a list is truncated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensorflow.errors import UsageError
 
 
 def complete_source(incomplete: str) -> list[str]:
-    """Returns source names for shell completion, or [] outside of a project."""
+    """Returns the names of sources for shell completion; [] if there is no project."""
     from sensorflow import bootstrap
 
     try:
@@ -34,7 +34,8 @@ Source = Annotated[
 
 
 def cut(shown: int, total: int, json: bool = False) -> None:
-    """Print a note if a list is truncated; with JSON to stderr, which keeps stdout valid."""
+    """Print a note if a list is truncated. json: whether the output is JSON; the note is then printed on
+    stderr, so that stdout is valid JSON."""
     if shown < total:
         from sensorflow.cli.show import line
 

@@ -1,4 +1,4 @@
-"""sensorflow service: run under systemd, which starts the stack at boot and restarts it."""
+"""sensorflow service: installs, removes and shows the systemd units of a project."""
 
 from __future__ import annotations
 
@@ -20,33 +20,45 @@ if TYPE_CHECKING:
     from sensorflow.service.units import Plan
 
 app = typer.Typer(
-    help="Run as systemd units, started at boot and restarted.",
-    short_help="Run as systemd units, started at boot and restarted.",
+    help="Run the stack as systemd units, which start at boot and restart after a failure.",
+    short_help="Run the stack as systemd units, which start at boot and restart after a failure.",
     no_args_is_help=True,
 )
 
-User = Annotated[bool, typer.Option("--user", help="Units of your user manager. Needs no root.")]
+User = Annotated[
+    bool, typer.Option("--user", help="Use units of your systemd user manager. Needs no root.")
+]
 
 
-@app.command()
+@app.command(short_help="Write systemd units for this project.")
 def install(
     user: User = False,
     parts: Annotated[
         str,
-        typer.Option("--parts", help="Comma-separated parts: daemon,worker,beat,flower."),
+        typer.Option(
+            "--parts", help="Comma-separated parts to run as units: daemon,worker,beat,flower."
+        ),
     ] = "",
     run_as: Annotated[
         str | None,
-        typer.Option("--run-as", help="User. Default: owner of sensorflow.toml."),
+        typer.Option(
+            "--run-as", help="User that runs the units. Default: owner of sensorflow.toml."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Unit name. Default: sensorflow-FOLDER.")
     ] = None,
     secret: Annotated[
         list[str] | None,
-        typer.Option("--secret", help="KEY=FILE, for example database_url=/etc/sensorflow/db."),
+        typer.Option(
+            "--secret",
+            metavar="KEY=FILE",
+            help="File with the value of a setting: database_url=/etc/sensorflow/db. Repeatable.",
+        ),
     ] = None,
-    show: Annotated[bool, typer.Option("--print", help="Print the units only.")] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Only print the units, and write nothing.")
+    ] = False,
     now: Annotated[bool, typer.Option("--now", help="Also enable and start the units.")] = False,
 ) -> None:
     """Write systemd units for this project: one for `sensorflow up`, or one per part with --parts."""
@@ -102,7 +114,8 @@ def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
 
 
 def _remove_others(manager: Systemd, path: Path, texts: dict[str, str]) -> None:
-    """Disable and remove units of an earlier call that are no longer needed."""
+    """Disable and remove units of the project that an earlier `service install` has written and that are
+    not in `texts`."""
     old = [unit for unit in manager.ours(path) if unit.name not in texts]
     if old:
         manager.run_or_raise("disable", "--now", *(unit.name for unit in old))
@@ -175,7 +188,7 @@ def uninstall(user: User = False) -> None:
 
 @app.command()
 def status(user: User = False, json: Json = False) -> None:
-    """Show the state of the units of this project. Exit code 1 if one is not running."""
+    """Show the state of the units of this project. Exit code 1 if a unit is not running."""
     manager, _, names = _installed(user)
     manager.require()
     found = manager.facts(names)
@@ -199,7 +212,8 @@ def status(user: User = False, json: Json = False) -> None:
 
 
 def _installed(user: bool) -> tuple[Systemd, Path, list[str]]:
-    """Returns the unit manager, settings file and unit names. Raises UsageError if there are no units."""
+    """Returns the systemd manager, the path of sensorflow.toml, and the names of the units of the project.
+    Raises UsageError if there are no units."""
     from sensorflow.service.manager import Systemd
     from sensorflow.settings import required_file
 

@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 
 
 def as_json(value: Any) -> None:
-    """Print JSON. Control characters are escaped; parsing restores the exact text."""
+    """Print a value as JSON. Control characters are escaped in a way that a JSON parser reverses."""
     sys.stdout.write(to_json(value, indent=2, default=plain) + "\n")
 
 
@@ -44,7 +44,8 @@ def readings(count: int) -> str:
 def table(
     title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], spare: Sequence[str] = ()
 ) -> None:
-    """Print a table. spare: columns to omit if they are empty and the terminal is too narrow."""
+    """Print a table. heads: titles of the columns. spare: titles of columns that are omitted if they are
+    empty and the terminal is too narrow."""
     console, given = wide_console(), [list(row) for row in rows]
     made = made_table(title, heads, given)
     if spare and console.measure(made).minimum > console.width - len(heads):
@@ -55,8 +56,7 @@ def table(
 
 
 def wide_console() -> Any:
-    """Returns a console with the width of the terminal. If stdout is not a terminal, the console is wide
-    enough for every cell."""
+    """Returns a console with the width of the terminal; `WIDE` characters if stdout is not a terminal."""
     from rich.console import Console
 
     console = Console()
@@ -64,7 +64,8 @@ def wide_console() -> Any:
 
 
 def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """Returns a table. Numbers are right-aligned and never wrapped; text wraps on a narrow terminal."""
+    """Returns a table of rich. Numbers are right-aligned and never wrapped. Text is wrapped if the terminal
+    is narrow."""
     from rich.table import Table
     from rich.text import Text
 

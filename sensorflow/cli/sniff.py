@@ -26,7 +26,8 @@ def sniff(
     zone: Annotated[
         str | None,
         typer.Option(
-            help="Zone of times without offset: Europe/Berlin, +01:00, UTC. Never guessed."
+            help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC. "
+            "It is never guessed."
         ),
     ] = None,
     out: Annotated[
@@ -40,26 +41,35 @@ def sniff(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--path", metavar="DIR", help="With --add: drop folder. Default: drop/NAME."),
+        typer.Option(
+            "--path", metavar="DIR", help="With --add: the drop folder. Default: drop/NAME."
+        ),
     ] = None,
     after: Annotated[
         str | None,
-        typer.Option(help="With --add: what to do with files after intake: archive, delete, keep."),
+        typer.Option(
+            help="With --add: what to do with files after intake: archive, delete or keep."
+        ),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="With --add: accept open questions too.")
+        bool,
+        typer.Option("--accept", help="With --add: add the profile despite open questions."),
     ] = False,
     json: Json = False,
     kind: Annotated[
         str | None,
-        typer.Option("--as", metavar="KIND", help="Print as table-schema (Frictionless) or csvw."),
+        typer.Option(
+            "--as",
+            metavar="KIND",
+            help="Print the profile in another format: table-schema (Frictionless) or csvw.",
+        ),
     ] = None,
 ) -> None:
-    """Propose a profile for a file, explain each setting, and preview what it reads.
+    """Propose a profile for a file, explain each setting, and preview the readings.
 
-    The output is TOML, with the preview in comments. TODO marks settings that you must decide.
-    With --add, the profile is added to sensorflow.toml if it has no open questions.
-    For a folder, sample the files, group them by kind, and propose a profile for each kind.
+    The output is TOML, with the preview in comments. TODO marks open questions: settings that you must
+    decide. With --add, the profile is added to sensorflow.toml if it has no open questions. For a folder,
+    the command samples the files, groups them by kind, and proposes a profile for each kind.
     """
     if add is None and (given := _only(folder, after, accept)) is not None:
         raise UsageError(f"{given} requires --add NAME")
@@ -118,7 +128,7 @@ def _propose(path: Path, zone: str | None, out: Path | None) -> None:
 
 
 def described(path: Path, found: Proposal) -> dict[str, Any]:
-    """Returns a proposal and its preview of the file as JSON data."""
+    """Returns a proposal and the preview of the file as JSON data."""
     from sensorflow.flow.sniff import checked
 
     return {
@@ -132,7 +142,7 @@ def described(path: Path, found: Proposal) -> dict[str, Any]:
 
 
 def _only(folder: Path | None, after: str | None, accept: bool) -> str | None:
-    """Returns the first of the given options that requires --add, or None."""
+    """Returns the name of the first option that was given and requires --add; None if there is none."""
     given = {"--path": folder, "--after": after, "--accept": accept}
     return next((option for option, value in given.items() if value), None)
 
@@ -146,7 +156,7 @@ def _next(path: Path, zone: str | None, found: Proposal) -> str:
 
 
 def write(out: Path, text: str) -> None:
-    """Write the profile. Raises UsageError if the file cannot be written."""
+    """Write the text of a profile to a file. Raises UsageError if the file cannot be written."""
     try:
         out.write_text(text, "utf-8")
     except OSError as error:
@@ -154,8 +164,8 @@ def write(out: Path, text: str) -> None:
 
 
 def preview(path: Path, found: Proposal) -> Checked:
-    """Print the readings that a proposal yields for the file, and whether it assumes a zone. Returns the
-    result of the check."""
+    """Check the file with the proposal, and print a preview of the result. If the zone is unknown, the
+    preview assumes UTC and says so. Returns the result of the check."""
     from sensorflow.flow.sniff import checked
 
     made = checked(path, found)
@@ -169,7 +179,7 @@ def preview(path: Path, found: Proposal) -> Checked:
 
 def _print(checked: Checked) -> None:
     if checked.error is not None:
-        line(f"#   the whole file is refused: {escape(str(checked.error))}")
+        line(f"#   the file cannot be loaded: {escape(str(checked.error))}")
         return
     line(
         f"#   {checked.rows:,} rows: {checked.valid:,} readings, {checked.missing:,} missing cells, "
@@ -177,7 +187,7 @@ def _print(checked: Checked) -> None:
     )
     if checked.valid > checked.distinct:
         line(
-            f"#   {checked.valid - checked.distinct:,} repeat sensor, type, unit and time of another"
+            f"#   {checked.valid - checked.distinct:,} with the sensor, type, unit and time of another one"
         )
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")

@@ -1,4 +1,4 @@
-"""sensorflow sniff FOLDER: finds the kinds of files in a folder, and proposes a source for each kind."""
+"""sensorflow sniff FOLDER: finds the kinds of files in a folder, and proposes a profile for each kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.sniff import Proposal
 
 FILES = 100_000
-"""Maximum number of file names to list."""
+"""Maximum number of files in the folder that are considered."""
 LOOKS = 60
 """Maximum number of files to open."""
 EACH = 3
@@ -30,8 +30,12 @@ SHOWN = 20
 
 @dataclass
 class FileKind:
-    """A kind of file: the files of a folder that one profile can read. patterns: name pattern -> number of
-    files with such a name. names: all file names."""
+    """A kind of file: the files of a folder that one profile can read.
+
+    proposal: the profile. file: the file for which the profile was proposed. name: name for the source.
+    looked_at: number of files of this kind that were opened. patterns: name pattern -> number of files
+    whose names match. names: names of all files of this kind, relative to the folder.
+    """
 
     proposal: Proposal
     file: Path
@@ -46,7 +50,8 @@ class FileKind:
 
     @property
     def strange(self) -> str | None:
-        """A file name that does not match the profile's pattern for the sensor. None if all names match."""
+        """The name of a file from which the profile cannot read the sensor, because its pattern does not
+        match the name. None if there is no such file."""
         found = self.proposal.profile().sensor
         if found is None or found.file_name is None:
             return None
@@ -57,8 +62,13 @@ class FileKind:
 
 @dataclass
 class FolderReport:
-    """The kinds of files in a folder. mixed: name patterns with files of several kinds. failed: pattern ->
-    (a file, reason, number of files with such a name). passed: patterns that were not sampled."""
+    """The kinds of files in a folder.
+
+    files: number of files in the folder. looked_at: number of files that were opened. kinds: the kinds, by
+    an internal key. mixed: name patterns with files of several kinds. failed: name patterns of files that
+    were not recognized -> (one of the files, reason, number of files). passed: name patterns from which no
+    file was opened -> number of files.
+    """
 
     folder: Path
     files: int = 0
@@ -70,7 +80,8 @@ class FolderReport:
 
 
 def look(folder: Path, zone: str | None) -> FolderReport:
-    """Sample files of each name pattern. Raises UsageError if the folder has no files."""
+    """Open some files of each name pattern, and return the kinds of files. zone: time zone of times without
+    an offset. Raises UsageError if the folder has no files."""
     from sensorflow.core.sniff import groups
 
     names = list(islice(_names(folder), FILES))
@@ -89,7 +100,8 @@ def look(folder: Path, zone: str | None) -> FolderReport:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Yields file names relative to the folder, without hidden files and folders, which intake ignores."""
+    """Yields the paths of all files relative to the folder, without hidden files and folders, which the
+    intake ignores."""
     found = (p for p in folder.rglob("*") if p.is_file())
     names = sorted((p.relative_to(folder) for p in found), key=lambda p: (len(p.parts), p))
     return (str(n) for n in names if not any(part.startswith(".") for part in n.parts))
@@ -129,7 +141,7 @@ def _look_at(
 
 
 def _name(seen: FolderReport) -> None:
-    """Set the name of the source of each kind to the common part of its file names. The names are
+    """Set the name of each kind to the constant part of its most frequent name pattern. The names are made
     unique."""
     from sensorflow.profiles.files import plain_name
 
@@ -208,8 +220,8 @@ def _add_command(kind: FileKind, zone: str | None) -> str:
 
 
 def only_kind(folder: Path, zone: str | None) -> FileKind:
-    """Returns the only kind of files in the folder. Raises UsageError if there are several or none, or
-    if the proposal does not fit all names."""
+    """Returns the kind of the files in the folder. Raises UsageError if there are several kinds or none, or
+    if the profile cannot read the sensor from all file names."""
     seen = look(folder, zone)
     kinds = list(seen.kinds.values())
     if not kinds:

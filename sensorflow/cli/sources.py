@@ -22,9 +22,9 @@ To = Annotated[
 ]
 
 
-@app.command("ls")
+@app.command("ls", short_help="List the sources with folder, profile and waiting files.")
 def ls(json: Json = False) -> None:
-    """List the sources with folder, profile and number of files waiting to be taken in."""
+    """List the sources with their folders, profiles and numbers of waiting files."""
     from sensorflow import bootstrap
     from sensorflow.cli.profiles import file_shown
 
@@ -47,8 +47,8 @@ def ls(json: Json = False) -> None:
 def _place(
     settings: Settings, name: str, source: Source, profile: str
 ) -> tuple[str | None, str, str | None, int | None, bool | None]:
-    """Returns (path, profile, after, number of waiting files, whether the folder exists). Values about the
-    folder are None if the source has no folder."""
+    """Returns (path of the folder, profile, after, number of waiting files, whether the folder exists). If
+    the source is not a drop folder, all of these except the profile are None."""
     from sensorflow.cli import follow_ups
     from sensorflow.settings import FolderSource
 
@@ -72,19 +72,23 @@ def add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     profile: Annotated[
         str,
-        typer.Option("--profile", "-p", help="Profile that reads the files: a name or TOML file."),
+        typer.Option(
+            "--profile", "-p", help="Profile that reads the files: a name or a TOML file."
+        ),
     ],
     path: To = None,
     zone: Annotated[
         str | None,
-        typer.Option(help="Zone of times without offset: Europe/Berlin, +01:00, UTC."),
+        typer.Option(
+            help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC."
+        ),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(help="Pattern of file names to load, such as '*.log'. Repeatable."),
+        typer.Option(help="Pattern of the names of files to load, such as '*.log'. Repeatable."),
     ] = None,
     after: Annotated[
-        str, typer.Option(help="What to do with a file after intake: archive, delete, keep.")
+        str, typer.Option(help="What to do with a file after intake: archive, delete or keep.")
     ] = "archive",
 ) -> None:
     """Add a source to sensorflow.toml and create its folder."""
@@ -131,7 +135,7 @@ def checked_after(after: str) -> str:
 
 
 def added(file: Path, made: object) -> None:
-    """Write the source and print what was added to which file."""
+    """Add the source to sensorflow.toml, and print which tables were added."""
     from sensorflow.cli import follow_ups, project
 
     assert isinstance(made, project.AddedSource)
@@ -143,7 +147,8 @@ def added(file: Path, made: object) -> None:
 
 
 def _profile(named: str, settings: Settings) -> tuple[str, Profile]:
-    """Returns a profile and its name in sensorflow.toml. Accepts a library or project name, or a file."""
+    """Returns a profile, and the name or path under which sensorflow.toml can refer to it. named: the name
+    of a profile of the project or the library, or the path of a file."""
     from sensorflow import profiles
     from sensorflow.cli import project
     from sensorflow.profiles.files import is_path
@@ -181,8 +186,8 @@ def _zoned(extended: str, zone: str) -> str:
 
 
 def needs_zone(profile: Profile) -> bool | None:
-    """Returns whether the times need a zone that the profile does not set. None if this depends on the
-    file."""
+    """Returns whether times have no offset and the profile sets no zone. None if this depends on the file,
+    because the format of the times allows an offset but does not require it."""
     from sensorflow.core.times.timeformats import EPOCH_UNITS
 
     if profile.time is None or profile.time.zone is not None or not profile.time.parts:

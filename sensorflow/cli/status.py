@@ -38,7 +38,7 @@ def status(
         bool,
         typer.Option(
             "--watch",
-            help="Repeat until Ctrl-C: a live view on a terminal, else one line each time.",
+            help="Repeat until Ctrl-C: on a terminal as a live view, otherwise as one line each time.",
         ),
     ] = False,
     source: Source = None,
@@ -49,9 +49,9 @@ def status(
 ) -> None:
     """Show files by state, the lag of each source, and whether every row is accounted for.
 
-    Exit code 0, whatever is shown. With --check, exit code 1 if a process is down, paused or does not
-    answer, `sensorflow up` uses outdated settings, an error holds up files, a source is silent for longer
-    than its silent_after, a gate or its file is overdue, or a row is missing.
+    The exit code is 0. With --check, it is 1 if a process is down, paused or does not answer; `sensorflow
+    up` uses outdated settings; an error prevents files from being loaded; a source is silent for longer
+    than its silent_after; a gate or its file is overdue; or a row is missing.
     """
     from sensorflow import bootstrap
     from sensorflow.status import status as looked
@@ -87,7 +87,7 @@ def status(
 
 
 def show_status(found: Status) -> None:
-    if found.differs:  # first, because the rest may come from another database
+    if found.differs:  # first, because all numbers may come from another database
         line(found.differs)
     show(found.totals)
     if found.activity:
@@ -135,7 +135,7 @@ def silences(found: dict[str, float]) -> list[str]:
 
 
 def _watch(look: Callable[[], Status], every: float, json: bool) -> None:
-    """Print the status repeatedly until Ctrl-C, which ends the command without an error."""
+    """Print the status every `every` seconds until Ctrl-C, which ends the command without an error."""
     from rich.console import Console
 
     console = Console()
@@ -233,14 +233,15 @@ def _span(seconds: float | None) -> str:
 
 
 def _seconds_ago(seconds: float | None) -> str:
-    """Returns an age in words. seconds: negative for a reading from the future."""
+    """Returns a text such as "5 min ago". For negative seconds, that is, a time in the future, a text such
+    as "in 5 min"; for None, ""."""
     if seconds is None:
         return ""
     return f"in {_span(-seconds)}" if seconds < 0 else f"{_span(seconds)} ago"
 
 
 def balance(totals: dict[str, Totals]) -> str:
-    """Returns the line that says whether every reading of all files is accounted for."""
+    """Returns a line with the sums of all sources, which says whether every reading is accounted for."""
     s = sum(totals.values(), Totals())
     verdict = "ok" if s.balanced else "WRONG"
     parts = {name: getattr(s, name) for name in dict.fromkeys(LEFT.values())}

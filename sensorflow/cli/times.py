@@ -1,4 +1,4 @@
-"""Parses time arguments of commands: a time, a day, or a duration before now."""
+"""Parses time arguments of commands: a time, a day, or an age."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from sensorflow.core.times.durations import seconds
 from sensorflow.errors import UsageError
 
 _CLOCK = re.compile(r"[0-2]\d:[0-5]\d(?::[0-5]\d)?")
-SINCE = "30m, 2d (before now), or 12:30, 2026-01-31, 2026-01-31T12:00 (UTC without an offset)."
+SINCE = (
+    "an age such as 30m or 2d, or a time such as 12:30, 2026-01-31 or 2026-01-31T12:00. "
+    "A time without an offset is in UTC."
+)
+"""The notation of time options, for their help."""
 
 
 def instant(text: str, option: str) -> datetime:
-    """Parse an ISO 8601 time, or a duration before now. Raises UsageError for other text."""
+    """Return the time that an argument gives: an ISO 8601 time, a time of today, or an age, such as 2d,
+    which is subtracted from now. option: name of the option, for messages. Raises UsageError for any other
+    text."""
     ago = seconds(text, "smhdwy")
     if ago is not None:
         try:

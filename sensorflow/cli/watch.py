@@ -6,7 +6,8 @@ from __future__ import annotations
 def watch() -> None:
     """Run the ingest daemon, which watches the drop folders and lands, registers and publishes files.
 
-    A missing folder, such as a share that is mounted late, delays no other source.
+    If a drop folder is missing, for example a share that is mounted late, all other sources work without
+    delay.
     """
     from sensorflow import bootstrap, daemon, lossy_stream, telemetry
     from sensorflow.errors import UsageError

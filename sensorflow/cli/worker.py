@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 def worker(
     concurrency: Annotated[
         int | None,
-        typer.Option("-c", min=1, help="Maximum processes. Default: the setting `workers`."),
+        typer.Option(
+            "-c", min=1, help="Maximum number of processes. Default: the setting `workers`."
+        ),
     ] = None,
     beat: Annotated[
-        bool, typer.Option("--beat", help="Also schedule the reconciler. Only for one worker.")
+        bool,
+        typer.Option(
+            "--beat",
+            help="Also run beat, the scheduler of the reconciler. Use this for one worker only.",
+        ),
     ] = False,
 ) -> None:
-    """Run a worker: `celery -A workers worker` with autoscaling or, if broker_url belongs to another
-    package, a fixed number of processes that consume its messages."""
+    """Run a worker, which loads files.
+
+    With Celery, this is `celery -A workers worker` with autoscaling. If broker_url belongs to a broker of
+    another package, a fixed number of processes receive the messages.
+    """
     from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery
 

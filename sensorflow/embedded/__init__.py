@@ -1,1 +1,2 @@
-"""The one-command stack: PostgreSQL, Valkey, daemon, workers, beat and Flower under one supervisor."""
+"""The stack of `sensorflow up`: PostgreSQL, Valkey, daemon, workers, beat and Flower under one
+supervisor."""

@@ -1,8 +1,8 @@
-"""Starts a program that ends with its parent: python child.py PARENT SIGNAL UID GID CMD...
+"""Starts a program that gets a signal when its parent ends: python child.py PARENT SIGNAL UID GID CMD...
 
-This file is run as a script, without the package. It drops root privileges, tells the kernel to send the
-signal when the parent dies, and executes the program. Privileges are dropped first, because dropping them
-later would cancel the signal.
+This file is run as a script, without the package. It drops root privileges, requests the kernel to send the
+signal when the parent ends, and executes the program. The privileges are dropped first, because a later
+change of the user would cancel the request.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ def main() -> None:
         os.setuid(uid)
     ctypes.CDLL(None).prctl(1, sign, 0, 0, 0)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
-        sys.exit("the parent is gone")
+        sys.exit("the parent process has ended")
     os.execvp(sys.argv[5], sys.argv[5:])
 
 

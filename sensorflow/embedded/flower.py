@@ -1,4 +1,4 @@
-"""The password of Flower's page."""
+"""Provides the password of Flower."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sensorflow.settings import Settings
 
 
 def flower_password(settings: Settings) -> tuple[str, str]:
-    """Return Flower's password, and a text that says where the password is stored. If the settings have
-    none, a password is generated once. Raises UsageError."""
+    """Return Flower's password, and a text that says where the password is stored. If the settings contain
+    no password, it is generated once and stored in a file. Raises UsageError if the file cannot be used."""
     if settings.flower_password is not None:
         return settings.flower_password.get_secret_value(), "the password of flower_password"
     path = state.home(settings.data_folder) / "flower-password"

@@ -1,5 +1,5 @@
-"""Ends servers that are still running from a previous run, because they were suspended (SIGSTOP) or hung
-when that run ended."""
+"""Ends servers of a previous run of the stack that are still running, because they were suspended (SIGSTOP)
+or hung when that run ended."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ _POLL = 0.05
 def end_former(
     name: str, pid: int, signals: Sequence[signal.Signals], patience: float = PATIENCE
 ) -> str:
-    """End a server process and its children: send each of `signals` in turn, and SIGKILL at last. The
-    caller must have verified that the process is a server of this data folder. patience: seconds to wait
-    after each signal.
+    """End a server process and its children. `signals` are sent one after the other until the process has
+    ended, and then SIGKILL. The caller must have verified that the process is a server of this data folder.
 
-    Returns a message if the first signal was not enough, else "". Raises UsageError, which names the
-    process, if the process does not end.
+    name: name of the server, for messages. patience: seconds to wait after each signal. Returns a message
+    if the first signal did not end the server, else "". Raises UsageError if the server cannot be ended.
     """
     server, family = identity(pid), set[str]()
     try:
@@ -43,20 +42,18 @@ def end_former(
         raise UsageError(_stays(name, pid)) from error
     if number is signals[0]:
         return ""
-    return (
-        f"{name} of a former run (pid {pid}) did not end when asked: it was ended by {number.name}"
-    )
+    return f"{name} of a previous run (pid {pid}) did not end at the first signal; {number.name} ended it"
 
 
 def _alive(pid: int) -> set[str]:
-    """Return the identities of a process and its descendants. Processes that have ended are excluded; their
-    identity has no start time."""
+    """Return the identities of a process and its descendants, without processes that have ended. The
+    identity of an ended process has no start time."""
     return {name for name in map(identity, tree(pid)) if not name.endswith(" ")}
 
 
 def _stays(name: str, pid: int) -> str:
     return (
-        f"{name} of a former run (pid {pid}) still runs on our data and cannot be ended from here: "
+        f"{name} of a previous run (pid {pid}) still uses the data folder, and could not be ended: "
         f"run `kill -9 {pid}` as its owner or as root, then try again"
     )
 

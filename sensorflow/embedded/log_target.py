@@ -1,13 +1,17 @@
-"""The log destination of the stack's programs."""
+"""Defines where the processes of the stack write their logs."""
 
 from enum import StrEnum
 
 
 class LogTarget(StrEnum):
+    """Where the processes of the stack write their logs: to files in data/logs, to the stdout of
+    `sensorflow up`, or to the systemd journal."""
+
     FILES = "files"
     STDOUT = "stdout"
     JOURNAL = "journal"
 
     @property
     def told(self) -> str:
-        return {"files": "data/logs", "stdout": "above", "journal": "the journal"}[self]
+        """The location of the logs, for messages."""
+        return {"files": "data/logs", "stdout": "the output above", "journal": "the journal"}[self]

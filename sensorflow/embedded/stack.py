@@ -1,4 +1,4 @@
-"""Starts, supervises and ends the programs of the stack."""
+"""Starts, supervises and ends the processes of the stack."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PATIENCE = 20.0
 """Seconds within which a worker must finish its current file when the stack stops."""
 
 TOGETHER = frozenset(("daemon", "worker"))
-"""Programs of which an old and a new instance may run at the same time, because leases and claims
-coordinate them."""
+"""Names of the processes that may run twice at the same time, an old and a new instance, because leases and
+claims coordinate them."""
 
 FLOWER = (
     "--logging=warning",
     "--tasks_columns=name,args,state,result,received,runtime,worker,exception",
 )
-"""Each task's args name its source, file and stage."""
+"""Options of Flower. The column `args` of a task shows the source, the file and the stage."""
 
 
 def celery(*arguments: str) -> list[str]:
@@ -38,10 +38,13 @@ def fleet(
     generation: int = 0,
     folder: Path | None = None,
 ) -> list[Process]:
-    """Return the processes of the fleet: daemon and workers, and with Celery also beat and Flower. env:
-    environment variables, which include the URLs of the servers. generation: a number in the names of
-    Celery's workers; it makes them differ from the names of replaced workers that are still finishing their
-    files. folder: working directory; by default the data folder."""
+    """Return the processes of the fleet on this host: daemon and workers and, with Celery, beat and Flower.
+
+    place: folder for files of the processes. env: environment variables, which include the URLs of the
+    servers. generation: a number in the names of Celery workers. After a change of settings, it
+    distinguishes new workers from old ones that are finishing their files. folder: working directory; None
+    for the data folder.
+    """
     logs = settings.data_folder / "logs"
     ours = [sys.executable, "-m", "sensorflow"]
     level = f"--loglevel={settings.log_level}"
@@ -71,11 +74,12 @@ def fleet(
 
 @dataclass
 class Supervisor:
-    """Restarts processes that end. The delay increases if a process ends repeatedly.
+    """Restarts processes that end. The delay before the restart grows if a process ends repeatedly.
 
-    processes: the processes of the fleet. servers: the servers, which are supervised too; the caller ends
-    them after `stop`. ending: processes that were replaced after a change of settings, and still finish
-    their current work. each_turn: a function that each `check` calls.
+    processes: the processes of the fleet. servers: the processes of the servers, which are restarted too.
+    `stop` does not end the servers; the caller must end them afterwards. ending: processes that were
+    replaced after a change of settings and are finishing their files. each_turn: a function that `check`
+    calls each time.
     """
 
     processes: list[Process]
@@ -93,9 +97,9 @@ class Supervisor:
             process.start()
 
     def renew(self, processes: list[Process]) -> None:
-        """Replace all processes except the servers. A new daemon and new workers start at once, because the
-        old ones may need a long time to finish their files. Every other new process starts when the old one
-        has ended, because only one instance of it may run."""
+        """Replace all processes except the servers by `processes`. The new daemon and the new workers start
+        at once, because the old ones may need a long time to finish their files. Any other new process
+        starts when the old process has ended, because it must not run twice."""
         for process in self.processes:
             process.request_termination()
         self.ending += self.processes
@@ -104,7 +108,7 @@ class Supervisor:
         self.check()
 
     def check(self) -> None:
-        """Restart processes that have ended. Call often, from the main thread."""
+        """Restart processes that have ended. Must be called often, and from the main thread."""
         self.each_turn()
         now = time.monotonic()
         self.ending = [process for process in self.ending if process.is_alive]
@@ -112,7 +116,7 @@ class Supervisor:
         for process in self.all:
             if process.is_alive or process.name in waited:
                 continue
-            if process.pid is None:  # replaced after a change of settings: never started
+            if process.pid is None:  # a new process after a change of settings, not started yet
                 with suppress(OSError):
                     process.start()
             elif process.name not in self._due:
@@ -124,7 +128,8 @@ class Supervisor:
                     process.start()
 
     def stop(self) -> None:
-        """Request all processes to end, and wait for each."""
+        """Request all processes of the fleet to end, and wait until they have ended. After `PATIENCE`
+        seconds, kill those that are still running."""
         every = [*self.processes, *self.ending]
         for process in every:
             process.request_termination()

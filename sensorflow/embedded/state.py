@@ -1,4 +1,5 @@
-"""The data folder of the embedded servers, and the record of the running stack."""
+"""Locates and locks the data folder of the embedded servers, and records the addresses of the running
+stack."""
 
 from __future__ import annotations
 
@@ -20,23 +21,27 @@ ROOT_HOME = Path("/var/lib/sensorflow")
 
 @dataclass(frozen=True)
 class RunningStack:
-    """The addresses and settings of the running stack, for other processes that use it."""
+    """The record of the running stack, for other processes that use its servers.
+
+    pid: process id of `sensorflow up`. database_url, broker_url: URLs of the servers. flower_url: URL of
+    Flower; None if Flower does not run.
+    """
 
     pid: int
     database_url: str
     broker_url: str
     flower_url: str | None = None
     digest: str = ""
-    """Digest of the settings that the fleet uses; see `Settings.digest`."""
+    """The digest of the settings that the fleet uses; see `Settings.digest`."""
     logs: str = "files"
-    """Log destination of the programs; see `LogTarget`."""
+    """Where the processes write their logs; see `LogTarget`."""
 
 
 def home(data: Path) -> Path:
-    """Return the folder of the embedded servers' data.
+    """Return the folder with the data of the embedded servers. data: the data folder of the project.
 
-    For root the folder is under /var/lib. The servers of root run as a separate user, who may have no
-    access to the project's folder, and sensorflow never changes the permissions of that folder.
+    If this process runs as root, the folder is below /var/lib: the servers then run as another user, who
+    may have no access to the project's folder, and sensorflow never changes the permissions of this folder.
     """
     if os.geteuid() != 0:
         return data / "embedded"
@@ -44,14 +49,14 @@ def home(data: Path) -> Path:
 
 
 def root_home(data: Path) -> Path:
-    """Return the folder of the embedded servers' data for a stack that root runs."""
+    """Return the folder with the data of the embedded servers, for a stack that runs as root."""
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
 
 def running(data: Path) -> RunningStack | None:
-    """Return the stack that holds the lock of this data folder. None if there is no such stack, or if its
-    addresses are not known yet."""
+    """Return the record of the stack that is running in this data folder. None if no stack is running, or
+    if it is starting and has not written its record yet."""
     if not held_by_another(data):
         return None
     try:
@@ -61,8 +66,8 @@ def running(data: Path) -> RunningStack | None:
 
 
 def held_by_another(data: Path) -> bool:
-    """Whether another process holds the lock of this data folder, even if its addresses are not known
-    yet."""
+    """Return whether another process has locked this data folder. This is also true while a stack is
+    starting."""
     try:
         with (home(data) / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -75,8 +80,9 @@ def held_by_another(data: Path) -> bool:
 
 @contextmanager
 def held(data: Path) -> Iterator[Path]:
-    """Hold the lock of a data folder, so that two stacks cannot use it at the same time and corrupt the
-    data. Provides the folder of the servers' data. Raises UsageError if another process holds the lock."""
+    """Lock a data folder until the context ends, because two stacks in the same folder would corrupt the
+    data. Provides the folder with the data of the servers. Raises UsageError if another process has locked
+    the data folder."""
     place = home(data)
     place.mkdir(parents=True, exist_ok=True, mode=0o755)
     with (place / "lock").open("a+") as lock:
@@ -100,13 +106,13 @@ def announce(place: Path, running: RunningStack) -> None:
 
 
 def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
-    """Write a file that only `owner` can read."""
+    """Write a file that only its owner can read. owner: (uid, gid); None for the user of this process."""
     replace(path, text.encode(), 0o600, owner)
 
 
 def secret(path: Path) -> str:
-    """Return the password in a file. The first call creates the password; concurrent callers get the same
-    password."""
+    """Return the password in the file `path`. If the file does not exist, create it with a random password.
+    Concurrent calls return the same password."""
     if path.exists() and not path.stat().st_size:
         path.unlink()  # empty after a full disk or a power failure
     if not path.exists():

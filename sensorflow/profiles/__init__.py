@@ -1,7 +1,7 @@
-"""The library of profiles for common loggers and formats, and the inheritance of profiles.
+"""Reads profiles: those of the library for common loggers and formats, and those in TOML files.
 
-A profile is a TOML table. With `extends = "name"` it inherits the keys of another profile. Its own keys
-override inherited keys.
+A profile is a TOML table. A profile with `extends = "name"` inherits all keys of another profile, except
+those that it sets itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sensorflow.explain import explain
 Table = dict[str, Any]
 formats.register_external_formats(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
-"""Tables that are merged key by key with the inherited table. Any other table replaces the inherited
-one."""
+"""Keys of profiles whose tables are merged key by key with the inherited table. Any other value replaces
+the inherited value."""
 
 
 @cache
 def builtin() -> Mapping[str, Table]:
-    """Return the built-in profiles: name -> table."""
+    """Return the profiles of the library: name -> table."""
     files = sorted(resources.files(__name__).iterdir(), key=lambda f: f.name)
     return {
         file.name.removesuffix(".toml").replace("_", "-"): tomllib.loads(file.read_text("utf-8"))
@@ -40,14 +40,18 @@ def builtin() -> Mapping[str, Table]:
 
 
 def text(name: str) -> str:
-    """Return the TOML text of a built-in profile."""
+    """Return the TOML text of a profile of the library."""
     file = resources.files(__name__) / f"{name.replace('-', '_')}.toml"
     return file.read_text("utf-8")
 
 
 def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) -> Any:
-    """Return the table of a profile, including inherited keys. Raises UsageError for an unknown name or a
-    cycle of `extends`."""
+    """Return the table of a profile, with all inherited keys.
+
+    tables: the profiles of the project; the library is searched if `name` is not among them. below: the
+    names of the profiles that led to this one by `extends`. Raises UsageError for an unknown name, or if
+    profiles extend each other in a cycle.
+    """
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
         raise UsageError(
@@ -102,8 +106,8 @@ def _as_table(key: str, given: Any) -> Any:
 
 
 def validated(table: Any, where: str) -> Profile:
-    """Validate a table and return its profile. Raises UsageError with a one-line message for the first
-    error."""
+    """Return the profile of a table. where: location of the table, for messages. Raises UsageError, with a
+    message of one line, if the table is not a valid profile."""
     try:
         return Profile.model_validate(table)
     except ValidationError as error:
@@ -111,7 +115,7 @@ def validated(table: Any, where: str) -> Profile:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a TOML file. Raises UsageError if the text is not UTF-8; OSError if the file
+    """Return the text of a TOML file. Raises UsageError if the text is not valid UTF-8; OSError if the file
     cannot be read."""
     try:
         return file.read_text("utf-8")
@@ -137,11 +141,11 @@ def read_toml(file: Path) -> Table:
 
 
 def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
-    """Return (name, profile). named: path of a TOML file, or the name of a profile in `tables` or in the
-    library.
+    """Return the name and the profile that `named` refers to. Raises UsageError.
 
-    A file contains the keys of one profile, or a table [profiles] with several. "file.toml:name" selects
-    one of several profiles.
+    named: the path of a TOML file, or the name of a profile in `tables` or in the library. A file contains
+    either the keys of one profile, or a table [profiles] with one or more profiles. "file.toml:name"
+    selects one of these profiles.
     """
     path, _, inner = named.partition(".toml:")
     file = Path(f"{path}.toml" if inner else named)
@@ -153,10 +157,10 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
 
 
 def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
-    """Return (name, resolved table) of a profile in a file. inner: name of the profile, needed if the file
-    contains several.
+    """Return the name of a profile in a file, and its table with all inherited keys. Raises UsageError.
 
-    Raises UsageError.
+    given: the content of the file. inner: name of the profile; it may be "" if the file contains only one
+    profile.
     """
     found = given.get("profiles")
     if not isinstance(found, dict):
@@ -165,7 +169,7 @@ def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
-        raise UsageError(f"{file}: has several profiles; name one: {names}", Code.SETTINGS)
+        raise UsageError(f"{file}: has several profiles; select one: {names}", Code.SETTINGS)
     return inner, _resolved(inner, found, file)
 
 

@@ -1,8 +1,9 @@
-"""Profiles in files: a source's `profile = "testo.toml"`, a profile's `extends = "testo.toml"`.
+"""Reads profiles in files of their own, to which the settings refer by path: `profile = "testo.toml"` in a
+source, or `extends = "testo.toml"` in a profile.
 
-A path is relative to the folder of sensorflow.toml. The name of the profile is the file's name without
-`.toml`, or the name of its table in the file. Moving a profile from sensorflow.toml to a file does not
-change the loaded readings.
+A path is relative to the folder of sensorflow.toml. The name of the profile is the name of its table in the
+file or, if the file has no table [profiles], the file's name without `.toml`. A file with a profile loads
+the same readings as the same profile in sensorflow.toml.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from sensorflow.environment import folder
 from sensorflow.errors import Code, UsageError
 
 SETTINGS = ""
-"""The key of sensorflow.toml in `TextCache`."""
+"""The key of the text of sensorflow.toml in `TextCache`."""
 
 
 class TextCache:
-    """Reads the settings file and the profile files that it references, each only once.
+    """Reads the settings file and the profile files to which it refers, each file only once.
 
-    copy: a file with the result of `copied`, which is read instead of all these files. given: text that is
-    used instead of the content of the settings file.
+    path: the settings file; None if there is none. copy: path of a file with the result of `copied`, which
+    is read instead of all these files. given: a text that is used instead of the content of the settings
+    file.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class TextCache:
             self._texts = _read_copy(path, copy)
 
     def settings(self) -> profiles.Table:
-        """Return the table of the settings file. Raises UsageError."""
+        """Return the content of the settings file as a table; an empty table if there is no file. Raises
+        UsageError."""
         return {} if self.path is None else self._table(SETTINGS, self.path)
 
     def profile(self, named: str) -> tuple[str, profiles.Table, Path]:
-        """Return (name, resolved table, file) of the profile at a path. Raises UsageError."""
+        """Return the name of a profile in a file, its table with all inherited keys, and the path of the
+        file. named: "path.toml" or "path.toml:name". Raises UsageError."""
         where, inner = _parted(named)
         file = self.home / where
         name, table = profiles.chosen(self._table(where, file), file, inner)
@@ -60,7 +64,8 @@ class TextCache:
         return profiles.parsed(self._texts[key], file)
 
     def copied(self) -> str:
-        """Return the texts of all files read so far as one text, for use as `copy`."""
+        """Return the texts of all files that were read so far as one string. A file with this string can be
+        passed as `copy`."""
         return json.dumps(self._texts)
 
 
@@ -74,21 +79,22 @@ def _read_copy(path: Path, copy: Path) -> dict[str, str]:
 
 
 def is_path(named: str) -> bool:
-    """Whether the value of `profile` or `extends` is a file path. Otherwise it is the name of a profile."""
+    """Return whether the value of `profile` or `extends` is the path of a file, and not the name of a
+    profile."""
     return named.endswith(".toml") or ".toml:" in named or "/" in named
 
 
 def _parted(named: str) -> tuple[str, str]:
-    """Split "path.toml:name" into (path, name); the name is "" if there is none."""
+    """Split "path.toml:name" into (path, name). Without ":name", the name is ""."""
     before, colon, inner = named.partition(".toml:")
     return (f"{before}.toml", inner) if colon else (named, "")
 
 
 def resolve(given: dict[str, Any], texts: TextCache) -> dict[str, Path]:
-    """Read the profiles that the settings reference by path, and add their tables to the settings `given`.
+    """Read the profiles to which the settings refer by path, and add their tables to the settings `given`.
 
-    In sources, each path is replaced by the name of the profile. Returns name of the profile -> its file.
-    Raises UsageError.
+    In the tables of sources, the path is replaced by the name of the profile. Returns the path of the file
+    of each such profile, by the name of the profile. Raises UsageError.
     """
     tables, sources = given.get("profiles", {}), given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -104,7 +110,7 @@ def resolve(given: dict[str, Any], texts: TextCache) -> dict[str, Path]:
         other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
         if other != file:
             raise UsageError(
-                f"{texts.path}: {key} = {named!r}: {other} has the name {name!r} too; rename one of them",
+                f"{texts.path}: {key} = {named!r}: {other} has the same name, {name!r}; rename one of them",
                 Code.SETTINGS,
             )
         profiles.validated(table, _place(file, named))
@@ -146,8 +152,8 @@ def _read(texts: TextCache, key: str, named: str) -> tuple[str, profiles.Table, 
 
 
 def toml_files(home: Path, beside: Path | None = None) -> list[str]:
-    """Return the TOML files in the folder `home` and in the folder that contains `beside`, as paths that
-    the settings can use."""
+    """Return the paths of the TOML files in the folder `home` and in the folder of the file `beside`,
+    without sensorflow.toml. A path below `home` is relative to `home`."""
     folders = {home, *([beside.parent] if beside else [])}
     files = [
         file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))
@@ -162,5 +168,5 @@ def _place(file: Path, named: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Replace all characters of a name except letters, digits, - and _ by hyphens."""
+    """Return a name in which hyphens replace all characters except ASCII letters, digits, - and _."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")

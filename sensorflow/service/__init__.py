@@ -1,1 +1,1 @@
-"""Runs the stack or its parts as systemd services."""
+"""Installs the stack or its parts as systemd services."""

@@ -13,8 +13,8 @@ _PLAIN = re.compile(rb"[0-9A-Za-z:_/.]")
 
 
 def word(text: str | Path) -> str:
-    """Return the text as one word of a list or a command, quoted if necessary. `$` is not escaped, because
-    the prefix `:` of the command disables variables.
+    """Return the text as one word of a list or a command, quoted if necessary. Raises UsageError if a unit
+    file cannot contain the text. `$` is not escaped, because the prefix `:` of commands disables variables.
 
     >>> print(word('my plant\\'s "é" (2) 100%'))
     "my plant's \\"é\\" (2) 100%%"
@@ -26,17 +26,19 @@ def word(text: str | Path) -> str:
 
 
 def value(text: str | Path) -> str:
-    """Escape the value of a setting that systemd does not split into words."""
+    """Return the text, escaped as the value of a setting that systemd does not split into words. Raises
+    UsageError if a unit file cannot contain the text."""
     given = _checked(text)
     if given != given.strip() or given.endswith("\\"):
         raise UsageError(
-            f"{given!r}: a unit file cannot hold a name that begins or ends with a space"
+            f"{given!r}: a unit file cannot contain a name that begins or ends with a space"
         )
     return given.replace("%", "%%")
 
 
 def comment(text: str | Path) -> str:
-    """Escape a comment. A backslash at its end would continue the comment on the next line."""
+    """Return the text as a comment. Backslashes at its end are removed, because they would continue the
+    comment on the next line. Raises UsageError if a unit file cannot contain the text."""
     return _checked(text).rstrip("\\")
 
 
@@ -63,7 +65,7 @@ def _escaped(byte: bytes, first: bool) -> str:
 
 
 def slug(text: str) -> str:
-    """Convert the name of a folder to a part of a unit name.
+    """Return the name of a folder as a part of a unit name: lower-case letters, digits and hyphens.
 
     >>> slug('my plant\\'s "é" (2) 100%')
     'my-plant-s-2-100'
@@ -80,5 +82,5 @@ def _checked(text: str | Path) -> str:
             f"{given!a}: the name is not UTF-8, as a unit file requires: rename the folder"
         ) from None
     if any(ord(c) < 32 or ord(c) == 127 for c in given):
-        raise UsageError(f"{given!a}: a unit file cannot hold a line break or control character")
+        raise UsageError(f"{given!a}: a unit file cannot contain line breaks or control characters")
     return given

@@ -1,4 +1,4 @@
-"""systemd on this host: the folder of unit files, the units of a project, and their state."""
+"""Controls systemd on this host: writes unit files, and finds the units of a project and their state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Systemd:
-    """A service manager of systemd: the system manager, or the user manager of the current user."""
+    """A service manager of systemd. user: True for the user manager of the current user, False for the
+    system manager."""
 
     user: bool
 
@@ -40,8 +41,8 @@ class Systemd:
         if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
             raise UsageError(
                 "systemd is not running here: `sensorflow service install --print` shows the units "
-                "for another host; in a container use docker/compose.yaml, else start `sensorflow up` with "
-                "the init system of this host"
+                "for another host. In a container, use docker/compose.yaml; otherwise start "
+                "`sensorflow up` with the init system of this host"
             )
         done = self._run("show", "--property=Version")
         if done.returncode != 0:
@@ -52,22 +53,24 @@ class Systemd:
             )
 
     def ours(self, config: Path) -> list[Path]:
-        """Return the unit files of a project, in start order."""
+        """Return the unit files of a project, targets first. config: the project's sensorflow.toml."""
         return sorted(
             (path for path, project in _written(self.folder) if project == comment(config)),
             key=lambda path: (path.suffix != ".target", path.name),
         )
 
     def require_free(self, names: Sequence[str], config: Path) -> None:
-        """Check that unit names can be used. Raises UsageError if a unit of such a name belongs to another
-        project or was not written by sensorflow."""
+        """Check that units with these names may be written. Raises UsageError if there is such a unit that
+        belongs to another project or was not written by sensorflow."""
         known = dict(_written(self.folder))
         for name in names:
             path = self.folder / name
             if path.exists() and known.get(path) != comment(config):
                 whose = known.get(path)
                 what = (
-                    f"is of another project, {whose}" if whose else "was written by somebody else"
+                    f"belongs to another project, {whose}"
+                    if whose
+                    else "was not written by sensorflow"
                 )
                 raise UsageError(f"{path} {what}: choose another --name for this service")
 
@@ -86,7 +89,7 @@ class Systemd:
             raise UsageError(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
 
     def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Return the properties that the manager reports for each unit, one dict per unit."""
+        """Return the properties `SHOWN` of each unit, one dict for each unit."""
         done = self._run("show", f"--property={','.join(SHOWN)}", "--", *names)
         blocks = done.stdout.strip().split("\n\n")
         return [
@@ -111,8 +114,8 @@ def _written(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def units_of(config: Path) -> tuple[Systemd, list[str]] | None:
-    """Return the manager that runs the units of a project, and the names of these units. None if the
-    project has no units."""
+    """Return the manager that runs the units of a project, and the names of the units. None if the project
+    has no units. config: the project's sensorflow.toml."""
     for manager in (Systemd(user=False), Systemd(user=True)):
         if found := manager.ours(config):
             return manager, [path.name for path in found]
@@ -124,7 +127,7 @@ def is_lingering(user: str) -> bool:
 
 
 def journal(manager: Systemd, names: Sequence[str]) -> list[str]:
-    """Return the command that shows the units' logs."""
+    """Return the command that shows the logs of the units `names`."""
     flag = "--user-unit" if manager.user else "--unit"
     services = [name for name in names if name.endswith(".service")]
     return ["journalctl", *(f"{flag}={name}" for name in services)]
@@ -137,4 +140,4 @@ def login() -> str:
 
 
 def _last(text: str) -> str:
-    return (text.strip().splitlines() or ["no word of why"])[-1]
+    return (text.strip().splitlines() or ["no reason given"])[-1]

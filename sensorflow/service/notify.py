@@ -1,4 +1,4 @@
-"""Notifies the service manager of the process state, if there is a manager; see sd_notify(3)."""
+"""Reports the state of this process to systemd, as sd_notify(3) does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import suppress
 
 
 def notify(*lines: str) -> None:
-    """Send lines such as READY=1, STOPPING=1 or STATUS=…. Does nothing if the process is not a service."""
+    """Send lines such as READY=1, STOPPING=1 or STATUS=… to systemd. Does nothing if this process was not
+    started by systemd as a service that reports its state."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

@@ -1,4 +1,4 @@
-"""Plans the units of a project. All usage errors are raised before any unit file is written."""
+"""Plans the units of a project. The checks raise UsageError before any unit file is written."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SECRETS = ("database_url", "broker_url", "flower_password")
 
 
 def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
-    """Return the settings file, and its settings with the secrets that the service will get. Raises
-    UsageError."""
+    """Return the path of the settings file, and the settings as the service will read them: with `secrets`,
+    and without the environment variables of this process. Raises UsageError."""
     path = required_file(here())
     given = {f"{PREFIX}{key.upper()}_FILE": str(file) for key, file in secrets.items()}
     ours = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
@@ -33,7 +33,7 @@ def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
 
 
 def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
-    """Parse items of the form KEY=FILE to a dict. Raises UsageError."""
+    """Parse items of the form KEY=FILE. Returns key of the setting -> file. Raises UsageError."""
     found = {}
     for text in texts:
         key, sign, file = text.partition("=")
@@ -44,7 +44,8 @@ def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
 
 
 def parts_of(text: str) -> tuple[str, ...]:
-    """Parse comma-separated names. Raises UsageError."""
+    """Parse comma-separated names of parts of the stack. Returns the names in the order of `PARTS`. Raises
+    UsageError for an unknown name."""
     given = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in given:
         if part not in PARTS:
@@ -61,8 +62,12 @@ def plan(
     name: str | None = None,
     secrets: Mapping[str, Path] | None = None,
 ) -> Plan:
-    """Return the plan of a project's units. user: the user as whom system units run; None for units of the
-    user manager. Raises UsageError."""
+    """Return the plan of a project's units. Raises UsageError.
+
+    path: the project's sensorflow.toml. user: the user that runs system units; None for units of the user
+    manager. parts: the parts of the stack with a unit each; empty for one unit that runs the whole
+    stack. name: name of the unit; None for the default. secrets: key of a setting -> file with its value.
+    """
     if parts and settings.embedded:
         raise UsageError(
             "--parts needs database_url and broker_url: the embedded servers are part of "
@@ -70,7 +75,7 @@ def plan(
         )
     if not settings.by_celery and (celery := [p for p in parts if p in ("beat", "flower")]):
         raise UsageError(
-            f"--parts {','.join(celery)}: only needed for Celery, and broker_url is not a Celery broker"
+            f"--parts {','.join(celery)}: only Celery needs this, and broker_url is not a Celery broker"
         )
     if not settings.sources:
         raise UsageError(
@@ -138,14 +143,14 @@ def below_system(path: Path) -> bool:
 
 
 def _sockets_in_tmp(settings: Settings) -> bool:
-    """Whether the database or the broker is reached by a socket in /tmp."""
+    """Return whether the connection to the database or the broker may be a socket in /tmp."""
     urls = (settings.database_url, settings.broker_url)
     return any(url is not None and "tmp" in url.get_secret_value() for url in urls)
 
 
 def owner(path: Path, wanted: str | None) -> str:
-    """Return the user as whom system units run: `wanted`, or by default the owner of the project. root is
-    used only if it is `wanted`. Raises UsageError."""
+    """Return the user that runs system units: `wanted` or, if it is None, the owner of the file `path`.
+    Raises UsageError if the user does not exist, or is root although root is not `wanted`."""
     if wanted is not None:
         try:
             return pwd.getpwnam(wanted).pw_name
@@ -165,7 +170,8 @@ def owner(path: Path, wanted: str | None) -> str:
 
 
 def require_usable(path: Path, settings: Settings, user: str) -> None:
-    """Check that the user can run this Python and owns the project's data. Raises UsageError otherwise."""
+    """Check that `user` can run this Python, can read the settings and owns the project's data. Raises
+    UsageError otherwise."""
     found = pwd.getpwnam(user)
     data = settings.data_folder
     _require_same_database(settings, found)
@@ -188,15 +194,15 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
         )
         if done.returncode != 0:
             raise UsageError(
-                f"{user} may not use {what}: install sensorflow and keep the project where that "
-                "user may read, such as below /opt, /srv or its own home"
+                f"user {user} may not use {what}: put sensorflow and the project into folders that this "
+                "user may read, such as below /opt, /srv or the user's home"
             )
 
 
 def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None:
     """Raises UsageError if the service would create a new, empty database although the project already has
-    an embedded one. This happens between root and other users, because the embedded servers of root have
-    their data in another folder."""
+    an embedded database. This happens if one of the two was created by root and the other by an ordinary
+    user, because the embedded servers of root have their data in another folder."""
     of_root = state.root_home(settings.data_folder)
     of_user = settings.data_folder / "embedded"
     here, there = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)
@@ -204,7 +210,7 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
         return
     whose = "an ordinary user" if found.pw_uid == 0 else "root"
     raise UsageError(
-        f"the embedded database of this project was created by {whose} and is in {there}; as "
-        f"{found.pw_name} a new, empty one would be created. Use the previous --run-as, or stop the "
+        f"the embedded database of this project was created by {whose} and is in {there}; the user "
+        f"{found.pw_name} would create a new, empty one. Use the previous --run-as, or stop the "
         f"stack, move that folder to {here} and run `chown -R {found.pw_name}: {quoted(here)}`"
     )

@@ -18,11 +18,12 @@ PROJECT = "# Project: "
 class Plan:
     """The values from which the units of a project are generated.
 
-    user: the user as whom system units run; None for units of the user manager. parts: parts of the stack
-    with a unit each; empty to run the whole stack as one unit. folders: folders that must exist (settings,
-    data). mounts: mount points of `folders`, except `/`. late: mount points of drop folders, which may be
-    mounted later. secrets: setting -> file with its value. variables: an optional file of SENSORFLOW_*
-    variables.
+    name: name of the units, without suffix. config: the project's sensorflow.toml. python: path of the
+    Python interpreter. user: the user that runs system units; None for units of the user manager. parts:
+    the parts of the stack with a unit each; empty if one unit runs the whole stack. folders: the folders of
+    settings and data, which must exist before the service starts. mounts: mount points of these folders,
+    except `/`. late: mount points of drop folders, which may be mounted after the start. secrets: key of a
+    setting -> file with its value. variables: path of an optional file with SENSORFLOW_* variables.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Plan:
 
     @property
     def unit(self) -> str:
-        """Name of the unit to enable and start."""
+        """The name of the unit that the user enables and starts."""
         return f"{self.name}.target" if self.parts else f"{self.name}.service"
 
 
@@ -58,7 +59,7 @@ def units(plan: Plan) -> dict[str, str]:
 
 def _head(plan: Plan) -> list[str]:
     return [
-        f"{MARK}, which writes it anew: changes go into `systemctl edit`.",
+        f"{MARK}, which overwrites this file: make changes with `systemctl edit`.",
         f"{PROJECT}{comment(plan.config)}",
     ]
 
@@ -78,7 +79,7 @@ def _service(plan: Plan, part: str) -> str:
 def _unit(plan: Plan, part: str) -> list[str]:
     what = {
         "": "the whole stack",
-        "daemon": "takes in files from the drop folders",
+        "daemon": "ingests files from the drop folders",
         "worker": "loads files",
         "beat": "schedules the reconciler and retention",
         "flower": "shows tasks and workers",
@@ -89,7 +90,7 @@ def _unit(plan: Plan, part: str) -> list[str]:
         lines.append(f"PartOf={plan.unit}")
     if plan.user is not None:
         lines += [
-            "# after network, clock and mounts; the folders of settings and data must be mounted",
+            "# start after network, clock and mounts; the folders of settings and data must be mounted",
             "Wants=network-online.target",
             "After=network-online.target remote-fs.target time-sync.target",
             f"RequiresMountsFor={' '.join(word(folder) for folder in plan.folders)}",
@@ -114,7 +115,7 @@ def _run(plan: Plan, part: str) -> list[str]:
         lines.append("Type=exec")
     else:
         lines += [
-            "# started when the servers answer; recovery or a migration may take long",
+            "# started when the servers answer; after a crash or an upgrade, this may take long",
             "Type=notify",
             "NotifyAccess=main",
             "TimeoutStartSec=infinity",
@@ -135,17 +136,16 @@ def _run(plan: Plan, part: str) -> list[str]:
 
 
 def _started(command: list[str]) -> str:
-    """Return the command line of a unit. systemd rejects a program whose path contains quotes or
-    backslashes; if the path contains these or other unusual characters, a shell starts the program by
-    exec."""
+    """Return the command line of a unit. If the program's path contains unusual characters, a shell starts
+    the program by exec, because systemd rejects some of them, such as quotes and backslashes."""
     if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(word(argument) for argument in command)
 
 
 def _secrets(plan: Plan) -> list[str]:
-    """Return the lines that load the secrets. systemd reads each file as root, and gives the service a copy
-    that no other user can read."""
+    """Return the lines that give the service its secrets. For a system unit, systemd reads each file as
+    root, and gives the service a copy that no other user can read. A user unit reads the files itself."""
     lines = []
     for key, path in sorted(plan.secrets.items()):
         variable = f"SENSORFLOW_{key.upper()}_FILE"
@@ -182,12 +182,12 @@ def _life(part: str) -> list[str]:
     return [
         "Restart=always",
         "RestartSec=5s",
-        "# the signal goes only to the main process, which ends the others in order: workers finish their",
-        "# current file, then the servers shut down; processes left after that time are killed",
+        "# only the main process gets the signal, and ends the others: workers finish their current",
+        "# file, then the servers shut down; processes that still run after TimeoutStopSec are killed",
         "KillMode=mixed",
         "KillSignal=SIGTERM",
         f"TimeoutStopSec={patience}",
-        "# if the kernel kills a process for lack of memory, only that process is replaced",
+        "# if the kernel kills a process for lack of memory, the service restarts only that process",
         "OOMPolicy=continue",
         "# to limit memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
         "LimitNOFILE=65536",
@@ -196,7 +196,8 @@ def _life(part: str) -> list[str]:
 
 def _fence(plan: Plan) -> list[str]:
     lines = [
-        "# privileges it never needs; it can still write where its user can: drop folders may be anywhere",
+        "# remove privileges that the service never needs; it may still write wherever its user may,",
+        "# because drop folders may be anywhere",
         "NoNewPrivileges=yes",
         "LockPersonality=yes",
         "RestrictRealtime=yes",
@@ -217,7 +218,8 @@ def _fence(plan: Plan) -> list[str]:
 
 
 def _install(plan: Plan) -> list[str]:
-    """Return the [Install] section. It includes the mounts, so that a late mount starts the service."""
+    """Return the [Install] section. A system unit is also started by the mounts of its folders, in case
+    they are mounted late."""
     boot = "default.target" if plan.user is None else "multi-user.target"
     mounts = "" if plan.user is None else "".join(f" {mount_unit(p)}" for p in plan.mounts)
     return ["[Install]", f"WantedBy={boot}{mounts}"]

@@ -1,7 +1,8 @@
-"""Settings: ``sensorflow.toml``, then ``SENSORFLOW_*`` variables, then ``*_FILE`` for secrets.
+"""Reads the settings from `sensorflow.toml` and from environment variables, which override the file.
 
-Parsing is strict: an unknown key or a value of the wrong type is a one-line error that names the file, the
-key and a valid alternative.
+The variables are `SENSORFLOW_*`, and `SENSORFLOW_*_FILE` for secrets that are stored in files. An unknown
+key or a value of the wrong type raises an error of one line, with the file, the key and a valid
+alternative.
 """
 
 from __future__ import annotations
@@ -29,14 +30,17 @@ from sensorflow.settings.storage import ZONES
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Names a copy of the settings file and its profile files, which is read in their place: the processes
-of `sensorflow up` use the settings with which they were started, even if the files change."""
+"""The environment variable with the path of a copy of the settings file and its profile files. If it is
+set, the copy is read instead of these files. `sensorflow up` sets the variable for its processes, so that
+they keep the settings with which they were started, even if the files change."""
 RESTORING = ".restoring"
-"""A marker in the data folder while a restore is unfinished: nothing else may use the folder."""
+"""Name of the folder that a restore creates in the data folder, and removes when the restore is finished.
+While this folder exists, no other command may use the data folder."""
 
 
 def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
+    """Return the path of the settings file: the file of $SENSORFLOW_CONFIG, or the sensorflow.toml in
+    `start` or in the nearest of its parent folders. None if there is none. Raises UsageError."""
     if named := environ.get("SENSORFLOW_CONFIG"):
         path = Path(named).absolute()
         if not path.is_file():
@@ -56,7 +60,8 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def required_file(start: Path) -> Path:
-    """Return the settings file for commands that need one. Raises UsageError."""
+    """Return the path of the settings file, for commands that need a file. Raises UsageError if there is
+    none."""
     path = find(start)
     require_project(path, start, {})
     assert path is not None
@@ -64,7 +69,8 @@ def required_file(start: Path) -> Path:
 
 
 def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
-    """Raises UsageError if there is neither a settings file nor variables that define a project."""
+    """Check that there is a settings file, or variables that define a project. Raises UsageError if there
+    is neither. path: the settings file, or None. start: the folder in which it was searched."""
     if path is None and not names_project(environ):
         raise UsageError(
             f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
@@ -80,10 +86,11 @@ def load(
     *,
     warn: bool = True,
 ) -> Settings:
-    """Read and check settings. Raises UsageError with one line for the first error.
+    """Read and check the settings. Raises UsageError with a message of one line for the first error.
 
-    path: the TOML file; None for defaults and environment only. text: used instead of the file's content.
-    warn: issue a `FormerName` warning for each of `former_keys`.
+    path: the settings file; None to use only defaults and environment variables. text: TOML to use instead
+    of the content of the settings file. warn: whether to issue a `FormerName` warning for each key that is
+    set under its former name.
     """
     copy = environ.get(COPY)
     texts = TextCache(path, Path(copy) if copy and text is None else None, text)
@@ -108,25 +115,26 @@ def load(
 
 
 class _KeyLocation:
-    """Where a key was set, a variable or the file; for messages."""
+    """Finds where a key was set, for messages: in the settings file, or by an environment variable."""
 
     def __init__(self, path: Path | None, variables: Variables) -> None:
         self._path, self._variables = path, variables
 
     def __call__(self, *keys: str) -> str:
-        """Return the variable of the first key that has one, else the file."""
+        """Return the environment variable that has set one of the keys: the variable of the first key that
+        has a variable. If no key has one, return the path of the settings file."""
         file = str(self._path) if self._path else None
         return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 
     def begins(self, message: str) -> str:
-        """Return a message that begins with the key that it concerns."""
+        """Return `message`, which begins with a key, with the file or variable of this key put in front."""
         key = re.match(r"[\w.-]*", message)
         return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
 def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the current settings file and its profile files as one text, the content of a `COPY`.
-    Raises UsageError."""
+    """Return the content of the settings file and its profile files as one string, in the format of the
+    file that `COPY` refers to. Raises UsageError."""
     texts = TextCache(path)
     _given(texts, environ)
     return texts.copied()
@@ -135,7 +143,8 @@ def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
 def _given(
     texts: TextCache, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
-    """Return (values from file and variables, key -> variable, files of profiles)."""
+    """Return the values that the file and the variables set, the variables, and the files of profiles by
+    the name of the profile."""
     try:
         given = texts.settings()
     except OSError as error:
@@ -148,7 +157,8 @@ def _given(
 
 
 def _resolve_profiles(given: dict[str, Any], where: _KeyLocation) -> None:
-    """Resolve what profiles extend, and add the library profiles that sources name."""
+    """Replace each profile that extends another one by its full table, and add the library profiles that
+    sources use."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -185,7 +195,9 @@ def _check_profiles(settings: Settings, where: _KeyLocation) -> None:
 
 
 def _check_folders(settings: Settings, where: _KeyLocation) -> None:
-    """No two sources may see the same file, and no source may see a disposed file as a new one."""
+    """Raises UsageError if a drop folder, the data folder or a zone contains another one of these folders.
+    Otherwise two sources could read the same file, or a source could read its archived files as new
+    files."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     for zone in ZONES:
@@ -216,10 +228,11 @@ def _check_tls(settings: Settings, where: _KeyLocation) -> None:
 
 
 def require_whole(settings: Settings) -> None:
-    """Raises UsageError if a restore was interrupted: the data may be incomplete."""
+    """Check that no restore into the data folder was interrupted. Raises UsageError if one was, because the
+    data may be incomplete."""
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
-        begun = (mark / "step").exists()  # the database may contain files that exist only there
+        begun = (mark / "step").exists()  # if so, the database may need these files
         other = "" if begun else f", or remove {mark} to start with no data"
         raise UsageError(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "

@@ -1,6 +1,6 @@
-"""Accepts keys of settings under their former names for one version, and reports them.
+"""Accepts settings under their former names for one version, and reports them.
 
-A model declares the former names of its keys in `Strict.former`.
+Each class of settings lists the former names of its keys in the attribute `former`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sensorflow.settings.sources import Source
 
 @dataclass(frozen=True)
 class FormerKey:
-    """A key that is set under its former name. where: the file or variable that sets it. former, key: full
-    names, such as `sources.plant.settle`."""
+    """A setting that was given under its former name. where: the file or environment variable that contains
+    the setting. former, key: the former and the present name, such as `sources.plant.settle`."""
 
     where: str
     former: str
@@ -34,9 +34,11 @@ class FormerKey:
 def rename(
     model: type[Strict], given: dict[str, Any], variables: Variables, where: Callable[[str], str]
 ) -> tuple[FormerKey, ...]:
-    """Rename former keys in place, in the settings and in each source. Returns the keys that were renamed.
+    """Replace former names of keys by present names in `given`, including the tables of sources. Returns
+    the keys that were renamed.
 
-    model: the model of the settings. Raises UsageError if a key is set under both names.
+    model: the class of the settings. where: returns the file or variable that sets a key. Raises UsageError
+    if a key is set under both names.
     """
     tables: list[tuple[str, type[Strict], dict[str, Any]]] = [("", model, given)]
     sources = given.get("sources")

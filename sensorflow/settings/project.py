@@ -1,4 +1,4 @@
-"""All settings of a project."""
+"""Defines the settings of a project."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ from sensorflow.tls import Tls
 
 @dataclass(frozen=True)
 class Limits:
-    """inline_below: bytes; smaller files take one task. max_in_flight, backfill_in_flight: files
-    published and unfinished, in total and in the backfill lane. group_small_files: several small files
-    share a message. workers: number of concurrent files to assume while no worker reports."""
+    """The settings that limit how many files are published at a time.
+
+    inline_below: size in bytes; a smaller file is processed in one task. max_in_flight: maximum number of
+    published, unfinished files. backfill_in_flight: maximum number of such files in the backfill lane.
+    group_small_files: whether several small files share a message. workers: number of worker processes to
+    assume while no worker sends heartbeats.
+    """
 
     inline_below: int
     max_in_flight: int
@@ -42,77 +46,93 @@ class Limits:
 
 
 class Settings(Strict):
-    """All settings. Each key can also be set by a variable, such as SENSORFLOW_RESCAN=10."""
+    """All settings of a project. Each key can also be set by an environment variable, such as
+    SENSORFLOW_RESCAN=10.
+
+    home: folder of the settings file. profile_files: file of each profile that was read from a file of its
+    own, by the name of the profile.
+    """
 
     former = {"reconcile": "sweep", "seal_after": "deferred_close"}  # noqa: RUF012
     database_url: SecretStr | None = None
-    """URL of PostgreSQL: `postgresql://user@host/db`. Without it the embedded server is used.
-    TimescaleDB is used if its library is preloaded at `db upgrade`."""
+    """URL of PostgreSQL: `postgresql://user@host/db`. If it is not set, the embedded server is used.
+    TimescaleDB is used if the server has preloaded its library when `sensorflow db upgrade` creates the
+    schema."""
     broker_url: SecretStr | None = None
     """URL of the broker: `redis://`, `valkey://` or `amqp://`; with TLS `rediss://`, `valkeys://` or
-    `amqps://`. Without it the embedded Valkey is used. Another scheme is a broker of
-    [a package](../how-to/adapters.md#a-broker), without Celery, beat and Flower."""
+    `amqps://`. If it is not set, the embedded Valkey is used. Other schemes belong to brokers of
+    [packages](../how-to/adapters.md#a-broker), which work without Celery, beat and Flower."""
     database_tls: Tls | None = None
-    """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
+    """TLS of the connection to the database:
+    `{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`. See
     [security](../explanation/security.md#tls)."""
     broker_tls: Tls | None = None
-    """Same as `database_tls`, for the broker."""
+    """TLS of the connection to the broker, with the same keys as `database_tls`."""
     data: Path = Path("data")
-    """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the daemon
-    and all workers."""
+    """Folder of the landing zone, lake, quarantine, archive and logs. The daemon and all workers must use
+    the same folder."""
     storage: Storage = Storage()
-    """Location of the landing zone and the quarantine, if not in `data`: see [below](#storage)."""
+    """Locations of the landing zone and the quarantine, if they are not in `data`: see
+    [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     reconcile: float = Field(default=15.0, gt=0, le=3600)
-    """Seconds between runs of the reconciler, which runs once in the whole fleet and repairs stale
-    states. Also the time after which a message counts as lost."""
+    """Seconds between runs of the reconciler, which sends lost messages again and frees expired leases. One
+    process runs it for the whole fleet. This is also the time after which a message counts as lost."""
     lease: float = Field(default=30.0, ge=3, le=86400)
-    """Seconds without a sign of life after which a worker loses a file."""
+    """Seconds for which a worker may keep a file without renewing its lease. After this time, another
+    worker may claim the file."""
     max_attempts: int = Field(default=3, ge=1, le=100)
-    """Attempts at a stage before a file is quarantined."""
+    """Maximum number of attempts at a stage of a file. If the last attempt fails, the file is
+    quarantined."""
     max_in_flight: int = Field(default=1000, ge=1)
-    """Maximum number of published, unfinished files. The limit is lower if the fleet is slower: what it
-    finishes in two seconds. Other files wait in the ledger, and the sources take turns."""
+    """Maximum number of published, unfinished files. If the workers are slow, fewer files are published:
+    about as many as the workers finish in two seconds. All other files wait in the ledger. The sources take
+    turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits
-    for more than these."""
+    """Maximum number of published, unfinished files in the backfill lane, that is, files of `backfill` and
+    `replay`. A live file waits for at most this number of backfill files."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
-    """Files smaller than this take one task; larger files take the chain validate, transform, load."""
+    """Size below which a file is processed in one task. Larger files are processed in three tasks:
+    validate, transform and load."""
     group_small_files: bool = False
-    """`true`: small new files that are pending at the same time share a message and a task, which needs
-    about 60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task. This reduces
+    the CPU time to about 60 %. `false`: each file has its own message and task, so that each is visible in
+    [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
-    """Memory limit per file. A file that needs more fails its attempt (`F217`)."""
+    """Memory limit per file. If a file needs more memory, the attempt fails (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
-    """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
-    over. `sensorflow db upgrade` applies a change. See [deferred index](../how-to/deferred-index.md)."""
+    """`unique`: a unique index prevents duplicate readings at all times. `deferred`: files are loaded at
+    the speed of COPY, and the unique index of a month is built when the month is over. After you change the
+    setting, run `sensorflow db upgrade`. See [deferred index](../how-to/deferred-index.md)."""
     seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
-    """How long after the end of a month its deferred index is built."""
+    """Time between the end of a month and the building of its unique index, if
+    `dedupe_index = "deferred"`."""
     workers: int = Field(default=4, ge=1, le=512)
-    """Maximum number of worker processes of `sensorflow up` and `sensorflow worker`."""
+    """Maximum number of worker processes that `sensorflow up` and `sensorflow worker` run."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
-    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is in use, `up` does
-    not start. If you do not set one, another free port is used and reported. 0: any free port."""
+    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port and it is in use, `up` does not
+    start. If you set no port and 5555 is in use, `up` selects another port and reports it. 0 selects any
+    free port."""
     flower_hosts: tuple[str, ...] = ()
-    """Host names at which Flower answers, besides `localhost` and IP addresses: for a reverse proxy that
-    passes the Host header on."""
+    """Additional host names at which Flower answers. Flower always answers at `localhost` and at IP
+    addresses. Needed for a reverse proxy that passes the Host header on."""
     flower_user: str = "sensorflow"
     """User name for Flower."""
     flower_password: SecretStr | None = None
-    """Password for Flower. If not set, one is generated once."""
+    """Password for Flower. If it is not set, `sensorflow up` generates a password once and stores it."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum level of log messages."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
-    """Size at which each file in `data/logs` is rotated."""
+    """Size at which a log file in `data/logs` is rotated."""
     log_files: int = Field(default=5, ge=1, le=1000)
-    """Number of rotated files to keep per log."""
+    """Number of rotated files to keep for each log."""
     sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
     profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
     former_keys: tuple[FormerKey, ...] = Field(default=(), exclude=True)
-    """The keys that were set by their former names."""
+    """The keys that were set under their former names."""
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
@@ -151,8 +171,9 @@ class Settings(Strict):
         shared = [name for name, s in self.sources.items() if s.dedupe_scope == "source"]
         if self.deferred and shared:
             raise ValueError(
-                f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique": only that '
-                'index rejects readings of other files; or give the source the scope "file"'
+                f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique", because only '
+                "this index prevents that a reading of another file is loaded again: change dedupe_index, "
+                'or give the source the scope "file"'
             )
         return self
 
@@ -177,7 +198,7 @@ class Settings(Strict):
 
     @property
     def by_celery(self) -> bool:
-        """Whether messages go through Celery, with beat and Flower, or through a broker of another
+        """Whether messages are sent by Celery, with beat and Flower. False for a broker of another
         package."""
         return self.broker_url is None or (
             plugins.scheme(self.broker_url.get_secret_value()) in plugins.CELERY
@@ -185,27 +206,29 @@ class Settings(Strict):
 
     @property
     def database(self) -> str | None:
-        """The database's URL including the options of database_tls; None for the embedded server."""
+        """The URL of the database, with the options of `database_tls` added. None for the embedded
+        server."""
         url = self.database_url.get_secret_value() if self.database_url else None
         return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
 
     @property
     def to_broker(self) -> Tls | None:
-        """broker_tls with absolute paths."""
+        """The TLS settings of the broker, with absolute paths. None if `broker_tls` is not set."""
         return self.broker_tls and self.broker_tls.below(self.home)
 
     @property
     def folders(self) -> dict[str, FolderSource]:
-        """The sources that are drop folders."""
+        """The sources that are drop folders, by name."""
         return {n: s for n, s in self.sources.items() if isinstance(s, FolderSource)}
 
     def profile_of(self, source: Source) -> Profile:
         return self._bounded(source.profile, self.profiles[source.profile], source)
 
     def profile(self, name: str, source: Source | None = None) -> Profile | None:
-        """Return a profile of these settings or of the library, or None if there is none of that name.
+        """Return the profile with this name in the settings or in the library; None if there is no such
+        profile.
 
-        source: the source that uses the profile; it may set bounds of its own.
+        source: the source that uses the profile. Its `earliest` and `latest` replace those of the profile.
         """
         if name in self.profiles or name not in profiles.builtin():
             found = self.profiles.get(name)
@@ -214,7 +237,8 @@ class Settings(Strict):
         return found if source is None or found is None else self._bounded(name, found, source)
 
     def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
-        """Return the same object on each call, so that files of one profile are validated together."""
+        """Return the profile with the bounds `earliest` and `latest` of the source. Equal arguments return
+        the same object, because files with the same profile object are validated together."""
         given = {"earliest": source.earliest, "latest": source.latest}
         bounds = {key: value for key, value in given.items() if value is not None}
         if not bounds:
@@ -229,7 +253,7 @@ class Settings(Strict):
         return {}
 
     def path(self, relative: Path) -> Path:
-        """Resolve a path relative to the folder of sensorflow.toml."""
+        """Return the absolute path of a path that is relative to the folder of sensorflow.toml."""
         return (self.home / relative).absolute()
 
     @property
@@ -237,13 +261,13 @@ class Settings(Strict):
         return self.path(self.data)
 
     def zone_folder(self, zone: str) -> Path | None:
-        """Return the local folder of the landing zone or quarantine, or None if a package provides the
-        store."""
+        """Return the local folder of a zone; None if the zone is in a store of another package. zone:
+        "landing" or "quarantine"."""
         return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
-        """Return the input of `digest.plain` and `digest.digest`. The URLs of the embedded servers stand
-        in for URLs that are not set."""
+        """Return the settings as JSON data, for `digest.plain` and `digest.digest`. database_url,
+        broker_url: URLs of the embedded servers, used if the settings contain no URL."""
         set_ = (self.database_url, self.broker_url)
         given = [url.get_secret_value() if url else None for url in set_]
         apart = digest.HOST | set(digest.URLS)
@@ -252,17 +276,19 @@ class Settings(Strict):
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 
     def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
-        """Digest of all settings except `digest.HOST`: identifies what `sensorflow up` was started with."""
+        """Return a digest of all settings except `digest.HOST`. It changes if the settings differ from
+        those with which `sensorflow up` was started."""
         return digest.digest(self.compared(database_url, broker_url))
 
     def shared_digest(self, broker_url: str | None = None) -> str:
-        """Digest that is equal in all processes of a fleet, on any host and as any user; see
-        `digest.shared`."""
+        """Return a digest of the settings that all processes of a fleet must share. It does not depend on
+        the host or the user; see `digest.shared`."""
         return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    """Validate a URL here: a driver's own error about an unreadable URL contains parts of it, and of the
+    """Return the URL if it is well-formed and its scheme is in `known`. Raises ValueError otherwise. The
+    URL is checked here because the message of a driver about a malformed URL may contain parts of the
     password."""
     if url is None:
         return None

@@ -1,4 +1,4 @@
-"""Retention periods, and time spans in settings: "90d", "12h", "forever"."""
+"""Defines the retention of data, and parses time spans in settings, such as "90d", "12h" and "forever"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ UNITS = "mhdwy"
 
 
 def duration(value: Any) -> Any:
-    """Parse a time span such as "90d"; "forever" is None. Raises ValueError for anything else."""
+    """Return a time span such as "90d" as a timedelta; None for "forever". Raises ValueError for any other
+    text."""
     if value is None or value == "forever":
         return None
     text = str(value).strip()
@@ -38,25 +39,26 @@ def span(value: Any) -> Any:
 
 
 def patience(value: Any) -> Any:
-    """Like `duration`, and also accepts seconds."""
+    """Return the same as `duration`, but also accept seconds, such as "90s"."""
     if re.fullmatch(r"[1-9][0-9]{0,6}s", str(value).strip()):
         return timedelta(seconds=int(str(value).strip()[:-1]))
     return value if isinstance(value, timedelta) else duration(value)
 
 
 class Retention(Strict):
-    """How long data is kept. For `rows` the time counts from the time of measurement, for all other keys
-    from the time at which the file was finished."""
+    """How long data is kept. The time of `rows` begins at the time of a reading. All other times begin when
+    the file was finished."""
 
     landing: Duration = None
-    """The original bytes. A file cannot be replayed without them."""
+    """The original bytes of files in the landing zone. After their removal, the file cannot be replayed."""
     bronze: Duration = None
-    """Accepted rows, in the lake."""
+    """The accepted readings in the lake, as they were read."""
     rejects: Duration = None
-    """Rejected rows, in the lake."""
+    """The rejected rows in the lake."""
     silver: Duration = None
-    """Readings, in the lake."""
+    """The canonical readings in the lake."""
     rows: Duration = None
-    """Readings in the database. A file's readings are removed when the newest of them is this old."""
+    """The readings in the database. All readings of a file are removed when the newest of them is this
+    old."""
     history: Duration = None
-    """Events of a file. The last event is always kept."""
+    """The events in the history of a file. The last event is always kept."""

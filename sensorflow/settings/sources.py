@@ -1,4 +1,4 @@
-"""Sources: where files come from, and how they are processed."""
+"""Defines the settings of sources: where their files come from, and how the files are processed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from sensorflow.settings.retention import Duration, Retention, patience
 
 
 def tolerance(value: Any) -> str:
-    """Parse a share such as "10%", a number such as "5", or "none". Raises ValueError for anything else."""
+    """Return a checked limit of rejects: a share such as "10%", or a number such as "5". "none" becomes
+    "0". Raises ValueError for any other text."""
     text = "0" if value == "none" else str(value).strip()
     number = text.removesuffix("%").strip()
     try:
@@ -39,13 +40,13 @@ def tolerance(value: Any) -> str:
     except ValueError as error:
         raise ValueError('give a share such as "10%" or a number of rows such as 100') from error
     if amount < 0 or (text.endswith("%") and amount > 100):
-        raise ValueError("a share lies between 0% and 100%, a number of rows is not negative")
+        raise ValueError("a share must be between 0% and 100%, and a number must not be negative")
     return text
 
 
 def tolerates(limit: str, rejected: int, read: int) -> bool:
-    """Whether the number of rejects is within a share ("10%") or a number ("5"). Never if all rows are
-    rejected."""
+    """Return whether a file may have this number of rejects. limit: a share of `read`, such as "10%", or a
+    number, such as "5". Returns False if all rows are rejected."""
     if rejected == 0 or rejected >= read:
         return rejected == 0
     if limit.endswith("%"):
@@ -54,8 +55,11 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
 
 
 class Gate(Strict):
-    """The file by which a sender announces complete files: one gate per file, or a manifest for many
-    files."""
+    """A file by which a sender announces that other files are complete.
+
+    file: pattern of the gate's name, such as `"{name}.done"`, if each file has its own gate. manifest:
+    pattern of the manifest's name, if one manifest announces several files. Exactly one of the two is set.
+    """
 
     file: str | None = None
     manifest: str | None = None
@@ -88,28 +92,30 @@ class Gate(Strict):
 
 
 def _named(value: Any) -> Any:
-    """Accept the name pattern alone for a gate per file."""
+    """Convert a gate that is given as a string to a table: the string is the name pattern `file`."""
     return {"file": value} if isinstance(value, str) else value
 
 
 ARCHIVES = ("*.tar", "*.tgz", "*.tbz2", "*.txz", "*.tzst")
-"""Additional default patterns of a source that unpacks archives; `*.gz` is among the usual ones."""
+"""Default patterns of tar archives, in addition to those of `Source.include`, for a source that unpacks
+archives. `Source.include` already contains `*.gz` and `*.zip`."""
 
 
 class Source(Strict):
-    """The processing policy shared by sources of all kinds.
+    """The settings of a source that all kinds of sources have: how its files are processed.
 
-    Each kind adds where its files are, under its own value of `kind`.
+    The class of each kind, such as `FolderSource`, adds settings that say where the files are.
     """
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
     kind: str = later_default("folder")
-    """Where the files come from. Other packages can add kinds, see [adapters](../how-to/adapters.md)."""
+    """The kind of the source, which determines where its files come from. `folder` is a drop folder. Other
+    packages can add kinds, see [adapters](../how-to/adapters.md)."""
     profile: str
-    """How to read the files: a `[profiles.<name>]`, a name of [the library](library.md), or a file
-    such as `"testo.toml"`, relative to the folder of `sensorflow.toml`. `"loggers.toml:testo"`
-    names one of several profiles in a file. Such a profile is called by the file's name without
-    `.toml`."""
+    """The profile that reads the files: the name of a table `[profiles.<name>]`, the name of a profile of
+    [the library](library.md), or the path of a file such as `"testo.toml"`, relative to the folder of
+    `sensorflow.toml`. The name of a profile in a file is the file's name without `.toml`. If a file
+    contains several profiles, `"loggers.toml:testo"` selects the profile `testo`."""
     include: tuple[str, ...] = (
         "*.csv",
         "*.txt",
@@ -135,47 +141,54 @@ class Source(Strict):
         "*.zst",
         "*.zip",
     )
-    """Patterns of file names to process, case-insensitive."""
+    """Patterns of the names of files to process. The case of letters is ignored. A source with
+    `unpack = true` by default also processes `*.tar`, `*.tgz`, `*.tbz2`, `*.txz` and `*.tzst`."""
     exclude: tuple[str, ...] = IGNORED
-    """Patterns of file names to ignore, at any depth."""
+    """Patterns of the names of files and folders to ignore, in all subfolders."""
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     """What to do when a file's content changes. `merge`: the new version replaces the readings that it
-    contains again, and all other readings remain. `supersede`: it replaces all rows of the older
-    version. `keep`: both versions are kept. `reject`: the new version is quarantined. See
-    [corrections](../how-to/corrections.md)."""
+    contains again, and all other readings remain. `supersede`: the new version replaces all readings of the
+    older version. `keep`: the readings of both versions are kept. `reject`: the new version is quarantined.
+    See [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
-    """`source`: a reading with the same sensor, time and type is loaded only once per source, for
-    exporters that send overlapping windows. Needs `on_change = "keep"` or `"reject"`: a reading belongs
-    to the first file that contained it, so a newer version of another file may not replace it."""
+    """Where a reading with the same sensor, time and type is loaded only once. `file`: in all versions of
+    one file. `source`: in all files of the source, for exporters that send overlapping periods. `source`
+    needs `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that
+    contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
-    """Maximum rejected readings per file, as a share or a number."""
+    """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or `"none"`. A
+    file with more rejects is quarantined (`F204`)."""
     earliest: Instant = None
-    """A date or time in ISO 8601. Earlier readings are rejected (`F109`)."""
+    """The earliest valid time of a reading: a date or time in ISO 8601. Earlier readings are rejected
+    (`F109`)."""
     latest: Instant = None
-    """A date or time in ISO 8601. Later readings are rejected (`F109`). For a bound relative to the
-    file's arrival use the rule `future`."""
+    """The latest valid time of a reading: a date or time in ISO 8601. Later readings are rejected (`F109`).
+    For a bound relative to the file's arrival, use the [rule](../profiles/rules-and-quality.md)
+    `future`."""
     new_months: int = Field(default=1200, ge=1)
-    """Maximum number of months for which a file may contain the first readings (`F219`). Each month is a
-    permanent table that every query must plan for."""
+    """Maximum number of new months in a file: months of which the database has no readings yet. A file with
+    more new months is quarantined (`F219`). Each month is a permanent table, which slows down queries."""
     sparse_months: int = Field(default=360, ge=1)
-    """Maximum number of these months with fewer than ten readings of the file. Decades of daily readings
-    fit within the default. Raise it for one reading a month over more than thirty years."""
+    """Maximum number of new months in which a file has fewer than ten readings. A file with more such
+    months is quarantined (`F219`). Raise the limit for files with one reading a month over more than thirty
+    years."""
     drift: Drift = Drift()
-    """Policy for columns that differ from the profile: `ignore`, `rescue` (keep the cells of new
-    columns) or `quarantine`. One word sets all three. See [drift](../profiles/drift.md)."""
+    """What to do if a file's columns differ from the profile. A table with the keys `new`, `missing` and
+    `changed`, each with the value `ignore`, `rescue` (keep the cells of new columns) or `quarantine`. A
+    single value applies to all three keys. See [drift](../profiles/drift.md)."""
     retention: Retention = Retention()
     """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
-    """`"1h"`, `"2d"`: if no file arrives for this time, `sensorflow status --check` exits with 1, and
-    `status` and `doctor` name the source."""
+    """A time such as `"1h"` or `"2d"`. If no file arrives for longer than this time, `sensorflow status
+    --check` exits with 1, and `status` and `doctor` report the source."""
     unpack: bool = later_default(False)
-    """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
-    them. See [archives](../how-to/archives.md)."""
+    """`true`: unpack zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`), and process
+    the files in them. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod
     def _drift(cls, given: Any) -> Any:
-        """Expand one word to new columns, missing columns and changed units."""
+        """Convert a single value to a table with this value for all three keys."""
         if isinstance(given, str):
             return dict.fromkeys(("new", "missing", "changed"), given)
         return given
@@ -189,26 +202,28 @@ class Source(Strict):
     def _scope(self) -> Source:
         if self.dedupe_scope == "source" and self.on_change in ("merge", "supersede"):
             raise ValueError(
-                'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
-                "to the first file that contained it, and no newer version of another file may replace it"
+                'dedupe_scope = "source" needs on_change = "keep" or "reject": with this scope, a reading '
+                "belongs to the first file that contained it, and no newer version of another file may "
+                "replace it"
             )
         return self
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """`include`; if not set, a source that unpacks archives also accepts tar archives."""
+        """The patterns of file names to process: `include`, and `ARCHIVES` if the source unpacks archives
+        and does not set `include`."""
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
 
     @property
     def is_gated(self) -> bool:
-        """Whether senders announce complete files by a gate."""
+        """Whether the source has a gate, by which senders announce complete files."""
         return False
 
     @classmethod
     def chosen(cls, table: Any) -> type[Source]:
-        """Return the model of a source's table by its kind; the folder's model if that is missing or
-        unknown."""
+        """Return the class for a source's table, selected by the key `kind`. Returns `FolderSource` if the
+        kind is missing or unknown."""
         kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
         try:
             return _model(kind)
@@ -216,7 +231,8 @@ class Source(Strict):
             return FolderSource
 
     def tolerates(self, rejected: int, read: int) -> bool:
-        """Whether a file with so many rejects is still loaded. Never if all rows are rejected."""
+        """Return whether a file of this source is loaded despite `rejected` of `read` rejects. Returns
+        False if all rows are rejected."""
         return tolerates(self.max_rejects, rejected, read)
 
 
@@ -224,37 +240,39 @@ FOLDER = "folder"
 
 
 class Folder(Strict):
-    """A drop folder, and when its files are complete."""
+    """The settings that say where a drop folder is, and how to detect that its files are complete."""
 
     former = {"stability_window": "settle"}  # noqa: RUF012
     path: Path
-    """The drop folder, including all subfolders."""
+    """The drop folder. Files in its subfolders are processed too."""
     after: Literal["archive", "delete", "keep"] = "archive"
-    """What to do with a file after it is registered: `archive` moves it to `data/archive`."""
+    """What to do with a file after it is registered. `archive`: move the file to `data/archive`. `delete`:
+    delete the file. `keep`: leave the file in place."""
     polling: bool = False
-    """Do not use inotify here, do not ask the kernel which files are open, and do not compare inode
-    numbers. For network shares."""
+    """`true` for network shares: files are found only by scans, without inotify. The kernel is not asked
+    which files are open, and inode numbers are not compared."""
     stability_window: float = Field(default=2.0, ge=0, le=3600)
-    """Seconds without change after which a file counts as complete. Used if no notification reports that
-    the file was closed."""
+    """Seconds without change after which a file counts as complete. This is used if no notification reports
+    that the file was closed."""
     growing: bool = False
-    """Read files line by line while they grow, even while a logger has them open. Needs `after =
-    "keep"`, `on_change = "merge"` and a line-based format. See [growing
+    """`true`: read files line by line while they grow, even while a logger has them open. Needs
+    `after = "keep"`, `on_change = "merge"` and a line-based format. See [growing
     files](../how-to/growing-files.md)."""
     grow_every: float = Field(default=10.0, ge=0, le=86400)
-    """Minimum seconds between two reads of a growing file. 0: a quarter of a second."""
+    """Minimum seconds between two reads of a growing file. 0 means a quarter of a second."""
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later_default(None)
-    """The file by which a sender announces that others are complete: `"{name}.done"`, `"{name}.sha256"`,
+    """A file by which a sender announces that other files are complete: `"{name}.done"`, `"{name}.sha256"`,
     or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
     overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later_default(
         timedelta(hours=1)
     )
-    """A file without its gate, or a gate without its file, is overdue after this time: `status` and
-    `doctor` name it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or `"forever"`."""
+    """The time, such as `"90s"`, `"30m"` or `"2d"`, after which a file without its gate, or a gate without
+    its file, is overdue. `status` and `doctor` report overdue files, and `status --check` exits with 1.
+    `"forever"`: files are never overdue."""
 
 
 class FolderSource(Source, Folder):
-    """A drop folder with the processing policy of its files."""
+    """All settings of a source of the kind `folder`: the drop folder, and how its files are processed."""
 
     kind: Literal["folder"] = later_default(FOLDER)
 
@@ -279,17 +297,20 @@ class FolderSource(Source, Folder):
                 "complete: set only one of them"
             )
         if self.growing and self.after != "keep":
-            raise ValueError('growing = true needs after = "keep": the file stays where it grows')
+            raise ValueError(
+                'growing = true needs after = "keep": a file must stay in place while it grows'
+            )
         if self.growing and self.on_change != "merge":
             raise ValueError(
-                'growing = true needs on_change = "merge": a file that starts again under its name '
+                'growing = true needs on_change = "merge": if a file is started anew under its name, it '
                 "replaces only the readings that it contains again"
             )
         return self
 
 
 def as_folder(source: Source, **changes: Any) -> FolderSource:
-    """Return a drop folder with the policy of a source of any kind, for files from another place."""
+    """Return a drop folder whose files are processed like those of `source`, which may be of any kind.
+    changes: settings that differ from those of `source`."""
     if isinstance(source, FolderSource):
         return source.model_copy(update=changes)
     given = source.model_fields_set & set(Source.model_fields) - {"kind"}
@@ -298,11 +319,12 @@ def as_folder(source: Source, **changes: Any) -> FolderSource:
 
 
 KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
-"""The model of each kind of source. Other packages add more, as `Source` of their feeds."""
+"""The class of each built-in kind of source. For the kind of a package, the class is the attribute `Source`
+of the package's feed."""
 
 
 def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a source by the model of its kind, so that errors refer to that model."""
+    """Validate a source with the class of its kind, so that errors refer to the keys of this class."""
     if not isinstance(given, Mapping):
         return handler(given)
     kind = given.get("kind", FOLDER)
@@ -310,7 +332,7 @@ def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _model(kind: Any) -> type[Source]:
-    """Return the model of a kind. Raises ValidationError for the key `kind`."""
+    """Return the class of a kind. Raises ValidationError, with the location `kind`, for an unknown kind."""
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
     brought = plugins.names(plugins.Group.FEEDS)
@@ -331,4 +353,5 @@ def _fault(kind: Any, message: str) -> ValidationError:
 
 
 AnySource = Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]
-"""A union by `kind`, open to kinds of other packages."""
+"""The type of a source of any kind. The key `kind` selects the class, which may belong to another
+package."""

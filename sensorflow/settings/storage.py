@@ -1,4 +1,4 @@
-"""Locations of the landing zone and the quarantine."""
+"""Defines the settings for the locations of the landing zone and the quarantine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ZONES = ("landing", "quarantine")
 
 
 class Storage(Strict):
-    """The settings of `[storage]`. Each value is a path, a file:// URL, or a URL whose scheme a package's
-    store supports. None selects the folder of that name in the data folder."""
+    """The settings of `[storage]`: the locations of the landing zone and the quarantine. A value of None
+    selects the folder `landing` or `quarantine` in the data folder."""
 
     landing: str | None = later_default(None)
     """The landing zone: a path, a `file://` URL, or the URL of a store of
     [a package](../how-to/adapters.md#a-store)."""
     quarantine: str | None = later_default(None)
-    """The quarantine; same syntax."""
+    """The quarantine: a path or URL, as for `landing`."""
 
     @field_validator(*ZONES)
     @classmethod
@@ -34,7 +34,9 @@ class Storage(Strict):
         if scheme not in ("", "file") and scheme not in plugins.names(plugins.Group.STORES):
             there = ("file", *plugins.names(plugins.Group.STORES))
             known = ", ".join(f"{name}://" for name in there)
-            raise ValueError(f"no package has a store for {scheme}://; there are: a path, {known}")
+            raise ValueError(
+                f"no installed package has a store for {scheme}://; supported are a path and {known}"
+            )
         return url
 
     @model_validator(mode="after")
@@ -59,8 +61,8 @@ class Storage(Strict):
         return None if plugins.scheme(url) else (home / url).absolute()
 
     def elsewhere(self) -> str | None:
-        """Return the setting of the first zone outside the data folder, or None. For code that supports
-        only zones in the data folder."""
+        """Return the key and value of the first zone that is not in the data folder, for a message. None if
+        both zones are in the data folder."""
         for zone in ZONES:
             if (url := self.url(zone)) is not None:
                 return f"storage.{zone} = {shown(url)!r}"
@@ -68,7 +70,7 @@ class Storage(Strict):
 
 
 def shown(url: str) -> str:
-    """Return a URL for display, without secrets."""
+    """Return a URL for display, without user, password, query and fragment, which may contain secrets."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=place, query="", fragment="").geturl()

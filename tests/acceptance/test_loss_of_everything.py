@@ -106,7 +106,7 @@ def test_all_is_there_again_after_data_and_database_are_gone(
     aside.mkdir()
     for store in ("landing", "bronze", "rejects", "silver", "quarantine", "archive"):
         (project / "data" / store).rename(aside / store)
-    assert "holds files, and a restore never overwrites" in command(
+    assert "contains files, and a restore never overwrites" in command(
         project, "restore", str(target), code=2
     )
     shutil.rmtree(project / "data")

@@ -128,7 +128,7 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         waiting, books = bootstrap.backlogs(read, None), bootstrap.audit_store(read)
         for taken_in, verdict in ((True, "warn"), (False, "fail")):
             found = list(drops.checks(read, waiting, books, taken_in))
-            assert [c.verdict for c in found if "waiting too long to be taken in" in c.found] == [
+            assert [c.verdict for c in found if "not ingested after a long time" in c.found] == [
                 verdict
             ]
         gone = PostgresAuditStore("postgresql://nobody@127.0.0.1:1/none", "audit", None)

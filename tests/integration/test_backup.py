@@ -203,7 +203,7 @@ def test_a_killed_backup_is_none_and_the_next_ones_copy_what_is_new(
     assert subprocess.run(sums, cwd=second["path"], check=False).returncode == 0
     assert "intact" in run(driver, "backup", str(target), "--verify")
     inside = run(driver, "backup", str(driver.data / "b"), code=2)
-    assert "lies within" in inside
+    assert "is inside of the folder of" in inside
 
 
 def test_a_damaged_backup_is_named_and_nothing_of_it_is_restored(
@@ -243,7 +243,7 @@ def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
     backup = backed_up(driver, tmp_path / "b").backup
     where = ("restore", str(tmp_path / "b"), "--to", str(place))
     assert "is not empty" in run(driver, *where, code=2)
-    assert "holds data (landing/" in run(driver, "restore", str(tmp_path / "b"), code=2)
+    assert "contains data (landing/" in run(driver, "restore", str(tmp_path / "b"), code=2)
     assert folders.read(backup.path) == backup
     for step in ("fill", "place"):
         program = ("-c", STOPPED, step)
@@ -255,7 +255,7 @@ def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
     assert "every one accounted for" in run(driver, *where, url=empty_database)
     assert migrate.current(empty_database) == migrate.head()
     assert readings(empty_database) == before
-    assert "holds data" in run(driver, *where, url=empty_database, code=2)
+    assert "contains data" in run(driver, *where, url=empty_database, code=2)
     folders.write_manifest(backup.path, replace(backup.manifest, revision="9999"))
     other = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "q"))
     assert "upgrade sensorflow" in run(driver, *other, url=empty_database, code=2)
@@ -279,7 +279,7 @@ def test_a_backup_that_leads_out_of_its_folder_is_refused(
     outside.write_text("theirs")
     for name in ("data/landing/../../../theirs", "/etc/passwd", "data//x"):
         resealed(path, folders.sum_line("0" * 64, name))
-        assert "points outside of the backup" in run(driver, *where, url=empty_database, code=2)
+        assert "has a path outside of the backup" in run(driver, *where, url=empty_database, code=2)
         for each, content_ in kept.items():
             (path / each).write_bytes(content_)
     victim = next((path / "data" / "landing").glob("??/*"))
@@ -311,7 +311,9 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(
     theirs.write_text("theirs")
     time.sleep(1.1)
     third = backed_up(driver, tmp_path / "b")
-    assert third.notes == [f"{second.backup.path} is damaged; nothing is shared with it"]
+    assert third.notes == [
+        f"{second.backup.path} is damaged; the new backup has no hard links to it"
+    ]
     assert list(folders.verify(third.backup)) == []
     folders.prune(tmp_path / "b", 1)
     assert folders.backups(tmp_path / "b") == [third.backup.path]

@@ -211,7 +211,7 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
             "readings",
             (START, END),
             {"sensor": "a\0b"},
-            "S002 sensor 'a\\x00b': give one or more texts",
+            "S002 sensor 'a\\x00b': give one or more strings of printable characters",
         ),
         (
             "rejects",

@@ -267,12 +267,12 @@ def test_what_is_left_in_a_renamed_file_is_told(
     os.rename(growth.drop / "a.csv", growth.drop / "a.csv.1")
     (growth.drop / "b.pdf").write_text("other")
     assert growth.audit("--fast").faults == []
-    assert _left(growth) == ["not included, and left alone: 1 file *.pdf (b.pdf)"]
+    assert _left(growth) == ["match no pattern of include: 1 file *.pdf (b.pdf)"]
     more = line(1, 20.0)
     growth.write(more, "a.csv.1")
     assert growth.audit("--fast").faults == ["A501"]
     [_, told] = _left(growth)
-    assert told == f"renamed while they grew, and {len(more)} bytes not taken: 1 file (a.csv.1)"
+    assert told == f"renamed while they grew, {len(more)} bytes are not ingested: 1 file (a.csv.1)"
     growth.take()
     assert growth.audit("--deep").faults == []
     assert len(_left(growth)) == 1

@@ -32,7 +32,7 @@ from sensorflow.testing.running import running, within
 
 BROKEN = (
     "'records' of the package sensorflow-records 1.0 cannot be imported: "
-    "ModuleNotFoundError: No module named 'nowhere'; install the package again on this host"
+    "ModuleNotFoundError: No module named 'nowhere'; install the package on this host"
 )
 RAW = {"raw": {"format": "records"}}
 READINGS = [(1772323200, 7, 1, 21.5), (1772323260, 7, 2, 40.25), (1772323320, 8, 1, -3.0)]

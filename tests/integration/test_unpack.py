@@ -196,7 +196,7 @@ def test_undo_of_an_archive_takes_out_what_came_in_it_alone_and_replay_brings_it
     driver.load("y.zip", packed({"b2.csv": content(2)}))
     done = run(driver, undo, "x.zip")
     assert done.exit_code == 0, done.output
-    assert "1 of its files also arrived elsewhere and stay loaded: x.zip!/b.csv" in done.output
+    assert "1 of its files also arrived in another way and stay loaded: x.zip!/b.csv" in done.output
     assert loaded(driver) == {"y.zip": 0, "x.zip!/b.csv": 20}
     assert rows(driver) == 20
     assert clean(driver)

@@ -66,8 +66,8 @@ PLANTS = (
     ),
     PlantedBug(
         "a text of a command",
-        "Quarantined files and their errors",
-        "Quarantined files and errors",
+        "Show and replay quarantined files",
+        "Show and replay files",
         r"command \d+ quarantine --help stdout row \d+: ",
     ),
 )

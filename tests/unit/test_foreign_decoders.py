@@ -193,7 +193,7 @@ def test_check_shows_the_failure_of_a_decoder_as_a_refusal(
         commands.register(app)
     done = CliRunner().invoke(app, ["check", "raw/a.bin"])
     assert done.exit_code == 1
-    assert f"the whole file is refused: F299 unexpected-error: {NAME}" in done.output
+    assert f"the file cannot be loaded: F299 unexpected-error: {NAME}" in done.output
     assert "\x1b" not in done.output
 
 

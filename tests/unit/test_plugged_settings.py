@@ -93,7 +93,7 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
     }
     beats: list[Heartbeat] = []
     assert [c.what for c in health(beats, None, lambda _: False, False)] == ["daemon", "workers"]
-    with pytest.raises(UsageError, match="--parts beat: only needed for Celery"):
+    with pytest.raises(UsageError, match="--parts beat: only Celery needs this"):
         plan(tmp_path / "sensorflow.toml", settings, user=None, parts=("daemon", "beat"))
 
 
@@ -112,7 +112,10 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ('landing = "s3://bucket"', "no package has a store for s3://; there are: a path, file://"),
+        (
+            'landing = "s3://bucket"',
+            "no installed package has a store for s3://; supported are a path and file://",
+        ),
         ('landing = ""', "give a path or a URL"),
         ('landing = "file://host/zone"', "three slashes"),
         ('landing = "z"\nquarantine = "z"', "the same location: give each its own"),

@@ -191,7 +191,7 @@ def test_a_check_says_what_would_become_of_a_file(folder: Path) -> None:
 def test_a_proposal_has_a_profile_its_doubts_and_a_preview(folder: Path) -> None:
     found = sensorflow.sniff("local.csv")
     assert found.needs_zone
-    assert found.doubts[0] == "the times carry no offset: give their zone"
+    assert found.doubts[0] == "the times have no UTC offset: give their zone"
     assert found.preview.valid == 2
     sure = sensorflow.sniff("local.csv", zone="Europe/Berlin")
     assert (sure.needs_zone, repr(sure)) == (False, sure.text)

@@ -306,8 +306,8 @@ def test_a_server_that_moves_to_another_port_says_who_has_its_own(tmp_path: Path
     with taken_port() as wanted:
         (tmp_path / "port").write_text(str(wanted))
         port, told = kept_port(tmp_path / "port", "PostgreSQL")
-    assert f"port {wanted} is taken by" in told
-    assert f"(pid {os.getpid()}): PostgreSQL is on port {port} now" in told
+    assert f"port {wanted} is in use by" in told
+    assert f"(pid {os.getpid()}); PostgreSQL uses port {port}" in told
 
 
 def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
@@ -409,7 +409,7 @@ def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
     assert [look(1.0), look(129.0)] == [[], []]
     assert fleet.processes[0].is_alive
     (line,) = look(30.0)
-    assert f"daemon (pid {daemon}) hangs: its {role} loop has not gone on for 160 s" in line
+    assert f"daemon (pid {daemon}) hangs: its {role} loop has made no progress for 160 s" in line
     while fleet.processes[0].is_alive:
         pass
     assert fleet.processes[1].is_alive

@@ -141,5 +141,5 @@ def test_an_empty_database_is_not_begun_for_another_user(
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
     (tmp_path / "data/embedded/postgres").mkdir(parents=True)
-    with pytest.raises(UsageError, match="a new, empty one would be created"):
+    with pytest.raises(UsageError, match="would create a new, empty one"):
         plans.require_usable(path, settings, "root")

@@ -29,16 +29,16 @@ def up(
     reset: Annotated[
         bool,
         typer.Option(
-            "--reset", help="First remove all data of this project. Asks for confirmation."
+            "--reset", help="First remove all data of this project, after a confirmation."
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
     logs: Annotated[
         LogTarget,
-        typer.Option(help="Log destination: data/logs, this stdout, or the systemd journal."),
+        typer.Option(help="Write the logs to files in data/logs, to stdout, or to the journal."),
     ] = LogTarget.FILES,
 ) -> None:
-    """Run PostgreSQL, Valkey, daemon, workers, beat and Flower on this host. Ctrl-C stops all."""
+    """Run PostgreSQL, Valkey, daemon, workers, beat and Flower on this host, until Ctrl-C."""
     from sensorflow import bootstrap, lossy_stream
     from sensorflow.embedded import state
     from sensorflow.folders import require_data
@@ -50,13 +50,13 @@ def up(
     require_data(settings)
     if reset and settings.database_url is not None:
         raise UsageError(
-            "--reset removes landed files, but the ledger in database_url still refers to them: "
-            "empty that database yourself, then remove the data folder"
+            "--reset works only with the embedded database: the database of database_url would still refer "
+            "to the removed files. Empty that database yourself, then remove the data folder"
         )
     if reset and (zone := settings.storage.elsewhere()) is not None:
         raise UsageError(
-            f"--reset empties only the data folder, but {zone} is elsewhere: its old files would conflict "
-            "with new ones. Empty it yourself, then remove the data folder"
+            f"--reset empties only the data folder, but {zone} is not in that folder: its old files would "
+            "conflict with new ones. Empty it yourself, then remove the data folder"
         )
     lossy_stream.install()
     with (
@@ -79,7 +79,7 @@ def up(
 
 @contextmanager
 def _record_signals() -> Iterator[list[int]]:
-    """Yields a list that collects the signals to stop."""
+    """Provides a list to which the signals SIGINT, SIGTERM and SIGHUP are added when they arrive."""
     seen: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

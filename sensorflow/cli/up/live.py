@@ -1,4 +1,4 @@
-"""The output of `sensorflow up`."""
+"""Prints the output of `sensorflow up`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REFRESH = 1.0
 
 STARTING = 30.0
-"""Seconds after the start before missing heartbeats are reported."""
+"""Seconds after the start during which missing heartbeats are not reported."""
 
 
 def _readiness(running: Stack) -> ReadinessReport:
@@ -53,12 +53,13 @@ def _flower(settings: Settings, running: RunningStack) -> None:
         return
     line(f"Flower           {running.flower_url}")
     word, where = flower_password(settings)
-    shown = f"password {word}" if sys.stdout.isatty() else where  # never into a log
+    shown = f"password {word}" if sys.stdout.isatty() else where  # a log must not contain it
     line(f"                 user {settings.flower_user}, {shown}")
 
 
 def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
-    """Watch processes and settings, and show the state of the ledger, until a signal arrives."""
+    """Supervise the processes, apply changes of the settings, and show the state of the files, until a
+    signal arrives. stopped: a list to which a signal handler adds the signals that end the stack."""
     from rich.console import Console
     from rich.live import Live
 
@@ -87,7 +88,8 @@ def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
 
 
 class _View:
-    """The live view: files by state, rows per second, backlog, processes."""
+    """The live view of `sensorflow up`: files by state, rows per second, backlog, and health of the
+    processes."""
 
     def __init__(self, running: Stack) -> None:
         from sensorflow import bootstrap
@@ -117,8 +119,8 @@ class _View:
         return Group(table, Text(words), Text(status.balance(totals)))
 
     def _health(self) -> str:
-        """Returns the health of the processes as text. It is based on heartbeats, because a suspended
-        (SIGSTOP) or hung process exists but sends no heartbeat."""
+        """Returns a text about the health of the processes. It is based on heartbeats, because a suspended
+        (SIGSTOP) or hung process exists but sends no heartbeats."""
         from sensorflow.adapters.host import has_ended
         from sensorflow.core.health import health, summary
 

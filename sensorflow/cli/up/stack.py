@@ -1,4 +1,4 @@
-"""The servers and processes of `sensorflow up`."""
+"""Runs the servers and the other processes of `sensorflow up`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def require_sources(settings: Settings) -> None:
-    """Raises UsageError if there is no source or a folder is unusable."""
+    """Raises UsageError if the settings have no source, or if a drop folder is not usable."""
     from sensorflow.folders import require_folders
 
     require_folders(settings)
@@ -35,7 +35,13 @@ def require_sources(settings: Settings) -> None:
 
 
 class Stack:
-    """The running servers and the fleet. The fleet uses the newest settings that could be applied."""
+    """The running stack: the servers and the fleet. The constructor starts the stack; the end of `stack`
+    ends it.
+
+    place: folder with the data of the embedded servers. stack: an ExitStack, to which the functions that
+    end the processes are added. logs: where the processes write their logs. running: the record of the
+    stack for other processes.
+    """
 
     def __init__(
         self, settings: Settings, place: Path, stack: ExitStack, logs: LogTarget = LogTarget.FILES
@@ -62,8 +68,8 @@ class Stack:
         state.announce(place, self.running)
 
     def apply(self) -> None:
-        """Apply the current sensorflow.toml. Raises UsageError or Transient; the stack is then
-        unchanged."""
+        """Read sensorflow.toml again, and restart the fleet with the new settings. If this raises
+        UsageError or Transient, the stack is unchanged."""
         copy = _copied(self.place, self._generation + 1, self._path)
         before, self._copy = self._copy, copy
         try:
@@ -75,7 +81,7 @@ class Stack:
         before.unlink(missing_ok=True)
 
     def as_copied(self) -> bool:
-        """Returns whether the settings files are the same as those of the fleet."""
+        """Returns whether the content of the settings files is the same as at the start of the fleet."""
         from sensorflow.settings import copied
 
         try:
@@ -107,8 +113,8 @@ class Stack:
         self.supervisor.renew(processes)
 
     def tend_flower(self) -> None:
-        """Move Flower to another port if another program uses its port. A configured port is never
-        changed."""
+        """Change the port of Flower if Flower has ended because another program uses its port. A port that
+        is set by `flower_port` is never changed."""
         from sensorflow.cli import flower
         from sensorflow.embedded import state
 
@@ -119,8 +125,8 @@ class Stack:
             state.announce(self.place, self.running)
 
     def _servers(self, settings: Settings) -> RunningStack:
-        """Start the embedded servers that the settings need and that are not running, and upgrade the
-        schema."""
+        """Start the embedded servers that the settings need, if they are not running, and upgrade the
+        database schema. Returns the record of the stack."""
         from sensorflow.adapters.postgres import index_mode, inspect, migrate
         from sensorflow.embedded.state import RunningStack
 
@@ -164,8 +170,8 @@ class Stack:
         return self._valkey
 
     def _processes(self) -> list[Process]:
-        """Returns the processes of all servers that were started. Includes servers that the settings no
-        longer use, because a worker may need them to finish its file."""
+        """Returns the processes of all servers that were started. A server is included even if new settings
+        no longer use it, because a worker with the old settings may need it to finish its file."""
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
@@ -200,8 +206,8 @@ def report(*lines: str) -> None:
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
-    """Write a private copy of sensorflow.toml and its profile files, which may contain passwords. Raises
-    UsageError."""
+    """Write a copy of sensorflow.toml and its profile files, which only this user can read because it may
+    contain passwords. Returns the path of the copy. Raises UsageError."""
     from sensorflow.embedded.state import write_secret
     from sensorflow.settings import copied
 
