@@ -73,7 +73,7 @@ def test_each_stage_by_itself_is_left_at_its_next_block(step: Step) -> None:
     file_task = claimed(plant, gzip.compress(LONG, 1))
     file_task, _, _ = validate(file_task)
     file_task, _, _ = transform(file_task)
-    with pytest.raises(Fenced, match="lost while"):
+    with pytest.raises(Fenced, match="lost during"):
         step(replace(file_task, is_lost=LostAt(2)))
     assert plant.ledger.rows == {}
 

@@ -115,7 +115,7 @@ def test_a_mistake_in_a_profile_file_names_the_file(
             LONG.replace('"t"', "{column='t',format='epoch_s',since={preamble='of (.*)'}}")
             + "skip=1",
             "of yesterday\nt,s,k,v\n1,2,3,4\n",
-            "correct time.since",
+            "time.since",
         ),
     ],
 )
