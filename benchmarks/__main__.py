@@ -64,15 +64,15 @@ def run(names: tuple[str, ...], given: argparse.Namespace) -> None:
     for name in names:
         began, load = time.monotonic(), os.getloadavg()[0]
         print(f"{name} ...", flush=True)
-        found = apart(name, given)
+        found = run_in_subprocess(name, given)
         found |= {"load_before": round(load, 2), "took": round(time.monotonic() - began, 1)}
-        made = results.write({name: found}, machine.facts(), given.quick, path)
+        document = results.write({name: found}, machine.facts(), given.quick, path)
         print(f"{name}: {found['took']} s", flush=True)
-    shown = {key: made[key] for key in results.HEADLINES}
+    shown = {key: document[key] for key in results.HEADLINES}
     print(json.dumps(shown, indent=2))
 
 
-def apart(name: str, given: argparse.Namespace) -> dict[str, Any]:
+def run_in_subprocess(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """A benchmark in a process of its own, which ends with what it started."""
     options = ["--quick"] if given.quick else []
     for key in ("rows", "files", "repeat", "broker"):

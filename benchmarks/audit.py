@@ -71,8 +71,8 @@ def load(services: Services, number: int, rows: int) -> None:
     landed = services.landing.put(io.BytesIO(b"number %d\n" % number))
     stat, now = Stat(1, number, landed.size, 0, 0), datetime.now(UTC)
     file = file_of("plant", b"2026/logger-%05d.csv" % number, stat)
-    made = register(services.ledger, services.settings, Found(file, landed, now, now))
-    claim = services.ledger.claim(made.file_id, WORK, "benchmark", 60)
+    registration = register(services.ledger, services.settings, Found(file, landed, now, now))
+    claim = services.ledger.claim(registration.file_id, WORK, "benchmark", 60)
     assert claim is not None
     file_task, batch = FileTask(services, claim), silver(number, rows)
     with services.lake.writer(Layer.SILVER, file_task.layer_file, SILVER) as writer:

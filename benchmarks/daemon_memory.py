@@ -27,38 +27,42 @@ def measure(
     files = files or (2_000 if quick else FILES)
     cases = []
     for after in ("delete", "keep"):
-        with stand(rescan=RESCAN, source={"after": after, "stability_window": 0.2}) as here:
-            server = Broker(broker, here.root)
+        with stand(rescan=RESCAN, source={"after": after, "stability_window": 0.2}) as bench_fleet:
+            server = Broker(broker, bench_fleet.root)
             try:
-                cases.append({"after": after, **grow(here, server, files)})
+                cases.append({"after": after, **grow(bench_fleet, server, files)})
             finally:
                 server.stop()
         print(f"  {cases[-1]}", file=sys.stderr, flush=True)
     return {"daemon_rss_mb": max(case["peak_mb"] for case in cases), "files": files, "cases": cases}
 
 
-def grow(here: BenchmarkFleet, server: Broker, files: int) -> dict[str, Any]:
-    with fleet(here, server, 1) as made:
-        made.daemon.start()
-        first = here.project / "drop-csv" / "first.csv"
+def grow(bench_fleet: BenchmarkFleet, server: Broker, files: int) -> dict[str, Any]:
+    with fleet(bench_fleet, server, 1) as running_fleet:
+        running_fleet.daemon.start()
+        first = bench_fleet.project / "drop-csv" / "first.csv"
         first.with_suffix(".part").write_text(LINES.format("first"))
         first.with_suffix(".part").rename(first)
-        made.wait(lambda: sum(made.counts().values()) == 1)
-        idle = machine.peak_mb(made.daemon.pid)
-        made.daemon.terminate(20)
-        empty(here)
+        running_fleet.wait(lambda: sum(running_fleet.counts().values()) == 1)
+        idle = machine.peak_mb(running_fleet.daemon.pid)
+        running_fleet.daemon.terminate(20)
+        empty(bench_fleet)
         first.unlink(missing_ok=True)
         for number in range(files):
-            (here.project / "drop-csv" / f"{number:06}.csv").write_text(LINES.format(number))
-        began, before = time.monotonic(), machine.cpu(made.daemon.pid)
-        made.daemon.start()
-        made.wait(lambda: sum(made.counts().values()) >= files, seconds=3600, every=1)
-        seconds, registered = time.monotonic() - began, machine.peak_mb(made.daemon.pid)
+            (bench_fleet.project / "drop-csv" / f"{number:06}.csv").write_text(LINES.format(number))
+        began, before = time.monotonic(), machine.cpu(running_fleet.daemon.pid)
+        running_fleet.daemon.start()
+        running_fleet.wait(
+            lambda: sum(running_fleet.counts().values()) >= files, seconds=3600, every=1
+        )
+        seconds, registered = time.monotonic() - began, machine.peak_mb(running_fleet.daemon.pid)
         time.sleep(3 * RESCAN + 1)
         return {
             "idle_mb": idle,
             "registered_mb": registered,
-            "peak_mb": machine.peak_mb(made.daemon.pid),
+            "peak_mb": machine.peak_mb(running_fleet.daemon.pid),
             "seconds": round(seconds, 1),
-            "cpu_ms_per_file": round(1000 * (machine.cpu(made.daemon.pid) - before) / files, 3),
+            "cpu_ms_per_file": round(
+                1000 * (machine.cpu(running_fleet.daemon.pid) - before) / files, 3
+            ),
         }

@@ -30,28 +30,28 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
     if "dedupe_index" not in Settings.model_fields:
         return {"reason": 'this version has no dedupe_index = "deferred"'}
     rows = rows or (MILLION // 4 if quick else MILLION)
-    with stand(dedupe_index="deferred") as here:
-        command(here, "db", "upgrade")  # the database is made to fit the setting
+    with stand(dedupe_index="deferred") as bench_fleet:
+        command(bench_fleet, "db", "upgrade")  # the database is made to fit the setting
         for statement in PLAIN:
-            here.sql.execute(statement)
-        return compare(here, rows, repeat)
+            bench_fleet.sql.execute(statement)
+        return compare(bench_fleet, rows, repeat)
 
 
-def compare(here: BenchmarkFleet, rows: int, repeat: int) -> dict[str, Any]:
-    paths = inputs.many(here.root / "inputs", rows, 1)
-    here.reset()
-    here.take(paths, "csv")
-    check(here, rows)
-    ready = reference.ready_rows(here, 1)
+def compare(bench_fleet: BenchmarkFleet, rows: int, repeat: int) -> dict[str, Any]:
+    paths = inputs.many(bench_fleet.root / "inputs", rows, 1)
+    bench_fleet.reset()
+    bench_fleet.take(paths, "csv")
+    check(bench_fleet, rows)
+    ready = reference.ready_rows(bench_fleet, 1)
     copies: dict[str, list[float]] = {"text": [], "binary": []}
     ours = []
     for _ in range(repeat):
         for form in copies:
-            copies[form].append(plain(here, ready[form][0], form))
-        here.reset()
-        ours.append(here.take(paths, "csv"))
-        check(here, rows)
-    build = built(here)
+            copies[form].append(plain(bench_fleet, ready[form][0], form))
+        bench_fleet.reset()
+        ours.append(bench_fleet.take(paths, "csv"))
+        check(bench_fleet, rows)
+    build = built(bench_fleet)
     copied, binary = (spread(copies[form]) for form in ("text", "binary"))
     own = spread([took.seconds for took in ours])
     return {
@@ -67,22 +67,24 @@ def compare(here: BenchmarkFleet, rows: int, repeat: int) -> dict[str, Any]:
     }
 
 
-def plain(here: BenchmarkFleet, path: str, form: str) -> float:
-    here.sql.execute("TRUNCATE plain")
-    here.settle()
+def plain(bench_fleet: BenchmarkFleet, path: str, form: str) -> float:
+    bench_fleet.sql.execute("TRUNCATE plain")
+    bench_fleet.settle()
     began = time.perf_counter()
-    here.sql.execute(f"COPY plain ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+    bench_fleet.sql.execute(f"COPY plain ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
     return time.perf_counter() - began
 
 
-def built(here: BenchmarkFleet) -> float | None:
+def built(bench_fleet: BenchmarkFleet) -> float | None:
     """Seconds of building the index of the month, as the command tells them."""
-    found = re.search(r"closed in ([0-9.]+) s", command(here, "db", "close", "--month", MONTH))
+    found = re.search(
+        r"closed in ([0-9.]+) s", command(bench_fleet, "db", "close", "--month", MONTH)
+    )
     return float(found[1]) if found else None
 
 
-def command(here: BenchmarkFleet, *arguments: str) -> str:
-    env = {**os.environ, "SENSORFLOW_CONFIG": str(here.project / "sensorflow.toml")}
+def command(bench_fleet: BenchmarkFleet, *arguments: str) -> str:
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(bench_fleet.project / "sensorflow.toml")}
     program = [sys.executable, "-m", "sensorflow", *arguments]
     done = subprocess.run(program, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

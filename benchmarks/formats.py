@@ -54,15 +54,15 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
 
 def written(folder: Path, rows: int) -> dict[str, tuple[Path, str, int]]:
     """(file, format, rows) by the name of the case."""
-    made = {
+    writers = {
         form: (inputs.write(folder / f"f.{form}", rows, form), form, rows)
         for form in ("csv", "jsonl", "parquet")
     }
-    lines = made["jsonl"][0].read_text().splitlines()
+    lines = writers["jsonl"][0].read_text().splitlines()
     document = folder / "f.json"
     document.write_text('{"site": {"id": 1}, "data": [' + ",\n".join(lines) + "]}")
     packed = folder / "f.csv.gz"
-    with made["csv"][0].open("rb") as plain, gzip.open(packed, "wb", 6) as out:
+    with writers["csv"][0].open("rb") as plain, gzip.open(packed, "wb", 6) as out:
         shutil.copyfileobj(plain, out)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
@@ -72,7 +72,7 @@ def written(folder: Path, rows: int) -> dict[str, tuple[Path, str, int]]:
         sheet.append(list(json.loads(line).values()))
     book.save(folder / "f.xlsx")
     return {
-        **made,
+        **writers,
         "json": (document, "json", rows),
         "csv.gz": (packed, "csv", rows),
         "xlsx": (folder / "f.xlsx", "xlsx", few),

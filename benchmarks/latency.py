@@ -81,7 +81,7 @@ def times(folder: Path, files: int, rows: int, name: str, idle: bool) -> list[fl
     """Seconds of each file."""
     ledger = bootstrap.ledger(bootstrap.settings(folder), "benchmark")
     target = folder / "drop" / "readings"
-    spent, warm = [], 10
+    durations, warm = [], 10
     for number in range(files + warm):
         if idle:
             os.sync()  # what earlier files left behind is not this one's time
@@ -89,23 +89,23 @@ def times(folder: Path, files: int, rows: int, name: str, idle: bool) -> list[fl
         began = drop(target, f"{name}-{number}.csv", content(number + 50_000 * (not idle), rows))
         while not (loaded := loaded_at(ledger, f"{name}-{number}.csv")):
             time.sleep(0.005)
-        spent.append((loaded - began).total_seconds())
+        durations.append((loaded - began).total_seconds())
     ledger.close()
-    return spent[warm:]
+    return durations[warm:]
 
 
 def loaded_at(ledger: Any, name: str) -> datetime | None:
     view = next((v for v in ledger.files(limit=50) if v.name == name), None)
     if view is None or view.state != "loaded":
         return None
-    told: datetime = next(e.at for e in ledger.history(view.file_id) if e.what == "loaded")
-    return told
+    at: datetime = next(e.at for e in ledger.history(view.file_id) if e.what == "loaded")
+    return at
 
 
 def measure(files: int = 200, rows: int = 100, quick: bool = False) -> dict[str, Any]:
     files = 20 if quick else files
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = Path(tmp)
         write(folder)
         os.chdir(folder)
         with (folder / "up.log").open("wb") as log:
@@ -121,7 +121,7 @@ def measure(files: int = 200, rows: int = 100, quick: bool = False) -> dict[str,
                     nullcontext() if name == "idle" else busy(folder / "drop" / "readings", rows)
                 )
                 with around:
-                    found[name] = told(times(folder, files, rows, name, name == "idle"))
+                    found[name] = percentiles(times(folder, files, rows, name, name == "idle"))
         finally:
             stack.send_signal(signal.SIGINT)
             stack.wait(60)
@@ -137,12 +137,12 @@ def measure(files: int = 200, rows: int = 100, quick: bool = False) -> dict[str,
     }
 
 
-def told(spent: list[float]) -> dict[str, float]:
+def percentiles(durations: list[float]) -> dict[str, float]:
     return {
-        "median_ms": round(1000 * statistics.median(spent), 1),
-        "p95_ms": round(1000 * statistics.quantiles(spent, n=20)[18], 1),
-        "min_ms": round(1000 * min(spent), 1),
-        "max_ms": round(1000 * max(spent), 1),
+        "median_ms": round(1000 * statistics.median(durations), 1),
+        "p95_ms": round(1000 * statistics.quantiles(durations, n=20)[18], 1),
+        "min_ms": round(1000 * min(durations), 1),
+        "max_ms": round(1000 * max(durations), 1),
     }
 
 

@@ -84,14 +84,14 @@ def values(files: int) -> dict[str, dict[str, Any]]:
     }
     limits = Limits(inline_below=SMALL_FILE_BYTES, max_in_flight=3000, backfill_in_flight=8)
     share = in_flight_limits(limits, Throughput(work=200.0, children=8))
-    due = {
+    pending = {
         **vars(share),
         **outbox._WORK,
         "a_turn": outbox.A_TURN,
         "limit": 50,
         "max_in_flight": 3000,
     }
-    due |= {"lane": Lane.LIVE, "live": True, "room": 3000}
+    pending |= {"lane": Lane.LIVE, "live": True, "room": 3000}
     name = f"line-{waiting % 97}/logger-{waiting}.csv".encode()
     arrival = {"source": f"plant-{waiting % 8}", "key": name}
     return {
@@ -110,9 +110,15 @@ def values(files: int) -> dict[str, dict[str, Any]]:
             "share": MIN_BATCHES,
         },
         "claim, in vain": {"query": "claim", "ids": [1], "first": 1, **batch, "share": MIN_BATCHES},
-        "due": due,
-        "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
-        "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "live": False, "room": 8},
+        "due": pending,
+        "due, full": {"query": "due", **pending, "max_in_flight": 1000, "room": 1000},
+        "due, backfill": {
+            "query": "due",
+            **pending,
+            "lane": Lane.BACKFILL,
+            "live": False,
+            "room": 8,
+        },
         "pace": {
             "live": ALIVE_SECONDS,
             "seconds": outbox.SECONDS,
@@ -145,34 +151,38 @@ def values(files: int) -> dict[str, dict[str, Any]]:
 
 def measure(files: int | None = None, repeat: int = 5) -> dict[str, Any]:
     files = files or FILES
-    with stand() as here:
-        mix = fill(here, files)
-        found = [statement(here, name, given, repeat) for name, given in values(files).items()]
+    with stand() as bench_fleet:
+        mix = fill(bench_fleet, files)
+        found = [
+            statement(bench_fleet, name, given, repeat) for name, given in values(files).items()
+        ]
     return {"files": files, "mix": mix, "limit_ms": LIMIT_MS, "statements": found}
 
 
-def fill(here: BenchmarkFleet, files: int) -> dict[str, int]:
+def fill(bench_fleet: BenchmarkFleet, files: int) -> dict[str, int]:
     share = {"files": files, "unpublished": files // 10, "published": files // 500}
-    with engine(here).begin() as connection:
+    with engine(bench_fleet).begin() as connection:
         connection.execute(sa.text(FILL), share)
         connection.execute(sa.text(EVENTS))
-    here.sql.execute("VACUUM ANALYZE")
-    here.settle()
+    bench_fleet.sql.execute("VACUUM ANALYZE")
+    bench_fleet.settle()
     mix = (
         "SELECT state || CASE WHEN state = 'pending' AND published_at IS NULL THEN ', unpublished' "
     )
-    rows = here.sql.execute(mix + "ELSE '' END AS mix, count(*) FROM files GROUP BY 1").fetchall()
+    rows = bench_fleet.sql.execute(
+        mix + "ELSE '' END AS mix, count(*) FROM files GROUP BY 1"
+    ).fetchall()
     return {str(name): int(count) for name, count in rows}
 
 
 def statement(
-    here: BenchmarkFleet, name: str, given: dict[str, Any], repeat: int
+    bench_fleet: BenchmarkFleet, name: str, given: dict[str, Any], repeat: int
 ) -> dict[str, Any]:
     query = queries()[given.get("query", name)].text
     bound = {key: value for key, value in given.items() if key != "query"}
     explain = sa.text(f"EXPLAIN (ANALYZE, BUFFERS) {query}")
     execution, planning, plan = [], [], ""
-    with engine(here).connect() as connection:
+    with engine(bench_fleet).connect() as connection:
         for _ in range(repeat):
             plan = "\n".join(connection.execute(explain, bound).scalars())
             connection.rollback()

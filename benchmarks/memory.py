@@ -63,7 +63,7 @@ def _write_wide(out: BinaryIO, size: int) -> None:
         second += 1
 
 
-def taken(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
+def peak_of(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
     path = home / f"{kind}-{size}.csv"
     write(path, kind, size)
     began = time.perf_counter()
@@ -135,7 +135,7 @@ def all_of(plan: list[tuple[str, int]]) -> list[dict[str, Any]]:
         try:
             for kind, mb in plan:
                 with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as home:
-                    found = taken(kind, mb << 20, server.url, Path(home))
+                    found = peak_of(kind, mb << 20, server.url, Path(home))
                 results.append(found)
                 print(json.dumps(found), flush=True)
         finally:

@@ -37,12 +37,12 @@ class CouldNotRun(Exception):
 def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
     core = machine.pin()
     rows = rows or (FEW if quick else MILLION)
-    with stand() as here:
-        large = inputs.write(here.root / "large.csv", rows)
-        small = inputs.write(here.root / "small.csv", min(rows, FEW))
-        here.reset()
-        here.take([large], "csv")  # warm, and the month is there for all
-        found = compare(here, large, small, rows, repeat)
+    with stand() as bench_fleet:
+        large = inputs.write(bench_fleet.root / "large.csv", rows)
+        small = inputs.write(bench_fleet.root / "small.csv", min(rows, FEW))
+        bench_fleet.reset()
+        bench_fleet.take([large], "csv")  # warm, and the month is there for all
+        found = compare(bench_fleet, large, small, rows, repeat)
     own = found["sensorflow"]["rows_per_second"]
     for peer in found.values():
         if "rows_per_second" in peer:
@@ -51,7 +51,7 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
 
 
 def compare(
-    here: BenchmarkFleet, large: Path, small: Path, rows: int, repeat: int
+    bench_fleet: BenchmarkFleet, large: Path, small: Path, rows: int, repeat: int
 ) -> dict[str, Any]:
     few = min(rows, FEW)
     chosen: dict[str, tuple[Peer, Path, int]] = {
@@ -68,23 +68,23 @@ def compare(
         for name, (peer, path, count) in chosen.items():
             if "could_not_run" in found[name]:
                 continue
-            here.reset()
+            bench_fleet.reset()
             try:
-                times[name].append(peer(here, path))
+                times[name].append(peer(bench_fleet, path))
             except CouldNotRun as error:
                 found[name]["could_not_run"] = " ".join(str(error).split())[:300]
                 continue
             if name != "dlt":  # which has a table of its own, and counts itself
-                check(here, count)
-    for name, spent in times.items():
-        if spent:
-            found[name] |= {"seconds": spread(spent)}
-            found[name]["rows_per_second"] = round(found[name]["rows"] / spread(spent)["median"])
+                check(bench_fleet, count)
+    for name, seconds in times.items():
+        if seconds:
+            found[name] |= {"seconds": spread(seconds)}
+            found[name]["rows_per_second"] = round(found[name]["rows"] / spread(seconds)["median"])
     return found
 
 
-def ours(here: BenchmarkFleet, path: Path) -> float:
-    took = here.take([path], "csv")
+def ours(bench_fleet: BenchmarkFleet, path: Path) -> float:
+    took = bench_fleet.take([path], "csv")
     return took.arriving + took.seconds
 
 
@@ -123,46 +123,46 @@ SELECT {COLUMNS.replace("dedupe_key", "CAST(encode(dedupe_key, 'hex') AS uuid)")
 """
 
 
-def adbc(here: BenchmarkFleet, path: Path) -> float:
+def adbc(bench_fleet: BenchmarkFleet, path: Path) -> float:
     began = time.perf_counter()
-    _ingest(here, arrow(path))
+    _ingest(bench_fleet, arrow(path))
     return time.perf_counter() - began
 
 
-def adbc_ready(here: BenchmarkFleet, path: Path) -> float:
+def adbc_ready(bench_fleet: BenchmarkFleet, path: Path) -> float:
     table = arrow(path)
     began = time.perf_counter()
-    _ingest(here, table)
+    _ingest(bench_fleet, table)
     return time.perf_counter() - began
 
 
-def _ingest(here: BenchmarkFleet, table: Any) -> None:
+def _ingest(bench_fleet: BenchmarkFleet, table: Any) -> None:
     """Its driver writes no uuid: the key comes as bytes, into a table beside, and the server turns it."""
     import adbc_driver_postgresql.dbapi as driver
 
-    with driver.connect(here.server.url) as connection:
+    with driver.connect(bench_fleet.server.url) as connection:
         with connection.cursor() as cursor:
             cursor.adbc_ingest("arrived", table, mode="create", temporary=True)
             cursor.execute(INTO)
         connection.commit()
 
 
-def to_sql(here: BenchmarkFleet, path: Path) -> float:
-    made = reference.engine(here)
-    with made.connect():
+def to_sql(bench_fleet: BenchmarkFleet, path: Path) -> float:
+    engine = reference.engine(bench_fleet)
+    with engine.connect():
         began = time.perf_counter()
         frame = reference.read(path)
         frame["dedupe_key"] = [uuid.UUID(text) for text in reference.hashed(frame, path.name)]
         frame = frame.rename(columns={"time": "ts", "sensor": "sensor_id", "type": "reading_type"})
         frame = frame.assign(quality=0, file_id=1, line_no=range(2, len(frame) + 2))
         options = {"dtype": {"dedupe_key": sa.Uuid()}, "chunksize": 10_000}
-        frame.to_sql("raw_readings", made, if_exists="append", index=False, **options)
-        spent = time.perf_counter() - began
-    made.dispose()
-    return spent
+        frame.to_sql("raw_readings", engine, if_exists="append", index=False, **options)
+        seconds = time.perf_counter() - began
+    engine.dispose()
+    return seconds
 
 
-def duckdb_postgres(here: BenchmarkFleet, path: Path) -> float:
+def duckdb_postgres(bench_fleet: BenchmarkFleet, path: Path) -> float:
     import duckdb
 
     connection = duckdb.connect(config={"threads": 1})
@@ -173,7 +173,7 @@ def duckdb_postgres(here: BenchmarkFleet, path: Path) -> float:
         connection.execute(f"LOAD '{extension or 'postgres'}'")
     except duckdb.Error as error:
         raise CouldNotRun(str(error)) from error
-    connection.execute(f"ATTACH '{here.server.url}' AS server (TYPE postgres)")
+    connection.execute(f"ATTACH '{bench_fleet.server.url}' AS server (TYPE postgres)")
     text = "sensor || '|' || CAST(time AS VARCHAR) || '|' || type || '|' || '" + path.name + "'"
     began = time.perf_counter()
     connection.execute(
@@ -181,9 +181,9 @@ def duckdb_postgres(here: BenchmarkFleet, path: Path) -> float:
         f"row_number() OVER () + 1, CAST(substr(sha256({text}), 1, 32) AS UUID) "
         f"FROM read_csv('{path}', types={{'time': 'TIMESTAMPTZ'}})"
     )
-    spent = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     connection.close()
-    return spent
+    return seconds
 
 
 def _extension() -> Path | None:
@@ -195,7 +195,7 @@ def _extension() -> Path | None:
     return None
 
 
-def dlt_filesystem(here: BenchmarkFleet, path: Path) -> float:
+def dlt_filesystem(bench_fleet: BenchmarkFleet, path: Path) -> float:
     """The second run: the first makes the table."""
     os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
     import dlt
@@ -213,21 +213,21 @@ def dlt_filesystem(here: BenchmarkFleet, path: Path) -> float:
 
     pipeline = dlt.pipeline(
         "readings",
-        destination=dlt.destinations.postgres(here.server.url),
+        destination=dlt.destinations.postgres(bench_fleet.server.url),
         dataset_name="peer",
-        pipelines_dir=str(here.root / "dlt"),
+        pipelines_dir=str(bench_fleet.root / "dlt"),
     )
-    here.sql.execute("DROP SCHEMA IF EXISTS peer CASCADE")
+    bench_fleet.sql.execute("DROP SCHEMA IF EXISTS peer CASCADE")
     pipeline.drop()
     run()
-    whole = "SELECT count(*) FROM peer.readings"
-    (rows,) = here.sql.execute(whole).fetchone() or (0,)
-    here.sql.execute("TRUNCATE peer.readings")
-    here.sql.execute("CREATE UNIQUE INDEX ON peer.readings (ts, dedupe_key)")
-    here.settle()
+    count_query = "SELECT count(*) FROM peer.readings"
+    (rows,) = bench_fleet.sql.execute(count_query).fetchone() or (0,)
+    bench_fleet.sql.execute("TRUNCATE peer.readings")
+    bench_fleet.sql.execute("CREATE UNIQUE INDEX ON peer.readings (ts, dedupe_key)")
+    bench_fleet.settle()
     began = time.perf_counter()
     run()
-    spent = time.perf_counter() - began
-    if here.sql.execute(whole).fetchone() != (rows,) or not rows:
+    seconds = time.perf_counter() - began
+    if bench_fleet.sql.execute(count_query).fetchone() != (rows,) or not rows:
         raise SystemExit("dlt: the second run loaded other rows than the first")
-    return spent
+    return seconds

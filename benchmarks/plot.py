@@ -22,15 +22,15 @@ def bars(title: str, found: Sequence[Bar], unit: str) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="12" y="24" font-size="15" font-weight="bold">{escape(title)}</text>',
     ]
-    for number, (label, value, whose) in enumerate(found):
+    for number, (label, value, series) in enumerate(found):
         y, length = TOP + ROW * number, max((WIDTH - LEFT - RIGHT) * value / limit, 1)
         parts += [
             f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(label)}</text>',
-            f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="18" fill="{COLOURS[whose]}"/>',
-            f'<text x="{LEFT + length + 6:.1f}" y="{y + 14}">{_said(value)} {escape(unit)}</text>',
+            f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="18" fill="{COLOURS[series]}"/>',
+            f'<text x="{LEFT + length + 6:.1f}" y="{y + 14}">{_label(value)} {escape(unit)}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _said(value: float) -> str:
+def _label(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

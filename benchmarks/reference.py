@@ -31,24 +31,24 @@ ON CONFLICT DO NOTHING
 CHUNK = 10_000
 
 
-def ready_rows(stand: BenchmarkFleet, files: int) -> dict[str, list[str]]:
+def ready_rows(bench_fleet: BenchmarkFleet, files: int) -> dict[str, list[str]]:
     """The rows that are in the table now as files of the server's, in text and in binary: one for each
     file that they came from, in its order."""
-    made: dict[str, list[str]] = {"text": [], "binary": []}
+    lines: dict[str, list[str]] = {"text": [], "binary": []}
     for number in range(1, files + 1):
         query = f"SELECT {COLUMNS} FROM raw_readings WHERE file_id = {number} ORDER BY line_no, ts"
-        for form, paths in made.items():
-            path = f"{stand.exchange}/{number}.{form}"
-            stand.sql.execute(f"COPY ({query}) TO '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+        for form, paths in lines.items():
+            path = f"{bench_fleet.exchange}/{number}.{form}"
+            bench_fleet.sql.execute(f"COPY ({query}) TO '{path}' (FORMAT {form})")  # type: ignore[arg-type]
             paths.append(path)
-    return made
+    return lines
 
 
-def copy(stand: BenchmarkFleet, paths: list[str], form: str) -> float:
+def copy(bench_fleet: BenchmarkFleet, paths: list[str], form: str) -> float:
     """Seconds of (a)."""
     began = time.perf_counter()
     for path in paths:
-        stand.sql.execute(f"COPY raw_readings ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+        bench_fleet.sql.execute(f"COPY raw_readings ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
     return time.perf_counter() - began
 
 
@@ -86,17 +86,19 @@ def script(engine: sa.Engine, path: Path, number: int) -> None:
 DRIVERS = {"script": "psycopg2", "script_psycopg3": "psycopg"}
 
 
-def engine(stand: BenchmarkFleet, driver: str = "psycopg") -> sa.Engine:
-    return sa.create_engine(stand.server.url.replace("postgresql://", f"postgresql+{driver}://"))
+def engine(bench_fleet: BenchmarkFleet, driver: str = "psycopg") -> sa.Engine:
+    return sa.create_engine(
+        bench_fleet.server.url.replace("postgresql://", f"postgresql+{driver}://")
+    )
 
 
-def scripted(stand: BenchmarkFleet, paths: list[Path], driver: str) -> float:
+def scripted(bench_fleet: BenchmarkFleet, paths: list[Path], driver: str) -> float:
     """Seconds of (b), its connection made before."""
-    made = engine(stand, driver)
-    with made.connect():
+    engine_ = engine(bench_fleet, driver)
+    with engine_.connect():
         began = time.perf_counter()
         for number, path in enumerate(paths, 1):
-            script(made, path, number)
-        spent = time.perf_counter() - began
-    made.dispose()
-    return spent
+            script(engine_, path, number)
+        seconds = time.perf_counter() - began
+    engine_.dispose()
+    return seconds

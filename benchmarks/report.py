@@ -328,11 +328,11 @@ def picture(name: str) -> str:
 
 def plots(found: Found) -> dict[str, str]:
     """Each picture by its name."""
-    runs, made = found["runs"], {}
+    runs, svgs = found["runs"], {}
     for name, (title, unit, drawn) in PLOTS.items():
         if (ran := runs.get(name)) and "reason" not in ran:
-            made[name] = bars(title, list(drawn(ran)), unit)
-    return made
+            svgs[name] = bars(title, list(drawn(ran)), unit)
+    return svgs
 
 
 def _throughput_bars(ran: Found) -> Iterator[Bar]:
@@ -345,8 +345,8 @@ def _throughput_bars(ran: Found) -> Iterator[Bar]:
 
 def _small_bars(ran: Found) -> Iterator[Bar]:
     for way, figure in ran["figures"].items():
-        whose = "ours" if way in ("one", "grouped", "running") else "reference"
-        yield WAYS[way], figure["files_per_second"]["median"], whose
+        series = "ours" if way in ("one", "grouped", "running") else "reference"
+        yield WAYS[way], figure["files_per_second"]["median"], series
 
 
 def _peer_bars(ran: Found) -> Iterator[Bar]:

@@ -36,24 +36,24 @@ def write(
     runs: dict[str, Any], machine: dict[str, Any], quick: bool, path: Path = LATEST
 ) -> dict[str, Any]:
     """Put new runs beside those that were not repeated; a figure that is not there says why."""
-    whole = {**read(path).get("runs", {}), **runs}
+    all_runs = {**read(path).get("runs", {}), **runs}
     headlines, reasons = {}, {}
     for name, benchmark in HEADLINES.items():
-        headlines[name] = _headline(whole, name)
+        headlines[name] = _headline(all_runs, name)
         if headlines[name] is None:
-            ran = whole.get(benchmark, {})
+            ran = all_runs.get(benchmark, {})
             reasons[name] = ran.get("reason", f"{benchmark} did not run")
-    made = {
+    document = {
         **headlines,
         "reasons": reasons,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         "machine": machine,
-        "runs": whole,
+        "runs": all_runs,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-    return made
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return document
 
 
 def _headline(runs: dict[str, Any], name: str) -> float | None:

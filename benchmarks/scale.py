@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import inputs
 from benchmarks.small_files import empty
-from benchmarks.stack import Broker, Fleet, fleet, spent
+from benchmarks.stack import Broker, Fleet, cpu_seconds, fleet
 from benchmarks.stand import BenchmarkFleet, spread, stand
 from benchmarks.throughput import MILLION
 
@@ -50,16 +50,21 @@ def measure(
 ) -> dict[str, Any]:
     """rows: of the file that goes into the tables; the smaller it is, the smaller are all sizes."""
     small = quick or (rows or MILLION) < MILLION
-    with stand() as here:
-        server = Broker(broker, here.root)
+    with stand() as bench_fleet:
+        server = Broker(broker, bench_fleet.root)
         try:
             by_workers = [
-                workers(here, server, n, repeat, FILES // (4 if small else 1)) for n in WORKERS
+                workers(bench_fleet, server, n, repeat, FILES // (4 if small else 1))
+                for n in WORKERS
             ]
-            backlogs = [backlog(here, server, n, repeat) for n in BACKLOGS[: 2 if small else 3]]
+            backlogs = [
+                backlog(bench_fleet, server, n, repeat) for n in BACKLOGS[: 2 if small else 3]
+            ]
         finally:
             server.stop()
-        tables = [table(here, n, rows or MILLION, repeat) for n in TABLES[: 2 if small else 4]]
+        tables = [
+            table(bench_fleet, n, rows or MILLION, repeat) for n in TABLES[: 2 if small else 4]
+        ]
     one = by_workers[0]["rows_per_second"]
     for found in by_workers:
         found["times_one"] = round(found["rows_per_second"]["median"] / one["median"], 2)
@@ -74,62 +79,66 @@ def progress(text: str) -> None:
 
 
 def workers(
-    here: BenchmarkFleet, server: Broker, pool: int, repeat: int, files: int
+    bench_fleet: BenchmarkFleet, server: Broker, pool: int, repeat: int, files: int
 ) -> dict[str, Any]:
     rates, parts = [], []
-    with fleet(here, server, pool) as made:
-        made.worker.start()
-        made.daemon.start()
+    with fleet(bench_fleet, server, pool) as running_fleet:
+        running_fleet.worker.start()
+        running_fleet.daemon.start()
         for number in range(repeat + 1):
-            folder = here.root / "made"
+            folder = bench_fleet.root / "made"
             paths = inputs.many(folder, files * ROWS, files)
             for path in paths:  # each round has readings of its own: no bytes come twice
                 path.write_text(path.read_text().replace(",s0", f",w{pool}r{number}s0"))
-            before = made.cpu()
-            made.hold()
+            before = running_fleet.cpu()
+            running_fleet.hold()
             for path in paths:
-                shutil.move(path, here.project / f"drop-csv/{pool}-{number}-{path.name}.part")
-                part = here.project / f"drop-csv/{pool}-{number}-{path.name}.part"
+                shutil.move(
+                    path, bench_fleet.project / f"drop-csv/{pool}-{number}-{path.name}.part"
+                )
+                part = bench_fleet.project / f"drop-csv/{pool}-{number}-{path.name}.part"
                 part.rename(part.with_suffix(""))
-            made.wait(lambda: made.published() == files)
-            made.go_on()
-            made.wait(lambda: made.drained(files))
-            seconds, rows = made.span()
+            running_fleet.wait(lambda: running_fleet.published() == files)
+            running_fleet.resume()
+            running_fleet.wait(lambda: running_fleet.drained(files))
+            seconds, rows = running_fleet.span()
             if rows != files * ROWS:
                 raise SystemExit(f"{rows:,} rows loaded, {files * ROWS:,} expected")
             if number:  # the first one warms
                 rates.append(rows / seconds)
-                parts.append(spent(before, made.cpu()))
-            empty(here)
+                parts.append(cpu_seconds(before, running_fleet.cpu()))
+            empty(bench_fleet)
     progress(f"{pool} workers: {max(rates):,.0f} rows/s at best")
     return {"workers": pool, "files": files, "rows_per_second": spread(rates), "cpu_seconds": parts}
 
 
-def backlog(here: BenchmarkFleet, server: Broker, waiting: int, repeat: int) -> dict[str, Any]:
+def backlog(
+    bench_fleet: BenchmarkFleet, server: Broker, waiting: int, repeat: int
+) -> dict[str, Any]:
     """The daemon and two workers work on the oldest of so many waiting files."""
     rates = []
     timed = min(TIMED, waiting)
     for number in range(repeat):
-        empty(here)
-        one = inputs.write(here.root / "one.csv", 100, "csv", number * 100)
-        first = here.arrive(one, "csv")
-        here.sql.execute(WAITING, (waiting - 1, first))
-        here.sql.execute("ANALYZE files")
-        with fleet(here, server, 2) as made:
-            made.worker.start()
-            made.daemon.start()
-            made.wait(lambda: made.drained(timed), every=0.02)
-            rates.append(rate(made, timed))
+        empty(bench_fleet)
+        one = inputs.write(bench_fleet.root / "one.csv", 100, "csv", number * 100)
+        first = bench_fleet.arrive(one, "csv")
+        bench_fleet.sql.execute(WAITING, (waiting - 1, first))
+        bench_fleet.sql.execute("ANALYZE files")
+        with fleet(bench_fleet, server, 2) as running_fleet:
+            running_fleet.worker.start()
+            running_fleet.daemon.start()
+            running_fleet.wait(lambda: running_fleet.drained(timed), every=0.02)
+            rates.append(rate(running_fleet, timed))
         flush(server)
-    empty(here)
+    empty(bench_fleet)
     progress(f"{waiting:,} waiting: {max(rates):,.0f} files/s at best")
     return {"waiting": waiting, "timed": timed, "files_per_second": spread(rates)}
 
 
-def rate(made: Fleet, timed: int) -> float:
+def rate(running_fleet: Fleet, timed: int) -> float:
     """Files a second of those between a tenth and the whole of the timed ones."""
     query = "SELECT extract(epoch FROM finished_at) FROM files WHERE state = 'loaded' ORDER BY 1 LIMIT %s"
-    ends = [float(row[0]) for row in made.stand.sql.execute(query, (timed,)).fetchall()]
+    ends = [float(row[0]) for row in running_fleet.stand.sql.execute(query, (timed,)).fetchall()]
     low = timed // 10
     return (len(ends) - 1 - low) / (ends[-1] - ends[low])
 
@@ -143,29 +152,29 @@ def flush(server: Broker) -> None:
             client.flushall()
 
 
-def table(here: BenchmarkFleet, full: int, rows: int, repeat: int) -> dict[str, Any]:
+def table(bench_fleet: BenchmarkFleet, full: int, rows: int, repeat: int) -> dict[str, Any]:
     """One file into a table of so many readings, which lie in the same weeks and in the same index."""
-    path = inputs.write(here.root / "table.csv", rows)
-    here.reset()
-    here.take([path], "csv")
-    here.reset()
+    path = inputs.write(bench_fleet.root / "table.csv", rows)
+    bench_fleet.reset()
+    bench_fleet.take([path], "csv")
+    bench_fleet.reset()
     began = time.perf_counter()
     for low in range(1, full + 1, 5 * MILLION):
         high = min(low + 5 * MILLION - 1, full)
-        here.sql.execute(OLD, {"rows": full, "low": low, "high": high})
-    here.sql.execute("VACUUM (ANALYZE) raw_readings")
-    here.settle()
+        bench_fleet.sql.execute(OLD, {"rows": full, "low": low, "high": high})
+    bench_fleet.sql.execute("VACUUM (ANALYZE) raw_readings")
+    bench_fleet.settle()
     progress(f"{full:,} rows made in {time.perf_counter() - began:.0f} s")
     rates = []
     for number in range(repeat):
-        named = path.rename(Path(here.root / f"table-{number}.csv"))
+        named = path.rename(Path(bench_fleet.root / f"table-{number}.csv"))
         before = f",r{number - 1}s0" if number else ",s0"
         named.write_text(named.read_text().replace(before, f",r{number}s0"))
-        took = here.take([named], "csv")
+        took = bench_fleet.take([named], "csv")
         rates.append(rows / took.seconds)
         path = named
-        here.sql.execute("DELETE FROM raw_readings WHERE file_id > 0")
-        here.sql.execute("VACUUM raw_readings")
-        here.settle()
+        bench_fleet.sql.execute("DELETE FROM raw_readings WHERE file_id > 0")
+        bench_fleet.sql.execute("VACUUM raw_readings")
+        bench_fleet.settle()
     path.unlink()
     return {"rows_before": full, "rows": rows, "rows_per_second": spread(rates)}

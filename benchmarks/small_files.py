@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inputs, machine, reference
-from benchmarks.stack import Broker, Fleet, fleet, spent
+from benchmarks.stack import Broker, Fleet, cpu_seconds, fleet
 from benchmarks.stand import BenchmarkFleet, spread, stand
 from sensorflow.flow.publish import MIN_WINDOW
 
@@ -37,39 +37,39 @@ def measure(
     few = files // 8 if quick else files
     ways = ("one", "grouped", "chain", *reference.DRIVERS, "running")
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
-    with stand() as here:
-        server = Broker(broker, here.root)
+    with stand() as bench_fleet:
+        server = Broker(broker, bench_fleet.root)
         try:
-            with fleet(here, server, os.cpu_count() or 1) as made:
-                drops = FileDropper(here, files)
-                made.worker.start()
+            with fleet(bench_fleet, server, os.cpu_count() or 1) as running_fleet:
+                drops = FileDropper(bench_fleet, files)
+                running_fleet.worker.start()
                 for _ in range(repeat):
-                    runs["one"].append(waiting(made, drops, "one", files))
-                    runs["grouped"].append(waiting(made, drops, "grouped", files))
-                    runs["chain"].append(waiting(made, drops, "chain", few))
+                    runs["one"].append(waiting(running_fleet, drops, "one", files))
+                    runs["grouped"].append(waiting(running_fleet, drops, "grouped", files))
+                    runs["chain"].append(waiting(running_fleet, drops, "chain", few))
                     for way, driver in reference.DRIVERS.items():
-                        runs[way].append(script(here, drops, driver, few))
+                        runs[way].append(script(bench_fleet, drops, driver, few))
                     if not quick:
-                        runs["running"].append(running(made, drops))
-                rss = peak(made, drops, 300_000 if quick else 1_000_000)
+                        runs["running"].append(running(running_fleet, drops))
+                rss = peak(running_fleet, drops, 300_000 if quick else 1_000_000)
         finally:
             server.stop()
-    return tell(files, broker, runs, rss)
+    return print_result(files, broker, runs, rss)
 
 
 class FileDropper:
     """Makes batches of files, no two of the same content, and drops them as a logger does."""
 
-    def __init__(self, here: BenchmarkFleet, files: int) -> None:
+    def __init__(self, bench_fleet: BenchmarkFleet, files: int) -> None:
         self.files = files
         self._rows, self._batch = 0, 0
-        self._made = here.root / "made"
-        self._made.mkdir()
-        self.drop = here.project / "drop-csv"
+        self._dropped = bench_fleet.root / "made"
+        self._dropped.mkdir()
+        self.drop = bench_fleet.project / "drop-csv"
 
     def make(self, files: int, rows: int = ROWS) -> list[Path]:
         self._batch += 1
-        names = [self._made / f"{self._batch:03}-{n:05}.csv" for n in range(files)]
+        names = [self._dropped / f"{self._batch:03}-{n:05}.csv" for n in range(files)]
         for path in names:
             inputs.write(path, rows, "csv", self._rows)
             self._rows += rows
@@ -82,53 +82,55 @@ class FileDropper:
             part.rename(self.drop / path.name)
 
 
-def begin(made: Fleet, drops: FileDropper, way: str) -> None:
+def begin(running_fleet: Fleet, drops: FileDropper, way: str) -> None:
     """A daemon of this round, warm; an empty ledger."""
-    made.daemon.env = {**made.env, **SETTINGS.get(way, {})}
-    made.daemon.start()
+    running_fleet.daemon.env = {**running_fleet.env, **SETTINGS.get(way, {})}
+    running_fleet.daemon.start()
     warm = drops.make(WARM)
-    before = sum(made.counts().values())
+    before = sum(running_fleet.counts().values())
     drops.put(warm)
-    made.wait(lambda: made.drained(before + WARM) and made.taken())
-    empty(made.stand)
+    running_fleet.wait(lambda: running_fleet.drained(before + WARM) and running_fleet.is_idle())
+    empty(running_fleet.stand)
 
 
-def empty(here: BenchmarkFleet) -> None:
-    here.sql.execute("TRUNCATE raw_readings, files, arrivals, file_events CASCADE")
-    here.settle()
+def empty(bench_fleet: BenchmarkFleet) -> None:
+    bench_fleet.sql.execute("TRUNCATE raw_readings, files, arrivals, file_events CASCADE")
+    bench_fleet.settle()
 
 
-def waiting(made: Fleet, drops: FileDropper, way: str, files: int) -> dict[str, Any]:
-    begin(made, drops, way)
+def waiting(running_fleet: Fleet, drops: FileDropper, way: str, files: int) -> dict[str, Any]:
+    begin(running_fleet, drops, way)
     paths = drops.make(files)
-    before = made.cpu()
-    made.hold()
+    before = running_fleet.cpu()
+    running_fleet.hold()
     drops.put(paths)
-    made.wait(lambda: sum(made.counts().values()) == files)
-    made.wait(lambda: made.published() >= min(files, MIN_WINDOW))
-    arrived = made.cpu()
-    made.go_on()
-    made.wait(lambda: made.drained(files) and made.taken())
-    seconds, rows = made.span()
-    found = counted(files, rows, seconds, spent(before, made.cpu()))
-    made.daemon.terminate(20)
-    empty(made.stand)
+    running_fleet.wait(lambda: sum(running_fleet.counts().values()) == files)
+    running_fleet.wait(lambda: running_fleet.published() >= min(files, MIN_WINDOW))
+    arrived = running_fleet.cpu()
+    running_fleet.resume()
+    running_fleet.wait(lambda: running_fleet.drained(files) and running_fleet.is_idle())
+    seconds, rows = running_fleet.span()
+    found = counted(files, rows, seconds, cpu_seconds(before, running_fleet.cpu()))
+    running_fleet.daemon.terminate(20)
+    empty(running_fleet.stand)
     return found | {"daemon_before_worker": round(arrived["daemon"] - before["daemon"], 2)}
 
 
-def running(made: Fleet, drops: FileDropper) -> dict[str, Any]:
-    begin(made, drops, "one")
+def running(running_fleet: Fleet, drops: FileDropper) -> dict[str, Any]:
+    begin(running_fleet, drops, "one")
     paths = drops.make(drops.files)
-    before, began = made.cpu(), time.time()
+    before, began = running_fleet.cpu(), time.time()
     drops.put(paths)
-    made.wait(lambda: made.drained(drops.files) and made.taken())
-    last = made.stand.sql.execute(
+    running_fleet.wait(lambda: running_fleet.drained(drops.files) and running_fleet.is_idle())
+    last = running_fleet.stand.sql.execute(
         "SELECT extract(epoch FROM max(finished_at)) FROM files"
     ).fetchone()
     seconds = float(last[0]) - began  # type: ignore[index]
-    found = counted(drops.files, made.span()[1], seconds, spent(before, made.cpu()))
-    made.daemon.terminate(20)
-    empty(made.stand)
+    found = counted(
+        drops.files, running_fleet.span()[1], seconds, cpu_seconds(before, running_fleet.cpu())
+    )
+    running_fleet.daemon.terminate(20)
+    empty(running_fleet.stand)
     return found
 
 
@@ -144,31 +146,36 @@ def counted(files: int, rows: int, seconds: float, cpu: dict[str, float]) -> dic
     }
 
 
-def script(here: BenchmarkFleet, drops: FileDropper, driver: str, files: int) -> dict[str, Any]:
+def script(
+    bench_fleet: BenchmarkFleet, drops: FileDropper, driver: str, files: int
+) -> dict[str, Any]:
     paths = drops.make(files)
-    own, database = time.process_time(), machine.cpu(here.server.process.pid)
-    seconds = reference.scripted(here, paths, driver)
-    own, database = time.process_time() - own, machine.cpu(here.server.process.pid) - database
+    own, database = time.process_time(), machine.cpu(bench_fleet.server.process.pid)
+    seconds = reference.scripted(bench_fleet, paths, driver)
+    own, database = (
+        time.process_time() - own,
+        machine.cpu(bench_fleet.server.process.pid) - database,
+    )
     found = counted(
-        files, here.rows(), seconds, {"daemon": 0.0, "worker": own, "database": database}
+        files, bench_fleet.rows(), seconds, {"daemon": 0.0, "worker": own, "database": database}
     )
     for path in paths:
         path.unlink()
-    empty(here)
+    empty(bench_fleet)
     return found
 
 
-def peak(made: Fleet, drops: FileDropper, rows: int) -> float:
+def peak(running_fleet: Fleet, drops: FileDropper, rows: int) -> float:
     """Megabytes of the worker's largest process, when it has taken a large file too."""
-    begin(made, drops, "one")
+    begin(running_fleet, drops, "one")
     drops.put(drops.make(1, rows))
-    made.wait(lambda: made.drained(1))
-    found = machine.peak_mb(made.worker.pid)
-    made.daemon.terminate(20)
+    running_fleet.wait(lambda: running_fleet.drained(1))
+    found = machine.peak_mb(running_fleet.worker.pid)
+    running_fleet.daemon.terminate(20)
     return found
 
 
-def tell(
+def print_result(
     files: int, broker: str, runs: dict[str, list[dict[str, Any]]], rss: float
 ) -> dict[str, Any]:
     figures = {

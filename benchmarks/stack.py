@@ -30,7 +30,7 @@ class Broker:
 
             self._rabbit = RabbitMQ(ServerFolder(root, root / "logs"))
             self._rabbit.start()
-            self.url, self.stop = self._rabbit.fresh(), self._rabbit.stop
+            self.url, self.stop = self._rabbit.new_vhost(), self._rabbit.stop
             self.pid = self._rabbit._popen.pid if self._rabbit._popen else None
         else:
             valkey = Valkey(root, root / "logs")
@@ -42,12 +42,12 @@ class Broker:
 class Fleet:
     """Daemon and one worker node. Everything stops at the end of `fleet`."""
 
-    def __init__(self, stand: BenchmarkFleet, broker: Broker, pool: int) -> None:
-        self.stand, self.broker = stand, broker
+    def __init__(self, bench_fleet: BenchmarkFleet, broker: Broker, pool: int) -> None:
+        self.stand, self.broker = bench_fleet, broker
         self.env = {
-            "SENSORFLOW_DATABASE_URL": stand.server.url,
+            "SENSORFLOW_DATABASE_URL": bench_fleet.server.url,
             "SENSORFLOW_BROKER_URL": broker.url,
-            "SENSORFLOW_CONFIG": str(stand.project / "sensorflow.toml"),
+            "SENSORFLOW_CONFIG": str(bench_fleet.project / "sensorflow.toml"),
         }
         self._queue = CeleryPublisher(broker.url, "landing")
         quick = ("--loglevel=WARNING", "--without-mingle", "--without-gossip")
@@ -70,7 +70,7 @@ class Fleet:
         found = self.counts()
         return sum(found.get(state, 0) for state in DRAINED) >= files
 
-    def taken(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no message waits at the broker."""
         return self._queue.depth() == 0
 
@@ -88,7 +88,7 @@ class Fleet:
         """Stop the worker where it stands, warm and connected: messages wait, and it spends nothing."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -114,15 +114,15 @@ class Fleet:
 
 
 @contextmanager
-def fleet(stand: BenchmarkFleet, broker: Broker, pool: int) -> Iterator[Fleet]:
-    made = Fleet(stand, broker, pool)
+def fleet(bench_fleet: BenchmarkFleet, broker: Broker, pool: int) -> Iterator[Fleet]:
+    new_fleet = Fleet(bench_fleet, broker, pool)
     try:
-        yield made
+        yield new_fleet
     finally:
-        for process in (made.worker, made.daemon):
+        for process in (new_fleet.worker, new_fleet.daemon):
             if process.is_alive:
                 process.terminate(20)
 
 
-def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+def cpu_seconds(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     return {part: round(after[part] - before[part], 2) for part in before}

@@ -50,7 +50,7 @@ class BenchmarkFleet:
         write_settings(self.project, sources, profiles, database_url=self.server.url, **keys)
         for form in FORMS:
             (self.project / f"drop-{form}").mkdir(exist_ok=True)
-        self._rest()
+        self._stop_taker()
         self.services = taking.world_of(self.project)
 
     def reset(self) -> None:
@@ -79,13 +79,13 @@ class BenchmarkFleet:
             self._taker = IntakeProcess(self.project, self.server.process.pid or 0)
         return self._taker.take(paths, source)
 
-    def _rest(self) -> None:
+    def _stop_taker(self) -> None:
         if self._taker is not None:
             self._taker.close()
             self._taker = None
 
     def close(self) -> None:
-        self._rest()
+        self._stop_taker()
         self.sql.close()
         self.services.ledger.close()  # type: ignore[attr-defined]
 
@@ -98,11 +98,11 @@ def stand(**settings: Any) -> Iterator[BenchmarkFleet]:
         server.start()
         try:
             migrate.upgrade(server.url)
-            made = BenchmarkFleet(place.root, server, **settings)
+            new_stand = BenchmarkFleet(place.root, server, **settings)
             try:
-                yield made
+                yield new_stand
             finally:
-                made.close()
+                new_stand.close()
         finally:
             server.process.terminate(60)
 
@@ -110,8 +110,8 @@ def stand(**settings: Any) -> Iterator[BenchmarkFleet]:
 def spread(values: list[float]) -> dict[str, Any]:
     """Of the same thing measured several times: the median, and between what it lay."""
     ordered = sorted(values)
-    middle, odd = divmod(len(ordered), 2)
-    median = ordered[middle] if odd else (ordered[middle - 1] + ordered[middle]) / 2
+    middle, is_odd = divmod(len(ordered), 2)
+    median = ordered[middle] if is_odd else (ordered[middle - 1] + ordered[middle]) / 2
     return {
         "median": round(median, 4),
         "min": round(ordered[0], 4),

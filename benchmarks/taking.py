@@ -73,10 +73,12 @@ def world_of(project: Path) -> Services:
 def arrive(services: Services, path: Path, source: str) -> int:
     """Land and register a file; returns its number."""
     with path.open("rb") as stream:
-        taken = land(services.landing, OpenFile(source, os.fsencode(path.name), stream))
-    assert taken is not None
+        landed = land(services.landing, OpenFile(source, os.fsencode(path.name), stream))
+    assert landed is not None
     now = datetime.now(UTC)
-    return register(services.ledger, services.settings, Found(taken[1], taken[0], now, now)).file_id
+    return register(
+        services.ledger, services.settings, Found(landed[1], landed[0], now, now)
+    ).file_id
 
 
 def take(services: Services, paths: list[Path], source: str, server_pid: int) -> IntakeTimes:
@@ -99,10 +101,10 @@ def take(services: Services, paths: list[Path], source: str, server_pid: int) ->
 
 
 def _stages(services: Services, numbers: list[int]) -> dict[str, float]:
-    spent: dict[str, float] = {}
+    durations: dict[str, float] = {}
     for event in (e for n in numbers for e in services.ledger.history(n) if e.seconds):
-        spent[event.stage] = spent.get(event.stage, 0.0) + event.seconds
-    return {stage: round(seconds, 4) for stage, seconds in spent.items()}
+        durations[event.stage] = durations.get(event.stage, 0.0) + event.seconds
+    return {stage: round(seconds, 4) for stage, seconds in durations.items()}
 
 
 def main() -> None:

@@ -32,54 +32,54 @@ def cases(quick: bool, rows: int | None) -> list[Case]:
 def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
     core = machine.pin()
     found = []
-    with stand() as here:
+    with stand() as bench_fleet:
         for form, count, files in cases(quick, rows):
-            found.append(case(here, form, count, files, repeat, quick))
+            found.append(case(bench_fleet, form, count, files, repeat, quick))
     return {"core": core, "cases": found}
 
 
 def case(
-    here: BenchmarkFleet, form: str, rows: int, files: int, repeat: int, quick: bool
+    bench_fleet: BenchmarkFleet, form: str, rows: int, files: int, repeat: int, quick: bool
 ) -> dict[str, Any]:
-    paths = inputs.many(here.root / "inputs", rows, files, form)
+    paths = inputs.many(bench_fleet.root / "inputs", rows, files, form)
     sample = min(rows, 10_000) if quick else rows
-    few = inputs.many(here.root / "few", sample, 1, form) if quick else paths
-    here.reset()
-    here.take(paths, form)  # warms us up, and makes the ready rows
-    check(here, rows)
-    ready = reference.ready_rows(here, files)
+    few = inputs.many(bench_fleet.root / "few", sample, 1, form) if quick else paths
+    bench_fleet.reset()
+    bench_fleet.take(paths, form)  # warms us up, and makes the ready rows
+    check(bench_fleet, rows)
+    ready = reference.ready_rows(bench_fleet, files)
     times: dict[str, list[float]] = {
         name: [] for name in ("text", "binary", "ours", "arriving", *reference.DRIVERS)
     }
     ours = []
     for _ in range(repeat):
         for name in ("text", "binary"):
-            here.reset()
-            times[name].append(reference.copy(here, ready[name], name))
-            check(here, rows)
-        here.reset()
-        took = here.take(paths, form)
-        check(here, rows)
+            bench_fleet.reset()
+            times[name].append(reference.copy(bench_fleet, ready[name], name))
+            check(bench_fleet, rows)
+        bench_fleet.reset()
+        took = bench_fleet.take(paths, form)
+        check(bench_fleet, rows)
         ours.append(asdict(took))
         times["ours"].append(took.seconds)
         times["arriving"].append(took.arriving)
         for name, driver in reference.DRIVERS.items():
-            here.reset()
-            times[name].append(reference.scripted(here, few, driver))
-            check(here, sample)
+            bench_fleet.reset()
+            times[name].append(reference.scripted(bench_fleet, few, driver))
+            check(bench_fleet, sample)
     for path in (*paths, *few, *map(Path, ready["text"]), *map(Path, ready["binary"])):
         path.unlink(missing_ok=True)
-    return tell(form, rows, files, sample, times, ours)
+    return print_result(form, rows, files, sample, times, ours)
 
 
-def check(here: BenchmarkFleet, rows: int) -> None:
-    if (found := here.rows()) != rows:
+def check(bench_fleet: BenchmarkFleet, rows: int) -> None:
+    if (found := bench_fleet.rows()) != rows:
         raise SystemExit(
             f"{found:,} rows in the table, {rows:,} expected: no figure of that is one"
         )
 
 
-def tell(
+def print_result(
     form: str,
     rows: int,
     files: int,
@@ -89,7 +89,7 @@ def tell(
 ) -> dict[str, Any]:
     figures = {name: spread(values) for name, values in times.items()}
     like = "binary" if form == "parquet" else "text"
-    own, whole = (
+    own, total = (
         figures["ours"]["median"],
         figures["ours"]["median"] + figures["arriving"]["median"],
     )
@@ -108,7 +108,7 @@ def tell(
         "script_psycopg3_rows_per_second": round(1 / per_row["script_psycopg3"]),
         "copy_ratio": round(own / copied, 3),
         "copy_ratio_binary": round(own / figures["binary"]["median"], 3),
-        "copy_ratio_with_landing": round(whole / copied, 3),
+        "copy_ratio_with_landing": round(total / copied, 3),
         "script_ratio": round(per_row["script"] * rows / own, 2),
         "script_ratio_psycopg3": round(per_row["script_psycopg3"] * rows / own, 2),
         "database_share": round(

@@ -46,9 +46,9 @@ def corrected(first: GeneratedFile) -> GeneratedFile:
     return GeneratedFile(first.source, first.name, "".join(lines).encode(), first.readings)
 
 
-def corrupt(whole: GeneratedFile) -> GeneratedFile:
+def corrupt(intact: GeneratedFile) -> GeneratedFile:
     """gzip, cut off in the middle as a lost connection leaves it."""
-    packed = gzip.compress(whole.content, mtime=0)
+    packed = gzip.compress(intact.content, mtime=0)
     return GeneratedFile("plant", "cut-off.csv.gz", packed[: len(packed) // 2], 0)
 
 

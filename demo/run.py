@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sensorflow import bootstrap
 from sensorflow.cli import status
-from sensorflow.cli.show import made_table, wide_console
+from sensorflow.cli.show import empty_table, wide_console
 from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded import state
@@ -101,11 +101,11 @@ def wait(
         time.sleep(pause)
 
 
-def drop(made: plant.GeneratedFile) -> None:
+def drop(generated: plant.GeneratedFile) -> None:
     """As a careful sender does: written under another name, then renamed."""
-    target = Path("drop", made.source, made.name)
+    target = Path("drop", generated.source, generated.name)
     part = target.with_name(target.name + ".part")
-    part.write_bytes(made.content)
+    part.write_bytes(generated.content)
     part.rename(target)
 
 
@@ -127,7 +127,7 @@ def run(folder: Path, size: Size) -> tuple[bool, str]:
     ]
     last = plant.corrected(first)
     # what the database must hold at the end
-    expected = sum(made.readings for made in [*REAL, *files]) + late.readings
+    expected = sum(generated.readings for generated in [*REAL, *files]) + late.readings
 
     def counts() -> tuple[int, int]:
         totals = ledger.totals().values()
@@ -154,8 +154,8 @@ def run(folder: Path, size: Size) -> tuple[bool, str]:
         half = Path("drop", late.source, late.name).open("wb")  # noqa: SIM115 - held open on purpose
         half.write(late.content[: len(late.content) // 2])
         half.flush()
-        for made in [*REAL, *files]:
-            drop(made)
+        for generated in [*REAL, *files]:
+            drop(generated)
         # the second name of `twice` is an alias, no file of its own
         wait(lambda: reached(len(files) + 1), None, folder)
         early = [v for v in ledger.files(limit=1000) if v.name == late.name]
@@ -170,7 +170,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     """Show what became of every file; whether all is as it should be, and the balance line."""
     views = sorted(ledger.files(limit=1000), key=lambda v: (v.source, v.name, v.version))
     show_files(ledger, views)
-    held = query(
+    counts = query(
         "the warmest days of Seattle, by the database",
         """SELECT (ts AT TIME ZONE 'America/Los_Angeles')::date AS day, value AS temperature, unit
              FROM raw_readings WHERE reading_type = 'temperature_max'
@@ -187,7 +187,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     checks = {
         f"the database holds the {expected:,} readings that were made": rows == expected,
         "the half-written file was not touched before it was closed": not early,
-        "the corrected file replaced every reading of the first version": held is not None
+        "the corrected file replaced every reading of the first version": counts is not None
         and any(v.counts.loaded == v.counts.replaced > 0 for v in views),
         "the corrupt file is in quarantine": any(v.state is State.QUARANTINED for v in views),
         "every file is at its end": not any(v.state in OPEN for v in views),
@@ -219,7 +219,7 @@ def show_files(ledger: Any, views: list[FileView]) -> None:
         lines.append(["plant", name, states, *numbers(many), *times(ledger, many)])
     heads = ("source", "file", "state", "read", "loaded", "rejected", "dupl.", "replaced")
     console.print()
-    console.print(made_table("", (*heads, "validate ms", "transform ms", "load ms"), lines))
+    console.print(empty_table("", (*heads, "validate ms", "transform ms", "load ms"), lines))
 
 
 def numbers(views: list[FileView]) -> list[int]:
@@ -232,13 +232,14 @@ def numbers(views: list[FileView]) -> list[int]:
 
 def times(ledger: Any, views: list[FileView]) -> list[int | None]:
     """Milliseconds of each stage, over all these files."""
-    spent: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for view in views:
         for event in ledger.history(view.file_id):
             if event.seconds is not None:
-                spent[event.stage] = spent.get(event.stage, 0.0) + event.seconds
+                seconds[event.stage] = seconds.get(event.stage, 0.0) + event.seconds
     return [
-        round(1000 * spent[s]) if s in spent else None for s in ("validate", "transform", "load")
+        round(1000 * seconds[s]) if s in seconds else None
+        for s in ("validate", "transform", "load")
     ]
 
 
@@ -251,7 +252,7 @@ def query(title: str, sql: str, show: bool = True) -> list[Any]:
         if show:
             heads = [column.name for column in cursor.description or ()]
             console.print(f"\n[bold]{title}[/]")
-            console.print(made_table("", heads, rows))
+            console.print(empty_table("", heads, rows))
     return rows
 
 

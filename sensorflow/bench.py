@@ -119,14 +119,14 @@ def bench(
             server.process.terminate(30)
     middle = sorted(found, key=lambda one: one.seconds)[len(found) // 2]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    whole = replace(
+    total = replace(
         middle,
         profile=profile[0],
         rounds=rounds,
         database_share=round(database / (own + database), 3),
         peak_mb=round(peak, 1),
     )
-    return replace(whole, hints=tuple(hints(whole, project)))
+    return replace(total, hints=tuple(hints(total, project)))
 
 
 @contextmanager
@@ -136,14 +136,14 @@ def _place() -> Iterator[Path]:
     try:
         if above is not None:
             above.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="bench-", dir=above))
+        created = Path(tempfile.mkdtemp(prefix="bench-", dir=above))
     except OSError as error:
         raise UsageError(f"{above or tempfile.gettempdir()}: {error.strerror}") from error
-    made.chmod(0o755)
+    created.chmod(0o755)
     try:
-        yield made
+        yield created
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(created, ignore_errors=True)
 
 
 def _settings(
@@ -174,24 +174,24 @@ def _round(ledger: Ledger, services: Services, path: Path, number: int) -> Bench
     source, began = f"round-{number}", time.perf_counter()
     key = os.fsencode(path.name)
     with path.open("rb") as stream:
-        taken = land(services.landing, OpenFile(source, key, stream))
-    if taken is None:
+        landed = land(services.landing, OpenFile(source, key, stream))
+    if landed is None:
         raise UsageError(f"{path} changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
-    made = register(ledger, services.settings, Found(taken[1], taken[0], now, now))
+    registration = register(ledger, services.settings, Found(landed[1], landed[0], now, now))
     arrived = time.perf_counter()
-    [done] = process(services, Task([made.file_id]), lambda _claim: nullcontext())
+    [done] = process(services, Task([registration.file_id]), lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived
     if done.outcome is not Outcome.LOADED:
         raise done.error or UsageError(f"{path}: {done.text}")
-    view = ledger.file(made.file_id)
+    view = ledger.file(registration.file_id)
     assert view is not None
     return BenchResult(
         file=str(path),
-        bytes=taken[0].size,
+        bytes=landed[0].size,
         arriving=arrived - began,
         seconds=seconds,
-        steps=_steps(ledger, made.file_id),
+        steps=_steps(ledger, registration.file_id),
         read=view.counts.read,
         loaded=view.counts.loaded,
         rejected=view.counts.rejected,
@@ -201,8 +201,8 @@ def _round(ledger: Ledger, services: Services, path: Path, number: int) -> Bench
 
 def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
     """Return the duration and the number of rows of each stage, from the file's history."""
-    told = [e for e in ledger.history(file_id) if e.seconds is not None]
-    by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
+    timed = [e for e in ledger.history(file_id) if e.seconds is not None]
+    by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in timed}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 

@@ -69,9 +69,9 @@ def settings(
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
-    path = settings_.find(here := start or folder())
+    path = settings_.find(start_folder := start or folder())
     if not anywhere:
-        settings_.require_project(path, here, environ)
+        settings_.require_project(path, start_folder, environ)
     found = settings_.load(path, environ, warn=warn)
     settings_.require_whole(found)
     return found
@@ -83,9 +83,9 @@ def project(path: str | os.PathLike[str]) -> Settings:
     file = found / settings_.FILE_NAME if found.is_dir() else found
     if not file.is_file():
         raise UsageError(f"{file}: no such file; run `sensorflow init` there", Code.SETTINGS)
-    made = settings_.load(file.absolute())
-    settings_.require_whole(made)
-    return made
+    loaded = settings_.load(file.absolute())
+    settings_.require_whole(loaded)
+    return loaded
 
 
 def process_name(role: str) -> str:
@@ -241,11 +241,11 @@ def audit_context(settings: Settings, source: str | None = None) -> AuditContext
     from sensorflow.flow.audit import AuditContext
 
     intake = ledger(settings, "audit")
-    here = services(settings, "audit", intake)
+    opened = services(settings, "audit", intake)
     growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
     found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
     every = [*found, *_plugin_feed(settings)]
-    return AuditContext(here, audit_store(settings), intake, every, growing, scratch, source)
+    return AuditContext(opened, audit_store(settings), intake, every, growing, scratch, source)
 
 
 @contextmanager
@@ -271,8 +271,8 @@ def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
     if folder is not None:
         return LocalObjects(folder, foreign)
     url = settings.storage.url(zone) or ""
-    made: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
-    return made(url, settings.home)
+    make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
+    return make(url, settings.home)
 
 
 def lake(settings: Settings) -> LocalLayers:
@@ -291,13 +291,11 @@ def publisher(settings: Settings) -> Publisher:
 
 
 def broker(settings: Settings) -> Callable[[], Broker]:
-    """Return the factory of a plugin's broker. Call the factory once per process.
-
-    Raises UsageError if the package cannot be imported.
-    """
+    """Return the factory of a plugin's broker. Call the factory once per process. Raises UsageError if the
+    package cannot be imported."""
     url = broker_url(settings)
-    made: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
-    return partial(made, url, settings.home)
+    make: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
+    return partial(make, url, settings.home)
 
 
 def services(settings: Settings, role: str, ledger: FileLedger) -> Services:
@@ -319,17 +317,21 @@ def identity() -> str:
     return f"{host.process()} {secrets.token_hex(4)}"
 
 
-def heartbeat_sender(settings: Settings, ledger: Ledger, mine: str) -> HeartbeatSender:
+def heartbeat_sender(settings: Settings, ledger: Ledger, own_process: str) -> HeartbeatSender:
     from sensorflow.flow.heartbeats import HeartbeatSender
 
-    return HeartbeatSender(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
+    return HeartbeatSender(
+        ledger, socket.gethostname(), os.getpid(), own_process, shared_digest(settings)
+    )
 
 
-def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
-    """Return the intake leases of a daemon for these sources. mine: the daemon's `identity`."""
+def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], own_process: str) -> Leases:
+    """Return the intake leases of a daemon for these sources. own_process: the daemon's `identity`."""
     from sensorflow.flow.intake.leases import Leases
 
-    return Leases(ledger, sources, process_name("daemon"), mine, settings.lease, host.has_ended)
+    return Leases(
+        ledger, sources, process_name("daemon"), own_process, settings.lease, host.has_ended
+    )
 
 
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:

@@ -52,12 +52,12 @@ def shared(values: Mapping[str, Any]) -> str:
     and the database number or virtual host affect the digest. For a broker of another package, only the
     scheme of the URL does.
     """
-    kept = {name: value for name, value in values.items() if name not in HOST | PLACE}
-    kept["sources"] = {
+    shared_values = {name: value for name, value in values.items() if name not in HOST | PLACE}
+    shared_values["sources"] = {
         name: {key: value for key, value in source.items() if key != "path"}
         for name, source in values["sources"].items()
     }
-    return _hashed({**kept, "broker": _broker(values.get("broker_url"))})
+    return _hashed({**shared_values, "broker": _broker(values.get("broker_url"))})
 
 
 def _hashed(facts: Mapping[str, Any]) -> str:

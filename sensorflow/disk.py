@@ -12,7 +12,7 @@ from pathlib import Path
 from sensorflow.shell import quoted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-_SAID = {
+_MESSAGES = {
     errno.EROFS: "the file system is read-only; choose another folder, or mount it read-write",
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "is a folder, not a file",
@@ -45,8 +45,8 @@ def explained(error: OSError, path: Path | None = None) -> str | None:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{place}: permission denied for user {user()}; {owned(Path(place))}"
-    said = _SAID.get(error.errno)
-    return said and f"{place}: {said}"
+    message = _MESSAGES.get(error.errno)
+    return message and f"{place}: {message}"
 
 
 def replace(
@@ -91,31 +91,31 @@ def _named(uid: int) -> str:
 def nearest(path: Path) -> Path:
     """Return the path itself if it exists, or else its nearest existing parent. A path that this user may
     not see counts as missing."""
-    for there in (path, *path.absolute().parents):
+    for candidate in (path, *path.absolute().parents):
         with suppress(OSError):
-            if there.exists():
-                return there
+            if candidate.exists():
+                return candidate
     return Path("/")
 
 
 def owned(path: Path) -> str:
     """Return a text that says how this user can get write access to a path. The text is about the nearest
     existing parent if the path does not exist."""
-    there = nearest(path)
+    existing = nearest(path)
     try:
-        owner = there.stat().st_uid
+        owner = existing.stat().st_uid
     except OSError:
         return "ask its owner"
     if owner == os.geteuid():
-        return f"run `chmod u+rwX {quoted(there)}`"
-    command = f"`chown -R {user()} {quoted(there)}` as root"
-    return f"{there} belongs to {_named(owner)}: run as that user, or {command}"
+        return f"run `chmod u+rwX {quoted(existing)}`"
+    command = f"`chown -R {user()} {quoted(existing)}` as root"
+    return f"{existing} belongs to {_named(owner)}: run as that user, or {command}"
 
 
 def mount(path: Path) -> Path:
     """Return the mount point of the file system of a path."""
-    there = nearest(path).resolve()
-    return next(p for p in (there, *there.parents) if p.is_mount())
+    existing = nearest(path).resolve()
+    return next(p for p in (existing, *existing.parents) if p.is_mount())
 
 
 def free(path: Path) -> int:

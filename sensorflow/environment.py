@@ -10,7 +10,7 @@ from typing import Any
 from sensorflow.errors import Code, UsageError
 
 PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+RESERVED = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Environment variables with the prefix SENSORFLOW_ that are not settings. Kubernetes sets SERVICE_* and
 PORT* in all containers if there is a Kubernetes service with the name "sensorflow"."""
 PROJECT = re.compile(r"(DATABASE_URL|BROKER_URL)(_FILE)?|DATA|SOURCES(__.*)?")
@@ -51,7 +51,7 @@ class Variables:
         self._tables = set(_tables(given))
         for variable, value in sorted(self._environ.items()):
             name = variable.removeprefix(PREFIX)
-            if variable.startswith(PREFIX) and not APART.fullmatch(name):
+            if variable.startswith(PREFIX) and not RESERVED.fullmatch(name):
                 self._put(given, variable, name.lower(), value)
 
     def _put(self, given: dict[str, Any], variable: str, name: str, value: str) -> None:
@@ -93,8 +93,8 @@ class Variables:
         return None
 
     def _below(self, place: tuple[str, ...]) -> str:
-        near = [v for k, v in self._origins.items() if k[: len(place)] == place]
-        return ", ".join(near[:3]) + (" ..." if len(near) > 3 else "")
+        below = [v for k, v in self._origins.items() if k[: len(place)] == place]
+        return ", ".join(below[:3]) + (" ..." if len(below) > 3 else "")
 
 
 def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

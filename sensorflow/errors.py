@@ -207,7 +207,7 @@ DO = "do"
 """The key in `SensorflowError.place` for a remedy that is more specific than the remedy of the code."""
 
 
-LASTING = frozenset(
+OUTAGE_CODES = frozenset(
     {
         Code.POOLER,
         Code.DATABASE_LOGIN,
@@ -229,10 +229,10 @@ class SensorflowError(Exception):
     quote a file and are shown in terminals and logs. Errors can be pickled.
     """
 
-    _kept = "\n"
+    _unescaped = "\n"
 
     def __init__(self, code: Code, message: str, **place: Any) -> None:
-        message = escape(message, keep=self._kept)
+        message = escape(message, keep=self._unescaped)
         place = escape_all(place)
         super().__init__(code, message, place)
         self.code = code
@@ -305,7 +305,7 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 class Permanent(SensorflowError):
     """A failure that a retry cannot fix: the file cannot be loaded as it is, and goes to quarantine."""
 
-    _kept = (
+    _unescaped = (
         ""  # escape newlines too: a quoted line of a file must not look like a line of the output
     )
 

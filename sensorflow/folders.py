@@ -16,9 +16,9 @@ def require_folders(settings: Settings) -> None:
     cannot read, or out of which this user cannot move files."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
-            told, todo = found
+            message, todo = found
             key = f"sources.{name}.path = {str(source.path)!r}"
-            raise UsageError(f"{key}: {told}; {todo}", Code.SETTINGS)
+            raise UsageError(f"{key}: {message}; {todo}", Code.SETTINGS)
 
 
 def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
@@ -50,17 +50,17 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
 
 def data_fault(folder: Path) -> tuple[str, str] | None:
     """Return (fault, remedy) for the data folder; None if the folder is usable or can be created."""
-    there = nearest(folder)
-    if not there.is_dir():
-        return f"{there} is a file, not a folder", "remove it, or set data to another folder"
-    if os.access(there, os.W_OK | os.X_OK):
+    existing = nearest(folder)
+    if not existing.is_dir():
+        return f"{existing} is a file, not a folder", "remove it, or set data to another folder"
+    if os.access(existing, os.W_OK | os.X_OK):
         return None
-    if os.statvfs(there).f_flag & os.ST_RDONLY:
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
         return (
-            f"{there} is on a read-only file system",
+            f"{existing} is on a read-only file system",
             "set data to a writable folder",
         )
-    return f"user {user()} may not write to {there}", owned(there)
+    return f"user {user()} may not write to {existing}", owned(existing)
 
 
 def require_data(settings: Settings) -> None:
@@ -69,7 +69,7 @@ def require_data(settings: Settings) -> None:
     try:
         if (fault := data_fault(folder)) is None:
             return folder.mkdir(parents=True, exist_ok=True)
-        told = "; ".join(fault)
+        message = "; ".join(fault)
     except OSError as error:
-        told = explained(error) or f"{folder}: {error.strerror}"
-    raise UsageError(f"data = {str(settings.data)!r}: {told}", Code.SETTINGS)
+        message = explained(error) or f"{folder}: {error.strerror}"
+    raise UsageError(f"data = {str(settings.data)!r}: {message}", Code.SETTINGS)

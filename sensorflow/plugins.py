@@ -53,8 +53,10 @@ def loaded(group: Group, name: str) -> tuple[Any, str]:
     """
     found = list(entry_points(group=group, name=name))
     if not found:
-        there = ", ".join(names(group)) or "none"
-        raise UsageError(f"{name!r} is not installed; installed {group}: {there}", Code.SETTINGS)
+        known_names = ", ".join(names(group)) or "none"
+        raise UsageError(
+            f"{name!r} is not installed; installed {group}: {known_names}", Code.SETTINGS
+        )
     try:
         return found[0].load(), _package(found[0])
     except Exception as error:

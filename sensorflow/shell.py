@@ -18,8 +18,8 @@ def quoted(word: str | Path) -> str:
     text = os.fspath(word)
     if text.isprintable():
         return shlex.quote(text)
-    made = "".join(
+    escaped = "".join(
         c if c.isprintable() and c not in "'\\" else "".join(f"\\x{b:02x}" for b in os.fsencode(c))
         for c in text
     )
-    return f"$'{made}'"
+    return f"$'{escaped}'"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHORT = 60.0
 """Seconds after which a failure that blocks files is reported."""
-SHOWN = 3
+MAX_SHOWN = 3
 """Maximum number of causes to show, in addition to the cause of the file that has waited longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
@@ -55,8 +55,8 @@ class LongOutage:
     def _reason(self) -> str:
         if not self.others:
             return self.detail
-        more = len(self.others) - SHOWN
-        others = [*self.others[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        more = len(self.others) - MAX_SHOWN
+        others = [*self.others[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         return f"{self.detail}; other files: {'; '.join(others)}"
 
 
@@ -180,10 +180,10 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
     found: list[GatedFile] = []
     if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
-    books = bootstrap.audit_store(settings)
+    audit_store = bootstrap.audit_store(settings)
     for backlog in bootstrap.backlogs(settings, ledger):
         if source in (None, backlog.name) and backlog.is_reachable():
-            found += backlog.gated_files(books)
+            found += backlog.gated_files(audit_store)
     return found
 
 

@@ -27,10 +27,10 @@ class Event(StrEnum):
     former: str | None
 
     def __new__(cls, name: str, level: Level, former: str | None = None) -> Self:
-        made = str.__new__(cls, name)
-        made._value_ = name
-        made.level, made.former = level, former
-        return made
+        event = str.__new__(cls, name)
+        event._value_ = name
+        event.level, event.former = level, former
+        return event
 
     DAEMON_STARTED = "daemon.started", "info"  # the daemon has started; the event lists its sources
     DAEMON_STOPPED = "daemon.stopped", "info"  # the daemon has ended normally

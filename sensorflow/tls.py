@@ -50,8 +50,8 @@ def check(key: str, tls: Tls) -> None:
                 f"{key}.{name} = {str(path)!r}: not readable by this user", Code.SETTINGS
             )
     if (tls.cert is None) != (tls.key is None):
-        there, absent = ("cert", "key") if tls.key is None else ("key", "cert")
-        raise UsageError(f"{key}.{there} needs {key}.{absent} too", Code.SETTINGS)
+        present, absent = ("cert", "key") if tls.key is None else ("key", "cert")
+        raise UsageError(f"{key}.{present} needs {key}.{absent} too", Code.SETTINGS)
 
 
 def check_broker(url: str | None, tls: Tls | None) -> None:

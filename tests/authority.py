@@ -34,10 +34,10 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.file))
 
     def certificate(self, name: str) -> Certificate:
-        made = self._ca.issue_cert(name)
+        issued = self._ca.issue_cert(name)
         found = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        found.cert.write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
-        found.key.write_bytes(made.private_key_pem.bytes())
+        found.cert.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+        found.key.write_bytes(issued.private_key_pem.bytes())
         found.key.chmod(0o600)
         return found
 
@@ -45,8 +45,8 @@ class Authority:
         """A server's. ask: clients must show a certificate of this authority."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.file))
         context.verify_mode = ssl.CERT_REQUIRED if ask else ssl.CERT_NONE
-        made = self.certificate(name)
-        context.load_cert_chain(made.cert, made.key)
+        certificate = self.certificate(name)
+        context.load_cert_chain(certificate.cert, certificate.key)
         return context
 
 

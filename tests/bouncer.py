@@ -52,11 +52,11 @@ def bouncer(
         stop=signal.SIGINT,
         user=server_user(),
     )
-    there = f"postgresql://{url.username}:{url.password}@127.0.0.1:{port}{url.path}"
+    target = f"postgresql://{url.username}:{url.password}@127.0.0.1:{port}{url.path}"
 
     def answers() -> bool:
         try:
-            psycopg.connect(there, connect_timeout=5).close()
+            psycopg.connect(target, connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -64,7 +64,7 @@ def bouncer(
     process.start()
     try:
         process.wait_for(answers, PATIENCE)
-        yield there
+        yield target
     finally:
         process.stop = signal.SIGTERM  # at once
         process.terminate(10)

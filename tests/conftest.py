@@ -52,8 +52,8 @@ def background_errors() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def place() -> Iterator[ServerFolder]:
-    with place_for_servers() as made:
-        yield made
+    with place_for_servers() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -90,25 +90,27 @@ def database(postgres: Postgres, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def ledger(database: str) -> Iterator[PostgresLedger]:
-    made = PostgresLedger(database, "test")
-    yield made
-    made.close()
+    new_ledger = PostgresLedger(database, "test")
+    yield new_ledger
+    new_ledger.close()
 
 
 @pytest.fixture(scope="session")
 def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
     """A database for each purpose: "unique" and "deferred" for each `dedupe_index`, and "clocked"."""
-    made: dict[str, FreshDatabase] = {}
+    databases: dict[str, FreshDatabase] = {}
 
     def of(purpose: str) -> FreshDatabase:
-        if purpose not in made:
+        if purpose not in databases:
             url = _clone(postgres, template, f"spare_{purpose}")
             index_mode.set_index_mode(url, purpose == "deferred")
-            made[purpose] = (FreshDatabaseWithClock if purpose == "clocked" else FreshDatabase)(url)
-        return made[purpose]
+            databases[purpose] = (
+                FreshDatabaseWithClock if purpose == "clocked" else FreshDatabase
+            )(url)
+        return databases[purpose]
 
     yield of
-    for database in made.values():
+    for database in databases.values():
         database.close()
 
 
@@ -167,7 +169,7 @@ def broker(request: pytest.FixtureRequest) -> str:
         flush(server.url)
         return server.url
     rabbit: RabbitMQ = request.getfixturevalue("rabbitmq")
-    return rabbit.fresh()
+    return rabbit.new_vhost()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class FileFlood:
     truth: Manifest = field(default_factory=Manifest)
     dropped: dict[str, datetime] = field(default_factory=dict)
     _draw: random.Random = field(default_factory=lambda: random.Random(1))
-    _made: int = 0
+    _written: int = 0
 
     def prepare(self) -> Path:
         ready = self.fleet.project / "ready"
@@ -68,8 +68,8 @@ class FileFlood:
         return ready
 
     def _content(self) -> bytes:
-        readings = rows(self._made, READINGS, self._draw)
-        self._made += 1
+        readings = rows(self._written, READINGS, self._draw)
+        self._written += 1
         self.truth.readings |= set(readings)
         return text(readings)
 
@@ -112,8 +112,8 @@ def run(
             say(line)
         found = flood.truth.of_database(where.database)
         loaded = _loaded(where)
-        spent = [(loaded[name] - at).total_seconds() for name, at in flood.dropped.items()]
-        return spent[1:], len(flood.truth.readings - found)
+        waits = [(loaded[name] - at).total_seconds() for name, at in flood.dropped.items()]
+        return waits[1:], len(flood.truth.readings - found)
     finally:
         fleet.stop()
 
@@ -136,14 +136,14 @@ def _steps(where: ChaosFleet, flood: FileFlood) -> list[str]:
     lines = []
     for name, *at in files[1:]:
         before = (flood.dropped[name], *at[:-1])
-        spent = [(b - a).total_seconds() for a, b in zip(before, at, strict=True)]
-        steps = (f"{step} {seconds:.2f}" for step, seconds in zip(STEPS, spent, strict=True))
+        durations = [(b - a).total_seconds() for a, b in zip(before, at, strict=True)]
+        steps = (f"{step} {seconds:.2f}" for step, seconds in zip(STEPS, durations, strict=True))
         lines.append(f"  {name}: " + ", ".join(steps))
     return lines
 
 
-def percentile(spent: list[float], share: float) -> float:
-    return sorted(spent)[math.ceil(share * len(spent)) - 1]
+def percentile(durations: list[float], share: float) -> float:
+    return sorted(durations)[math.ceil(share * len(durations)) - 1]
 
 
 def main() -> int:
@@ -157,11 +157,11 @@ def main() -> int:
     for broker in [options.broker] if options.broker else ["valkey", "rabbitmq"]:
         folder = Path(tempfile.mkdtemp(prefix="fair-"))
         with servers(broker) as (postgres, _, url):
-            spent, missing = run(scene(postgres, url), folder, options.files)
-        p99 = percentile(spent, 0.99)
-        middle = percentile(spent, 0.5)
+            waits, missing = run(scene(postgres, url), folder, options.files)
+        p99 = percentile(waits, 0.99)
+        middle = percentile(waits, 0.5)
         print(
-            f"fair: broker={broker} files={options.files} quiet_files={len(spent)} "
+            f"fair: broker={broker} files={options.files} quiet_files={len(waits)} "
             f"quiet_median_s={middle:.1f} quiet_p99_s={p99:.1f} lost={missing}"
         )
         worst, lost = max(worst, p99), lost + missing

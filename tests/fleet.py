@@ -25,7 +25,7 @@ from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
 from sensorflow.testing.project import Table, settings_text
 
-UNHURRIED = {"SENSORFLOW_LEASE": "60"}
+LONG_LEASE = {"SENSORFLOW_LEASE": "60"}
 """For tests in which no lease may end, as one of three seconds does if a machine stalls."""
 HEAD = "time,sensor,type,value,unit\n"
 
@@ -94,8 +94,8 @@ class Fleet:
         self.drop.mkdir(exist_ok=True)
         plant = {"path": "drop", "stability_window": 0.2, **(source or {})}
         keys = {"rescan": 2, "reconcile": 2, "lease": 3, **keys}
-        made = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
-        (project / "sensorflow.toml").write_text(made)
+        text = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
+        (project / "sensorflow.toml").write_text(text)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,
@@ -130,18 +130,18 @@ class Fleet:
         for name in names:
             worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
             words = commands.get(name.partition("-")[0], worker)
-            entering, there = self.elsewhere.get(name, ([], {}))
-            given = {**self.env, **there, **(env or {}), **crashing}
+            entering, extra_env = self.elsewhere.get(name, ([], {}))
+            given = {**self.env, **extra_env, **(env or {}), **crashing}
             with (self.project / f"{name}.log").open("ab") as log:
                 if self.cold or entering or any(n.startswith(warm.AT_START) for n in env or ()):
-                    self.running[name] = self._anew(
+                    self.running[name] = self._spawn(
                         [*entering, sys.executable, "-m"], words, given, log
                     )
                 else:
                     number = log.fileno()
                     self.running[name] = warm.Process(words, given, self.project, number, number)
 
-    def _anew(
+    def _spawn(
         self, begin: list[str], words: list[str], env: dict[str, str], log: BinaryIO
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -217,11 +217,11 @@ def state_of(pid: int) -> str:
 
 @contextmanager
 def fleet(project: Path, database: str, broker: str, **options: Any) -> Iterator[Fleet]:
-    made = Fleet(project, database, broker, **options)
+    new_fleet = Fleet(project, database, broker, **options)
     try:
-        yield made
+        yield new_fleet
     finally:
-        made.stop()
+        new_fleet.stop()
 
 
 def generate(

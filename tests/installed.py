@@ -33,11 +33,11 @@ def from_wheel(folder: Path) -> tuple[str, Path]:
 def install(name: str, site: Path) -> Path:
     """What pip does with the wheel: modules, metadata and entry points. Returns the folder."""
     package = EXAMPLES / name
-    told = tomllib.loads((package / "pyproject.toml").read_text())
-    project = told["project"]
+    metadata = tomllib.loads((package / "pyproject.toml").read_text())
+    project = metadata["project"]
     known = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     known.mkdir(parents=True)
-    for module in told["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+    for module in metadata["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
         shutil.copy(package / module, site)
     facts = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     (known / "METADATA").write_text(facts)

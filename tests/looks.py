@@ -18,7 +18,7 @@ from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 
 
-class Looks:
+class Inspections:
     """Of a daemon that has just started."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Looks:
     def _registered(self) -> None:
         self._grew = True
 
-    def look(self) -> bool:
+    def run_once(self) -> bool:
         """Take what all feeds have now; returns whether there was anything."""
         self._grew = False
         self.intake._apply_lease_changes()

@@ -134,11 +134,11 @@ def _body(text: str, begin: int, end: int) -> tuple[int, int]:
 
 
 def _same_tokens(text: str, begin: int, end: int, wanted: str) -> Iterator[tuple[int, int]]:
-    there, old = _tokens(text, begin, end), _tokens(wanted, 0, len(wanted))
+    tokens, old = _tokens(text, begin, end), _tokens(wanted, 0, len(wanted))
     words = [word for word, _, _ in old]
     at = 0
-    while at + len(words) <= len(there):
-        run = there[at : at + len(words)]
+    while at + len(words) <= len(tokens):
+        run = tokens[at : at + len(words)]
         if [word for word, _, _ in run] == words:
             yield run[0][1], run[-1][2]
             at += len(words)

@@ -93,10 +93,10 @@ class ProjectDriver:
     def quarantine(self, name: str = "bad.csv.gz", content: bytes = b"\x1f\x8bno gzip") -> int:
         file_id = self.arrive(name, content)
         assert self.work(file_id) is Outcome.DEAD_LETTERED
-        self.put_aside(file_id)
+        self.quarantine_by_hand(file_id)
         return file_id
 
-    def put_aside(self, file_id: int) -> None:
+    def quarantine_by_hand(self, file_id: int) -> None:
         [done] = process(self.services, Task([file_id], Stage.QUARANTINE), lambda _: nullcontext())
         assert done.outcome is Outcome.QUARANTINED
 

@@ -183,11 +183,11 @@ class Proxy:
     def reset(self) -> int:
         """RST to both sides of all existing connections; returns how many there were."""
         with self._lock:
-            held = list(self._connections)
-            for connection in held:
+            connections = list(self._connections)
+            for connection in connections:
                 connection.end(hard=True)
             self._flowing.notify_all()
-        return len(held)
+        return len(connections)
 
     def throttle(self, bytes_per_second: float) -> None:
         """So many bytes a second, in each direction of each connection."""
@@ -276,7 +276,7 @@ class Proxy:
 
 
 def _bound(port: int) -> socket.socket:
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", port))
-    return made
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock

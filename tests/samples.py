@@ -57,9 +57,11 @@ def batch(rows: int = 3, start: int = 0, value: float = 1.5) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SILVER)
 
 
-def load(ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv") -> Counts:
+def load(
+    ledger: Ledger, claimed: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv"
+) -> Counts:
     plan = Load(Counts(read=len(silver)), OnChange.SUPERSEDE, "p", "h", "0", ())
-    return ledger.load(held, [(silver, keys(silver, name))], plan).counts
+    return ledger.load(claimed, [(silver, keys(silver, name))], plan).counts
 
 
 def state(ledger: Ledger, file_id: int) -> State:
@@ -68,7 +70,7 @@ def state(ledger: Ledger, file_id: int) -> State:
     return view.state
 
 
-def taken(queue: MemoryQueue) -> Iterator[Message]:
+def received(queue: MemoryQueue) -> Iterator[Message]:
     """What waits, each acknowledged at once."""
     while found := queue.receive(1, 0):
         found[0].ack()
@@ -85,9 +87,9 @@ def chained(message: Message) -> list[Task]:
 
 def quarantine_it(ledger: Ledger, file_id: int) -> None:
     ledger.dead_letter(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts())
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    ledger.mark_quarantined(held, "there", DONE)
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    ledger.mark_quarantined(claimed, "there", DONE)
 
 
 def waiting(ledger: Ledger, count: int) -> list[int]:

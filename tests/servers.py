@@ -131,7 +131,7 @@ class RabbitMQ:
                 break
         raise AssertionError(f"RabbitMQ did not start:\n{self._log.read_text()}")
 
-    def fresh(self) -> str:
+    def new_vhost(self) -> str:
         """The URL of a new virtual host."""
         number = next(self._numbers)
         if number % AT_ONCE == 0:
@@ -157,14 +157,14 @@ class RabbitMQ:
 
     def secure(self, host: str = "localhost") -> str:
         """The URL of a new virtual host over TLS; the server's certificate names localhost alone."""
-        vhost = self.fresh().rsplit("/", 1)[1]
+        vhost = self.new_vhost().rsplit("/", 1)[1]
         return f"amqps://guest:guest@{host}:{self._secure}/{vhost}"
 
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0
 
     @contextmanager
-    def impatient(self, milliseconds: int) -> Iterator[None]:
+    def _x(self, milliseconds: int) -> Iterator[None]:
         """Channels of connections made meanwhile are closed when a message waits so long for its word."""
         known = {"consumer_timeout": 1_800_000, "channel_tick_interval": 60_000}
         for name in known:

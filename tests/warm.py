@@ -58,8 +58,8 @@ def run(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = Process(words, env, cwd, out.fileno(), err.fileno(), timeout)
         code = process.wait(timeout)
-        said = [os.pread(s.fileno(), os.fstat(s.fileno()).st_size, 0) for s in (out, err)]
-    return subprocess.CompletedProcess(list(words), code, *said)
+        outputs = [os.pread(s.fileno(), os.fstat(s.fileno()).st_size, 0) for s in (out, err)]
+    return subprocess.CompletedProcess(list(words), code, *outputs)
 
 
 class Process:

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery.worker import autoscale, state
 
-LOOK = 5.0
+CHECK_INTERVAL_SECONDS = 5.0
 """Maximum seconds between checks. Each message triggers a check as well."""
 
 
@@ -27,13 +27,13 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._kept: float = self.keepalive
-        self.keepalive: float = min(LOOK, self._kept)
+        self._keepalive_seconds: float = self.keepalive
+        self.keepalive: float = min(CHECK_INTERVAL_SECONDS, self._keepalive_seconds)
         self._seen: deque[tuple[float, int]] = deque()
 
     def _maybe_scale(self, req: Any = None) -> bool:
         """Adapt the pool to the recent load. Returns True if the pool was changed."""
-        wanted = min(max(self._most(), self.min_concurrency), self.max_concurrency)
+        wanted = min(max(self._max_concurrent(), self.min_concurrency), self.max_concurrency)
         more: int = wanted - self.processes
         if more > 0:
             self.scale_up(more)
@@ -41,12 +41,12 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             self._shrink(-more)  # a message may be on its way to any child
         return more != 0
 
-    def _most(self) -> int:
+    def _max_concurrent(self) -> int:
         """Returns the maximum number of concurrent messages within the keepalive time."""
         now, count = monotonic(), self.qty
         while self._seen and self._seen[-1][1] <= count:  # no longer the maximum
             self._seen.pop()
         self._seen.append((now, count))
-        while now - self._seen[0][0] > self._kept:
+        while now - self._seen[0][0] > self._keepalive_seconds:
             self._seen.popleft()
         return self._seen[0][1]

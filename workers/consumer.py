@@ -23,7 +23,7 @@ from workers import control, messages
 PAUSE = 1.0
 """Seconds before reconnecting after an error that is not recognized as a connection error."""
 
-SOON = 30.0
+SHORT_LIFE_SECONDS = 30.0
 """Seconds. If a connection lasted longer, its failure is unrelated to the failure of the previous
 connection."""
 DEFECT = 30
@@ -47,7 +47,7 @@ class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery ha
         except (*parent.connection_errors, MemoryError, WorkerLostError):
             raise
         except Exception as error:
-            self._soon = self._soon + 1 if time.monotonic() - began < SOON else 1
+            self._soon = self._soon + 1 if time.monotonic() - began < SHORT_LIFE_SECONDS else 1
             if self._soon >= DEFECT:
                 raise
             reason = _short(error)
@@ -109,13 +109,13 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         handle = super().create_task_handler(*args, **options)
         # Celery counts KeyError as an error of the Redis connection, but a message may cause it
-        away = tuple(kind for kind in self.connection_errors if kind is not KeyError)
+        connection_errors = tuple(kind for kind in self.connection_errors if kind is not KeyError)
 
         def received(message: Any) -> None:
             try:
                 messages.own(message)
                 handle(message)
-            except (*away, MemoryError):
+            except (*connection_errors, MemoryError):
                 raise
             except UsageError as error:
                 self._refuse(message, error.message)

@@ -16,9 +16,9 @@ from sensorflow.adapters.queues.celery import QUEUES, task_name
 from sensorflow.errors import Code, UsageError
 from sensorflow.telemetry import Event, emit
 
-MOST = 64
+MAX_CHILDREN = 64
 """Maximum number of children that a command may request."""
-_HARMLESS = frozenset(
+_ALLOWED_COMMANDS = frozenset(
     (
         *(
             "report",
@@ -47,9 +47,9 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
     """Returns the reason why a command is refused, or None if it is allowed."""
     if command in _SCALING:
         numbers = [value for value in arguments.values() if value is not None]
-        if all(type(value) is int and 0 < value <= MOST for value in numbers):
+        if all(type(value) is int and 0 < value <= MAX_CHILDREN for value in numbers):
             return None
-        return f"{command} is refused: numbers from 1 to {MOST} only"
+        return f"{command} is refused: numbers from 1 to {MAX_CHILDREN} only"
     if command in _CONSUMING:
         queue = arguments.get("queue")
         known = isinstance(queue, str) and queue in _QUEUES
@@ -57,7 +57,7 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
         return None if known and not other else f"{command} is refused: only for our own queues"
     if command == "revoke" and not arguments.get("terminate"):
         return None
-    if command in _HARMLESS:
+    if command in _ALLOWED_COMMANDS:
         return None
     return f"{command[:50]!a} is refused, see docs/explanation/security.md"
 

@@ -21,7 +21,7 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
     requires = (Events,)
 
     def __init__(self, c: Any, **options: Any) -> None:
-        self._due = 0.0
+        self._flush_at = 0.0
         super().__init__(c, **options)
 
     def start(self, c: Any) -> None:
@@ -32,8 +32,8 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
 
     def _later(self, c: Any) -> None:
         now = time.monotonic()
-        if now >= self._due:  # no flag, because a timer may end with its connection
-            self._due = now + PAUSE
+        if now >= self._flush_at:  # no flag, because a timer may end with its connection
+            self._flush_at = now + PAUSE
             c.hub.call_later(PAUSE, c.on_send_event_buffered)
 
     def stop(self, c: Any) -> None:

@@ -16,7 +16,7 @@ from sensorflow.flow.heartbeats import HeartbeatSender, LoopStatus
 from workers import schedule
 from workers.configured import settings
 
-EVERY = 2.0
+INTERVAL_SECONDS = 2.0
 """Seconds between signs of life of a worker's loop."""
 
 
@@ -27,8 +27,8 @@ def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:
         return None
-    made = bootstrap.heartbeat_sender(settings(), ledger, process())
-    return made, made.add_loop(role)
+    sender = bootstrap.heartbeat_sender(settings(), ledger, process())
+    return sender, sender.add_loop(role)
 
 
 class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -43,19 +43,19 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
         super().__init__(c, **options)
         self._loop: LoopStatus | None = None
         if (found := heartbeat_sender(Role.WORKER)) is not None:
-            made, self._loop = found
+            sender, self._loop = found
             self._note(c)
-            self._loop.pause(AWAY)
+            self._loop.pause(CONNECTING)
             self._loop.begin_long_call()
-            made.start()
-            worker_shutdown.connect(lambda **_: made.stop(), weak=False)
+            sender.start()
+            worker_shutdown.connect(lambda **_: sender.stop(), weak=False)
 
     def start(self, c: Any) -> None:
         """Report progress. Called for each new connection."""
         if self._loop is not None:
             self._loop.resume()
             self._note(c)
-            c.timer.call_repeatedly(EVERY, self._note, (c,))
+            c.timer.call_repeatedly(INTERVAL_SECONDS, self._note, (c,))
 
     def stop(self, c: Any) -> None:
         """Report that the connection has ended. A worker that is shutting down finishes its files without a
@@ -63,7 +63,7 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
         if self._loop is None:
             return
         if state.should_stop in (None, False) and state.should_terminate in (None, False):
-            self._loop.pause(AWAY)
+            self._loop.pause(CONNECTING)
         else:
             self._loop.set_facts(paused=None, ending=True)
         self._loop.begin_long_call()
@@ -83,7 +83,7 @@ def _pids(pool: Any) -> list[int]:
     return [child.pid for child in list(children) if child.pid]
 
 
-AWAY = Transient(Code.BROKER, "connecting to the broker")
+CONNECTING = Transient(Code.BROKER, "connecting to the broker")
 
 
 class Scheduler(schedule.Scheduler):

@@ -17,7 +17,7 @@ from sensorflow.adapters.queues.celery import QUEUES, RETAIN, SWEEP, TASKS, task
 from sensorflow.core.states import WORK
 from sensorflow.errors import Code, UsageError
 
-MOST = 1 << 20
+MAX_MESSAGE_BYTES = 1 << 20
 """Maximum size of a message in bytes. Regular messages have a few thousand."""
 _DEPTH = 10
 """Maximum nesting of the arguments. Regular messages have three levels."""
@@ -66,7 +66,7 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     if (message.content_type, message.content_encoding) != ("application/json", "utf-8"):
         kind = f"{message.content_type!a} in {message.content_encoding!a}"[:100]
         raise UsageError(f"untrusted content of type {kind}", Code.MESSAGE)
-    if len(message.body or b"") > MOST:
+    if len(message.body or b"") > MAX_MESSAGE_BYTES:
         raise UsageError("a message that is too large", Code.MESSAGE)
     try:
         args, kwargs, embed = loads(bytes(message.body))
@@ -110,12 +110,12 @@ def _link(link: Any, args: list[Any]) -> dict[str, Any]:
     if not isinstance(options, dict) or not _one_of(link.get("task"), _LINKS):
         raise UsageError("a chain with other tasks than the stages of a file", Code.MESSAGE)
     shown = ("argsrepr", "kwargsrepr", "task_id")
-    kept = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
+    shown_options = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
     for name in ("queue", "routing_key"):
         if _one_of(options.get(name), _QUEUES):
-            kept[name] = options[name]
+            shown_options[name] = options[name]
     fixed: dict[str, Any] = {"kwargs": {}, "subtask_type": None, "immutable": True}
-    return {**fixed, "task": link["task"], "args": args, "options": kept}
+    return {**fixed, "task": link["task"], "args": args, "options": shown_options}
 
 
 def _one_of(value: Any, names: frozenset[str]) -> bool:

@@ -22,13 +22,13 @@ def report_results(results: list[Result]) -> str:
     sends a new message, so the broker need not store a delayed message.
     """
     own = [found for found in results if not found.has_own_message]
-    along = [found for found in results if found.has_own_message]
+    with_own_message = [found for found in results if found.has_own_message]
     result = min(own, key=lambda found: _WORST.index(found.outcome))
     text, error = result.text, result.error
     if len(own) > 1:
         text = f"{len(own)} files: {_kinds(own)}; {text}"
-    if along:
-        text = f"{text}; batch members {len(along)}: {_kinds(along)}"
+    if with_own_message:
+        text = f"{text}; batch members {len(with_own_message)}: {_kinds(with_own_message)}"
     if len(results) > 1:
         error = error and SensorflowError(error.code, text)
     if result.outcome is Outcome.RETRY:

@@ -12,7 +12,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.engine.board import Board
 from sensorflow.flow.file_task import Services
 from sensorflow.flow.housekeeping import Housekeeping
-from sensorflow.flow.leases import LeaseKeeper, Lost
+from sensorflow.flow.leases import IsLost, LeaseKeeper
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.queue import Publisher
 from workers.configured import settings
@@ -56,6 +56,6 @@ def keeper() -> LeaseKeeper:
     return LeaseKeeper(settings().lease, board.hold, board.lose)
 
 
-def keep(claims: Sequence[Claim]) -> AbstractContextManager[Lost]:
+def keep(claims: Sequence[Claim]) -> AbstractContextManager[IsLost]:
     """Returns a context manager that renews the leases of `claims` and records the claims on the board."""
     return keeper().keep_claims(ledger(), claims)

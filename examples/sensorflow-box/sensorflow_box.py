@@ -18,7 +18,7 @@ from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
 from sensorflow.settings import Source
 
 FOUND = "SELECT key, id, length(data), written_ns, data FROM box"
-THERE = FOUND.replace(", data FROM", " FROM")
+FOUND_WITH_DATA = FOUND.replace(", data FROM", " FROM")
 
 
 class BoxSource(Source):
@@ -60,8 +60,10 @@ class BoxFeed(Feed):
         return False
 
     def scan(self) -> Iterator[Candidate]:
-        found = (self._candidate(row) for row in self._run(f"{THERE} ORDER BY id"))
-        return (c for c in found if takes(c.key, self._source.taken, self._source.exclude))
+        found = (self._candidate(row) for row in self._run(f"{FOUND_WITH_DATA} ORDER BY id"))
+        return (
+            c for c in found if takes(c.key, self._source.accepted_patterns, self._source.exclude)
+        )
 
     @contextmanager
     def open(self, candidate: Candidate) -> Iterator[BoxFile]:

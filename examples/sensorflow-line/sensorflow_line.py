@@ -19,8 +19,10 @@ from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.queue import Message, Task
 
-MADE = "CREATE TABLE IF NOT EXISTS line (id INTEGER PRIMARY KEY, task TEXT, due REAL, receipt INT)"
-HELD = 30.0
+CREATE_TABLE = (
+    "CREATE TABLE IF NOT EXISTS line (id INTEGER PRIMARY KEY, task TEXT, due REAL, receipt INT)"
+)
+VISIBILITY_SECONDS = 30.0
 TAKE = """UPDATE line SET due = ?, receipt = receipt + 1 WHERE id IN
           (SELECT id FROM line WHERE due <= ? ORDER BY due, id LIMIT ?) RETURNING id, receipt, task"""
 
@@ -31,7 +33,8 @@ def broker(url: str, home: Path) -> InMemoryBroker:
 
 
 class InMemoryBroker:
-    """See `ports.queue.Broker`. An unacknowledged message is delivered again after `HELD` seconds."""
+    """See `ports.queue.Broker`. An unacknowledged message is delivered again after `VISIBILITY_SECONDS`
+    seconds."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.name, self._path, self.clock = f"line of {path.name}", path, clock
@@ -55,7 +58,7 @@ class InMemoryBroker:
 
     def receive(self, n: int, timeout: float) -> Sequence[HeldMessage]:
         until = time.monotonic() + timeout
-        while not (found := self.run(TAKE, (now := self.clock()) + HELD, now, n)):
+        while not (found := self.run(TAKE, (now := self.clock()) + VISIBILITY_SECONDS, now, n)):
             if time.monotonic() >= until:
                 return []
             time.sleep(0.05)
@@ -64,7 +67,7 @@ class InMemoryBroker:
     def run(self, sql: str, *values: Any) -> list[Any]:
         try:
             with closing(sqlite3.connect(self._path)) as line, line:
-                line.execute(MADE)
+                line.execute(CREATE_TABLE)
                 return line.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise Transient(Code.BROKER, f"{self._path}: {error}") from error
@@ -93,9 +96,9 @@ class HeldMessage:
     def extend(self, seconds: float) -> None:
         self._until(self.line.clock() + seconds, settled=0)
 
-    def _until(self, due: float, settled: int) -> None:
+    def _until(self, until: float, settled: int) -> None:
         change = "UPDATE line SET due = ?, receipt = receipt + ?"
-        self.line.run(f"{change} WHERE {self._mine}", due, settled, *self._place)
+        self.line.run(f"{change} WHERE {self._mine}", until, settled, *self._place)
 
     _mine = "id = ? AND receipt = ? AND due > ?"
 

@@ -42,4 +42,6 @@ def _take(number: int, offset: int, raw: bytes, found: Readings) -> None:
     name, unit = TYPES.get(kind, (f"type-{kind}", ""))
     found.records += 1
     found.spots[number] = lambda: Spot(offset, raw.hex(" "))
-    found.told.append(DecodedReading(number, str(seconds), f"s{sensor}", name, unit, repr(value)))
+    found.decoded.append(
+        DecodedReading(number, str(seconds), f"s{sensor}", name, unit, repr(value))
+    )

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
-MADE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
+CREATE_TABLE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
 
 
 def store(url: str, home: Path) -> FolderObjects:
@@ -79,7 +79,7 @@ class FolderObjects:
     def _run(self, sql: str, *rows: tuple[Any, ...]) -> Sequence[Any]:
         try:
             with closing(sqlite3.connect(self._path)) as shelf, shelf:
-                shelf.execute(MADE)
+                shelf.execute(CREATE_TABLE)
                 if len(rows) == 1:
                     return shelf.execute(sql, rows[0]).fetchall()
                 shelf.executemany(sql, rows)
@@ -94,11 +94,13 @@ class _Batch:
 
     def put(self, name: Name, source: Reader) -> str:
         data = source.read()
-        made = name if isinstance(name, str) else name()
+        final_name = name if isinstance(name, str) else name()
         if callable(name) and rewinds(source):  # as a bucket does: read for the name, then again
             source.seek(0)
             data = source.read()
-            if name() != made:
-                raise Transient(Code.STORAGE, f"{made!r}: the second reading returned other bytes")
-        self.found[made] = data
-        return made
+            if name() != final_name:
+                raise Transient(
+                    Code.STORAGE, f"{final_name!r}: the second reading returned other bytes"
+                )
+        self.found[final_name] = data
+        return final_name

@@ -38,17 +38,17 @@ def check(
     `error` or `refused` contains the reason. Memory is bounded.
     """
     file, wanted = given.file(path), given.profile(profile)
-    held = of_source(file, wanted, source)
-    chosen = by_profile(file, wanted, held, zone)
-    found = list(dry_run(file, held, chosen, zone, _tolerance(max_rejects), REJECTS))
+    options = of_source(file, wanted, source)
+    chosen = by_profile(file, wanted, options, zone)
+    found = list(dry_run(file, options, chosen, zone, _tolerance(max_rejects), REJECTS))
     if len(found) != 1:
         raise UsageError(
-            f"{file} is an archive of {len(found):,} files for source {held.name}: use the command "
+            f"{file} is an archive of {len(found):,} files for source {options.name}: use the command "
             f"`sensorflow check` for archives"
         )
-    beside = bootstrap.gated_path(file, held.settings)
-    if beside is not None and (said := by_gate(beside, found[0])) is not None:
-        found[0].notes.append(f"gate: {said}")
+    gated_path = bootstrap.gated_path(file, options.settings)
+    if gated_path is not None and (announced := by_gate(gated_path, found[0])) is not None:
+        found[0].notes.append(f"gate: {announced}")
     return found[0]
 
 
@@ -80,7 +80,7 @@ class Proposal:
 
     @property
     def profile(self) -> Profile:
-        return flow.made(tomllib.loads(self.text))
+        return flow.validated_profile(tomllib.loads(self.text))
 
     def __repr__(self) -> str:
         return self.text

@@ -91,9 +91,9 @@ class Client:
         """
         if limit < 1:
             raise UsageError(f"limit {limit}: expected a number of at least 1")
-        whole = state is None
-        views = self._matching(state, source, name, since, rejected, limit, whole)
-        chains = self._ledger.chains([v.file_id for v in views]) if whole else {}
+        first_parts_only = state is None
+        views = self._matching(state, source, name, since, rejected, limit, first_parts_only)
+        chains = self._ledger.chains([v.file_id for v in views]) if first_parts_only else {}
         return [file_of(view, chains.get(view.file_id)) for view in views]
 
     def file(self, file: AnyFile) -> File:
@@ -123,7 +123,7 @@ class Client:
         for one in sources or ():
             self._require_source(one)
         sensors, types = given.several(sensor, "sensor"), given.several(type, "type")
-        wanted = stored.Wanted(first, last, sensors, types, sources)
+        wanted = stored.ReadingsQuery(first, last, sensors, types, sources)
         what = f"readings from {first.isoformat()} to {last.isoformat()}"
         return Batches(stored.SCHEMA, lambda: stored.stream(self._url, wanted), what)
 
@@ -170,7 +170,9 @@ class Client:
         self._require_source(source)
         after = None if since is None else given.instant(since, "since")
         names = [str(file) for file in files]
-        found = replay.to_replay(self._ledger, replay.Wanted(names, source, after, state, rejected))
+        found = replay.to_replay(
+            self._ledger, replay.ReplayFilter(names, source, after, state, rejected)
+        )
         return [self._replayed(view, profile) for view in found]
 
     def undo(self, *files: AnyFile, source: str | None = None, reason: str = "") -> list[Change]:
@@ -184,8 +186,8 @@ class Client:
         self._require_source(source)
         names = [str(file) for file in files]
         found, _ = replay.to_undo(self._ledger, names, source)
-        along = [view.file_id for view in found]
-        return [self._undone(view, reason, along) for view in found]
+        file_ids = [view.file_id for view in found]
+        return [self._undone(view, reason, file_ids) for view in found]
 
     def status(self, source: str | None = None) -> Status:
         """Returns the status of the project: files in each state, lag of each source, health of the
@@ -228,7 +230,7 @@ class Client:
         since: given.Time | None,
         rejected: bool,
         limit: int | None,
-        whole: bool = False,
+        first_parts_only: bool = False,
     ) -> Sequence[FileView]:
         if state is not None:
             choose.require("state", state, "state", State)
@@ -240,7 +242,7 @@ class Client:
             None if since is None else given.instant(since, "since"),
             name=name,
             rejected=rejected,
-            whole=whole,
+            first_parts_only=first_parts_only,
         )
         listed = self._ledger.matching(wanted, limit or 2**31)
         if listed.total > len(listed.files):
@@ -271,9 +273,9 @@ class Client:
         done = self._ledger.replay(view.file_id, profile)
         return Change(file_of(view), done, reason="" if done else replay.not_replayed(view))
 
-    def _undone(self, view: FileView, reason: str, along: Sequence[int]) -> Change:
+    def _undone(self, view: FileView, reason: str, also_undone: Sequence[int]) -> Change:
         lake, landing = bootstrap.lake(self.settings), bootstrap.landing(self.settings)
-        rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, along)
+        rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, also_undone)
         if rows is None:
             return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))
         return Change(file_of(view), True, rows)

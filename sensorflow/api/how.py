@@ -18,7 +18,7 @@ from sensorflow.flow.sniff import guess
 
 
 @dataclass(frozen=True)
-class How:
+class ReadPlan:
     """The decision how to read a file. name, profile: the profile and its name. terms: the settings that
     apply to the file."""
 
@@ -33,13 +33,13 @@ def certain(
     profile: given.GivenProfile | None,
     source: str | None,
     zone: str | None,
-) -> How:
+) -> ReadPlan:
     """Returns how to read a file. If neither an argument nor a source gives the profile, a profile is
     proposed. Raises UsageError if the proposal has doubts."""
     file, wanted = given.file(path), given.profile(profile)
-    held = of_source(file, wanted, source)
-    chosen = by_profile(file, wanted, held, zone) or (given.PROPOSED, _proposed(file, zone))
-    return How(file, chosen[0], held.bounded(chosen[1]), held)
+    options = of_source(file, wanted, source)
+    chosen = by_profile(file, wanted, options, zone) or (given.PROPOSED, _proposed(file, zone))
+    return ReadPlan(file, chosen[0], options.bounded(chosen[1]), options)
 
 
 def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOptions:
@@ -51,14 +51,14 @@ def of_source(file: Path, wanted: Named | None, source: str | None) -> CheckOpti
 
 
 def by_profile(
-    file: Path, wanted: Named | None, held: CheckOptions, zone: str | None
+    file: Path, wanted: Named | None, options: CheckOptions, zone: str | None
 ) -> tuple[str, Profile] | None:
     """Returns (name, profile) of the profile `wanted` or, if it is None, of the source's profile. Returns
     None if there is neither profile. zone: replaces the time zone of the profile, unless it is None. Raises
     UsageError."""
-    if wanted is None and held.source is None:
+    if wanted is None and options.source is None:
         return None
-    name, found = profile_for(file, wanted, None, held.settings, held.source)
+    name, found = profile_for(file, wanted, None, options.settings, options.source)
     return name, found if zone is None else _in_zone(name, found, zone)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sensorflow.api import given
-from sensorflow.api.how import How, certain
+from sensorflow.api.how import ReadPlan, certain
 from sensorflow.core.binding.cache import BindingCache
 from sensorflow.core.formats.chunk import reject_batch
 from sensorflow.core.readings import BRONZE, REJECTS, Span
@@ -152,20 +152,20 @@ def batches(
     return _batches(certain(path, profile, source, zone))
 
 
-def _batches(how: How) -> Iterator[Batch]:
-    names, received = _schema(how).names, int(time.time()) * 10**9  # as if the file arrived now
-    with opened(how.file, how.terms.growing) as (stream, _):
-        what = (stream, how.profile, how.terms.place, how.terms.drift, BindingCache(), received)
+def _batches(plan: ReadPlan) -> Iterator[Batch]:
+    names, received = _schema(plan).names, int(time.time()) * 10**9  # as if the file arrived now
+    with opened(plan.file, plan.terms.growing) as (stream, _):
+        what = (stream, plan.profile, plan.terms.place, plan.terms.drift, BindingCache(), received)
         try:
             for accepted in trimming_heap(read_validated(*what)):
                 yield _batch(accepted, names)
         except Permanent as error:
-            error.add_note(f"reading {how.file} by the profile {how.name}")
+            error.add_note(f"reading {plan.file} by the profile {plan.name}")
             raise
 
 
-def _schema(how: How) -> pa.Schema:
-    drift = how.terms.drift
+def _schema(plan: ReadPlan) -> pa.Schema:
+    drift = plan.terms.drift
     rescues = "rescue" in (drift.new, drift.missing, drift.changed)
     names = (*COLUMNS, RESCUED) if rescues else COLUMNS
     return pa.schema([BRONZE.field(name) for name in names])

@@ -90,10 +90,10 @@ class Copier:
     def __init__(
         self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
     ) -> None:
-        self.tally = CopyTotals()
+        self.totals = CopyTotals()
         self._target, self._data, self._sums = target, data, sums
         self._before, self._leftovers = PreviousBackup(before), leftovers
-        self._made: set[Path] = set()
+        self._folders: set[Path] = set()
         self._links = True
 
     def landed(self, name: str, size: int) -> None:
@@ -109,11 +109,11 @@ class Copier:
         found = self._copy(LANDING, name, relative)
         if found is not None and found != digest:
             target.unlink()
-            self.tally.missing.append(f"{LANDING}/{name}: its bytes have changed")
+            self.totals.missing.append(f"{LANDING}/{name}: its bytes have changed")
         elif found is not None:
             self._note(relative, digest, target.stat().st_size)
         else:
-            self.tally.missing.append(f"{LANDING}/{name}: the file does not exist")
+            self.totals.missing.append(f"{LANDING}/{name}: the file does not exist")
 
     def _share(self, name: str, relative: str, size: int, target: Path) -> bool:
         """Hard-link the copy in the previous backup into the new backup, if the landed file is unchanged,
@@ -157,12 +157,12 @@ class Copier:
         if found is not None:
             self._note(relative, found, target.stat().st_size)
 
-    def plain(self, source: Path, relative: str) -> None:
+    def copy_file(self, source: Path, relative: str) -> None:
         """Copy any other file. relative: path of the copy in the backup."""
         found = self._write(source.open("rb"), self._place(relative))
         self._note(relative, found, (self._target / relative).stat().st_size)
 
-    def made(self, relative: str) -> None:
+    def add_written(self, relative: str) -> None:
         """Record the checksum of a file that other code has written into the backup."""
         path = self._target / relative
         path.chmod(0o600)
@@ -182,7 +182,7 @@ class Copier:
             while block := stream.read(folders.BLOCK):
                 digest.update(block)
                 copy.write(block)
-                self.tally.copied += len(block)
+                self.totals.copied += len(block)
             stat = os.fstat(stream.fileno())
         os.utime(writing, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         writing.replace(target)
@@ -190,9 +190,9 @@ class Copier:
 
     def _place(self, relative: str) -> Path:
         target = self._target / relative
-        if target.parent not in self._made:
+        if target.parent not in self._folders:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._made.add(target.parent)
+            self._folders.add(target.parent)
         return target
 
     def _link(self, old: Path, new: Path) -> bool:
@@ -221,9 +221,9 @@ class Copier:
 
     def _note(self, relative: str, digest: str, size: int, shared: bool = False) -> None:
         self._sums.write(folders.sum_line(digest, relative))
-        self.tally.files += 1
-        self.tally.bytes += size
-        self.tally.shared += shared
+        self.totals.files += 1
+        self.totals.bytes += size
+        self.totals.shared += shared
 
 
 def _size(path: Path) -> int | None:

@@ -91,10 +91,10 @@ def unfinished(folder: Path, name: str) -> Path:
     """Create the folder in which a backup is written until it is complete, and return its path. The name
     gets a number if a killed backup that started in the same second has left such a folder."""
     for number in itertools.count():
-        made = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
+        candidate = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
         with suppress(FileExistsError):
-            made.mkdir(mode=0o700)
-            return made
+            candidate.mkdir(mode=0o700)
+            return candidate
     raise AssertionError("not reached")
 
 
@@ -112,12 +112,12 @@ def chosen(path: Path) -> Backup:
     found = backups(path)
     if not found:
         raise UsageError(
-            f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote"
+            f"{path}: {_no_backup_message(path)}; give the folder that `sensorflow backup` wrote"
         )
     return read(found[-1])
 
 
-def _nothing(path: Path) -> str:
+def _no_backup_message(path: Path) -> str:
     if not path.is_dir():
         return "no such folder"
     if path.name.startswith(UNFINISHED) or garbage(path):
@@ -136,9 +136,9 @@ def read(path: Path) -> Backup:
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path / MANIFEST}: damaged; use another backup") from error
     if number > FORMAT:
-        made = str(given.get("version", "a newer version"))
+        version = str(given.get("version", "a newer version"))
         raise UsageError(
-            f"{path}: this version cannot read backups of sensorflow {made}; upgrade sensorflow"
+            f"{path}: this version cannot read backups of sensorflow {version}; upgrade sensorflow"
         )
     try:
         return Backup(path, Manifest(**given))

@@ -38,7 +38,7 @@ class BackupResult:
     the backup is on the disk of the data folder. notes: messages for the user."""
 
     backup: Backup
-    tally: CopyTotals
+    totals: CopyTotals
     removed: list[str]
     same_disk: bool = False
     notes: list[str] = field(default_factory=list)
@@ -59,14 +59,14 @@ def require_in_data(settings: Settings) -> None:
         )
 
 
-def require_apart(settings: Settings, target: Path) -> None:
+def require_outside(settings: Settings, target: Path) -> None:
     """Raises UsageError if `target`, the folder of the backups, is in the data folder or in a drop
     folder."""
     require_in_data(settings)
-    there = target.resolve()
+    resolved = target.resolve()
     folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     for name, folder in {"data": settings.data_folder, **folders_}.items():
-        if there.is_relative_to(folder.resolve()):
+        if resolved.is_relative_to(folder.resolve()):
             raise UsageError(
                 f"{target} is inside of the folder of {name} ({folder}): choose another folder, "
                 "preferably on another disk"
@@ -90,7 +90,7 @@ def make(
     """
     from sensorflow.adapters.postgres.backup_snapshot import backup_snapshot
 
-    require_apart(settings, target)
+    require_outside(settings, target)
     with _writing(target):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         with folders.locked(target), backup_snapshot(url) as now:
@@ -157,23 +157,23 @@ class _Making:
             replays = now.replayed_since()
             self._progress("database", now.files_count, now.files_count)
             self._dump(now, work)
-            copier.made(folders.DUMP)
-        self._finish(now, work, copier.tally, dict(replays))
+            copier.add_written(folders.DUMP)
+        self._finish(now, work, copier.totals, dict(replays))
         work.rename(final)
         sync_folder(self._target)
         for path in leftovers:
             folders.remove(path)
         damaged = known[known.index(before) + 1 :] if before else known
         notes = [f"{path} is damaged; the new backup has no hard links to it" for path in damaged]
-        return BackupResult(folders.read(final), copier.tally, [], notes=notes)
+        return BackupResult(folders.read(final), copier.totals, [], notes=notes)
 
     def _copy(self, now: BackupSnapshot, copier: Copier) -> None:
         for relative, path in self._project.items():
-            copier.plain(path, f"{folders.PROJECT}/{relative}")
+            copier.copy_file(path, f"{folders.PROJECT}/{relative}")
         for store in STORES:
             began = self._settings.data_folder / store / BEGAN
             if began.is_file():
-                copier.plain(began, f"{folders.DATA}/{store}/{BEGAN}")
+                copier.copy_file(began, f"{folders.DATA}/{store}/{BEGAN}")
         for number, file in enumerate(now.files(), 1):
             self._progress("files", number, now.files_count)
             self._file(file, copier)
@@ -190,9 +190,9 @@ class _Making:
                 file, f"{file.source}/{file.file_id}-v{file.version}-{number}", copier
             )
 
-    def _quarantined(self, file: FileToBackUp, where: str, copier: Copier) -> None:
+    def _quarantined(self, file: FileToBackUp, location: str, copier: Copier) -> None:
         root = self._settings.data_folder / "quarantine"
-        for path, _, names in os.walk(root / where):
+        for path, _, names in os.walk(root / location):
             for name in sorted(names):
                 relative = str((Path(path) / name).relative_to(root))
                 copier.other(file.file_id, "quarantine", relative)
@@ -203,7 +203,7 @@ class _Making:
         dump.dump(self._tools, self._url, now.name, work / folders.DUMP)
 
     def _finish(
-        self, now: BackupSnapshot, work: Path, tally: CopyTotals, replays: dict[int, str | None]
+        self, now: BackupSnapshot, work: Path, totals: CopyTotals, replays: dict[int, str | None]
     ) -> None:
         from sensorflow.adapters.postgres import dump
 
@@ -216,12 +216,12 @@ class _Making:
             ledger_files=now.files_count,
             readings=now.rows,
             states=now.states,
-            files=tally.files,
-            bytes=tally.bytes,
+            files=totals.files,
+            bytes=totals.bytes,
             sums=folders.digest_of(work / folders.SUMS),
             server=dump.server_major(self._url),
             dumped_by=self._tools.major,
-            missing=tally.missing,
+            missing=totals.missing,
             replays={str(i): profile for i, profile in replays.items()},
         )
         folders.write_manifest(work, manifest)

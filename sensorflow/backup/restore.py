@@ -62,9 +62,9 @@ class Restore:
     def _require_empty(self, store: str) -> None:
         if (self._data / store).is_symlink():
             raise UsageError(f"{self._data / store} is a symbolic link: remove it, then restore")
-        if (there := _first(self._data / store)) is not None:
+        if (existing := _first(self._data / store)) is not None:
             raise UsageError(
-                f"{self._data} contains data ({there.relative_to(self._data)}), and a restore never "
+                f"{self._data} contains data ({existing.relative_to(self._data)}), and a restore never "
                 "overwrites data: move this folder to another place, or restore into another project with "
                 "--to FOLDER"
             )

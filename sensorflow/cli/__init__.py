@@ -108,9 +108,9 @@ def _run() -> None:
     except OSError as error:
         from sensorflow.disk import explained
 
-        if (told := explained(error)) is None:
+        if (message := explained(error)) is None:
             raise
-        print(f"sensorflow: {told}", file=sys.stderr)  # noqa: T201
+        print(f"sensorflow: {message}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except SensorflowError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow.cli import follow_ups, project, sources
 from sensorflow.cli.show import line
-from sensorflow.core.sniff.filename import WHOLE, called
+from sensorflow.core.sniff.filename import WHOLE_NAME, called
 from sensorflow.errors import UsageError
 from sensorflow.escaping import escape
 from sensorflow.shell import command
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.sniff import Proposal
 
 
-SAME = 0.01
+MAX_DUPLICATE_SHARE = 0.01
 """Maximum share of readings that have the same sensor, time and type as another reading. If the share is
 larger, the source is added only with --accept."""
 
@@ -39,7 +39,7 @@ class AdoptOptions:
     names: Sequence[str] = ()
 
 
-def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None:
+def adopt(path: Path, name: str, zone: str | None, options: AdoptOptions) -> None:
     """Add a source and its profile to sensorflow.toml. path: the file for which the profile is proposed.
     name: name of the source. Raises UsageError if the source or the profile exists, or if the file would
     not be loaded with the profile."""
@@ -49,33 +49,33 @@ def adopt(path: Path, name: str, zone: str | None, wanted: AdoptOptions) -> None
 
     file = project.settings_file()
     settings = bootstrap.settings()
-    project.require_free(file, name, with_profile=wanted.out is None)
-    after = sources.checked_after(wanted.after) if wanted.after else "archive"
+    project.require_free(file, name, with_profile=options.out is None)
+    after = sources.checked_after(options.after) if options.after else "archive"
     found = Proposal(called(guess(path, zone).guess, name))
     line(f"# [profiles.{name}], proposed from {escape(path.name)}. Review it.")
     line(found.toml())
     checked = preview(path, found)
     line()
-    _require_answers(path, name, zone, found, wanted.accept)
+    _require_answers(path, name, zone, found, options.accept)
     _require_rows(path, name, zone, checked)
-    if not wanted.accept:
+    if not options.accept:
         _require_distinct(path, name, zone, checked)
-    keys = {"include": included} if (included := include(wanted.names)) else {}
-    made = project.AddedSource(
+    keys = {"include": included} if (included := include(options.names)) else {}
+    new_source = project.AddedSource(
         name,
-        sources.folder_of(wanted.folder, name, settings),
-        name if wanted.out is None else project.relative(wanted.out, settings.home),
+        sources.folder_of(options.folder, name, settings),
+        name if options.out is None else project.relative(options.out, settings.home),
         {**keys, **({"after": after} if after != "archive" else {})},
-        found.toml() if wanted.out is None else None,
+        found.toml() if options.out is None else None,
         f"proposed from {escape(path.name)}",
     )
-    if wanted.out is not None:
-        write(wanted.out, found.toml())
+    if options.out is not None:
+        write(options.out, found.toml())
     try:
-        sources.added(file, made)
+        sources.added(file, new_source)
     except UsageError:
-        if wanted.out is not None:
-            wanted.out.unlink(missing_ok=True)
+        if options.out is not None:
+            options.out.unlink(missing_ok=True)
         raise
     for text in _by_file_name(path, name, found):
         line(text)
@@ -119,7 +119,7 @@ def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
     name contains digits, for example of a date; else []."""
     sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
     stem = path.name.partition(".")[0]
-    if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):
+    if sensor != {"file_name": WHOLE_NAME} or not re.search(r"\d", stem):
         return []
     return [
         f"note: the name of the sensor is the file name, here {escape(stem)}:",
@@ -148,9 +148,9 @@ def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> 
 
 def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked) -> None:
     """Raises UsageError if too many readings have the same sensor, time and type as another reading; see
-    `SAME`."""
+    `MAX_DUPLICATE_SHARE`."""
     same = checked.valid - checked.duplicates - checked.distinct
-    if same <= SAME * checked.valid:
+    if same <= MAX_DUPLICATE_SHARE * checked.valid:
         return
     where = ["--zone", zone] if zone else []
     again = command(

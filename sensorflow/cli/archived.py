@@ -6,7 +6,7 @@ from sensorflow.cli.show import line, table
 from sensorflow.ports.catalog import Catalog, Member
 from sensorflow.ports.files import FileView
 
-SHOWN = 20
+MAX_SHOWN = 20
 
 
 def shared(view: FileView, found: dict[int, list[Member]]) -> list[str]:
@@ -25,7 +25,7 @@ def print_members(ledger: Catalog, view: FileView) -> None:
     """Print the members of an archive."""
     members = ledger.members(view.file_id)
     rows = []
-    for member in members[:SHOWN]:
+    for member in members[:MAX_SHOWN]:
         file = ledger.file(member.file_id)
         if file is not None:
             a = file.account
@@ -35,5 +35,5 @@ def print_members(ledger: Catalog, view: FileView) -> None:
     line()
     heads = ("id", "file", "version", "state", "read", "loaded")
     table(f"the archive contains {len(members):,} files", heads, rows)
-    if len(members) > SHOWN:
-        line(f"and {len(members) - SHOWN:,} more: sensorflow files ls --name '{view.name}!*'")
+    if len(members) > MAX_SHOWN:
+        line(f"and {len(members) - MAX_SHOWN:,} more: sensorflow files ls --name '{view.name}!*'")

@@ -69,8 +69,8 @@ def audit(
     report = run(context, Level.DEFAULT if level is None else level, part)
     steps = _repair(context, report, apply) if repair else None
     if json:
-        mended = {} if steps is None else {"repair": [_as_dict(step) for step in steps]}
-        as_json(report.as_dict(limit) | mended)
+        repairs = {} if steps is None else {"repair": [_as_dict(step) for step in steps]}
+        as_json(report.as_dict(limit) | repairs)
     else:
         show(report, limit)
         if steps is not None:
@@ -89,8 +89,13 @@ def _repair(context: AuditContext, report: Report, wanted: bool) -> list[RepairS
 def _as_dict(step: RepairStep) -> dict[str, Any]:
     f = step.finding
     known = {"code": str(f.fault), "file_id": f.file_id, "name": f.name, "path": f.path}
-    told = {"act": str(step.action), "able": step.is_allowed, "done": step.done, "why": step.reason}
-    return {**known, **told}
+    entry = {
+        "act": str(step.action),
+        "able": step.is_allowed,
+        "done": step.done,
+        "why": step.reason,
+    }
+    return {**known, **entry}
 
 
 def show_steps(steps: list[RepairStep], applied: bool) -> None:

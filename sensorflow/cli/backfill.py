@@ -58,7 +58,7 @@ def backfill(
     settings = bootstrap.settings()
     require("--source", source, "source", settings.sources)
     root, patterns = _below(paths)
-    _apart(settings, root)
+    _require_outside_data(settings, root)
     window = Window(
         patterns,
         None if since is None else instant(since, "--since"),
@@ -99,25 +99,25 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
 def _fixed(path: str) -> tuple[str, str]:
     """Splits a path into (folder, pattern relative to this folder). Raises UsageError if the folder or file
     does not exist."""
-    whole = os.path.abspath(path)  # noqa: PTH100
-    if os.path.isdir(whole):  # noqa: PTH112
-        return whole, ""
-    if os.path.exists(whole):  # noqa: PTH110
-        folder, last = os.path.split(whole)
+    absolute = os.path.abspath(path)  # noqa: PTH100
+    if os.path.isdir(absolute):  # noqa: PTH112
+        return absolute, ""
+    if os.path.exists(absolute):  # noqa: PTH110
+        folder, last = os.path.split(absolute)
         return folder, glob.escape(last)
-    folder, rest = whole, ""
+    folder, rest = absolute, ""
     while glob.has_magic(folder) and not os.path.isdir(folder):  # noqa: PTH112
         folder, _, last = folder.rpartition("/")
         rest = f"{last}/{rest}" if rest else last
         folder = folder or "/"
     if not os.path.isdir(folder):  # noqa: PTH112
         raise UsageError(
-            f"{folder}: no such {'folder' if rest else 'file or folder'}{_near(folder)}"
+            f"{folder}: no such {'folder' if rest else 'file or folder'}{_suggestion(folder)}"
         )
     return folder, rest
 
 
-def _near(missing: str) -> str:
+def _suggestion(missing: str) -> str:
     """Returns a suggestion for the message about a missing file or folder: an existing name that is
     similar. "" if there is none."""
     above, name = os.path.split(missing)
@@ -130,7 +130,7 @@ def _near(missing: str) -> str:
     return f"; did you mean {os.path.join(above, found)}?" if found else ""  # noqa: PTH118
 
 
-def _apart(settings: Settings, root: Path) -> None:
+def _require_outside_data(settings: Settings, root: Path) -> None:
     folders = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     for name, folder in folders.items():
@@ -152,11 +152,11 @@ def _run(work: Any, total: int) -> None:
     with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("backfill", total=total)
 
-        def told(p: Progress) -> None:
+        def print_progress(p: Progress) -> None:
             what = f"{p.entry:,} in the pipeline"
             bar.update(task, completed=min(p.finished, total), description=what)
 
-        work.run(told)
+        work.run(print_progress)
 
 
 def _print_progress(p: Progress) -> None:

@@ -49,7 +49,7 @@ def backup(
     if verify:
         raise typer.Exit(check(folder, json))
     try:
-        done, seconds = _made(folder, keep)
+        done, seconds = _backup_timed(folder, keep)
     except Transient as error:
         raise UsageError(
             f"no backup was made: {error}; see `sensorflow doctor`", error.code
@@ -59,16 +59,16 @@ def backup(
         as_json(record)
     else:
         _show(done, seconds)
-    raise typer.Exit(int(bool(done.tally.missing)))
+    raise typer.Exit(int(bool(done.totals.missing)))
 
 
-def _made(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
+def _backup_timed(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
     from sensorflow import bootstrap
     from sensorflow.backup import make
     from sensorflow.cli.db import database
 
     settings = bootstrap.settings()
-    make.require_apart(settings, folder)
+    make.require_outside(settings, folder)
     began = time.monotonic()
     with database(settings) as url, bar("backup", "files") as progress:
         found = tools(url)
@@ -82,9 +82,9 @@ def _made(folder: Path, keep: int | None) -> tuple[BackupResult, float]:
     return done, time.monotonic() - began
 
 
-def tools(url: str, least: int = 0) -> Tools:
-    """Returns pg_dump and pg_restore for the server of a database. url: the database. least: minimum major
-    version of the programs. Raises UsageError if there are none."""
+def tools(url: str, min_major: int = 0) -> Tools:
+    """Returns pg_dump and pg_restore for the server of a database. url: the database. min_major: minimum
+    major version of the programs. Raises UsageError if there are none."""
     from sensorflow.adapters.postgres import dump
     from sensorflow.embedded import postgres
     from sensorflow.embedded.process import killed_with_parent
@@ -92,7 +92,7 @@ def tools(url: str, least: int = 0) -> Tools:
     also = []
     with suppress(UsageError):
         also.append(postgres.binaries())
-    return dump.find(max(least, dump.server_major(url)), also, killed_with_parent())
+    return dump.find(max(min_major, dump.server_major(url)), also, killed_with_parent())
 
 
 def _project(settings: Settings) -> dict[str, Path]:
@@ -116,13 +116,13 @@ def _remember(settings: Settings, done: BackupResult) -> None:
     from sensorflow.backup.make import LAST
 
     note = {"at": done.backup.manifest.at, "path": str(done.backup.path.absolute())}
-    note["missing"] = str(len(done.tally.missing))
+    note["missing"] = str(len(done.totals.missing))
     with suppress(OSError):
         (settings.data_folder / LAST).write_text(json_.dumps(note), "utf-8")
 
 
 def _record(done: BackupResult, seconds: float) -> dict[str, Any]:
-    manifest, tally = done.backup.manifest, done.tally
+    manifest, tally = done.backup.manifest, done.totals
     return {
         "path": str(done.backup.path),
         "at": manifest.at,
@@ -141,7 +141,7 @@ def _record(done: BackupResult, seconds: float) -> dict[str, Any]:
 
 
 def _show(done: BackupResult, seconds: float) -> None:
-    manifest, tally, path = done.backup.manifest, done.tally, done.backup.path
+    manifest, tally, path = done.backup.manifest, done.totals, done.backup.path
     line(f"{path}: {files(manifest.ledger_files)}, {readings(manifest.readings)}")
     line(
         f"{size(tally.bytes)} in {seconds:.1f} s; {tally.shared:,} of {tally.files:,} files are shared "

@@ -68,24 +68,24 @@ def check(
         raise UsageError(f"--max-rejects {max_rejects}: {error}") from error
     bad, all_found = False, []
     for path, below in _files(paths):
-        held = check_options(bootstrap.settings(anywhere=True), path, profile, source, below)
+        options = check_options(bootstrap.settings(anywhere=True), path, profile, source, below)
         keep = 10_000 if json else rejects
-        for found in dry_run(path, held, profile, zone, max_rejects, keep):
-            told = _gate(path, found)
+        for found in dry_run(path, options, profile, zone, max_rejects, keep):
+            gate_message = _gate(path, found)
             bad |= not found.would_load
             all_found.append(found)
             if json:
                 sys.stdout.write(to_json(found.as_dict()) + "\n")
             else:
                 _print(found)
-                if told:
-                    line(f"  gate: {told}")
+                if gate_message:
+                    line(f"  gate: {gate_message}")
                     line()
     if not json:
         from sensorflow.cli import checked
 
-        if source is not None and not held.inside:
-            profile = profile or held.settings.sources[source].profile
+        if source is not None and not options.inside:
+            profile = profile or options.settings.sources[source].profile
         for text in checked.next_steps(paths, profile, zone, all_found, bad):
             line(text)
     if bad:
@@ -114,16 +114,16 @@ def _is_gate(path: Path) -> bool:
     """Returns whether a file is a gate or a manifest of its source, and not a data file."""
     from sensorflow import bootstrap
 
-    beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
-    return beside is not None and beside.is_gate()
+    gated_path = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
+    return gated_path is not None and gated_path.is_gate()
 
 
 def _gate(path: Path, found: Checked) -> str | None:
     from sensorflow import bootstrap
     from sensorflow.flow.dry_run import by_gate
 
-    beside = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
-    return by_gate(beside, found) if beside is not None else None
+    gated_path = bootstrap.gated_path(path, bootstrap.settings(anywhere=True))
+    return by_gate(gated_path, found) if gated_path is not None else None
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:

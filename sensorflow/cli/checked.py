@@ -106,7 +106,7 @@ def _where(profile: str, settings: Settings) -> str:
     from sensorflow.profiles.files import is_path
 
     if (file := settings.profile_files.get(profile)) is not None:
-        return str(follow_ups.near(file))
+        return str(follow_ups.relpath(file))
     if is_path(profile) or Path(profile).is_file():
         return profile
     return f"[profiles.{profile}] of sensorflow.toml"

@@ -35,7 +35,7 @@ def database(settings: Settings) -> Iterator[str]:
     if (running := state.running(settings.data_folder)) is not None:
         yield running.database_url
         return
-    with state.held(settings.data_folder) as place:
+    with state.exclusive(settings.data_folder) as place:
         server = Postgres(place, settings.data_folder / "logs")
         server.start()
         try:
@@ -59,8 +59,8 @@ def upgrade(
         before = migrate.current(url)
         migrate.upgrade(url, revision)
         line(f"schema {before or 'empty'} -> {migrate.current(url)}")
-        if revision == "head" and (told := index_mode.set_index_mode(url, settings.deferred)):
-            line(told)
+        if revision == "head" and (message := index_mode.set_index_mode(url, settings.deferred)):
+            line(message)
 
 
 @app.command("seal", short_help="Build the unique index of past months.")
@@ -114,13 +114,13 @@ def _show(done: SealResult) -> None:
             line(f"  and {done.total - len(done.rows):,} more")
         line("  nothing was removed; `sensorflow audit` lists the files, `replay` fixes them")
         return
-    said = {
+    words = {
         SealOutcome.SEALED: f"sealed in {done.seconds:.1f} s: no reading is stored twice",
         SealOutcome.LOADING: "not sealed: workers are loading readings of this month; try again",
         SealOutcome.BUSY: "not sealed: another process is sealing a month; try again",
         SealOutcome.OPEN: 'not sealed: the month is not over, or dedupe_index is not "deferred"',
     }
-    line(f"{name}: {said[done.outcome]}")
+    line(f"{name}: {words[done.outcome]}")
 
 
 @app.command("current", short_help="Print the present and the needed schema revision.")
@@ -161,12 +161,12 @@ def shell(context: typer.Context) -> None:
     found = url_of(bootstrap.database_url(bootstrap.settings()))
     psql = shutil.which("psql")
     if psql is None:
-        beside = postgres.binaries() / "psql"
-        if not beside.exists():
+        bundled = postgres.binaries() / "psql"
+        if not bundled.exists():
             raise UsageError(
                 "psql not found: install it, for example with `apt-get install postgresql-client`"
             )
-        psql = str(beside)
+        psql = str(bundled)
     os.environ["PGPASSWORD"] = str(found.password or "")
     # set() would keep the password as asterisks, which psql would use as the password
     bare = found._replace(drivername="postgresql", password=None)

@@ -75,12 +75,14 @@ def _alone(what: str) -> list[Check]:
         return [Check(what, "ok", "not needed: the broker is not a Celery broker")]
     ledger = bootstrap.ledger(settings, "doctor")
     try:
-        here = [b for b in ledger.heartbeats() if b.report.host == socket.gethostname()]
+        on_this_host = [b for b in ledger.heartbeats() if b.report.host == socket.gethostname()]
     except SensorflowError as error:
         return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
-    near = [b for b in here if b.report.role in NAMES[what] and is_same_host(b.report.process)]
-    here = near or here
-    return [check for check in health(here, None, has_ended) if check.what == what]
+    others = [
+        b for b in on_this_host if b.report.role in NAMES[what] and is_same_host(b.report.process)
+    ]
+    on_this_host = others or on_this_host
+    return [check for check in health(on_this_host, None, has_ended) if check.what == what]
 
 
 def _checks() -> Iterator[Check]:
@@ -88,8 +90,8 @@ def _checks() -> Iterator[Check]:
     from sensorflow import settings as settings_
     from sensorflow.environment import folder
 
-    path = settings_.find(here := folder())
-    settings_.require_project(path, here, os.environ)
+    path = settings_.find(start_folder := folder())
+    settings_.require_project(path, start_folder, os.environ)
     try:
         settings = bootstrap.settings()
     except UsageError as error:
@@ -103,9 +105,9 @@ def _checks() -> Iterator[Check]:
         )
     else:
         yield Check("settings", "ok", f"{path}, {len(settings.sources)} sources")
-    if (told := bootstrap.differs(settings)) is not None:
+    if (difference := bootstrap.differs(settings)) is not None:
         yield Check(
-            "running settings", "fail", told, "correct the file, or restart `sensorflow up`"
+            "running settings", "fail", difference, "correct the file, or restart `sensorflow up`"
         )
     yield from _folders(settings)
     yield _room(settings)
@@ -145,7 +147,7 @@ def _stores(settings: Settings) -> Iterator[Check]:
     """Check the landing zone and the quarantine if they are outside the data folder."""
     from sensorflow import bootstrap
     from sensorflow.folders import data_fault
-    from sensorflow.settings.storage import ZONES, shown
+    from sensorflow.settings.storage import ZONES, display_url
 
     for zone in ZONES:
         url, folder = settings.storage.url(zone), settings.zone_folder(zone)
@@ -157,10 +159,10 @@ def _stores(settings: Settings) -> Iterator[Check]:
             continue
         try:
             bootstrap.store(settings, zone).head("none")
-            yield Check(zone, "ok", shown(url))
+            yield Check(zone, "ok", display_url(url))
         except SensorflowError as error:
             todo = f"check storage.{zone} and the credentials of the store"
-            yield Check(zone, "fail", f"{shown(url)}: {error}", REMEDY.get(error.code, todo))
+            yield Check(zone, "fail", f"{display_url(url)}: {error}", REMEDY.get(error.code, todo))
 
 
 def _backup(settings: Settings) -> Check:
@@ -333,13 +335,15 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.cli import drops
     from sensorflow.core.heartbeat import Role
 
-    books, taken_in, ledger = None, False, None
+    audit_store, is_ingesting, ledger = None, False, None
     with suppress(SensorflowError):  # another check reports this; these checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
         beats = ledger.heartbeats()
-        taken_in = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
-        books = bootstrap.audit_store(settings)
-    yield from drops.checks(settings, bootstrap.backlogs(settings, ledger), books, taken_in)
+        is_ingesting = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
+        audit_store = bootstrap.audit_store(settings)
+    yield from drops.checks(
+        settings, bootstrap.backlogs(settings, ledger), audit_store, is_ingesting
+    )
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:
@@ -362,8 +366,8 @@ def _kernel(settings: Settings) -> Iterator[Check]:
         return
     found = f"{watches:,} watches, {instances:,} instances"
     if watches < WATCHES or instances < 16:
-        limits = "fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
-        todo = f"run `sysctl {limits}` as root"
+        values = "fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
+        todo = f"run `sysctl {values}` as root"
         yield Check("inotify", "warn", found, todo)
     else:
         yield Check("inotify", "ok", found)

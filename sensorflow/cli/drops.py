@@ -26,18 +26,18 @@ EXAMPLES = 3
 def checks(
     settings: Settings,
     backlogs: Iterable[Backlog],
-    books: AuditStore | None,
-    taken_in: bool,
+    audit_store: AuditStore | None,
+    is_ingesting: bool,
 ) -> Iterator[Check]:
-    """Yields the results of the checks, for `doctor`. books: the ledger; None if it is unavailable.
-    taken_in: whether a daemon is running that ingests files."""
+    """Yields the results of the checks, for `doctor`. audit_store: the ledger; None if it is unavailable.
+    is_ingesting: whether a daemon is running that ingests files."""
     for backlog in backlogs:
         if backlog.is_reachable():
-            waits = gated.waiting_or_none(backlog, books)
+            waits = gated.waiting_or_none(backlog, audit_store)
             yield from gated.checks(backlog.name, waits)
             late = max(LATE, 4 * settings.rescan)
-            found = backlog.inspect(books, late, UNFINISHED, gated.held_keys(waits))
-            yield from _checks_of(backlog.name, found, taken_in)
+            found = backlog.inspect(audit_store, late, UNFINISHED, gated.held_keys(waits))
+            yield from _checks_of(backlog.name, found, is_ingesting)
 
 
 def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Check]:
@@ -70,7 +70,7 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
             else f"check that the daemon is running; {todo}"
         )
         yield Check(what, "warn" if taken_in else "fail", shown, todo)
-    if not found.whole:
+    if not found.is_complete:
         yield Check(
             what, "ok", f"only the first {found.files:,} files of its drop folder were checked"
         )

@@ -28,7 +28,7 @@ def export(profile: Profile, kind: str, name: str) -> None:
 
     found = exported(profile, kind, name)
     line(json.dumps(found.document, ensure_ascii=False, indent=2))
-    for text in found.unsaid:
+    for text in found.omitted:
         typer.echo(f"not expressible in {kind}: {escape(text)}", err=True)
 
 

@@ -81,16 +81,21 @@ def ls(
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
-    whole = not each and state is None
+    first_parts_only = not each and state is None
     wanted = FileFilter(
-        State(state) if state else None, source, given(since, "--since"), None, name, whole=whole
+        State(state) if state else None,
+        source,
+        given(since, "--since"),
+        None,
+        name,
+        first_parts_only=first_parts_only,
     )
     listed = ledger.matching(wanted, limit)
     found = listed.files
-    chains = ledger.chains([view.file_id for view in found]) if whole else {}
+    chains = ledger.chains([view.file_id for view in found]) if first_parts_only else {}
     if json:
         as_json([record(view, chains.get(view.file_id)) for view in found])
-    elif not found and wanted == FileFilter(whole=whole):
+    elif not found and wanted == FileFilter(first_parts_only=first_parts_only):
         line("no files yet: put a file into a drop folder, or run `sensorflow doctor`")
     elif not found:
         line("no files match these options; `sensorflow files ls` lists all")
@@ -100,7 +105,7 @@ def ls(
         spare = ("rejected", "dupl.", "not loaded", "replaced", "error")
         table("", (*heads, "not loaded", "replaced", "error"), rows, spare)
     cut(len(found), listed.total, json)
-    if not json and whole and since is None:
+    if not json and first_parts_only and since is None:
         for text in gated.lines(_gated(settings, ledger, source, name)):
             line(text)
 
@@ -150,10 +155,14 @@ def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
     checksum = None if view.checksum is None else str(view.checksum)
     known |= {"checksum": checksum, "name": view.name}
-    return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
+    return {
+        **known,
+        "rows": asdict(view.account),
+        **({"growing": _growing_as_dict(chain)} if chain else {}),
+    }
 
 
-def _whole(chain: ChainView) -> dict[str, Any]:
+def _growing_as_dict(chain: ChainView) -> dict[str, Any]:
     return {
         "root": chain.root,
         "growths": chain.growths,
@@ -180,13 +189,13 @@ def show(
     versions = [] if chain else ledger.named(view.name, view.source)
     if json:
         others = [record(version) for version in versions]
-        told = {"history": [*map(vars, history)], "arrivals": [*map(vars, arrivals)]}
-        told["versions"] = others
+        details = {"history": [*map(vars, history)], "arrivals": [*map(vars, arrivals)]}
+        details["versions"] = others
         if view.members is not None:
-            told["members"] = [
+            details["members"] = [
                 vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)
             ]
-        as_json({**record(view, chain), **told})
+        as_json({**record(view, chain), **details})
         return
     shown = printable(os.fsencode(file))
     names = [text for name in (file, shown) for text in (name, name.rpartition("@")[0])]
@@ -273,7 +282,7 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
     table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
 
 
-SHOWN = 10
+MAX_SHOWN = 10
 """Maximum number of versions to show, newest first."""
 
 
@@ -283,13 +292,13 @@ def _print_versions(view: FileView, versions: list[FileView]) -> None:
     newest = sorted(versions, key=lambda v: -v.version)
     rows = [
         [v.version, v.file_id, str(v.state), v.account.loaded, v.account.replaced, *_span(v)]
-        for v in newest[:SHOWN]
+        for v in newest[:MAX_SHOWN]
     ]
     line()
     heads = ("version", "id", "state", "loaded", "replaced", "from", "to")
     table("versions of this name", heads, rows)
-    if len(newest) > SHOWN:
-        line(f"and {len(newest) - SHOWN:,} older ones")
+    if len(newest) > MAX_SHOWN:
+        line(f"and {len(newest) - MAX_SHOWN:,} older ones")
     for text in still_holding(newest):
         line(text)
 

@@ -22,14 +22,14 @@ def port_for(settings: Settings) -> int:
     port = free_port(wanted)
     if wanted in (0, port):
         return port
-    who = listener(wanted) or "another program"
+    user = listener(wanted) or "another program"
     if asked_for(settings):
         raise UsageError(
-            f"flower_port = {wanted}: this port is in use by {who}; end that program, or set another port "
+            f"flower_port = {wanted}: this port is in use by {user}; end that program, or set another port "
             "(0 selects any free port)",
             Code.SETTINGS,
         )
-    line(f"port {wanted} is in use by {who}; Flower uses port {port}")
+    line(f"port {wanted} is in use by {user}; Flower uses port {port}")
     return port
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import FolderSource, Settings, Source
 
 
-def near(path: Path) -> Path:
+def relpath(path: Path) -> Path:
     """Returns a path for messages: relative to the current folder if the path is below it, else
     absolute."""
     full = Path(os.path.normpath(path.absolute()))
@@ -33,7 +33,7 @@ def typed(path: Path) -> str:
 def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str:
     """Returns the shell command that copies files, or the files of a folder, into the drop folder of the
     source."""
-    folder = f"{near(settings.path(source.path))}/"
+    folder = f"{relpath(settings.path(source.path))}/"
     if len(files) == 1 and files[0].is_dir():
         return command("cp", "-r", f"{typed(files[0])}/.", folder)
     names = [renamed(file.name, source) for file in files]
@@ -47,9 +47,15 @@ def renamed(name: str, source: Source) -> str:
     """Returns a file name that matches the patterns of the source. If `name` matches, this is `name`."""
     from sensorflow.core.stability import takes
 
-    kept = name.strip(".~") or "file"
-    tries = (name, f"{kept}.csv", *(pattern.replace("*", kept) for pattern in source.taken))
-    return next((t for t in tries if takes(os.fsencode(t), source.taken, source.exclude)), name)
+    stem = name.strip(".~") or "file"
+    tries = (
+        name,
+        f"{stem}.csv",
+        *(pattern.replace("*", stem) for pattern in source.accepted_patterns),
+    )
+    return next(
+        (t for t in tries if takes(os.fsencode(t), source.accepted_patterns, source.exclude)), name
+    )
 
 
 def is_up(settings: Settings) -> bool:
@@ -75,19 +81,19 @@ def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterat
     put into the drop folder."""
     source = settings.folders[name]
     folder = settings.path(source.path)
-    if there := waiting(settings, name):
-        count = "1 file is" if there == 1 else f"{there:,} files are"
+    if waiting_files := waiting(settings, name):
+        count = "1 file is" if waiting_files == 1 else f"{waiting_files:,} files are"
         moved = {"archive": "moved to data/archive", "delete": "deleted"}.get(source.after, "")
         fate = f"loaded and {moved}" if moved else "loaded and left there"
         hint = '; to leave files there, set after = "keep" (--after keep)' if moved else ""
-        yield f"{count} already in {near(folder)}/ and will be {fate}{hint}"
+        yield f"{count} already in {relpath(folder)}/ and will be {fate}{hint}"
     yield "next:"
     yield from running(settings, edited=True)
     inside = [f for f in files if f.resolve().is_relative_to(folder.resolve())]
     if outside := [f for f in files if f not in inside]:
         yield f"  {drop(outside, settings, source)}"
     elif not files:
-        yield f"  drop files into {near(folder)}/"
+        yield f"  drop files into {relpath(folder)}/"
     yield "  sensorflow files ls           # shows whether they are loaded"
 
 
@@ -103,7 +109,7 @@ def waiting(settings: Settings, name: str) -> int | None:
             return len(found)
         if settings.embedded and not is_up(settings):
             return None
-        books = bootstrap.audit_store(settings)
+        audit_store = bootstrap.audit_store(settings)
         pieces = (found[start : start + 500] for start in range(0, len(found), 500))
-        return sum(len(books.unregistered(name, piece)) for piece in pieces)
+        return sum(len(audit_store.unregistered(name, piece)) for piece in pieces)
     return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sensorflow.ports.audit import AuditStore
     from sensorflow.ports.backlog import Backlog, GatedFile
 
-SHOWN = 10
+MAX_SHOWN = 10
 
 
 def checks(source: str, found: Sequence[GatedFile]) -> Iterator[Check]:
@@ -29,17 +29,17 @@ def checks(source: str, found: Sequence[GatedFile]) -> Iterator[Check]:
 def _check(source: str, some: Sequence[GatedFile], late: bool, is_gate: bool) -> Check:
     kind = "gate" if is_gate else "file"
     count = f"1 {kind}" if len(some) == 1 else f"{len(some):,} {kind}s"
-    whose = "without a file" if is_gate else "waiting for a gate"
+    subject = "without a file" if is_gate else "waiting for a gate"
     shown = "; ".join(f"{w.name} {w.reason}" for w in some[:3]) + ("; ..." if len(some) > 3 else "")
     oldest = f", the oldest for {span(max(w.age for w in some))}"
     if not late:
-        return Check(f"source {source}", "ok", f"{count} {whose}: {shown}{oldest}")
+        return Check(f"source {source}", "ok", f"{count} {subject}: {shown}{oldest}")
     todo = (
         "request the file from its sender, or remove the gate"
         if is_gate
         else "request the gate from the sender, or create it if the file is complete; no data is lost"
     )
-    return Check(f"source {source}", "warn", f"OVERDUE: {count} {whose}: {shown}{oldest}", todo)
+    return Check(f"source {source}", "warn", f"OVERDUE: {count} {subject}: {shown}{oldest}", todo)
 
 
 def lines(found: Sequence[GatedFile]) -> Iterator[str]:
@@ -48,8 +48,8 @@ def lines(found: Sequence[GatedFile]) -> Iterator[str]:
     files = sorted((w for w in found if not w.is_gate), key=lambda w: -w.age)
     if files:
         yield f"waiting for their gates, not ingested yet: {len(files):,}"
-        yield from (f"  {w}" for w in files[:SHOWN])
-    if len(files) > SHOWN:
+        yield from (f"  {w}" for w in files[:MAX_SHOWN])
+    if len(files) > MAX_SHOWN:
         yield "  ... `sensorflow status --json` lists all"
 
 
@@ -69,9 +69,9 @@ def held_keys(found: Sequence[GatedFile]) -> set[bytes]:
     return {w.key for w in found if not w.is_gate}
 
 
-def waiting_or_none(backlog: Backlog, books: AuditStore | None) -> list[GatedFile]:
+def waiting_or_none(backlog: Backlog, audit_store: AuditStore | None) -> list[GatedFile]:
     """Returns the waiting files and gates of a source; [] if the ledger is unavailable, which another check
     reports."""
     with suppress(SensorflowError):
-        return backlog.gated_files(books)
+        return backlog.gated_files(audit_store)
     return []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HUNG = 120.0
 """Seconds without a heartbeat after which a loop is considered hung."""
-EVERY = 30.0
+CHECK_INTERVAL_SECONDS = 30.0
 """Seconds between checks. A daemon is killed only if two consecutive checks find that it hangs. A single
 check is not enough, because heartbeats are old for a moment after a long outage of the database or the
 host."""
@@ -43,7 +43,7 @@ class Hung:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + EVERY
+        self._next = now + CHECK_INTERVAL_SECONDS
         silent = {beat.report.process: beat for beat in self._silent()}
         for process in (self._suspects & silent.keys()) - self._killed:
             self._killed.add(process)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sensorflow.embedded.logs import older
 
-_MOST = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
 """Maximum number of bytes to keep of an incomplete last line."""
-SPARE = 50
+EXTRA_LINES = 50
 """Number of additional lines to read before the first line, because a line without a time gets the time of
 the line before it."""
 
@@ -90,7 +90,7 @@ class LogTail:
         self._read = b""
         """The last bytes that were read. After a rotation, reading continues behind these bytes."""
         self._offset = 0
-        self._rest = b""
+        self._incomplete = b""
         self._before = _inode(path, ".1")
         self._at = datetime.fromtimestamp(0, UTC)
 
@@ -141,15 +141,15 @@ class LogTail:
         if not chunk:
             return
         self._read = (self._read + chunk)[-256:]
-        *whole, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest[-_MOST:]
-        for raw in whole:
+        *complete, rest = (self._incomplete + chunk).split(b"\n")
+        self._incomplete = rest[-_MAX_LINE_BYTES:]
+        for raw in complete:
             text = raw.decode("utf-8", "replace").rstrip()
             if not text:
                 continue
-            at, said = parsed(text)
+            at, message = parsed(text)
             self._at = at or self._at
-            yield LogLine(self._at, self.name, said)
+            yield LogLine(self._at, self.name, message)
 
 
 def merged(
@@ -182,18 +182,18 @@ def _bytes(path: Path) -> bytes:
 
 
 def _newest(parts: list[Path], last: int) -> list[Path]:
-    """Returns as many of the newest files as are needed for `last` lines and `SPARE` more. parts: files of
-    a log, oldest first, as in the result."""
+    """Returns as many of the newest files as are needed for `last` lines and `EXTRA_LINES` more. parts:
+    files of a log, oldest first, as in the result."""
     found: list[Path] = []
     for part in reversed(parts):
         found.insert(0, part)
         last -= _bytes(part).count(b"\n")
-        if last + SPARE <= 0:
+        if last + EXTRA_LINES <= 0:
             break
     return found
 
 
 def _cut(text: bytes, last: int) -> bytes:
-    """Returns the last lines of a text: `last` lines and `SPARE` more."""
+    """Returns the last lines of a text: `last` lines and `EXTRA_LINES` more."""
     lines = text.split(b"\n")
-    return b"\n".join(lines[-(last + SPARE) :])
+    return b"\n".join(lines[-(last + EXTRA_LINES) :])

@@ -15,7 +15,7 @@ import typer
 from sensorflow.cli import times
 from sensorflow.environment import folder as here
 from sensorflow.errors import UsageError
-from sensorflow.flow.choose import near
+from sensorflow.flow.choose import suggestion
 
 if TYPE_CHECKING:
     from sensorflow.cli.loglines import LogLine, LogTail
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAMES = ("daemon", "worker", "beat", "flower", "postgres", "valkey")
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow", "red")
 LINES = 100
-LOOK = 0.3
+POLL_SECONDS = 0.3
 """Seconds between polls of the files."""
 
 
@@ -65,7 +65,7 @@ def logs(
     found = merged(tails, None if after else limit, after)
     show.all(deque((line for line in found if after is None or line.at >= after), limit))
     while follow:
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
         show.all(_more(tails))
 
 
@@ -74,7 +74,7 @@ def _known(names: list[str]) -> tuple[str, ...]:
     UsageError for an unknown name."""
     for name in names:
         if name not in NAMES:
-            raise UsageError(f"no log of {name!r}; {near(name, NAMES)}")
+            raise UsageError(f"no log of {name!r}; {suggestion(name, NAMES)}")
     return tuple(name for name in NAMES if not names or name in names)
 
 

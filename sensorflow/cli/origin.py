@@ -44,11 +44,13 @@ def of_row(
     if not found:
         raise UsageError(_no_reading(url, sensor, kind, at))
     ledger = bootstrap.ledger(settings, "cli")
-    told = [_describe(settings, ledger, row) | {"sensor": sensor, "type": kind} for row in found]
+    readings = [
+        _describe(settings, ledger, row) | {"sensor": sensor, "type": kind} for row in found
+    ]
     if json:
-        as_json(told)
+        as_json(readings)
         return
-    for number, one in enumerate(told):
+    for number, one in enumerate(readings):
         if number:
             line()
         _print(one)
@@ -84,9 +86,9 @@ def _describe(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
 
 def _print(one: dict[str, Any]) -> None:
     value = f"{one['value']!r} {one['unit']}".rstrip()
-    told = {"reading": f"{one['sensor']} {one['type']} {one['time'].isoformat()} = {value}"}
+    entry = {"reading": f"{one['sensor']} {one['type']} {one['time'].isoformat()} = {value}"}
     if one["name"] is not None:
-        told |= {
+        entry |= {
             "file": f"{one['name']}, version {one['version']}, of source {one['source']}",
             "id": f"{one['file_id']} (sensorflow files show {one['file_id']})",
             "line": f"{one['line']:,}",
@@ -97,8 +99,8 @@ def _print(one: dict[str, Any]) -> None:
             "landed as": one["landing"],
         }
     else:
-        told |= {"id": str(one["file_id"]), "file": one["why"]}
-    facts(told)
+        entry |= {"id": str(one["file_id"]), "file": one["why"]}
+    facts(entry)
 
 
 def _no_reading(url: str, sensor: str, kind: str, at: datetime) -> str:
@@ -106,16 +108,16 @@ def _no_reading(url: str, sensor: str, kind: str, at: datetime) -> str:
     else similar sensors."""
     from sensorflow.adapters.postgres import inspect
 
-    near = inspect.readings_near(url, at)
-    here = {(row.sensor, row.kind): row.ts for row in near}
-    said = f"no reading of {sensor} {kind} at {at.isoformat()}"
-    if ts := here.get((sensor, kind)):
-        return f"{said}; the nearest one is at {ts.isoformat()}"
-    if kinds := sorted(k for s, k in here if s == sensor):
-        return f"{said}; {sensor} has {', '.join(kinds[:10])} within a minute of that time"
-    sensors = sorted({s for s, _ in here})
+    nearby = inspect.readings_near(url, at)
+    times = {(row.sensor, row.kind): row.ts for row in nearby}
+    message = f"no reading of {sensor} {kind} at {at.isoformat()}"
+    if ts := times.get((sensor, kind)):
+        return f"{message}; the nearest one is at {ts.isoformat()}"
+    if kinds := sorted(k for s, k in times if s == sensor):
+        return f"{message}; {sensor} has {', '.join(kinds[:10])} within a minute of that time"
+    sensors = sorted({s for s, _ in times})
     if close := nearest(sensor, sensors):
-        return f"{said}; did you mean {close!r}?"
+        return f"{message}; did you mean {close!r}?"
     if sensors:
-        return f"{said}; sensors within a minute of that time: {', '.join(sensors[:10])}"
-    return f"{said}, nor of any sensor within a minute of that time; check the UTC offset"
+        return f"{message}; sensors within a minute of that time: {', '.join(sensors[:10])}"
+    return f"{message}, nor of any sensor within a minute of that time; check the UTC offset"

@@ -90,10 +90,10 @@ def _inline(name: str) -> str:
     found = tomlkit.parse(path.read_text("utf-8")).get("profiles", {}) if path else {}
     if name not in found:
         return ""
-    whole = tomlkit.document()
-    whole["profiles"] = tomlkit.table(is_super_table=True)
-    whole["profiles"][name] = found[name]
-    return f"# sensorflow.toml\n{tomlkit.dumps(whole).strip()}"
+    document = tomlkit.document()
+    document["profiles"] = tomlkit.table(is_super_table=True)
+    document["profiles"][name] = found[name]
+    return f"# sensorflow.toml\n{tomlkit.dumps(document).strip()}"
 
 
 @app.command("import", short_help="Convert a table description (Frictionless, CSVW) to a profile.")

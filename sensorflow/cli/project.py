@@ -53,8 +53,10 @@ def require_free(path: Path, name: str, with_profile: bool) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         from sensorflow.profiles.files import plain_name
 
-        near = f", for example {plain_name(name)}" if plain_name(name) else ""
-        raise UsageError(f"{name!r} is not a valid source name: use letters, digits, - and _{near}")
+        suggestion = f", for example {plain_name(name)}" if plain_name(name) else ""
+        raise UsageError(
+            f"{name!r} is not a valid source name: use letters, digits, - and _{suggestion}"
+        )
     given = profiles.read_toml(path)
     if name in given.get("sources", {}):
         raise UsageError(
@@ -88,14 +90,14 @@ def add(path: Path, added: AddedSource) -> Settings:
         ending = "\r\n" if "\r\n" in before else "\n"
         addition = text_of(added, path.parent.absolute()).replace("\n", ending)
         gap = ending * 2 if before.strip() else ""
-        whole = f"{before.rstrip()}{gap}{addition}"
-        _require_valid(path, whole)
-        found = settings.load(path, text=whole)
-        made = _make(added.folder)
+        new_text = f"{before.rstrip()}{gap}{addition}"
+        _require_valid(path, new_text)
+        found = settings.load(path, text=new_text)
+        created = _make(added.folder)
         try:
-            _write(path, whole)
+            _write(path, new_text)
         except OSError as error:
-            for folder in made:
+            for folder in created:
                 folder.rmdir()
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
     return found

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LIMIT = 60.0
 """Seconds after the start after which processes that do not answer yet are reported."""
-EVERY = 0.3
-CALM = 60.0
+POLL_SECONDS = 0.3
+REPEAT_AFTER_SECONDS = 60.0
 """Seconds after which the end of a process is reported again, although the reason is the same as before."""
 FULL = 16 << 20
 """Free bytes below which a disk counts as full: the size of one WAL segment of PostgreSQL."""
@@ -77,7 +77,7 @@ class Readiness:
         now = time.monotonic()
         if self._done or now < self._next:
             return
-        self._next = now + EVERY
+        self._next = now + POLL_SECONDS
         missing, reason = self._missing()
         if not missing:
             self._done = True
@@ -104,11 +104,11 @@ class Readiness:
             beats = [b.report for b in self._ledger.heartbeats() if b.is_alive]
         except (Transient, UsageError) as error:
             return processes, f"; {error}"
-        near = [p for p in beats if is_same_host(p.process) and not has_ended(p.process)]
-        there = {
-            process.name: {p.role for p in near if p.pid == process.pid} for process in processes
+        local = [p for p in beats if is_same_host(p.process) and not has_ended(p.process)]
+        running = {
+            process.name: {p.role for p in local if p.pid == process.pid} for process in processes
         }
-        return [p for p in processes if not wanted[p.name] <= there[p.name]], ""
+        return [p for p in processes if not wanted[p.name] <= running[p.name]], ""
 
     def _close(self) -> None:
         close = getattr(self._ledger, "close", None)
@@ -120,9 +120,9 @@ class Readiness:
 class ProcessProblems:
     """Reports processes that have ended, and full disks.
 
-    A process that ends again within `CALM` seconds for the same reason is not reported again. A full disk
-    is reported once, and a second time when it has free space. folders: folders whose disks are checked.
-    full: number of free bytes below which a disk is full.
+    A process that ends again within `REPEAT_AFTER_SECONDS` seconds for the same reason is not reported
+    again. A full disk is reported once, and a second time when it has free space. folders: folders whose
+    disks are checked. full: number of free bytes below which a disk is full.
     """
 
     def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:
@@ -141,9 +141,9 @@ class ProcessProblems:
             before = self._ends.get(process.name)
             if process.pid is None or process.is_alive or (before and before.pid == process.pid):
                 continue
-            told = self._ends[process.name] = _End(process.pid, process.ending(), now)
-            if before is None or before.line != told.line or now > before.at + CALM:
-                yield told.line
+            end = self._ends[process.name] = _End(process.pid, process.ending(), now)
+            if before is None or before.line != end.line or now > before.at + REPEAT_AFTER_SECONDS:
+                yield end.line
 
     def _disks(self) -> Iterator[str]:
         from sensorflow import disk

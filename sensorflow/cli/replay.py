@@ -17,7 +17,7 @@ from sensorflow.errors import UsageError
 from sensorflow.flow.choose import require_source
 from sensorflow.flow.replay import (
     STATES,
-    Wanted,
+    ReplayFilter,
     not_replayed,
     not_undone,
     to_replay,
@@ -67,7 +67,7 @@ def replay(
 
     settings = bootstrap.settings()
     after = given(since, "--since")
-    wanted = Wanted(files or (), source, after, state, rejected, prefix="--")
+    wanted = ReplayFilter(files or (), source, after, state, rejected, prefix="--")
     wanted.require()
     if profile is not None and settings.profile(profile) is None:
         raise UsageError(f"--profile: {profiles.unknown(profile, settings.profiles)}")
@@ -119,14 +119,14 @@ def undo(
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
-    told: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     require_source(settings, ledger, source)
     found, shared = to_undo(ledger, files, source)
-    along = [view.file_id for view in found]
+    file_ids = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
-        rows = undo_flow(ledger, lake, landing, view.file_id, reason, along)
-        told.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
+        rows = undo_flow(ledger, lake, landing, view.file_id, reason, file_ids)
+        results.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
         if json:
             continue
         if rows is None:
@@ -143,8 +143,8 @@ def undo(
                 line(text)
             line(f"  to reverse this: sensorflow replay {view.file_id}")
     if json:
-        as_json(told)
-    if not all(one["undone"] for one in told):
+        as_json(results)
+    if not all(one["undone"] for one in results):
         raise typer.Exit(1)
 
 

@@ -113,16 +113,16 @@ def _settings(found: Backup, home: Path) -> Settings:
     from sensorflow import settings as settings_
 
     own = home / settings_.FILE_NAME
-    kept = found.path / "project" / settings_.FILE_NAME
+    backed_up = found.path / "project" / settings_.FILE_NAME
     environ = {k: v for k, v in os.environ.items() if k != settings_.COPY}
     if own.is_file():
         return settings_.load(own, environ)
-    if not kept.is_file():
+    if not backed_up.is_file():
         raise UsageError(
             f"{found.path} has no {settings_.FILE_NAME}: write this file to {home} first"
         )
     with NamedTemporaryFile("w", encoding="utf-8") as copy:  # also contains the profile files
-        copy.write(settings_.copied(kept, environ))
+        copy.write(settings_.copied(backed_up, environ))
         copy.flush()
         return settings_.load(own, {**environ, settings_.COPY: copy.name})
 
@@ -144,7 +144,7 @@ def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
-    with state.held(settings.data_folder) as place:
+    with state.exclusive(settings.data_folder) as place:
         if (url := settings.database) is not None:
             yield url, False
             return

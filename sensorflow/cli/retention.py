@@ -52,10 +52,10 @@ def retention(
     if json:
         as_json({"removed": {layer: done.get(layer, 0) for layer in LAYERS}})
         return
-    told = [f"{layer} of {count:,} files" for layer, count in done.items() if layer != "history"]
+    parts = [f"{layer} of {count:,} files" for layer, count in done.items() if layer != "history"]
     if done.get("history"):
-        told.append(f"{done['history']:,} events of history")
-    line(f"removed: {', '.join(told)}" if told else "nothing was removed: no data has expired")
+        parts.append(f"{done['history']:,} events of history")
+    line(f"removed: {', '.join(parts)}" if parts else "nothing was removed: no data has expired")
 
 
 def _days(source: Source, layer: str) -> float | None:

@@ -49,7 +49,7 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
         lease = f"free, last held by {row.owner}" if row.ended else f"held by {row.owner}"
         yield Check("publisher's lease", "ok", lease)
     for session in inspect.old_sessions(url, OLD):
-        yield held(session)
+        yield session_check(session)
     for row in inspect.backlog(url):
         found = f"{row.files:,} files are waiting, the oldest for {span(row.age)}: {row.key_text}"
         late = row.age > WAITING
@@ -65,7 +65,7 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
         yield Check(f"source {row.source}", "warn", found, "see `sensorflow quarantine ls`")
 
 
-def held(session: Session) -> Check:
+def session_check(session: Session) -> Check:
     """Check a database session that has held locks for a long time. The check fails if another worker has
     claimed the file of the session, or if the session is idle and is not a load."""
     where = f"{session.name} (backend {session.pid}, {session.client or 'local'})"

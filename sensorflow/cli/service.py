@@ -69,11 +69,11 @@ def install(
     _require_no_root(user, run_as, show)
     secrets = plans.secrets_of(secret or ())
     path, settings = plans.project(secrets)
-    who = login() if user else plans.owner(path, run_as)
+    user_name = login() if user else plans.owner(path, run_as)
     given = plans.plan(
         path,
         settings,
-        user=None if user else who,
+        user=None if user else user_name,
         parts=plans.parts_of(parts),
         name=name,
         secrets=secrets,
@@ -85,7 +85,7 @@ def install(
         return
     manager = Systemd(user)
     manager.require()
-    plans.require_usable(path, settings, who)
+    plans.require_usable(path, settings, user_name)
     manager.require_free(list(texts), path)
     _remove_others(manager, path, texts)
     manager.write(texts)
@@ -94,7 +94,7 @@ def install(
     if now:
         manager.run_or_raise("enable", given.unit)
         manager.run_or_raise("restart", given.unit)
-    _explain(given, manager, who, now)
+    _explain(given, manager, user_name, now)
     _warn(settings.data_folder, now)
 
 
@@ -124,14 +124,16 @@ def _remove_others(manager: Systemd, path: Path, texts: dict[str, str]) -> None:
         line(f"removed {unit}")
 
 
-def _explain(plan: Plan, manager: Systemd, who: str, now: bool) -> None:
+def _explain(plan: Plan, manager: Systemd, user_name: str, now: bool) -> None:
     from sensorflow.service.manager import is_lingering, journal
     from sensorflow.service.units import units
 
     sudo = "" if manager.user else "sudo "
     control = " ".join(manager.command)
     what = ", ".join(plan.parts) if plan.parts else "the whole stack, as `sensorflow up` runs it"
-    line(f"\nThe service runs {what}, as user {who}. It starts at boot and restarts after 5 s.")
+    line(
+        f"\nThe service runs {what}, as user {user_name}. It starts at boot and restarts after 5 s."
+    )
     line("The settings come from sensorflow.toml, not from environment variables of this shell.")
     if "beat" in plan.parts:
         line("Run beat on one host only. A second daemon is a standby.")
@@ -139,8 +141,8 @@ def _explain(plan: Plan, manager: Systemd, who: str, now: bool) -> None:
     if not now:
         line(f"  {sudo}{control} enable --now {plan.unit}")
         line("      starts the service now and at each boot")
-    if manager.user and not is_lingering(who):
-        line(f"  loginctl enable-linger {who}")
+    if manager.user and not is_lingering(user_name):
+        line(f"  loginctl enable-linger {user_name}")
         line("      without this, your services run only while you are logged in")
     line(f"  {control} status {plan.unit}")
     line(f"  sensorflow service status{' --user' if manager.user else ''}")
@@ -153,17 +155,17 @@ def _explain(plan: Plan, manager: Systemd, who: str, now: bool) -> None:
 
 def _warn(data: Path, now: bool) -> None:
     from sensorflow.embedded import state
-    from sensorflow.environment import APART, PREFIX
+    from sensorflow.environment import PREFIX, RESERVED
 
-    there = None if now else state.running(data)
-    if there is not None and os.environ.get("INVOCATION_ID") is None:
+    stack = None if now else state.running(data)
+    if stack is not None and os.environ.get("INVOCATION_ID") is None:
         line(
-            f"\nThe stack is already running (pid {there.pid}): stop it before you start the service."
+            f"\nThe stack is already running (pid {stack.pid}): stop it before you start the service."
         )
     names = sorted(
         name
         for name in os.environ
-        if name.startswith(PREFIX) and not APART.fullmatch(name.removeprefix(PREFIX))
+        if name.startswith(PREFIX) and not RESERVED.fullmatch(name.removeprefix(PREFIX))
     )
     if names:
         line(

@@ -12,7 +12,7 @@ import typer
 from sensorflow.escaping import escape, to_json
 
 WIDE = 400
-LEAST = 10
+MIN_WIDTH = 10
 """Minimum width of a text column on a narrow terminal, in characters."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -42,17 +42,19 @@ def readings(count: int) -> str:
 
 
 def table(
-    title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], spare: Sequence[str] = ()
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], optional: Sequence[str] = ()
 ) -> None:
-    """Print a table. heads: titles of the columns. spare: titles of columns that are omitted if they are
+    """Print a table. heads: titles of the columns. optional: titles of columns that are omitted if they are
     empty and the terminal is too narrow."""
     console, given = wide_console(), [list(row) for row in rows]
-    made = made_table(title, heads, given)
-    if spare and console.measure(made).minimum > console.width - len(heads):
-        empty = [i for i, h in enumerate(heads) if h in spare and not any(r[i] for r in given)]
-        kept = [i for i in range(len(heads)) if i not in empty]
-        made = made_table(title, [heads[i] for i in kept], [[r[i] for i in kept] for r in given])
-    console.print(made)
+    rich_table = empty_table(title, heads, given)
+    if optional and console.measure(rich_table).minimum > console.width - len(heads):
+        empty = [i for i, h in enumerate(heads) if h in optional and not any(r[i] for r in given)]
+        shown_columns = [i for i in range(len(heads)) if i not in empty]
+        rich_table = empty_table(
+            title, [heads[i] for i in shown_columns], [[r[i] for i in shown_columns] for r in given]
+        )
+    console.print(rich_table)
 
 
 def wide_console() -> Any:
@@ -63,26 +65,26 @@ def wide_console() -> Any:
     return console if console.is_terminal else Console(width=WIDE)
 
 
-def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+def empty_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """Returns a table of rich. Numbers are right-aligned and never wrapped. Text is wrapped if the terminal
     is narrow."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    rich_table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
     given = [list(row) for row in rows]
     for index, head in enumerate(heads):
         numeric = any(isinstance(row[index], int | float) for row in given)
         longest = max((len(_cell(row[index])) for row in given), default=0)
-        made.add_column(
+        rich_table.add_column(
             head,
             justify="right" if numeric else "left",
             overflow="fold",
-            min_width=longest if numeric else min(longest, LEAST),
+            min_width=longest if numeric else min(longest, MIN_WIDTH),
         )
     for row in given:
-        made.add_row(*(Text(_cell(value)) for value in row))
-    return made
+        rich_table.add_row(*(Text(_cell(value)) for value in row))
+    return rich_table
 
 
 def _cell(value: Any) -> str:

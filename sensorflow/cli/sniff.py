@@ -168,13 +168,13 @@ def preview(path: Path, found: Proposal) -> Checked:
     preview assumes UTC and says so. Returns the result of the check."""
     from sensorflow.flow.sniff import checked
 
-    made = checked(path, found)
+    result = checked(path, found)
     if found.guess.needs_zone:
         line("# Preview, assuming UTC (give --zone):")
     else:
         line("# Preview:")
-    _print(made)
-    return made
+    _print(result)
+    return result
 
 
 def _print(checked: Checked) -> None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 FILES = 100_000
 """Maximum number of files in the folder that are considered."""
-LOOKS = 60
+MAX_OPENED_FILES = 60
 """Maximum number of files to open."""
-EACH = 3
+MAX_FILES_PER_PATTERN = 3
 """Maximum number of files to open per name pattern."""
-SHOWN = 20
+MAX_SHOWN = 20
 
 
 @dataclass
@@ -49,7 +49,7 @@ class FileKind:
         return sum(self.patterns.values())
 
     @property
-    def strange(self) -> str | None:
+    def why_unreadable(self) -> str | None:
         """The name of a file from which the profile cannot read the sensor, because its pattern does not
         match the name. None if there is no such file."""
         found = self.proposal.profile().sensor
@@ -88,8 +88,8 @@ def look(folder: Path, zone: str | None) -> FolderReport:
     if not names:
         raise UsageError(f"{folder}: the folder has no files")
     by = groups.by_pattern(names)
-    chosen = set(groups.sample(list(by), LOOKS))
-    each = max(1, min(EACH, LOOKS // len(by)))
+    chosen = set(groups.sample(list(by), MAX_OPENED_FILES))
+    each = max(1, min(MAX_FILES_PER_PATTERN, MAX_OPENED_FILES // len(by)))
     seen = FolderReport(
         folder, len(names), passed={p: len(n) for p, n in by.items() if p not in chosen}
     )
@@ -108,51 +108,55 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _look_at(
-    seen: FolderReport, pattern: str, names: Sequence[str], chosen: Sequence[str], zone: str | None
+    report: FolderReport,
+    pattern: str,
+    names: Sequence[str],
+    chosen: Sequence[str],
+    zone: str | None,
 ) -> None:
     from sensorflow.core.sniff import groups
     from sensorflow.flow.sniff import guess
 
-    here: dict[Hashable, int] = {}
+    folder_counts: dict[Hashable, int] = {}
     for name in chosen:
-        path = seen.folder / name
-        seen.looked_at += 1
+        path = report.folder / name
+        report.looked_at += 1
         try:
             proposal = guess(path, zone)
         except UsageError as error:
             reason = error.message.removeprefix(f"{path}: ")
-            seen.failed.setdefault(pattern, (path, reason, 0 if here else len(names)))
+            report.failed.setdefault(pattern, (path, reason, 0 if folder_counts else len(names)))
             continue
         key = groups.kind(proposal.guess)
-        kind = seen.kinds.setdefault(key, FileKind(proposal, path))
+        kind = report.kinds.setdefault(key, FileKind(proposal, path))
         kind.looked_at += 1
-        here[key] = here.get(key, 0) + 1
-    if here:
-        limit = max(here, key=lambda key: here[key])
-        seen.kinds[limit].patterns[pattern] = len(names)
-        seen.kinds[limit].names += names
-        for key in here.keys() - {limit}:
-            seen.kinds[key].patterns.setdefault(pattern, 0)
-        if pattern in seen.failed:
-            path, reason, _ = seen.failed[pattern]
-            seen.failed[pattern] = (path, reason, 1)
-    if len(here) > 1:
-        seen.mixed.append(pattern)
+        folder_counts[key] = folder_counts.get(key, 0) + 1
+    if folder_counts:
+        limit = max(folder_counts, key=lambda key: folder_counts[key])
+        report.kinds[limit].patterns[pattern] = len(names)
+        report.kinds[limit].names += names
+        for key in folder_counts.keys() - {limit}:
+            report.kinds[key].patterns.setdefault(pattern, 0)
+        if pattern in report.failed:
+            path, reason, _ = report.failed[pattern]
+            report.failed[pattern] = (path, reason, 1)
+    if len(folder_counts) > 1:
+        report.mixed.append(pattern)
 
 
-def _name(seen: FolderReport) -> None:
+def _name(report: FolderReport) -> None:
     """Set the name of each kind to the constant part of its most frequent name pattern. The names are made
     unique."""
     from sensorflow.profiles.files import plain_name
 
-    taken: set[str] = set()
-    for kind in seen.kinds.values():
+    used_names: set[str] = set()
+    for kind in report.kinds.values():
         limit = max(kind.patterns, key=lambda p: kind.patterns[p], default=kind.file.name)
         stem = limit.partition(".")[0].replace("*", "").replace("?", "").strip("_-. ")
-        plain = plain_name(stem) or plain_name(seen.folder.resolve().name) or "logger"
+        plain = plain_name(stem) or plain_name(report.folder.resolve().name) or "logger"
         tries = (plain, *(f"{plain}-{n}" for n in range(2, 1000)))
-        kind.name = next(name for name in tries if name not in taken)
-        taken.add(kind.name)
+        kind.name = next(name for name in tries if name not in used_names)
+        used_names.add(kind.name)
 
 
 def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
@@ -176,23 +180,27 @@ def sniff_folder(folder: Path, zone: str | None, json: bool) -> None:
         _print(kind, zone)
 
 
-def _print_rest(seen: FolderReport) -> None:
-    if seen.failed:
-        rows = [(p, n, escape(reason)) for p, (_, reason, n) in list(seen.failed.items())[:SHOWN]]
+def _print_rest(report: FolderReport) -> None:
+    if report.failed:
+        rows = [
+            (p, n, escape(reason)) for p, (_, reason, n) in list(report.failed.items())[:MAX_SHOWN]
+        ]
         table("not recognized", ("names", "files", "why"), rows)
-        if len(seen.failed) > SHOWN:
-            line(f"… and {len(seen.failed) - SHOWN} more name patterns")
-    for kind in seen.kinds.values():
-        if (name := kind.strange) is not None:
+        if len(report.failed) > MAX_SHOWN:
+            line(f"… and {len(report.failed) - MAX_SHOWN} more name patterns")
+    for kind in report.kinds.values():
+        if (name := kind.why_unreadable) is not None:
             line(f"note: {kind.name}: the sensor pattern does not match {escape(name)}")
-    for pattern in seen.mixed:
+    for pattern in report.mixed:
         line(
             f"note: files named {escape(pattern)} are of several kinds: move each kind to its own folder"
         )
-    if seen.passed:
-        count = sum(seen.passed.values())
-        line(f"note: {count:,} files of {len(seen.passed):,} other name patterns were not sampled")
-    if seen.files == FILES:
+    if report.passed:
+        count = sum(report.passed.values())
+        line(
+            f"note: {count:,} files of {len(report.passed):,} other name patterns were not sampled"
+        )
+    if report.files == FILES:
         line(f"note: only the first {FILES:,} files were listed")
 
 
@@ -233,7 +241,7 @@ def only_kind(folder: Path, zone: str | None) -> FileKind:
             f"nothing was added: {folder} has {len(kinds)} kinds of files, but a source reads one. Add "
             f"each kind with one of its files:\n{each}"
         )
-    if (name := kinds[0].strange) is not None:
+    if (name := kinds[0].why_unreadable) is not None:
         written = command("sensorflow", "sniff", typed(kinds[0].file), "--out", "profile.toml")
         raise UsageError(
             "nothing was added: the proposal takes the sensor from the file name, with a pattern that does "
@@ -244,7 +252,7 @@ def only_kind(folder: Path, zone: str | None) -> FileKind:
     return kinds[0]
 
 
-def _as_dict(seen: FolderReport) -> dict[str, Any]:
+def _as_dict(report: FolderReport) -> dict[str, Any]:
     from sensorflow.cli.sniff import described
 
     kinds = [
@@ -255,18 +263,18 @@ def _as_dict(seen: FolderReport) -> dict[str, Any]:
             "patterns": k.patterns,
             **described(k.file, k.proposal),
         }
-        for k in seen.kinds.values()
+        for k in report.kinds.values()
     ]
     failed = [
         {"pattern": p, "file": str(f), "why": reason, "files": n}
-        for p, (f, reason, n) in seen.failed.items()
+        for p, (f, reason, n) in report.failed.items()
     ]
     return {
-        "folder": str(seen.folder),
-        "files": seen.files,
-        "looked_at": seen.looked_at,
+        "folder": str(report.folder),
+        "files": report.files,
+        "looked_at": report.looked_at,
         "kinds": kinds,
         "not_understood": failed,
-        "mixed": seen.mixed,
-        "not_looked_at": seen.passed,
+        "mixed": report.mixed,
+        "not_looked_at": report.passed,
     }

@@ -56,14 +56,14 @@ def _place(
         return None, profile, None, None, None
     folder = settings.path(source.path)
     count = follow_ups.waiting(settings, name) if folder.is_dir() else None
-    return str(follow_ups.near(folder)), profile, source.after, count, folder.is_dir()
+    return str(follow_ups.relpath(folder)), profile, source.after, count, folder.is_dir()
 
 
-def _count(waiting: int | None, there: bool | None) -> str:
-    if there is None:
+def _count(waiting: int | None, is_reachable: bool | None) -> str:
+    if is_reachable is None:
         return "-"
     if waiting is None:
-        return "unknown: the database is unavailable" if there else "no such folder"
+        return "unknown: the database is unavailable" if is_reachable else "no such folder"
     return f"{waiting:,}"
 
 
@@ -101,7 +101,7 @@ def add(
     named, found = _profile(profile, settings)
     keys: dict[str, object] = {"include": include} if include else {}
     keys |= {"after": checked_after(after)} if after != "archive" else {}
-    made = project.AddedSource(
+    new_source = project.AddedSource(
         name,
         folder_of(path, name, settings),
         named if zone is None else name,
@@ -114,7 +114,7 @@ def add(
             f"the profile {named!r} has no zone, and its times have no UTC "
             "offset: add --zone, for example --zone Europe/Berlin, --zone +01:00 or --zone UTC"
         )
-    added(file, made)
+    added(file, new_source)
     if needed is None:
         line(f"the profile {named!r} has no zone: times without a UTC offset are rejected (F107).")
         line(
@@ -134,15 +134,15 @@ def checked_after(after: str) -> str:
     return after
 
 
-def added(file: Path, made: object) -> None:
+def added(file: Path, new: object) -> None:
     """Add the source to sensorflow.toml, and print which tables were added."""
     from sensorflow.cli import follow_ups, project
 
-    assert isinstance(made, project.AddedSource)
-    project.add(file, made)
-    what = f"[sources.{made.name}]" + (f" and [profiles.{made.name}]" if made.table else "")
+    assert isinstance(new, project.AddedSource)
+    project.add(file, new)
+    what = f"[sources.{new.name}]" + (f" and [profiles.{new.name}]" if new.table else "")
     line(
-        f"added {what} to {follow_ups.near(file)}; its drop folder is {follow_ups.near(made.folder)}/"
+        f"added {what} to {follow_ups.relpath(file)}; its drop folder is {follow_ups.relpath(new.folder)}/"
     )
 
 

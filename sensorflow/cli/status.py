@@ -12,7 +12,7 @@ import typer
 
 from sensorflow.cli import gated
 from sensorflow.cli.selection import Source
-from sensorflow.cli.show import Json, as_json, line, made_table, table
+from sensorflow.cli.show import Json, as_json, empty_table, line, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient, UsageError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sensorflow.status import Status
 
 STATES = tuple(State)
-EVERY = 2.0
+INTERVAL_SECONDS = 2.0
 
 
 def status(
@@ -66,17 +66,17 @@ def status(
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
 
-    def look() -> Status:
+    def get_status() -> Status:
         return looked(settings, ledger, source)
 
     if watch:
-        _watch(look, seconds or EVERY, json)
+        _watch(get_status, seconds or INTERVAL_SECONDS, json)
         return
     try:
-        seen = look()
+        seen = get_status()
     except SensorflowError:
-        if told := bootstrap.differs(settings):  # outdated settings may be the cause
-            line(told)
+        if difference := bootstrap.differs(settings):  # outdated settings may be the cause
+            line(difference)
         raise
     if json:
         as_json(seen.as_dict())
@@ -99,14 +99,14 @@ def show_status(found: Status) -> None:
 
 
 def words(found: Status) -> list[str]:
-    told = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
+    parts = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
     if found.unseen:
-        told.append(f"no file of {', '.join(found.unseen)} has arrived yet")
-    told += gated.words(found.gated)
-    told += [f"{stuck}\n    {stuck.todo}" for stuck in found.stuck]
+        parts.append(f"no file of {', '.join(found.unseen)} has arrived yet")
+    parts += gated.words(found.gated)
+    parts += [f"{stuck}\n    {stuck.todo}" for stuck in found.stuck]
     if found.flower:
-        told.append(f"Flower: {found.flower}, {found.flower_login}")
-    return told
+        parts.append(f"Flower: {found.flower}, {found.flower_login}")
+    return parts
 
 
 def short(found: Status) -> str:
@@ -134,21 +134,21 @@ def silences(found: dict[str, float]) -> list[str]:
     ]
 
 
-def _watch(look: Callable[[], Status], every: float, json: bool) -> None:
+def _watch(get_status: Callable[[], Status], every: float, json: bool) -> None:
     """Print the status every `every` seconds until Ctrl-C, which ends the command without an error."""
     from rich.console import Console
 
     console = Console()
     try:
         if console.is_terminal and not json:
-            _redraw(console, look, every)
+            _redraw(console, get_status, every)
         else:
-            _append(look, every, json)
+            _append(get_status, every, json)
     except KeyboardInterrupt:
         return
 
 
-def _redraw(console: Any, look: Callable[[], Status], every: float) -> None:
+def _redraw(console: Any, get_status: Callable[[], Status], every: float) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -157,34 +157,34 @@ def _redraw(console: Any, look: Callable[[], Status], every: float) -> None:
         while True:
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, every {every:g} s; Ctrl-C stops"
             try:
-                seen = look()
+                seen = get_status()
             except Transient as error:
                 drawn: Any = Text(f"{now}\n{error}")
             else:
                 heads = ("source", "files", *STATES, "rows loaded")
                 drawn = Group(
                     Text(now),
-                    made_table("", heads, rows(seen.totals)),
-                    made_table("", HEADS, activity_rows(seen.activity)),
+                    empty_table("", heads, rows(seen.totals)),
+                    empty_table("", HEADS, activity_rows(seen.activity)),
                     *map(Text, words(seen)),
                 )
             live.update(drawn, refresh=True)
             time.sleep(every)
 
 
-def _append(look: Callable[[], Status], every: float, json: bool) -> None:
+def _append(get_status: Callable[[], Status], every: float, json: bool) -> None:
     from sensorflow.cli.show import plain
 
     while True:
         try:
-            seen = look()
+            seen = get_status()
         except Transient as error:
             now = datetime.now(UTC).isoformat()
-            said = to_json({"at": now, "error": str(error)}) if json else f"{now} {error}"
+            text = to_json({"at": now, "error": str(error)}) if json else f"{now} {error}"
         else:
-            told = {"at": datetime.now(UTC), **seen.as_dict()} if json else {}
-            said = to_json(told, default=plain) if json else short(seen)
-        line(said)
+            facts = {"at": datetime.now(UTC), **seen.as_dict()} if json else {}
+            text = to_json(facts, default=plain) if json else short(seen)
+        line(text)
         sys.stdout.flush()
         time.sleep(every)
 

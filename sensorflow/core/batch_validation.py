@@ -67,9 +67,9 @@ def validate_batch(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] 
     typed = {i: pa.concat_arrays([chunk.typed[i] for chunk in chunks]) for i in chunks[0].typed}
     lines = np.concatenate([chunk.lines for chunk in chunks]) | place << _SHIFT
     validator = Validator(profile)
-    nowhere = Spot(None, "")
+    no_spot = Spot(None, "")
     found = validator.validate(
-        Chunk(chunks[0].binding, columns, lines, lambda _: nowhere, typed=typed)
+        Chunk(chunks[0].binding, columns, lines, lambda _: no_spot, typed=typed)
     )
     if found.rejects:
         return None
@@ -93,10 +93,10 @@ def reshape_batch(accepted: Sequence[Accepted], profile: Profile) -> list[Reshap
     """
     counts = [len(file.bronze) for file in accepted]
     parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    whole = pa.concat_batches([file.bronze for file in accepted])
+    combined = pa.concat_batches([file.bronze for file in accepted])
     series = SeriesOfParts(parts)
     silver, duplicate = to_silver(
-        whole, QualityFlagger(profile.rules, series), Deduplicator(series)
+        combined, QualityFlagger(profile.rules, series), Deduplicator(series)
     )
     ends = np.searchsorted(parts[~duplicate], np.arange(len(counts)), "right").tolist()
     found, start = [], 0

@@ -42,5 +42,5 @@ def marks(keys: pa.Array, values: pa.Array) -> Words:
     start = 16 * keys.offset
     halves = np.frombuffer(keys.buffers()[1], ">u8")[start // 8 : start // 8 + 2 * len(keys)]
     halves = halves.astype(np.uint64).reshape(-1, 2)
-    bits = np.ascontiguousarray(values.to_numpy(), np.float64).view(np.uint64)
-    return mix(halves[:, 0] ^ mix(bits ^ halves[:, 1]))
+    value_bits = np.ascontiguousarray(values.to_numpy(), np.float64).view(np.uint64)
+    return mix(halves[:, 0] ^ mix(value_bits ^ halves[:, 1]))

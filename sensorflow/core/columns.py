@@ -18,7 +18,7 @@ class Kind(Enum):
     TEXT = "text"
     NUMBER = "number"
     SMALL = "16 bits"
-    WHOLE = "64 bits"
+    INTEGER = "64 bits"
     KEY = "key"
 
 
@@ -30,8 +30,8 @@ READING = MappingProxyType(
         "value": Kind.NUMBER,
         "unit": Kind.TEXT,
         "quality": Kind.SMALL,
-        "file_id": Kind.WHOLE,
-        "line_no": Kind.WHOLE,
+        "file_id": Kind.INTEGER,
+        "line_no": Kind.INTEGER,
         "dedupe_key": Kind.KEY,
     }
 )

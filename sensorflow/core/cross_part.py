@@ -51,55 +51,55 @@ class CrossPartDeduplicator:
             until,
             rows_in_other_parts,
         )
-        self._asked = np.zeros(0, np.int64)
+        self._queried = np.zeros(0, np.int64)
         self._others: dict[Identity, dict[int, int]] = {}
         self._own: dict[Identity, dict[int, int]] = {}
 
     def assign_ordinals(self, batch: pa.RecordBatch) -> OrdinalsAndDuplicates:
         ordinal, duplicate = self._inner.assign_ordinals(batch)
         times = micros(batch["ts"])
-        near = np.flatnonzero(times <= self._until)
-        if not len(near):
+        overlapping = np.flatnonzero(times <= self._until)
+        if not len(overlapping):
             return ordinal, duplicate
-        self._ask(np.setdiff1d(times[near], self._asked))
+        self._query(np.setdiff1d(times[overlapping], self._queried))
         if self._others:
             ordinal, duplicate = ordinal.copy(), duplicate.copy()
-            rows = _identities(batch.take(pa.array(near)))
-            for row, (identity, bits) in zip(near.tolist(), rows, strict=True):
+            rows = _identities(batch.take(pa.array(overlapping)))
+            for row, (identity, value_bits) in zip(overlapping.tolist(), rows, strict=True):
                 if identity in self._others:
-                    place = self._place(identity, bits)
+                    place = self._place(identity, value_bits)
                     ordinal[row], duplicate[row] = max(place, 0), place < 0
         return ordinal, duplicate
 
-    def _ask(self, times: npt.NDArray[np.int64]) -> None:
+    def _query(self, times: npt.NDArray[np.int64]) -> None:
         if not len(times):
             return
-        self._asked = np.union1d(self._asked, times)
+        self._queried = np.union1d(self._queried, times)
         rows = self._rows_in_other_parts(pa.array(times, pa.int64()).cast(US))
         if not len(rows):
             return
         names = pa.array([self._file_name] * len(rows))
-        _, ordinals, strange = recomputed(rows, names, rows["dedupe_key"], _sharing(rows))
-        places = np.where(strange, -1, ordinals).tolist()
-        for (identity, bits), place in zip(_identities(rows), places, strict=True):
-            self._others.setdefault(identity, {})[bits] = place
+        _, ordinals, mismatched = recomputed(rows, names, rows["dedupe_key"], _sharing(rows))
+        places = np.where(mismatched, -1, ordinals).tolist()
+        for (identity, value_bits), place in zip(_identities(rows), places, strict=True):
+            self._others.setdefault(identity, {})[value_bits] = place
 
-    def _place(self, identity: Identity, bits: int) -> int:
+    def _place(self, identity: Identity, value_bits: int) -> int:
         """Return the ordinal of a reading, or -1 for a duplicate."""
         others, own = self._others[identity], self._own.setdefault(identity, {})
-        if bits in others or bits in own:
+        if value_bits in others or value_bits in own:
             return -1
         used = {*others.values(), *own.values()}
-        own[bits] = next(n for n in range(len(used) + 1) if n not in used)
-        return own[bits]
+        own[value_bits] = next(n for n in range(len(used) + 1) if n not in used)
+        return own[value_bits]
 
 
 def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
     """Return, for each row, its identity and the bits of its value."""
     columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
     times = micros(rows["ts"]).tolist()
-    bits = rows["value"].to_numpy().view(np.int64).tolist()
-    return [((s, k, t), b) for s, k, t, b in zip(*columns, times, bits, strict=True)]
+    value_bits = rows["value"].to_numpy().view(np.int64).tolist()
+    return [((s, k, t), b) for s, k, t, b in zip(*columns, times, value_bits, strict=True)]
 
 
 def _sharing(rows: pa.RecordBatch) -> Callable[[pa.RecordBatch], list[int]]:

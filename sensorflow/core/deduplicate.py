@@ -85,11 +85,11 @@ class Deduplicator:
 
         scratch: creates an empty temporary file.
         """
-        made = cls()
+        result = cls()
         parts = [scratch() for _ in range(PARTS)]
         count = 0
         for batch in batches:
-            rows = made._columns(batch).marked().rows
+            rows = result._columns(batch).marked().rows
             placed = np.empty(len(rows), _PLACED)
             for name in ("mark", "series", "ts", "bits"):
                 placed[name] = rows[name]
@@ -100,18 +100,18 @@ class Deduplicator:
             ends = np.searchsorted(part[order], np.arange(PARTS + 1))
             for index in range(PARTS):
                 parts[index].write(placed[order[ends[index] : ends[index + 1]]].tobytes())
-        made._known = scratch()
-        made._known.write(bytes(count * 4 % 4096))
+        result._known = scratch()
+        result._known.write(bytes(count * 4 % 4096))
         for _ in range(count * 4 // 4096):
-            made._known.write(bytes(4096))
+            result._known.write(bytes(4096))
         for file in parts:
             file.seek(0)
-            made._tell(np.frombuffer(file.read(), _PLACED))
+            result._record_ordinals(np.frombuffer(file.read(), _PLACED))
             file.close()
-        made._known.seek(0)
-        return made
+        result._known.seek(0)
+        return result
 
-    def _tell(self, rows: npt.NDArray[np.void]) -> None:
+    def _record_ordinals(self, rows: npt.NDArray[np.void]) -> None:
         """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: for each
         identity, either all of its rows or none."""
         assert self._known is not None
@@ -163,15 +163,15 @@ class Deduplicator:
         low, high, rows = marked
         _, inverse, count = np.unique(rows["mark"], return_inverse=True, return_counts=True)
         suspect = count[inverse] > 1
-        earlier = [past for lo, hi, past in self._past if lo <= high and hi >= low]
+        earlier = [past for first, hi, past in self._past if first <= high and hi >= low]
         for past in earlier:
             suspect |= np.isin(rows["mark"], past["mark"])
         if suspect.any():
             self._resolve_suspects(rows, np.flatnonzero(suspect), earlier, ordinal, duplicate)
 
     def _columns(self, batch: pa.RecordBatch) -> _Columns:
-        bits = batch["value"].to_numpy().view(np.int64)
-        return _Columns(self._series.of(batch), micros(batch["ts"]), bits)
+        value_bits = batch["value"].to_numpy().view(np.int64)
+        return _Columns(self._series.of(batch), micros(batch["ts"]), value_bits)
 
     @staticmethod
     def _resolve_suspects(

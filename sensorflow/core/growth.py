@@ -43,7 +43,7 @@ BACKLOG = 60.0
 
 
 @dataclass(frozen=True)
-class Taken:
+class Ingested:
     """The bytes of a growing file that have been taken in so far, according to the ledger.
 
     root, last: ids of the first and the latest part. key: the key of the first part. inode: "device:inode".
@@ -68,7 +68,7 @@ class Taken:
     waiting: bool = False
     rows: int = 0
 
-    def due(self, every: float) -> bool:
+    def is_due(self, every: float) -> bool:
         """Return whether the next part is due. every: minimum time between two parts, in seconds."""
         return self.wait(every) <= 0
 
@@ -77,7 +77,7 @@ class Taken:
         now."""
         return (max(every, BACKLOG) if self.waiting else every) - self.age
 
-    def rest(self, every: float) -> float:
+    def recheck_seconds(self, every: float) -> float:
         """Return the seconds after which the caller must check again whether the next part is due. This may
         be less than the result of `wait`, because an unfinished part may be loaded at any time."""
         return every - self.age if self.age < every else min(every, self.wait(every))
@@ -93,10 +93,11 @@ class Increment:
     """The bytes that were added to a growing file, up to the end of a line. They become the next part.
 
     follows: the bytes that were taken in before; None for a new file. size, lines: numbers of bytes and
-    lines of the next part. inode, head, tail: as in `Taken`, for the file up to the end of the next part.
+    lines of the next part. inode, head, tail: as in `Ingested`, for the file up to the end of the next
+    part.
     """
 
-    follows: Taken | None
+    follows: Ingested | None
     size: int
     lines: int
     inode: str
@@ -176,16 +177,16 @@ class Stream(Protocol):
     def seek(self, offset: int, /) -> object: ...
 
 
-def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
+def compare(ingested: Ingested, inode: str, size: int, stream: Stream) -> Verdict:
     """Compare an open file with the bytes that were taken in before. Reads only the first and the last
     `EDGE` bytes that were taken in.
 
     The device is not compared, because its number may change when the system reboots.
     """
-    same = taken.inode.rpartition(":")[2] == inode.rpartition(":")[2]
-    if size < taken.size:
+    same = ingested.inode.rpartition(":")[2] == inode.rpartition(":")[2]
+    if size < ingested.size:
         return Verdict.TRUNCATED if same else Verdict.REPLACED
-    if edges(stream, taken.size) != (taken.head, taken.tail):
+    if edges(stream, ingested.size) != (ingested.head, ingested.tail):
         return Verdict.REWRITTEN if same else Verdict.REPLACED
     return Verdict.SAME if same else Verdict.PERHAPS
 

@@ -111,8 +111,8 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
     files wait. waiting: number of files that are not loaded yet."""
     live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
-    held = sum(int(state.get("children", 0)) for state in live)
-    if minutes >= STALLED and waiting > held:
+    children = sum(int(state.get("children", 0)) for state in live)
+    if minutes >= STALLED and waiting > children:
         found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
         todo = "`sensorflow files ls --state running` lists the files that they read; each is "
         todo += "stopped after max_seconds. With more processes, other files do not wait for these"

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from sensorflow.core.readings import micros
 
-LOOK = 2000
+COMPARED_READINGS = 2000
 """Number of readings at the start of each version that are compared."""
-LEAST = 5
+MIN_READINGS = 5
 """Minimum number of readings of a series that are compared. With fewer readings, equal values may be a
 coincidence."""
 
@@ -51,7 +51,7 @@ def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
 
 
 def _series(batch: pa.RecordBatch) -> dict[tuple[str, str], Points]:
-    batch = batch.slice(0, LOOK)
+    batch = batch.slice(0, COMPARED_READINGS)
     names = list(
         zip(batch["sensor_id"].to_pylist(), batch["reading_type"].to_pylist(), strict=True)
     )
@@ -67,7 +67,7 @@ def _shift(old: Points, new: Points) -> int:
     differ or the shift is not constant."""
     for cut in (slice(None, _common(old, new)), slice(-_common(old, new) or None, None)):
         times = np.unique(new[0][cut] - old[0][cut])
-        if len(times) == 1 and _telling(old[1][cut]) and (old[1][cut] == new[1][cut]).all():
+        if len(times) == 1 and _is_informative(old[1][cut]) and (old[1][cut] == new[1][cut]).all():
             return int(times[0])
     return 0
 
@@ -76,13 +76,13 @@ def _common(old: Points, new: Points) -> int:
     return min(len(old[0]), len(new[0]))
 
 
-def _telling(values: npt.NDArray[np.float64]) -> bool:
+def _is_informative(values: npt.NDArray[np.float64]) -> bool:
     """Return whether equality of these values is not a coincidence, because there are enough values and
     enough of them are distinct."""
-    return len(values) >= LEAST and len(np.unique(values)) > 2
+    return len(values) >= MIN_READINGS and len(np.unique(values)) > 2
 
 
 def _equal(old: Points, new: Points) -> bool:
     n = _common(old, new)
     same = (old[0][:n] == new[0][:n]).all() and (old[1][:n] == new[1][:n]).all()
-    return bool(same) and _telling(old[1][:n])
+    return bool(same) and _is_informative(old[1][:n])

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from sensorflow.core.readings import KEY, micros
 
-MANY = 3000
+MIN_DATAFUSION_ROWS = 3000
 """Number of rows below which a loop over hashlib is faster than DataFusion."""
 
 
@@ -36,11 +36,11 @@ def _repeated(column: pa.Array, before: str = "", after: str = "") -> pa.Array:
     return texts.take(coded.indices)
 
 
-def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
+def _times(micros_: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
     """Return the netstrings of integers, as (prefix of all, array of the middle parts, suffix of all)."""
-    texts = pa.array(whole).cast(pa.string())
-    width = len(str(whole.max()))
-    if whole.min() >= 10 ** (width - 1):  # all have the same length, and none is negative
+    texts = pa.array(micros_).cast(pa.string())
+    width = len(str(micros_.max()))
+    if micros_.min() >= 10 ** (width - 1):  # all have the same length, and none is negative
         return f"{width}:", texts, ","
     return "", _netstrings(texts), ""
 
@@ -69,7 +69,7 @@ def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
         later = pc.not_equal(ordinals, 0)
         fields.append(pc.if_else(later, _netstrings(ordinals.cast(pa.string())), ""))
     texts = pc.binary_join_element_wise(*fields, "").cast(pa.binary())
-    return _hashed(texts) if len(batch) < MANY else _hashed_at_once(texts)
+    return _hashed(texts) if len(batch) < MIN_DATAFUSION_ROWS else _hashed_at_once(texts)
 
 
 def _tails(file_names: pa.Array) -> pa.Array:
@@ -95,8 +95,10 @@ def _hashed_at_once(texts: pa.Array) -> pa.Array:
         digests = table.select(functions.sha256(col("text"))).to_arrow_table().column(0)
     finally:
         context.deregister_table(name)  # otherwise the context keeps every batch in memory
-    whole = np.frombuffer(digests.combine_chunks().buffers()[2], np.uint8).reshape(-1, 32)
-    return pa.Array.from_buffers(KEY, len(texts), [None, pa.py_buffer(whole[:, :16].tobytes())])
+    digest_bytes = np.frombuffer(digests.combine_chunks().buffers()[2], np.uint8).reshape(-1, 32)
+    return pa.Array.from_buffers(
+        KEY, len(texts), [None, pa.py_buffer(digest_bytes[:, :16].tobytes())]
+    )
 
 
 @cache

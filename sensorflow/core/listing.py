@@ -16,8 +16,8 @@ class FileFilter:
 
     landed_since: only files that arrived at this time or later. finished_since: only files that reached
     their state at this time or later. name: a glob as in `pattern`; a file also matches if one of its
-    aliases does. code: the full error code, with its name. rejected: only files with rejected rows. whole:
-    only the first part of each growing file.
+    aliases does. code: the full error code, with its name. rejected: only files with rejected rows.
+    first_parts_only: only the first part of each growing file.
     """
 
     state: State | None = None
@@ -27,7 +27,7 @@ class FileFilter:
     name: str | None = None
     code: str | None = None
     rejected: bool = False
-    whole: bool = False
+    first_parts_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Activity:
     quarantined: int = 0
 
 
-LATELY = 60.0
+RATE_WINDOW_SECONDS = 60.0
 """Seconds over which `rows_per_second` is averaged."""
 
 

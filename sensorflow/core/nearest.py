@@ -6,16 +6,16 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+def nearest(given: str, known: Iterable[str], min_ratio: float = 0.6) -> str | None:
     """Return the known name that is most similar to `given`, or None if no name is similar enough.
 
-    alike: the required similarity, from 0 (any name) to 1 (only an equal name).
+    min_ratio: the required similarity, from 0 (any name) to 1 (only an equal name).
     """
-    found = difflib.get_close_matches(given, list(known), 1, alike)
+    found = difflib.get_close_matches(given, list(known), 1, min_ratio)
     return found[0] if found else None
 
 
 def did_you_mean(given: str, known: Iterable[str], otherwise: str) -> str:
     """Return "did you mean ...?" with the nearest name, or `otherwise` if there is none."""
-    near = nearest(given, known)
-    return otherwise if near is None else f"did you mean {near!r}?"
+    suggestion = nearest(given, known)
+    return otherwise if suggestion is None else f"did you mean {suggestion!r}?"

@@ -75,17 +75,17 @@ def read(
     column: pa.Array,
     style: Style,
     typed: pa.Array | None = None,
-    halves: pa.Array | None = None,
+    hemispheres: pa.Array | None = None,
 ) -> Numbers:
     """Convert strings (text formats) or typed numbers (Parquet) to doubles, according to a style.
 
     typed: whether each string is the text of a typed number, as in JSON and spreadsheets; None if all
-    strings are plain texts. The style's decimal, thousands and clean do not apply to typed numbers. halves:
-    see `angles.degrees`.
+    strings are plain texts. The style's decimal, thousands and clean do not apply to typed numbers.
+    hemispheres: see `angles.degrees`.
     """
     kind = column.type
     if style.angle is not None:
-        found = _angles(column, style, halves)
+        found = _angles(column, style, hemispheres)
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         found = _worded(from_floats(column, style.markers), style)
     else:
@@ -110,10 +110,10 @@ def read(
     values = pc.if_else(pa.array(gone), None, found.values) if gone.any() else found.values
     if style.scale == 1 and style.offset == 0:
         return Numbers(values, found.codes)
-    made = pc.add(scaled(values, style.scale), style.offset)
-    lost = pc.is_finite(made).fill_null(True).to_numpy(zero_copy_only=False)
+    result = pc.add(scaled(values, style.scale), style.offset)
+    lost = pc.is_finite(result).fill_null(True).to_numpy(zero_copy_only=False)
     found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE.number
-    return Numbers(pc.if_else(pa.array(lost), made, None), found.codes)
+    return Numbers(pc.if_else(pa.array(lost), result, None), found.codes)
 
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
@@ -131,14 +131,14 @@ def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numb
     return Numbers(pa.array(values, mask=~found.values.is_valid().to_numpy(False)), found.codes)
 
 
-def _angles(column: pa.Array, style: Style, halves: pa.Array | None) -> Numbers:
+def _angles(column: pa.Array, style: Style, hemispheres: pa.Array | None) -> Numbers:
     from sensorflow.core.angles import degrees
 
     texts = column if pa.types.is_string(column.type) else _as_text(column)
     texts = _plain(pc.utf8_trim_whitespace(texts), style)
     marks = pa.array(["", *style.markers], pa.string())
     texts = pc.if_else(pc.is_in(texts, value_set=marks), None, texts)
-    return Numbers(*degrees(texts, str(style.angle), halves))
+    return Numbers(*degrees(texts, str(style.angle), hemispheres))
 
 
 def scaled(values: pa.Array, scale: float) -> pa.Array:
@@ -282,7 +282,7 @@ def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
         values = texts.cast(pa.float64())
     except pa.ArrowInvalid:
         return _slow(texts, markers)
-    if not _odd(texts, values):
+    if not _needs_exact_parse(texts, values):
         return Numbers(values, no_codes(len(values)))
     return _slow(texts, markers)
 
@@ -296,7 +296,7 @@ def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
     return pc.if_else(marked, None, texts) if marked.true_count else texts
 
 
-def _odd(texts: pa.Array, values: pa.Array) -> bool:
+def _needs_exact_parse(texts: pa.Array, values: pa.Array) -> bool:
     """Return whether any value is infinite, NaN, or a zero whose text has a digit other than 0."""
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
     if not np.isfinite(array).all():

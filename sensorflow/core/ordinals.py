@@ -47,27 +47,27 @@ def recomputed(
     batch, the total number of stored rows with the same identity. If the stored key of a row is wrong, the
     recomputed key is the key for ordinal 0.
     """
-    fresh = keys(without_ordinal(rows), file_name)
+    recomputed_keys = keys(without_ordinal(rows), file_name)
     ordinal = np.zeros(len(rows), np.int32)
-    odd = np.flatnonzero((_halves(fresh) != _halves(stored)).any(axis=1))
-    if not len(odd):
-        return fresh, ordinal, np.zeros(len(rows), np.bool_)
-    made = np.array(fresh.to_pylist(), object)
-    wanted = np.array(stored.take(pa.array(odd)).to_pylist(), object)
-    left = np.arange(len(odd))
+    differing = np.flatnonzero((_halves(recomputed_keys) != _halves(stored)).any(axis=1))
+    if not len(differing):
+        return recomputed_keys, ordinal, np.zeros(len(rows), np.bool_)
+    key_array = np.array(recomputed_keys.to_pylist(), object)
+    wanted = np.array(stored.take(pa.array(differing)).to_pylist(), object)
+    left = np.arange(len(differing))
     for first, bounds in ((1, None), (TRIED_BEFORE_COUNTING + 1, sharing)):
         if len(left):
-            part = rows.take(pa.array(odd[left]))
-            names = file_name.take(pa.array(odd[left]))
-            known = _later(part, names, made[odd[left]], first, bounds)
+            part = rows.take(pa.array(differing[left]))
+            names = file_name.take(pa.array(differing[left]))
+            known = _later(part, names, key_array[differing[left]], first, bounds)
             found = np.array([known.get(key, 0) for key in wanted[left]], np.int32)
-            ordinal[odd[left]] = found
+            ordinal[differing[left]] = found
             left = left[found == 0]
-    strange = np.zeros(len(rows), np.bool_)
-    strange[odd[left]] = True
-    matched = odd[ordinal[odd] > 0]
-    made[matched] = np.array(stored.take(pa.array(matched)).to_pylist(), object)
-    return pa.array(made.tolist(), stored.type), ordinal, strange
+    mismatched = np.zeros(len(rows), np.bool_)
+    mismatched[differing[left]] = True
+    matched = differing[ordinal[differing] > 0]
+    key_array[matched] = np.array(stored.take(pa.array(matched)).to_pylist(), object)
+    return pa.array(key_array.tolist(), stored.type), ordinal, mismatched
 
 
 def _later(
@@ -94,8 +94,8 @@ def _later(
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     ordinal = (steps + start).astype(np.int32)
-    made = keys(_with(rows.take(place), ordinal), names.take(place))
-    return dict(zip(made.to_pylist(), ordinal.tolist(), strict=True))
+    candidate_keys = keys(_with(rows.take(place), ordinal), names.take(place))
+    return dict(zip(candidate_keys.to_pylist(), ordinal.tolist(), strict=True))
 
 
 def _halves(array: pa.Array) -> npt.NDArray[np.uint64]:

@@ -19,7 +19,7 @@ from sensorflow.errors import Code, Permanent
 
 TIMEOUT_SECONDS = 5.0
 """Time limit of a search in seconds."""
-FEW = 20_000_000
+STEPS_PER_SECOND = 20_000_000
 """Number of steps that take `re` about one second."""
 LENGTHS = tuple(1 << power for power in range(21))
 LINES = int(re.MULTILINE)
@@ -37,7 +37,9 @@ class Pattern:
         self.text = text
         self._re = re.compile(text, flags)
         self._engines: dict[bool, Any] = {}
-        self._safe = max((n for n in LENGTHS if steps(text, flags, n) <= FEW), default=0)
+        self._safe = max(
+            (n for n in LENGTHS if steps(text, flags, n) <= STEPS_PER_SECOND), default=0
+        )
 
     def search(self, text: str) -> Match | None:
         """Search a text like `re.search`. Raises Permanent PATTERN_TOO_SLOW."""
@@ -60,16 +62,16 @@ class Pattern:
         The two libraries differ, for example, in case-insensitive letters outside ASCII.
         """
         if ascii_only not in self._engines:
-            self._engines[ascii_only] = self._made(ascii_only)
+            self._engines[ascii_only] = self._compiled_engine(ascii_only)
         return self._engines[ascii_only]
 
-    def _made(self, ascii_only: bool) -> Any:
+    def _compiled_engine(self, ascii_only: bool) -> Any:
         import regex  # half of all workers never need it
 
         flags = self._re.flags
         try:
-            said = translated(self.text, ascii_only or bool(flags & re.ASCII))
-            return regex.compile(said, _flags(flags) | regex.V0)
+            translated_text = translated(self.text, ascii_only or bool(flags & re.ASCII))
+            return regex.compile(translated_text, _flags(flags) | regex.V0)
         except (Untranslatable, regex.error):
             return None
 

@@ -42,16 +42,16 @@ class QualityFlagger:
         runs = self._run_lengths(series, values)
         kinds = pc.dictionary_encode(batch["reading_type"])
         for code, kind in enumerate(kinds.dictionary.to_pylist()):
-            here = kinds.indices.to_numpy() == code
+            of_kind = kinds.indices.to_numpy() == code
             for rule in matching(self._rules, kind):
                 if rule.flatline:
-                    found[here & (runs >= rule.flatline)] |= Flag.FLATLINE
+                    found[of_kind & (runs >= rule.flatline)] |= Flag.FLATLINE
                 if rule.spike is not None:
                     with np.errstate(divide="ignore", invalid="ignore"):
                         rate = np.abs(values - before) / np.abs(seconds)
-                    found[here & ~first & (rate > rule.spike)] |= Flag.SPIKE
+                    found[of_kind & ~first & (rate > rule.spike)] |= Flag.SPIKE
                 if rule.gap is not None:
-                    found[here & ~first & (seconds > rule.gap)] |= Flag.GAP
+                    found[of_kind & ~first & (seconds > rule.gap)] |= Flag.GAP
         return found
 
     def _run_lengths(

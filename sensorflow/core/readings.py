@@ -45,7 +45,7 @@ _TYPES = {
     Kind.TEXT: pa.string(),
     Kind.NUMBER: pa.float64(),
     Kind.SMALL: pa.int16(),
-    Kind.WHOLE: pa.int64(),
+    Kind.INTEGER: pa.int64(),
     Kind.KEY: KEY,
 }
 
@@ -121,9 +121,9 @@ class Span:
 
 def micros(ts: pa.Array) -> npt.NDArray[np.int64]:
     """Return times as microseconds since 1970, truncated toward the past, as the database stores them."""
-    whole: npt.NDArray[np.int64] = ts.cast(pa.int64()).to_numpy()
+    counts: npt.NDArray[np.int64] = ts.cast(pa.int64()).to_numpy()
     # a hundred times faster than Arrow's floor_temporal
-    return whole if ts.type.unit == "us" else whole // 1000
+    return counts if ts.type.unit == "us" else counts // 1000
 
 
 def _datetime(nanos: int) -> datetime:

@@ -49,19 +49,21 @@ class Expected:
 
 def reason(code: Code, cell: str | None, asked: Expected, clock: Clock) -> str:
     shown, formats = str(cell)[:100], " or ".join(asked.formats)
-    told = _REASONS[code].format(cell=shown, format=formats, zone=asked.zone, bounds=asked.bounds)
+    message = _REASONS[code].format(
+        cell=shown, format=formats, zone=asked.zone, bounds=asked.bounds
+    )
     if code is Code.TIMESTAMP_UNREADABLE:
-        return told + _of_time(shown, asked, clock)
+        return message + _of_time(shown, asked, clock)
     if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
-        return f"{told}, and the cell of the dst column is listed neither in yes nor in no"
+        return f"{message}, and the cell of the dst column is listed neither in yes nor in no"
     if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
         what = f"{shown!r} {'needs a zone' if asked.counted else 'has no offset'}"
         if not asked.zone:
             return f"{what}, and its zone cell is empty"
         return f"{what}, and {asked.zone!r} is not a known zone: add it to zones"
     if code is Code.VALUE_NOT_A_NUMBER:
-        return told + _of_number(asked.style)
-    return told
+        return message + _of_number(asked.style)
+    return message
 
 
 def _of_time(shown: str, asked: Expected, clock: Clock) -> str:

@@ -85,15 +85,15 @@ class Rules:
     ) -> None:
         kinds = pc.dictionary_encode(readings["reading_type"])
         for code, kind in enumerate(kinds.dictionary.to_pylist()):
-            here = kinds.indices.to_numpy() == code
+            of_kind = kinds.indices.to_numpy() == code
             for rule in matching(self._rules, kind):
-                self._one(rule, kind, here, readings, values, before, found)
+                self._one(rule, kind, of_kind, readings, values, before, found)
 
     def _one(
         self,
         rule: Rule,
         kind: str,
-        here: Bools,
+        of_kind: Bools,
         readings: pa.RecordBatch,
         values: npt.NDArray[np.float64],
         before: npt.NDArray[np.float64] | None,
@@ -105,7 +105,7 @@ class Rules:
             else _disordered(rule, values, before)
         )
         for code, bad, wanted in broken:
-            bad = here & bad
+            bad = of_kind & bad
             if rule.severity == "flag":
                 found.flags[bad] |= FLAGS[code]
                 continue

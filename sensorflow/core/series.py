@@ -83,9 +83,9 @@ def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
     at least 0 and less than `end`."""
     if end > 4 * len(numbers):
         return np.unique(numbers, return_inverse=True)
-    there = np.zeros(end, np.bool_)
-    there[numbers] = True
-    found = np.flatnonzero(there)
+    is_used = np.zeros(end, np.bool_)
+    is_used[numbers] = True
+    found = np.flatnonzero(is_used)
     place = np.empty(end, np.int64)
     place[found] = np.arange(len(found))
     return found, place[numbers]

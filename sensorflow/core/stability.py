@@ -73,7 +73,7 @@ def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) 
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """The present state of a file. since: when this state was first seen, in seconds of a monotonic
     clock."""
 
@@ -82,8 +82,8 @@ class Sighting:
 
 
 def is_stable(
-    previous: Sighting | None, now: Stat, clock: float, window_seconds: float
-) -> tuple[bool, Sighting]:
+    previous: Observation | None, now: Stat, clock: float, window_seconds: float
+) -> tuple[bool, Observation]:
     """Return whether a file is complete, that is, unchanged for `window_seconds`. Also return the sighting
     that the next call needs as `previous`.
 
@@ -91,6 +91,6 @@ def is_stable(
     because they may be wrong.
     """
     if previous is None or previous.stat != now:
-        seen = Sighting(now, clock)
+        seen = Observation(now, clock)
         return window_seconds <= 0, seen
     return clock - previous.since >= window_seconds, previous

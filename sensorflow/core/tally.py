@@ -26,12 +26,12 @@ KNOWN = 100_000
 @dataclass(frozen=True)
 class Sums:
     """The sums of one file. rows: number of rows. checksum: the sum over keys and values. columns: the sum
-    over all columns. strange: number of rows with a stored key that does not match the columns."""
+    over all columns. mismatched: number of rows with a stored key that does not match the columns."""
 
     rows: int = 0
     checksum: int = 0
     columns: int = 0
-    strange: int = 0
+    mismatched: int = 0
 
 
 class Tally:
@@ -48,10 +48,10 @@ class Tally:
         file: npt.NDArray[np.int64],
         marks: Words,
         prints: Words,
-        strange: npt.NDArray[np.bool_],
+        mismatched: npt.NDArray[np.bool_],
     ) -> None:
         """Add rows. file: the number of each row's file. marks: see `checksum.marks`. prints: see `Prints`.
-        strange: whether the stored key of each row does not match its columns."""
+        mismatched: whether the stored key of each row does not match its columns."""
         if not len(file):
             return
         order = np.argsort(file, kind="stable")
@@ -61,7 +61,7 @@ class Tally:
         with np.errstate(over="ignore"):
             self._checksum[which] += np.add.reduceat(marks[order], starts)
             self._columns[which] += np.add.reduceat(prints[order], starts)
-        self._strange[which] += np.add.reduceat(strange[order].astype(np.int64), starts)
+        self._strange[which] += np.add.reduceat(mismatched[order].astype(np.int64), starts)
 
     def of(self, file: int) -> Sums:
         sums = (self._rows, self._checksum, self._columns, self._strange)
@@ -88,10 +88,10 @@ class Prints:
             batch["quality"].to_numpy().astype(np.uint16).astype(np.uint64)
             | ordinal.astype(np.uint64) << np.uint64(16),
         ]
-        stirred = np.zeros(len(batch), np.uint64)
+        mixed = np.zeros(len(batch), np.uint64)
         for column in columns:
-            stirred = mix(stirred ^ column) + np.uint64(0x9E3779B97F4A7C15)
-        return mix(stirred)
+            mixed = mix(mixed ^ column) + np.uint64(0x9E3779B97F4A7C15)
+        return mix(mixed)
 
     def _texts(self, column: pa.Array) -> Words:
         if len(self._known) > KNOWN:

@@ -31,9 +31,9 @@ def end_former(
     try:
         for number in (*signals, signal.SIGKILL):
             family |= _alive(pid)
-            whom = family if number is signal.SIGKILL else {server}
-            _send(whom, number)
-            _send(whom, signal.SIGCONT)  # a suspended process handles no signal but SIGKILL
+            pids = family if number is signal.SIGKILL else {server}
+            _send(pids, number)
+            _send(pids, signal.SIGCONT)  # a suspended process handles no signal but SIGKILL
             if _ended(family, patience):
                 break
         else:

@@ -12,6 +12,6 @@ class LogTarget(StrEnum):
     JOURNAL = "journal"
 
     @property
-    def told(self) -> str:
+    def location(self) -> str:
         """The location of the logs, for messages."""
         return {"files": "data/logs", "stdout": "the output above", "journal": "the journal"}[self]

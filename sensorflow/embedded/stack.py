@@ -86,7 +86,7 @@ class Supervisor:
     servers: list[Process] = field(default_factory=list)
     ending: list[Process] = field(default_factory=list)
     each_turn: Callable[[], None] = lambda: None
-    _due: dict[str, float] = field(default_factory=dict)
+    _restart_at: dict[str, float] = field(default_factory=dict)
 
     @property
     def all(self) -> list[Process]:
@@ -104,7 +104,7 @@ class Supervisor:
             process.request_termination()
         self.ending += self.processes
         self.processes = processes
-        self._due.clear()
+        self._restart_at.clear()
         self.check()
 
     def check(self) -> None:
@@ -119,10 +119,12 @@ class Supervisor:
             if process.pid is None:  # a new process after a change of settings, not started yet
                 with suppress(OSError):
                     process.start()
-            elif process.name not in self._due:
-                self._due[process.name] = now + min(30.0, 0.5 * 2.0 ** min(process.restarts, 6))
-            elif now >= self._due[process.name]:
-                del self._due[process.name]
+            elif process.name not in self._restart_at:
+                self._restart_at[process.name] = now + min(
+                    30.0, 0.5 * 2.0 ** min(process.restarts, 6)
+                )
+            elif now >= self._restart_at[process.name]:
+                del self._restart_at[process.name]
                 process.restarts += 1
                 with suppress(OSError):  # for example the host has no memory; retried
                     process.start()

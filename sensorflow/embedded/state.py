@@ -79,7 +79,7 @@ def held_by_another(data: Path) -> bool:
 
 
 @contextmanager
-def held(data: Path) -> Iterator[Path]:
+def exclusive(data: Path) -> Iterator[Path]:
     """Lock a data folder until the context ends, because two stacks in the same folder would corrupt the
     data. Provides the folder with the data of the servers. Raises UsageError if another process has locked
     the data folder."""
@@ -89,8 +89,8 @@ def held(data: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            there = running(data)
-            pid = f" (pid {there.pid})" if there else ""
+            running_stack = running(data)
+            pid = f" (pid {running_stack.pid})" if running_stack else ""
             raise UsageError(
                 f"the stack of {data} is already running{pid}; run `sensorflow status` to see it"
             ) from None

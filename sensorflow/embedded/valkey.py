@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from sensorflow.adapters.host import identity
 from sensorflow.embedded.former import end_former
-from sensorflow.embedded.process import Process, kept_port
+from sensorflow.embedded.process import Process, saved_port
 from sensorflow.embedded.state import secret, write_secret
 from sensorflow.embedded.user import server_user
 from sensorflow.errors import UsageError
@@ -90,7 +90,7 @@ class Valkey:
             copy.with_suffix(".new").replace(copy)
             program = copy
         self._password = secret(place / "valkey-password")
-        self._port, self.moved = kept_port(place / "valkey-port", "Valkey")
+        self._port, self.moved = saved_port(place / "valkey-port", "Valkey")
         config = place / "valkey.conf"
         text = CONFIG.format(port=self._port, password=self._password, folder=quoted(folder))
         write_secret(config, text, user)
@@ -118,8 +118,8 @@ class Valkey:
         try:
             self.process.wait_for(self._answers, 30)
         except UsageError:
-            said = self.process.last_log_lines()
-            if self.process.is_alive or not any(_DAMAGED.search(line) for line in said):
+            log_lines = self.process.last_log_lines()
+            if self.process.is_alive or not any(_DAMAGED.search(line) for line in log_lines):
                 raise  # the server is only slow, or has another problem
             aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
             self._folder.rename(aside)

@@ -64,21 +64,21 @@ class Board:
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """Record all claims that the child has now. The sequence is empty if the child has no claims."""
-        told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
-        if len(told) > SIZE:
-            told = b""  # the parent does not know these claims; their leases expire if the child is killed
-        if told and self._number is not None:
+        data = pickle.dumps(list(claims)) if claims and self._number is not None else b""
+        if len(data) > SIZE:
+            data = b""  # the parent does not know these claims; their leases expire if the child is killed
+        if data and self._number is not None:
             start = _CLAIMS + self._number * SIZE
-            self._memory[start : start + len(told)] = told
-        self._put(_LENGTH, "=q", len(told))
+            self._memory[start : start + len(data)] = data
+        self._put(_LENGTH, "=q", len(data))
         self._put(_SINCE, "=d", now() if claims else 0.0)
 
     def mark(self, file_id: int, seconds: float) -> None:
         """Record the file that a decoder is reading, see `deadlines.DeadlineWatcher`."""
         at = now()
-        told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
+        values = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
         self._put(_LOST, "=d", 0.0)
-        self._put(_READING, "=dqd", *told)
+        self._put(_READING, "=dqd", *values)
 
     def lose(self, file_id: int) -> None:
         """If a decoder is reading this file, record that the lease of the file is lost. If not, nothing is
@@ -86,16 +86,16 @@ class Board:
         if self._number is not None and self._slot(self._number).reading == file_id:
             self._put(_LOST, "=d", now())
 
-    def _put(self, place: int, how: str, *what: float) -> None:
+    def _put(self, place: int, layout: str, *values: float) -> None:
         if self._number is not None:
-            struct.pack_into(how, self._memory, self._number * _SLOT.size + place, *what)
+            struct.pack_into(layout, self._memory, self._number * _SLOT.size + place, *values)
 
     def busy(self, pids: Collection[int]) -> float:
         """Returns for how many seconds all of these children have been busy with the files that they have
         now. Returns 0.0 if one of the children has no files."""
         since = {slot.pid: slot.since for _, slot in self.slots()}
-        held = [since.get(pid, 0.0) for pid in pids]
-        return now() - max(held) if held and all(held) else 0.0
+        starts = [since.get(pid, 0.0) for pid in pids]
+        return now() - max(starts) if starts and all(starts) else 0.0
 
     def facts(self, pids: Collection[int]) -> dict[str, int | None]:
         """Returns the heartbeat's fields `stopped` and `busy` for these children, see
@@ -114,11 +114,11 @@ class Board:
         already uses the slot, or if the child was killed while it was writing its claims."""
         slot = self._slot(number)
         start = _CLAIMS + number * SIZE
-        held = self._memory[start : start + slot.length]
-        if not slot.since or not held or (slot.pid, self._slot(number).pid) != (pid, pid):
+        data = self._memory[start : start + slot.length]
+        if not slot.since or not data or (slot.pid, self._slot(number).pid) != (pid, pid):
             return []
         try:
-            found: list[Claim] = pickle.loads(held)
+            found: list[Claim] = pickle.loads(data)
         except Exception:  # noqa: BLE001 - an incomplete pickle may raise any exception
             return []
         return found

@@ -30,11 +30,11 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOOK = 0.2
+POLL_SECONDS = 0.2
 """Seconds between checks of the children."""
 NOTE = 2.0
 """Seconds between reports of progress."""
-SOON = 10.0
+MIN_CHILD_AGE_SECONDS = 10.0
 """Seconds. If a child ends within this time after its start, it is replaced after a delay. The delay grows
 if this happens several times in a row."""
 LARGE = 1_000_000 << 10
@@ -62,15 +62,15 @@ class _Parent:
         self._pids: dict[int, int] = {}
         self._began = dict.fromkeys(range(count), 0.0)
         self._failures = dict.fromkeys(range(count), 0)
-        self._due = dict.fromkeys(range(count), 0.0)
+        self._fork_at = dict.fromkeys(range(count), 0.0)
         self._note_at = 0.0
         self._signals = 0
         self._stop = threading.Event()
 
     def run(self) -> None:
         for number in SIGNALS:
-            signal.signal(number, self._told)
-        self._tend()
+            signal.signal(number, self._on_signal)
+        self._start_missing_children()
         # threads are started from here on; children that are forked later use no object of these threads
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
@@ -78,23 +78,23 @@ class _Parent:
         loop = heartbeats.add_loop(Role.WORKER)
         self._note(loop)
         heartbeats.start()
-        while not self._stop.wait(LOOK):
-            self._tend()
+        while not self._stop.wait(POLL_SECONDS):
+            self._start_missing_children()
             self._note(loop)
         loop.set_facts(ending=True)
         self._finish(loop)
         heartbeats.stop()
         ledger.close()
 
-    def _told(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         self._stop.set()
 
-    def _tend(self) -> None:
+    def _start_missing_children(self) -> None:
         """Reap ended children, and fork the replacements that are due."""
         self._reap()
-        for number in self._due.keys() - self._pids.keys():
-            if time.monotonic() >= self._due[number] and not self._stop.is_set():
+        for number in self._fork_at.keys() - self._pids.keys():
+            if time.monotonic() >= self._fork_at[number] and not self._stop.is_set():
                 self._fork(number)
 
     def _fork(self, number: int) -> None:
@@ -110,7 +110,7 @@ class _Parent:
             self._pids[number] = pid
         except OSError as error:
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
-            self._later(number)
+            self._schedule_fork(number)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
@@ -123,13 +123,13 @@ class _Parent:
             code = os.waitstatus_to_exitcode(how)
             if code and not self._stop.is_set():
                 emit(Event.WORK_ENDED, pid=pid, code=code)
-            self._later(number)
+            self._schedule_fork(number)
 
-    def _later(self, number: int) -> None:
-        soon = time.monotonic() - self._began[number] < SOON
+    def _schedule_fork(self, number: int) -> None:
+        soon = time.monotonic() - self._began[number] < MIN_CHILD_AGE_SECONDS
         self._failures[number] = self._failures[number] + 1 if soon else 0
         wait = backoff(self._failures[number], 0.5, cap=30.0) if soon else 0.0
-        self._due[number] = time.monotonic() + wait
+        self._fork_at[number] = time.monotonic() + wait
 
     def _note(self, loop: LoopStatus) -> None:
         """Report progress, at most every `NOTE` seconds, because each report reads the whole board."""
@@ -137,16 +137,16 @@ class _Parent:
             return
         self._note_at = time.monotonic() + NOTE
         facts = self._board.facts(self._pids.values())
-        loop.set_facts(children=len(self._pids), most=len(self._due), **facts)
+        loop.set_facts(children=len(self._pids), most=len(self._fork_at), **facts)
 
     def _finish(self, loop: LoopStatus) -> None:
         """Wait until all children have ended."""
-        told = 0
+        signals_sent = 0
         while self._pids:
-            if told < self._signals:
-                told = self._signals
-                self._send(signal.SIGTERM if told == 1 else signal.SIGKILL)
-            time.sleep(LOOK / 4)
+            if signals_sent < self._signals:
+                signals_sent = self._signals
+                self._send(signal.SIGTERM if signals_sent == 1 else signal.SIGKILL)
+            time.sleep(POLL_SECONDS / 4)
             loop.touch()
             self._reap()
 
@@ -185,14 +185,14 @@ def _consume(
     child.limit_memory(int(settings.max_memory))
     child.join(board, number, parent)
     ledger, broker = bootstrap.ledger(settings, "worker"), make()
-    house = bootstrap.housekeeping(settings, ledger, broker)
+    housekeeping = bootstrap.housekeeping(settings, ledger, broker)
 
     def stop() -> bool:
         return ended.is_set() or memory.resident() > LARGE
 
     try:
         services = bootstrap.services(settings, "worker", ledger)
-        consume(broker, services, stop, board.hold, house.run_due_steps, board.lose)
+        consume(broker, services, stop, board.hold, housekeeping.run_due_steps, board.lose)
     finally:
         broker.close()
         ledger.close()

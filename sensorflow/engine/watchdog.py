@@ -2,8 +2,8 @@
 blocks its own interpreter.
 
 A child is stuck in three cases. A decoder has been reading a file for longer than `max_seconds` plus a
-tenth. A decoder is still reading a file `LOST` seconds after the file's lease was lost. The child has
-files, but has not run any Python code for `SILENT` seconds or longer.
+tenth. A decoder is still reading a file `LOST_LEASE_SECONDS` seconds after the file's lease was lost. The
+child has files, but has not run any Python code for `SILENT` seconds or longer.
 
 The attempt of a killed child counts. A separate process records the attempt in the ledger, because the
 parent must not open a connection that its children could inherit.
@@ -31,21 +31,21 @@ from sensorflow.ports.claims import Claim, Claims
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
-EVERY = 1.0
+INTERVAL_SECONDS = 1.0
 GRACE = 5.0
 """Seconds that a child has, in addition to a tenth of `max_seconds`, to notice by itself that the time
 limit has passed."""
 SILENT = 20.0
 """A child is stuck if it has not run any Python code for this number of seconds, or for two thirds of a
 lease if that is longer. The child is killed before another worker can claim its file."""
-LOST = 20.0
+LOST_LEASE_SECONDS = 20.0
 """Seconds within which a decoder must finish its current block after the file's lease was lost."""
-GONE = 10.0
+EXIT_TIMEOUT_SECONDS = 10.0
 """Seconds within which a killed child should end. A child that waits for a disk may take longer."""
-AWAY = 60.0
+RECORD_TIMEOUT_SECONDS = 60.0
 """Seconds within which the outcome must be recorded in the ledger. If this fails, the lease expires, and
 the attempt counts as well."""
-UNTOLD = "the outcome was not recorded in the ledger; the lease will expire"
+NOT_RECORDED = "the outcome was not recorded in the ledger; the lease will expire"
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,21 @@ class EndedChild:
 
     def __init__(self, found: StuckChild, claims: list[Claim], settings: Settings) -> None:
         self.found, self.claims, self._settings = found, claims, settings
-        self.teller: subprocess.Popen[bytes] | None = None
-        self._until = time.monotonic() + GONE
+        self.recorder: subprocess.Popen[bytes] | None = None
+        self._until = time.monotonic() + EXIT_TIMEOUT_SECONDS
 
     def over(self) -> bool:
         """Do the next step without blocking. Returns True if no further step is needed."""
-        if self.teller is None:
+        if self.recorder is None:
             return self._begin()
-        code = self.teller.poll()
+        code = self.recorder.poll()
         if code is None and time.monotonic() < self._until:
             return False
         if code is None:
-            self.teller.kill()
-            self.teller.wait()
+            self.recorder.kill()
+            self.recorder.wait()
         if code != 0:
-            emit(Event.WATCHDOG_FAILED, reason=UNTOLD)
+            emit(Event.WATCHDOG_FAILED, reason=NOT_RECORDED)
         return True
 
     def _begin(self) -> bool:
@@ -99,31 +99,31 @@ class EndedChild:
         if not self.claims:
             return True
         try:
-            self.teller = _log_stuck(self._settings, self.claims, self.found)
+            self.recorder = _log_stuck(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
-            emit(Event.WATCHDOG_FAILED, reason=f"{UNTOLD}: {error}")
+            emit(Event.WATCHDOG_FAILED, reason=f"{NOT_RECORDED}: {error}")
             return True
-        self._until = time.monotonic() + 2 * AWAY
+        self._until = time.monotonic() + 2 * RECORD_TIMEOUT_SECONDS
         return False
 
 
 def _watch(board: Board, settings: Settings) -> None:
     last, ended = now(), list[EndedChild]()
     while True:
-        time.sleep(EVERY)
+        time.sleep(INTERVAL_SECONDS)
         at = now()
-        woken, last = at - last > 5 * EVERY, at
+        woken, last = at - last > 5 * INTERVAL_SECONDS, at
         if woken:  # the host or this process was suspended, and perhaps the children too
-            time.sleep(2 * EVERY)
+            time.sleep(2 * INTERVAL_SECONDS)
             last = now()
             continue
         try:
-            look(board, at, settings, ended)
+            check(board, at, settings, ended)
         except Exception:  # noqa: BLE001 - this thread must outlive any defect
             emit(Event.DEFECT, exc_info=True)
 
 
-def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -> None:
+def check(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -> None:
     """Kill stuck children, and do the next step for the children that were killed before. Reads the claims
     of a killed child immediately, because the main thread may fork another child that uses the same
     slot."""
@@ -131,7 +131,7 @@ def look(board: Board, at: float, settings: Settings, ended: list[EndedChild]) -
     silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
         found = find_stuck(slot, at, silent)
-        if found is None or slot.pid in known or not _ours(slot.pid):
+        if found is None or slot.pid in known or not _is_own_child(slot.pid):
             continue
         os.kill(slot.pid, signal.SIGKILL)
         ended.append(EndedChild(found, board.claims(number, slot.pid), settings))
@@ -145,7 +145,7 @@ def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
     if slot.reading and at > slot.until + GRACE + limit / 10:
         reason = f"a decoder had the file for {at - slot.began:.0f} s and did not return"
         return StuckChild(slot.pid, reason, slot.reading)
-    if slot.reading and slot.lost and at > slot.lost + LOST:
+    if slot.reading and slot.lost and at > slot.lost + LOST_LEASE_SECONDS:
         reason = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not return"
         return StuckChild(slot.pid, reason, slot.reading)
     if slot.since and at - max(slot.beat, slot.since) > silent:
@@ -156,7 +156,7 @@ def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
     return None
 
 
-def _ours(pid: int) -> bool:
+def _is_own_child(pid: int) -> bool:
     """Whether the process is a living child of this process that is not suspended."""
     state, parent = status(pid)
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
@@ -184,18 +184,18 @@ def charge() -> None:
     given, claims, reading, reason = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
     ledger = bootstrap.ledger(given, "watchdog")
-    deadline = time.monotonic() + AWAY
+    deadline = time.monotonic() + RECORD_TIMEOUT_SECONDS
     for claim in claims:
         # if no decoder was reading one of these files, each file may be to blame and is retried by itself
-        guilty = not known or claim.file_id == reading
+        is_cause = not known or claim.file_id == reading
         while time.monotonic() < deadline:
             try:
-                _charge(ledger, claim, guilty, reason, given.max_attempts)
+                _charge(ledger, claim, is_cause, reason, given.max_attempts)
                 break
             except Fenced:
                 break
             except Transient:
-                time.sleep(EVERY)
+                time.sleep(INTERVAL_SECONDS)
 
 
 ENDED = (
@@ -204,12 +204,12 @@ ENDED = (
 )
 
 
-def _charge(ledger: Claims, claim: Claim, guilty: bool, reason: str, attempts: int) -> None:
-    if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
+def _charge(ledger: Claims, claim: Claim, is_cause: bool, reason: str, attempts: int) -> None:
+    if is_cause and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
         what = f"{reason}: its worker was killed"
         error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
         ledger.dead_letter(claim, error)
         return
-    what = reason if guilty else f"another file was read in the same process: {reason}"
+    what = reason if is_cause else f"another file was read in the same process: {reason}"
     delay = backoff(claim.retries + 1, random.random())
-    ledger.nack(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was killed"), delay, guilty)
+    ledger.nack(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was killed"), delay, is_cause)

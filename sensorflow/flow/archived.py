@@ -76,5 +76,7 @@ def _alone(
         return {}, []
     members = ledger.members(view.file_id)
     elsewhere = [m for m in members if m.besides - given]
-    kept = {m.file_id for m in elsewhere}
-    return dict.fromkeys(m.file_id for m in members if m.file_id not in kept), elsewhere
+    in_other_archives = {m.file_id for m in elsewhere}
+    return dict.fromkeys(
+        m.file_id for m in members if m.file_id not in in_other_archives
+    ), elsewhere

@@ -108,14 +108,14 @@ class Backfill:
             self._take(file)
             on_progress(self.progress)
             time.sleep(self._pause)
-        self._wait(0, on_progress, fresh=True)
+        self._wait(0, on_progress, is_first=True)
 
     def _wait(
-        self, limit: int, on_progress: Callable[[Progress], None], fresh: bool = False
+        self, limit: int, on_progress: Callable[[Progress], None], is_first: bool = False
     ) -> None:
         """Wait until no more than `limit` files of the lane are unfinished."""
         p = self.progress
-        if not fresh and p.registered % 20:
+        if not is_first and p.registered % 20:
             return
         while True:
             p.entry = self._ledger.unfinished(Lane.BACKFILL)
@@ -140,14 +140,14 @@ class Backfill:
         if self._ledger.seen(file.source, file.key, file.revision):
             return Kind.SEEN
         self._feed.admit(file)  # the gates of old files are in the same folder
-        said = self._feed.announcement(file)
+        announcement = self._feed.announcement(file)
         with self._feed.open(file) as opened:
             landed = land(self._landing, opened)
         if landed is None:
             raise Busy("the file changed while it was read")
         bytes_, state = landed
         times = (discovered, datetime.now(UTC))
-        found = Found(state, bytes_, *times, Lane.BACKFILL, said)
+        found = Found(state, bytes_, *times, Lane.BACKFILL, announcement)
         return register(self._ledger, self._settings, found).kind
 
 

@@ -206,9 +206,9 @@ def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
     """Apply the limits for new months. A dry run does not query the database for existing months, so it
     counts every month as new."""
     if found.refused is None:
-        here = months_of(ts)
+        batch_months = months_of(ts)
         try:
-            months.count(here, here)
+            months.count(batch_months, batch_months)
         except Permanent as error:
             reason = error.message.replace("the file is the first with", "the file has")
             found.refused = f"{error.code}, unless most of its months exist already: {reason}"

@@ -74,7 +74,7 @@ class CheckOptions:
 
         if self.source is None:
             return None
-        if self.inside and not takes(self.key, self.source.taken, self.source.exclude):
+        if self.inside and not takes(self.key, self.source.accepted_patterns, self.source.exclude):
             return f"sources.{self.name} does not accept this name: see its include and exclude"
         if self.growing and (reason := why_not_growable(profile)) is not None:
             return f"sources.{self.name} has growing = true: {reason}"

@@ -22,18 +22,18 @@ RECENT = 2000
 """Number of newest files searched for a name similar to an unknown one."""
 
 
-def near(given: str, known: Iterable[str]) -> str:
+def suggestion(given: str, known: Iterable[str]) -> str:
     """Returns a suggestion: the known name that is most similar to `given`, or else all known names."""
     names = list(dict.fromkeys(map(str, known)))
-    there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
-    return did_you_mean(given, names, there)
+    known_names = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    return did_you_mean(given, names, known_names)
 
 
 def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
     """Raises UsageError unless `given` is known."""
     names = list(known)
     if given not in names:
-        raise UsageError(f"{option} {given}: no such {what}; {near(given, names)}")
+        raise UsageError(f"{option} {given}: no such {what}; {suggestion(given, names)}")
 
 
 def require_pattern(option: str, name: str | None) -> None:
@@ -144,7 +144,7 @@ def chosen(
 
 def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
     if found := _newest(ledger.named(given, source)):
-        return _whole(ledger, found)
+        return _whole_chains(ledger, found)
     name, at, number = given.rpartition("@")
     first, _, last = number.partition("-")
     if not at or not first.isdecimal() or not (last or first).isdecimal():
@@ -165,7 +165,7 @@ def _newest(views: list[FileView]) -> list[FileView]:
     return list(newest.values())
 
 
-def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
+def _whole_chains(ledger: Ledger, views: list[FileView]) -> list[FileView]:
     """Returns the files. Replaces each part of a growing file by all parts of that file, in the file's
     order."""
     from sensorflow.flow.segments import segments  # slow import

@@ -11,7 +11,7 @@ from functools import partial
 from sensorflow.core.retry import backoff
 from sensorflow.errors import SensorflowError, Transient
 from sensorflow.flow.file_task import Services
-from sensorflow.flow.leases import Hold, LeaseKeeper, Lose, unheard, unwatched
+from sensorflow.flow.leases import LeaseKeeper, OnClaims, OnLost, ignore_claims, ignore_lost
 from sensorflow.flow.process import process
 from sensorflow.ports.queue import Consumer, Delivery
 from sensorflow.telemetry import Event, emit
@@ -30,9 +30,9 @@ def consume(
     consumer: Consumer,
     services: Services,
     stop: Callable[[], bool],
-    hold: Hold = unwatched,
+    on_claims: OnClaims = ignore_claims,
     run_due: Callable[[], object] = lambda: None,
-    lose: Lose = unheard,
+    on_lost: OnLost = ignore_lost,
 ) -> None:
     """Process one message at a time until `stop` returns True. `stop` is called about once a second while
     there is no message.
@@ -42,14 +42,15 @@ def consume(
     The pause grows with each failure in a row. The loop survives an outage of the broker or the database of
     any length. Raises Transient HOST if no thread can be started.
 
-    hold, lose: see `LeaseKeeper`; a watchdog uses them to end a process whose decoder never returns.
-    run_due: runs housekeeping, called between messages. Its exceptions are logged and delay no message.
+    on_claims, on_lost: see `LeaseKeeper`; a watchdog uses them to end a process whose decoder never
+    returns. run_due: runs housekeeping, called between messages. Its exceptions are logged and delay no
+    message.
     """
     failures, look_at = 0, -math.inf
-    with LeaseKeeper(services.settings.lease, hold, lose) as keeper:
+    with LeaseKeeper(services.settings.lease, on_claims, on_lost) as keeper:
         while not stop():
             if time.monotonic() >= look_at:
-                _keep_house(run_due)
+                _run_housekeeping(run_due)
                 look_at = time.monotonic() + HOUSEKEEPING
             error = _receive_one(consumer, services, keeper)
             failures = failures + 1 if error else 0
@@ -67,7 +68,7 @@ def _receive_one(consumer: Consumer, services: Services, keeper: LeaseKeeper) ->
     return None
 
 
-def _keep_house(run_due: Callable[[], object]) -> None:
+def _run_housekeeping(run_due: Callable[[], object]) -> None:
     try:
         run_due()
     except Transient as error:

@@ -28,7 +28,7 @@ Named = str | tuple[str, Profile]
 
 def dry_run(
     path: Path,
-    held: CheckOptions,
+    options: CheckOptions,
     named: Named | None,
     zone: str | None,
     tolerance: str | None,
@@ -37,18 +37,18 @@ def dry_run(
     """Yield the result for a file. If its source unpacks the file, yield a result for each member
     instead."""
     how = (named, zone, tolerance, keep)
-    if held.source is None or not held.source.unpack:
-        yield _checked(path, held, *how)
+    if options.source is None or not options.source.unpack:
+        yield _checked(path, options, *how)
         return
-    name, profile = profile_for(path, named, zone, held.settings, held.source)
+    name, profile = profile_for(path, named, zone, options.settings, options.source)
     with path.open("rb") as stream:
         try:
-            found = members(path, held, profile, stream)
+            found = members(path, options, profile, stream)
         except Permanent as error:
-            yield Checked(str(path), name, source=held.name, error=error)
+            yield Checked(str(path), name, source=options.name, error=error)
             return
-        if found is None or held.not_taken(profile) is not None:
-            yield _checked(path, held, *how)
+        if found is None or options.not_taken(profile) is not None:
+            yield _checked(path, options, *how)
             return
         for member in found:
             with member.stream() as copy:
@@ -57,7 +57,7 @@ def dry_run(
 
 def _checked(
     path: Path,
-    held: CheckOptions,
+    options: CheckOptions,
     named: Named | None,
     zone: str | None,
     tolerance: str | None,
@@ -65,23 +65,31 @@ def _checked(
     given: BinaryIO | None = None,
 ) -> Checked:
     """Returns the result for one file. given: the stream to read; None for the file at `path`."""
-    source = held.source
-    name, profile = profile_for(path, named, zone, held.settings, source)
-    profile = held.bounded(profile)
+    source = options.source
+    name, profile = profile_for(path, named, zone, options.settings, source)
+    profile = options.bounded(profile)
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
     received = int(time.time()) * 10**9  # as if the file arrived now
     try:
-        there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
-        with there as (stream, entry):
-            what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
+        opening = nullcontext((given, 0)) if given is not None else opened(path, options.growing)
+        with opening as (stream, entry):
+            what = (
+                str(path),
+                (name, profile),
+                options.place,
+                options.drift,
+                keep,
+                received,
+                limits,
+            )
             found = check(stream, *what)
     except Permanent as error:
         found, entry = Checked(str(path), name, error=error), 0
-    found.source = held.name
+    found.source = options.name
     if entry:
         found.notes.append(f"{entry:,} bytes at the end are an incomplete line")
-    limit = tolerance or held.max_rejects
-    if (reason := held.not_taken(profile)) is not None:
+    limit = tolerance or options.max_rejects
+    if (reason := options.not_taken(profile)) is not None:
         found.refused = reason
     elif found.refused is None and not tolerates(limit, found.rejected, found.read):
         found.refused = "too many rejects"
@@ -110,28 +118,28 @@ def profile_for(
     return "a guess", guess(path, zone).profile()
 
 
-def by_gate(beside: GatedPath, found: Checked) -> str | None:
+def by_gate(gated_path: GatedPath, found: Checked) -> str | None:
     """Returns a remark for `check` about a file's gate, or None if there is no remark. If the file does not
     match its gate, sets `found.error`."""
     try:
-        what = beside.announced()
+        what = gated_path.announced()
     except Withheld as error:
         return f"{error}; the file is not taken in yet"
     if what is None:
         return None
-    if fault := beside.differs(what):
+    if fault := gated_path.differs(what):
         found.error = Permanent(Code.GATE_MISMATCH, fault)
     elif found.error is None:
         try:
             require_rows(what, found.rows)
         except Permanent as error:
             found.error = error
-    return f"its gate {what.gate} is there" + _doubt(beside)
+    return f"its gate {what.gate} is there" + _doubt(gated_path)
 
 
-def _doubt(beside: GatedPath) -> str:
+def _doubt(gated_path: GatedPath) -> str:
     """Returns a warning for a file with a gate that stays in the folder: the gate may belong to another
     version of the file. Only the ledger knows this, and `check` does not query the database."""
-    if not beside.keeps:
+    if not gated_path.keeps:
         return ""
     return "; if it belongs to another version, `sensorflow files ls` shows this file as waiting"

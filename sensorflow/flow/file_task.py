@@ -15,7 +15,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Fenced, Permanent
 from sensorflow.flow.clock import now
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.leases import Lost
+from sensorflow.flow.leases import IsLost
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
@@ -56,7 +56,7 @@ class FileTask:
     claim: Claim
     claimed_at: float = -math.inf
     progress: Progress = field(default_factory=Progress)
-    is_lost: Lost | None = None
+    is_lost: IsLost | None = None
 
     @cached_property
     def source(self) -> Source:

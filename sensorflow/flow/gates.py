@@ -19,9 +19,11 @@ def announced(file_task: FileTask) -> Announced | None:
     """
     if not file_task.source.is_gated:
         return None
-    said = file_task.services.ledger.announced(file_task.claim.file_id)
-    faults = [differs(one, file_task.claim.size, partial(_digest, file_task)) for one in said]
-    for one, fault in zip(said, faults, strict=True):
+    announced_facts = file_task.services.ledger.announced(file_task.claim.file_id)
+    faults = [
+        differs(one, file_task.claim.size, partial(_digest, file_task)) for one in announced_facts
+    ]
+    for one, fault in zip(announced_facts, faults, strict=True):
         if fault is None:
             return one
     if faults:

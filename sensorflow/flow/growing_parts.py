@@ -48,9 +48,11 @@ def deduplicator_of(file_task: FileTask, seen: OrdinalAssigner) -> OrdinalAssign
     part = file_task.claim.part
     if part is None or part.ts_max is None:
         return seen
-    beside = partial(file_task.services.ledger.rows_in_other_parts, part, file_task.claim.file_id)
+    rows_in_other_parts = partial(
+        file_task.services.ledger.rows_in_other_parts, part, file_task.claim.file_id
+    )
     until = (part.ts_max - _EPOCH) // timedelta(microseconds=1)
-    return CrossPartDeduplicator(seen, file_task.identity, until, beside)
+    return CrossPartDeduplicator(seen, file_task.identity, until, rows_in_other_parts)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,12 +61,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def quality_flagger_of(file_task: FileTask) -> QualityFlagger:
     """Returns the quality flagger of a file. For a part of a growing file, it has already processed the
     last readings of the preceding parts."""
-    made, part = QualityFlagger(file_task.profile.rules), file_task.claim.part
-    if part is None or made.is_idle or part.follows is None:
-        return made
+    flagger, part = QualityFlagger(file_task.profile.rules), file_task.claim.part
+    if part is None or flagger.is_idle or part.follows is None:
+        return flagger
     for batch in _bronze(file_task, part):
-        made.flags(batch)
-    return made
+        flagger.flags(batch)
+    return flagger
 
 
 def _bronze(file_task: FileTask, part: Part) -> Iterator[pa.RecordBatch]:

@@ -117,9 +117,9 @@ class HeartbeatSender:
 
     def add_loop(self, role: Role, **state: Any) -> LoopStatus:
         """Add a loop of this process, and return its status. Call this before `start`."""
-        made = LoopStatus(LoopReport(role, *self._facts, state), self._wake)
-        self._loops.append(made)
-        return made
+        status = LoopStatus(LoopReport(role, *self._facts, state), self._wake)
+        self._loops.append(status)
+        return status
 
     def start(self) -> None:
         self._thread.start()

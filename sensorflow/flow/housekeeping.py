@@ -23,7 +23,7 @@ from sensorflow.telemetry import Event, emit
 RECONCILE, TIDY, RETAIN = "sweep", "tidy", "retain"
 RETENTION_SECONDS = 3600.0
 """Seconds between runs of retention."""
-EARLY = 0.5
+EARLY_FRACTION = 0.5
 """Fraction of the interval by which a caller with its own schedule may run a step early. Because the
 callers' clocks drift apart, an exact limit could skip an interval. With this margin, exactly one caller
 runs the step in each interval."""
@@ -76,7 +76,7 @@ class Housekeeping:
         # if the ledger is unavailable, run the step, even if another process runs it too
         with suppress(Transient):
             mine = self.ledger.claim_turn(
-                step.name, step.interval_seconds, step.interval_seconds * EARLY
+                step.name, step.interval_seconds, step.interval_seconds * EARLY_FRACTION
             )
         return step.run() if mine else {}
 

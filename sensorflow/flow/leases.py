@@ -17,24 +17,24 @@ from sensorflow.telemetry import Event, emit
 Renew = Callable[[float], object]
 """A function that extends a lease or a delivery. It is called with the number of seconds from now until the
 new end. It may raise Transient. It raises Fenced if the lease is lost."""
-Hold = Callable[[Sequence[Claim]], object]
+OnClaims = Callable[[Sequence[Claim]], object]
 """A function that is called with all claims of this process whenever they change. The sequence is empty if
 the process has no claims. A watchdog outside the process uses it. It must not raise."""
 
 
-Lose = Callable[[int], object]
+OnLost = Callable[[int], object]
 """A function that is called with the id of a file as soon as the file's lease is found to be lost. It is
 called in another thread and must not raise."""
-Lost = Callable[[Claim], bool]
+IsLost = Callable[[Claim], bool]
 """A function that returns whether the lease of a claim is known to be lost, so that another worker may have
 claimed the file."""
 
 
-def unwatched(_claims: Sequence[Claim]) -> None:
+def ignore_claims(_claims: Sequence[Claim]) -> None:
     """Do nothing, because no watchdog is attached."""
 
 
-def unheard(_file_id: int) -> None:
+def ignore_lost(_file_id: int) -> None:
     """Do nothing, because no watchdog needs to know of lost leases."""
 
 
@@ -43,14 +43,16 @@ class LeaseKeeper:
     seconds; it is renewed after a third of this time.
 
     If a renewal fails because the ledger is unavailable, it is repeated. If a lease is lost, it is not
-    renewed any more, and the work on its file ends at the next block. hold, lose: see `Hold` and `Lose`.
-    Raises Transient HOST if no thread can be started.
+    renewed any more, and the work on its file ends at the next block. on_claims, on_lost: see `OnClaims`
+    and `OnLost`. Raises Transient HOST if no thread can be started.
     """
 
-    def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
-        self._lease, self._hold, self._lose = lease, hold, lose
+    def __init__(
+        self, lease: float, on_claims: OnClaims = ignore_claims, on_lost: OnLost = ignore_lost
+    ) -> None:
+        self._lease, self._on_claims, self._on_lost = lease, on_claims, on_lost
         self._numbers = count()
-        self._held: dict[int, tuple[Renew, float]] = {}
+        self._leases: dict[int, tuple[Renew, float]] = {}
         """Number of a renewal -> the renewal, and the time at which it is due."""
         self._closed = False
         self._change = threading.Condition()
@@ -70,7 +72,7 @@ class LeaseKeeper:
         self._thread.join()
 
     @contextmanager
-    def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
+    def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[IsLost]:
         """Renew the leases of claims until the context exits, see `process.KeepLeases`."""
         lost: set[int] = set()
 
@@ -79,31 +81,31 @@ class LeaseKeeper:
                 ledger.renew(claim, seconds)
             except Fenced:
                 lost.add(claim.file_id)
-                self._lose(claim.file_id)
+                self._on_lost(claim.file_id)
                 raise
 
-        self._hold(claims)
+        self._on_claims(claims)
         try:
             with self.keep([partial(renew, claim) for claim in claims]):
                 yield lambda claim: claim.file_id in lost
         finally:
-            self._hold(())
+            self._on_claims(())
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
         """Call each renewal repeatedly until the context exits. Its argument is the duration of a lease in
         seconds."""
-        due = time.monotonic() + self._lease / 3
+        renew_at = time.monotonic() + self._lease / 3
         with self._change:
-            mine = {next(self._numbers): (renew, due) for renew in renewals}
-            self._held |= mine
+            mine = {next(self._numbers): (renew, renew_at) for renew in renewals}
+            self._leases |= mine
             self._change.notify()
         try:
             yield
         finally:
             with self._change:
                 for number in mine:
-                    self._held.pop(number, None)
+                    self._leases.pop(number, None)
 
     def _run(self) -> None:
         while True:
@@ -123,11 +125,13 @@ class LeaseKeeper:
             while True:
                 now = time.monotonic()
                 found = [
-                    (number, renew) for number, (renew, due) in self._held.items() if due <= now
+                    (number, renew)
+                    for number, (renew, renew_at) in self._leases.items()
+                    if renew_at <= now
                 ]
                 if found or self._closed:
                     return found
-                first = min((due for _, due in self._held.values()), default=None)
+                first = min((renew_at for _, renew_at in self._leases.values()), default=None)
                 self._change.wait(None if first is None else first - now)
 
     def _renew(self, number: int, renew: Renew) -> None:
@@ -140,6 +144,6 @@ class LeaseKeeper:
             pass
         with self._change:
             if lost:
-                self._held.pop(number, None)
-            elif number in self._held:
-                self._held[number] = renew, time.monotonic() + self._lease / 3
+                self._leases.pop(number, None)
+            elif number in self._leases:
+                self._leases[number] = renew, time.monotonic() + self._lease / 3

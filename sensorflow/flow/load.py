@@ -80,8 +80,8 @@ def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
         emit(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
     if loaded.remarks:
         emit(Event.VERSION_NOTICED, **facts, remarks=loaded.remarks)
-    if loaded.kept is not None:
-        _log_kept(file_task, loaded.kept)
+    if loaded.retained is not None:
+        _log_kept(file_task, loaded.retained)
     if loaded.garbage:
         _collect_garbage(file_task)
     return loaded.counts

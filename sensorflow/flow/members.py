@@ -38,11 +38,11 @@ class OpenedMember:
 
 
 def members(
-    path: Path, held: CheckOptions, profile: Profile, stream: BinaryIO
+    path: Path, options: CheckOptions, profile: Profile, stream: BinaryIO
 ) -> Iterator[OpenedMember] | None:
     """Returns an iterator over the members of an archive. Returns None if the file is not an archive or its
     source does not unpack archives. Raises Permanent if the archive is invalid."""
-    if held.source is None or not held.source.unpack:
+    if options.source is None or not options.source.unpack:
         return None
     from sensorflow.core.formats import archives
     from sensorflow.flow.unpack import INSIDE, is_unpacked
@@ -55,7 +55,7 @@ def members(
     return (
         OpenedMember(
             Path(f"{path}{INSIDE.decode()}{entry.name}"),
-            replace(held, key=held.key + INSIDE + entry.key, inside=False),
+            replace(options, key=options.key + INSIDE + entry.key, inside=False),
             archive,
             entry,
         )

@@ -39,9 +39,9 @@ def is_eligible(file_task: FileTask) -> bool:
     """Whether a file may be committed with others. It must be new, and no other file may be able to contain
     the same readings."""
     claim, source = file_task.claim, file_task.services.settings.sources.get(file_task.claim.source)
-    plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
+    plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.has_loaded_rows
     plain = plain and claim.part is None
-    return claim.fresh and plain and source is not None and source.dedupe_scope == "file"
+    return claim.is_first_claim and plain and source is not None and source.dedupe_scope == "file"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def run(
             for file in ready.values():
                 file.file_task.ensure_claim()
         files = list(ready.values())
-        whole = [(f.file_task.claim, f.batches, f.loaded) for f in files]
-        is_committed = services.ledger.load_batch(whole) is not None
+        loads = [(f.file_task.claim, f.batches, f.loaded) for f in files]
+        is_committed = services.ledger.load_batch(loads) is not None
     except Fenced:  # one claim is lost: process each file alone
         is_committed, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file gets this error
@@ -158,8 +158,8 @@ def _prepare_jointly(file_tasks: list[FileTask]) -> dict[int, Prepared]:
         accepted = batch_validation.validate_batch([chunk for _, chunk in group], profile)
         if accepted is not None:
             ids = [file_task.claim.file_id for file_task, _ in group]
-            made = map(Prepared, accepted, batch_validation.reshape_batch(accepted, profile))
-            read |= zip(ids, made, strict=True)
+            prepared = map(Prepared, accepted, batch_validation.reshape_batch(accepted, profile))
+            read |= zip(ids, prepared, strict=True)
     return read
 
 
@@ -182,15 +182,17 @@ def _prepare_one(
     file_task: FileTask, batch: Layers, room: int, read: Prepared | None
 ) -> _PreparedFile | None:
     written = replace(file_task, services=replace(file_task.services, lake=batch))
-    made, batches = Ingest(written, read, _no_keys), []
-    with closing(iter(made)) as readings:
+    ingest, batches = Ingest(written, read, _no_keys), []
+    with closing(iter(ingest)) as readings:
         # if the iteration is abandoned, no layer of the file remains
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:
                 return None
             batches.append(keyed)
-    return _PreparedFile(replace(made.file_task, services=file_task.services), batches, made.load)
+    return _PreparedFile(
+        replace(ingest.file_task, services=file_task.services), batches, ingest.load
+    )
 
 
 def _no_keys(_silver: pa.RecordBatch, _identity: str) -> pa.Array:
@@ -207,10 +209,10 @@ def _add_keys(files: list[_PreparedFile]) -> None:
         return
     names = pa.array([file.file_task.identity for file in files for _ in file.batches])
     places = np.repeat(np.arange(len(silver)), [len(batch) for batch in silver])
-    whole = pa.concat_batches(silver)
-    made = keys(whole, pa.DictionaryArray.from_arrays(places, names))
+    combined = pa.concat_batches(silver)
+    dedupe_keys = keys(combined, pa.DictionaryArray.from_arrays(places, names))
     start = 0
     for file in files:
         for index, (batch, _) in enumerate(file.batches):
-            file.batches[index] = batch, made.slice(start, len(batch))
+            file.batches[index] = batch, dedupe_keys.slice(start, len(batch))
             start += len(batch)

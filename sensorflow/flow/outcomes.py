@@ -15,7 +15,7 @@ from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
 from sensorflow.errors import (
     DO,
-    LASTING,
+    OUTAGE_CODES,
     REMEDY,
     Code,
     DecoderFailed,
@@ -122,7 +122,7 @@ def _after_fencing(file_task: FileTask, error: Fenced) -> Result:
 
 
 def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool) -> Result:
-    backoff_options = SLOW_BACKOFF if error.code in LASTING else {}
+    backoff_options = SLOW_BACKOFF if error.code in OUTAGE_CODES else {}
     delay = backoff(file_task.claim.retries + 1, random.random(), **backoff_options)
     try:
         _nack(file_task, error, delay, counts_as_attempt)
@@ -143,13 +143,13 @@ def _nack(
             return file_task.services.ledger.nack(file_task.claim, error, delay, counts_as_attempt)
         except Fenced:
             raise
-        except Transient as away:
+        except Transient as is_unavailable:
             emit(
                 Event.WORK_PAUSED,
                 file_id=file_task.claim.file_id,
-                code=away.code,
-                reason=away.message,
-                do=REMEDY.get(away.code, ""),
+                code=is_unavailable.code,
+                reason=is_unavailable.message,
+                do=REMEDY.get(is_unavailable.code, ""),
             )
             if time.monotonic() + NACK_RETRY_SECONDS > until:
                 raise

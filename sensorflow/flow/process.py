@@ -15,7 +15,7 @@ from sensorflow.errors import SensorflowError
 from sensorflow.flow import micro_batch, publish
 from sensorflow.flow.clock import now
 from sensorflow.flow.file_task import FileTask, Services
-from sensorflow.flow.leases import Lost
+from sensorflow.flow.leases import IsLost
 from sensorflow.flow.load import load
 from sensorflow.flow.outcomes import Outcome, Result, after_failure, run_to_outcome
 from sensorflow.flow.quarantine import quarantine
@@ -28,7 +28,7 @@ from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
-KeepLeases = Callable[[Sequence[Claim]], AbstractContextManager[Lost | None]]
+KeepLeases = Callable[[Sequence[Claim]], AbstractContextManager[IsLost | None]]
 """A function that returns a context manager, which renews the leases of claims. The context manager may
 raise Transient on entry. It yields a function that returns whether a lease is known to be lost; or None if
 nobody renews the leases."""
@@ -51,9 +51,9 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
         return [Result(Outcome.NOTHING_TO_DO, _why_nothing_to_do(claimed))]
     failpoints.hit(failpoints.Failpoint.CLAIMED)
     file_tasks, batchable = _file_tasks(services, claimed, at), []
-    with ExitStack() as kept:
+    with ExitStack() as stack:
         try:
-            lost = kept.enter_context(keep_leases(claimed.claims))
+            lost = stack.enter_context(keep_leases(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims must be nacked
             return [after_failure(file_task, error) for file_task in file_tasks]
         file_tasks = [replace(file_task, is_lost=lost) for file_task in file_tasks]
@@ -128,7 +128,11 @@ def _work(file_task: FileTask, task: Task) -> Result:
         return _quarantine(file_task)
     if is_archive(file_task):
         return _unpacked(file_task)
-    if task.only is None and file_task.claim.stage is Stage.VALIDATE and not file_task.claim.again:
+    if (
+        task.only is None
+        and file_task.claim.stage is Stage.VALIDATE
+        and not file_task.claim.has_loaded_rows
+    ):
         with suppress(OutOfOrder):  # too large for a single pass, and out of order
             return _loaded(file_task, load_single_pass(file_task))
     return _in_stages(file_task, task)

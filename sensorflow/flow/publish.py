@@ -133,8 +133,8 @@ def _batches(pending: list[OutboxEntry], below: int) -> Iterator[list[OutboxEntr
         new = entry.token == 0 and entry.version == 1 and _inline(entry, below)
         return entry.source if new and entry.size < SMALL_FILE_BYTES else ""
 
-    for source, alike in groupby(sorted(pending, key=batch_key), batch_key):
-        files = list(alike)
+    for source, entries in groupby(sorted(pending, key=batch_key), batch_key):
+        files = list(entries)
         yield from _split(files) if source else ([file] for file in files)
 
 

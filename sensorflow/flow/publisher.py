@@ -23,7 +23,7 @@ PUBLISH_SOON = 0.25
 worker completes makes room for a pending file."""
 SOON_FOR = 5.0
 """Seconds for which `PUBLISH_SOON` applies after the last message was sent."""
-LOOKS = 5
+CHECKS_PER_INTERVAL = 5
 """Number of times per reconciliation interval at which the loop checks whether a reconciliation is due."""
 
 
@@ -31,7 +31,8 @@ class PublisherLoop:
     """The loop of a publisher. An unavailable broker does not prevent files from being landed. Runs in the
     thread that calls `run`.
 
-    house: the housekeeping, which reconciles if no beat does, for example because beat's host is down.
+    housekeeping: the housekeeping, which reconciles if no beat does, for example because beat's host is
+    down.
     """
 
     def __init__(
@@ -40,23 +41,23 @@ class PublisherLoop:
         ledger: Ledger,
         queue: Publisher,
         loop: LoopStatus,
-        house: Housekeeping,
+        housekeeping: Housekeeping,
     ) -> None:
-        self._settings, self._house = settings, house
+        self._settings, self._housekeeping = settings, housekeeping
         self._ledger = ledger
         self._queue = queue
         self._loop = loop
-        self._fresh = threading.Event()
+        self._wakeup = threading.Event()
         self._stop = threading.Event()
 
     def wake(self) -> None:
         """Wake the loop, because files were registered."""
-        self._fresh.set()
+        self._wakeup.set()
 
     def stop(self) -> None:
         """Finish the current messages, then stop."""
         self._stop.set()
-        self._fresh.set()
+        self._wakeup.set()
 
     def run(self) -> None:
         """Run until `stop` is called."""
@@ -64,14 +65,14 @@ class PublisherLoop:
         s, loop = self._settings, self._loop
         while not self._stop.is_set():
             soon = time.monotonic() < soon_until
-            self._fresh.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
-            self._fresh.clear()
+            self._wakeup.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
+            self._wakeup.clear()
             loop.touch()
             try:
                 if time.monotonic() >= look_at:
                     loop.begin_long_call()  # until a message is sent, or the call returns
-                    self._house.run_due_steps()
-                    look_at = time.monotonic() + s.reconcile / LOOKS
+                    self._housekeeping.run_due_steps()
+                    look_at = time.monotonic() + s.reconcile / CHECKS_PER_INTERVAL
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 failures += 1

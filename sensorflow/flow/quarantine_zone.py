@@ -39,34 +39,34 @@ class QuarantineZone:
             self._objects.put(note, io.BytesIO(to_json(manifest, indent=2).encode()))
         return folder
 
-    def manifest(self, where: str) -> dict[str, Any]:
+    def manifest(self, location: str) -> dict[str, Any]:
         """Returns a manifest. Raises ValueError if it is invalid, and Transient STORAGE if it cannot be
         read. The cause of Transient STORAGE is FileNotFoundError if the manifest does not exist."""
         try:
-            with self._objects.open(_manifest(where)) as stream:
+            with self._objects.open(_manifest(location)) as stream:
                 text = stream.read().decode("utf-8")
         except OSError as error:  # while the manifest is read
-            raise Transient(Code.STORAGE, f"{_manifest(where)}: {error.strerror}") from error
+            raise Transient(Code.STORAGE, f"{_manifest(location)}: {error.strerror}") from error
         found = json.loads(text)
         assert isinstance(found, dict)
         return found
 
-    def size(self, where: str) -> int | None:
+    def size(self, location: str) -> int | None:
         """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises Transient
         STORAGE if the zone is unavailable."""
-        kept = self._kept(where)
-        return None if kept is None else kept.size
+        original = self._original(location)
+        return None if original is None else original.size
 
-    def open(self, where: str) -> BinaryIO:
+    def open(self, location: str) -> BinaryIO:
         """Open a quarantined file. Raises Transient STORAGE if it does not exist."""
-        kept = self._kept(where)
-        if kept is None:
-            raise Transient(Code.STORAGE, f"no quarantined file at {where!r}")
-        return self._objects.open(kept.name)
+        original = self._original(location)
+        if original is None:
+            raise Transient(Code.STORAGE, f"no quarantined file at {location!r}")
+        return self._objects.open(original.name)
 
-    def _kept(self, where: str) -> Object | None:
-        kept = list(self._objects.list(f"{where}/file/"))
-        return kept[0] if len(kept) == 1 else None
+    def _original(self, location: str) -> Object | None:
+        originals = list(self._objects.list(f"{location}/file/"))
+        return originals[0] if len(originals) == 1 else None
 
     def created_at(self) -> datetime | None:
         """See `ObjectStore.created_at`."""
@@ -81,5 +81,5 @@ class QuarantineZone:
         return self._objects.remove_unfinished(older_than_seconds)
 
 
-def _manifest(where: str) -> str:
-    return f"{where}/manifest.json"
+def _manifest(location: str) -> str:
+    return f"{location}/manifest.json"

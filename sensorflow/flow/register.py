@@ -37,7 +37,7 @@ class Found:
 
 def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
     """Register a landed file. Known bytes are registered as an alias, different bytes as a new version."""
-    return _whole(ledger, settings, file.candidate.source, [file], None)[0]
+    return _whole_file(ledger, settings, file.candidate.source, [file], None)[0]
 
 
 def register_many(
@@ -51,12 +51,12 @@ def register_many(
     `Intake.register_many`. The result is None for a part that another process has already taken in."""
     increments = [file.increment for file in files if file.increment is not None]
     if not increments:
-        return _whole(ledger, settings, source, files, lease)
+        return _whole_file(ledger, settings, source, files, lease)
     arrivals = arrivals_of(settings, source, files)
     return ledger.grow([Growth(*pair) for pair in zip(arrivals, increments, strict=True)], lease)
 
 
-def _whole(
+def _whole_file(
     ledger: Intake,
     settings: Settings,
     source: str,

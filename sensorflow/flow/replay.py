@@ -22,7 +22,7 @@ STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReplayFilter:
     """The files that a user wants to replay: the given files (see `choose.chosen`), or all files that match
     the other criteria. A criterion that is None or False matches every file.
 
@@ -56,17 +56,23 @@ class Wanted:
         return (self.state,) if self.state else STATES[:2]
 
 
-def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
+def to_replay(ledger: Ledger, replay_filter: ReplayFilter) -> list[FileView]:
     """Returns the selected files. Raises UsageError for a file that does not exist."""
-    wanted.require()
-    found = chosen(ledger, list(wanted.files), wanted.source, wanted.since, wanted.states)
-    if wanted.files:
+    replay_filter.require()
+    found = chosen(
+        ledger,
+        list(replay_filter.files),
+        replay_filter.source,
+        replay_filter.since,
+        replay_filter.states,
+    )
+    if replay_filter.files:
         found = with_members(ledger, found, STATES)
-    if wanted.state is not None:
-        found = [view for view in found if view.state == wanted.state]
-    if wanted.since is not None:
-        found = [view for view in found if view.landed_at >= wanted.since]
-    return [view for view in found if view.counts.rejected] if wanted.rejected else found
+    if replay_filter.state is not None:
+        found = [view for view in found if view.state == replay_filter.state]
+    if replay_filter.since is not None:
+        found = [view for view in found if view.landed_at >= replay_filter.since]
+    return [view for view in found if view.counts.rejected] if replay_filter.rejected else found
 
 
 def not_replayed(view: FileView) -> str:

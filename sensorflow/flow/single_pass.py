@@ -74,13 +74,15 @@ class Ingest:
             self._since = time.perf_counter()
             for bronze in _rebatched(validation):
                 self._record_seconds(Stage.VALIDATE)
-                made = self._prepared.reshaped if self._prepared else reshape(bronze, watch, seen)
-                silver.write(made.silver)
+                reshaped = (
+                    self._prepared.reshaped if self._prepared else reshape(bronze, watch, seen)
+                )
+                silver.write(reshaped.silver)
                 if self._older.head is not None and rows == 0:  # otherwise they are not needed
-                    self._first = made.silver
-                rows += len(made.silver)
-                duplicates += made.duplicates
-                keyed = made.silver, self._key(made.silver, file_task.identity)
+                    self._first = reshaped.silver
+                rows += len(reshaped.silver)
+                duplicates += reshaped.duplicates
+                keyed = reshaped.silver, self._key(reshaped.silver, file_task.identity)
                 self._record_seconds(Stage.TRANSFORM)
                 yield keyed
                 self._since = time.perf_counter()
@@ -113,21 +115,21 @@ batches would be slower. About six batches are in memory at a time."""
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the same rows in batches of at least `BATCH_ROWS` rows. The last batch may be smaller."""
-    held: list[pa.RecordBatch] = []
+    buffered: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= BATCH_ROWS:
-            yield _combined(held)
-            held = []
-    if held:
-        yield _combined(held)
+        buffered.append(batch)
+        if sum(map(len, buffered)) >= BATCH_ROWS:
+            yield _combined(buffered)
+            buffered = []
+    if buffered:
+        yield _combined(buffered)
 
 
 def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
-    [whole] = pa.Table.from_batches(batches).combine_chunks().to_batches() or batches[:1]
-    return whole
+    [combined] = pa.Table.from_batches(batches).combine_chunks().to_batches() or batches[:1]
+    return combined
 
 
 PREFETCH_ABOVE_BYTES = 4 << 20
@@ -142,10 +144,10 @@ def load_single_pass(file_task: FileTask) -> Counts:
     Raises the exceptions of these stages. Raises OutOfOrder if only the stage transform can find the
     duplicates.
     """
-    made = Ingest(file_task, older=previous_versions(file_task))
+    ingest = Ingest(file_task, older=previous_versions(file_task))
     in_own_thread = file_task.claim.size > PREFETCH_ABOVE_BYTES and available_cores() > 1
-    with closing(prefetch(made) if in_own_thread else iter(made)) as readings:
+    with closing(prefetch(ingest) if in_own_thread else iter(ingest)) as readings:
         loaded = file_task.services.ledger.load(
-            file_task.claim, readings, build_load(file_task, ()), lambda: made.load
+            file_task.claim, readings, build_load(file_task, ()), lambda: ingest.load
         )
-    return after_commit(made.file_task, loaded)
+    return after_commit(ingest.file_task, loaded)

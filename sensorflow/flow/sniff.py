@@ -34,10 +34,10 @@ class Proposal:
         return self.guess.toml()
 
     def profile(self) -> Profile:
-        return made(tomllib.loads(self.toml()))
+        return validated_profile(tomllib.loads(self.toml()))
 
 
-def made(table: dict[str, Any]) -> Profile:
+def validated_profile(table: dict[str, Any]) -> Profile:
     """Returns the profile that a table of keys defines, including the keys of the profiles that it extends.
     Raises UsageError if the table is invalid."""
     return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
@@ -50,7 +50,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
         raise UsageError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
         with path.open("rb") as stream, time_limit(SECONDS):
-            return Proposal(propose(stream, zone, path.name, made))
+            return Proposal(propose(stream, zone, path.name, validated_profile))
     except TimeLimitExceeded:
         raise UsageError(
             f"{path}: recognizing its format takes longer than {SECONDS} s; write a profile by hand "

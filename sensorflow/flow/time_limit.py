@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-AGAIN = 0.5
+REPEAT_SECONDS = 0.5
 """Seconds after which the exception is raised again, because a library's callback may have suppressed the
 first one."""
 
@@ -27,7 +27,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGPROF, _late)
-    timer = signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN)
+    timer = signal.setitimer(signal.ITIMER_PROF, seconds, REPEAT_SECONDS)
     try:
         yield
     finally:

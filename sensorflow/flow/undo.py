@@ -16,16 +16,16 @@ def undo(
     landing: Landing,
     file_id: int,
     reason: str,
-    along: Sequence[int] = (),
+    also_undone: Sequence[int] = (),
 ) -> int | None:
     """Remove a file's readings. Returns the number of removed readings, or None if the file is not loaded.
-    along: see `also_undone` of `Maintenance.undo`.
+    also_undone: see `also_undone` of `Maintenance.undo`.
 
     First, one transaction removes the rows from the database and changes the file's state. Afterwards
     silver is removed; after a crash, the reconciler removes it. The landed bytes and bronze stay, so a
     replay reverses the undo.
     """
-    done = ledger.undo(file_id, reason, along)
+    done = ledger.undo(file_id, reason, also_undone)
     if done is None:
         return None
     collect_garbage(ledger, lake, landing)

@@ -94,11 +94,11 @@ def unpack(file_task: FileTask) -> str:
 @contextmanager
 def _checked(file_task: FileTask) -> Iterator[Archive]:
     """Provide the archive, after all its bytes were read once to verify them."""
-    said = announced(file_task)
-    if said is not None and said.rows is not None:
+    announced_facts = announced(file_task)
+    if announced_facts is not None and announced_facts.rows is not None:
         raise Permanent(
             Code.GATE_MISMATCH,
-            f"{said.gate} announces a number of rows, which an archive does not have",
+            f"{announced_facts.gate} announces a number of rows, which an archive does not have",
             do="remove the number of rows from the gate; its size and checksums must be those of the "
             "archive",
         )

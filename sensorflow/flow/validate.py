@@ -101,7 +101,9 @@ class Validation:
             yield accepted.bronze
         self.file_task = self.file_task.with_counts(read=read, rejected=rejected, missing=missing)
         require_rows(self._announced, rows)
-        if self.file_task.claim.again:  # fail before the layers of the previous load are replaced
+        if (
+            self.file_task.claim.has_loaded_rows
+        ):  # fail before the layers of the previous load are replaced
             _require_tolerated(self.file_task, self._codes)
 
     def _write_rejects(self, rejects: list[Reject]) -> None:
@@ -114,7 +116,7 @@ class Validation:
         self._codes.update(reject.code for reject in rejects)
 
     def _close(self) -> None:
-        if self._rejects is None and not self.file_task.claim.fresh:
+        if self._rejects is None and not self.file_task.claim.is_first_claim:
             # remove the rejects of an earlier attempt
             self.file_task.services.lake.delete(Layer.REJECTS, self.file_task.layer_file)
         _require_tolerated(self.file_task, self._codes)
@@ -128,12 +130,12 @@ class Validation:
 def _require_tolerated(file_task: FileTask, codes: Counter[Code]) -> None:
     """Raises TooManyRejects if the share of rejects exceeds the source's `max_rejects`. For a growing file,
     the rejects of all parts so far are counted."""
-    rejected, read, whose = file_task.counts.rejected, file_task.counts.read, "readings"
+    rejected, read, subject = file_task.counts.rejected, file_task.counts.read, "readings"
     if rejected and (part := file_task.claim.part) is not None:
         rejected, read = rejected + part.rows_rejected, read + part.rows_read
-        whose = "readings of the file so far"
+        subject = "readings of the file so far"
     if not file_task.source.tolerates(rejected, read):
-        found = f"{rejected:,} of {read:,} {whose} are rejected"
+        found = f"{rejected:,} of {read:,} {subject} are rejected"
         what = f"{found}, the source tolerates {file_task.source.max_rejects}"
         raise TooManyRejects(file_task.counts, what, main_remedy(codes, file_task.profile.format))
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from sensorflow.core.history import LOOK, remarks
+from sensorflow.core.history import COMPARED_READINGS, remarks
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
 from sensorflow.flow.file_task import FileTask
@@ -39,7 +39,7 @@ def previous_versions(file_task: FileTask) -> PreviousVersions:
     result is empty for other files, and for parts of growing files, because a part never replaces readings
     of earlier parts."""
     merged = OnChange(file_task.source.on_change) is OnChange.MERGE and file_task.claim.part is None
-    if file_task.claim.version == 1 or file_task.claim.again or not merged:
+    if file_task.claim.version == 1 or file_task.claim.has_loaded_rows or not merged:
         return NO_PREVIOUS_VERSIONS
     older = file_task.services.ledger.older_versions(file_task.claim)
     return PreviousVersions(_covered(file_task, older.unloaded), _head(file_task, older.loaded))
@@ -77,5 +77,5 @@ def _head(file_task: FileTask, old: FileView | None) -> pa.RecordBatch | None:
         return None
     with suppress(Transient):  # it has expired, or is being rewritten
         for batch in file_task.services.lake.read(Layer.SILVER, old.layer_file):
-            return batch.slice(0, LOOK)
+            return batch.slice(0, COMPARED_READINGS)
     return None

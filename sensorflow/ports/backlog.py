@@ -17,14 +17,14 @@ from sensorflow.ports.audit import AuditStore
 class BacklogReport:
     """The stuck files of a source, by kind of problem.
 
-    files: the number of files that were inspected. whole: whether all files were inspected. not_included:
-    pattern, such as "*.pdf" -> keys of the files that match it and that the source does not include.
-    cut_off: growing files that were renamed to a name that the source does not accept, each with the number
-    of bytes that were not taken in. oldest: age in seconds of the oldest overdue file.
+    files: the number of files that were inspected. is_complete: whether all files were inspected.
+    not_included: pattern, such as "*.pdf" -> keys of the files that match it and that the source does not
+    include. cut_off: growing files that were renamed to a name that the source does not accept, each with
+    the number of bytes that were not taken in. oldest: age in seconds of the oldest overdue file.
     """
 
     files: int = 0
-    whole: bool = True
+    is_complete: bool = True
     unreadable: list[bytes] = field(default_factory=list)
     unfinished: list[bytes] = field(default_factory=list)
     overdue: list[bytes] = field(default_factory=list)
@@ -68,25 +68,25 @@ class Backlog(Protocol):
         """Whether the storage of the source can be reached. See `ports.feed.Feed`."""
         ...
 
-    def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
-        """Returns the files that wait for their gates, and the gates that wait for their files. books: the
-        ledger, in which files that stay in place after their registration are looked up; None if the ledger
-        cannot be queried."""
+    def gated_files(self, audit_store: AuditStore | None = None) -> list[GatedFile]:
+        """Returns the files that wait for their gates, and the gates that wait for their files.
+        audit_store: the ledger, in which files that stay in place after their registration are looked
+        up; None if the ledger cannot be queried."""
         ...
 
     def inspect(
         self,
-        books: AuditStore | None,
+        audit_store: AuditStore | None,
         late: float,
         unfinished: float,
-        held: Set[bytes] = frozenset(),
+        withheld: Set[bytes] = frozenset(),
     ) -> BacklogReport:
         """Returns the files that are stuck. A file is stuck if it is unreadable, overdue or unfinished, or
         if the source does not include its name.
 
         A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
-        it has the name of a temporary file and has not changed for `unfinished` seconds. books: None if the
-        ledger cannot be queried. held: keys of the files that wait for their gates.
+        it has the name of a temporary file and has not changed for `unfinished` seconds. audit_store: None
+        if the ledger cannot be queried. withheld: keys of the files that wait for their gates.
         """
         ...
 
@@ -108,7 +108,7 @@ class GatedPath(Protocol):
         missing."""
         ...
 
-    def differs(self, what: Announced) -> str | None:
+    def differs(self, announced: Announced) -> str | None:
         """Returns a message that says how the file differs from an announcement, or None if there is no
         difference."""
         ...

@@ -37,12 +37,13 @@ class Catalog(Protocol):
         state: State | None = None,
         source: str | None = None,
         limit: int = 50,
-        whole: bool = False,
+        first_parts_only: bool = False,
     ) -> list[FileView]:
-        """Returns files, newest first. whole: return only the first part of each growing file."""
+        """Returns files, newest first. first_parts_only: return only the first part of each growing
+        file."""
         ...
 
-    def matching(self, wanted: FileFilter, limit: int) -> Listed:
+    def matching(self, file_filter: FileFilter, limit: int) -> Listed:
         """Returns the newest files that match, and the number of all matching files."""
         ...
 

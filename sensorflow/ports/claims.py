@@ -19,10 +19,11 @@ class Claim:
 
     attempt: the number of this attempt at the stage. retries: the number of nacks at this stage. token: the
     fencing token; a worker with an older token cannot commit. profile: the profile to read the file with;
-    None for the profile of its source. again: whether rows of an earlier load are in the database. fresh:
-    whether this is the first claim of the file. unpacked: whether the file is an archive whose members are
-    separate files. name: the name that all versions share, see `names.canonical`; empty if this name equals
-    `key`. first_key: the key of the first version in its original spelling. The dedupe keys contain it.
+    None for the profile of its source. has_loaded_rows: whether rows of an earlier load are in the
+    database. is_first_claim: whether this is the first claim of the file. unpacked: whether the file is an
+    archive whose members are separate files. name: the name that all versions share, see `names.canonical`;
+    empty if this name equals `key`. first_key: the key of the first version in its original spelling. The
+    dedupe keys contain it.
     """
 
     file_id: int
@@ -40,8 +41,8 @@ class Claim:
     retries: int
     sensor_type: str
     profile: str | None = None
-    again: bool = False
-    fresh: bool = False
+    has_loaded_rows: bool = False
+    is_first_claim: bool = False
     unpacked: bool = False
     part: Part | None = None
     name: bytes = b""
@@ -138,11 +139,12 @@ class Claims(Protocol):
     def renew(self, claim: Claim, lease: float) -> None: ...
 
     def advance(
-        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+        self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
-        """Complete a stage. The file becomes pending at stage `to`, with zero attempts.
+        """Complete a stage. The file becomes pending at stage `next_stage`, with zero attempts.
 
-        published: whether the message for stage `to` is already on its way. If not, the outbox sends it.
+        published: whether the message for stage `next_stage` is already on its way. If not, the outbox
+        sends it.
         """
         ...
 
@@ -168,4 +170,4 @@ class Claims(Protocol):
         """
         ...
 
-    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
+    def mark_quarantined(self, claim: Claim, location: str, report: StageReport) -> None: ...

@@ -247,7 +247,7 @@ class GrowingFeed(Feed, Protocol):
         ...
 
     def place(self, candidate: Candidate) -> str:
-        """Returns an identifier that survives a rename of the file (see `core.growth.Taken.inode`)."""
+        """Returns an identifier that survives a rename of the file (see `core.growth.Ingested.inode`)."""
         ...
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:

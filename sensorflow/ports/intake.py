@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sensorflow.core.arrival import Arrival
-from sensorflow.core.growth import Growth, Taken
+from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code, IntakeLost
 from sensorflow.ports.segments import Segments
 
@@ -50,11 +50,11 @@ class IntakeLease:
     token: int
 
 
-def intake_lost(held: IntakeLease) -> IntakeLost:
+def intake_lost(lease: IntakeLease) -> IntakeLost:
     reason = (
         "another daemon has taken over the intake of this source; its folder will be scanned again"
     )
-    return IntakeLost(f"{held.source}: {reason}", token=held.token)
+    return IntakeLost(f"{lease.source}: {reason}", token=lease.token)
 
 
 class Intake(Segments, Protocol):
@@ -76,12 +76,12 @@ class Intake(Segments, Protocol):
         """
         ...
 
-    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, intake_lease: IntakeLease, lease: float) -> None:
         """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has acquired
         the intake lease since, even if that newer lease has also expired."""
         ...
 
-    def release_intake_lease(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, intake_lease: IntakeLease) -> None:
         """End a lease now. Idempotent. Does nothing if another process has acquired the intake lease
         since."""
         ...
@@ -132,9 +132,9 @@ class Intake(Segments, Protocol):
         the last `within` seconds."""
         ...
 
-    def grown(
+    def find_ingested(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
-    ) -> list[Taken]:
+    ) -> list[Ingested]:
         """Returns what was taken in from growing files, oldest first.
 
         For each name in `keys`, returns the newest growing file that had this name. For each inode in
@@ -154,19 +154,19 @@ class Intake(Segments, Protocol):
         """
         ...
 
-    def looked_at(
+    def record_inspection(
         self,
         source: str,
         key: bytes,
-        taken: Taken,
+        ingested: Ingested,
         inode: str | None,
         fingerprint: str,
-        whole: bool,
+        fully_compared: bool,
     ) -> None:
         """Record that a growing file was inspected and that nothing was taken in. key, fingerprint: the
-        name and the state in which the file was inspected. The name may differ from the name in `taken`.
+        name and the state in which the file was inspected. The name may differ from the name in `ingested`.
 
-        inode: the inode of the inspected file; None if that file is a copy. whole: whether all bytes that
-        were taken in before were compared and are unchanged.
+        inode: the inode of the inspected file; None if that file is a copy. fully_compared: whether all
+        bytes that were taken in before were compared and are unchanged.
         """
         ...

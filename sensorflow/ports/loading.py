@@ -54,8 +54,8 @@ class Loaded:
     """The result of a committed load. garbage: whether silver of this file or of other files must be
     updated.
 
-    replaced: number of readings of other files that this load replaced. kept: the newest version, among the
-    twenty preceding ones, that still has readings in the database. remarks: the remarks that the ledger
+    replaced: number of readings of other files that this load replaced. retained: the newest version, among
+    the twenty preceding ones, that still has readings in the database. remarks: the remarks that the ledger
     recorded. touched: the rows of this file, and the rows of other files that were replaced.
     """
 
@@ -63,7 +63,7 @@ class Loaded:
     touched: Touched
     garbage: bool = False
     replaced: int = 0
-    kept: FileView | None = None
+    retained: FileView | None = None
     remarks: str = ""
 
 

@@ -53,9 +53,9 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
     profiles extend each other in a cycle.
     """
     if name in below:
-        circle = " -> ".join((*below[below.index(name) :], name))
+        cycle = " -> ".join((*below[below.index(name) :], name))
         raise UsageError(
-            f"profiles.{name}.extends: the profiles extend each other in a cycle: {circle}",
+            f"profiles.{name}.extends: the profiles extend each other in a cycle: {cycle}",
             Code.SETTINGS,
         )
     table = tables[name] if name in tables and name not in below else None
@@ -79,20 +79,20 @@ def unknown(name: str, tables: Mapping[str, Any]) -> str:
 
 
 def merged(parent: Table, own: Table) -> Table:
-    made = {**parent, **own}
+    result = {**parent, **own}
     for key in MERGED & parent.keys() & own.keys():
         above, below = _as_table(key, parent[key]), _as_table(key, own[key])
         if not isinstance(above, dict) or not isinstance(below, dict):
             continue
-        made[key] = {**above, **below}
+        result[key] = {**above, **below}
         for one, other in (("column", "columns"), ("columns", "column")):
             if key == "time" and one in below and other in above:
-                del made[key][other]
+                del result[key][other]
     if own.keys() & {"value"}:
-        made = {k: v for k, v in made.items() if k not in ("columns", "each") or k in own}
+        result = {k: v for k, v in result.items() if k not in ("columns", "each") or k in own}
     if own.keys() & {"columns", "each"}:
-        made = {k: v for k, v in made.items() if k != "value" or k in own}
-    return made
+        result = {k: v for k, v in result.items() if k != "value" or k in own}
+    return result
 
 
 def _as_table(key: str, given: Any) -> Any:

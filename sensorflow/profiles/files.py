@@ -37,7 +37,7 @@ class TextCache:
         self.path = path
         self.home = path.parent.absolute() if path else folder()
         self._texts: dict[str, str] = {} if given is None else {SETTINGS: given}
-        self._whole = copy is not None and path is not None
+        self._text = copy is not None and path is not None
         if copy is not None and path is not None:
             self._texts = _read_copy(path, copy)
 
@@ -56,7 +56,7 @@ class TextCache:
 
     def _table(self, key: str, file: Path) -> profiles.Table:
         if key not in self._texts:
-            if self._whole:
+            if self._text:
                 raise UsageError(
                     f"{file}: did not exist when the settings were copied", Code.SETTINGS
                 )
@@ -158,8 +158,8 @@ def toml_files(home: Path, beside: Path | None = None) -> list[str]:
     files = [
         file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))
     ]
-    kept = [file for file in files if file.name != "sensorflow.toml"]
-    return [str(f.relative_to(home) if f.is_relative_to(home) else f) for f in kept]
+    profiles = [file for file in files if file.name != "sensorflow.toml"]
+    return [str(f.relative_to(home) if f.is_relative_to(home) else f) for f in profiles]
 
 
 def _place(file: Path, named: str) -> str:

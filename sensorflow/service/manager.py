@@ -15,7 +15,7 @@ from sensorflow.service.escape import comment
 from sensorflow.service.plan import config_home
 from sensorflow.service.units import MARK, PROJECT
 
-SHOWN = (
+SHOWN_PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID"),
     *("NRestarts", "ActiveEnterTimestamp", "Result", "NeedDaemonReload"),
 )
@@ -66,10 +66,10 @@ class Systemd:
         for name in names:
             path = self.folder / name
             if path.exists() and known.get(path) != comment(config):
-                whose = known.get(path)
+                unit_owner = known.get(path)
                 what = (
-                    f"belongs to another project, {whose}"
-                    if whose
+                    f"belongs to another project, {unit_owner}"
+                    if unit_owner
                     else "was not written by sensorflow"
                 )
                 raise UsageError(f"{path} {what}: choose another --name for this service")
@@ -89,8 +89,8 @@ class Systemd:
             raise UsageError(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
 
     def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Return the properties `SHOWN` of each unit, one dict for each unit."""
-        done = self._run("show", f"--property={','.join(SHOWN)}", "--", *names)
+        """Return the properties `SHOWN_PROPERTIES` of each unit, one dict for each unit."""
+        done = self._run("show", f"--property={','.join(SHOWN_PROPERTIES)}", "--", *names)
         blocks = done.stdout.strip().split("\n\n")
         return [
             dict(line.partition("=")[::2] for line in block.splitlines())

@@ -205,12 +205,16 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
     user, because the embedded servers of root have their data in another folder."""
     of_root = state.root_home(settings.data_folder)
     of_user = settings.data_folder / "embedded"
-    here, there = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)
-    if not settings.embedded or (here / "postgres").exists() or not (there / "postgres").exists():
+    this_user, other_user = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)
+    if (
+        not settings.embedded
+        or (this_user / "postgres").exists()
+        or not (other_user / "postgres").exists()
+    ):
         return
-    whose = "an ordinary user" if found.pw_uid == 0 else "root"
+    user_kind = "an ordinary user" if found.pw_uid == 0 else "root"
     raise UsageError(
-        f"the embedded database of this project was created by {whose} and is in {there}; the user "
-        f"{found.pw_name} would create a new, empty one. Use the previous --run-as, or stop the "
-        f"stack, move that folder to {here} and run `chown -R {found.pw_name}: {quoted(here)}`"
+        f"the embedded database of this project was created by {user_kind} and is in {other_user}; the "
+        f"user {found.pw_name} would create a new, empty one. Use the previous --run-as, or stop the "
+        f"stack, move that folder to {this_user} and run `chown -R {found.pw_name}: {quoted(this_user)}`"
     )

@@ -53,8 +53,8 @@ def units(plan: Plan) -> dict[str, str]:
     """Return the unit files: file name -> text."""
     if not plan.parts:
         return {plan.unit: _service(plan, "")}
-    made = {plan.unit: _target(plan)}
-    return made | {f"{plan.name}-{part}.service": _service(plan, part) for part in plan.parts}
+    result = {plan.unit: _target(plan)}
+    return result | {f"{plan.name}-{part}.service": _service(plan, part) for part in plan.parts}
 
 
 def _head(plan: Plan) -> list[str]:

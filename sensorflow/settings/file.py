@@ -98,14 +98,14 @@ def load(
     where = _KeyLocation(path, variables)
     former = rename(Settings, given, variables, where)
     _resolve_profiles(given, where)
-    apart = {"home": texts.home, "profile_files": named, "former_keys": former}
+    extras = {"home": texts.home, "profile_files": named, "former_keys": former}
     try:
-        settings = Settings.model_validate({**given, **apart})
+        settings = Settings.model_validate({**given, **extras})
     except ValidationError as error:
         key, message = explain(error, Settings, given)
         message += "".join(f" (set by its former name, {f.former})" for f in former if f.key == key)
-        told = f"{where(key)}: {message}" if key else where.begins(message)
-        raise UsageError(told, Code.SETTINGS) from error
+        located = f"{where(key)}: {message}" if key else where.begins(message)
+        raise UsageError(located, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
     _check_tls(settings, where)
@@ -174,10 +174,10 @@ def _resolve_profiles(given: dict[str, Any], where: _KeyLocation) -> None:
 def _check_profiles(settings: Settings, where: _KeyLocation) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
-            there = files.toml_files(settings.home)
-            near = nearest(f"{source.profile}.toml", there)
+            known_files = files.toml_files(settings.home)
+            suggestion = nearest(f"{source.profile}.toml", known_files)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
-            hint = f"did you mean the file {near!r}?" if near else hint
+            hint = f"did you mean the file {suggestion!r}?" if suggestion else hint
             raise UsageError(
                 f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
                 f"no such profile; {hint}",

@@ -270,8 +270,8 @@ class Settings(Strict):
         broker_url: URLs of the embedded servers, used if the settings contain no URL."""
         set_ = (self.database_url, self.broker_url)
         given = [url.get_secret_value() if url else None for url in set_]
-        apart = digest.HOST | set(digest.URLS)
-        values = self.model_dump(mode="json", exclude=set(apart))
+        excluded = digest.HOST | set(digest.URLS)
+        values = self.model_dump(mode="json", exclude=set(excluded))
         urls = (given[0] or database_url, given[1] or broker_url)
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 

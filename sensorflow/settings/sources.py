@@ -209,7 +209,7 @@ class Source(Strict):
         return self
 
     @property
-    def taken(self) -> tuple[str, ...]:
+    def accepted_patterns(self) -> tuple[str, ...]:
         """The patterns of file names to process: `include`, and `ARCHIVES` if the source unpacks archives
         and does not set `include`."""
         given = "include" in self.model_fields_set
@@ -335,9 +335,9 @@ def _model(kind: Any) -> type[Source]:
     """Return the class of a kind. Raises ValidationError, with the location `kind`, for an unknown kind."""
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
-    brought = plugins.names(plugins.Group.FEEDS)
-    if kind not in brought:
-        known = ", ".join((*KINDS, *brought))
+    external = plugins.names(plugins.Group.FEEDS)
+    if kind not in external:
+        known = ", ".join((*KINDS, *external))
         raise _fault(kind, f"no such kind of source; known: {known}")
     try:
         found: type[Source] = plugins.load(plugins.Group.FEEDS, kind).Source

@@ -32,15 +32,15 @@ class Storage(Strict):
         if scheme == "file" and urlsplit(url or "").netloc not in ("", "localhost"):
             raise ValueError("a file:// URL needs three slashes, as in file:///srv/landing")
         if scheme not in ("", "file") and scheme not in plugins.names(plugins.Group.STORES):
-            there = ("file", *plugins.names(plugins.Group.STORES))
-            known = ", ".join(f"{name}://" for name in there)
+            known_kinds = ("file", *plugins.names(plugins.Group.STORES))
+            known = ", ".join(f"{name}://" for name in known_kinds)
             raise ValueError(
                 f"no installed package has a store for {scheme}://; supported are a path and {known}"
             )
         return url
 
     @model_validator(mode="after")
-    def _apart(self) -> Storage:
+    def _require_distinct(self) -> Storage:
         if self.landing is not None and self.landing == self.quarantine:
             raise ValueError(
                 "storage.landing and storage.quarantine are the same location: give each its own"
@@ -65,11 +65,11 @@ class Storage(Strict):
         both zones are in the data folder."""
         for zone in ZONES:
             if (url := self.url(zone)) is not None:
-                return f"storage.{zone} = {shown(url)!r}"
+                return f"storage.{zone} = {display_url(url)!r}"
         return None
 
 
-def shown(url: str) -> str:
+def display_url(url: str) -> str:
     """Return a URL for display, without user, password, query and fragment, which may contain secrets."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]

@@ -69,11 +69,13 @@ class _Batch:
 
     def put(self, name: Name, source: Reader) -> str:
         data = source.read()
-        made = name if isinstance(name, str) else name()
+        final_name = name if isinstance(name, str) else name()
         if callable(name) and rewinds(source):
             source.seek(0)
             data = source.read()
-            if name() != made:
-                raise Transient(Code.STORAGE, f"{made!r}: the second reading returned other bytes")
-        self.contents[made] = data
-        return made
+            if name() != final_name:
+                raise Transient(
+                    Code.STORAGE, f"{final_name!r}: the second reading returned other bytes"
+                )
+        self.contents[final_name] = data
+        return final_name

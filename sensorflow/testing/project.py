@@ -23,8 +23,10 @@ def settings_text(
     By default, the drop folder of a source has the name of the source, the profile of a source is `long`
     from the profile library, and the data folder is `data`.
     """
-    made = {name: _source(name, table) for name, table in sources.items()}
-    tables = {"sources": made, "profiles": profiles} if profiles else {"sources": made}
+    source_tables = {name: _source(name, table) for name, table in sources.items()}
+    tables = (
+        {"sources": source_tables, "profiles": profiles} if profiles else {"sources": source_tables}
+    )
     return tomlkit.dumps({"data": "data", **keys, **tables})
 
 

@@ -15,20 +15,21 @@ from sensorflow.ports.queue import Message, Task
 class MemoryQueue:
     """A publisher and consumer within one process. Thread-safe.
 
-    held: seconds after which a received message is redelivered, unless it is acknowledged or its time is
-    extended.
-    clock: returns the current time in seconds.
+    visibility_timeout: seconds after which a received message is redelivered, unless it is acknowledged or
+    its time is extended. clock: returns the current time in seconds.
     """
 
     name = "memory"
 
-    def __init__(self, held: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._held_seconds, self._clock = held, clock
+    def __init__(
+        self, visibility_timeout: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._held_seconds, self._clock = visibility_timeout, clock
         self._change = Condition()
         self._receipts = count(1)
         self._waiting: deque[tuple[float, Message]] = deque()
         """Published messages, with the times at which they become due."""
-        self._held: dict[int, tuple[float, Message]] = {}
+        self._unacked: dict[int, tuple[float, Message]] = {}
         """Receipt of a delivery -> time of redelivery, and message."""
 
     def publish(
@@ -60,34 +61,34 @@ class MemoryQueue:
     def _take(self, n: int) -> list[MemoryDelivery]:
         self._return_late()
         now = self._clock()
-        due = [entry for entry in self._waiting if entry[0] <= now][:n]
+        visible = [entry for entry in self._waiting if entry[0] <= now][:n]
         found = []
-        for entry in due:
+        for entry in visible:
             self._waiting.remove(entry)
             receipt = next(self._receipts)
-            self._held[receipt] = now + self._held_seconds, entry[1]
+            self._unacked[receipt] = now + self._held_seconds, entry[1]
             found.append(MemoryDelivery(self, receipt, entry[1]))
         return found
 
     def _return_late(self) -> None:
         now = self._clock()
-        for receipt in [r for r, (until, _) in self._held.items() if until <= now]:
-            self._waiting.append((now, self._held.pop(receipt)[1]))
+        for receipt in [r for r, (until, _) in self._unacked.items() if until <= now]:
+            self._waiting.append((now, self._unacked.pop(receipt)[1]))
 
     def settle(self, receipt: int, delay: float | None) -> None:
         """Acknowledge a delivery. delay: seconds until redelivery; None for never."""
         with self._change:
             self._return_late()
-            held = self._held.pop(receipt, None)
-            if held is not None and delay is not None:
-                self._waiting.append((self._clock() + delay, held[1]))
+            delivery = self._unacked.pop(receipt, None)
+            if delivery is not None and delay is not None:
+                self._waiting.append((self._clock() + delay, delivery[1]))
                 self._change.notify()
 
     def extend(self, receipt: int, seconds: float) -> None:
         with self._change:
             self._return_late()
-            if receipt in self._held:
-                self._held[receipt] = self._clock() + seconds, self._held[receipt][1]
+            if receipt in self._unacked:
+                self._unacked[receipt] = self._clock() + seconds, self._unacked[receipt][1]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ HEAD = "time,sensor,type,value,unit\n"
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
     done = warm.run(["sensorflow", "bench", *arguments], env, folder)
-    said = (done.stdout.decode(), done.stderr.decode())
-    return subprocess.CompletedProcess(done.args, done.returncode, *said)
+    output = (done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(done.args, done.returncode, *output)
 
 
 def test_the_seconds_of_each_stage_are_told_and_nothing_is_touched(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ class ComposeOnHost:
             found[config["target"]] = str(self.root / name / config["source"])
         return found
 
-    def here(self, name: str, text: str) -> str:
+    def rewrite_paths(self, name: str, text: str) -> str:
         """A text of a service with the paths and addresses of here."""
         url = urlsplit(self.database)
         known = {
@@ -326,7 +326,7 @@ class ComposeOnHost:
             text = given.get("content") or (DOCKER / given["file"]).read_text()
             path = self.root / name / config["source"]
             path.parent.mkdir(exist_ok=True)
-            path.write_text(self.here(name, text))
+            path.write_text(self.rewrite_paths(name, text))
 
     def env(self, name: str) -> dict[str, str]:
         given = self.compose["services"][name].get("environment", {})
@@ -338,14 +338,16 @@ class ComposeOnHost:
         )
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith(("SENSORFLOW_", "PG"))},
-            **{key: self.here(name, value) for key, value in given.items()},
+            **{key: self.rewrite_paths(name, value) for key, value in given.items()},
             "PATH": os.pathsep.join(map(str, folders)),
             "HOSTNAME": socket.gethostname(),
             "PGPORT": str(urlsplit(self.database).port),
         }
 
     def command(self, name: str) -> list[str]:
-        words = [self.here(name, word) for word in self.compose["services"][name]["command"]]
+        words = [
+            self.rewrite_paths(name, word) for word in self.compose["services"][name]["command"]
+        ]
         return (
             [*words, "--port", str(self.broker), "--bind", "127.0.0.1"]
             if name == "valkey"
@@ -384,7 +386,7 @@ class ComposeOnHost:
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """Run the health check of a service."""
         kind, *words = self.compose["services"][name]["healthcheck"]["test"]
-        words = [self.here(name, word) for word in words]
+        words = [self.rewrite_paths(name, word) for word in words]
         return self.run(name, words if kind == "CMD" else ["/bin/sh", "-c", *words])
 
     def wait_healthy(self, name: str) -> None:
@@ -448,22 +450,22 @@ def outside(
     name = f"docker_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        made = ComposeOnHost(
+        compose = ComposeOnHost(
             tmp_path_factory.mktemp("docker"), postgres.url.rsplit("/", 1)[0] + f"/{name}"
         )
         try:
-            made.start("valkey")
+            compose.start("valkey")
             for server in ("valkey", "timescaledb"):
-                made.wait_healthy(server)
-            done = made.run("migrate", made.command("migrate"))
+                compose.wait_healthy(server)
+            done = compose.run("migrate", compose.command("migrate"))
             assert done.returncode == 0, done.stderr
             for service in ("daemon", "worker", "beat", "flower"):
-                made.start(service)
-            yield made
+                compose.start(service)
+            yield compose
         finally:
-            for service in reversed([*made.running]):
+            for service in reversed([*compose.running]):
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    made.stop(service)
+                    compose.stop(service)
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 

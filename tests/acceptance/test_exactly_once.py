@@ -42,9 +42,9 @@ def assert_all_accounted_for(f: Fleet, manifest: Manifest) -> None:
     assert {v.name for v in files if v.state is State.QUARANTINED} == manifest.corrupt
     store = QuarantineZone(LocalObjects(f.project / "data" / "quarantine"))
     for view in f.ledger.files(State.QUARANTINED, limit=10_000):
-        kept = store.manifest(view.quarantined_to)
-        assert kept["file"]["name"] == view.name
-        assert kept["error"]["code"].startswith("F203")
+        quarantined = store.manifest(view.quarantined_to)
+        assert quarantined["file"]["name"] == view.name
+        assert quarantined["error"]["code"].startswith("F203")
     assert all(v.counts.balanced for v in files if v.state is State.LOADED)
     aliases = sum(a.kind == "alias" for v in files for a in f.ledger.arrivals(v.file_id))
     assert aliases == FILES // 10

@@ -64,7 +64,7 @@ def status(f: Fleet, *options: str) -> Any:
     return done.returncode, json.loads(done.stdout)
 
 
-def said(f: Fleet, *words: str) -> str:
+def stdout_of(f: Fleet, *words: str) -> str:
     return warm.run(["sensorflow", *words], f.env, f.project).stdout.decode()
 
 
@@ -94,19 +94,19 @@ def test_files_are_loaded_when_their_senders_say_so(
         f.start("daemon", "worker", "beat")
         sent.loaded("right.csv")
         f.wait(lambda: sent.states("wrong.csv") == [[State.QUARANTINED]])
-        assert "F223 gate-mismatch" in said(f, "quarantine", "ls")
+        assert "F223 gate-mismatch" in stdout_of(f, "quarantine", "ls")
         assert not (f.drop / "right.csv.sha256").exists()
 
         f.kill("daemon")
         f.start("daemon")
         f.wait(lambda: intake(f).get("flags", {}).get("overdue") == 1)
-        listed = said(f, "files", "ls", "--source", "sums")
+        listed = stdout_of(f, "files", "ls", "--source", "sums")
         assert "late.csv of sums waits for its gate late.csv.sha256, for" in listed
         code, seen = status(f, "--check")
         assert code == 1
         [overdue] = [one for one in seen["gates"] if one["overdue"]]
         assert (overdue["name"], overdue["kind"]) == ("flag.csv.gz", "file")
-        assert "OVERDUE: 1 file waiting for a gate: flag.csv.gz" in said(f, "doctor")
+        assert "OVERDUE: 1 file waiting for a gate: flag.csv.gz" in stdout_of(f, "doctor")
         assert sent.states("late.csv", "flag.csv.gz", "a.csv", "b.csv") == [[]] * 4
         sent.put("drop", "late.csv.sha256", b"")
         sent.put("drop", "late.csv.sha256", sha(late).encode())
@@ -126,9 +126,9 @@ def test_files_are_loaded_when_their_senders_say_so(
             for name, content, count in zip("abc", [*parts, third], (5, 6, 5), strict=True)
         ]
         sent.put("sets", "day.manifest.json", json.dumps({"files": named}).encode())
-        f.wait(lambda: "waits for c.csv, of day.manifest.json" in said(f, "files", "ls"))
+        f.wait(lambda: "waits for c.csv, of day.manifest.json" in stdout_of(f, "files", "ls"))
         sent.put("sets", "c.csv", third[:90])  # a transfer that stopped
-        f.wait(lambda: "has 90 of the" in said(f, "files", "ls"))
+        f.wait(lambda: "has 90 of the" in stdout_of(f, "files", "ls"))
         assert sent.states("a.csv", "b.csv", "c.csv") == [[]] * 3
         sent.put("sets", "c.csv", third)
         ended = [[State.LOADED], [State.QUARANTINED], [State.LOADED]]

@@ -57,10 +57,10 @@ class Logger:
         began, text = time.monotonic(), HEAD
         stream = self.path.open("ab", buffering=0)
         while not (self._stop.is_set() and not text):
-            due = int((time.monotonic() - began) * self.rate)
+            pending = int((time.monotonic() - began) * self.rate)
             if not self._stop.is_set():
-                text += "".join(line(n) for n in range(self.written, due))
-                self.written = max(self.written, due)
+                text += "".join(line(n) for n in range(self.written, pending))
+                self.written = max(self.written, pending)
             data = text.replace("\n", self.ends).encode()
             cut = len(data) if self._stop.is_set() else self._draw.randrange(len(data) + 1)
             stream.write(data[:cut])  # in the middle of a line, mostly
@@ -85,8 +85,8 @@ def seen(f: Fleet, path: Path, rotating: Callable[[], bool]) -> bool:
     """Whether something of the very file was taken."""
     if rotating():
         return False
-    taken = f.ledger.grown("plant", [os.fsencode(path.name)], [])
-    return any(t.inode.endswith(f":{path.stat().st_ino}") for t in taken)
+    ingested = f.ledger.find_ingested("plant", [os.fsencode(path.name)], [])
+    return any(t.inode.endswith(f":{path.stat().st_ino}") for t in ingested)
 
 
 def settled(f: Fleet, count: int) -> Callable[[], bool]:

@@ -27,9 +27,9 @@ FILES, ROWS = 40, 50
 def command(folder: Path, *words: str, code: int = 0) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
     done = warm.run(["sensorflow", *words], clean, folder)
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == code, said
-    return said
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, output
+    return output
 
 
 def asked(folder: Path, *words: str) -> Any:
@@ -99,8 +99,8 @@ def test_all_is_there_again_after_data_and_database_are_gone(
         wait_for(project, ROWS)
         for number in range(FILES // 2, FILES):
             drop(project, f"{number}.csv", rows(number))
-        made = asked(project, "backup", str(target))
-        assert made["missing"] == []
+        backup_output = asked(project, "backup", str(target))
+        assert backup_output["missing"] == []
         wait_for(project, FILES * ROWS)
     aside = project / "aside"
     aside.mkdir()
@@ -112,11 +112,11 @@ def test_all_is_there_again_after_data_and_database_are_gone(
     shutil.rmtree(project / "data")
     shutil.rmtree(state.home(project / "data"), ignore_errors=True)
     (project / "sensorflow.toml").unlink()
-    said = asked(project, "restore", str(target), "--to", str(project))
-    assert said["audit"]["exit_code"] == 0
-    assert said["audit"]["rows"] == made["readings"] > 0
-    assert said["audit"]["files"] == made["ledger_files"]
-    known = made["ledger_files"] - 1
+    restore_output = asked(project, "restore", str(target), "--to", str(project))
+    assert restore_output["audit"]["exit_code"] == 0
+    assert restore_output["audit"]["rows"] == backup_output["readings"] > 0
+    assert restore_output["audit"]["files"] == backup_output["ledger_files"]
+    known = backup_output["ledger_files"] - 1
     with up(project):
         wait_for(project, known * ROWS)  # what waited at that moment goes on
         assert "every one accounted for" in command(project, "audit", "--checksum")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from fleet import UNHURRIED, Fleet, fleet, rows, text
+from fleet import LONG_LEASE, Fleet, fleet, rows, text
 
 from sensorflow.adapters.queues.celery import (
     INGEST,
@@ -70,7 +70,7 @@ def test_only_json_that_names_a_file_does_anything_and_the_worker_goes_on(
     sender = Celery("stranger", set_as_current=False)
     sender.conf.update(configuration(broker))
     bomb = project / "was-unpickled"
-    with fleet(project, database, broker, environment=UNHURRIED) as f:
+    with fleet(project, database, broker, environment=LONG_LEASE) as f:
         f.start("daemon", "worker", "beat")
         loads(f, "before.csv")
         worker, history = f.running["worker"].pid, len(f.ledger.history(1))

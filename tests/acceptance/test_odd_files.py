@@ -6,7 +6,7 @@ import random
 import signal
 from pathlib import Path
 
-from fleet import UNHURRIED, fleet, rows, text
+from fleet import LONG_LEASE, fleet, rows, text
 from patience import PATIENCE
 
 from sensorflow.core.states import State
@@ -26,9 +26,9 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         assert codes["empty.csv"] == "F201"
         assert codes["nul.csv"] == "F201"
         assert codes["other.csv"] == "F202"
-        kept = project / "data" / "quarantine" / "plant"
-        assert sum(p.name == "manifest.json" for p in kept.rglob("*")) == 4
-        assert (next(kept.rglob("nul.csv"))).read_bytes() == b"\0" * 10_000
+        quarantined = project / "data" / "quarantine" / "plant"
+        assert sum(p.name == "manifest.json" for p in quarantined.rglob("*")) == 4
+        assert (next(quarantined.rglob("nul.csv"))).read_bytes() == b"\0" * 10_000
 
 
 def test_polling_alone_works(project: Path, database: str, valkey_url: str) -> None:
@@ -58,7 +58,7 @@ def test_a_kept_file_is_taken_once_for_each_content(
 def test_a_large_file_goes_as_a_chain_and_leaves_the_same_records(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, inline_below="1 KiB", environment=UNHURRIED) as f:
+    with fleet(project, database, valkey_url, inline_below="1 KiB", environment=LONG_LEASE) as f:
         f.start("daemon", "worker")
         f.put("large.csv", text(rows(1, 3_000, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)

@@ -76,8 +76,8 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
     project: Path, database: str, broker: str
 ) -> None:
     # a sweep sends those once more that a worker has, and has not begun
-    unhurried = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_RECONCILE": "300"}
-    with fleet(project, database, broker, environment=unhurried) as f:
+    long_lease = {"SENSORFLOW_LEASE": "300", "SENSORFLOW_RECONCILE": "300"}
+    with fleet(project, database, broker, environment=long_lease) as f:
         f.env["SENSORFLOW_FLOWER_PASSWORD"] = PASSWORD
         f.start("flower")
         manifest = dropped(f)
@@ -93,13 +93,13 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
         leads = {v.file_id: v.name for v in f.ledger.files(limit=FILES)}
         for view in f.ledger.files(limit=FILES):
             reason = next(e.why for e in f.ledger.history(view.file_id) if e.what == "claimed")
-            told = results[view.name]
+            result = results[view.name]
             if reason is None:
-                assert f"loaded {view.name}: read={view.counts.read}" in told, told
+                assert f"loaded {view.name}: read={view.counts.read}" in result, result
             else:
                 first = int(reason.removeprefix("together with file "))
                 batch = f"loaded in the batch of file {first}"
-                assert batch in told or "claimed by another worker" in told, told
+                assert batch in result or "claimed by another worker" in result, result
                 assert "batch members" in results[leads[first]]
         assert sum(claimed(f).values()) == FILES
         assert claimed(f)[None] < FILES / 2

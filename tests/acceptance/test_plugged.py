@@ -58,8 +58,8 @@ def test_files_go_through_a_broker_and_stores_of_packages_exactly_once(
         assert f.counts()["quarantined"] == len(manifest.corrupt)
         history = [e.stage for e in f.ledger.history(of(f, "large.csv")) if e.what == "published"]
         assert history[:3] == ["validate", "transform", "load"]  # by the outbox, stage by stage
-        code, told = command(f, "audit", "--checksum", "--json")
-        assert code == 0, told
+        code, output = command(f, "audit", "--checksum", "--json")
+        assert code == 0, output
         assert not (project / "data" / "landing").exists()
         assert not (project / "data" / "quarantine").exists()
         assert objects(project / "landing.sqlite") >= FILES - 10
@@ -77,8 +77,8 @@ def test_files_go_through_a_broker_and_stores_of_packages_exactly_once(
         assert "beat" not in health
         assert command(f, "doctor", "--only", "beat")[0] == 0
         assert command(f, "quarantine", "show", min(manifest.corrupt))[0] == 0
-        code, told = command(f, "backup", "elsewhere")
-        assert (code, "storage.landing = 'shelf:landing.sqlite' is not in the data" in told) == (
+        code, output = command(f, "backup", "elsewhere")
+        assert (code, "storage.landing = 'shelf:landing.sqlite' is not in the data" in output) == (
             2,
             True,
         )

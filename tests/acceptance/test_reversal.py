@@ -17,10 +17,10 @@ GOOD = "2026-02-01T00:00:0{}Z,s,temperature,{},degC\n"
 
 def command(f: Fleet, *words: str, code: int = 0) -> str:
     done = warm.run(["sensorflow", *words], f.env, f.project)
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == code, said
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, output
     assert b"Traceback" not in done.stderr
-    return said
+    return output
 
 
 def values(url: str) -> list[float]:
@@ -116,10 +116,10 @@ def test_a_killed_backfill_goes_on_where_it_was_and_takes_each_file_once(
 ) -> None:
     old = project / "old"
     (old / "2025").mkdir(parents=True)
-    wanted = set()
+    expected = set()
     for number in range(60):
         readings = rows(number, 5, random.Random(number))
-        wanted |= set(readings)
+        expected |= set(readings)
         (old / "2025" / f"{number}.csv").write_bytes(text(readings))
     (old / "note.md").write_text("not a reading")
     os.utime(old / "2025" / "59.csv", (0, 0))
@@ -132,8 +132,8 @@ def test_a_killed_backfill_goes_on_where_it_was_and_takes_each_file_once(
         first.wait()
         f.put("live.csv", (HEAD + GOOD.format(1, 2)).encode())
         f.wait(lambda: "loaded" in {v.state for v in f.ledger.named("live.csv")})
-        told = command(f, *words[:-4], "--since", "2000-01-01")
-        assert "0 identical to another file" in told
+        output = command(f, *words[:-4], "--since", "2000-01-01")
+        assert "0 identical to another file" in output
         assert f.counts() == {**f.counts(), "files": 60, "loaded": 60}
         assert len(values(database)) == 59 * 5 + 1
         command(f, *words[:-4])

@@ -50,11 +50,11 @@ def disguises(mark: str) -> list[bytes]:
     return found
 
 
-def leaks(said: dict[str, bytes]) -> list[tuple[str, bytes]]:
+def leaks(outputs: dict[str, bytes]) -> list[tuple[str, bytes]]:
     """(where, the line) of whatever shows a password."""
     return [
         (where, line[:300])
-        for where, content in said.items()
+        for where, content in outputs.items()
         for line in content.splitlines()
         if any(d in line for mark in MARKS for d in disguises(mark))
     ]
@@ -75,10 +75,10 @@ def test_the_search_finds_a_password_in_every_disguise() -> None:
 
 @dataclass(frozen=True)
 class ServerWithPassword:
-    """A server that is reached by a planted password. away: shuts that user out for as long."""
+    """A server that is reached by a planted password. take_away: shuts that user out for as long."""
 
     url: str
-    away: Callable[[], None]
+    take_away: Callable[[], None]
     back: Callable[[], None]
 
 
@@ -95,8 +95,8 @@ def planted_database(database: str) -> Iterator[ServerWithPassword]:
         run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'")
 
     run(f"CREATE ROLE {name} LOGIN PASSWORD '{DATABASE}' IN ROLE sensorflow_loader")
-    word, there = quote(DATABASE, safe=""), database.partition("@")[2]
-    url = f"postgresql://{name}:{word}@{there}"
+    word, address = quote(DATABASE, safe=""), database.partition("@")[2]
+    url = f"postgresql://{name}:{word}@{address}"
     yield ServerWithPassword(url, away, lambda: run(f"ALTER ROLE {name} LOGIN"))
     run(f"DROP OWNED BY {name}")
     run(f"DROP ROLE {name}")
@@ -108,7 +108,7 @@ def planted_broker(request: pytest.FixtureRequest) -> Iterator[ServerWithPasswor
     word = quote(BROKER, safe="")
     if request.param == "rabbitmq":
         server: RabbitMQ = request.getfixturevalue("rabbitmq")
-        plain = server.fresh()
+        plain = server.new_vhost()
         vhost = plain.rsplit("/", 1)[1]
         server.user("mark", BROKER, vhost)
         url = f"amqp://mark:{word}@{plain.partition('@')[2]}"
@@ -135,7 +135,7 @@ def planted_broker(request: pytest.FixtureRequest) -> Iterator[ServerWithPasswor
 
 @contextmanager
 def outage(server: ServerWithPassword) -> Iterator[None]:
-    server.away()
+    server.take_away()
     try:
         yield
     finally:
@@ -161,8 +161,8 @@ def commands(
 
 
 def of_a_worker(f: Fleet) -> str:
-    told = page(f, "/api/workers?refresh=1")
-    return "/worker/worker@" + told.partition(b'"worker@')[2].partition(b'"')[0].decode()
+    worker_page = page(f, "/api/workers?refresh=1")
+    return "/worker/worker@" + worker_page.partition(b'"worker@')[2].partition(b'"')[0].decode()
 
 
 def page(f: Fleet, path: str) -> bytes:
@@ -200,7 +200,7 @@ def broken(url: str) -> dict[str, str]:
 def test_no_password_is_said_anywhere(
     project: Path, planted_database: ServerWithPassword, planted_broker: ServerWithPassword
 ) -> None:
-    said: dict[str, bytes] = {}
+    outputs: dict[str, bytes] = {}
     draw = random.Random(1)
     urls = (planted_database.url, planted_broker.url)
     with fleet(project, *urls, log_level="DEBUG", level="DEBUG", cold=True) as f:
@@ -210,23 +210,23 @@ def test_no_password_is_said_anywhere(
         f.put("a.csv", text(rows(1, 5, draw)))
         f.put("bad.csv", b"\x00")
         f.wait(lambda: f.counts()["loaded"] == 1 and f.counts()["quarantined"] == 1)
-        said |= family(f)
+        outputs |= family(f)
         f.wait(lambda: b"worker@" in page(f, "/workers"))
         f.wait(
             lambda: b"broker_url" in page(f, of_a_worker(f))
         )  # Flower asks, for a second at a time
-        said |= {p: page(f, p) for p in (*PAGES, of_a_worker(f))}
-        said |= commands(f, {" ".join(words): (("sensorflow", *words), {}) for words in OWN})
+        outputs |= {p: page(f, p) for p in (*PAGES, of_a_worker(f))}
+        outputs |= commands(f, {" ".join(words): (("sensorflow", *words), {}) for words in OWN})
         celery = ("celery", "-A", "workers")
-        said |= commands(f, {" ".join(words): ((*celery, *words), {}) for words in CELERYS})
-        assert b"broker_url" in said["inspect conf"]
+        outputs |= commands(f, {" ".join(words): ((*celery, *words), {}) for words in CELERYS})
+        assert b"broker_url" in outputs["inspect conf"]
         for server in (planted_database, planted_broker):
             with outage(server):
-                f.put(f"during-{len(said)}.csv", text(rows(len(said), 5, draw)))
+                f.put(f"during-{len(outputs)}.csv", text(rows(len(outputs), 5, draw)))
                 f.wait(lambda: "paused" in (project / "daemon.log").read_text()[-4000:])
-                said[f"doctor {len(said)}"] = command(f, "sensorflow", "doctor")
-                said[f"status {len(said)}"] = command(f, "sensorflow", "status")
-                said[f"/broker {len(said)}"] = page(f, "/broker")
+                outputs[f"doctor {len(outputs)}"] = command(f, "sensorflow", "doctor")
+                outputs[f"status {len(outputs)}"] = command(f, "sensorflow", "status")
+                outputs[f"/broker {len(outputs)}"] = page(f, "/broker")
         f.wait(lambda: f.counts()["loaded"] == 3)
         wrongs = {}
         for key, server in (("DATABASE", planted_database), ("BROKER", planted_broker)):
@@ -235,13 +235,13 @@ def test_no_password_is_said_anywhere(
                 wrongs[f"{key} {what}: doctor"] = (("sensorflow", "doctor"), wrong)
                 program = ("sensorflow", "db", "current") if key == "DATABASE" else BEAT
                 wrongs[f"{key} {what}"] = (program, wrong)
-        said |= commands(f, wrongs)
-        said |= {p.name: p.read_bytes() for p in project.glob("*.log")}
-        said |= family(f)
-    said |= {str(p): p.read_bytes() for p in project.rglob("*") if p.is_file()}
-    assert len(said) > 50
-    assert b"Traceback" in said["worker.log"] + said["flower.log"] + said["daemon.log"]
-    assert leaks(said) == []
+        outputs |= commands(f, wrongs)
+        outputs |= {p.name: p.read_bytes() for p in project.glob("*.log")}
+        outputs |= family(f)
+    outputs |= {str(p): p.read_bytes() for p in project.rglob("*") if p.is_file()}
+    assert len(outputs) > 50
+    assert b"Traceback" in outputs["worker.log"] + outputs["flower.log"] + outputs["daemon.log"]
+    assert leaks(outputs) == []
 
 
 OWN = (

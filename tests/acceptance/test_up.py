@@ -37,8 +37,8 @@ def sensorflow(
         done = warm.run(command[2:], clean(), folder)
     else:
         done = subprocess.run(command, cwd=folder, env=clean(), capture_output=True, check=False)
-    said = (done.stdout.decode(), done.stderr.decode())
-    return subprocess.CompletedProcess(command, done.returncode, *said)
+    output = (done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(command, done.returncode, *output)
 
 
 def clean() -> dict[str, str]:
@@ -131,8 +131,8 @@ def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path
         assert sensorflow(program, project, *shell).stdout == "tank-7\n"
         doctor = sensorflow(program, project, "doctor")
         assert doctor.returncode == 0, doctor.stdout
-        told = sensorflow(program, project, "logs", "worker", "daemon").stdout
-        assert told.index("daemon.started") < told.index("file.loaded file_id=1")
+        output = sensorflow(program, project, "logs", "worker", "daemon").stdout
+        assert output.index("daemon.started") < output.index("file.loaded file_id=1")
         beat = project / "data" / "logs" / "beat.log"
         with beat.open("ab") as log:
             log.write(b"x" * 70_000 + b"\n")
@@ -169,13 +169,13 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
             lambda: "continues with its previous settings" in (project / "up.log").read_text(),
             project,
         )
-        kept = settings.read_text()
+        original = settings.read_text()
         settings.write_text("")  # as an editor may leave it for a moment
         wait(
             lambda: "sensorflow.toml has no [sources.NAME]" in (project / "up.log").read_text(),
             project,
         )
-        settings.write_text(kept.replace('"50 percent"', '"50%"'))
+        settings.write_text(original.replace('"50 percent"', '"50%"'))
         wait(
             lambda: "are restarting with the new settings" in (project / "up.log").read_text(),
             project,

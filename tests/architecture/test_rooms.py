@@ -35,7 +35,7 @@ def test_no_product_file_is_longer_than_one_reads_in_one_go() -> None:
 
 
 def test_the_core_keeps_nothing_from_one_call_to_the_next() -> None:
-    found = {str(path): list(kept((ROOT / path).read_text("utf-8"))) for path in CORE}
+    found = {str(path): list(public_lines((ROOT / path).read_text("utf-8"))) for path in CORE}
     assert {path: names for path, names in found.items() if names} == HANDED_IN
 
 
@@ -54,7 +54,7 @@ def test_the_core_keeps_nothing_from_one_call_to_the_next() -> None:
     ],
 )
 def test_what_is_kept_is_found(text: str) -> None:
-    assert list(kept(text))
+    assert list(public_lines(text))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_what_is_kept_is_found(text: str) -> None:
     ],
 )
 def test_what_is_not_kept_is_not_found(text: str) -> None:
-    assert list(kept(text)) == []
+    assert list(public_lines(text)) == []
 
 
-def kept(text: str) -> Iterator[str]:
+def public_lines(text: str) -> Iterator[str]:
     """The names of a module, or of its classes, that its functions change; and caches without a bound."""
     tree = ast.parse(text)
     yield from _changed(tree, tree.body, "")

@@ -52,71 +52,81 @@ class Account:
         arrivals = defaultdict(set)
         for file_id, name in self._observer.rows("SELECT file_id, key_text FROM arrivals"):
             arrivals[file_id].add(name)
-        for made in self._manifest.files:
-            files = by_content.pop((made.source, made.sha256), [])
+        for generated in self._manifest.files:
+            files = by_content.pop((generated.source, generated.sha256), [])
             if not files:
-                self._found.lost.append(f"file {made.names[0]}: not in the ledger")
-            elif made.copies > 1:
-                self._hold_copies(made, files)
+                self._found.lost.append(f"file {generated.names[0]}: not in the ledger")
+            elif generated.copies > 1:
+                self._hold_copies(generated, files)
             elif len(files) > 1:
-                self._found.duplicated.append(f"file {made.names[0]}: {len(files)} ledger rows")
+                self._found.duplicated.append(
+                    f"file {generated.names[0]}: {len(files)} ledger rows"
+                )
             else:
-                self._hold_file(made, files[0], arrivals[files[0]["id"]])
+                self._hold_file(generated, files[0], arrivals[files[0]["id"]])
         for strangers in by_content.values():
             names = ", ".join(file["key_text"] for file in strangers)
             self._found.unexpected.append(f"files that nobody made: {names}")
         self._hold_feed()
 
-    def _hold_copies(self, made: GeneratedFile, files: list[dict[str, Any]]) -> None:
+    def _hold_copies(self, generated: GeneratedFile, files: list[dict[str, Any]]) -> None:
         """The same bytes under names that had others: files of their own, with their readings once."""
         served = sum(f["rows_loaded"] - f["rows_replaced"] for f in files)
         states = {file["state"] for file in files}
-        if (served, states) != (made.read, {"loaded"}) or len(files) > made.copies:
+        if (served, states) != (generated.read, {"loaded"}) or len(files) > generated.copies:
             self._found.unexpected.append(
-                f"file {made.names[0]}: {len(files)} ledger rows, {states}, serve {served} readings"
+                f"file {generated.names[0]}: {len(files)} ledger rows, {states}, serve {served} readings"
             )
 
-    def _hold_file(self, made: GeneratedFile, file: dict[str, Any], names: set[str]) -> None:
-        shown = f"file {made.names[0]} (id {file['id']})"
-        if missing := set(made.names) - names:
+    def _hold_file(self, generated: GeneratedFile, file: dict[str, Any], names: set[str]) -> None:
+        shown = f"file {generated.names[0]} (id {file['id']})"
+        if missing := set(generated.names) - names:
             self._found.lost.append(f"{shown}: arrived as {missing} too, which nobody recorded")
-        if file["state"] == "superseded" and made.outgrown:
+        if file["state"] == "superseded" and generated.is_outgrown:
             return  # it was not loaded before a version that begins with its bytes
         if file["state"] not in TERMINAL:
             self._found.lost.append(f"{shown}: still {file['state']}, {file['error_code']}")
-        elif made.code:
-            self._hold_quarantined(made, file, shown)
+        elif generated.code:
+            self._hold_quarantined(generated, file, shown)
         elif file["state"] != "loaded":
             self._found.unexpected.append(
                 f"{shown}: is good and {file['state']}: {file['error_code']}"
             )
         else:
-            self._hold_loaded(made, file, shown)
+            self._hold_loaded(generated, file, shown)
 
-    def _hold_loaded(self, made: GeneratedFile, file: dict[str, Any], shown: str) -> None:
-        loaded, again = made.read - made.rejected - made.repeats, made.repeats
-        if made.kind is Kind.FEED:  # which file of two brings what both hold is chance
-            again = made.read - file["rows_loaded"]
-            loaded = made.read - again
-        right = (made.read, loaded, made.rejected, again)
-        told = tuple(file[f"rows_{n}"] for n in ("read", "loaded", "rejected", "duplicate"))
-        if told != right:
+    def _hold_loaded(self, generated: GeneratedFile, file: dict[str, Any], shown: str) -> None:
+        loaded, again = generated.read - generated.rejected - generated.repeats, generated.repeats
+        if generated.kind is Kind.FEED:  # which file of two brings what both hold is chance
+            again = generated.read - file["rows_loaded"]
+            loaded = generated.read - again
+        right = (generated.read, loaded, generated.rejected, again)
+        counts = tuple(file[f"rows_{n}"] for n in ("read", "loaded", "rejected", "duplicate"))
+        if counts != right:
             self._found.unexpected.append(
-                f"{shown}: read, loaded, rejected, duplicates are {told} in the ledger, not {right}"
+                f"{shown}: read, loaded, rejected, duplicates are {counts} in the ledger, not {right}"
             )
-        if file["rows_replaced"] != made.replaced:
+        if file["rows_replaced"] != generated.replaced:
             self._found.unexpected.append(
-                f"{shown}: {file['rows_replaced']} replaced, not {made.replaced}"
+                f"{shown}: {file['rows_replaced']} replaced, not {generated.replaced}"
             )
-        self._hold_silver(file, made.read - made.rejected - made.repeats - made.replaced, shown)
+        self._hold_silver(
+            file,
+            generated.read - generated.rejected - generated.repeats - generated.replaced,
+            shown,
+        )
 
     def _hold_feed(self) -> None:
         """Of what several files hold, each reading counts for one of them."""
-        made = {second for m in self._manifest.files if m.kind is Kind.FEED for second in m.seconds}
+        seconds = {
+            second for m in self._manifest.files if m.kind is Kind.FEED for second in m.seconds
+        }
         feed = [file for file in self._files if file["source"] == "feed"]
         total = sum(file["rows_loaded"] for file in feed if file["state"] == "loaded")
-        if total != len(made):
-            self._found.unexpected.append(f"feed: the ledger says {total} loaded, not {len(made)}")
+        if total != len(seconds):
+            self._found.unexpected.append(
+                f"feed: the ledger says {total} loaded, not {len(seconds)}"
+            )
 
     def _hold_silver(self, file: dict[str, Any], rows: int, shown: str) -> None:
         found = list(self._data.glob(f"silver/*/*/file-{file['id']}-v*.parquet"))
@@ -126,21 +136,23 @@ class Account:
 
     # --- quarantine ---
 
-    def _hold_quarantined(self, made: GeneratedFile, file: dict[str, Any], shown: str) -> None:
+    def _hold_quarantined(self, generated: GeneratedFile, file: dict[str, Any], shown: str) -> None:
         if file["state"] != "quarantined":
-            self._found.unexpected.append(f"{shown}: is {made.kind} and {file['state']}")
+            self._found.unexpected.append(f"{shown}: is {generated.kind} and {file['state']}")
             return
         where = self._data / "quarantine" / file["quarantined_to"]
         try:
-            told = json.loads((where / "manifest.json").read_bytes())
+            manifest = json.loads((where / "manifest.json").read_bytes())
         except (OSError, ValueError) as error:
             self._found.unexpected.append(f"{shown}: no manifest: {error}")
             return
-        if not told["error"]["code"].startswith(made.code):
-            self._found.unexpected.append(f"{shown}: quarantined with {told['error']['code']}")
-        if made.kind is Kind.POISON and told["attempts"] != ATTEMPTS:
-            self._found.unexpected.append(f"{shown}: quarantined after {told['attempts']} attempts")
-        if told["file"]["sha256"] != made.sha256.hex():
+        if not manifest["error"]["code"].startswith(generated.code):
+            self._found.unexpected.append(f"{shown}: quarantined with {manifest['error']['code']}")
+        if generated.kind is Kind.POISON and manifest["attempts"] != ATTEMPTS:
+            self._found.unexpected.append(
+                f"{shown}: quarantined after {manifest['attempts']} attempts"
+            )
+        if manifest["file"]["sha256"] != generated.sha256.hex():
             self._found.unexpected.append(f"{shown}: the manifest is of other bytes")
         self._found.unexpected += bytes_missing(where)
         if list(self._data.glob(f"silver/*/*/file-{file['id']}-v*.parquet")):
@@ -195,18 +207,18 @@ class Account:
         """Whoever wrote an outcome was the last to claim the file, or ended who did: by fencing."""
         holders: dict[int, str] = {}
         query = "SELECT file_id, what, who FROM file_events ORDER BY id"
-        for file_id, what, who in self._observer.rows(query):
+        for file_id, what, actor in self._observer.rows(query):
             if what == "claimed":
-                holders[file_id] = who
-            elif what in OUTCOMES and who not in (holders.get(file_id), watchdog(who)):
+                holders[file_id] = actor
+            elif what in OUTCOMES and actor not in (holders.get(file_id), watchdog(actor)):
                 self._found.unexpected.append(
-                    f"file id {file_id}: {what!r} by {who}, claimed by {holders.get(file_id)}"
+                    f"file id {file_id}: {what!r} by {actor}, claimed by {holders.get(file_id)}"
                 )
 
 
-def watchdog(who: str) -> str:
+def watchdog(actor: str) -> str:
     """A process that says what became of the files of a child that was ended: it has their tokens."""
-    return who if who.startswith("watchdog@") else ""
+    return actor if actor.startswith("watchdog@") else ""
 
 
 def bytes_missing(folder: Path) -> list[str]:
@@ -214,12 +226,12 @@ def bytes_missing(folder: Path) -> list[str]:
     manifest = folder / "manifest.json"
     if not manifest.exists():
         return []
-    told = json.loads(manifest.read_bytes())
-    kept = [path for path in (folder / "file").glob("*") if path.is_file()]
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in kept]
-    if digests == [told["file"]["sha256"]]:
+    manifest_ = json.loads(manifest.read_bytes())
+    originals = [path for path in (folder / "file").glob("*") if path.is_file()]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in originals]
+    if digests == [manifest_["file"]["sha256"]]:
         return []
-    return [f"{folder.name}: a manifest whose bytes are {'other ones' if kept else 'missing'}"]
+    return [f"{folder.name}: a manifest whose bytes are {'other ones' if originals else 'missing'}"]
 
 
 def manifests_without_bytes(data: Path) -> list[str]:
@@ -238,14 +250,14 @@ def audited(environment: Mapping[str, str], project: Path) -> list[str]:
         command, env=dict(environment), cwd=project, capture_output=True, text=True, check=False
     )
     try:
-        told = json.loads(done.stdout)
+        report = json.loads(done.stdout)
     except ValueError:
         return [f"audit: no answer, {done.returncode}: {done.stderr[-500:]}"]
     found = [
         f"audit: {f['kind']} {f['code']} {f['source']}/{f['name']} (id {f['file_id']}): "
         f"expected {f['expected']}, found {f['found']}"
-        for f in told["findings"]
+        for f in report["findings"]
     ]
     if done.returncode and not found:
-        found.append(f"audit: ended with {done.returncode}: {told['verdict']}")
+        found.append(f"audit: ended with {done.returncode}: {report['verdict']}")
     return found

@@ -34,18 +34,18 @@ def execute(scene: ChaosFleet, plan: Plan, folder: Path, say: Say) -> Findings:
         say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}{way}")
         run.fleet.start("daemon", *WORKERS, "beat")
         run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
-        _storm(run, proxy, say)
-        stormed = time.time()
+        _run_kills(run, proxy, say)
+        kills_end = time.time()
         run.settle(PATIENCE + 2 * plan.lease)
         settled = time.time()
         findings = run.judge()
-        _report(run, stormed, settled, say)
+        _report(run, kills_end, settled, say)
         return findings
 
 
-def _storm(run: Run, proxy: Proxy | None, say: Say) -> None:
+def _run_kills(run: Run, proxy: Proxy | None, say: Say) -> None:
     if run.plan.fault is Fault.KILLS:
-        Kills(run).storm(say)
+        Kills(run).run(say)
     elif run.plan.fault is Fault.BROKER:
         wipe_broker(run)
     elif run.plan.fault is Fault.DATABASE:
@@ -55,14 +55,14 @@ def _storm(run: Run, proxy: Proxy | None, say: Say) -> None:
         cut_commits(run, proxy)
 
 
-def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
+def _report(run: Run, kills_end: float, settled: float, say: Say) -> None:
     counted = run.counts_unacked and run.plan.fault is Fault.KILLS
     for line in run.tally.lines(counted):
         say(line)
     manifest = run.manifest
     say(
-        f"  {len(manifest.files)} files, {manifest.rows:,} rows; {stormed - run.began:.0f} s of storm, "
-        f"all terminal {settled - stormed:.1f} s after it"
+        f"  {len(manifest.files)} files, {manifest.rows:,} rows; {kills_end - run.began:.0f} s of storm, "
+        f"all terminal {settled - kills_end:.1f} s after it"
     )
     if times := recoveries(run):
         p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
@@ -83,22 +83,23 @@ def slowest(run: Run) -> list[str]:
     """The history of the file that took longest, for people."""
     ends = _ends(run)
     file_id, at = max(
-        ((i, at) for i, at in run.tally.struck if i in ends), key=lambda hit: ends[hit[0]] - hit[1]
+        ((i, at) for i, at in run.tally.killed_claims if i in ends),
+        key=lambda hit: ends[hit[0]] - hit[1],
     )
     query = (
         "SELECT extract(epoch FROM at)::float8, what, stage, attempt, who, coalesce(why, '')"
         " FROM file_events WHERE file_id = %s ORDER BY id"
     )
     return [
-        f"    {when - at:+7.1f} s  {what}, {stage}, attempt {attempt}, {who} {reason[:80]}"
-        for when, what, stage, attempt, who, reason in run.observer.rows(query, file_id)
+        f"    {when - at:+7.1f} s  {what}, {stage}, attempt {attempt}, {actor} {reason[:80]}"
+        for when, what, stage, attempt, actor, reason in run.observer.rows(query, file_id)
     ]
 
 
 def recoveries(run: Run) -> list[float]:
     """Seconds from each hit to the end of its file, sorted."""
     ends = _ends(run)
-    return sorted(max(0.0, ends[i] - at) for i, at in run.tally.struck if i in ends)
+    return sorted(max(0.0, ends[i] - at) for i, at in run.tally.killed_claims if i in ends)
 
 
 def _ends(run: Run) -> dict[int, float]:

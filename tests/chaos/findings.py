@@ -43,35 +43,39 @@ class Findings:
 class Tally:
     """Kills by victim; of those, how many hit files in work, and whose message the broker still had.
 
-    struck: (file id, seconds since 1970) of every file that was hit. where: what a hit is.
+    killed_claims: (file id, seconds since 1970) of every file that was hit. where: what a hit is.
     """
 
     where: str = "between claim and ack"
     kills: Counter[str] = field(default_factory=Counter)
-    held: Counter[str] = field(default_factory=Counter)
+    hits_with_lease: Counter[str] = field(default_factory=Counter)
     unacked: Counter[str] = field(default_factory=Counter)
-    struck: list[tuple[int, float]] = field(default_factory=list)
+    killed_claims: list[tuple[int, float]] = field(default_factory=list)
 
     def lines(self, counts_unacked: bool) -> list[str]:
-        made = [
-            f"  {victim:15} {self.kills[victim]:5}  {self.where} {self.held[victim]:4}"
+        lines = [
+            f"  {victim:15} {self.kills[victim]:5}  {self.where} {self.hits_with_lease[victim]:4}"
             + (f"  unacked {self.unacked[victim]:4}" if counts_unacked else "")
             for victim in sorted(self.kills)
         ]
-        total, held = self.kills.total(), self.held.total()
-        return [*made, f"  {'all':15} {total:5}  {self.where} {held:4}"]
+        total, with_lease = self.kills.total(), self.hits_with_lease.total()
+        return [*lines, f"  {'all':15} {total:5}  {self.where} {with_lease:4}"]
 
     def judge(self, counts_unacked: bool) -> list[str]:
         """A run whose kills hit nothing proves nothing."""
-        total, held, unacked = self.kills.total(), self.held.total(), self.unacked.total()
+        total, with_lease, unacked = (
+            self.kills.total(),
+            self.hits_with_lease.total(),
+            self.unacked.total(),
+        )
         found = []
-        if held * 4 < total:
-            found.append(f"only {held} of {total} kills were {self.where}")
+        if with_lease * 4 < total:
+            found.append(f"only {with_lease} of {total} kills were {self.where}")
         missed = (
-            held - unacked
+            with_lease - unacked
         )  # one is by chance: its message was acknowledged just before the kill
-        if counts_unacked and missed > max(1, held // 10):
+        if counts_unacked and missed > max(1, with_lease // 10):
             found.append(
-                f"of {held} kills of what held a claim, the broker had the message of {unacked} only"
+                f"of {with_lease} kills of what held a claim, the broker had the message of {unacked} only"
             )
         return found

@@ -19,7 +19,7 @@ HEAD = "time,sensor,type,value,unit\n"
 BAD = 5
 """Rows that cannot be read, in a file that has some."""
 FIRST = np.datetime64("2026-01-01T00:00:00", "s").astype(np.int64)
-APART = 7 * 3600
+SECONDS_BETWEEN_FILES = 7 * 3600
 """Seconds between the first readings of two files: a run of five hundred spans five months."""
 
 
@@ -78,7 +78,7 @@ class GeneratedFile:
 
     seconds, values: its readings, each once, of `sensor`; none where the file is to be quarantined.
     read: readings of its account, repeats: those that stand in it before. replaced: readings that later
-    versions of its name state again. copies: files of the ledger that may have these bytes. outgrown:
+    versions of its name state again. copies: files of the ledger that may have these bytes. is_outgrown:
     whether a later version begins with its bytes.
     """
 
@@ -94,7 +94,7 @@ class GeneratedFile:
     repeats: int = 0
     replaced: int = 0
     copies: int = 1
-    outgrown: bool = False
+    is_outgrown: bool = False
 
     @property
     def code(self) -> str:
@@ -108,26 +108,26 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        return sum(made.read for made in self.files)
+        return sum(generated.read for generated in self.files)
 
     def readings(self) -> dict[str, dict[int, float]]:
         """Sensor -> second -> value: every reading that must be there, once."""
         found: dict[str, dict[int, float]] = {}
-        for made in self.files:
-            if not made.code:
-                pairs = zip(made.seconds.tolist(), made.values.tolist(), strict=True)
-                found.setdefault(made.sensor, {}).update(pairs)
+        for generated in self.files:
+            if not generated.code:
+                pairs = zip(generated.seconds.tolist(), generated.values.tolist(), strict=True)
+                found.setdefault(generated.sensor, {}).update(pairs)
         return found
 
 
 def kinds(count: int, draw: random.Random) -> list[Kind]:
     """In a drawn order; of each kind at least one, of feed at least two."""
-    made: list[Kind] = []
+    result: list[Kind] = []
     for kind, share in SHARES.items():
-        made += [kind] * max(2 if kind is Kind.FEED else 1, round(share * count))
-    made = made[:count] + [Kind.GOOD] * (count - len(made))
-    draw.shuffle(made)
-    return made
+        result += [kind] * max(2 if kind is Kind.FEED else 1, round(share * count))
+    result = result[:count] + [Kind.GOOD] * (count - len(result))
+    draw.shuffle(result)
+    return result
 
 
 def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> Iterator[list[Drop]]:
@@ -139,21 +139,21 @@ def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> It
     for number, kind in enumerate(wanted):
         if kind in (Kind.REUSED, Kind.BORROWED):
             several = _reused if kind is Kind.REUSED else _borrowed
-            for made, names, content in several(number, rows, seed, draw):
-                if made not in manifest.files:
-                    manifest.files.append(made)
-                yield [Drop(made.source, name, content) for name in names]
+            for generated, names, content in several(number, rows, seed, draw):
+                if generated not in manifest.files:
+                    manifest.files.append(generated)
+                yield [Drop(generated.source, name, content) for name in names]
             continue
         if kind is Kind.FEED:
-            made, content = _feed(number, feeds * rows // 2, rows, series)
+            generated, content = _feed(number, feeds * rows // 2, rows, series)
             feeds += 1
         else:
-            made, content = _file(number, kind, rows, seed, draw)
-        manifest.files.append(made)
-        drops = [Drop(made.source, made.names[0], content)]
+            generated, content = _file(number, kind, rows, seed, draw)
+        manifest.files.append(generated)
+        drops = [Drop(generated.source, generated.names[0], content)]
         if kind in (Kind.TWIN, Kind.AGAIN):
             (later if draw.random() < 0.7 else drops).append(
-                Drop(made.source, made.names[-1], content)
+                Drop(generated.source, generated.names[-1], content)
             )
         if later and draw.random() < 0.2:
             drops.append(later.pop(0))
@@ -166,7 +166,7 @@ def trap(number: int, kind: Kind) -> tuple[GeneratedFile, bytes]:
     """A file of the soak's own that is to be quarantined, whoever reads it."""
     content = f"{HEAD}{'x' * 64},{number},,,\n".encode()
     none = np.array([], np.int64), np.array([], np.float64)
-    return _made(kind, (f"{number:04}-{kind}.csv",), content, "", *none), content
+    return _generated(kind, (f"{number:04}-{kind}.csv",), content, "", *none), content
 
 
 def _feed(
@@ -177,7 +177,7 @@ def _feed(
     values = series[start : start + rows]
     content = _text(seconds, "feed", values)
     name = f"{number:04}-feed.csv"
-    return _made(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
+    return _generated(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
 
 
 Several = Iterator[tuple[GeneratedFile, tuple[str, ...], bytes]]
@@ -198,11 +198,11 @@ def _reused(number: int, rows: int, seed: int, draw: random.Random) -> Several:
         elif way == "without":
             low = (low + high) // 2  # a correction that leaves its beginning out
         grown = contents[-1] if way == "grown" else None
-        seconds = FIRST + number * APART + np.arange(low, high)
+        seconds = FIRST + number * SECONDS_BETWEEN_FILES + np.arange(low, high)
         found = values[version, : len(seconds)]
         if grown is not None:
             high += size
-            more = FIRST + number * APART + np.arange(high - size, high)
+            more = FIRST + number * SECONDS_BETWEEN_FILES + np.arange(high - size, high)
             seconds = np.concatenate((grown[0], more))
             found = np.concatenate((grown[1], values[version, : len(more)]))
         contents.append((seconds, found))
@@ -210,24 +210,28 @@ def _reused(number: int, rows: int, seed: int, draw: random.Random) -> Several:
         later = [c[0] for c in contents[version + 1 :]]
         again = np.isin(seconds, np.concatenate(later)).sum() if later else 0
         text = _text(seconds, sensor, found)
-        outgrown = any(_text(s, sensor, v).startswith(text) for s, v in contents[version + 1 :])
+        is_outgrown = any(_text(s, sensor, v).startswith(text) for s, v in contents[version + 1 :])
         name = f"{number:04}-reused.csv"
-        made = _made(Kind.REUSED, (name,), text, sensor, seconds, found, read=len(seconds))
-        yield replace(made, replaced=int(again), outgrown=outgrown), (name,), text
+        generated = _generated(
+            Kind.REUSED, (name,), text, sensor, seconds, found, read=len(seconds)
+        )
+        yield replace(generated, replaced=int(again), is_outgrown=is_outgrown), (name,), text
 
 
 def _borrowed(number: int, rows: int, seed: int, draw: random.Random) -> Several:
     """b = Y, a = X, b = X: the readings of X are there once, and those of Y stay."""
     names = [f"{number:04}-{part}-borrowed.csv" for part in ("a", "b")]
     drawn = np.random.default_rng([seed, number + 1]).uniform(-50, 50, (2, rows))
-    seconds = FIRST + number * APART + np.arange(rows)
-    made, texts = [], []
+    seconds = FIRST + number * SECONDS_BETWEEN_FILES + np.arange(rows)
+    generated_files, texts = [], []
     for part, values in zip("xy", drawn, strict=True):
         sensor = f"s{number:04}{part}"
         texts.append(_text(seconds, sensor, values))
-        whose = tuple(names) if part == "x" else (names[1],)
-        made.append(_made(Kind.BORROWED, whose, texts[-1], sensor, seconds, values, read=rows))
-    x, y = replace(made[0], copies=2), made[1]
+        names_of_bytes = tuple(names) if part == "x" else (names[1],)
+        generated_files.append(
+            _generated(Kind.BORROWED, names_of_bytes, texts[-1], sensor, seconds, values, read=rows)
+        )
+    x, y = replace(generated_files[0], copies=2), generated_files[1]
     yield y, (names[1],), texts[1]
     yield x, (names[0],), texts[0]
     yield x, (names[1],), texts[0]
@@ -236,7 +240,7 @@ def _borrowed(number: int, rows: int, seed: int, draw: random.Random) -> Several
 def _file(
     number: int, kind: Kind, rows: int, seed: int, draw: random.Random
 ) -> tuple[GeneratedFile, bytes]:
-    seconds = FIRST + number * APART + np.arange(rows)
+    seconds = FIRST + number * SECONDS_BETWEEN_FILES + np.arange(rows)
     values = np.random.default_rng([seed, number + 1]).uniform(-50, 50, rows)
     sensor = f"s{number:04}" + ("-with-a-name-that-makes-a-large-file" * 2) * (kind is Kind.LARGE)
     content = _text(seconds, sensor, values)
@@ -261,11 +265,13 @@ def _file(
         content = packed[: draw.randrange(20, len(packed) - 20)]
     if kind in QUARANTINED:
         read = 0
-    made = _made(kind, tuple(names), content, sensor, seconds, values, read, rejected, repeats)
-    return made, content
+    generated = _generated(
+        kind, tuple(names), content, sensor, seconds, values, read, rejected, repeats
+    )
+    return generated, content
 
 
-def _made(
+def _generated(
     kind: Kind,
     names: tuple[str, ...],
     content: bytes,

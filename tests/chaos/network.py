@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from hosts.network import why_not
 
-HERE, AWAY = "10.77.0.1", "10.77.0.2"
-_MACS = {HERE: "02:00:00:00:00:01", AWAY: "02:00:00:00:00:02"}
+INNER_ADDRESS, OUTER_ADDRESS = "10.77.0.1", "10.77.0.2"
+_MACS = {INNER_ADDRESS: "02:00:00:00:00:01", OUTER_ADDRESS: "02:00:00:00:00:02"}
 
 
 def alone(*arguments: str) -> int:
@@ -26,7 +26,8 @@ def alone(*arguments: str) -> int:
 
 
 class Network:
-    """Our own end of it, `HERE`, and one host, `AWAY`, whose processes share all but the network."""
+    """Our own end of it, `INNER_ADDRESS`, and one host, `OUTER_ADDRESS`, whose processes share all but
+    the network."""
 
     def __init__(self, holder: int) -> None:
         self._holder = holder
@@ -38,7 +39,7 @@ class Network:
     def cut(self) -> None:
         _ip("link set away nomaster")
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         _ip("link set away master lan")
 
 
@@ -49,22 +50,22 @@ def network() -> Iterator[Network]:
     try:
         while os.readlink(f"/proc/{holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
             pass
-        made = Network(holder.pid)
+        new_network = Network(holder.pid)
         _ip("link set lo up")
-        _ip(f"link add lan address {_MACS[HERE]} type bridge")
+        _ip(f"link add lan address {_MACS[INNER_ADDRESS]} type bridge")
         _ip("link set lan up")
-        _ip(f"addr add {HERE}/24 dev lan")
+        _ip(f"addr add {INNER_ADDRESS}/24 dev lan")
         _ip(f"link add away type veth peer name eth0 netns {holder.pid}")
         _ip("link set away master lan up")
         for line in (
             "link set lo up",
-            f"link set eth0 address {_MACS[AWAY]} up",
-            f"addr add {AWAY}/24 dev eth0",
-            f"neigh replace {HERE} lladdr {_MACS[HERE]} dev eth0 nud permanent",
+            f"link set eth0 address {_MACS[OUTER_ADDRESS]} up",
+            f"addr add {OUTER_ADDRESS}/24 dev eth0",
+            f"neigh replace {INNER_ADDRESS} lladdr {_MACS[INNER_ADDRESS]} dev eth0 nud permanent",
         ):
-            _ip(line, made.entering)
-        _ip(f"neigh replace {AWAY} lladdr {_MACS[AWAY]} dev lan nud permanent")
-        yield made
+            _ip(line, new_network.entering)
+        _ip(f"neigh replace {OUTER_ADDRESS} lladdr {_MACS[OUTER_ADDRESS]} dev lan nud permanent")
+        yield new_network
     finally:
         holder.kill()
         holder.wait()

@@ -53,7 +53,7 @@ class Claimed:
     stage: str
 
     @property
-    def spared(self) -> bool:
+    def is_spared(self) -> bool:
         """One more kill would rightly quarantine a good file: three attempts are all it has."""
         return self.attempt >= 3 and self.stage != "quarantine"
 
@@ -106,7 +106,7 @@ class Run:
             chosen = [Kind.GOOD if kind is Kind.FEED else kind for kind in chosen]
         self._files = len(chosen)
         self._drops = generate(plan.seed, chosen, plan.rows, self.manifest)
-        self._held: list[Drop] = []
+        self._held_back: list[Drop] = []
         self._closers: list[subprocess.Popen[str]] = []
         self._redis = None
         if not scene.broker.startswith("amqp"):
@@ -120,8 +120,8 @@ class Run:
             batch = next(self._drops, None)
             if batch is None:
                 return
-            for made in batch:
-                self.put(made)
+            for generated in batch:
+                self.put(generated)
             self._put_held()
 
     def _close_months(self) -> subprocess.Popen[str]:
@@ -135,24 +135,24 @@ class Run:
     def _hold_months(self) -> None:
         """Every month's unique index can be built: the database's own proof."""
         for closer in (*self._closers, last := self._close_months()):
-            told, failed = closer.communicate(timeout=120)
-            if "more than once" in told:
-                self.findings.duplicated.append(told)
+            output, failed = closer.communicate(timeout=120)
+            if "more than once" in output:
+                self.findings.duplicated.append(output)
             if closer is last and closer.returncode:
-                self.findings.unexpected.append(f"months are not closed: {told} {failed}")
+                self.findings.unexpected.append(f"months are not closed: {output} {failed}")
 
     def put(self, drop: Drop) -> None:
         """A name that is still in its folder is not used again: nobody has seen what is in it."""
         place = (drop.source, drop.name)
-        before = {(held.source, held.name) for held in self._held}
+        before = {(held_back.source, held_back.name) for held_back in self._held_back}
         if place in before or (self.folder / drop.source / drop.name).exists():
-            self._held.append(drop)
+            self._held_back.append(drop)
         else:
             self.fleet.put(drop.name, drop.content, self.folder / drop.source)
 
     def _put_held(self) -> None:
-        held, self._held = self._held, []
-        for drop in held:
+        held_back, self._held_back = self._held_back, []
+        for drop in held_back:
             self.put(drop)
 
     # --- what the fleet is doing ---
@@ -224,7 +224,7 @@ class Run:
                 now is not None
                 and now[0] == 0
                 and now[1] >= self._expected()
-                and not (self._held or self._left())
+                and not (self._held_back or self._left())
             ):
                 return
             if now != seen:
@@ -297,8 +297,8 @@ def running(
     through: str = "",
     more: tuple[Mapping[str, Table], Mapping[str, Table]] = ({}, {}),
 ) -> Iterator[Run]:
-    made = Run(scene, plan, folder, tree, wanted, through, more)
+    new_run = Run(scene, plan, folder, tree, wanted, through, more)
     try:
-        yield made
+        yield new_run
     finally:
-        made.close()
+        new_run.close()

@@ -69,7 +69,7 @@ def servers(broker: str, also: str = "") -> Iterator[tuple[Postgres, Valkey | Ra
             rabbit = RabbitMQ(place, also)
             stack.callback(rabbit.stop)
             rabbit.start()
-            yield postgres, rabbit, rabbit.fresh()
+            yield postgres, rabbit, rabbit.new_vhost()
             return
         valkey = Valkey(place.root, place.logs)
         if also:
@@ -93,10 +93,10 @@ def scene(postgres: Postgres, broker: str) -> ChaosFleet:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     database = postgres.url.rsplit("/", 1)[0] + "/" + name
     migrate.upgrade(database)
-    made = ChaosFleet(postgres, broker, database)
+    chaos_fleet = ChaosFleet(postgres, broker, database)
     if not broker.startswith("amqp"):
-        made.wipe()
-    return made
+        chaos_fleet.wipe()
+    return chaos_fleet
 
 
 class Observer:

@@ -20,7 +20,7 @@ import psycopg
 import redis
 from chaos.findings import Findings
 from chaos.generator import Drop, Kind, trap
-from chaos.network import HERE, Network, network
+from chaos.network import INNER_ADDRESS, Network, network
 from chaos.plan import WORKERS, Plan
 from chaos.run import Run, running, stopped
 from chaos.scene import scene, servers
@@ -32,7 +32,7 @@ from sensorflow.embedded.valkey import Valkey
 
 Steps = Iterator[float]
 """A fault as it goes on: each value is the seconds until its next step."""
-APART = 5.0
+SECONDS_BETWEEN_FILES = 5.0
 """Seconds at the end of a minute that are left free of new faults."""
 PATIENCE = 120.0
 """Seconds without any progress after which a file that is not terminal is lost."""
@@ -71,7 +71,7 @@ class Soak:
         began = time.monotonic()
         for minute in range(self.minutes):
             for name, fault in self._faults().items():
-                at = began + 60 * minute + self._draw.uniform(0, 60 - APART)
+                at = began + 60 * minute + self._draw.uniform(0, 60 - SECONDS_BETWEEN_FILES)
                 heapq.heappush(steps, (at, next(self._numbers), name, fault()))
         end = began + 60 * self.minutes
         while steps or time.monotonic() < end:
@@ -97,8 +97,8 @@ class Soak:
             "worker killed, and a child of the new one": self.kill_young_child,
             "no memory in a child": self.starve,
             "log full": self.fill_log,
-            "pattern that backtracks": self.tangle,
-            "child stuck": self.stick,
+            "pattern that backtracks": self.cut_connections,
+            "child stuck": self.stop_process,
             "drop folder replaced": self.replace_folder,
             "table away": self.hide_table,
             "broken messages": self.send_nonsense,
@@ -113,7 +113,7 @@ class Soak:
         """No FIN, no RST: packets are dropped in both directions."""
         self.network.cut()
         yield self._draw.uniform(20, 25)
-        self.network.mend()
+        self.network.repair()
 
     def restart_broker(self) -> Steps:
         """Killed, and away for up to five seconds; of RabbitMQ the connections."""
@@ -184,16 +184,16 @@ class Soak:
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, what, limits)
 
-    def tangle(self) -> Steps:
+    def cut_connections(self) -> Steps:
         yield from self._put(Kind.TANGLED)
 
-    def stick(self) -> Steps:
+    def stop_process(self) -> Steps:
         yield from self._put(Kind.STUCK)
 
     def _put(self, kind: Kind) -> Steps:
-        made, content = trap(next(self._numbers), kind)
-        self.run.manifest.files.append(made)
-        self.run.put(Drop(made.source, made.names[0], content))
+        generated, content = trap(next(self._numbers), kind)
+        self.run.manifest.files.append(generated)
+        self.run.put(Drop(generated.source, generated.names[0], content))
         yield 0.0
 
     def replace_folder(self) -> Steps:
@@ -253,7 +253,7 @@ def soak(
 ) -> Findings:
     """A run of so many minutes, within the namespace that `network.alone` has made."""
     plan = Plan(broker, seed, files=FILES * minutes, rows=500)
-    with network() as net, servers(broker, HERE) as (postgres, server, url):
+    with network() as net, servers(broker, INNER_ADDRESS) as (postgres, server, url):
         place = scene(postgres, url)
         with running(place, plan, folder, more=(SOURCES, PROFILES)) as run:
             names = ("daemon", *WORKERS, "beat")
@@ -262,18 +262,18 @@ def soak(
             run.fleet.elsewhere[WORKERS[1]] = (
                 net.entering,
                 {
-                    "SENSORFLOW_DATABASE_URL": place.database.replace("127.0.0.1", HERE),
-                    "SENSORFLOW_BROKER_URL": url.replace("127.0.0.1", HERE),
+                    "SENSORFLOW_DATABASE_URL": place.database.replace("127.0.0.1", INNER_ADDRESS),
+                    "SENSORFLOW_BROKER_URL": url.replace("127.0.0.1", INNER_ADDRESS),
                 },
             )
             run.fleet.start(*names)
             run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
-            made = Soak(run, net, server, minutes)
-            made.play()
+            new_soak = Soak(run, net, server, minutes)
+            new_soak.play()
             run.settle(PATIENCE)
             pools_shrink(run, 120)
             findings = run.judge()
-            for name, times in sorted(made.counted.items()):
+            for name, times in sorted(new_soak.counted.items()):
                 say(f"  {name:45} {times:3}")
             say(f"  {len(run.manifest.files)} files, {run.manifest.rows:,} rows")
             for line in findings.details():

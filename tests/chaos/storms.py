@@ -17,8 +17,8 @@ from proxy import Proxy
 AIM = 4.0
 """Seconds that an aimed strike waits for a victim with a claim."""
 GIVE_UP = 60.0
-WHOLE = (Victim.PARENT, Victim.WORKER)
-NEAR = 0.05
+WHOLE_PROCESSES = (Victim.PARENT, Victim.WORKER)
+MAX_WAIT_SECONDS = 0.05
 """A longer delay would let the claim of an aimed strike end before it."""
 
 
@@ -27,12 +27,12 @@ class Kills:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._asleep: dict[int, float] = {}
+        self._stopped_pids: dict[int, float] = {}
         """Stopped on purpose: pid -> when it wakes."""
         self._frozen: dict[str, float] = {}
         """Workers that are stopped as a whole, and until when."""
 
-    def storm(self, say: Callable[[str], object]) -> None:
+    def run(self, say: Callable[[str], object]) -> None:
         planned = strikes(self._run.plan)
         for number, strike in enumerate(planned, 1):
             self._await(strike)
@@ -42,7 +42,7 @@ class Kills:
                 say(f"  {number} kills")
             self._run.findings.unexpected += manifests_without_bytes(self._run.folder / "data")
         self._run.drop()
-        while self._asleep:
+        while self._stopped_pids:
             self._tick()
             time.sleep(0.05)
         run = self._run
@@ -59,7 +59,7 @@ class Kills:
     @staticmethod
     def _possible(strike: Kill, pools: dict[str, list[int]]) -> bool:
         """A worker is hit as a whole only while the other one goes on."""
-        return len(pools) >= (2 if strike.victim in WHOLE else 1)
+        return len(pools) >= (2 if strike.victim in WHOLE_PROCESSES else 1)
 
     def _do(self, strike: Kill) -> None:
         self._tick()
@@ -79,8 +79,10 @@ class Kills:
         """Wake those whose time has come, and start again what has ended by itself."""
         self._run.supervise()
         now = time.monotonic()
-        self._run.wake([pid for pid, until in self._asleep.items() if until <= now])
-        self._asleep = {pid: until for pid, until in self._asleep.items() if until > now}
+        self._run.wake([pid for pid, until in self._stopped_pids.items() if until <= now])
+        self._stopped_pids = {
+            pid: until for pid, until in self._stopped_pids.items() if until > now
+        }
         self._frozen = {worker: until for worker, until in self._frozen.items() if until > now}
 
     def _try(self, strike: Kill, aimed: bool) -> bool:
@@ -91,15 +93,15 @@ class Kills:
         worker = strike.worker if strike.worker in pools else next(iter(pools))
         children = [(worker, pid) for pid in pools[worker]]
         if aimed:
-            owners = {claim.pid for claim in self._run.claims() if not claim.spared}
+            owners = {claim.pid for claim in self._run.claims() if not claim.is_spared}
             children = [(w, pid) for w, pids in pools.items() for pid in pids if pid in owners]
         if not children:
             return False
         worker, child = children[int(strike.choice * len(children))]
-        if not aimed or strike.delay < NEAR:
+        if not aimed or strike.delay < MAX_WAIT_SECONDS:
             time.sleep(strike.delay)
         group = [child]
-        if strike.victim in WHOLE:
+        if strike.victim in WHOLE_PROCESSES:
             group = [child, self._run.fleet.running[worker].pid]
             group += [pid for pid in pools[worker] if pid != child]
         return self._strike(strike, worker, group, aimed)
@@ -107,7 +109,9 @@ class Kills:
     def _pools(self) -> dict[str, list[int]]:
         """The children of each worker that are awake."""
         pools = {
-            worker: [pid for pid in self._run.fleet.children(worker) if pid not in self._asleep]
+            worker: [
+                pid for pid in self._run.fleet.children(worker) if pid not in self._stopped_pids
+            ]
             for worker in WORKERS
             if worker not in self._frozen
         }
@@ -116,11 +120,11 @@ class Kills:
     def _strike(self, strike: Kill, worker: str, group: list[int], aimed: bool) -> bool:
         """group: whom to stop first, the child that was aimed at before all others."""
         self._run.freeze(group)
-        held = [claim for claim in self._run.claims() if claim.pid in group]
-        if any(claim.spared for claim in held) or (aimed and not held):
+        claims = [claim for claim in self._run.claims() if claim.pid in group]
+        if any(claim.is_spared for claim in claims) or (aimed and not claims):
             self._run.wake(group)
             return False
-        count(self._run, strike.victim, {claim.file_id for claim in held})
+        count(self._run, strike.victim, {claim.file_id for claim in claims})
         if strike.victim is Victim.CHILD:
             with suppress(ProcessLookupError):
                 os.kill(group[0], signal.SIGKILL)
@@ -130,21 +134,21 @@ class Kills:
             self._run.fleet.start(worker)
         else:
             until = time.monotonic() + self._run.plan.lease + strike.hold
-            self._asleep |= dict.fromkeys(group, until)
+            self._stopped_pids |= dict.fromkeys(group, until)
             if strike.victim is Victim.WORKER:
                 self._frozen[worker] = until
         return True
 
 
-def count(run: Run, victim: str, held: Collection[int]) -> None:
-    """Enter a kill; `held` are the files that are claimed by what it hits."""
+def count(run: Run, victim: str, claimed_pids: Collection[int]) -> None:
+    """Enter a kill; `claimed_pids` are the files that are claimed by what it hits."""
     tally, now = run.tally, time.time()
     tally.kills[victim] += 1
-    if not held:
+    if not claimed_pids:
         return
-    tally.held[victim] += 1
-    tally.struck += [(file_id, now) for file_id in held]
-    if set(held) & run.unacked():
+    tally.hits_with_lease[victim] += 1
+    tally.killed_claims += [(file_id, now) for file_id in claimed_pids]
+    if set(claimed_pids) & run.unacked():
         tally.unacked[victim] += 1
 
 

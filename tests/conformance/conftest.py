@@ -14,6 +14,6 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
         return MemoryLedger()
     from sensorflow.adapters.postgres.ledger import PostgresLedger
 
-    made = PostgresLedger(request.getfixturevalue("emptied"), "test")
-    request.addfinalizer(made.close)
-    return made
+    new_ledger = PostgresLedger(request.getfixturevalue("emptied"), "test")
+    request.addfinalizer(new_ledger.close)
+    return new_ledger

@@ -108,8 +108,8 @@ class BoxSite:
         rules = {"kind": "box", "file": "box.sqlite", "profile": "long"}
         self._box = sqlite3.connect(root / "box.sqlite", isolation_level=None)
         self._box.execute(BOX)
-        made = _box_feed()
-        self.feed: Feed = made("plant", made.Source.model_validate(rules), root)
+        feed = _box_feed()
+        self.feed: Feed = feed("plant", feed.Source.model_validate(rules), root)
 
     def put(self, key: bytes, data: bytes) -> None:
         self._box.execute(PUT, (key.decode(), data))
@@ -123,7 +123,7 @@ class BoxSite:
     failing = written
 
 
-MADE: Mapping[str, Callable[[Path], FeedSite]] = {
+SITES: Mapping[str, Callable[[Path], FeedSite]] = {
     "folder": FolderSite,
     "toy": lambda _root: ToySite(),
     "box": BoxSite,
@@ -132,11 +132,11 @@ MADE: Mapping[str, Callable[[Path], FeedSite]] = {
 
 @contextmanager
 def started(name: str) -> Iterator[FeedSite]:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
-        Path(made).chmod(0o755)
-        root = Path(made) / "drop"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "drop"
         root.mkdir()
-        found = MADE[name](root)
+        found = SITES[name](root)
         found.feed.start(RecordingHost())
         found.feed.activate(Permit(1))
         yield found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sites import MADE, started
+from sites import SITES, started
 
 from sensorflow.testing.conformance.feeds import *  # noqa: F403
 from sensorflow.testing.conformance.feeds import FeedSite
 
 
-@pytest.fixture(params=MADE)
+@pytest.fixture(params=SITES)
 def site(request: pytest.FixtureRequest) -> Iterator[FeedSite]:
     with started(request.param) as found:
         yield found

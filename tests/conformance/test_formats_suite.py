@@ -24,26 +24,27 @@ def records(count: int) -> bytes:
     return b"".join(struct.pack("<IHHd", BEGAN + n, 7, 1 + n % 2, n / 4) for n in range(count))
 
 
-def told(n: int) -> tuple[str, str, str, str, str]:
+def reading_texts(n: int) -> tuple[str, str, str, str, str]:
     at = datetime.fromtimestamp(BEGAN + n, UTC).isoformat()
     return at, "s7", "temperature", str(n / 4), "degC"
 
 
 def csv(count: int) -> bytes:
-    lines = [",".join(told(n)) for n in range(count)]
+    lines = [",".join(reading_texts(n)) for n in range(count)]
     return "\n".join(["time,sensor,type,value,unit", *lines, ""]).encode()
 
 
 def jsonl(count: int) -> bytes:
     return b"".join(
-        json.dumps(dict(zip(LONG, told(n), strict=True))).encode() + b"\n" for n in range(count)
+        json.dumps(dict(zip(LONG, reading_texts(n), strict=True))).encode() + b"\n"
+        for n in range(count)
     )
 
 
-MADE = {"records": records, "csv": csv, "jsonl": jsonl}
+WRITERS = {"records": records, "csv": csv, "jsonl": jsonl}
 
 
-@pytest.fixture(params=MADE)
+@pytest.fixture(params=WRITERS)
 def sample(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sample]:
@@ -51,5 +52,5 @@ def sample(
     if name == "records":
         monkeypatch.syspath_prepend(install("sensorflow-records", tmp_path / "site"))
     keys = {} if name == "records" else LONG
-    yield Sample(Profile.model_validate({"format": name, **keys}), MADE[name])
+    yield Sample(Profile.model_validate({"format": name, **keys}), WRITERS[name])
     sys.modules.pop("sensorflow_records", None)

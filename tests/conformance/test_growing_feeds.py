@@ -59,15 +59,15 @@ class ToySite:
         self.toy.rename(old, new)
 
 
-MADE: Mapping[str, Callable[[Path], Site]] = {
+SITES: Mapping[str, Callable[[Path], Site]] = {
     "folder": FolderSite,
     "toy": lambda _root: ToySite(),
 }
 
 
-@pytest.fixture(params=MADE)
+@pytest.fixture(params=SITES)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
-    return MADE[request.param](tmp_path)
+    return SITES[request.param](tmp_path)
 
 
 def found(site: Site) -> dict[bytes, Candidate]:

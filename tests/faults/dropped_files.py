@@ -74,7 +74,7 @@ def _marker(f: Fleet, point: str) -> Path:
     return f.project / f"crash-{point.replace('@', '-')}"
 
 
-def struck(f: Fleet, point: str) -> int:
+def failpoint_hits(f: Fleet, point: str) -> int:
     """The process that was killed or stopped at a point; 0 when none was yet."""
     try:
         return int(_marker(f, point).read_text() or 0)
@@ -100,7 +100,7 @@ def history(f: Fleet, name: str) -> list[HistoryEvent]:
     return f.ledger.history(view.file_id)
 
 
-def told(f: Fleet, name: str) -> list[str]:
+def history_of(f: Fleet, name: str) -> list[str]:
     """What happened to a file, in order."""
     return [event.what for event in history(f, name)]
 

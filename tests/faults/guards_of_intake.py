@@ -101,19 +101,19 @@ INTAKE = [
     Guard(  # a file that was written anew is told by its edges
         20,
         "sensorflow/core/growth.py::compare",
-        "if edges(stream, taken.size) != (taken.head, taken.tail):",
+        "if edges(stream, ingested.size) != (ingested.head, ingested.tail):",
         "if False:",
         growing("test_a_file_that_was_rewritten_begins_anew"),
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/flow/intake/look.py::Look.found",
+        "sensorflow/flow/intake/look.py::Inspection.found",
         "verdicts: dict[int, Verdict] = {}",
         "verdicts: dict[int, Verdict] = {}\nby_inode = None",
         growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(
             Patch(
-                "sensorflow/flow/intake/look.py::Look._copied",
+                "sensorflow/flow/intake/look.py::Inspection._copied",
                 "if by_inode is not None or self._all.name_matters:",
                 "if True:",
             ),
@@ -121,8 +121,8 @@ INTAKE = [
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/flow/intake/look.py::Look._replaced",
-        "return [*rest, *begun]",
+        "sensorflow/flow/intake/look.py::Inspection._replaced",
+        "return [*unread_end, *begun]",
         "return begun",
         growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
     ),

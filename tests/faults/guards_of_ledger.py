@@ -45,10 +45,10 @@ LEDGER = [
     Guard(  # and nothing is left to do after it
         5,
         f"{LOADING}::load",
-        "_finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)",
+        "_finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)",
         'c.exec_driver_sql("COMMIT")\n'
         "failpoints.hit(failpoints.Failpoint.COMMITTED)\n"
-        "_finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)",
+        "_finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)",
         faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -99,14 +99,14 @@ LEDGER = [
     Guard(  # a stopped worker's session is ended
         16,
         f"{LOADING}::_evict_and_hold_rivals",
-        "if not claim.fresh:",
+        "if not claim.is_first_claim:",
         "if claim.attempt > 1_000:",
         faults("test_worker", "test_fault_16_a_worker_stopped_past_its_lease_cannot_commit"),
     ),
     Guard(  # at any attempt: one that was given back is the first again
         40,
         f"{LOADING}::_evict_and_hold_rivals",
-        "if not claim.fresh:",
+        "if not claim.is_first_claim:",
         "if claim.attempt > 1:",
         SESSIONS
         + "test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_that_is_cut",
@@ -200,7 +200,7 @@ LEDGER = [
     Guard(  # nothing that the server says of itself is a file's fault, listed or not
         38,
         f"{STATES}::_code",
-        "unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None",
+        "unlisted = Code.DATABASE if isinstance(cause, _CONNECTION_ERRORS) else None",
         "unlisted = None",
         faults(
             "test_database",
@@ -266,7 +266,7 @@ LEDGER = [
     ),
     Guard(  # what is stated again takes the place of what was stated before
         20,
-        f"{POSTGRES}/ownership.py::OwnershipResolver._take_from_older",
+        f"{POSTGRES}/ownership.py::OwnershipResolver._replace_in_older",
         "older = [i for i in group if i < self.claim.file_id]",
         "older: list[int] = []",
         MERGED,

@@ -106,7 +106,7 @@ READINGS = [
     Guard(  # texts of files are escaped in the error's constructor
         32,
         "sensorflow/errors.py::SensorflowError.__init__",
-        "message = escape(message, keep=self._kept)",
+        "message = escape(message, keep=self._unescaped)",
         "",
         "tests/unit/test_shown.py::test_an_error_is_escaped_where_it_is_made_whatever_becomes_of_it",
     ),

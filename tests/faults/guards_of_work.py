@@ -25,7 +25,7 @@ WORK = [
     ),
     Guard(  # what holds the interpreter is ended from outside
         44,
-        "sensorflow/engine/watchdog.py::look",
+        "sensorflow/engine/watchdog.py::check",
         "os.kill(slot.pid, signal.SIGKILL)",
         "",
         faults(
@@ -158,7 +158,7 @@ WORK = [
     Guard(  # beat's host may be the one that is gone
         40,
         "sensorflow/flow/publisher.py::PublisherLoop.run",
-        "self._house.run_due_steps()",
+        "self._housekeeping.run_due_steps()",
         "",
         faults(
             "test_hosts",
@@ -259,8 +259,8 @@ WORK = [
     Guard(  # a folder that was made anew is not taken for losses
         22,
         "sensorflow/flow/audit/recreated.py::RecreatedFolder.explains",
-        "if made is None:",
-        "if made is not None:",
+        "if recreated_at is None:",
+        "if recreated_at is not None:",
         "tests/integration/test_audit_history.py::"
         "test_a_data_folder_that_was_moved_away_is_not_thirty_losses[True]",
     ),

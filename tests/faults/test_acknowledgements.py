@@ -31,10 +31,10 @@ def server(place: ServerFolder, tmp_path: Path) -> Iterator[Valkey]:
     root = place.root / tmp_path.name
     root.mkdir()
     root.chmod(0o755)
-    made = Valkey(root, place.logs)
-    made.start()
-    yield made
-    made.process.terminate(30)
+    valkey = Valkey(root, place.logs)
+    valkey.start()
+    yield valkey
+    valkey.process.terminate(30)
 
 
 @contextmanager
@@ -81,15 +81,15 @@ def in_flight(
     """
     received, until = log(f).count(" received"), time.monotonic() + 10
 
-    def held() -> bool:
+    def is_unacked() -> bool:
         for child in f.children("worker"):  # new ones too
             os.kill(child, signal.SIGSTOP)
         return log(f).count(" received") >= received + 2 or time.monotonic() > until
 
-    held()
+    is_unacked()
     for number in range(3):
         drops.put(f"{number}-{name}")
-    f.wait(held)
+    f.wait(is_unacked)
     if not first:
         spoil()
     for child in f.children("worker"):
@@ -146,8 +146,8 @@ def test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long(
     project: Path, database: str, rabbitmq: RabbitMQ
 ) -> None:
     with (
-        rabbitmq.impatient(1000),
-        working(project, database, rabbitmq.fresh()) as (f, drops),
+        rabbitmq._x(1000),
+        working(project, database, rabbitmq.new_vhost()) as (f, drops),
     ):
         for number in range(TIMES):
             in_flight(f, drops, f"{number}.csv", lambda: time.sleep(5), first=False)

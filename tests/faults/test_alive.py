@@ -105,10 +105,10 @@ def test_what_lies_in_a_drop_folder_and_is_not_taken_is_named(
         for name in ("left.csv.part", "whole.csv"):
             os.utime(f.drop / name, (long_ago, long_ago))
         _, checks = doctor(f)
-        told = [c["found"] for c in checks if c["what"] == "source plant"]
-        assert any("2 files *.log (data.log, other.log)" in found for found in told)
-        assert any("1 file *.pdf (report.pdf)" in found for found in told)
-        assert not any(".hidden" in found for found in told)
+        messages = [c["found"] for c in checks if c["what"] == "source plant"]
+        assert any("2 files *.log (data.log, other.log)" in found for found in messages)
+        assert any("1 file *.pdf (report.pdf)" in found for found in messages)
+        assert not any(".hidden" in found for found in messages)
         none = {c["what"]: c["found"] for c in checks if c["found"] == "none is running"}
         assert set(none) == {"daemon", "workers", "beat"}
 
@@ -125,9 +125,9 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         read = settings.load(project / "sensorflow.toml", {"SENSORFLOW_DATABASE_URL": database})
         read = read.model_copy(update={"rescan": 0.0})
         time.sleep(1)  # four times as long as a file has to rest
-        waiting, books = bootstrap.backlogs(read, None), bootstrap.audit_store(read)
+        waiting, audit_store = bootstrap.backlogs(read, None), bootstrap.audit_store(read)
         for taken_in, verdict in ((True, "warn"), (False, "fail")):
-            found = list(drops.checks(read, waiting, books, taken_in))
+            found = list(drops.checks(read, waiting, audit_store, taken_in))
             assert [c.verdict for c in found if "not ingested after a long time" in c.found] == [
                 verdict
             ]
@@ -135,7 +135,7 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         found = list(drops.checks(read, waiting, gone, True))
         assert len([c for c in found if "report.pdf" in c.found]) == 1
         assert any("waiting" in c.found for c in found) == (after == "archive")
-        monkeypatch.setattr(backlog, "MOST", 2)
-        found = list(drops.checks(read, waiting, books, True))
+        monkeypatch.setattr(backlog, "MAX_FILES", 2)
+        found = list(drops.checks(read, waiting, audit_store, True))
         assert "only the first 2 files of its drop folder were checked" in found[-1].found
-        books.close()
+        audit_store.close()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import redis
 from dropped_files import DroppedFiles, assert_exact, children
-from fleet import UNHURRIED, Fleet, fleet
+from fleet import LONG_LEASE, Fleet, fleet
 from proxy import Proxy
 from servers import RabbitMQ
 
@@ -31,7 +31,7 @@ def test_fault_06_emptied_valkey_costs_nothing(
 def test_fault_06_deleted_rabbitmq_queue_costs_nothing(
     project: Path, database: str, rabbitmq: RabbitMQ
 ) -> None:
-    url = rabbitmq.fresh()
+    url = rabbitmq.new_vhost()
     vhost = url.rsplit("/", 1)[1]
     lose_all_messages(
         project, database, url, lambda: rabbitmq.delete_queue(vhost, "sensorflow.ingest")
@@ -51,8 +51,8 @@ def lose_all_messages(project: Path, database: str, broker: str, lose: Callable[
         f.wait(lambda: f.counts()["loaded"] == 12)
         assert_exact(f, drops.manifest)
         for view in f.ledger.files():
-            told = [event.what for event in f.ledger.history(view.file_id)]
-            assert 1 <= told.count("message missing") <= 2, told
+            events = [event.what for event in f.ledger.history(view.file_id)]
+            assert 1 <= events.count("message missing") <= 2, events
 
 
 def test_fault_08_broker_unreachable_and_back_again(
@@ -64,7 +64,7 @@ def test_fault_08_broker_unreachable_and_back_again(
     assert parts.port is not None
     with (
         Proxy(parts.hostname, parts.port) as proxy,
-        fleet(project, database, proxy.url(broker), environment=UNHURRIED) as f,
+        fleet(project, database, proxy.url(broker), environment=LONG_LEASE) as f,
     ):
         drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")

@@ -13,8 +13,8 @@ from dropped_files import (
     armed,
     assert_exact,
     events,
-    struck,
-    told,
+    failpoint_hits,
+    history_of,
     wait_for_death,
     wait_until_stopped,
 )
@@ -56,8 +56,8 @@ def killed(
 @pytest.mark.parametrize("point", POINTS)
 def test_fault_01_daemon_killed(killed: tuple[Fleet, DroppedFiles], point: Failpoint) -> None:
     f, _ = killed
-    assert struck(f, point)
-    assert told(f, f"{point}.csv").count("loaded") == 1
+    assert failpoint_hits(f, point)
+    assert history_of(f, f"{point}.csv").count("loaded") == 1
 
 
 def test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing(
@@ -135,10 +135,10 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
         f.start("daemon")
         f.wait(lambda: f.counts()["files"] == 1)
         assert {e["source"] for e in events(f, "daemon", "source.unavailable")} == {"late"}
-        held = project / "mounted" / ".sensorflow"
-        held.mkdir(parents=True)
-        (held / "left.csv").write_bytes(b"1")
-        held.parent.rename(project / "late")
+        mount_marker = project / "mounted" / ".sensorflow"
+        mount_marker.mkdir(parents=True)
+        (mount_marker / "left.csv").write_bytes(b"1")
+        mount_marker.parent.rename(project / "late")
         f.wait(lambda: f.ledger.totals().get("late", Totals()).files == 1)
 
 

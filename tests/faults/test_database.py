@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from dropped_files import DroppedFiles, assert_exact, events
-from fleet import UNHURRIED, Fleet, fleet
+from fleet import LONG_LEASE, Fleet, fleet
 from proxy import Proxy
 from samples import add, batch, claim, state
 from servers import ServerFolder
@@ -42,7 +42,7 @@ def test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger(
     file = add(ledger)
     with by_way_of(database) as proxy:
         distant = PostgresLedger(proxy.url(database), "distant")
-        held = claim(distant, file)
+        claimed = claim(distant, file)
 
         def rows() -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
             yield batch(5), keys(batch(5), "plant/a.csv")
@@ -50,11 +50,11 @@ def test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger(
 
         plan = Load(Counts(read=5), OnChange.SUPERSEDE, "p", "h", "0", ())
         with pytest.raises(Transient) as caught:
-            distant.load(held, rows(), plan)
+            distant.load(claimed, rows(), plan)
         assert proxy.cuts == 1
         assert state(ledger, file) is State.LOADED
         with pytest.raises(Fenced):  # the failure is not believed
-            distant.nack(held, caught.value, 0, counts_as_attempt=False)
+            distant.nack(claimed, caught.value, 0, counts_as_attempt=False)
         distant.close()
     assert ledger.claim(file, WORK, "me", 60) is None
     assert ledger.totals()["plant"].rows_loaded == 5
@@ -146,11 +146,11 @@ def test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_ba
 ) -> None:
     ledger = PostgresLedger(own_postgres.url, "here")
     file = add(ledger)
-    held = claim(ledger, file, lease=0.1)
+    claimed = claim(ledger, file, lease=0.1)
     own_postgres.process.terminate(10)
     own_postgres.start()
     assert ledger.reconcile(60, None, grace=3600).expired == 0
-    ledger.nack(held, Transient(Code.DATABASE, "away"), 0, counts_as_attempt=False)
+    ledger.nack(claimed, Transient(Code.DATABASE, "away"), 0, counts_as_attempt=False)
     assert claim(ledger, file, lease=-1).attempt == 1
     assert (
         ledger.reconcile(60, None).expired == 1
@@ -167,7 +167,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
     """The ledger answers, but no file can be loaded."""
     signature = "ensure_reading_partitions(timestamptz, timestamptz)"
     with (
-        fleet(project, database, valkey_url, environment=UNHURRIED) as f,
+        fleet(project, database, valkey_url, environment=LONG_LEASE) as f,
         psycopg.connect(database, autocommit=True) as admin,
     ):
         admin.execute(f"ALTER FUNCTION {signature} RENAME TO gone")  # type: ignore[arg-type]
@@ -190,8 +190,8 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
 
 def assert_no_attempt_burned(f: Fleet) -> None:
     for view in f.ledger.files():
-        told = [(e.what, e.attempt, e.why) for e in f.ledger.history(view.file_id)]
-        assert view.attempts == 1, told
+        history = [(e.what, e.attempt, e.why) for e in f.ledger.history(view.file_id)]
+        assert view.attempts == 1, history
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,8 @@ def test_fault_37_a_table_altered_under_prepared_statements_is_transient(
         admin.execute("ALTER TABLE files ADD COLUMN novelty int")
     last = add(ledger, b"last.csv", 99)
     try:
-        held = ledger.claim(last, WORK, "me", 60)
+        claimed = ledger.claim(last, WORK, "me", 60)
     except Transient:
-        held = ledger.claim(last, WORK, "me", 60)
-    assert held is not None
-    assert held.file_id == last
+        claimed = ledger.claim(last, WORK, "me", 60)
+    assert claimed is not None
+    assert claimed.file_id == last

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dropped_files import DroppedFiles, assert_exact, events, told
-from fleet import UNHURRIED, fleet
+from dropped_files import DroppedFiles, assert_exact, events, history_of
+from fleet import LONG_LEASE, fleet
 from samples import add, claim
 from servers import ServerFolder
 
@@ -65,7 +65,7 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
     project: Path, postgres_on_a_small_disk: tuple[Postgres, Path], valkey_url: str
 ) -> None:
     server, disk = postgres_on_a_small_disk
-    with fleet(project, server.url, valkey_url, environment=UNHURRIED) as f:
+    with fleet(project, server.url, valkey_url, environment=LONG_LEASE) as f:
         drops = DroppedFiles(f)
         f.start("daemon", "worker", "beat")
         drops.put("before.csv")
@@ -121,7 +121,7 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
 ) -> None:
     with (
         small_disk(project / "data") as disk,
-        fleet(project, database, valkey_url, environment=UNHURRIED) as f,
+        fleet(project, database, valkey_url, environment=LONG_LEASE) as f,
     ):
         drops = DroppedFiles(f)
         f.start("daemon")
@@ -130,7 +130,7 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
         f.wait(lambda: f.counts()["files"] == 4)
         ballast = fill(disk)
         f.start("worker")
-        f.wait(lambda: all("will be tried again" in told(f, f"{n}.csv") for n in range(4)))
+        f.wait(lambda: all("will be tried again" in history_of(f, f"{n}.csv") for n in range(4)))
         drops.put("late.csv")
         f.wait(lambda: paused(project, "I503"))
         waiting = f.ledger.files()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dropped_files import DroppedFiles, armed, events, struck, wait_until_stopped
+from dropped_files import DroppedFiles, armed, events, failpoint_hits, wait_until_stopped
 from fleet import Fleet, fleet, rows, text
 
 from sensorflow.core.arrival import printable
@@ -130,11 +130,11 @@ def test_fault_52_silver_written_by_a_worker_that_lost_its_file_is_removed(
         f.put("a.csv", text(rows(99, 500, random.Random(99))))
         f.start("daemon", "beat")
         f.start("worker", env=armed(f, point))
-        f.wait(lambda: struck(f, point) > 0)
-        wait_until_stopped(struck(f, point))
+        f.wait(lambda: failpoint_hits(f, point) > 0)
+        wait_until_stopped(failpoint_hits(f, point))
         drops.put("a.csv", 20)
         f.wait(lambda: f.counts()["superseded"] == 1)
-        os.kill(struck(f, point), signal.SIGCONT)
+        os.kill(failpoint_hits(f, point), signal.SIGCONT)
         f.wait(lambda: f.counts()["loaded"] == 1 and "lease.lost" in f.logs())
         (newer,) = f.ledger.files(State.LOADED)
         name = f"file-{newer.file_id}-v2.parquet"
@@ -146,9 +146,9 @@ def stopped_while_reading(f: Fleet) -> int:
     """Start a daemon that stops when it has read its first file; returns its process."""
     point = "stop@land.copied"
     f.start("daemon", env=armed(f, point))
-    f.wait(lambda: struck(f, point) > 0)
-    wait_until_stopped(struck(f, point))
-    return struck(f, point)
+    f.wait(lambda: failpoint_hits(f, point) > 0)
+    wait_until_stopped(failpoint_hits(f, point))
+    return failpoint_hits(f, point)
 
 
 def test_fault_19_a_file_is_not_taken_before_it_is_whole(line: SharedFleet) -> None:
@@ -166,8 +166,8 @@ def test_fault_19_a_file_is_not_taken_before_it_is_whole(line: SharedFleet) -> N
     (slow,) = line.wait_for("slow.csv", State.LOADED)
     assert (slow.version, slow.counts.loaded) == (1, 200)
     assert line.views("copy.csv.part") == []
-    whole = line.drops.content(7)
-    (line.fleet.drop / "copy.csv.part").write_bytes(whole)
+    full_content = line.drops.content(7)
+    (line.fleet.drop / "copy.csv.part").write_bytes(full_content)
     os.rename(line.fleet.drop / "copy.csv.part", line.fleet.drop / "copy.csv")
     (copy,) = line.wait_for("copy.csv", State.LOADED)
     assert (copy.version, copy.counts.loaded) == (1, 7)
@@ -267,10 +267,10 @@ def test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing(line: SharedF
     (drop / "d.csv").mkdir()
     (drop / "elsewhere").symlink_to("/etc")
     with socket.socket(socket.AF_UNIX) as server:
-        here = os.getcwd()
+        cwd = os.getcwd()
         os.chdir(drop)  # the path of a socket is short
         server.bind("s.csv")
-        os.chdir(here)
+        os.chdir(cwd)
     line.drops.put("d.csv/inner.csv")
     line.wait_for("d.csv/inner.csv", State.LOADED)
     # a second name of the file is no way around either: it is put away under its own
@@ -292,17 +292,17 @@ def test_fault_32_odd_names_are_kept_byte_for_byte(line: SharedFleet) -> None:
     os.mkdir(folder)
     for name in NAMES:
         Path(os.fsdecode(os.path.join(folder, name))).write_bytes(line.drops.content(5))
-    wanted = {b"odd/" + name for name in NAMES}
+    expected = {b"odd/" + name for name in NAMES}
     query = "SELECT key FROM files WHERE state = 'loaded' AND starts_with(key_text, 'odd/')"
     with psycopg.connect(line.fleet.database, autocommit=True) as connection:
         line.fleet.wait(
-            lambda: {bytes(k) for (k,) in connection.execute(query).fetchall()} == wanted
+            lambda: {bytes(k) for (k,) in connection.execute(query).fetchall()} == expected
         )
     archived = line.fleet.project / "data" / "archive"
-    kept = {os.fsencode(p.name) for p in archived.rglob("odd/*") if p.is_file()}
-    assert kept == set(NAMES)
+    archived_names = {os.fsencode(p.name) for p in archived.rglob("odd/*") if p.is_file()}
+    assert archived_names == set(NAMES)
     shown = {v.name for v in line.fleet.ledger.files(limit=10_000)}
-    assert {printable(key) for key in wanted} <= shown
+    assert {printable(key) for key in expected} <= shown
     assert list(line.fleet.project.rglob("hacked*")) == []
 
 

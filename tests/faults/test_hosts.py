@@ -21,7 +21,9 @@ with engine_of(sys.argv[1]).begin() as connection:
     connection.execute(sa.text("SELECT pg_advisory_xact_lock({LOCK})"))
     time.sleep(3600)
 """
-HELD = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND granted"
+LEASE_LOCKS = (
+    f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND granted"
+)
 
 
 def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others(
@@ -29,23 +31,25 @@ def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_other
 ) -> None:
     """A worker's, which is beat's too, and the daemon's. The database drops what they hold meanwhile."""
     assert not why_not()
-    held: list[int] = []
+    counts: list[int] = []
 
     def look() -> None:
-        held.append(_held(made))
+        counts.append(_held_locks(hosts_fleet))
 
-    with stand(tmp_path / "project", **QUICK) as made:
-        made.hosts["worker2"].run([sys.executable, "-c", HOLDS, made.url], tmp_path / "lock.log")
+    with stand(tmp_path / "project", **QUICK) as hosts_fleet:
+        hosts_fleet.hosts["worker2"].run(
+            [sys.executable, "-c", HOLDS, hosts_fleet.url], tmp_path / "lock.log"
+        )
         deadline = time.monotonic() + PATIENCE
-        while not _held(made) and time.monotonic() < deadline:
+        while not _held_locks(hosts_fleet) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert _held(made) == 1
+        assert _held_locks(hosts_fleet) == 1
         strike = HostCut(("worker2", "daemon"), kill=False, seconds=27)
-        found = run(made, [strike], 20260113, print, look)
-        assert found.clean, f"{found.line}\n{made.logs()}"
+        found = run(hosts_fleet, [strike], 20260113, print, look)
+        assert found.clean, f"{found.line}\n{hosts_fleet.logs()}"
         assert found.p99 < strike.seconds, "nothing went on before they were back"
-    assert held == [0]
+    assert counts == [0]
 
 
-def _held(made: HostsFleet) -> int:
-    return int(made.ask(HELD)[0][0])
+def _held_locks(hosts_fleet: HostsFleet) -> int:
+    return int(hosts_fleet.ask(LEASE_LOCKS)[0][0])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from dropped_files import DroppedFiles, armed, assert_exact, struck
-from fleet import UNHURRIED, fleet
+from dropped_files import DroppedFiles, armed, assert_exact, failpoint_hits
+from fleet import LONG_LEASE, fleet
 
 from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, configuration, task_name
 from sensorflow.core.arrival import EVENT_TYPE
@@ -30,7 +30,7 @@ def test_fault_43_time_limits_and_commands_end_no_child(
     project: Path, database: str, broker: str, stranger: Celery
 ) -> None:
     """They come while a file is in hand: its child stands still, so that it is past any limit."""
-    with fleet(project, database, broker, environment=UNHURRIED) as f:
+    with fleet(project, database, broker, environment=LONG_LEASE) as f:
         drops = DroppedFiles(f)
         f.start("daemon")
         drops.put("plant.csv")
@@ -39,8 +39,8 @@ def test_fault_43_time_limits_and_commands_end_no_child(
         event = {"specversion": "1.0", "type": EVENT_TYPE, "data": {"file_id": 1}}
         stranger.send_task(task_name(INGEST), [event], time_limit=1, soft_time_limit=1)
         f.start("worker", env=armed(f, CLAIMED))
-        f.wait(lambda: struck(f, CLAIMED) > 0)
-        child = struck(f, CLAIMED)
+        f.wait(lambda: failpoint_hits(f, CLAIMED) > 0)
+        child = failpoint_hits(f, CLAIMED)
         command(stranger)
         time.sleep(2)
         os.kill(child, signal.SIGCONT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dropped_files import DroppedFiles
-from fleet import UNHURRIED, Fleet, fleet
+from fleet import LONG_LEASE, Fleet, fleet
 from patience import PATIENCE
 from proxy import Proxy
 
@@ -131,7 +131,7 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
     # cold: a fork has stacks of threads to spare, for which a worker that started anew asks the system
-    with fleet(project, database, valkey_url, environment=UNHURRIED, cold=True) as f:
+    with fleet(project, database, valkey_url, environment=LONG_LEASE, cold=True) as f:
         f.start("daemon", "worker", "beat")
         drops = DroppedFiles(f)
         drops.put("before.csv")

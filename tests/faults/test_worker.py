@@ -18,13 +18,13 @@ from dropped_files import (
     assert_exact,
     children,
     events,
+    failpoint_hits,
     history,
-    struck,
-    told,
+    history_of,
     wait_for_death,
     wait_until_stopped,
 )
-from fleet import UNHURRIED, Fleet, fleet
+from fleet import LONG_LEASE, Fleet, fleet
 from proxy import Proxy
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
@@ -67,7 +67,7 @@ def casualties(
         points = (*BEFORE_COMMIT, Failpoint.COMMITTED, Failpoint.ADVANCED, *CONDEMNED)
         f.start("worker", env=armed(f, *points))
         f.start("daemon", "beat")
-        f.wait(lambda: all(struck(f, point) for point in points))
+        f.wait(lambda: all(failpoint_hits(f, point) for point in points))
         f.wait(lambda: f.finished() == drops.manifest.files)
     return f, drops  # ended, so that nobody takes the next tests' messages
 
@@ -78,7 +78,7 @@ def test_fault_03_and_04_child_killed_before_the_commit(
 ) -> None:
     """The attempt was counted before the work; the next one does all of it."""
     f, _ = casualties
-    attempt, after = held_by(f, struck(f, point))
+    attempt, after = held_by(f, failpoint_hits(f, point))
     assert attempt == 1
     assert next(e["attempt"] for e in after if e["what"] == "claimed") == 2
     assert sum(e["what"] in ("loaded", "quarantined") for e in after) == 1
@@ -89,11 +89,11 @@ def test_fault_03_child_killed_on_the_way_to_quarantine(
     casualties: tuple[Fleet, DroppedFiles], point: Failpoint
 ) -> None:
     f, drops = casualties
-    assert struck(f, point)
-    kept = f.project / "data" / "quarantine" / "plant"
-    files = {p.name for p in kept.glob("*/file/*")}
+    assert failpoint_hits(f, point)
+    quarantined = f.project / "data" / "quarantine" / "plant"
+    files = {p.name for p in quarantined.glob("*/file/*")}
     assert files == drops.manifest.corrupt
-    assert len(list(kept.glob("*/manifest.json"))) == len(files)
+    assert len(list(quarantined.glob("*/manifest.json"))) == len(files)
 
 
 @pytest.mark.parametrize("point", [Failpoint.COMMITTED, Failpoint.ADVANCED])
@@ -102,7 +102,7 @@ def test_fault_05_child_killed_between_commit_and_acknowledgement(
 ) -> None:
     """What was committed is not done again."""
     f, _ = casualties
-    _, after = held_by(f, struck(f, point))
+    _, after = held_by(f, failpoint_hits(f, point))
     stages = [e["stage"] for e in after if e["what"] == "claimed"]
     assert stages == ([] if point is Failpoint.COMMITTED else stages)
     assert "validate" not in stages
@@ -143,7 +143,7 @@ def test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_m
             wait_for_death(f, "worker")
         f.start("worker")
         f.wait(lambda: f.counts()["loaded"] == 8)
-        assert all(struck(f, point) for point in PARENT)
+        assert all(failpoint_hits(f, point) for point in PARENT)
         assert_exact(f, drops.manifest)
         with redis.Redis.from_url(valkey_url) as client:
             # nobody gave back what the killed ones had: the ledger alone made it good
@@ -174,7 +174,7 @@ def test_fault_02_a_worker_works_that_is_started_before_the_broker_missed_the_ki
 def test_fault_15_a_message_delivered_five_times_has_one_effect(
     project: Path, database: str, broker: str
 ) -> None:
-    with fleet(project, database, broker, environment=UNHURRIED) as f:
+    with fleet(project, database, broker, environment=LONG_LEASE) as f:
         drops = DroppedFiles(f)
         for number in range(4):
             drops.put(f"{number}.csv", 300)
@@ -189,8 +189,8 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
         f.wait(lambda: f.counts()["loaded"] == 4 and queue.depth() == 0)
         assert_exact(f, drops.manifest)
         for view in f.ledger.files():
-            told = [(e.what, e.why) for e in f.ledger.history(view.file_id)]
-            assert [what for what, _ in told].count("claimed") == 1, told
+            expected = [(e.what, e.why) for e in f.ledger.history(view.file_id)]
+            assert [what for what, _ in expected].count("claimed") == 1, expected
 
 
 def waiting(file_id: int) -> OutboxEntry:
@@ -206,8 +206,8 @@ def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
         f.start("worker", env=armed(f, "stop@load.copied"))
         f.start("daemon", "beat")
         drops.put("contested.csv")
-        f.wait(lambda: struck(f, "stop@load.copied") > 0)
-        zombie = struck(f, "stop@load.copied")
+        f.wait(lambda: failpoint_hits(f, "stop@load.copied") > 0)
+        zombie = failpoint_hits(f, "stop@load.copied")
         wait_until_stopped(zombie)
         f.start("worker2")
         try:
@@ -216,7 +216,7 @@ def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
             os.kill(zombie, signal.SIGCONT)
         f.wait(lambda: events(f, "worker", "lease.lost") != [])
         assert_exact(f, drops.manifest)
-        assert told(f, "contested.csv").count("loaded") == 1
+        assert history_of(f, "contested.csv").count("loaded") == 1
         assert f.counts()["loaded"] == 1
         claims = [e.who for e in history(f, "contested.csv") if e.what == "claimed"]
         assert claims[0].endswith(f":{zombie}")
@@ -248,15 +248,15 @@ def test_fault_03_and_05_child_killed_with_many_files_in_hand(
         drops = waiting_together(f, database, valkey_url)
         f.start("worker", env=armed(f, point))
         f.wait(lambda: f.counts()["loaded"] == MANY)
-        pid = struck(f, point)
+        pid = failpoint_hits(f, point)
         assert_exact(f, drops.manifest)
         with psycopg.connect(database) as connection:
             query = """SELECT file_id, why FROM file_events
                         WHERE what = 'claimed' AND who LIKE %s ORDER BY id"""
-            held = connection.execute(query, (f"worker@%:{pid}",)).fetchall()
-        first = int(held[-1][1].rpartition(" ")[2])  # "together with file 7", said of the others
-        last = [n for n, reason in held if n == first or reason == held[-1][1]]
-        assert len(last) > 1, held
+            leases = connection.execute(query, (f"worker@%:{pid}",)).fetchall()
+        first = int(leases[-1][1].rpartition(" ")[2])  # "together with file 7", said of the others
+        last = [n for n, reason in leases if n == first or reason == leases[-1][1]]
+        assert len(last) > 1, leases
         again = [e for n in last for e in f.ledger.history(n) if e.what == "claimed"]
         repeated = [e for e in again if e.attempt == 2]
         assert len(repeated) == (0 if point is Failpoint.COMMITTED else len(last))
@@ -269,8 +269,8 @@ def test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit(
     with fleet(project, database, valkey_url) as f:
         drops = waiting_together(f, database, valkey_url)
         f.start("worker", env=armed(f, "stop@load.copied"))
-        f.wait(lambda: struck(f, "stop@load.copied") > 0)
-        zombie = struck(f, "stop@load.copied")
+        f.wait(lambda: failpoint_hits(f, "stop@load.copied") > 0)
+        zombie = failpoint_hits(f, "stop@load.copied")
         wait_until_stopped(zombie)
         f.start("worker2")
         try:
@@ -281,7 +281,7 @@ def test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit(
         f.wait(lambda: events(f, "worker", "lease.lost") != [])
         assert_exact(f, drops.manifest)
         for number in range(MANY):
-            happened = told(f, f"{number}.csv")
+            happened = history_of(f, f"{number}.csv")
             assert happened.count("loaded") == 1
             assert "will be tried again" not in happened  # as after a wait for the zombie's keys
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pydantic
 from mutations import mutate
-from seeds import OPTIONS, Made, parquet
+from seeds import OPTIONS, ProfileTable, parquet
 
 from sensorflow.core import reading
 from sensorflow.core.binding.drift import Drift
@@ -31,8 +31,8 @@ from sensorflow.core.times.civil import EARLIEST, LATEST
 from sensorflow.core.validation import Accepted
 from sensorflow.errors import Code, Permanent
 
-Seeds = list[tuple[Made, bytes]]
-Case = tuple[Made, bytes, int]
+Seeds = list[tuple[ProfileTable, bytes]]
+Case = tuple[ProfileTable, bytes, int]
 """(profile, bytes, which policy on new columns)"""
 
 PLACE = FilePath("station_1.csv", "a/station_1.csv")
@@ -44,21 +44,21 @@ def make(seed: int, index: int, seeds: Seeds) -> Case:
     """The case of these numbers, always the same."""
     rng = random.Random(f"{seed}:{index}")
     profile, data = rng.choice(seeds)
-    whole = profile["format"] == "parquet" and rng.random() < 0.7
-    if whole:
+    is_whole = profile["format"] == "parquet" and rng.random() < 0.7
+    if is_whole:
         data = parquet(rng)
     elif rng.random() < 0.1:
         data = rng.choice(seeds)[1]
     for _ in range(rng.choice([0, 0, 1, 2, 4])):
         changed = profile | rng.choice(OPTIONS)
         profile = changed if _is_valid(changed) else profile
-    spoiled = data if whole else mutate(data, [d for _, d in seeds], rng)
+    spoiled = data if is_whole else mutate(data, [d for _, d in seeds], rng)
     return profile, spoiled, rng.randrange(3)
 
 
-def _is_valid(made: Made) -> bool:
+def _is_valid(table: ProfileTable) -> bool:
     try:
-        Profile.model_validate(made)
+        Profile.model_validate(table)
     except pydantic.ValidationError:
         return False
     return True
@@ -69,14 +69,14 @@ def run(case: Case, thoroughly: bool) -> str:
 
     thoroughly: read it again, and line by line, and in small blocks: it must come to the same.
     """
-    told = CaseOutput(case)
+    output = CaseOutput(case)
     if thoroughly:
-        told.compare(CaseOutput(case), "read twice")
+        output.compare(CaseOutput(case), "read twice")
         with patch.object(csv._Table, "_fast", lambda self, block: None):
-            told.compare(CaseOutput(case), "read line by line")
+            output.compare(CaseOutput(case), "read line by line")
         with patch.object(lines, "BLOCK", 97), patch.object(csv, "ROWS", 3):
-            told.compare(CaseOutput(case), "read in small blocks")
-    return told.end
+            output.compare(CaseOutput(case), "read in small blocks")
+    return output.end
 
 
 class InvariantViolated(Exception):
@@ -84,11 +84,11 @@ class InvariantViolated(Exception):
 
 
 @contextmanager
-def _permanent(told: CaseOutput) -> Iterator[None]:
+def _permanent(output: CaseOutput) -> Iterator[None]:
     try:
         yield
     except Permanent as error:
-        told.end = error.code.name
+        output.end = error.code.name
         if not error.message:
             raise InvariantViolated("a Permanent without a message") from error
 
@@ -97,8 +97,8 @@ class CaseOutput:
     """What reading a file came to."""
 
     def __init__(self, case: Case) -> None:
-        made, self.data, policy = case
-        self.profile = Profile.model_validate(made)
+        table, self.data, policy = case
+        self.profile = Profile.model_validate(table)
         self.end = "accepted"
         self.ends = [match.start() for match in re.finditer(b"\n", self.data)]
         self.readings: list[tuple[object, ...]] = []

@@ -43,10 +43,10 @@ def _once(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
     if data.startswith(b"PK") and rng.random() < 0.9:
         return _in_zip(data, others, rng)
     at, to = sorted((rng.randint(0, len(data)), rng.randint(0, len(data))))
-    near = min(at + rng.randint(0, 8), len(data))
+    end = min(at + rng.randint(0, 8), len(data))
     way = rng.randrange(12)
     if way <= 3:
-        return data[:at] + rng.choice(TOKENS) + data[near:]
+        return data[:at] + rng.choice(TOKENS) + data[end:]
     if way == 4:
         return data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
     if way == 5:

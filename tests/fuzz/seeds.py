@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 import sensorflow
 
-Made = dict[str, Any]
+ProfileTable = dict[str, Any]
 
 LONG = {"time": {"column": "t", "zone": "Europe/Berlin"}, "sensor": {"column": "s"}}
 LONG = {**LONG, "type": {"column": "k"}, "value": "v", "unit": {"column": "u"}}
@@ -159,12 +159,12 @@ def parquet(rng: random.Random) -> bytes:
     return out.getvalue()
 
 
-def shipped() -> dict[str, Made]:
+def shipped() -> dict[str, ProfileTable]:
     folder = Path(sensorflow.__file__).parent / "profiles"
     return {p.stem: tomllib.loads(p.read_text()) for p in sorted(folder.glob("*.toml"))}
 
 
-def cases() -> list[tuple[Made, bytes]]:
+def cases() -> list[tuple[ProfileTable, bytes]]:
     """(profile, sample) that go together; the fuzzer mixes them too."""
     long, wide = {"format": "csv", **LONG}, {"format": "csv", **WIDE}
     german = {"delimiter": ";", "decimal": ",", "thousands": ".", "missing": ["-9999"]}
@@ -229,7 +229,7 @@ def cases() -> list[tuple[Made, bytes]]:
     ]
 
 
-OPTIONS: list[Made] = [
+OPTIONS: list[ProfileTable] = [
     {"quote": "'"},
     {"quote": ""},
     {"escape": "\\"},

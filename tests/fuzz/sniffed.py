@@ -29,7 +29,7 @@ from sensorflow.core.binding.file_path import FilePath
 from sensorflow.core.sniff import sniff
 from sensorflow.errors import UsageError
 from sensorflow.flow.check import check
-from sensorflow.flow.sniff import Proposal, made
+from sensorflow.flow.sniff import Proposal, validated_profile
 from sensorflow.flow.time_limit import TimeLimitExceeded, time_limit
 
 FOUND = Path(__file__).parents[2] / ".build" / "fuzz"
@@ -42,7 +42,7 @@ def documents() -> list[bytes]:
     """JSON of kinds that readers are not asked for, but sniffing is."""
     valued = {"temp": {"value": 1.5, "unit": "C"}, "hum": {"value": "40", "unit": "%"}}
     series = [[t, i] for i, t in enumerate(STAMPS)]
-    made = [
+    result = [
         {"device": {"id": "A"}, "ts": STAMPS[0], "measurements": valued},
         {"a": [{"ts": 1714521600, "v": 1}], "b": [{"ts": 1714521600, "v": 2}]},
         {"fields": ["time", "x y"], "data": series, "tags": {"{host}": "h"}},
@@ -50,7 +50,7 @@ def documents() -> list[bytes]:
         {"body": {t: {"x.y": i, "['z']": i / 3} for i, t in enumerate(STAMPS)}},
         [{"metric": {"__name__": "up", "@id": i}, "values": series} for i in range(3)],
     ]
-    return [json.dumps(each).encode() for each in made]
+    return [json.dumps(each).encode() for each in result]
 
 
 def tables() -> list[bytes]:
@@ -72,7 +72,7 @@ def run(data: bytes, name: str) -> str:
     """How it ended. Raises what must not be."""
     try:
         with time_limit(SLOW):
-            guess = sniff(io.BytesIO(data), None, name, made)
+            guess = sniff(io.BytesIO(data), None, name, validated_profile)
     except UsageError as error:
         if not error.message or len(error.message.splitlines()) != 1:
             raise AssertionError(f"a reason of {error.message!r}") from error

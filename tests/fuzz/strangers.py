@@ -23,10 +23,10 @@ from sensorflow.core.arrival import EVENT_TYPE
 
 
 def _nested(levels: int) -> Any:
-    made: Any = 1
+    value: Any = 1
     for _ in range(levels):
-        made = {"a": made}
-    return made
+        value = {"a": value}
+    return value
 
 
 DEEP = 5000
@@ -121,25 +121,25 @@ class MessageSpoiler:
         }
 
     def spoiled(self) -> dict[str, Any]:
-        made = self.message()
+        message = self.message()
         for _ in range(self.draw.randint(1, 3)):
             kind = self.draw.randrange(5)
             if kind == 0:
                 name = self.draw.choice(list(EXTRA))
-                if isinstance(made["headers"], dict):
-                    made["headers"][name] = copy.deepcopy(self.draw.choice(EXTRA[name]))
-            elif kind == 1 and isinstance(made["body"], list) and len(made["body"]) == 3:
-                made["body"][2] = copy.deepcopy(self.draw.choice(EMBEDDED))
+                if isinstance(message["headers"], dict):
+                    message["headers"][name] = copy.deepcopy(self.draw.choice(EXTRA[name]))
+            elif kind == 1 and isinstance(message["body"], list) and len(message["body"]) == 3:
+                message["body"][2] = copy.deepcopy(self.draw.choice(EMBEDDED))
             else:
-                self._spoil(made)
-        return made
+                self._spoil(message)
+        return message
 
-    def _spoil(self, whole: Any) -> None:
+    def _spoil(self, message: Any) -> None:
         """Replace, remove or add something anywhere in it."""
-        parts = [part for part in _parts(whole) if part]
-        part = self.draw.choice(parts) if parts else whole
+        parts = [part for part in _parts(message) if part]
+        part = self.draw.choice(parts) if parts else message
         key = self.draw.choice(list(part) if isinstance(part, dict) else range(len(part)))
-        if part is whole or self.draw.random() < 0.75:
+        if part is message or self.draw.random() < 0.75:
             part[key] = copy.deepcopy(self.draw.choice(ODD))
         else:
             del part[key]
@@ -163,10 +163,10 @@ class MessageSpoiler:
             "topic": "task",
             "action": _ADDRESS,
         }
-        kept = self.draw.sample(list(arguments), self.draw.randint(0, 4))
-        made = {
+        names = self.draw.sample(list(arguments), self.draw.randint(0, 4))
+        spoiled = {
             "method": self.draw.choice(COMMANDS),
-            "arguments": {name: arguments[name] for name in kept},
+            "arguments": {name: arguments[name] for name in names},
             "destination": None,
             "pattern": self.draw.choice([None, None, None, "(.*.*)*$"]),
             "matcher": "pcre",
@@ -176,8 +176,8 @@ class MessageSpoiler:
             "ticket": "x",
         }
         if self.draw.random() < 0.5:
-            self._spoil(made)
-        return made
+            self._spoil(spoiled)
+        return spoiled
 
 
 def _parts(value: Any) -> list[Any]:
@@ -192,8 +192,8 @@ def _parts(value: Any) -> list[Any]:
 def text(value: Any) -> str:
     """JSON; "@900" in it is an object of so many levels."""
     with _long_numbers():
-        made = json.dumps(value)
-    return re.sub(r'"@(\d+)"', lambda m: '{"a":' * int(m[1]) + "1" + "}" * int(m[1]), made)
+        encoded = json.dumps(value)
+    return re.sub(r'"@(\d+)"', lambda m: '{"a":' * int(m[1]) + "1" + "}" * int(m[1]), encoded)
 
 
 @contextlib.contextmanager
@@ -228,16 +228,16 @@ class OnRedis:
             self._client.zadd("unacked_index", {"stranger": 1})
         else:
             queue = task_name(self._draw.choice(QUEUES))
-            self._client.lpush(queue, self._bytes(self._whole(queue)))
+            self._client.lpush(queue, self._bytes(self._envelope(queue)))
 
-    def _whole(self, queue: str) -> dict[str, Any]:
-        made = self._stranger.spoiled()
+    def _envelope(self, queue: str) -> dict[str, Any]:
+        message = self._stranger.spoiled()
         envelope = {
-            "body": text(made["body"]) if self._draw.random() < 0.9 else made["body"],
+            "body": text(message["body"]) if self._draw.random() < 0.9 else message["body"],
             "content-type": "application/json",
             "content-encoding": "utf-8",
-            "headers": made.get("headers"),
-            "properties": made.get("properties"),
+            "headers": message.get("headers"),
+            "properties": message.get("properties"),
         }
         if isinstance(envelope["properties"], dict):
             tag, info = str(self._draw.random()), {"exchange": "sensorflow", "routing_key": queue}
@@ -260,15 +260,15 @@ class OnRedis:
         return envelope
 
     def _bytes(self, envelope: Any) -> bytes:
-        made = text(envelope).encode()
+        body = text(envelope).encode()
         kind = self._draw.randrange(30)
         if kind == 0:
-            return made[: self._draw.randrange(len(made))]
+            return body[: self._draw.randrange(len(body))]
         if kind == 1:
-            at = self._draw.randrange(len(made))
-            return made[:at] + self._draw.randbytes(3) + made[at:]
+            at = self._draw.randrange(len(body))
+            return body[:at] + self._draw.randbytes(3) + body[at:]
         other = [_DEEP.encode(), b"\xff\xfe", b"[]", b"7", b"null", b'"x"', b"\0", b'{"a":' * 3000]
-        return self._draw.choice(other) if kind == 2 else made
+        return self._draw.choice(other) if kind == 2 else body
 
     def left(self) -> int:
         """Messages that nobody has taken or let go of, but for sweeps that come all the time."""
@@ -328,8 +328,8 @@ class OnRabbitMQ:
         self._channel.basic_publish(self._message(), "sensorflow", queue, confirm_timeout=5)
 
     def _message(self) -> amqp.Message:
-        made = self._stranger.spoiled()
-        headers = made.get("headers")
+        message = self._stranger.spoiled()
+        headers = message.get("headers")
         if isinstance(headers, dict) and self._draw.random() < 0.4:
             headers[self._draw.choice(["a", "task", "id", "argsrepr", "clock"])] = (
                 self._draw.choice(_HEADERS)()
@@ -342,7 +342,7 @@ class OnRabbitMQ:
             properties[name] = self._draw.choice(
                 [b"\xff\xfe", "", "x", "idna", "application/x-yaml"]
             )
-        body = text(made.get("body")).encode()
+        body = text(message.get("body")).encode()
         if self._draw.random() < 0.15:
             body = self._draw.choice(
                 [b"", b"\xff", _DEEP.encode(), body[:-1], b"7", b"x" * (2 << 20)]

@@ -31,7 +31,7 @@ def test_fault_42_spoiled_messages_on_valkey(project: Path, database: str, valke
 def test_fault_42_spoiled_messages_on_rabbitmq(
     project: Path, database: str, rabbitmq: RabbitMQ
 ) -> None:
-    url = rabbitmq.fresh()
+    url = rabbitmq.new_vhost()
     stranger = MessageSpoiler(random.Random(SEED), MESSAGES // EVERY)
     spoil(project, database, url, OnRabbitMQ(url, stranger))
 

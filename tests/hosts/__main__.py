@@ -30,8 +30,8 @@ def main() -> int:
     strikes = [HostCut((host,), kill, cut) for kill in (False, True) for host in hosts]
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
     print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults")
-    with stand(folder, broker) as made:
-        found = run(made, strikes, seed, print)
+    with stand(folder, broker) as hosts_fleet:
+        found = run(hosts_fleet, strikes, seed, print)
     if found.clean:
         shutil.rmtree(folder)
     else:

@@ -111,7 +111,7 @@ class Host:
     def cut(self) -> None:
         self._network.switch.ip(f"link set {self.name} nomaster")
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self._network.switch.ip(f"link set {self.name} master lan")
 
     def kill(self) -> None:

@@ -144,7 +144,7 @@ def _strike(
     files.flow(at + strike.seconds)
     before_return()
     for name in names:
-        stand.start_again(name) if strike.kill else stand.hosts[name].mend()
+        stand.start_again(name) if strike.kill else stand.hosts[name].repair()
     return at, time.time()
 
 

@@ -79,7 +79,7 @@ class HostsFleet:
             self._wait_for_database()
         elif name == "broker" and self._rabbit:
             self._rabbit.start()
-            self._broker = self._broker or self._rabbit.fresh()
+            self._broker = self._broker or self._rabbit.new_vhost()
         elif name == "broker":
             assert self._valkey is not None
             command = [*self._valkey.process.command, "--bind", "0.0.0.0"]
@@ -129,11 +129,11 @@ class RabbitOnHost(RabbitMQ):
         self._host = host
 
     def _env(self) -> dict[str, str]:
-        made = super()._env()
-        config = Path(made["RABBITMQ_CONFIG_FILE"])
+        env = super()._env()
+        config = Path(env["RABBITMQ_CONFIG_FILE"])
         text = config.read_text().replace("= 127.0.0.1:", "= 0.0.0.0:")
         config.write_text(text.replace("loopback_users.guest = true", "loopback_users = none"))
-        return made
+        return env
 
     def start(self) -> None:
         self._host.run([self._program], self._log, self._env(), self._folder)

@@ -25,17 +25,17 @@ OPEN = {"dedupe_index": "deferred", "seal_after": "1000y"}
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database)
+    yield project_driver
+    project_driver.close()
 
 
 @pytest.fixture
 def open_yard(project: Path, database: str) -> Iterator[ProjectDriver]:
     index_mode.set_index_mode(database, True)
-    made = ProjectDriver(project, database, **OPEN)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, **OPEN)
+    yield project_driver
+    project_driver.close()
 
 
 def options(level: str) -> list[str]:
@@ -60,10 +60,10 @@ def hold_sound(driver: ProjectDriver, level: str) -> None:
     driver.load("0.csv", content(7))  # beside the first version
     driver.load("1.csv", text(rows(1, 5, random.Random(9))))  # in place of some of its readings
     driver.quarantine()
-    told = driver.audit(*options(level))
-    assert (told.code, told.faults, told.report["files"]) == (0, [], 6)
-    assert told.report["rows"] == 80
-    assert "accounted for" in told.report["verdict"]
+    result = driver.audit(*options(level))
+    assert (result.code, result.faults, result.report["files"]) == (0, [], 6)
+    assert result.report["rows"] == 80
+    assert "accounted for" in result.report["verdict"]
 
 
 # --- corruptions: what is done, the first level that finds it, its kind and code ---
@@ -275,11 +275,11 @@ def hold_found(driver: ProjectDriver, name: str) -> None:
     if place:
         before = driver.audit(*options(LEVELS[place - 1]))
         assert (before.code, before.faults) == (0, [])
-    told = driver.audit(*options(level))
-    assert (told.code, told.faults) == (1, faults.split())
-    assert told.kinds == {kind: len(faults.split())}
-    assert {f["file_id"] for f in told.report["findings"]} <= {file_id, 999}
-    assert all(f["do"] for f in told.report["findings"])
+    result = driver.audit(*options(level))
+    assert (result.code, result.faults) == (1, faults.split())
+    assert result.kinds == {kind: len(faults.split())}
+    assert {f["file_id"] for f in result.report["findings"]} <= {file_id, 999}
+    assert all(f["do"] for f in result.report["findings"])
     if level != "--deep":
         deepest = driver.audit("--checksum")
         assert deepest.kinds.get(kind, 0) >= 1

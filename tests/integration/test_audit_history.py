@@ -22,9 +22,9 @@ BEGINNING = runpy.run_path(str(migrate.folder() / "versions" / MIGRATION))["BEGI
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database)
+    yield project_driver
+    project_driver.close()
 
 
 TAMPERING = {
@@ -55,10 +55,10 @@ def test_an_event_that_was_changed_removed_or_added_is_named(
     before = driver.audit()
     assert (before.code, before.report["history"]["events"]) == (0, 10)
     driver.sql(TAMPERING[how].format(of=f"file_id = {file_id}", id=file_id))
-    told = driver.audit()
-    named = [f for f in told.report["findings"] if f["code"].startswith("A414")]
+    result = driver.audit()
+    named = [f for f in result.report["findings"] if f["code"].startswith("A414")]
     assert [f["file_id"] for f in named] == [file_id]
-    assert told.code == 1
+    assert result.code == 1
 
 
 def test_the_digest_of_all_histories_changes_with_each_event(driver: ProjectDriver) -> None:
@@ -144,8 +144,8 @@ def test_a_layer_that_is_gone_is_lost_and_comes_back(
     driver.load("b.csv", REJECTED + content(2).split(b"\n", 1)[1])
     assert driver.audit().code == 0
     next((driver.data / layer).rglob(f"file-{file_id}-*.parquet")).unlink()
-    told = driver.audit()
-    assert (told.code, told.faults, told.kinds) == (1, [fault], {"lost": 1})
+    result = driver.audit()
+    assert (result.code, result.faults, result.kinds) == (1, [fault], {"lost": 1})
     driver.audit("--repair", "--apply")
     driver.work(file_id)
     assert driver.audit("--deep").code == 0
@@ -154,8 +154,8 @@ def test_a_layer_that_is_gone_is_lost_and_comes_back(
 def test_a_flipped_bit_of_a_quarantined_file_is_named(driver: ProjectDriver) -> None:
     driver.quarantine()
     assert driver.audit("--fast").code == 0
-    kept = next(p for p in (driver.data / "quarantine").rglob("file/*") if p.is_file())
-    kept.write_bytes(bytes([kept.read_bytes()[0] ^ 1]) + kept.read_bytes()[1:])
+    original = next(p for p in (driver.data / "quarantine").rglob("file/*") if p.is_file())
+    original.write_bytes(bytes([original.read_bytes()[0] ^ 1]) + original.read_bytes()[1:])
     assert driver.audit("--fast").faults == ["A412"]
 
 
@@ -169,9 +169,9 @@ def test_a_data_folder_that_was_moved_away_is_not_thirty_losses(
     driver.data.rename(driver.project / "elsewhere")
     if goes_on:  # the fleet makes the folders anew
         driver.load("late.csv", content(9))
-    told = driver.audit()
-    assert (told.code, told.kinds) == (2, {})
-    assert told.report["not_looked_at"]
+    result = driver.audit()
+    assert (result.code, result.kinds) == (2, {})
+    assert result.report["not_looked_at"]
     if goes_on:
         late = driver.load("later.csv", content(10))
         driver.landed(late).unlink()  # that one was there

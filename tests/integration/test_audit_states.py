@@ -29,22 +29,22 @@ HEAD = "time,sensor,type,value,unit\n"
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database)
+    yield project_driver
+    project_driver.close()
 
 
-def only(told: AuditOutput, kind: str, fault: str) -> None:
-    assert (told.code, told.kinds, told.faults) == (1, {kind: 1}, [fault])
+def only(result: AuditOutput, kind: str, fault: str) -> None:
+    assert (result.code, result.kinds, result.faults) == (1, {kind: 1}, [fault])
 
 
 def test_files_on_their_way_are_no_findings(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
     waiting, running = driver.arrive("b.csv", content(2)), driver.arrive("c.csv", content(3))
     assert driver.ledger.claim(running, WORK, "me", 60)
-    told = driver.audit("--checksum")
-    assert (told.code, told.report["in_flight"]) == (0, 2)
-    assert "2 files in flight" in told.report["verdict"]
+    result = driver.audit("--checksum")
+    assert (result.code, result.report["in_flight"]) == (0, 2)
+    assert "2 files in flight" in result.report["verdict"]
     assert driver.ledger.file(waiting)
 
 
@@ -91,9 +91,9 @@ def test_a_message_that_nobody_takes_is_a_note(driver: ProjectDriver) -> None:
     driver.arrive("a.csv", content(1))
     driver.ledger.mark_sent(driver.ledger.pending(10, 10))
     driver.sql("UPDATE files SET published_at = now() - interval '1 minute'")
-    told = driver.audit("--fast")
-    assert told.code == 0
-    assert any("plant/a.csv" in note for note in told.report["notes"])
+    result = driver.audit("--fast")
+    assert result.code == 0
+    assert any("plant/a.csv" in note for note in result.report["notes"])
 
 
 def age(path: Path) -> None:
@@ -107,9 +107,9 @@ def test_a_dropped_file_that_was_never_seen_is_overdue(driver: ProjectDriver) ->
     path.write_bytes(content(1))
     assert driver.audit("--fast").code == 0
     age(path)
-    told = driver.audit("--fast")
-    only(told, "overdue", "A501")
-    assert told.report["findings"][0]["name"] == "new.csv"
+    result = driver.audit("--fast")
+    only(result, "overdue", "A501")
+    assert result.report["findings"][0]["name"] == "new.csv"
 
 
 def test_a_file_that_is_still_written_or_not_ours_is_not_overdue(driver: ProjectDriver) -> None:
@@ -150,7 +150,7 @@ def test_a_quarantined_file_without_its_manifest_is_lost_and_a_replay_mends_it(
     assert driver.audit("--fast", "--repair").report["repair"][0]["able"]
     assert driver.audit("--fast", "--repair", "--apply").code == 0
     driver.work(file_id)
-    driver.put_aside(file_id)
+    driver.quarantine_by_hand(file_id)
     assert driver.audit().code == 0
 
 
@@ -175,12 +175,12 @@ def test_rows_of_a_quarantined_file_are_orphaned_and_removed_only_with_the_origi
     driver.sql(ROW, file_id)
     only(driver.audit(), "orphaned", "A302")
     landed = driver.landed(file_id)
-    kept = landed.read_bytes()
-    landed.write_bytes(kept[:-1] + b"?")
-    told = driver.audit("--repair", "--apply")
-    assert (told.code, told.report["repair"][0]["done"]) == (1, False)
+    original = landed.read_bytes()
+    landed.write_bytes(original[:-1] + b"?")
+    result = driver.audit("--repair", "--apply")
+    assert (result.code, result.report["repair"][0]["done"]) == (1, False)
     only(driver.audit(), "orphaned", "A302")
-    landed.write_bytes(kept)
+    landed.write_bytes(original)
     assert driver.audit("--repair").report["repair"][0]["able"]
     only(driver.audit(), "orphaned", "A302")  # dry: nothing was changed
     assert driver.audit("--repair", "--apply").code == 0
@@ -197,29 +197,29 @@ def test_rows_and_lake_files_that_no_ledger_row_knows_are_never_touched(
     path = driver.silver(file_id)
     stray = path.with_name("file-999-v1.parquet")
     stray.write_bytes(path.read_bytes())
-    told = driver.audit("--repair", "--apply")
-    assert (told.code, told.faults) == (1, ["A301", "A303"])
-    assert [step["able"] for step in told.report["repair"]] == [False, False]
+    result = driver.audit("--repair", "--apply")
+    assert (result.code, result.faults) == (1, ["A301", "A303"])
+    assert [step["able"] for step in result.report["repair"]] == [False, False]
     assert stray.exists()
     assert driver.audit().faults == ["A301", "A303"]
 
 
 @pytest.fixture
 def superseding(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database, {"on_change": "supersede"})
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, {"on_change": "supersede"})
+    yield project_driver
+    project_driver.close()
 
 
 def replaced(driver: ProjectDriver) -> tuple[int, Path, bytes]:
     """A superseded file whose silver is still there, as after a kill between commit and removal."""
     old = driver.load("a.csv", content(1))
     path = driver.silver(old)
-    kept = path.read_bytes()
+    original = path.read_bytes()
     driver.load("a.csv", content(2))
     assert not path.exists()
-    path.write_bytes(kept)
-    return old, path, kept
+    path.write_bytes(original)
+    return old, path, original
 
 
 def test_silver_of_a_replaced_file_is_orphaned_once_there_was_time_to_remove_it(
@@ -228,12 +228,12 @@ def test_silver_of_a_replaced_file_is_orphaned_once_there_was_time_to_remove_it(
     old, path, _ = replaced(superseding)
     assert superseding.audit().code == 0
     superseding.sql("UPDATE files SET finished_at = now() - interval '1 hour' WHERE id = %s", old)
-    told = superseding.audit()
-    only(told, "orphaned", "A304")
+    result = superseding.audit()
+    only(result, "orphaned", "A304")
     assert superseding.audit("--repair", "--apply").code == 0
     assert not path.exists()
-    told = superseding.audit()
-    assert (told.code, told.report["notes"]) == (0, [])
+    result = superseding.audit()
+    assert (result.code, result.report["notes"]) == (0, [])
 
 
 def test_silver_of_a_replaced_file_stays_when_it_may_be_the_only_copy(
@@ -244,10 +244,10 @@ def test_silver_of_a_replaced_file_stays_when_it_may_be_the_only_copy(
     for landed in (superseding.data / "landing").rglob("*"):
         if landed.is_file():
             landed.unlink()
-    told = superseding.audit("--repair", "--apply")
-    assert told.code == 1
+    result = superseding.audit("--repair", "--apply")
+    assert result.code == 1
     assert path.exists()
-    assert not any(step["done"] for step in told.report["repair"])
+    assert not any(step["done"] for step in result.report["repair"])
 
 
 def test_what_retention_removed_is_expired_and_not_lost(driver: ProjectDriver) -> None:
@@ -257,9 +257,9 @@ def test_what_retention_removed_is_expired_and_not_lost(driver: ProjectDriver) -
     driver.sql("DELETE FROM raw_readings WHERE line_no > 5")
     assert driver.audit().kinds == {"lost": 3}
     driver.sql("UPDATE files SET expired = '{landing,silver,rows}'")
-    told = driver.audit("--deep")
-    assert (told.code, told.faults) == (0, [])
-    assert told.report["expired"] == {"landing": 1, "silver": 1, "rows": 1}
+    result = driver.audit("--deep")
+    assert (result.code, result.faults) == (0, [])
+    assert result.report["expired"] == {"landing": 1, "silver": 1, "rows": 1}
 
 
 def test_the_rows_of_a_file_that_goes_through_again_are_those_of_its_last_load(
@@ -287,9 +287,9 @@ def test_repeats_with_other_values_are_told_by_their_ordinals(driver: ProjectDri
     only(driver.audit("--checksum"), "mismatched", "A406")
     driver.sql("UPDATE raw_readings SET value = 40 WHERE value = 0.5")
     driver.sql("UPDATE raw_readings SET dedupe_key = gen_random_uuid() WHERE value = 40")
-    told = driver.audit("--checksum")
-    only(told, "mismatched", "A406")
-    assert "1 row" in told.report["findings"][0]["found"]
+    result = driver.audit("--checksum")
+    only(result, "mismatched", "A406")
+    assert "1 row" in result.report["findings"][0]["found"]
     assert driver.ledger.file(file_id)
 
 
@@ -306,9 +306,9 @@ def test_readings_that_several_files_of_a_source_hold_are_counted_once(
     assert driver.fact(second, "rows_duplicate") == 10
     assert driver.audit("--deep").code == 0
     driver.sql("DELETE FROM raw_readings WHERE file_id = %s AND line_no > 18", first)
-    told = driver.audit("--checksum")
-    assert told.faults == ["A104", "A106"]
-    assert {f["file_id"] for f in told.report["findings"]} == {first, second}
+    result = driver.audit("--checksum")
+    assert result.faults == ["A104", "A106"]
+    assert {f["file_id"] for f in result.report["findings"]} == {first, second}
     driver.close()
 
 
@@ -327,8 +327,8 @@ def test_versions_that_are_all_kept_have_names_of_their_own(project: Path, datab
     driver = ProjectDriver(project, database, {"on_change": "keep"})
     for number in range(3):
         driver.load("a.csv", content(number))
-    told = driver.audit("--deep")
-    assert (told.code, told.report["rows"]) == (0, 60)
+    result = driver.audit("--deep")
+    assert (result.code, result.report["rows"]) == (0, 60)
     driver.sql("UPDATE files SET identity = NULL")  # as 0.1.0 left it
     assert driver.audit("--deep").code == 0
     driver.close()
@@ -364,8 +364,8 @@ def test_a_damaged_file_goes_through_again_and_the_next_audit_is_clean(
     assert driver.audit("--checksum", "--repair", "--apply").code == 0
     assert driver.audit("--checksum").report["in_flight"] == 1
     assert driver.work(file_id) is Outcome.LOADED
-    told = driver.audit("--deep")
-    assert (told.code, told.report["findings"]) == (0, [])
+    result = driver.audit("--deep")
+    assert (result.code, result.report["findings"]) == (0, [])
 
 
 @pytest.mark.parametrize("how", ["gone", "changed"])
@@ -379,9 +379,9 @@ def test_a_damaged_file_is_left_alone_when_its_original_is_not_there(
         landed.unlink()
     else:
         landed.write_bytes(landed.read_bytes().replace(b"degC", b"degF"))
-    told = driver.audit("--repair", "--apply")
-    assert told.code == 1
-    assert not any(step["done"] for step in told.report["repair"])
+    result = driver.audit("--repair", "--apply")
+    assert result.code == 1
+    assert not any(step["done"] for step in result.report["repair"])
     assert driver.audit().report["in_flight"] == 0
 
 
@@ -416,8 +416,8 @@ def test_an_audit_during_loads_finds_nothing(driver: ProjectDriver) -> None:
         stop.set()
         worker.join()
     assert not failed
-    told = driver.audit("--deep")
-    assert (told.code, told.report["in_flight"]) == (0, 0)
+    result = driver.audit("--deep")
+    assert (result.code, result.report["in_flight"]) == (0, 0)
 
 
 # --- what is away ---
@@ -426,10 +426,10 @@ def test_an_audit_during_loads_finds_nothing(driver: ProjectDriver) -> None:
 def test_a_database_that_is_away_is_told_and_not_taken_for_a_finding(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
     driver.configure(database_url="postgresql://x:y@127.0.0.1:1/none")
-    told = driver.audit()
-    assert (told.code, told.report["findings"]) == (2, [])
-    assert "could not finish" in told.report["verdict"]
-    assert any("I501" in text for text in told.report["not_looked_at"])
+    result = driver.audit()
+    assert (result.code, result.report["findings"]) == (2, [])
+    assert "could not finish" in result.report["verdict"]
+    assert any("I501" in text for text in result.report["not_looked_at"])
 
 
 @pytest.mark.parametrize(("folder", "level"), [("landing", "--fast"), ("silver", "--checksum")])
@@ -438,9 +438,9 @@ def test_a_disk_that_is_away_is_told_and_not_taken_for_a_loss(
 ) -> None:
     driver.load("a.csv", content(1))
     (driver.data / folder).rename(driver.data / "elsewhere")
-    told = driver.audit(level)
-    assert (told.code, told.report["findings"]) == (2, [])
-    assert told.report["not_looked_at"]
+    result = driver.audit(level)
+    assert (result.code, result.report["findings"]) == (2, [])
+    assert result.report["not_looked_at"]
     (driver.data / "elsewhere").rename(driver.data / folder)
     assert driver.audit(level).code == 0
 
@@ -457,9 +457,9 @@ def test_a_database_that_goes_away_in_the_middle_is_told(
         return found(self)
 
     monkeypatch.setattr(adapter.PostgresSnapshot, "rows_per_file", cut)
-    told = driver.audit("--checksum")
-    assert (told.code, told.report["findings"]) == (2, [])
-    assert len(told.report["not_looked_at"]) >= 2
+    result = driver.audit("--checksum")
+    assert (result.code, result.report["findings"]) == (2, [])
+    assert len(result.report["not_looked_at"]) >= 2
 
 
 # --- deep ---
@@ -482,9 +482,9 @@ def test_an_account_that_the_original_does_not_give_is_found_by_reading_it_again
     file_id = driver.load("a.csv", content(1) + b"no time,s,temperature,1,degC\n")
     driver.sql("UPDATE files SET rows_rejected = 0, rows_read = rows_read - 1")
     assert driver.audit("--checksum").code == 0
-    told = driver.audit("--deep")
-    only(told, "mismatched", "A410")
-    assert "rejected=1" in told.report["findings"][0]["found"]
+    result = driver.audit("--deep")
+    only(result, "mismatched", "A410")
+    assert "rejected=1" in result.report["findings"][0]["found"]
     assert driver.ledger.file(file_id)
 
 
@@ -492,9 +492,9 @@ def test_a_file_loaded_by_another_profile_is_hashed_and_not_read(driver: Project
     driver.load("a.csv", content(1))
     rules = {"temperature": {"min": -500.0}}
     driver.configure(profiles={"long": {"extends": "long", "rules": rules}})
-    told = driver.audit("--deep")
-    assert told.code == 0, told.report
-    assert any("an earlier definition of profile" in note for note in told.report["notes"])
+    result = driver.audit("--deep")
+    assert result.code == 0, result.report
+    assert any("an earlier definition of profile" in note for note in result.report["notes"])
 
 
 # --- the command ---
@@ -502,15 +502,15 @@ def test_a_file_loaded_by_another_profile_is_hashed_and_not_read(driver: Project
 
 def test_a_project_that_has_not_begun_is_clean(driver: ProjectDriver) -> None:
     assert not driver.data.exists()
-    told = driver.audit("--checksum")
-    assert (told.code, told.report["not_looked_at"]) == (0, [])
+    result = driver.audit("--checksum")
+    assert (result.code, result.report["not_looked_at"]) == (0, [])
 
 
 def test_a_lake_whose_ledger_is_empty_is_orphaned(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
     driver.sql("TRUNCATE files, raw_readings CASCADE")
-    told = driver.audit()
-    assert (told.code, set(told.faults)) == (1, {"A303", "A414"})
+    result = driver.audit()
+    assert (result.code, set(result.faults)) == (1, {"A303", "A414"})
 
 
 def test_one_source_alone_can_be_audited(driver: ProjectDriver) -> None:
@@ -525,8 +525,8 @@ def test_one_source_alone_can_be_audited(driver: ProjectDriver) -> None:
 def test_all_findings_are_counted_though_few_are_listed(driver: ProjectDriver) -> None:
     for n in range(4):
         driver.landed(driver.load(f"{n}.csv", content(n))).unlink()
-    told = driver.audit("--fast", "--limit", "1")
-    assert (len(told.report["findings"]), told.kinds) == (1, {"lost": 4})
+    result = driver.audit("--fast", "--limit", "1")
+    assert (len(result.report["findings"]), result.kinds) == (1, {"lost": 4})
     shown = driver.run("--fast", "--limit", "1")
     assert "and 3 more" in shown.stdout
     assert shown.stdout.splitlines()[-1] == "audit: 4 files, 80 readings: 4 lost"
@@ -553,6 +553,6 @@ def test_what_killed_writers_left_is_a_note(driver: ProjectDriver) -> None:
     left.write_bytes(b"x")
     assert driver.audit().report["notes"] == []
     os.utime(left, (1, 1))
-    told = driver.audit()
-    assert told.code == 0
-    assert any(".writing-abcdefgh" in note for note in told.report["notes"])
+    result = driver.audit()
+    assert result.code == 0
+    assert any(".writing-abcdefgh" in note for note in result.report["notes"])

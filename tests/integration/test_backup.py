@@ -29,7 +29,7 @@ from sensorflow.flow.undo import undo
 Progress = Callable[[str, int, int], object]
 BEGUN = ("landing", "bronze", "rejects", "silver", "quarantine")
 ROW = "2026-03-01T00:00:0{}Z,s,temperature,{},degC\n"
-MENDED = {"mended": {"extends": "long", "decimal": ","}}
+FIXED_PROFILE = {"mended": {"extends": "long", "decimal": ","}}
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -61,13 +61,13 @@ main()
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = opened(project, database)
-    yield made
-    made.close()
+    project_driver = opened(project, database)
+    yield project_driver
+    project_driver.close()
 
 
 def opened(project: Path, database: str) -> ProjectDriver:
-    return ProjectDriver(project, database, {"max_rejects": "60%"}, profiles=MENDED)
+    return ProjectDriver(project, database, {"max_rejects": "60%"}, profiles=FIXED_PROFILE)
 
 
 def run(
@@ -87,10 +87,10 @@ def run(
         )
     else:
         done = warm.run(["sensorflow", *words], given, driver.project)
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == code, said
-    assert "Traceback" not in said
-    return said
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, output
+    assert "Traceback" not in output
+    return output
 
 
 def readings(url: str) -> list[tuple[object, ...]]:
@@ -114,65 +114,67 @@ def rights(url: str) -> list[tuple[object, ...]]:
 
 def fill(driver: ProjectDriver) -> dict[str, int]:
     """A file of each kind."""
-    made = {
+    file_ids = {
         "plain": driver.load("plain.csv", content(1)),
         "undone": driver.load("u.csv", content(2)),
     }
-    assert driver.arrive("again.csv", content(1)) == made["plain"]
+    assert driver.arrive("again.csv", content(1)) == file_ids["plain"]
     lines = ROW.format(0, 1), ROW.format(1, '"2,5"'), ROW.format(2, 3)
-    made["rejects"] = driver.load("r.csv", (HEAD + "".join(lines)).encode())
-    made["first"] = driver.load("c.csv", content(3))
-    made["corrected"] = driver.load("c.csv", content(3, 12))
-    made["bad"] = driver.quarantine()
-    made["taken out"] = driver.load("t.csv", content(4))
-    undo(driver.ledger, driver.services.lake, driver.services.landing, made["taken out"], "wrong")
-    made["late"] = driver.load("late.csv", content(5))
-    made["waiting"] = driver.arrive("w.csv", content(6))
+    file_ids["rejects"] = driver.load("r.csv", (HEAD + "".join(lines)).encode())
+    file_ids["first"] = driver.load("c.csv", content(3))
+    file_ids["corrected"] = driver.load("c.csv", content(3, 12))
+    file_ids["bad"] = driver.quarantine()
+    file_ids["taken out"] = driver.load("t.csv", content(4))
+    undo(
+        driver.ledger, driver.services.lake, driver.services.landing, file_ids["taken out"], "wrong"
+    )
+    file_ids["late"] = driver.load("late.csv", content(5))
+    file_ids["waiting"] = driver.arrive("w.csv", content(6))
     collect_garbage(driver.ledger, driver.services.lake, driver.services.landing)
-    return made
+    return file_ids
 
 
 def backed_up(
-    driver: ProjectDriver, target: Path, meanwhile: Progress = lambda *_: None
+    driver: ProjectDriver, target: Path, on_progress: Progress = lambda *_: None
 ) -> BackupResult:
     url = driver.database
     project = {"sensorflow.toml": driver.config}
-    return make(driver.settings, url, tools(url), target, project, meanwhile)
+    return make(driver.settings, url, tools(url), target, project, on_progress)
 
 
 def test_what_is_replayed_corrected_and_undone_meanwhile_is_restored_as_it_was(
     driver: ProjectDriver, empty_database: str, tmp_path: Path
 ) -> None:
-    made, services = fill(driver), driver.services
+    file_ids, services = fill(driver), driver.services
     before = readings(driver.database)
 
-    def meanwhile(what: str, number: int, _total: int) -> None:
+    def on_progress(what: str, number: int, _total: int) -> None:
         if (what, number) != ("files", 1):
             return
         for name in ("undone", "late"):
-            undo(driver.ledger, services.lake, services.landing, made[name], "meanwhile")
-        assert driver.ledger.replay(made["rejects"], "mended")
-        assert driver.work(made["rejects"]) is Outcome.LOADED
+            undo(driver.ledger, services.lake, services.landing, file_ids[name], "meanwhile")
+        assert driver.ledger.replay(file_ids["rejects"], "mended")
+        assert driver.work(file_ids["rejects"]) is Outcome.LOADED
         driver.load("plain.csv", content(1, 7))
         driver.load("new.csv", content(7))
-        assert driver.work(made["waiting"]) is Outcome.LOADED
+        assert driver.work(file_ids["waiting"]) is Outcome.LOADED
         assert (
             collect_garbage(driver.ledger, services.lake, services.landing) == 0
         )  # the disk is held
 
-    done = backed_up(driver, tmp_path / "b", meanwhile)
+    done = backed_up(driver, tmp_path / "b", on_progress)
     assert readings(driver.database) != before
-    assert done.backup.manifest.replays == {str(made["rejects"]): "mended"}
+    assert done.backup.manifest.replays == {str(file_ids["rejects"]): "mended"}
     assert collect_garbage(driver.ledger, services.lake, services.landing) > 0
     where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
-    said = run(driver, *where, url=empty_database)
-    assert "every one accounted for" in said
-    assert "next start: 2 files" in said
+    result = run(driver, *where, url=empty_database)
+    assert "every one accounted for" in result
+    assert "next start: 2 files" in result
     assert readings(empty_database) == before
     assert rights(empty_database) == rights(driver.database)
     restored = opened(tmp_path / "p", empty_database)
-    assert restored.work(made["rejects"]) is Outcome.LOADED
-    assert restored.work(made["waiting"]) is Outcome.LOADED
+    assert restored.work(file_ids["rejects"]) is Outcome.LOADED
+    assert restored.work(file_ids["waiting"]) is Outcome.LOADED
     restored.close()
     assert "every one accounted for" in run(restored, "audit", "--checksum")
     assert len(readings(empty_database)) == len(before) + 1 + 20
@@ -185,8 +187,8 @@ def test_a_killed_backup_is_none_and_the_next_ones_copy_what_is_new(
     target = tmp_path / "b"
     run(driver, str(target), program=("-c", KILLED), code=-signal.SIGKILL)
     [unfinished] = folders.garbage(target)
-    said = run(driver, "restore", str(target), "--to", str(tmp_path / "p"), code=2)
-    assert "interrupted" in said
+    result = run(driver, "restore", str(target), "--to", str(tmp_path / "p"), code=2)
+    assert "interrupted" in result
     landed = next((unfinished / "data" / "landing").glob("??/*"))
     inode, name = landed.stat().st_ino, landed.relative_to(unfinished)
     first = json.loads(run(driver, "backup", str(target), "--json"))
@@ -215,23 +217,23 @@ def test_a_damaged_backup_is_named_and_nothing_of_it_is_restored(
     landed = next((path / "data" / "landing").glob("??/*"))
     where = ("restore", str(path), "--to", str(place))
     for victim in (silver, landed, path / folders.DUMP, path / folders.SUMS):
-        kept = victim.read_bytes()
-        victim.write_bytes(kept[:15] + bytes([kept[15] ^ 1]) + kept[16:])
+        original = victim.read_bytes()
+        victim.write_bytes(original[:15] + bytes([original[15] ^ 1]) + original[16:])
         name = str(victim.relative_to(path))
         assert list(folders.verify(folders.read(path))) == [f"{name}: changed"]
         if victim is silver:
-            said = run(driver, *where, url=empty_database, code=2)
-            assert f"{name}: changed; nothing was restored" in said
+            result = run(driver, *where, url=empty_database, code=2)
+            assert f"{name}: changed; nothing was restored" in result
             assert name in run(driver, "restore", str(path), "--check", code=1)
         victim.unlink()
         assert list(folders.verify(folders.read(path))) == [f"{name}: missing"]
-        victim.write_bytes(kept)
+        victim.write_bytes(original)
     assert not place.exists()
     assert dump.contents(empty_database) == ([], False)
     driver.landed(1).unlink()
     time.sleep(1.1)
-    said = run(driver, "backup", str(tmp_path / "other"), code=1)
-    assert "missing: landing/" in said
+    result = run(driver, "backup", str(tmp_path / "other"), code=1)
+    assert "missing: landing/" in result
 
 
 def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
@@ -250,8 +252,8 @@ def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
         run(driver, *where, url=empty_database, program=program, code=-signal.SIGKILL)
         env = {"SENSORFLOW_CONFIG": str(place / "sensorflow.toml")}
         if step == "place":
-            said = run(driver, "status", code=2, env=env)
-            assert "is not finished" in said
+            result = run(driver, "status", code=2, env=env)
+            assert "is not finished" in result
     assert "every one accounted for" in run(driver, *where, url=empty_database)
     assert migrate.current(empty_database) == migrate.head()
     assert readings(empty_database) == before
@@ -265,8 +267,8 @@ def resealed(path: Path, line: bytes) -> None:
     """With one more line in its list of files, as somebody who may write there could make it."""
     with (path / folders.SUMS).open("ab") as sums:
         sums.write(line)
-    made = folders.read(path).manifest
-    folders.write_manifest(path, replace(made, sums=folders.digest_of(path / folders.SUMS)))
+    manifest = folders.read(path).manifest
+    folders.write_manifest(path, replace(manifest, sums=folders.digest_of(path / folders.SUMS)))
 
 
 def test_a_backup_that_leads_out_of_its_folder_is_refused(
@@ -274,13 +276,13 @@ def test_a_backup_that_leads_out_of_its_folder_is_refused(
 ) -> None:
     fill(driver)
     path = backed_up(driver, tmp_path / "b").backup.path
-    kept = {name: (path / name).read_bytes() for name in (folders.SUMS, folders.MANIFEST)}
+    originals = {name: (path / name).read_bytes() for name in (folders.SUMS, folders.MANIFEST)}
     outside, where = tmp_path / "theirs", ("restore", str(path), "--to", str(tmp_path / "p"))
     outside.write_text("theirs")
     for name in ("data/landing/../../../theirs", "/etc/passwd", "data//x"):
         resealed(path, folders.sum_line("0" * 64, name))
         assert "has a path outside of the backup" in run(driver, *where, url=empty_database, code=2)
-        for each, content_ in kept.items():
+        for each, content_ in originals.items():
             (path / each).write_bytes(content_)
     victim = next((path / "data" / "landing").glob("??/*"))
     victim.unlink()
@@ -304,7 +306,7 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(
     second = backed_up(driver, tmp_path / "b")
     assert list(folders.verify(second.backup)) == []
     assert (second.backup.path / relative).stat().st_ino != stat.st_ino
-    assert second.tally.shared > 0
+    assert second.totals.shared > 0
     (second.backup.path / folders.SUMS).write_text("nonsense\n")
     theirs = tmp_path / "b" / "2099-01-01T00-00-00Z" / "file"  # called like a backup
     theirs.parent.mkdir()
@@ -334,8 +336,8 @@ def test_profile_files_are_in_it_or_named(
     with driver.config.open("a") as settings:
         settings.write('[profiles.mine]\nextends = "own.toml"\n')
         settings.write(f'[profiles.other]\nextends = "{theirs}"\n')
-    made = json.loads(run(driver, "backup", str(tmp_path / "b"), "--json"))
-    assert [note.partition(" ")[0] for note in made["notes"]] == [str(theirs)]
+    report = json.loads(run(driver, "backup", str(tmp_path / "b"), "--json"))
+    assert [note.partition(" ")[0] for note in report["notes"]] == [str(theirs)]
     own.unlink()
     where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
     assert "every one accounted for" in run(driver, *where, url=empty_database)

@@ -24,16 +24,16 @@ def row(minute: int, value: object, sensor: str = "tank-7", kind: str = "tempera
 
 @pytest.fixture
 def driver(project: Path, emptied: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, emptied, {"max_rejects": "60%"})
-    made.load("a.csv", HEAD + row(2, 3) + row(0, 1) + row(1, "x") + row(1, 2, "tank-8"))
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, emptied, {"max_rejects": "60%"})
+    project_driver.load("a.csv", HEAD + row(2, 3) + row(0, 1) + row(1, "x") + row(1, 2, "tank-8"))
+    yield project_driver
+    project_driver.close()
 
 
 @pytest.fixture
 def client(driver: ProjectDriver) -> Iterator[Client]:
-    with Client(driver.project) as made:
-        yield made
+    with Client(driver.project) as new_client:
+        yield new_client
 
 
 def refused(error: pytest.ExceptionInfo[SensorflowError]) -> str:
@@ -184,7 +184,7 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "only", "said"),
+    ("method", "given", "only", "expected"),
     [
         ("files", (), {"state": "lost"}, "S002 state lost: no such state; there are: pending"),
         (
@@ -229,11 +229,11 @@ def test_an_audit_proves_it(driver: ProjectDriver, client: Client) -> None:
     ],
 )
 def test_a_mistake_is_one_clear_error(
-    client: Client, method: str, given: tuple[object, ...], only: dict[str, object], said: str
+    client: Client, method: str, given: tuple[object, ...], only: dict[str, object], expected: str
 ) -> None:
     with pytest.raises(SensorflowError) as error:
         getattr(client, method)(*given, **only)
-    assert refused(error).startswith(said)
+    assert refused(error).startswith(expected)
 
 
 def test_no_project_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

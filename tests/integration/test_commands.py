@@ -41,14 +41,22 @@ Run = Callable[..., CommandOutput]
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
     """A loaded file in two versions, one in quarantine, and one that was undone."""
-    made = ProjectDriver(project, database, {"retention": {"rows": "2y"}, "silent_after": "1h"})
-    made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 2))
-    made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 3) + b'"cut\n' + row(2, 4) * 12)
-    made.quarantine("bad.csv", HEAD + row(5, "x") + row(6, "y") + row(7, 1))
-    gone = made.load("gone.csv", HEAD + row(8, 1))
-    undo(made.ledger, made.services.lake, made.services.landing, gone, "wrong sensor")
-    yield made
-    made.close()
+    project_driver = ProjectDriver(
+        project, database, {"retention": {"rows": "2y"}, "silent_after": "1h"}
+    )
+    project_driver.load("sub/first.csv", HEAD + row(0, 1) + row(1, 2))
+    project_driver.load("sub/first.csv", HEAD + row(0, 1) + row(1, 3) + b'"cut\n' + row(2, 4) * 12)
+    project_driver.quarantine("bad.csv", HEAD + row(5, "x") + row(6, "y") + row(7, 1))
+    gone = project_driver.load("gone.csv", HEAD + row(8, 1))
+    undo(
+        project_driver.ledger,
+        project_driver.services.lake,
+        project_driver.services.landing,
+        gone,
+        "wrong sensor",
+    )
+    yield project_driver
+    project_driver.close()
 
 
 def row(minute: int, value: object) -> bytes:
@@ -114,10 +122,10 @@ UNKNOWN = {
 
 def test_what_is_not_there_is_an_error_of_one_line(run: Run) -> None:
     for words, expected in UNKNOWN.items():
-        said = run(*words.split())
-        assert (said.code, said.out) == (2, ""), (words, said)
-        assert expected in said.err, (words, said.err)
-        assert said.err.count("\n") == 1, said.err
+        result = run(*words.split())
+        assert (result.code, result.out) == (2, ""), (words, result)
+        assert expected in result.err, (words, result.err)
+        assert result.err.count("\n") == 1, result.err
 
 
 NOTHING = {
@@ -132,9 +140,9 @@ NOTHING = {
 
 def test_what_is_known_and_has_nothing_says_so(run: Run) -> None:
     for words, expected in NOTHING.items():
-        said = run(*words.split())
-        assert said.code == 0, (words, said)
-        assert expected in said.out, (words, said.out)
+        result = run(*words.split())
+        assert result.code == 0, (words, result)
+        assert expected in result.out, (words, result.out)
 
 
 def test_filters_and_cuts(run: Run) -> None:
@@ -164,12 +172,12 @@ def test_a_name_with_a_line_break_is_shown_in_one_line_and_is_the_file_s_own(
 ) -> None:
     driver.load("new\nline.csv", HEAD + row(20, 1))
     for name in ("new\nline.csv", "new\nline.csv@1"):
-        said = run("files", "show", name)
-        assert said.code == 0, said
+        result = run("files", "show", name)
+        assert result.code == 0, result
         assert (
-            said.out.splitlines()[0] == run("files", "show", "new\\nline.csv").out.splitlines()[0]
+            result.out.splitlines()[0] == run("files", "show", "new\\nline.csv").out.splitlines()[0]
         )
-        assert "same bytes" not in said.out
+        assert "same bytes" not in result.out
 
 
 def test_accounts_add_up_in_every_state(run: Run, driver: ProjectDriver) -> None:
@@ -183,11 +191,11 @@ def test_accounts_add_up_in_every_state(run: Run, driver: ProjectDriver) -> None
     assert "not loaded     1: they were removed from the database" in shown
     manifest = run("quarantine", "show", "bad.csv").json
     assert (manifest["rows"]["read"], manifest["rows"]["not_loaded"]) == (3, 1)
-    said = run("status", "--json").json
-    sums = said["sources"]["plant"]
+    result = run("status", "--json").json
+    sums = result["sources"]["plant"]
     parts = ("loaded", "rejected", "duplicate", "not_loaded")
     assert sums["rows_read"] == sum(sums[f"rows_{part}"] for part in parts)
-    assert (sums["rows_quarantined"], sums["rows_undone"], said["balanced"]) == (1, 1, True)
+    assert (sums["rows_quarantined"], sums["rows_undone"], result["balanced"]) == (1, 1, True)
     driver.sql("UPDATE files SET checksum = 0 WHERE id = 1")  # as of no readings at all
     assert run("files", "show", "1", "--json").json["checksum"] == "0"
     driver.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
@@ -227,9 +235,9 @@ def test_status_says_how_far_behind_and_who_is_silent(run: Run, driver: ProjectD
     assert found["silent"] == {}
     driver.sql("UPDATE files SET landed_at = landed_at - interval '2 hours'")
     driver.sql("UPDATE arrivals SET at = at - interval '2 hours'")
-    said = run("status", "--check")
-    assert said.code == 1
-    assert "silent: no file of plant has arrived for 2 hours" in said.out
+    result = run("status", "--check")
+    assert result.code == 1
+    assert "silent: no file of plant has arrived for 2 hours" in result.out
 
 
 def test_a_quarantined_file_is_replayed_by_its_name(run: Run, driver: ProjectDriver) -> None:

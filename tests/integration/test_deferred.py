@@ -45,9 +45,9 @@ def deferred(database: str) -> str:
 
 @pytest.fixture
 def ledger(deferred: str) -> Iterator[PostgresLedger]:
-    made = PostgresLedger(deferred, "test", deferred=True)
-    yield made
-    made.close()
+    new_ledger = PostgresLedger(deferred, "test", deferred=True)
+    yield new_ledger
+    new_ledger.close()
 
 
 def sql(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -198,18 +198,18 @@ def test_beat_closes_what_is_over_and_quiet(deferred: str, ledger: PostgresLedge
     this = f"SELECT ensure_reading_partitions('{now:%Y-%m-%d}', '{now:%Y-%m-%d}')"
     sql(deferred, this)
 
-    def ripe(after: timedelta = WEEK) -> list[str]:
+    def sealable(after: timedelta = WEEK) -> list[str]:
         return [m.name for m in sealing.sealable(sealing.months(deferred, after), now)]
 
-    assert ripe() == []  # a file was loaded into it just now
+    assert sealable() == []  # a file was loaded into it just now
     sql(deferred, "UPDATE files SET finished_at = now() - interval '2 hours'")
-    assert ripe() == ["2023-11"]
-    assert ripe(timedelta(days=36500)) == []
+    assert sealable() == ["2023-11"]
+    assert sealable(timedelta(days=36500)) == []
     sql(deferred, DOUBLE)
     close(deferred)
-    assert ripe() == []  # told a moment ago
+    assert sealable() == []  # told a moment ago
     sql(deferred, f"COMMENT ON TABLE {PART} IS 'sensorflow: rows doubled, 2024-01-01Z'")
-    assert ripe() == ["2023-11"]
+    assert sealable() == ["2023-11"]
 
 
 def test_a_month_that_is_not_over_is_not_closed(deferred: str, ledger: PostgresLedger) -> None:
@@ -227,27 +227,27 @@ def refused(ledger: PostgresLedger, file_id: int) -> None:
     assert caught.value.code is Code.INDEX_DIFFERS
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("is_reported", [False, True])
 def test_a_worker_whose_settings_differ_from_the_database_loads_nothing(
-    database: str, told: bool
+    database: str, is_reported: bool
 ) -> None:
-    index_mode.set_index_mode(database, not told)
-    wrong = PostgresLedger(database, "test", deferred=told)
+    index_mode.set_index_mode(database, not is_reported)
+    wrong = PostgresLedger(database, "test", deferred=is_reported)
     refused(wrong, add(wrong))
     assert count(database) == 0
-    index_mode.set_index_mode(database, told)
+    index_mode.set_index_mode(database, is_reported)
     load(wrong, claim(wrong, add(wrong, b"b.csv", 2)), batch(3))
     wrong.close()
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("is_reported", [False, True])
 def test_a_worker_that_had_loaded_before_the_switch_loads_nothing_after_it(
-    database: str, told: bool
+    database: str, is_reported: bool
 ) -> None:
-    index_mode.set_index_mode(database, told)
-    stale = PostgresLedger(database, "test", deferred=told)
+    index_mode.set_index_mode(database, is_reported)
+    stale = PostgresLedger(database, "test", deferred=is_reported)
     load(stale, claim(stale, add(stale)), batch(3))
-    index_mode.set_index_mode(database, not told)
+    index_mode.set_index_mode(database, not is_reported)
     other = add(stale, b"b.csv", 2)
     refused(stale, other)
     assert state(stale, other) is State.RUNNING
@@ -265,8 +265,8 @@ def test_the_switch_waits_for_who_is_loading(database: str) -> None:
         go.wait(PATIENCE)
 
     plan = Load(Counts(read=3), OnChange.SUPERSEDE, "p", "h", "0", ())
-    held = claim(ledger, file_id)
-    thread = threading.Thread(target=lambda: ledger.load(held, slowly(), plan))
+    claimed = claim(ledger, file_id)
+    thread = threading.Thread(target=lambda: ledger.load(claimed, slowly(), plan))
     thread.start()
     assert began.wait(PATIENCE)
     switch = threading.Thread(target=lambda: index_mode.set_index_mode(database, True))
@@ -314,9 +314,9 @@ def test_a_hypertable_is_refused(database: str) -> None:
 
 @pytest.fixture
 def driver(project: Path, deferred: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, deferred, dedupe_index="deferred")
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, deferred, dedupe_index="deferred")
+    yield project_driver
+    project_driver.close()
 
 
 def database_command(driver: ProjectDriver, *words: str) -> tuple[int, str]:
@@ -339,17 +339,17 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
 ) -> None:
     file_id = driver.load("a.csv", content(1))
     driver.sql("INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 5")
-    code, told = database_command(driver, "seal", "--month", "2026-02")
+    code, output = database_command(driver, "seal", "--month", "2026-02")
     assert code == 1
-    assert "2026-02: not sealed, 1 reading is stored more than once" in told
-    assert told.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
-    assert '"event": "partition.duplicates_found", "level": "error"' in told
+    assert "2026-02: not sealed, 1 reading is stored more than once" in output
+    assert output.count(f"file {file_id} line 5, file {file_id} line 5") == 2  # and in the log
+    assert '"event": "partition.duplicates_found", "level": "error"' in output
     assert told_by_doctor(driver)["verdict"] == "fail"
     assert driver.audit().faults == ["A201", "A202"]
     driver.ledger.replay(file_id)
     driver.work(file_id)
-    code, told = database_command(driver, "seal", "--month", "2026-02")
-    assert (code, "no reading is stored twice" in told) == (0, True)
+    code, output = database_command(driver, "seal", "--month", "2026-02")
+    assert (code, "no reading is stored twice" in output) == (0, True)
     assert told_by_doctor(driver)["verdict"] == "ok"
     assert driver.audit("--deep").faults == []
 

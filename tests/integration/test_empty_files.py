@@ -16,8 +16,8 @@ def test_files_without_rows_are_loaded_and_the_audit_is_clean(project: Path, dat
         counts = [driver.fact(i, "rows_read") for i in ids]
         assert counts == [0, 0, 20]
         for level in ("--fast", "--checksum", "--deep"):
-            told = driver.audit(level)
-            assert (told.code, told.faults, told.report["files"]) == (0, [], 3)
+            result = driver.audit(level)
+            assert (result.code, result.faults, result.report["files"]) == (0, [], 3)
         driver.load("0.csv", content(2))  # the rows have come
         assert driver.sql("SELECT 1 FROM raw_readings LIMIT 1") == 1
         assert driver.audit("--deep").faults == []

@@ -100,9 +100,9 @@ def test_a_server_that_obeys_no_signal_is_killed_with_its_children(
     while sorted(status(pid)[0] for pid in tree(server.pid)) != ["S", "S", "Z"]:
         pass
     family = [identity(pid) for pid in tree(server.pid) if status(pid)[0] == "S"]
-    told = end_former("Server", server.pid, (signal.SIGINT, signal.SIGQUIT), patience=0.1)
+    result = end_former("Server", server.pid, (signal.SIGINT, signal.SIGQUIT), patience=0.1)
     assert all(map(has_ended, family))
-    assert f"(pid {server.pid}) did not end at the first signal; SIGKILL ended it" in told
+    assert f"(pid {server.pid}) did not end at the first signal; SIGKILL ended it" in result
 
 
 def test_a_process_that_is_not_ours_is_left_alone(

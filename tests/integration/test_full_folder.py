@@ -31,8 +31,8 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
+    daemon_ = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
     done = within(PATIENCE, lambda: len(ledger.files(limit=100)) == FILES)
-    with running(made):
+    with running(daemon_):
         while not done():
             time.sleep(0.05)

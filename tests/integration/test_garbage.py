@@ -70,11 +70,11 @@ globals()[sys.argv[1]]()
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database)
-    made.load("a.csv", content(1))
-    made.quarantine()
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database)
+    project_driver.load("a.csv", content(1))
+    project_driver.quarantine()
+    yield project_driver
+    project_driver.close()
 
 
 def everything(data: Path) -> set[Path]:
@@ -102,12 +102,12 @@ def test_what_a_killed_writer_left_goes_after_an_hour(driver: ProjectDriver, wri
 def test_nothing_outside_is_followed(driver: ProjectDriver, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    kept = outside / ".writing-abcdefgh"
-    kept.write_bytes(b"")
-    os.utime(kept, (0, 0))
+    outside_file = outside / ".writing-abcdefgh"
+    outside_file.write_bytes(b"")
+    os.utime(outside_file, (0, 0))
     (driver.data / "quarantine" / "link").symlink_to(outside)
     bootstrap.collect_garbage(driver.settings)
-    assert kept.exists()
+    assert outside_file.exists()
 
 
 NAME = b".writing-abcdefgh"
@@ -115,14 +115,14 @@ NAME = b".writing-abcdefgh"
 
 
 def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(driver: ProjectDriver) -> None:
-    archive, kept = driver.data / "archive" / "plant", driver.data / "quarantine"
+    archive, quarantine = driver.data / "archive" / "plant", driver.data / "quarantine"
     archive.mkdir(parents=True)
     with (driver.project / "sent").open("w+b") as sent:
         add_file(sent, archive, NAME)
     (archive / ".writing-notes.csv").write_bytes(b"x")
-    zone = QuarantineZone(LocalObjects(kept, FILES))
+    zone = QuarantineZone(LocalObjects(quarantine, FILES))
     zone.put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
-    (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
+    (quarantine / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
     for path in everything(driver.data):
         os.utime(path, (0, 0))
     assert zone.list_unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
@@ -155,5 +155,5 @@ def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
         with (tmp_path / "sent").open("w+b") as sent:
             sent.write(text)
             add_file(sent, tmp_path / "archive", b"a.csv")
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
-    assert kept == {"a.csv": b"one", "a~2.csv": b"two"}
+    contents = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
+    assert contents == {"a.csv": b"one", "a~2.csv": b"two"}

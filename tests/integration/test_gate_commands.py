@@ -23,9 +23,9 @@ GATE = {"gate": "{name}.sha1"}
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database, GATE)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, GATE)
+    yield project_driver
+    project_driver.close()
 
 
 def drop(folder: Path, name: str, data: bytes, gate: bytes | None) -> None:
@@ -48,12 +48,12 @@ def backfill(driver: ProjectDriver, folder: Path) -> Progress:
         driver.settings, feed, Window(), driver.services.landing, driver.ledger, max_unfinished=1
     )
 
-    def told(_: Progress) -> None:
+    def on_progress(_: Progress) -> None:
         for waiting in driver.ledger.pending(100, 100):
             if driver.work(waiting.file_id) is Outcome.DEAD_LETTERED:
-                driver.put_aside(waiting.file_id)
+                driver.quarantine_by_hand(waiting.file_id)
 
-    work.run(told)
+    work.run(on_progress)
     return work.progress
 
 
@@ -73,7 +73,7 @@ def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(
     assert (old / "good.csv.sha1").exists()
     driver.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
     assert driver.work(bad.file_id) is Outcome.DEAD_LETTERED
-    driver.put_aside(bad.file_id)
+    driver.quarantine_by_hand(bad.file_id)
     drop(old, "bad.csv", content(2), content(2))
     os.utime(old / "bad.csv", (1_000_000, 1_000_000))  # another state of it for certain
     again = backfill(driver, old)
@@ -97,16 +97,16 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(driver: ProjectDriver
     folder = driver.project / "drop"
     drop(folder, "good.csv", content(1), content(1))
     drop(folder, "late.csv", content(4), None)
-    code, said = check(driver, "drop")
+    code, result = check(driver, "drop")
     assert code == 0
-    assert "gate: its gate good.csv.sha1 is there" in said
-    assert "gate: waits for its gate late.csv.sha1; the file is not taken in yet" in said
-    assert "good.csv.sha1  (profile" not in said
+    assert "gate: its gate good.csv.sha1 is there" in result
+    assert "gate: waits for its gate late.csv.sha1; the file is not taken in yet" in result
+    assert "good.csv.sha1  (profile" not in result
     driver.configure({**GATE, "after": "keep"})
     assert "is there; if it belongs to another version" in check(driver, "drop/good.csv")[1]
     drop(folder, "good.csv", content(1), content(2))
-    code, said = check(driver, "--json", "drop/good.csv")
+    code, result = check(driver, "--json", "drop/good.csv")
     assert code == 1
-    error: Any = json.loads(said)["error"]
+    error: Any = json.loads(result)["error"]
     assert error["code"] == "F223 gate-mismatch"
     assert "good.csv.sha1 says" in error["message"]

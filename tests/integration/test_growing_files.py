@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import structlog
 from fleet import HEAD
-from looks import Looks
+from looks import Inspections
 from project_driver import ProjectDriver
 
 from sensorflow import bootstrap
@@ -43,22 +43,22 @@ class Growth(ProjectDriver):
 
     def restart(self) -> None:
         feeds = bootstrap.feeds(self.settings, self.ledger)
-        self.looks = Looks(self.settings, feeds, self.services.landing, self.ledger)
+        self.looks = Inspections(self.settings, feeds, self.services.landing, self.ledger)
 
     def write(self, text: str, name: str = "a.csv", how: str = "a") -> None:
         with (self.drop / name).open(how) as stream:
             stream.write(text)
 
     def take(self) -> None:
-        self.looks.look()
-        while due := self.ledger.pending(100, 100):
-            self.ledger.mark_sent(due)
-            for waiting in due:
+        self.looks.run_once()
+        while pending := self.ledger.pending(100, 100):
+            self.ledger.mark_sent(pending)
+            for waiting in pending:
                 self.work(waiting.file_id)
                 view = self.ledger.file(waiting.file_id)
                 assert view is not None
                 if view.state is State.PENDING:
-                    self.put_aside(waiting.file_id)
+                    self.quarantine_by_hand(waiting.file_id)
 
     def values(self) -> list[float]:
         with psycopg.connect(self.database) as c:
@@ -75,9 +75,9 @@ class Growth(ProjectDriver):
 
 @pytest.fixture
 def growth(project: Path, indexed: str, index: str) -> Iterator[Growth]:
-    made = Growth(project, indexed, index)
-    yield made
-    made.close()
+    new_growth = Growth(project, indexed, index)
+    yield new_growth
+    new_growth.close()
 
 
 def repeating(growth: Growth) -> None:
@@ -113,9 +113,9 @@ def test_a_file_is_one_whatever_its_parts(growth: Growth) -> None:
 @pytest.mark.parametrize("level", ["--fast", "--checksum", "--deep"])
 def test_an_audit_of_parts_finds_nothing(growth: Growth, level: str) -> None:
     repeating(growth)
-    told = growth.audit(level)
-    assert (told.code, told.faults) == (0, [])
-    assert told.report["notes"] == []
+    result = growth.audit(level)
+    assert (result.code, result.faults) == (0, [])
+    assert result.report["notes"] == []
 
 
 def test_a_file_is_undone_and_replayed_by_its_name(growth: Growth) -> None:
@@ -245,7 +245,7 @@ def test_lines_that_nobody_takes_are_overdue(
     growth.write(HEAD + line(1, 1))
     growth.take()
     assert growth.audit("--fast").faults == []
-    monkeypatch.setattr("sensorflow.flow.audit.growing.LOOKS", 0)
+    monkeypatch.setattr("sensorflow.flow.audit.growing.MAX_MISSED_SCANS", 0)
     growth.write(line(2, 2)[:-5])
     assert growth.audit("--fast").faults == []  # its line is not whole
     growth.write(line(2, 2)[-5:])
@@ -261,7 +261,7 @@ def test_what_is_left_in_a_renamed_file_is_told(
     growth: Growth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To a name that the source does not take: what was taken of it is there, and what was not is told."""
-    monkeypatch.setattr("sensorflow.flow.audit.growing.LOOKS", 0)
+    monkeypatch.setattr("sensorflow.flow.audit.growing.MAX_MISSED_SCANS", 0)
     growth.write(HEAD + line(0, 20.0))
     growth.take()
     os.rename(growth.drop / "a.csv", growth.drop / "a.csv.1")
@@ -271,8 +271,10 @@ def test_what_is_left_in_a_renamed_file_is_told(
     more = line(1, 20.0)
     growth.write(more, "a.csv.1")
     assert growth.audit("--fast").faults == ["A501"]
-    [_, told] = _left(growth)
-    assert told == f"renamed while they grew, {len(more)} bytes are not ingested: 1 file (a.csv.1)"
+    [_, finding] = _left(growth)
+    assert (
+        finding == f"renamed while they grew, {len(more)} bytes are not ingested: 1 file (a.csv.1)"
+    )
     growth.take()
     assert growth.audit("--deep").faults == []
     assert len(_left(growth)) == 1

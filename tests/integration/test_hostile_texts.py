@@ -32,11 +32,11 @@ NAME = f"a{HOSTILE}.csv".replace("\x07", "")
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database, {"max_rejects": "90%"})
-    made.load(NAME, (GOOD + BAD_ROW).encode())
-    made.quarantine(f"b{NAME}", BAD_FILE.encode())
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, {"max_rejects": "90%"})
+    project_driver.load(NAME, (GOOD + BAD_ROW).encode())
+    project_driver.quarantine(f"b{NAME}", BAD_FILE.encode())
+    yield project_driver
+    project_driver.close()
 
 
 def harmless(text: str) -> bool:
@@ -129,6 +129,6 @@ def test_a_log_of_such_texts(terminal: bool, monkeypatch: pytest.MonkeyPatch) ->
         telemetry.emit(telemetry.Event.FILE_SKIPPED, "warning", name=HOSTILE, why=[HOSTILE])
     finally:
         structlog.reset_defaults()
-    told = stream.getvalue()
-    assert "x1b" in told or "u001b" in told
-    assert not any(c in told for c in ("\x1b[2J", "\x9b", "\x7f", "\x07", "\u202e", "\u2066"))
+    output = stream.getvalue()
+    assert "x1b" in output or "u001b" in output
+    assert not any(c in output for c in ("\x1b[2J", "\x9b", "\x7f", "\x07", "\u202e", "\u2066"))

@@ -42,10 +42,10 @@ def test_a_registration_is_committed_before_another_takes_over_or_refused(
     ledger: PostgresLedger,
 ) -> None:
     old = ledger.acquire_intake_lease("plant", "old", "old", 0.1)
-    taken = []
+    winners = []
 
     def take() -> None:
-        taken.append((ledger.acquire_intake_lease("plant", "new", "new", 60), time.monotonic()))
+        winners.append((ledger.acquire_intake_lease("plant", "new", "new", 60), time.monotonic()))
 
     with ledger._transaction() as c:
         run(c, "lock_source", source="plant")
@@ -56,7 +56,7 @@ def test_a_registration_is_committed_before_another_takes_over_or_refused(
         assert run(c, "intake_held", source="plant", token=old.token).scalar_one()
         ended = time.monotonic()
     thread.join()
-    assert taken[0][1] > ended
+    assert winners[0][1] > ended
     with pytest.raises(IntakeLost):
         ledger.register_many([arrival()], OnChange.SUPERSEDE, False, old)
 

@@ -27,9 +27,9 @@ HEAD = b"time,sensor,type,value,unit\n"
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database, {"earliest": "1950-01-01"})
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, {"earliest": "1950-01-01"})
+    yield project_driver
+    project_driver.close()
 
 
 def monthly(first: int, years: int, sensor: str = "s") -> bytes:
@@ -56,7 +56,7 @@ def test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_a
     before = inspect.months(driver.database)
     file_id = driver.arrive("b.csv", monthly(1951, 40))
     assert driver.work(file_id) is Outcome.DEAD_LETTERED
-    driver.put_aside(file_id)
+    driver.quarantine_by_hand(file_id)
     assert driver.fact(file_id, "error_code") == "F219 too-many-months"
     assert inspect.months(driver.database) == before
     manifest = next((driver.data / "quarantine").rglob("manifest.json")).read_text()
@@ -133,22 +133,22 @@ def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
 ) -> None:
     """Looked at and dropped in transactions of few months; one that is busy ends the look."""
     driver.sql("SELECT ensure_reading_partitions('1951-01-01', '1962-12-31')")
-    held = 0
+    locks = 0
     watch = psycopg.connect(driver.database, autocommit=True)
     real = months.run
 
     def looking(c: Any, query: str, **values: Any) -> Any:
-        nonlocal held
+        nonlocal locks
         result = real(c, query, **values)
-        assert len(values.get("months", ())) <= months.AT_ONCE
+        assert len(values.get("months", ())) <= months.MONTHS_PER_TRANSACTION
         row = watch.execute("SELECT count(*) FROM pg_locks WHERE relation IS NOT NULL").fetchone()
-        held = max(held, row[0] if row else 0)
+        locks = max(locks, row[0] if row else 0)
         return result
 
     monkeypatch.setattr(months, "run", looking)
     assert months.drop_empty(driver.database) == 0
     assert months.drop_empty(driver.database, timedelta(0)) == 144
-    assert held < 20  # each call has committed before the next one
+    assert locks < 20  # each call has committed before the next one
     watch.close()
 
 
@@ -191,12 +191,12 @@ def test_a_month_that_two_make_at_once_is_made_once(database: str) -> None:
     with psycopg.connect(database) as first, psycopg.connect(database) as second:
         first.execute(ENSURE)
         with ThreadPoolExecutor(1) as pool:
-            made = pool.submit(lambda: second.execute(ENSURE).fetchone())
+            future = pool.submit(lambda: second.execute(ENSURE).fetchone())
             with psycopg.connect(database, autocommit=True) as c:
                 while c.execute(WAITING).fetchone() == (0,):
                     time.sleep(0.01)
             first.commit()
-            assert made.result(20) == (0,)
+            assert future.result(20) == (0,)
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

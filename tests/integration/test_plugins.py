@@ -87,9 +87,9 @@ def test_a_format_whose_package_is_broken_is_named_with_it(site: Path, project: 
 @pytest.fixture
 def driver(site: Path, tmp_path: Path, database: str) -> Iterator[ProjectDriver]:
     (tmp_path / "drop").mkdir()
-    made = ProjectDriver(tmp_path, database, {"profile": "raw"}, profiles=RAW)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(tmp_path, database, {"profile": "raw"}, profiles=RAW)
+    yield project_driver
+    project_driver.close()
 
 
 def test_a_worker_loads_what_a_package_decodes_and_rejects_what_is_cut_off(
@@ -124,9 +124,9 @@ PUT = "INSERT INTO box (key, data, written_ns) VALUES (?, ?, 1772323200000000000
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     monkeypatch.syspath_prepend(install("sensorflow-box", tmp_path / "site"))
-    with closing(sqlite3.connect(tmp_path / "post.sqlite", isolation_level=None)) as made:
-        made.execute(BOX)
-        yield made
+    with closing(sqlite3.connect(tmp_path / "post.sqlite", isolation_level=None)) as connection:
+        connection.execute(BOX)
+        yield connection
     sys.modules.pop("sensorflow_box", None)
 
 
@@ -171,8 +171,10 @@ def test_a_feed_whose_package_is_broken_is_named_with_its_source(
     box: sqlite3.Connection, tmp_path: Path
 ) -> None:
     (tmp_path / "site" / "sensorflow_box.py").write_text("import nowhere\n")
-    told = "sources.post.kind = 'box': 'box' of the package sensorflow-box 1.0 cannot be imported"
-    with pytest.raises(UsageError, match=re.escape(told)):
+    expected = (
+        "sources.post.kind = 'box': 'box' of the package sensorflow-box 1.0 cannot be imported"
+    )
+    with pytest.raises(UsageError, match=re.escape(expected)):
         boxed(tmp_path, "postgresql://h/d")
 
 

@@ -15,7 +15,7 @@ from samples import add, batch, claim, load, state
 from servers import ServerFolder
 
 from sensorflow.adapters.postgres import inspect, pooler
-from sensorflow.adapters.postgres.connect import FRESH, engine_of, translated
+from sensorflow.adapters.postgres.connect import MAX_IDLE_SECONDS, engine_of, translated
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Transient, UsageError
@@ -78,7 +78,7 @@ def test_a_session_that_is_moved_later_is_noticed(database: str, folder: Path) -
     engine = engine_of(database, pool_size=1)
     with engine.connect() as connection:
         connection.info["pid"] = 1
-    time.sleep(1.5 * FRESH)
+    time.sleep(1.5 * MAX_IDLE_SECONDS)
     with pytest.raises(Transient) as caught, translated(), engine.connect():
         pass
     assert caught.value.code is Code.POOLER
@@ -94,9 +94,9 @@ def test_daemon_worker_and_doctor_say_session_mode_in_one_line(
         for command in (["sensorflow", "watch"], ["sensorflow", "worker"], celery):
             done = warm.run(command, f.env, project)
             assert done.returncode != 0
-            (said,) = [line for line in done.stderr.decode().splitlines() if "session mode" in line]
-            assert said.startswith("sensorflow: database_url points to a pooler")
-        told = warm.run(["sensorflow", "doctor"], f.env, project).stdout.decode()
-        (found,) = [line for line in told.splitlines() if line.startswith("fail  database")]
+            (line,) = [line for line in done.stderr.decode().splitlines() if "session mode" in line]
+            assert line.startswith("sensorflow: database_url points to a pooler")
+        output = warm.run(["sensorflow", "doctor"], f.env, project).stdout.decode()
+        (found,) = [line for line in output.splitlines() if line.startswith("fail  database")]
         assert "session mode" in found
-        assert "pool_mode = session" in told
+        assert "pool_mode = session" in output

@@ -60,8 +60,8 @@ def test_the_notebook_runs_in_a_project(
     project_with_a_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runpy.run_path(str(ROOT / "examples" / "notebook" / "readings.py"))
-    said = capsys.readouterr().out
-    assert "boiler.csv loaded     4       3         1" in said
-    assert re.search(r"^2026-01-31 12:00:00\+00:00 +61\.75 +44\.25$", said, re.MULTILINE)
-    assert "{'boiler': 62.0, 'return': 44.25}" in said
-    assert re.search(r"boiler.csv +F111 value-not-a-number +1$", said, re.MULTILINE)
+    output = capsys.readouterr().out
+    assert "boiler.csv loaded     4       3         1" in output
+    assert re.search(r"^2026-01-31 12:00:00\+00:00 +61\.75 +44\.25$", output, re.MULTILINE)
+    assert "{'boiler': 62.0, 'return': 44.25}" in output
+    assert re.search(r"boiler.csv +F111 value-not-a-number +1$", output, re.MULTILINE)

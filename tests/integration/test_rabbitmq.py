@@ -18,21 +18,21 @@ WAITING = OutboxEntry(
 
 
 def test_every_queue_is_a_quorum_queue(rabbitmq: RabbitMQ) -> None:
-    url = rabbitmq.fresh()
+    url = rabbitmq.new_vhost()
     CeleryPublisher(url, "landing").depth()
     found = rabbitmq.queues(url.rsplit("/", 1)[1])
     assert found == {task_name(task): "quorum" for task in QUEUES}
 
 
 def test_the_publisher_waits_for_the_brokers_confirm(rabbitmq: RabbitMQ) -> None:
-    queue = CeleryPublisher(rabbitmq.fresh(), "landing")
+    queue = CeleryPublisher(rabbitmq.new_vhost(), "landing")
     with queue._app.connection_for_write() as connection:
         connection.connect()
         assert connection.connection.confirm_publish
 
 
 def test_a_message_delivered_too_often_ends_in_the_quarantine_queue(rabbitmq: RabbitMQ) -> None:
-    queue = CeleryPublisher(rabbitmq.fresh(), "landing")
+    queue = CeleryPublisher(rabbitmq.new_vhost(), "landing")
     queue.depth()
     queue.publish([Message([WAITING])])
     with queue._app.connection_for_write() as connection, connection.channel() as channel:

@@ -99,11 +99,11 @@ def test_two_workers_share_what_waits_and_never_a_file(database: str) -> None:
 
         def work(worker: PostgresLedger) -> list[int]:
             found = (worker.claim_batch(n, WORK, "me", 60, limits) for n in ids)
-            return [held.file_id for claimed in found for held in claimed.claims]
+            return [claim.file_id for claimed in found for claim in claimed.claims]
 
         with ThreadPoolExecutor(2) as pool:
-            taken = [n for found in pool.map(work, workers) for n in found]
-        assert sorted(taken) == ids
+            file_ids = [n for found in pool.map(work, workers) for n in found]
+        assert sorted(file_ids) == ids
     finally:
         for worker in workers:
             worker.close()

@@ -30,9 +30,9 @@ def database(indexed: str) -> str:
 
 @pytest.fixture
 def ledger(database: str, index: str) -> Iterator[PostgresLedger]:
-    made = PostgresLedger(database, "test", deferred=index == "deferred")
-    yield made
-    made.close()
+    new_ledger = PostgresLedger(database, "test", deferred=index == "deferred")
+    yield new_ledger
+    new_ledger.close()
 
 
 def rows(url: str) -> list[tuple[str, float, str]]:

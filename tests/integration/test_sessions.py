@@ -39,35 +39,37 @@ def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
     assert inspect.old_sessions(database, 0) == []
     name = f"sensorflow load {file_id}"
     with (
-        psycopg.connect(database, application_name=name) as held,
+        psycopg.connect(database, application_name=name) as connection,
         psycopg.connect(database, application_name="sensorflow") as idle,
         psycopg.connect(database, application_name="psql") as foreign,
     ):
         idle.execute("SELECT 1")
         foreign.execute(HOLD, ("sensorflow.indexes",))
-        held.execute(HOLD, (name,))
-        held.execute(HOLD, ("sensorflow.landing",))
-        held.execute("DELETE FROM raw_readings WHERE file_id = 0 AND ts = now()")
+        connection.execute(HOLD, (name,))
+        connection.execute(HOLD, ("sensorflow.landing",))
+        connection.execute("DELETE FROM raw_readings WHERE file_id = 0 AND ts = now()")
         (found,) = inspect.old_sessions(database, 0)
-        assert (found.pid, found.name) == (held.info.backend_pid, name)
+        assert (found.pid, found.name) == (connection.info.backend_pid, name)
         assert found.client == "127.0.0.1"
         assert found.state == "idle in transaction"
         assert "sensorflow.landing" in found.locks
         assert "files being loaded" in found.locks
         assert "raw_readings RowExclusiveLock" in found.locks
         assert (found.waiting, found.outdated) == (0, False)
-        assert running.held(found).verdict == "ok"
+        assert running.session_check(found).verdict == "ok"
         with waiting_for(database, name):
             (found,) = inspect.old_sessions(database, 0)
-            assert (found.waiting, running.held(found).verdict) == (1, "ok")
-        assert running.held(replace(found, silent=90.0)).verdict == "ok"  # it decodes a large file
+            assert (found.waiting, running.session_check(found).verdict) == (1, "ok")
+        assert (
+            running.session_check(replace(found, silent=90.0)).verdict == "ok"
+        )  # it decodes a large file
         other = replace(found, name="sensorflow", silent=90.0)
-        assert "pg_terminate_backend" in running.held(other).todo
-        assert running.held(replace(other, state="active")).verdict == "ok"
+        assert "pg_terminate_backend" in running.session_check(other).todo
+        assert running.session_check(replace(other, state="active")).verdict == "ok"
         ledger.nack(lease, AWAY, 0, counts_as_attempt=False)
         (found,) = inspect.old_sessions(database, 0)
         assert found.outdated
-        assert running.held(found).verdict == "fail"
+        assert running.session_check(found).verdict == "fail"
         assert inspect.old_sessions(database, 600) == []
 
 
@@ -101,9 +103,9 @@ def test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_tha
     file_id = add(ledger)
     ledger.nack(claim(ledger, file_id), AWAY, -1, counts_as_attempt=False)
     with loading(database, file_id):
-        held = claim(ledger, file_id)
-        assert held.attempt == 1
-        load(ledger, held, batch())
+        claimed = claim(ledger, file_id)
+        assert claimed.attempt == 1
+        load(ledger, claimed, batch())
     assert state(ledger, file_id) is State.LOADED
 
 
@@ -185,8 +187,8 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
     limit = Transient(Code.DATABASE_LIMIT, "tuple decompression limit exceeded by operation")
     other = Transient(Code.DATABASE_LIMIT, "too many locks")
     for key, reason in ((b"a.csv", limit), (b"b.csv", other)):
-        held = claim(ledger, add(ledger, key, key[0]))
-        ledger.nack(held, reason, 300, counts_as_attempt=False)
+        claimed = claim(ledger, add(ledger, key, key[0]))
+        ledger.nack(claimed, reason, 300, counts_as_attempt=False)
     assert inspect.long_outages(database) == []
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE file_events SET at = at - interval '11 minutes'")
@@ -197,11 +199,11 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         "SENSORFLOW_BROKER_URL": valkey_url,
     }
     for command in ("doctor", "status"):
-        told = warm.run(["sensorflow", command], env, project).stdout.decode()
-        assert "2 files retried since" in told
-        assert "I512 database-limit: tuple decompression limit" in told
-        assert "; other files: too many locks" in told
-        assert REMEDY[Code.DATABASE_LIMIT] in told
+        output = warm.run(["sensorflow", command], env, project).stdout.decode()
+        assert "2 files retried since" in output
+        assert "I512 database-limit: tuple decompression limit" in output
+        assert "; other files: too many locks" in output
+        assert REMEDY[Code.DATABASE_LIMIT] in output
     with psycopg.connect(
         database
     ) as connection:  # the outage is over, and there is much to catch up

@@ -41,8 +41,8 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     write_settings(project, {"plant": plant}, rescan=0.3)
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
-    with running(made):
+    daemon_ = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
+    with running(daemon_):
         yield project / "drop"
 
 
@@ -174,9 +174,9 @@ def test_on_upgrade_nothing_changes_but_a_name_of_one_spelling_is_known_by_both(
 
 
 def registered(ledger: PostgresLedger, source: str, key: bytes, content: int) -> int:
-    made = arrival(key, content)
-    made = type(made)(**{**vars(made), "source": source})
-    return ledger.register(made, OnChange.SUPERSEDE, False).version
+    new_arrival = arrival(key, content)
+    new_arrival = type(new_arrival)(**{**vars(new_arrival), "source": source})
+    return ledger.register(new_arrival, OnChange.SUPERSEDE, False).version
 
 
 # --- with many versions ---

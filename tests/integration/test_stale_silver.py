@@ -61,14 +61,14 @@ class Gates:
         self.at = ""
         self._stopped.release()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """To the next gate, or to the end."""
         self._turn.release()
         self._stopped.acquire()
 
     def kill(self) -> None:
         self._killed = True
-        self.go_on()
+        self.resume()
 
 
 @dataclass
@@ -178,7 +178,7 @@ class FileScenario:
         self.collected = what == "collect"
         name, _, number = what.partition(" ")
         if name == "on":
-            self.workers[int(number)].end(self.workers[int(number)].gates.go_on)
+            self.workers[int(number)].end(self.workers[int(number)].gates.resume)
         else:
             self.budget[name] = self.budget.get(name, 0) - 1
             getattr(self, f"_{name}")()
@@ -277,9 +277,9 @@ def driver(
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
-    made = SharedConnectionDriver(project, database, {"on_change": "supersede"})
-    yield made
-    made.close()
+    result = SharedConnectionDriver(project, database, {"on_change": "supersede"})
+    yield result
+    result.close()
 
 
 def play(driver: ProjectDriver, number: int, path: tuple[str, ...]) -> FileScenario:
@@ -367,7 +367,7 @@ def test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote(
         if file_task.claim.file_id == file_id:
             other.append(Worker(driver.services, newer))
             while other[0].at:
-                other[0].end(other[0].gates.go_on)
+                other[0].end(other[0].gates.resume)
         confirm(file_task)
         named.append(file_task.claim.file_id)
 
@@ -385,7 +385,7 @@ def test_of_a_quarantined_file_no_silver_is_left(driver: ProjectDriver) -> None:
     scene.driver.sql("UPDATE files SET attempts = 3 WHERE id = %s", scene.file_id)
     scene.do("expire")
     assert driver.work(scene.file_id) is Outcome.DEAD_LETTERED
-    driver.put_aside(scene.file_id)
+    driver.quarantine_by_hand(scene.file_id)
     scene.do("on 0")
     scene.settle()
     assert scene.state(scene.file_id) is State.QUARANTINED

@@ -112,9 +112,9 @@ def test_a_file_goes_through_the_whole_fleet_by_tls_alone(
         f.wait(lambda: f.counts()["loaded"] == 1)
         f.wait(lambda: "Scheduler: Sending due task sweep" in (project / "beat.log").read_text())
         f.wait(lambda: "worker@" in page(f, "/workers"))
-        told = warm.run(["sensorflow", "doctor"], f.env, project)
-        assert told.returncode == 0, told.stdout
-        assert told.stdout.count(b"over TLS") == 2
+        done = warm.run(["sensorflow", "doctor"], f.env, project)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count(b"over TLS") == 2
         assert "insecure" not in f.logs()
 
 
@@ -143,8 +143,8 @@ def test_a_broker_of_another_authority_is_refused(
     secure_broker: tuple[str, dict[str, str]], wrong: Authority
 ) -> None:
     url, tls = secure_broker
-    told = failure(settings(broker_url=url, broker_tls=tls | {"ca": str(wrong.file)}))
-    assert "certificate is refused: " in told
+    message = failure(settings(broker_url=url, broker_tls=tls | {"ca": str(wrong.file)}))
+    assert "certificate is refused: " in message
 
 
 def test_a_broker_that_only_the_system_could_vouch_for_is_refused_by_default(
@@ -157,8 +157,8 @@ def test_a_broker_that_only_the_system_could_vouch_for_is_refused_by_default(
 def test_a_broker_of_another_name_is_refused(secure_broker: tuple[str, dict[str, str]]) -> None:
     url, tls = secure_broker
     by_number = moved(url, urlsplit(url).scheme, "127.0.0.1", port_of(url))
-    told = failure(settings(broker_url=by_number, broker_tls=tls))
-    assert "certificate is refused: IP address mismatch" in told
+    message = failure(settings(broker_url=by_number, broker_tls=tls))
+    assert "certificate is refused: IP address mismatch" in message
 
 
 def test_a_broker_that_is_not_verified_on_purpose(
@@ -175,15 +175,15 @@ def test_a_broker_that_wants_a_certificate_and_gets_none(
     secure_broker: tuple[str, dict[str, str]],
 ) -> None:
     url, tls = secure_broker
-    told = failure(settings(broker_url=url, broker_tls={"ca": tls["ca"]}))
-    assert "TLS" in told
+    message = failure(settings(broker_url=url, broker_tls={"ca": tls["ca"]}))
+    assert "TLS" in message
 
 
 def test_a_broker_without_tls_behind_a_url_with_it(broker: str, wrong: Authority) -> None:
     scheme = "amqps" if broker.startswith("amqp") else "rediss"
     url = moved(broker, scheme, "localhost", port_of(broker))
-    told = failure(settings(broker_url=url, broker_tls={"ca": str(wrong.file)}))
-    assert "TLS" in told
+    message = failure(settings(broker_url=url, broker_tls={"ca": str(wrong.file)}))
+    assert "TLS" in message
 
 
 def database_failure(given: Settings) -> str:

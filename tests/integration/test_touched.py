@@ -26,9 +26,9 @@ Change = Callable[[], Touched]
 
 @pytest.fixture
 def ledger(indexed: str, index: str) -> Iterator[PostgresLedger]:
-    made = PostgresLedger(indexed, "test", deferred=index == "deferred")
-    yield made
-    made.close()
+    new_ledger = PostgresLedger(indexed, "test", deferred=index == "deferred")
+    yield new_ledger
+    new_ledger.close()
 
 
 def at(second: int) -> datetime:
@@ -41,7 +41,7 @@ def of(silver: pa.RecordBatch, sensors: str) -> pa.RecordBatch:
     return silver.set_column(1, silver.schema.field(1), pa.array(names, pa.string()))
 
 
-class Database:
+class LedgerDatabase:
     """Holds what is said against what is so, of each change."""
 
     def __init__(self, url: str, ledger: PostgresLedger) -> None:
@@ -54,25 +54,25 @@ class Database:
     def after(self, change: Change) -> Touched:
         """What a change says; nothing that it changed is outside of that."""
         before = self.rows()
-        said = change()
+        touched = change()
         changed = before ^ self.rows()
-        assert said.source == "plant"
+        assert touched.source == "plant"
         for ts, sensor, *_ in changed:
-            assert said.low is not None
-            assert said.high is not None
-            assert said.low <= ts <= said.high
-            assert said.sensors is None or sensor in said.sensors
+            assert touched.low is not None
+            assert touched.high is not None
+            assert touched.low <= ts <= touched.high
+            assert touched.sensors is None or sensor in touched.sensors
         if not changed:
-            assert said == Touched("plant")
-        return said
+            assert touched == Touched("plant")
+        return touched
 
     def load(
         self, file_id: int, silver: pa.RecordBatch, on_change: OnChange = OnChange.MERGE
     ) -> Touched:
         plan = Load(Counts(read=len(silver)), on_change, "p", "h", "0", (), "plant/a.csv")
         given = [(part, keys(part, "plant/a.csv")) for part in (silver[:2], silver[2:])]
-        held = claim(self.ledger, file_id)
-        return self.after(lambda: self.ledger.load(held, given, plan).touched)
+        claimed = claim(self.ledger, file_id)
+        return self.after(lambda: self.ledger.load(claimed, given, plan).touched)
 
     def undo(self, file_id: int) -> Touched:
         def change() -> Touched:
@@ -84,91 +84,105 @@ class Database:
 
 
 @pytest.fixture
-def held(indexed: str, ledger: PostgresLedger) -> Database:
-    return Database(indexed, ledger)
+def ledger_database(indexed: str, ledger: PostgresLedger) -> LedgerDatabase:
+    return LedgerDatabase(indexed, ledger)
 
 
-def test_a_load_touches_its_readings(held: Database) -> None:
-    said = held.load(add(held.ledger), of(batch(5), "ab"))
-    assert said == Touched("plant", at(0), at(4), frozenset("ab"))
+def test_a_load_touches_its_readings(ledger_database: LedgerDatabase) -> None:
+    loaded = ledger_database.load(add(ledger_database.ledger), of(batch(5), "ab"))
+    assert loaded == Touched("plant", at(0), at(4), frozenset("ab"))
 
 
-def test_a_merge_touches_what_the_newer_version_states(held: Database) -> None:
-    first, second = add(held.ledger), add(held.ledger, content=2)
-    held.load(first, of(batch(6), "a"))
-    said = held.load(second, of(batch(6, start=4, value=2.5), "a"))
-    assert said == Touched("plant", at(4), at(9), frozenset("a"))
+def test_a_merge_touches_what_the_newer_version_states(ledger_database: LedgerDatabase) -> None:
+    first, second = add(ledger_database.ledger), add(ledger_database.ledger, content=2)
+    ledger_database.load(first, of(batch(6), "a"))
+    loaded = ledger_database.load(second, of(batch(6, start=4, value=2.5), "a"))
+    assert loaded == Touched("plant", at(4), at(9), frozenset("a"))
 
 
-def test_a_merge_touches_only_what_no_newer_version_states(held: Database) -> None:
+def test_a_merge_touches_only_what_no_newer_version_states(ledger_database: LedgerDatabase) -> None:
     """Of the older one, loaded later, which is left out for the most part."""
-    first, second = add(held.ledger), add(held.ledger, content=2)
-    held.load(second, of(batch(6, start=2, value=2.5), "a"))
-    assert held.load(first, of(batch(6), "a")) == Touched("plant", at(0), at(1), frozenset("a"))
-    third, fourth = (add(held.ledger, b"a.csv", content) for content in (3, 4))
-    held.load(fourth, of(batch(9, value=3.5), "a"))
-    assert held.load(third, of(batch(9, value=4.5), "a")) == Touched("plant")
+    first, second = add(ledger_database.ledger), add(ledger_database.ledger, content=2)
+    ledger_database.load(second, of(batch(6, start=2, value=2.5), "a"))
+    assert ledger_database.load(first, of(batch(6), "a")) == Touched(
+        "plant", at(0), at(1), frozenset("a")
+    )
+    third, fourth = (add(ledger_database.ledger, b"a.csv", content) for content in (3, 4))
+    ledger_database.load(fourth, of(batch(9, value=3.5), "a"))
+    assert ledger_database.load(third, of(batch(9, value=4.5), "a")) == Touched("plant")
 
 
-def test_a_newer_version_touches_what_it_supersedes(held: Database) -> None:
-    first, second = add(held.ledger), add(held.ledger, content=2)
-    held.load(first, of(batch(6), "a"))
-    said = held.load(second, of(batch(3, start=4), "b"), OnChange.SUPERSEDE)
-    assert said == Touched("plant", at(0), at(6), None)
+def test_a_newer_version_touches_what_it_supersedes(ledger_database: LedgerDatabase) -> None:
+    first, second = add(ledger_database.ledger), add(ledger_database.ledger, content=2)
+    ledger_database.load(first, of(batch(6), "a"))
+    loaded = ledger_database.load(second, of(batch(3, start=4), "b"), OnChange.SUPERSEDE)
+    assert loaded == Touched("plant", at(0), at(6), None)
 
 
-def test_a_replay_touches_the_difference(held: Database) -> None:
-    file_id, silver = add(held.ledger), of(batch(8), "ab")
-    held.load(file_id, silver)
-    held.ledger.replay(file_id)
-    assert held.load(file_id, silver) == Touched("plant")
-    held.ledger.replay(file_id)
-    said = held.load(file_id, of(batch(9, start=1), "b"))  # rows of a go, and of b come
-    assert said == Touched("plant", at(0), at(9), frozenset("ab"))
-    held.ledger.replay(file_id)
-    said = held.load(file_id, of(batch(10, start=1), "b"))
-    assert said == Touched("plant", at(10), at(10), frozenset("b"))
+def test_a_replay_touches_the_difference(ledger_database: LedgerDatabase) -> None:
+    file_id, silver = add(ledger_database.ledger), of(batch(8), "ab")
+    ledger_database.load(file_id, silver)
+    ledger_database.ledger.replay(file_id)
+    assert ledger_database.load(file_id, silver) == Touched("plant")
+    ledger_database.ledger.replay(file_id)
+    loaded = ledger_database.load(
+        file_id, of(batch(9, start=1), "b")
+    )  # rows of a go, and of b come
+    assert loaded == Touched("plant", at(0), at(9), frozenset("ab"))
+    ledger_database.ledger.replay(file_id)
+    loaded = ledger_database.load(file_id, of(batch(10, start=1), "b"))
+    assert loaded == Touched("plant", at(10), at(10), frozenset("b"))
 
 
-def test_an_undo_and_an_expiry_touch_the_rows_of_a_file(held: Database) -> None:
-    first = add(held.ledger)
-    held.load(first, of(batch(4), "a"))
-    assert held.undo(first) == Touched("plant", at(0), at(3), None)
-    held.ledger.replay(first)
-    held.load(first, of(batch(4), "a"))
-    said = held.after(lambda: held.ledger.expire("plant", Expirable.ROWS, 60).touched)
-    assert said == Touched("plant", at(0), at(3), None)
+def test_an_undo_and_an_expiry_touch_the_rows_of_a_file(ledger_database: LedgerDatabase) -> None:
+    first = add(ledger_database.ledger)
+    ledger_database.load(first, of(batch(4), "a"))
+    assert ledger_database.undo(first) == Touched("plant", at(0), at(3), None)
+    ledger_database.ledger.replay(first)
+    ledger_database.load(first, of(batch(4), "a"))
+    loaded = ledger_database.after(
+        lambda: ledger_database.ledger.expire("plant", Expirable.ROWS, 60).touched
+    )
+    assert loaded == Touched("plant", at(0), at(3), None)
 
 
 @pytest.mark.parametrize("index", ["unique"])  # the other is for keys of single files
-def test_readings_that_are_there_already_are_not_touched(held: Database) -> None:
+def test_readings_that_are_there_already_are_not_touched(ledger_database: LedgerDatabase) -> None:
     silver = of(batch(4), "a")
     plan = Load(Counts(read=4), OnChange.MERGE, "p", "h", "0", ())
-    first, second = (claim(held.ledger, add(held.ledger, b"%d.csv" % n, n)) for n in (1, 2))
+    first, second = (
+        claim(ledger_database.ledger, add(ledger_database.ledger, b"%d.csv" % n, n)) for n in (1, 2)
+    )
     given = [(silver, keys(silver, "plant/"))]
-    held.ledger.load(first, given, plan)
-    assert held.after(lambda: held.ledger.load(second, given, plan).touched) == Touched("plant")
+    ledger_database.ledger.load(first, given, plan)
+    assert ledger_database.after(
+        lambda: ledger_database.ledger.load(second, given, plan).touched
+    ) == Touched("plant")
 
 
-def test_files_that_are_loaded_together_touch_what_they_hold(held: Database) -> None:
+def test_files_that_are_loaded_together_touch_what_they_hold(
+    ledger_database: LedgerDatabase,
+) -> None:
     given = []
     for content in (1, 2, 3):
-        file_id = held.ledger.register(
+        file_id = ledger_database.ledger.register(
             arrival(b"%d.csv" % content, content), OnChange.MERGE, True
         ).file_id
         silver = of(batch(content - 1, start=10 * content), "abc"[content - 1])
         plan = Load(Counts(len(silver), len(silver)), OnChange.MERGE, "p", "h", "0", ())
         rows = [(silver, keys(silver, f"plant/{content}.csv"))] if len(silver) else []
-        given.append((claim(held.ledger, file_id), rows, plan))
+        given.append((claim(ledger_database.ledger, file_id), rows, plan))
 
     def change() -> Touched:
-        (said,) = held.ledger.load_batch(given) or []
-        return said
+        (loaded,) = ledger_database.ledger.load_batch(given) or []
+        return loaded
 
-    assert held.after(change) == Touched("plant", at(20), at(31), frozenset("bc"))
+    assert ledger_database.after(change) == Touched("plant", at(20), at(31), frozenset("bc"))
 
 
-def test_of_many_sensors_none_is_named(held: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_sensors_none_is_named(
+    ledger_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(touched, "MAX_SENSORS", 2)
-    said = held.load(add(held.ledger), of(batch(5), "abc"))
-    assert said == Touched("plant", at(0), at(4), None)
+    loaded = ledger_database.load(add(ledger_database.ledger), of(batch(5), "abc"))
+    assert loaded == Touched("plant", at(0), at(4), None)

@@ -43,9 +43,9 @@ process(services, Task([int(sys.argv[3])]), lambda _: nullcontext())
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database, {"unpack": True})
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database, {"unpack": True})
+    yield project_driver
+    project_driver.close()
 
 
 def zipped(*names: str, first: int = 1) -> bytes:
@@ -90,9 +90,9 @@ def rows(driver: ProjectDriver) -> int:
 
 
 def clean(driver: ProjectDriver) -> bool:
-    told = driver.audit("--deep")
-    assert told.report["findings"] == []
-    return told.code == 0
+    result = driver.audit("--deep")
+    assert result.report["findings"] == []
+    return result.code == 0
 
 
 def run(driver: ProjectDriver, command: Any, *words: str) -> Any:
@@ -165,7 +165,7 @@ def test_one_bad_member_keeps_all_of_an_archive_out(
     data[data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02")) - 3] ^= 1
     file_id = driver.arrive("x.zip", bytes(data))
     assert driver.work(file_id) is Outcome.DEAD_LETTERED
-    driver.put_aside(file_id)
+    driver.quarantine_by_hand(file_id)
     assert "'b.csv' in the archive is broken" in driver.fact(file_id, "error_detail")
     assert len(driver.ledger.files()) == 1
     assert [
@@ -180,7 +180,7 @@ def test_a_member_that_cannot_be_read_does_not_keep_the_others_waiting(
     driver.load("x.zip", packed({"a.csv": content(1), "b.csv": b"\xff\xfe nothing"}))
     assert sorted(work_all(driver)) == [Outcome.DEAD_LETTERED, Outcome.LOADED]
     [bad] = driver.ledger.select(("pending",))
-    driver.put_aside(bad.file_id)
+    driver.quarantine_by_hand(bad.file_id)
     where = Path(str(driver.fact(bad.file_id, "quarantined_to")))
     assert where.name.startswith(f"{bad.file_id}-v1")
     assert clean(driver)
@@ -213,10 +213,10 @@ def test_files_show_tells_of_what_an_archive_is_and_in_which_a_file_came(
 ) -> None:
     file_id = driver.load("x.zip", zipped("a.csv", "b.csv"))
     work_all(driver)
-    told = run(driver, show, "x.zip").output
-    assert "the archive contains 2 files" in told
-    assert "x.zip!/b.csv" in told
-    assert "unpacked into 2 files" in told
+    output = run(driver, show, "x.zip").output
+    assert "the archive contains 2 files" in output
+    assert "x.zip!/b.csv" in output
+    assert "unpacked into 2 files" in output
     assert "in archive" in run(driver, show, "x.zip!/a.csv").output
     assert f'"archive": {file_id}' in run(driver, show, "x.zip!/a.csv", "--json").output
 

@@ -34,8 +34,8 @@ def test_a_channel_of_a_lost_connection_closes_without_giving_messages_back(
     channel.qos.restore_unacked_once()
     channel.connection.client = client
     connection.close()
-    with redis.Redis.from_url(valkey_url) as held:
-        assert held.hlen("unacked") == 1
+    with redis.Redis.from_url(valkey_url) as other_client:
+        assert other_client.hlen("unacked") == 1
     queue.close()
 
 

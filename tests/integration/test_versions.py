@@ -36,9 +36,9 @@ SEEDS = int(os.environ.get("HISTORIES", "6"))
 
 @pytest.fixture
 def driver(project: Path, indexed: str, index: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, indexed, dedupe_index=index, seal_after="90y")
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, indexed, dedupe_index=index, seal_after="90y")
+    yield project_driver
+    project_driver.close()
 
 
 @dataclass
@@ -102,7 +102,7 @@ class RandomHistory:
             return
         file_id = self.draw.choice(found)
         if self.driver.fact(file_id, "stage") == "quarantine":
-            self.driver.put_aside(file_id)
+            self.driver.quarantine_by_hand(file_id)
         else:
             outcome = self.driver.work(file_id)
             version = self.versions.get(file_id)  # None of an alias that became a file of its own
@@ -190,8 +190,8 @@ def test_what_is_served_is_what_the_model_says(driver: ProjectDriver, seed: int)
     play.finish()
     assert served(driver.database) == play.model.served()
     assert in_silver(driver) == play.model.served()
-    told = driver.audit("--deep")
-    assert told.code == 0, told.report["findings"]
+    result = driver.audit("--deep")
+    assert result.code == 0, result.report["findings"]
 
 
 # --- with many versions ---
@@ -221,8 +221,8 @@ def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
     def load(number: int) -> int:
         """Register and load a version that states what the one before it does, and more."""
         landed = replace(arrival().landed, sha256=number.to_bytes(32, "big"))
-        made = replace(arrival(mark=str(number)), landed=landed)
-        file_id = ledger.register(made, OnChange.MERGE, False).file_id
+        new_arrival = replace(arrival(mark=str(number)), landed=landed)
+        file_id = ledger.register(new_arrival, OnChange.MERGE, False).file_id
         silver = batch(10, start=number * 10 - 1_700_000_000)
         plan = Load(Counts(read=10), OnChange.MERGE, "p", "h", "0.2", (), "plant/a.csv")
 
@@ -231,8 +231,8 @@ def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
                 read.append(int(conn.exec_driver_sql(READ).scalar_one()))
 
         sa.event.listen(ledger._engine, "after_cursor_execute", count)
-        held = claim(ledger, file_id)
-        ledger.load(held, [(silver, keys(silver, "plant/a.csv"))], plan)
+        claimed = claim(ledger, file_id)
+        ledger.load(claimed, [(silver, keys(silver, "plant/a.csv"))], plan)
         sa.event.remove(ledger._engine, "after_cursor_execute", count)
         return read[-1]
 
@@ -265,10 +265,10 @@ def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
     with structlog.testing.capture_logs() as logs:
         driver.load("a.csv", version_of(history.lines[2:]).content)
     first, second = (datetime.fromtimestamp(history.lines[n][0], UTC) for n in (0, 1))
-    said = "2 readings of the older version outside the new version's time span were removed, "
-    said += f"from {first.isoformat()} to {second.isoformat()}"
-    assert noticed(driver, "a.csv") == said
-    assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [said]
+    remark = "2 readings of the older version outside the new version's time span were removed, "
+    remark += f"from {first.isoformat()} to {second.isoformat()}"
+    assert noticed(driver, "a.csv") == remark
+    assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [remark]
     driver.load("a.csv", version_of(history.grown()).content)  # all that is there, and more
     assert noticed(driver, "a.csv") == "None"
     driver.close()
@@ -283,6 +283,6 @@ def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(
         driver.load("a.csv", version_of([(s + 3600, n, v) for s, n, v in lines]).content)
     assert "times shifted by +1:00:00" in noticed(driver, "a.csv")
     assert sum(served(driver.database).values()) == 24
-    (kept,) = [e for e in logs if e["event"] == "readings.kept"]
-    assert (kept["readings"], kept["of_version"]) == (12, 1)
-    assert "sensorflow undo 'a.csv@1'" in kept["do"]
+    (event,) = [e for e in logs if e["event"] == "readings.kept"]
+    assert (event["readings"], event["of_version"]) == (12, 1)
+    assert "sensorflow undo 'a.csv@1'" in event["do"]

@@ -16,9 +16,9 @@ from sensorflow.testing.queue import MemoryQueue
 
 @pytest.fixture
 def driver(project: Path, database: str) -> Iterator[ProjectDriver]:
-    made = ProjectDriver(project, database)
-    yield made
-    made.close()
+    project_driver = ProjectDriver(project, database)
+    yield project_driver
+    project_driver.close()
 
 
 def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(

@@ -30,8 +30,8 @@ def everything(url: str) -> dict[str, list[Any]]:
         found = {}
         for table in TABLES:
             rows = connection.execute(f"SELECT to_jsonb(t) FROM {table} t").fetchall()  # type: ignore[arg-type]
-            kept = [{k: v for k, v in row.items() if k not in ADDED} for (row,) in rows]
-            found[table] = sorted(kept, key=str)
+            rows_before = [{k: v for k, v in row.items() if k not in ADDED} for (row,) in rows]
+            found[table] = sorted(rows_before, key=str)
         return found
 
 
@@ -50,9 +50,9 @@ def test_an_upgrade_changes_nothing_of_superseded_undone_and_aliased_files(
     before = everything(database)
     migrate.upgrade(database)
     assert everything(database) == before
-    made = ProjectDriver(project, database, {"on_change": "supersede"})
-    assert made.audit("--deep").code == 0
-    made.close()
+    project_driver = ProjectDriver(project, database, {"on_change": "supersede"})
+    assert project_driver.audit("--deep").code == 0
+    project_driver.close()
     # and under merge from now on: the next version replaces readings, what was superseded stays so
     merging = ProjectDriver(project, database)
     merging.load("a.csv", content(2, 5) + content(4, 5).partition(b"\n")[2])
@@ -84,7 +84,7 @@ def test_a_worker_of_0_1_cannot_load_a_newer_version_and_does_not_blame_the_file
     with psycopg.connect(database) as connection:
         if on_change is None:  # registered by a daemon of 0.1
             connection.execute("UPDATE files SET on_change = NULL WHERE id = %s", (second,))
-    held = claim(ledger, second)
+    claimed = claim(ledger, second)
     with psycopg.connect(database) as connection:  # the statements of a worker of 0.1
         connection.execute("UPDATE files SET state = 'superseded' WHERE id = %s", (first,))
         connection.execute("DELETE FROM raw_readings WHERE file_id = %s", (first,))
@@ -92,7 +92,7 @@ def test_a_worker_of_0_1_cannot_load_a_newer_version_and_does_not_blame_the_file
             connection.execute(
                 "UPDATE files SET state = 'loaded', lease_until = NULL, finished_at = now(),"
                 " checksum = 0, code_version = '0.1.0' WHERE id = %s AND lease_token = %s",
-                (second, held.token),
+                (second, claimed.token),
             )
     assert ledger.totals()["plant"].superseded == 0
     with psycopg.connect(database) as connection:

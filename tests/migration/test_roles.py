@@ -144,8 +144,8 @@ def test_a_loader_makes_no_absurd_months(loader: str, low: str, high: str) -> No
 def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:
     with psycopg.connect(loader) as connection:
         connection.execute("CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP")
-        made = connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
-        assert made.fetchone() == (1,)
+        result = connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
+        assert result.fetchone() == (1,)
         connection.execute(READING)
         assert connection.execute("SELECT count(*) FROM raw_readings").fetchone() == (1,)
 
@@ -162,14 +162,14 @@ def test_a_loader_ends_its_own_old_sessions_and_names_those_of_others(
         )
         with closing_(psycopg.connect(url, application_name=name)) as old:
             old.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
-            held = claim(ledger, file_id)
+            claimed = claim(ledger, file_id)
             if ended:
-                load(ledger, held, batch())
+                load(ledger, claimed, batch())
                 continue
             with pytest.raises(Transient, match="may not end it") as caught:
-                load(ledger, held, batch())
+                load(ledger, claimed, batch())
             assert caught.value.code is Code.DATABASE_RIGHTS
-            ledger.nack(held, caught.value, -1, counts_as_attempt=False)
+            ledger.nack(claimed, caught.value, -1, counts_as_attempt=False)
     assert state(ledger, file_id) is State.LOADED
     ledger.close()
 
@@ -319,12 +319,12 @@ def test_where_roles_may_not_be_made_all_goes_on_and_doctor_says_how_to_make_the
     with psycopg.connect(plain) as connection:
         connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
         connection.execute(READING)
-    told = sensorflow(plain, "doctor")
-    assert "CREATE ROLE sensorflow_loader NOLOGIN;" in told
+    output = sensorflow(plain, "doctor")
+    assert "CREATE ROLE sensorflow_loader NOLOGIN;" in output
     with psycopg.connect(f"{cluster}/d", autocommit=True) as admin:
         admin.execute(sensorflow(plain, "db", "roles"))  # type: ignore[arg-type]
-    told = sensorflow(plain, "doctor")
-    assert "roles: owner, loader and reader" in told, told
+    output = sensorflow(plain, "doctor")
+    assert "roles: owner, loader and reader" in output, output
     assert kind_of_owner(plain, "files") == "sensorflow_owner"
     with psycopg.connect(plain) as connection:  # who migrated may still do all
         connection.execute("ALTER TABLE files ADD COLUMN x int")

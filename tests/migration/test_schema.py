@@ -165,9 +165,9 @@ def test_what_a_migration_that_was_killed_left_of_the_index_is_made_anew(
         c.execute("CREATE INDEX ix_files_turn ON files (lane)")
         c.execute(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = {index}")
         migrate.upgrade(empty_database, "0010")
-        made = c.execute(f"SELECT pg_get_indexdef({index})").fetchone()
-        assert made is not None
-        assert "(lane, source, id, size)" in made[0]
+        definition = c.execute(f"SELECT pg_get_indexdef({index})").fetchone()
+        assert definition is not None
+        assert "(lane, source, id, size)" in definition[0]
 
 
 def test_what_gates_said_goes_with_a_downgrade_and_files_stay(empty_database: str) -> None:
@@ -177,11 +177,11 @@ def test_what_gates_said_goes_with_a_downgrade_and_files_stay(empty_database: st
         " sensor_type, discovered_at, landed_at) VALUES"
         " ('s', '', '', 1, '', '', 0, 0, '', '', now(), now()) RETURNING id"
     )
-    said = "INSERT INTO announcements VALUES ('s', '', 'm', '', %s, '{}')"
+    insert = "INSERT INTO announcements VALUES ('s', '', 'm', '', %s, '{}')"
     with psycopg.connect(empty_database, autocommit=True) as c:
         found = c.execute(file).fetchone()
         assert found is not None
-        c.execute(said, found)
+        c.execute(insert, found)
         migrate.downgrade(empty_database, "0011")
         assert "announcements" not in tables(empty_database)
         migrate.upgrade(empty_database)

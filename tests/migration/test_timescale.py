@@ -67,17 +67,17 @@ def served(log: Path) -> Iterator[int]:
     with log.open("wb") as out:
         process = subprocess.Popen([NODE, script], stdin=subprocess.PIPE, stdout=out, stderr=out)
     try:
-        yield port_told(log, process)
+        yield reported_port(log, process)
     finally:
         process.kill()
         process.communicate()
 
 
-def port_told(log: Path, process: subprocess.Popen[bytes]) -> int:
+def reported_port(log: Path, process: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        if told := re.search(r"listening on port (\d+)\.", log.read_text()):
-            return int(told[1])
+        if match := re.search(r"listening on port (\d+)\.", log.read_text()):
+            return int(match[1])
         time.sleep(0.05)
     raise AssertionError(f"TimescaleDB did not start:\n{log.read_text()}")
 

@@ -73,10 +73,10 @@ class Pipeline:
         services = bootstrap.services(settings, "real-data", self.ledger)
         name = os.fsencode(file.name)
         with file.open("rb") as stream:
-            taken = land(services.landing, OpenFile("real", name, stream))
-        assert taken is not None
+            landed = land(services.landing, OpenFile("real", name, stream))
+        assert landed is not None
         now = datetime.now(UTC)
-        found = register(self.ledger, settings, Found(taken[1], taken[0], now, now)).file_id
+        found = register(self.ledger, settings, Found(landed[1], landed[0], now, now)).file_id
         process(services, Task([found]), _keep)
         process(services, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
         return found, services

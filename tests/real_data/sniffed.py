@@ -47,9 +47,9 @@ class Verdict:
     names: list[str] = field(default_factory=list)
 
     def line(self, name: str) -> str:
-        said = "WRONG" if self.wrong else "more" if self.more else "right"
+        word = "WRONG" if self.wrong else "more" if self.more else "right"
         also = [f"also {', '.join(self.more)}"[:120]] if self.more else []
-        return f"{name:<48} {said:<6} " + "; ".join([*self.wrong, *also, *self.names])[:300]
+        return f"{name:<48} {word:<6} " + "; ".join([*self.wrong, *also, *self.names])[:300]
 
 
 def profile_of(name: str) -> Profile:
@@ -89,19 +89,19 @@ def readings(file: Path, profile: Profile) -> tuple[Checked, Parts]:
     return found, parts
 
 
-def judged(file: Path, wanted: dict[str, Any], hand: Profile) -> Verdict:
+def judged(file: Path, wanted: dict[str, Any], reference: Profile) -> Verdict:
     try:
-        profile = guess(file, zone_of(hand)).profile()
+        profile = guess(file, zone_of(reference)).profile()
     except (UsageError, Permanent) as error:
         return Verdict([f"refused: {error}"])
     found, parts = readings(file, profile)
     if found.error is not None:
         return Verdict([f"its proposal refuses the file: {found.error}"])
-    made, right = found.as_dict(), readings(file, hand)[1]
+    table, right = found.as_dict(), readings(file, reference)[1]
     verdict = Verdict(
-        [f"{k}: {made[k]} is not {wanted[k]}" for k in COUNTS if made[k] != wanted[k]]
+        [f"{k}: {table[k]} is not {wanted[k]}" for k in COUNTS if table[k] != wanted[k]]
     )
-    if not math.isclose(made["sum"], wanted["sum"], rel_tol=1e-6, abs_tol=1e-9):
+    if not math.isclose(table["sum"], wanted["sum"], rel_tol=1e-6, abs_tol=1e-9):
         verdict.wrong.append("sum")
     more, less = _unmatched(parts, right), _unmatched(right, parts)
     differ = {text.partition(":")[0] for text in verdict.wrong}
@@ -121,12 +121,12 @@ def judged(file: Path, wanted: dict[str, Any], hand: Profile) -> Verdict:
 
 def _unmatched(mine: Parts, theirs: Parts) -> list[str]:
     """The types of `mine` that no type of `theirs` equals in number and sum."""
-    rest = Counter((n, f"{s:.6g}") for n, s in theirs.values())
+    unmatched = Counter((n, f"{s:.6g}") for n, s in theirs.values())
     left = []
     for kind, (n, s) in mine.items():
         key = (n, f"{s:.6g}")
-        if rest[key]:
-            rest[key] -= 1
+        if unmatched[key]:
+            unmatched[key] -= 1
         else:
             left.append(kind)
     return left

@@ -47,14 +47,14 @@ def main() -> int:
         if options.proof:
             of_working_tree(trees[0])
             proof.plant(trees[1])
-            sides, taken = both(Path(folder), trees, corpus.few())
-            return 1 if proof.proven(found(sides, taken)) else 0
+            sides, records = both(Path(folder), trees, corpus.few())
+            return 1 if proof.proven(found(sides, records)) else 0
         of_revision(options.base, trees[0])
         _compare_dependencies(*trees)
-        sides, taken = both(Path(folder), trees, corpus.steps())
+        sides, records = both(Path(folder), trees, corpus.steps())
         if options.keep:
-            _keep(options.keep, sides, taken)
-        return report(sides, taken, options.expect)
+            _keep(options.keep, sides, records)
+        return report(sides, records, options.expect)
 
 
 def _options() -> argparse.Namespace:
@@ -102,30 +102,30 @@ def both(
     folder: Path, trees: list[Path], steps: list[Step]
 ) -> tuple[list[TreeUnderTest], list[RunRecord]]:
     """Both trees through the corpus, at the same time."""
-    with servers() as made:
+    with servers() as running_servers:
         sides = [
             _side(folder / name, tree, url, broker, steps)
-            for name, tree, (url, broker) in zip(NAMES, trees, made, strict=True)
+            for name, tree, (url, broker) in zip(NAMES, trees, running_servers, strict=True)
         ]
-        return sides, _taken(folder, sides)
+        return sides, _records(folder, sides)
 
 
-def _keep(folder: Path, sides: list[TreeUnderTest], taken: list[RunRecord]) -> None:
+def _keep(folder: Path, sides: list[TreeUnderTest], records: list[RunRecord]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, side, seen in zip(NAMES, sides, taken, strict=True):
+    for name, side, seen in zip(NAMES, sides, records, strict=True):
         version_ = version(side.tree)
         (folder / f"{name}.pickle").write_bytes(pickle.dumps((side, seen, version_)))
 
 
-def report(sides: list[TreeUnderTest], taken: list[RunRecord], expect: str) -> int:
-    left, expected = declared(found(sides, taken), expect)
+def report(sides: list[TreeUnderTest], records: list[RunRecord], expect: str) -> int:
+    left, expected = declared(found(sides, records), expect)
     for difference in left[:SHOWN]:
         print(difference)
     if len(left) > SHOWN:
         print(f"... and {len(left) - SHOWN} more")
-    first, *_ = taken[0].states.values()
+    first, *_ = records[0].states.values()
     last = {
-        **list(taken[0].states.values())[-1],
+        **list(records[0].states.values())[-1],
         "reading": first["reading"],
         "lake": first["lake"],
     }
@@ -139,18 +139,18 @@ def report(sides: list[TreeUnderTest], taken: list[RunRecord], expect: str) -> i
         ),
         "events": len({place.partition("]")[0] for place in last["table file_events"]}),
         "silver": sum(p.startswith("silver") and p.endswith("rows") for p in last["lake"]),
-        "messages": sum(map(len, taken[0].messages.values())),
-        "json": sum(len(kept.get("json", ())) for kept in taken[0].commands.values()),
+        "messages": sum(map(len, records[0].messages.values())),
+        "json": sum(len(command.get("json", ())) for command in records[0].commands.values()),
     }
     shown = " ".join(f"{name}={count}" for name, count in counts.items())
     ending = f" declared={expected} ({expect})" if expect else ""
-    seconds = max(seen.seconds for seen in taken)
+    seconds = max(seen.seconds for seen in records)
     print(f"same: {shown} differences={len(left)}{ending} in {seconds:.0f} s")
     return 1 if left else 0
 
 
-def found(sides: list[TreeUnderTest], taken: list[RunRecord]) -> list[Difference]:
-    states = [normal(s, t, version(s.tree)) for s, t in zip(sides, taken, strict=True)]
+def found(sides: list[TreeUnderTest], records: list[RunRecord]) -> list[Difference]:
+    states = [normal(s, t, version(s.tree)) for s, t in zip(sides, records, strict=True)]
     return list(differences(*states))
 
 
@@ -167,21 +167,21 @@ def servers() -> Iterator[list[tuple[str, str]]]:
         postgres = Postgres(place.root, place.logs)
         stack.callback(_end, postgres, signal.SIGQUIT)
         postgres.start()
-        made = []
+        started = []
         with psycopg.connect(postgres.url, autocommit=True) as connection:
             for name in ("fsync", "full_page_writes"):
                 connection.execute(f"ALTER SYSTEM SET {name} = off")
             connection.execute("SELECT pg_reload_conf()")
             for name in NAMES:
                 connection.execute(f"CREATE DATABASE same_{name}")
-                valkey = Valkey(_made(place.root / name), place.logs)
+                valkey = Valkey(_make_folder(place.root / name), place.logs)
                 stack.callback(_end, valkey, signal.SIGKILL)
                 valkey.start()
-                made.append((f"{postgres.url.rsplit('/', 1)[0]}/same_{name}", valkey.url))
-        yield made
+                started.append((f"{postgres.url.rsplit('/', 1)[0]}/same_{name}", valkey.url))
+        yield started
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     folder.mkdir()
     folder.chmod(0o755)
     return folder
@@ -200,7 +200,7 @@ def _side(folder: Path, tree: Path, url: str, broker: str, steps: list[Step]) ->
     return TreeUnderTest(tree, project, url, broker, steps)
 
 
-def _taken(folder: Path, sides: list[TreeUnderTest]) -> list[RunRecord]:
+def _records(folder: Path, sides: list[TreeUnderTest]) -> list[RunRecord]:
     running = []
     for name, side in zip(NAMES, sides, strict=True):
         given, out = folder / f"{name}.given", folder / f"{name}.taken"

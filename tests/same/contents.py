@@ -51,8 +51,8 @@ def repeated(number: int) -> bytes:
 def renewed(number: int) -> bytes:
     """A second version: the first half with other values, the rest left out, ten readings more."""
     draw = drawn(number + 5000)
-    kept = [(t, s, draw.uniform(-50, 50)) for t, s, _ in rows(number, 30, draw)]
-    return text(kept[:10] + kept[20:])
+    renewed_rows = [(t, s, draw.uniform(-50, 50)) for t, s, _ in rows(number, 30, draw)]
+    return text(renewed_rows[:10] + renewed_rows[20:])
 
 
 def station(number: int, rows_: int = 24, head: str = "when;temp;hum") -> bytes:
@@ -76,13 +76,13 @@ def clocked(number: int) -> bytes:
 
 
 def json_lines(number: int, bad: bool = False) -> bytes:
-    made = [
+    lines = [
         json.dumps({"t": t, "dev": s, "v": v, "other": number})
         for t, s, v in rows(number, 20, drawn(number))
     ]
     if bad:
-        made[7] = '{"t": "2026-02-01T00:00:07Z", "dev": '
-    return ("\n".join(made) + "\n").encode()
+        lines[7] = '{"t": "2026-02-01T00:00:07Z", "dev": '
+    return ("\n".join(lines) + "\n").encode()
 
 
 def parquet(number: int) -> bytes:

@@ -176,10 +176,10 @@ def _mtimes() -> Iterator[int]:
 
 
 def _growing(clock: Iterator[int]) -> Iterator[Step]:
-    whole = plain(300, 60).splitlines(keepends=True)
+    lines = plain(300, 60).splitlines(keepends=True)
     at = 0
     for begin, end in ((0, 21), (21, 30), (30, 31), (31, 61)):
-        part = b"".join(whole[begin:end])
+        part = b"".join(lines[begin:end])
         yield GrowFile("logger", "grows.csv", part, next(clock), at)
         at += len(part)
     repeats = plain(301, 15)

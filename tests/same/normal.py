@@ -105,7 +105,7 @@ RATE = re.compile(r"((?<= ago  )|(?<=<duration>  ))[\d,.]+(?=  \d+$)")
 """Rows per second of the last minute, in the table of `status`."""
 
 
-def said(text: str, history: bool) -> list[str]:
+def normalized_lines(text: str, history: bool) -> list[str]:
     """Lines of a command, but for durations, and the widths of columns that follow them."""
     lines = [re.sub(r"[ ─━-]{2,}", "  ", line).strip() for line in text.splitlines()]
     if history and "  outbox/" not in text:
@@ -114,39 +114,39 @@ def said(text: str, history: bool) -> list[str]:
     return [RATE.sub("<rate>", line) for line in lines]
 
 
-def normal(side: TreeUnderTest, taken: RunRecord, version: str) -> dict[str, dict[str, Any]]:
+def normal(side: TreeUnderTest, record: RunRecord, version: str) -> dict[str, dict[str, Any]]:
     """What `compare.differences` takes."""
     rules, found = Normalizer(side, version), {}
-    for area, place, value in _values(taken):
+    for area, place, value in _values(record):
         kind = area.partition(": ")[2] or area
         if isinstance(value, str) and kind == "command" and place.endswith(("stdout", "stderr")):
-            value = said(rules.text(value), " files show " in place)
+            value = normalized_lines(rules.text(value), " files show " in place)
         elif isinstance(value, str) and " doctor " in place:
             value = DURATION.sub("<duration>", value)
         found.setdefault(area, {})[rules.text(place)] = rules.value(kind, place, value)
     return found
 
 
-def _values(taken: RunRecord) -> Iterator[tuple[str, str, Any]]:
-    for label, state in taken.states.items():
+def _values(record: RunRecord) -> Iterator[tuple[str, str, Any]]:
+    for label, state in record.states.items():
         for area, places in state.items():
             if any(re.fullmatch(name, area) for name, *_ in LEFT_OUT):
                 continue
             for place, value in _ranked(area, places).items():
                 yield from _leaves(f"{label}: {area}", place, value)
-    for label, messages in taken.messages.items():
+    for label, messages in record.messages.items():
         # of what is published while commands run none is the first
         for number, message in enumerate(sorted(messages, key=_shown), 1):
             yield from _leaves(f"{label}: message", f"{number}", message)
-    for name, kept in taken.commands.items():
-        for place, value in kept.items():
+    for name, output in record.commands.items():
+        for place, value in output.items():
             if place == "json":
                 for number, document in enumerate(value):
                     for inner, leaf in flat(_settled(document), f"${number}"):
                         yield "command", f"{name} {inner}", leaf
             else:
                 yield "command", f"{name} {place}", value
-    for name, code in taken.ends.items():
+    for name, code in record.ends.items():
         yield "process", name, code
 
 
@@ -157,12 +157,12 @@ def _settled(document: Any) -> Any:
     history = document["history"]
     if not isinstance(history, list) or document.get("source") == "outbox":
         return document
-    kept = [
+    lines = [
         {**event, "why": None} if TOGETHER.fullmatch(event["why"] or "") else event
         for event in history
         if event["what"] != PUBLISHED
     ]
-    return {**document, "history": kept}
+    return {**document, "history": lines}
 
 
 def _shown(message: dict[str, Any]) -> tuple[str, str]:

@@ -94,7 +94,7 @@ class Driver:
         self._redis = redis.Redis.from_url(side.broker)
         self._run = _warm(side.tree)
         self._seen = state.SeenParquetFiles()
-        self.taken = RunRecord()
+        self.record = RunRecord()
 
     def go(self) -> RunRecord:
         began = time.monotonic()
@@ -103,7 +103,7 @@ class Driver:
                 at = time.monotonic()
                 try:
                     self._take(step)
-                    self.taken.times.append(time.monotonic() - at)
+                    self.record.times.append(time.monotonic() - at)
                 except Exception as error:
                     shown = repr(step)[:300]
                     raise AssertionError(
@@ -114,8 +114,8 @@ class Driver:
                 self._stop(name)
             self._database.close()
             self._redis.close()
-        self.taken.seconds = time.monotonic() - began
-        return self.taken
+        self.record.seconds = time.monotonic() - began
+        return self.record
 
     def _take(self, step: Step) -> None:
         match step:
@@ -133,7 +133,7 @@ class Driver:
                 self._until(lambda: self._count(_UNTIDY) == 0)
             case Messages(label, least):
                 self._until(lambda: state.waiting(self._redis) >= least)
-                self.taken.messages[label] = state.messages(self._redis)
+                self.record.messages[label] = state.messages(self._redis)
             case RunCommand():
                 self._command(step)
             case Age(source, seconds):
@@ -148,19 +148,19 @@ class Driver:
                 _remove(found[0])
             case Dump(label):
                 data = self._side.project / "data"
-                self.taken.states[label] = state.of_project(self._database, data, self._seen)
+                self.record.states[label] = state.of_project(self._database, data, self._seen)
 
     def _put(self, put: PutFile) -> None:
         path = self._drop / put.source / put.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept, arrivals = path.exists(), self._count("SELECT count(*) FROM arrivals")
+        existed, arrivals = path.exists(), self._count("SELECT count(*) FROM arrivals")
         part = path.with_name(f"{path.name}.part")
         part.write_bytes(put.content)
         os.utime(part, (put.mtime, put.mtime))
         part.rename(path)
         if put.until is WaitCondition.NOTHING:
             return
-        if kept:
+        if existed:
             self._until(lambda: self._count("SELECT count(*) FROM arrivals") > arrivals)
         else:
             self._until(lambda: not path.exists())
@@ -206,7 +206,7 @@ class Driver:
         process = self._running.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
-            self.taken.ends[f"{name} {len(self.taken.ends)}"] = process.wait(60)
+            self.record.ends[f"{name} {len(self.record.ends)}"] = process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -215,15 +215,15 @@ class Driver:
     def _command(self, run: RunCommand) -> None:
         words = words_for(self._side.tree, run.words)
         done = self._run(["sensorflow", *words], self._env, self._side.project)
-        kept: dict[str, Any] = {"exit code": done.returncode, "stderr": done.stderr.decode()}
+        output: dict[str, Any] = {"exit code": done.returncode, "stderr": done.stderr.decode()}
         out = done.stdout.decode()
         documents = _documents(out) if run.json else None
         if documents is None:
-            kept["stdout"] = out
+            output["stdout"] = out
         else:
-            kept["json"] = documents
+            output["json"] = documents
         name = " ".join(run.words)
-        self.taken.commands[f"{len(self.taken.commands):03} {name}"] = kept
+        self.record.commands[f"{len(self.record.commands):03} {name}"] = output
         if run.quiet:
             self._quiet()
 

@@ -123,8 +123,8 @@ def test_messages_are_compared_in_an_order_of_their_own() -> None:
 
 
 def test_durations_of_commands_are_none_of_their_texts() -> None:
-    def told(text: str) -> RunRecord:
+    def record_of(text: str) -> RunRecord:
         return RunRecord(commands={"000 status": {"stdout": text, "exit code": 0}})
 
-    assert compared(told("waits for 3.2 s"), told("waits for 14 s")) == []
-    assert len(compared(told("3 files wait"), told("4 files wait"))) == 1
+    assert compared(record_of("waits for 3.2 s"), record_of("waits for 14 s")) == []
+    assert len(compared(record_of("3 files wait"), record_of("4 files wait"))) == 1

@@ -94,8 +94,8 @@ class Machine:
 
     @property
     def passwd(self) -> str:
-        there = self.folder / "upper/etc/passwd"
-        return (there if there.exists() else Path("/etc/passwd")).read_text()
+        path = self.folder / "upper/etc/passwd"
+        return (path if path.exists() else Path("/etc/passwd")).read_text()
 
     def off(self) -> None:
         """As a power switch with a cable: in order."""

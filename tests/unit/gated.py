@@ -23,8 +23,8 @@ class Drop:
 
     def __init__(self, root: Path, gate: object, **rules: object) -> None:
         root.mkdir()
-        made = {"path": "drop", "profile": "long", "stability_window": 0, "gate": gate, **rules}
-        self.folder = DropFolder("plant", root, FolderSource.model_validate(made), root.parent)
+        table = {"path": "drop", "profile": "long", "stability_window": 0, "gate": gate, **rules}
+        self.folder = DropFolder("plant", root, FolderSource.model_validate(table), root.parent)
         self.ledger = MemoryLedger()
         self.gates = self.start()
 
@@ -44,16 +44,16 @@ class Drop:
 
     def ask(self, name: str) -> AdmittedFile | str:
         """Admitted, or why not."""
-        self.gates.look()
+        self.gates.reload()
         key = name.encode()
         found = self.gates.admit(key, self.folder.stat(key))
         return found.reason if isinstance(found, WithheldFile) else found
 
-    def said(self, name: str) -> Announced:
+    def announcement_of(self, name: str) -> Announced:
         found = self.ask(name)
         assert isinstance(found, AdmittedFile)
         assert found.announcement is not None
-        return found.announcement.what
+        return found.announcement.announced
 
     def take(self, name: str) -> list[bytes]:
         """Register a file that is admitted; returns the gates that are spent."""
@@ -64,12 +64,14 @@ class Drop:
     def enter(self, name: str) -> list[tuple[bytes, Stat]]:
         """Register a file that was admitted; returns the gates that are spent, with their states."""
         self.register(name.encode(), self.gates.renew(name.encode()))
-        return self.gates.spent([name.encode()])
+        return self.gates.unneeded([name.encode()])
 
-    def register(self, key: bytes, said: Announcement | None) -> None:
+    def register(self, key: bytes, announcement: Announcement | None) -> None:
         data = (self.folder.root / os.fsdecode(key)).read_bytes()
         digest = hashlib.sha256(data).digest()
         landed = Landed(digest.hex(), digest, hashlib.md5(data).digest(), len(data))
         mark = self.folder.stat(key).fingerprint
-        arrival = Arrival("plant", key, landed, 0, mark, "long", NOW, NOW, announcement=said)
+        arrival = Arrival(
+            "plant", key, landed, 0, mark, "long", NOW, NOW, announcement=announcement
+        )
         self.ledger.register(arrival, OnChange.MERGE, False)

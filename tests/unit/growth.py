@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from fresh_database import FreshDatabaseWithClock
-from looks import Looks
+from looks import Inspections
 from psycopg.rows import dict_row
-from samples import chained, taken
+from samples import chained, received
 
 from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.feeds.folder.growing import GrowingFolder
@@ -23,7 +23,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
 from sensorflow.flow.file_task import Services
-from sensorflow.flow.intake.look import Rest
+from sensorflow.flow.intake.look import InspectedState
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
@@ -59,7 +59,7 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
 
 
 class GrowingSite:
-    """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the
+    """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `inspect` is one of the
     daemon's, eleven seconds after the last. To be closed."""
 
     def __init__(
@@ -105,35 +105,35 @@ class GrowingSite:
 
     def take_from(self, feed: GrowingFeed) -> None:
         """Of a feed, as a new daemon does."""
-        self.looks = Looks(self.settings, [feed], self.landing, self.ledger)
+        self.looks = Inspections(self.settings, [feed], self.landing, self.ledger)
 
     @property
-    def rests(self) -> dict[bytes, Rest]:
-        return self.looks.parts("plant").rests
+    def inspected(self) -> dict[bytes, InspectedState]:
+        return self.looks.parts("plant").inspected
 
     def write(self, text: str | bytes, name: str = "a.csv", how: str = "ab") -> None:
         data = text.encode() if isinstance(text, str) else text
         with (self.drop / name).open(how) as stream:
             stream.write(data)
 
-    def look(self, seconds: float = 11) -> bool:
+    def inspect(self, seconds: float = 11) -> bool:
         self.database.advance(seconds)
-        for key, rest in self.rests.items():  # what it believes runs by the real clock
-            self.rests[key] = replace(rest, until=rest.until - seconds)
-        return self.looks.look()
+        for key, rest in self.inspected.items():  # what it believes runs by the real clock
+            self.inspected[key] = replace(rest, until=rest.until - seconds)
+        return self.looks.run_once()
 
     def work(self) -> list[Result]:
         """What is due, until nothing is."""
         results: list[Result] = []
         limit = 10**9 if self.inline else 0
         while publish(self.ledger, self.queue, Limits(limit, 1000, 8)):
-            for message in taken(self.queue):
+            for message in received(self.queue):
                 for task in chained(message):
                     results += process(self.services, task, keep)
         return results
 
     def take(self, seconds: float = 11) -> list[Result]:
-        self.look(seconds)
+        self.inspect(seconds)
         return self.work()
 
     @property

@@ -51,13 +51,13 @@ def hold(files: Sequence[bytes], profile: Profile, place: FilePath = PLACE) -> b
     if found is None:
         return False
     reshaped = batch_validation.reshape_batch(found, profile)
-    for data, one, made in zip(files, found, reshaped, strict=True):
+    for data, one, batches in zip(files, found, reshaped, strict=True):
         [wanted] = alone(data, profile, place)
         assert one.bronze.equals(wanted.bronze)
         one.bronze.validate(full=True)
-        told = (one.rejects, one.missing, one.rows, one.readings, one.drift)
-        assert told == ([], wanted.missing, wanted.rows, wanted.readings, wanted.drift)
+        facts = (one.rejects, one.missing, one.rows, one.readings, one.drift)
+        assert facts == ([], wanted.missing, wanted.rows, wanted.readings, wanted.drift)
         by_itself = reshape(wanted.bronze, QualityFlagger(profile.rules), Deduplicator())
-        assert made.silver.equals(by_itself.silver)
-        assert made.duplicates == by_itself.duplicates
+        assert batches.silver.equals(by_itself.silver)
+        assert batches.duplicates == by_itself.duplicates
     return True

@@ -33,10 +33,10 @@ Stored: TypeAlias = Callable[..., Stock]
 
 @contextmanager
 def storing(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
-    with ExitStack() as made:
+    with ExitStack() as stack:
 
         def of(kind: type[PostgresLedger] = PostgresLedger, **given: Any) -> Stock:
-            ledger = made.enter_context(closing(kind(clocked.url, "test")))
+            ledger = stack.enter_context(closing(kind(clocked.url, "test")))
             return Stock(clocked.url, ledger, **given)
 
         yield of

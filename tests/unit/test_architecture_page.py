@@ -71,10 +71,10 @@ COMPLETE = (
 def test_every_module_of_a_package_is_on_the_page(package: str) -> None:
     folder = ROOT / package if package == "workers" else ROOT / "sensorflow" / package
     deep = folder.rglob("*.py") if package == "adapters" else folder.glob("*.py")
-    there = {f"{package}/{f.relative_to(folder)}" for f in deep if f.name != "__init__.py"}
+    existing = {f"{package}/{f.relative_to(folder)}" for f in deep if f.name != "__init__.py"}
     named = re.findall(r"`([^`\n:]+)", in_full(PAGES[0].read_text("utf-8")))
-    assert there
-    assert sorted(name for name in there - set(named) if "/schema/" not in name) == []
+    assert existing
+    assert sorted(name for name in existing - set(named) if "/schema/" not in name) == []
 
 
 def in_full(text: str) -> str:

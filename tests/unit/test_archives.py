@@ -58,10 +58,10 @@ def tarred(files: dict[str, bytes] = FILES, kind: int = tarfile.PAX_FORMAT) -> b
 def read(data: bytes, **keys: object) -> dict[str, bytes]:
     archive = opened(io.BytesIO(data), profile(**keys), io.BytesIO)
     archive.check(io.BytesIO)
-    return {entry.name: whole(stream) for entry, stream in archive.read()}
+    return {entry.name: read_all(stream) for entry, stream in archive.read()}
 
 
-def whole(stream: BinaryIO) -> bytes:
+def read_all(stream: BinaryIO) -> bytes:
     return b"".join(iter(lambda: stream.read(1000), b""))
 
 
@@ -94,20 +94,20 @@ def test_a_member_is_opened_again_as_often_as_it_is_wanted() -> None:
     for data in (zipped(), gzip.compress(tarred())):
         archive = opened(io.BytesIO(data), profile(), io.BytesIO)
         for entry in reversed(archive.entries * 2):
-            assert whole(archive.open(entry)) == FILES[entry.name]
+            assert read_all(archive.open(entry)) == FILES[entry.name]
 
 
 def test_what_is_no_data_is_left_out_and_counted() -> None:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as made:
+    with tarfile.open(fileobj=out, mode="w") as tar:
         for name, kind in (("d", tarfile.DIRTYPE), ("l", tarfile.SYMTYPE), ("h", tarfile.LNKTYPE)):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/passwd"
-            made.addfile(info)
+            tar.addfile(info)
         for name in ("__MACOSX/._a.csv", "x/.DS_Store", "readme.txt", "a.csv"):
             info = tarfile.TarInfo(name)
             info.size = 1
-            made.addfile(info, io.BytesIO(b"x"))
+            tar.addfile(info, io.BytesIO(b"x"))
     archive = opened(io.BytesIO(out.getvalue()), profile(member="*.csv"), io.BytesIO)
     assert [entry.name for entry in archive.entries] == ["a.csv"]
     assert archive.note == (
@@ -118,11 +118,11 @@ def test_what_is_no_data_is_left_out_and_counted() -> None:
 
 def test_a_link_in_a_zip_is_left_out() -> None:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as made:
+    with zipfile.ZipFile(out, "w") as archive:
         link = zipfile.ZipInfo("link.csv")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        made.writestr(link, "/etc/passwd")
-        made.writestr("a.csv", "1")
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("a.csv", "1")
     assert read(out.getvalue()) == {"a.csv": b"1"}
 
 
@@ -209,7 +209,7 @@ def test_all_members_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         assert refused(data, max_decompressed=450_000).code is Code.TOO_LARGE
     monkeypatch.setattr(archives, "GRACE", 1000)
     assert "bomb" in refused(zipped(files), max_ratio=100).message
-    monkeypatch.setattr(archives, "MOST", 4)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 4)
     assert "more than 4 files" in refused(zipped(files)).message
 
 

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from looks import Looks
+from looks import Inspections
 from structlog.testing import capture_logs
 
 from sensorflow.core.health import Check, health
 from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Permanent
-from sensorflow.flow.intake.away import LONGEST, REPORTS, Away
+from sensorflow.flow.intake.away import LONGEST, REPORTS, Outages
 from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Candidate, Unreadable
 from sensorflow.settings import Settings
@@ -80,8 +80,8 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Callable[..., Looks]:
-    def made(*feeds: MemoryFeed) -> Looks:
+def inspections(tmp_path: Path) -> Callable[..., Inspections]:
+    def new_inspections(*feeds: MemoryFeed) -> Inspections:
         source = {"path": "drop", "profile": "long"}
         given = {
             "sources": dict.fromkeys([feed.name for feed in feeds], source),
@@ -89,27 +89,29 @@ def looks(tmp_path: Path) -> Callable[..., Looks]:
             "home": tmp_path,
         }
         settings = Settings.model_validate(given)
-        return Looks(settings, feeds, Landing(MemoryObjects()), MemoryLedger())
+        return Inspections(settings, feeds, Landing(MemoryObjects()), MemoryLedger())
 
-    return made
+    return new_inspections
 
 
-def told(logs: Iterable[Any], events: set[str]) -> list[tuple[str, str]]:
+def events_of(logs: Iterable[Any], events: set[str]) -> list[tuple[str, str]]:
     return [(one["event"], one.get("source", "all")) for one in logs if one["event"] in events]
 
 
 def test_a_feed_that_is_away_is_reported_once_and_keeps_no_other_waiting(
-    looks: Callable[..., Looks],
+    inspections: Callable[..., Inspections],
 ) -> None:
-    assert told(neighbour_of(AwayFeed("dead"), looks), TROUBLE) == [("source.unavailable", "dead")]
+    assert events_of(neighbour_of(AwayFeed("dead"), inspections), TROUBLE) == [
+        ("source.unavailable", "dead")
+    ]
 
 
 @pytest.mark.parametrize("methods", BROKEN.values(), ids=BROKEN)
 def test_a_broken_feed_is_named_once_and_keeps_no_other_waiting(
-    looks: Callable[..., Looks], methods: dict[str, Any]
+    inspections: Callable[..., Inspections], methods: dict[str, Any]
 ) -> None:
-    made = type("Brought", (MemoryFeed,), methods | {"__module__": "package.feeds"})
-    logs = neighbour_of(made("dead", {b"0.csv": b"0"}), looks)
+    feed_class = type("Brought", (MemoryFeed,), methods | {"__module__": "package.feeds"})
+    logs = neighbour_of(feed_class("dead", {b"0.csv": b"0"}), inspections)
     (defect,) = (one for one in logs if one["event"] in TROUBLE and "feed" in one)
     assert (defect["event"], defect["source"]) == ("defect", "dead")
     assert defect["feed"] == "package.feeds.Brought"
@@ -117,80 +119,80 @@ def test_a_broken_feed_is_named_once_and_keeps_no_other_waiting(
 
 
 def test_a_broken_feed_is_in_the_heartbeat_until_it_goes_well_again(
-    looks: Callable[..., Looks],
+    inspections: Callable[..., Inspections],
 ) -> None:
     feed = MemoryFeed("dead", {b"0.csv": b"0"})
     feed.errors[b"0.csv"] = ZeroDivisionError("none of sensorflow's")
-    site = looks(feed)
-    site.look()
-    site.look()
+    site = inspections(feed)
+    site.run_once()
+    site.run_once()
     reason = "sensorflow.testing.feed.MemoryFeed: ZeroDivisionError: none of sensorflow's"
     assert site.state()["defects"] == {"dead": reason}
     (check,) = _broken(site)
     assert (check.what, check.verdict) == ("source dead", "fail")
     assert reason in check.found
     feed.errors.clear()
-    site.intake._away._outages["dead"].until -= 2 * LONGEST
-    site.look()
-    site.look()
+    site.intake._outages._outages["dead"].until -= 2 * LONGEST
+    site.run_once()
+    site.run_once()
     assert feed.files == {}
     assert _broken(site) == []
 
 
-def _broken(site: Looks) -> list[Check]:
+def _broken(site: Inspections) -> list[Check]:
     at = datetime.now(UTC)
     report = LoopReport(Role.INTAKE, "host", 1, "test", "", site.state())
     beats = [Heartbeat(report, at, at, 0.0)]
     return [c for c in health(beats, None, lambda _: False) if c.what.startswith("source ")]
 
 
-def neighbour_of(feed: MemoryFeed, looks: Callable[..., Looks]) -> Iterable[Any]:
+def neighbour_of(feed: MemoryFeed, inspections: Callable[..., Inspections]) -> Iterable[Any]:
     """What is logged while another source gets files."""
     other = MemoryFeed("toy", {})
-    site = looks(feed, other)
+    site = inspections(feed, other)
     with capture_logs() as logs:
         for number in range(20):
             other.files[b"%d.csv" % number] = b"%d" % number
-            site.look()
+            site.run_once()
             assert other.files == {}
     return logs
 
 
 def test_a_file_that_cannot_be_read_and_is_offered_again_is_reported_once(
-    looks: Callable[..., Looks],
+    inspections: Callable[..., Inspections],
 ) -> None:
     feed = MemoryFeed("toy", {b"a.csv": b"1"})
     feed.errors[b"a.csv"] = Unreadable("broken")
-    site = looks(feed)
+    site = inspections(feed)
     with capture_logs() as logs:
-        site.look()
-        site.look()
+        site.run_once()
+        site.run_once()
         feed.files[b"a.csv"] = b"other"
-        site.look()
-    assert told(logs, {"file.unreadable"}) == [("file.unreadable", "toy")] * 2
+        site.run_once()
+    assert events_of(logs, {"file.unreadable"}) == [("file.unreadable", "toy")] * 2
 
 
 def test_a_source_is_left_alone_longer_each_time_and_reported_once_a_minute() -> None:
-    away, now, waits, reports = Away(), 1000.0, [], []
+    outages, now, waits, reports = Outages(), 1000.0, [], []
     while now < 1000 + 10 * REPORTS:
-        assert not away.is_left_alone("plant", now)
-        if away.failed("plant", now):
+        assert not outages.is_left_alone("plant", now)
+        if outages.failed("plant", now):
             reports.append(now)
-        assert not away.failed("plant", now)  # for another thing that was asked for
+        assert not outages.failed("plant", now)  # for another thing that was asked for
         began = now
-        while away.is_left_alone("plant", now):
+        while outages.is_left_alone("plant", now):
             now += 0.25
         waits.append(now - began)
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (0.75, pytest.approx(0.75 * LONGEST, abs=0.25))
     assert all(later - before >= REPORTS for before, later in pairwise(reports))
     assert 9 <= len(reports) <= 10
-    assert not away.is_left_alone("other", now)
+    assert not outages.is_left_alone("other", now)
 
 
 def test_an_outage_after_a_while_without_one_begins_anew() -> None:
-    away = Away()
+    outages = Outages()
     for now in range(100, 200, 20):
-        away.failed("plant", now)
-    assert away.failed("plant", 1000)
-    assert not away.is_left_alone("plant", 1000.8)
+        outages.failed("plant", now)
+    assert outages.failed("plant", 1000)
+    assert not outages.is_left_alone("plant", 1000.8)

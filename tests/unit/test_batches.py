@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.exceptions import Retry
 from fresh_database import FreshDatabaseWithClock
-from samples import taken
+from samples import received
 from stored import Stored, storing
 from test_flow import LIMITS, InMemoryPipeline, content, keep, names, sent
 
@@ -36,22 +36,22 @@ class BatchCountingLedger(PostgresLedger):
 
 @pytest.fixture
 def stored(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
-    with storing(clocked) as made:
-        yield made
+    with storing(clocked) as pipeline:
+        yield pipeline
 
 
-def work(plant: InMemoryPipeline) -> dict[str, list[Result]]:
+def work(pipeline: InMemoryPipeline) -> dict[str, list[Result]]:
     """Publish, and handle each message; the results by the name of the message's file."""
-    plant.publish()
+    pipeline.publish()
     results = {}
-    for message in taken(plant.queue):
+    for message in received(pipeline.queue):
         [waiting] = message.files
-        results[waiting.key.decode()] = process(plant.services, message.task, keep)
+        results[waiting.key.decode()] = process(pipeline.services, message.task, keep)
     return results
 
 
-def claims(plant: InMemoryPipeline, file_id: int) -> list[str | None]:
-    return [e.why for e in plant.ledger.history(file_id) if e.what == "claimed"]
+def claims(pipeline: InMemoryPipeline, file_id: int) -> list[str | None]:
+    return [e.why for e in pipeline.ledger.history(file_id) if e.what == "claimed"]
 
 
 def test_every_file_has_a_message_of_its_own(stored: Stored) -> None:
@@ -91,9 +91,9 @@ def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which(stored
     assert plant.ledger.together == 8
     views = [plant.ledger.file(f.file_id) for f in files]
     assert [v and (v.counts.read, v.counts.loaded) for v in views] == [(n, n) for n in range(1, 10)]
-    told = [report_results(results[f"{n}.csv"]) for n in range(3)]
+    reports = [report_results(results[f"{n}.csv"]) for n in range(3)]
     account = "loaded 0.csv: read=1 loaded=1 rejected=0 duplicates=0"
-    assert told == [
+    assert reports == [
         f"{account}; batch members 2: loaded=2",
         *["nothing to do: loaded in the batch of file 1"] * 2,
     ]
@@ -162,8 +162,8 @@ def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself(stored: Stor
     first, second = (plant.drop(content(n + 1), names(n)).file_id for n in range(2))
     plant.publish()
     limits = BatchLimits(("plant",), SMALL_FILE_BYTES, BATCH_BYTES, files=1, share=1)
-    for held in plant.ledger.claim_batch(first, WORK, "me", 30, limits).claims:
-        plant.ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
-    assert len(list(taken(plant.queue))) == 2
+    for claim in plant.ledger.claim_batch(first, WORK, "me", 30, limits).claims:
+        plant.ledger.nack(claim, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
+    assert len(list(received(plant.queue))) == 2
     assert {name: len(results) for name, results in work(plant).items()} == {"0.csv": 1, "1.csv": 1}
     assert claims(plant, second) == ["together with file 1", None]

@@ -54,9 +54,9 @@ def test_a_stand_takes_files_all_the_way(tmp_path: Path, postgres: Postgres, dat
     from benchmarks.stand import BenchmarkFleet
 
     server = SimpleNamespace(url=database, process=postgres.process)
-    made = BenchmarkFleet(tmp_path, server, max_attempts=1)  # type: ignore[arg-type]
+    bench_fleet = BenchmarkFleet(tmp_path, server, max_attempts=1)  # type: ignore[arg-type]
     try:
-        took = made.take(inputs.many(tmp_path / "inputs", 20, 2), "csv")
-        assert (took.files, made.rows()) == (2, 20)
+        took = bench_fleet.take(inputs.many(tmp_path / "inputs", 20, 2), "csv")
+        assert (took.files, bench_fleet.rows()) == (2, 20)
     finally:
-        made.close()
+        bench_fleet.close()

@@ -35,7 +35,7 @@ sensor = { constant = "s" }
 columns = ["v"]
 """
 ROWS = "t,v\n2026-01-01T00:00:00Z,1\n"
-FAR = "2199-01-01T00:00:00Z,1\n"
+FUTURE_ROW = "2199-01-01T00:00:00Z,1\n"
 OLD = "2020-01-01T00:00:00Z,1\n"
 
 
@@ -70,7 +70,7 @@ def checked(*args: str) -> dict[str, object]:
 def test_rules_bounds_tolerance_and_path_are_the_sources(
     project: Path, path: str, args: list[str]
 ) -> None:
-    Path(path).write_text(ROWS + ROWS[4:] + FAR + OLD)
+    Path(path).write_text(ROWS + ROWS[4:] + FUTURE_ROW + OLD)
     found = checked(*args)
     assert (found["source"], found["codes"]) == ("roof", ["F156", "F109"])
     assert (found["sensors"], found["refused"]) == (1, None)  # 2 of 4, and 60 % are tolerated

@@ -45,7 +45,7 @@ def test_what_is_held_is_renewed_until_it_is_let_go() -> None:
 def test_a_renewal_that_fails_is_tried_again_unless_the_lease_is_lost() -> None:
     tried: list[str] = []
 
-    def away(_seconds: float) -> None:
+    def unavailable(_seconds: float) -> None:
         tried.append("away")
         raise Transient(Code.DATABASE, "away")
 
@@ -54,11 +54,11 @@ def test_a_renewal_that_fails_is_tried_again_unless_the_lease_is_lost() -> None:
         raise Fenced("somebody else's")
 
     with LeaseKeeper(0.03) as keeper:
-        with keeper.keep([lost]), keeper.keep([away]):
+        with keeper.keep([lost]), keeper.keep([unavailable]):
             until(lambda: tried.count("away") > 3)
         with keeper.keep([lost]):
             until(lambda: tried.count("lost") > 1)
-            until(lambda: not keeper._held)
+            until(lambda: not keeper._leases)
     assert tried.count("lost") == 2
 
 
@@ -71,45 +71,45 @@ def test_what_is_held_twice_is_let_go_one_by_one() -> None:
         until(lambda: len(outer) > seen + 1)
 
 
-def drained(plant: InMemoryPipeline) -> Callable[[], bool]:
+def drained(pipeline: InMemoryPipeline) -> Callable[[], bool]:
     """Whether nothing waits, be it delayed."""
-    return lambda: plant.queue.depth() == 0
+    return lambda: pipeline.queue.depth() == 0
 
 
 def test_a_message_is_settled_when_its_files_have_an_outcome() -> None:
-    plant = InMemoryPipeline()
-    ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
-    bad = plant.drop(content(1, "x"), b"bad.csv").file_id
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant))
-    assert [plant.state(n) for n in ids] == [State.LOADED] * 3
-    assert plant.queue._held == {}
-    publish(plant.ledger, plant.queue, LIMITS)  # the quarantine task
-    consume(plant.queue, plant.services, drained(plant))
-    assert plant.state(bad) is State.QUARANTINED
+    pipeline = InMemoryPipeline()
+    ids = [pipeline.drop(content(n + 1), names(n)).file_id for n in range(3)]
+    bad = pipeline.drop(content(1, "x"), b"bad.csv").file_id
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
+    assert [pipeline.state(n) for n in ids] == [State.LOADED] * 3
+    assert pipeline.queue._unacked == {}
+    publish(pipeline.ledger, pipeline.queue, LIMITS)  # the quarantine task
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
+    assert pipeline.state(bad) is State.QUARANTINED
 
 
 def test_a_large_file_goes_stage_by_stage_by_the_outbox() -> None:
-    plant = InMemoryPipeline()
-    file = plant.drop(content(5))
+    pipeline = InMemoryPipeline()
+    file = pipeline.drop(content(5))
     sent = []
-    while publish(plant.ledger, plant.queue, replace(LIMITS, inline_below=0)):
-        sent += [str(message.only) for _, message in plant.queue._waiting]
-        consume(plant.queue, plant.services, drained(plant))
+    while publish(pipeline.ledger, pipeline.queue, replace(LIMITS, inline_below=0)):
+        sent += [str(message.only) for _, message in pipeline.queue._waiting]
+        consume(pipeline.queue, pipeline.services, drained(pipeline))
     assert sent == ["validate", "transform", "load"]
-    assert plant.state(file.file_id) is State.LOADED
+    assert pipeline.state(file.file_id) is State.LOADED
 
 
 def test_a_retry_is_the_ledgers_and_its_message_is_done() -> None:
-    plant = InMemoryPipeline()
-    with_lake(plant, BrokenLake(Transient(Code.STORAGE, "disk full")))
-    file = plant.drop(content(5))
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant))
-    view = plant.ledger.file(file.file_id)
+    pipeline = InMemoryPipeline()
+    with_lake(pipeline, BrokenLake(Transient(Code.STORAGE, "disk full")))
+    file = pipeline.drop(content(5))
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
+    view = pipeline.ledger.file(file.file_id)
     assert view is not None
     assert (view.state, view.error_code) == (State.PENDING, Code.STORAGE)
-    assert plant.queue._held == {}
+    assert pipeline.queue._unacked == {}
 
 
 class FlakyLedger(MemoryLedger):
@@ -133,14 +133,14 @@ def test_what_has_no_outcome_comes_again(error: Exception, monkeypatch: pytest.M
     telemetry.configure()  # structlog's own way takes seconds for a traceback
     monkeypatch.setattr(module, "REDELIVERY_SECONDS", 0.01)
     monkeypatch.setattr(module, "backoff", lambda *_, **__: 0.01)
-    plant = InMemoryPipeline()
-    plant.ledger = FlakyLedger(lambda: plant.now, error, times=2)
-    plant.services = replace(plant.services, ledger=plant.ledger)
-    file = plant.drop(content(5))
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant))
+    pipeline = InMemoryPipeline()
+    pipeline.ledger = FlakyLedger(lambda: pipeline.now, error, times=2)
+    pipeline.services = replace(pipeline.services, ledger=pipeline.ledger)
+    file = pipeline.drop(content(5))
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
     structlog.reset_defaults()
-    assert plant.state(file.file_id) is State.LOADED
+    assert pipeline.state(file.file_id) is State.LOADED
 
 
 class FlakyQueue(MemoryQueue):
@@ -160,13 +160,13 @@ class FlakyQueue(MemoryQueue):
 def test_a_broker_that_is_away_ends_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[int] = []
     monkeypatch.setattr(module, "backoff", lambda n, *_, **__: waits.append(n) or 0.0)
-    plant = InMemoryPipeline()
-    plant.queue = FlakyQueue(3)
-    file = plant.drop(content(5))
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant))
+    pipeline = InMemoryPipeline()
+    pipeline.queue = FlakyQueue(3)
+    file = pipeline.drop(content(5))
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
     assert waits == [1, 2, 3]
-    assert plant.state(file.file_id) is State.LOADED
+    assert pipeline.state(file.file_id) is State.LOADED
 
 
 def test_housekeeping_that_fails_keeps_no_message_waiting(
@@ -179,32 +179,32 @@ def test_housekeeping_that_fails_keeps_no_message_waiting(
         asked.append("once in a while")
         raise Transient(Code.DATABASE, "away") if len(asked) == 1 else ZeroDivisionError("oh")
 
-    plant = InMemoryPipeline()
-    ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant), run_due=run_due)
-    assert [plant.state(n) for n in ids] == [State.LOADED] * 3
+    pipeline = InMemoryPipeline()
+    ids = [pipeline.drop(content(n + 1), names(n)).file_id for n in range(3)]
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline), run_due=run_due)
+    assert [pipeline.state(n) for n in ids] == [State.LOADED] * 3
     assert len(asked) == 1
-    plant.drop(content(9), b"more.csv")
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant), run_due=run_due)
+    pipeline.drop(content(9), b"more.csv")
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline), run_due=run_due)
     structlog.reset_defaults()
-    said = capsys.readouterr().err
-    assert '"event": "housekeeping.failed"' in said
-    assert '"event": "defect"' in said
+    output = capsys.readouterr().err
+    assert '"event": "housekeeping.failed"' in output
+    assert '"event": "defect"' in output
 
 
 def test_what_is_in_hand_is_said_to_whoever_watches() -> None:
-    plant, held = InMemoryPipeline(), list[list[int]]()
-    file_id = plant.drop(content(5)).file_id
-    publish(plant.ledger, plant.queue, LIMITS)
+    pipeline, calls = InMemoryPipeline(), list[list[int]]()
+    file_id = pipeline.drop(content(5)).file_id
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
     consume(
-        plant.queue,
-        plant.services,
-        drained(plant),
-        hold=lambda claims: held.append([claim.file_id for claim in claims]),
+        pipeline.queue,
+        pipeline.services,
+        drained(pipeline),
+        on_claims=lambda claims: calls.append([claim.file_id for claim in claims]),
     )
-    assert held == [[file_id], []]
+    assert calls == [[file_id], []]
 
 
 class ExtensionRecorder(MemoryQueue):
@@ -220,19 +220,21 @@ class ExtensionRecorder(MemoryQueue):
 
 
 def test_a_message_is_extended_while_it_is_worked_on() -> None:
-    plant = InMemoryPipeline()
-    plant.settings = plant.settings.model_copy(update={"lease": 0.03})
-    plant.queue = queue = ExtensionRecorder()
+    pipeline = InMemoryPipeline()
+    pipeline.settings = pipeline.settings.model_copy(update={"lease": 0.03})
+    pipeline.queue = queue = ExtensionRecorder()
 
     class Waits(MemoryLedger):
         def claim_batch(self, *args: Any) -> Any:
             queue.extended.wait(20)
             return super().claim_batch(*args)
 
-    plant.ledger = Waits(lambda: plant.now)
-    plant.services = replace(plant.services, ledger=plant.ledger, settings=plant.settings)
-    file = plant.drop(content(5))
-    publish(plant.ledger, plant.queue, LIMITS)
-    consume(plant.queue, plant.services, drained(plant))
-    assert plant.state(file.file_id) is State.LOADED
+    pipeline.ledger = Waits(lambda: pipeline.now)
+    pipeline.services = replace(
+        pipeline.services, ledger=pipeline.ledger, settings=pipeline.settings
+    )
+    file = pipeline.drop(content(5))
+    publish(pipeline.ledger, pipeline.queue, LIMITS)
+    consume(pipeline.queue, pipeline.services, drained(pipeline))
+    assert pipeline.state(file.file_id) is State.LOADED
     assert queue.extended.is_set()

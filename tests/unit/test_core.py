@@ -97,21 +97,21 @@ def parts(count: int) -> tuple[pa.Array, pa.Array]:
 
 def test_a_checksum_is_free_of_order_and_batches() -> None:
     ids, values = parts(10)
-    whole = checksum(ids, values)
+    total = checksum(ids, values)
     turned = pa.array(range(9, -1, -1))
-    assert checksum(ids.take(turned), values.take(turned)) == whole
+    assert checksum(ids.take(turned), values.take(turned)) == total
     halves = checksum(ids[:4], values[:4]) + checksum(ids[4:], values[4:])
-    assert halves % MODULUS == whole
+    assert halves % MODULUS == total
     assert checksum(ids[:0], values[:0]) == 0
 
 
 def test_a_checksum_tells_a_lost_a_doubled_a_changed_and_a_swapped_row() -> None:
     ids, values = parts(10)
-    whole = checksum(ids, values)
+    total = checksum(ids, values)
     swapped = pa.array([1.0, 0.0, *range(2, 10)])
     doubled = checksum(pa.concat_arrays([ids, ids[:1]]), pa.concat_arrays([values, values[:1]]))
     others = {checksum(ids[1:], values[1:]), checksum(ids, swapped), doubled % MODULUS}
-    assert whole not in others
+    assert total not in others
     assert len(others) == 3
 
 
@@ -132,7 +132,7 @@ def test_waits_grow_and_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "taken"),
+    ("key", "is_accepted"),
     [
         (b"a.csv", True),
         (b"A.CSV", True),
@@ -145,8 +145,8 @@ def test_waits_grow_and_are_bounded() -> None:
         (b"\xff.csv", True),
     ],
 )
-def test_which_names_are_taken(key: bytes, taken: bool) -> None:
-    assert takes(key, ("*.csv", "*.gz"), IGNORED) is taken
+def test_which_names_are_taken(key: bytes, is_accepted: bool) -> None:
+    assert takes(key, ("*.csv", "*.gz"), IGNORED) is is_accepted
 
 
 def test_a_file_settles_when_nothing_changes() -> None:

@@ -57,7 +57,7 @@ def test_a_parquet_file_of_equal_rows_is_read_where_the_profile_says_so() -> Non
         assert len(read(data, format="parquet", max_rows_per_byte=1e6)[0]) == 100_000
 
 
-def far(rows: int) -> bytes:
+def distant_rows(rows: int) -> bytes:
     """A spreadsheet with a cell far to the right of each row."""
     sheet = workbook([HEAD, *[ROW] * rows])
     with zipfile.ZipFile(io.BytesIO(sheet)) as archive:
@@ -75,8 +75,8 @@ def far(rows: int) -> bytes:
 
 def test_a_cell_far_from_the_table_in_every_row() -> None:
     wide = {"format": "xlsx", "max_columns": 10_000}
-    assert refused(far(1200), **wide) == Code.TOO_MANY_CELLS
-    assert refused(far(50), max_cells=100_000, **wide) == Code.TOO_MANY_CELLS
+    assert refused(distant_rows(1200), **wide) == Code.TOO_MANY_CELLS
+    assert refused(distant_rows(50), max_cells=100_000, **wide) == Code.TOO_MANY_CELLS
 
 
 def with_part(sheet: bytes, name: str, data: bytes) -> bytes:
@@ -125,7 +125,7 @@ def times(first: date, months: int, each: int) -> pa.Array:
     return pa.array(ts.astype(np.int64)).cast(pa.timestamp("ns", "UTC"))
 
 
-def made(*batches: pa.Array, limits: MonthLimits | None = None) -> NewMonths:
+def new_months(*batches: pa.Array, limits: MonthLimits | None = None) -> NewMonths:
     counted, known = NewMonths(limits or MonthLimits()), set[date]()
     for ts in batches:
         found = months_of(ts)
@@ -136,26 +136,26 @@ def made(*batches: pa.Array, limits: MonthLimits | None = None) -> NewMonths:
 
 def test_one_reading_a_month_over_centuries_is_refused() -> None:
     with pytest.raises(Permanent) as caught:
-        made(times(date(1900, 1, 1), 2677, 1))
+        new_months(times(date(1900, 1, 1), 2677, 1))
     assert caught.value.code == Code.TOO_MANY_MONTHS
     assert "1900-01" in caught.value.message
 
 
 def test_decades_of_daily_readings_are_loaded_and_thirty_years_of_monthly_ones() -> None:
-    made(times(date(1960, 1, 1), 720, 28))
-    made(times(date(1996, 1, 1), 360, 1))
+    new_months(times(date(1960, 1, 1), 720, 28))
+    new_months(times(date(1996, 1, 1), 360, 1))
     with pytest.raises(Permanent):
-        made(times(date(1996, 1, 1), 361, 1))
-    made(times(date(1900, 1, 1), 1500, 1), limits=MonthLimits(2000, 2000))
+        new_months(times(date(1996, 1, 1), 361, 1))
+    new_months(times(date(1900, 1, 1), 1500, 1), limits=MonthLimits(2000, 2000))
 
 
 def test_months_are_counted_over_all_batches_of_a_file() -> None:
     years = [times(date(1990 + n, 1, 1), 12, 1) for n in range(31)]
-    made(*years[:30])
+    new_months(*years[:30])
     with pytest.raises(Permanent):
-        made(*years)
+        new_months(*years)
     with pytest.raises(Permanent):
-        made(*(times(date(1900 + n, 1, 1), 12, 20) for n in range(101)))
+        new_months(*(times(date(1900 + n, 1, 1), 12, 20) for n in range(101)))
 
 
 def test_the_months_of_times() -> None:

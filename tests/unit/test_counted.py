@@ -17,10 +17,10 @@ LONG = {"format": "csv", "sensor": {"constant": "a"}, "type": {"constant": "k"},
 
 
 def times(csv: str, **profile: Any) -> tuple[list[str], list[tuple[Code, str]]]:
-    made = Profile.model_validate({**LONG, **profile})
+    parsed_profile = Profile.model_validate({**LONG, **profile})
     found: list[str] = []
     refused: list[tuple[Code, str]] = []
-    for part in reading.read(io.BytesIO(csv.encode()), made, FilePath("a"), io.BytesIO):
+    for part in reading.read(io.BytesIO(csv.encode()), parsed_profile, FilePath("a"), io.BytesIO):
         found += [t.isoformat().replace("+00:00", "Z") for t in part.bronze["ts"].to_pylist()]
         refused += [(r.code, r.reason) for r in part.rejects]
     return found, refused
@@ -32,7 +32,7 @@ def counted(start: str, index: str, size: str, zone: str = "UTC", **step: Any) -
 
 
 @pytest.mark.parametrize(
-    ("index", "size", "step", "wanted"),
+    ("index", "size", "step", "expected"),
     [
         ("1", "PT15M", {}, "2024-01-01T00:00:00Z"),
         ("96", "PT15M", {}, "2024-01-01T23:45:00Z"),
@@ -43,12 +43,12 @@ def counted(start: str, index: str, size: str, zone: str = "UTC", **step: Any) -
         ("100000", "P1DT1H", {"first": 99999}, "2024-01-02T01:00:00Z"),
     ],
 )
-def test_steps_after_a_start(index: str, size: str, step: dict[str, Any], wanted: str) -> None:
-    assert counted("2024-01-01T00:00:00Z", index, size, **step) == [wanted]
+def test_steps_after_a_start(index: str, size: str, step: dict[str, Any], expected: str) -> None:
+    assert counted("2024-01-01T00:00:00Z", index, size, **step) == [expected]
 
 
 @pytest.mark.parametrize(
-    ("size", "zone", "wanted"),
+    ("size", "zone", "expected"),
     [
         ("P1D", "Europe/Vienna", "2024-03-31T22:00:00Z"),
         ("PT24H", "Europe/Vienna", "2024-03-31T23:00:00Z"),
@@ -57,9 +57,9 @@ def test_steps_after_a_start(index: str, size: str, step: dict[str, Any], wanted
         ("P1D", "-05:00", "2024-03-31T23:00:00Z"),
     ],
 )
-def test_days_and_months_are_those_of_the_zone(size: str, zone: str, wanted: str) -> None:
+def test_days_and_months_are_those_of_the_zone(size: str, zone: str, expected: str) -> None:
     start = "2024-03-30T23:00:00Z"  # midnight in Vienna, before the clock is put forward
-    assert counted(start, "1", size, zone, first=0) == [wanted]
+    assert counted(start, "1", size, zone, first=0) == [expected]
 
 
 def test_a_step_that_cannot_be_counted_costs_its_row() -> None:

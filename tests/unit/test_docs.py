@@ -58,9 +58,13 @@ def test_every_finding_of_an_audit_is_explained() -> None:
 
 @pytest.mark.parametrize("model", [Settings, FolderSource, Storage, Retention])
 def test_every_setting_has_a_docstring(model: type[Any]) -> None:
-    told = settings.meanings(model)
-    apart = {"home", "sources", "profiles", "profile_files"}
-    assert [key for key in model.model_fields if key not in told and key not in apart] == []
+    documented = settings.meanings(model)
+    documented_elsewhere = {"home", "sources", "profiles", "profile_files"}
+    assert [
+        key
+        for key in model.model_fields
+        if key not in documented and key not in documented_elsewhere
+    ] == []
 
 
 def test_every_event_has_a_comment() -> None:
@@ -74,11 +78,11 @@ def test_every_column_of_the_database_is_explained() -> None:
 
 
 def test_every_command_is_in_the_reference_with_its_help() -> None:
-    made = commands.reference()
+    generated = commands.reference()
     assert [
-        name for name, _ in commands.leaves(commands.root()) if f"### `{name}`" not in made
+        name for name, _ in commands.leaves(commands.root()) if f"### `{name}`" not in generated
     ] == []
-    assert not re.findall(r"^\|.*\|  \|$", made, re.MULTILINE)
+    assert not re.findall(r"^\|.*\|  \|$", generated, re.MULTILINE)
 
 
 def test_every_decision_has_a_state() -> None:
@@ -90,8 +94,8 @@ def test_the_authors_guide_shows_the_examples_as_they_are() -> None:
         r"```python\n(.*?)```", (DOCS / "how-to" / "adapters.md").read_text(), re.DOTALL
     )
     packages = [file.parent for file in PACKAGES]
-    there = [file.read_text() for folder in packages for file in sorted(folder.glob("*.py"))]
-    assert [name for name in there if name not in shown] == []
+    sources = [file.read_text() for folder in packages for file in sorted(folder.glob("*.py"))]
+    assert [name for name in sources if name not in shown] == []
 
 
 def test_every_test_that_a_guarantee_names_is_there() -> None:
@@ -114,20 +118,20 @@ def test_the_defaults_of_a_profile_are_as_they_are_shown() -> None:
     )
     shown = [*_defaults(keys, Profile), *_defaults(times.split("## `columns`")[0], Time)]
     assert len(shown) > 30
-    assert [(key, told, is_) for key, told, is_ in shown if told != is_] == []
+    assert [(key, documented, is_) for key, documented, is_ in shown if documented != is_] == []
 
 
 def _defaults(section: str, model: type[Any]) -> Iterator[tuple[str, str, str]]:
     """Each key whose default is shown as it is written: the key, that text, and the default."""
     for names, cells in re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]*) \|", section, re.MULTILINE):
         keys = re.findall(r"\w+", names)
-        told = [cells] if len(keys) == 1 else cells.split(", ")
-        for key, cell in zip(keys, told, strict=False):
+        documented = [cells] if len(keys) == 1 else cells.split(", ")
+        for key, cell in zip(keys, documented, strict=False):
             if key not in model.model_fields:  # extends, which is resolved before
                 continue
-            made = settings.default(model.model_fields[key])
-            if re.fullmatch(r"`.*`|[\d.]+|true|false", cell) and made not in ("", "required"):
-                yield key, _plain(cell), _plain(made)
+            actual = settings.default(model.model_fields[key])
+            if re.fullmatch(r"`.*`|[\d.]+|true|false", cell) and actual not in ("", "required"):
+                yield key, _plain(cell), _plain(actual)
 
 
 def _plain(text: str) -> str:
@@ -137,9 +141,9 @@ def _plain(text: str) -> str:
 
 def test_every_page_is_in_the_navigation_and_each_link_leads_somewhere() -> None:
     named = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))
-    there = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
-    assert {p for p in there - named if not p.startswith("decisions/0")} == set()
-    assert named - there == set(blocks.FROM_ROOT)
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert {p for p in pages - named if not p.startswith("decisions/0")} == set()
+    assert named - pages == set(blocks.FROM_ROOT)
     assert [broken for page in PAGES for broken in _broken(page)] == []
 
 
@@ -238,7 +242,7 @@ def _is_toml(block: Block) -> None:
     if "project" in given:
         assert any(block.text in file.read_text() for file in PACKAGES)
         return
-    brought = {
+    added_keys = {
         name
         for file in PACKAGES
         for group in tomllib.loads(file.read_text())["project"]["entry-points"].values()
@@ -252,7 +256,7 @@ def _is_toml(block: Block) -> None:
     }
     urls = (given.get("broker_url", ""), *given.get("storage", {}).values())
     words |= {url.partition(":")[0] for url in urls}
-    if words & brought:  # not installed here; tests/integration/test_plugins.py runs them
+    if words & added_keys:  # not installed here; tests/integration/test_plugins.py runs them
         return
     tables_ = {"sources", "profiles"} & given.keys()
     if not tables_ and given.keys() - Settings.model_fields.keys():

@@ -81,6 +81,6 @@ def readings(name: str, encoding: str, drift: str, text: str, toml: str) -> str:
 @pytest.mark.parametrize("page", [page for page, text in DOCS.items() if "<!-- example" in text])
 def test_the_examples_of_a_page_are_true(page: Path) -> None:
     assert len(EXAMPLE.findall(DOCS[page])) == DOCS[page].count("<!-- example")
-    for *given, wanted in EXAMPLE.findall(DOCS[page]):
-        head = wanted.removesuffix("…\n")
-        assert readings(*given)[: None if head == wanted else len(head)] == head, given[0]
+    for *given, expected in EXAMPLE.findall(DOCS[page]):
+        head = expected.removesuffix("…\n")
+        assert readings(*given)[: None if head == expected else len(head)] == head, given[0]

@@ -32,8 +32,8 @@ def test_an_event_is_one_line_with_its_name_its_level_and_its_fields(
     (line,) = lines()
     line.pop("timestamp")
     former = {"former_event": event.former} if event.former else {}
-    told = {"event": event.value, "level": event.level, "file_id": 7, "why": "it is so"}
-    assert line == told | former
+    expected = {"event": event.value, "level": event.level, "file_id": 7, "why": "it is so"}
+    assert line == expected | former
 
 
 FORMER = {
@@ -54,9 +54,9 @@ def test_events_that_were_renamed_since_the_last_release_say_their_former_names(
 ) -> None:
     for event in Event:
         emit(event)
-    told = {line["former_event"]: line["event"] for line in lines() if "former_event" in line}
-    assert told == FORMER
-    assert not set(told) & set(Event)
+    events = {line["former_event"]: line["event"] for line in lines() if "former_event" in line}
+    assert events == FORMER
+    assert not set(events) & set(Event)
 
 
 def test_a_site_that_has_worse_news_than_usual_says_the_level(lines: Any) -> None:

@@ -25,9 +25,9 @@ def of(*fields: dict[str, Any], **schema: Any) -> Imported:
 
 
 def table(found: Imported) -> dict[str, Any]:
-    made = tomllib.loads(found.guess.in_zone("UTC", "").toml())
-    profiles.validated(made, "imported")
-    return made
+    profile_table = tomllib.loads(found.guess.in_zone("UTC", "").toml())
+    profiles.validated(profile_table, "imported")
+    return profile_table
 
 
 def test_a_resource_says_dialect_missing_markers_and_what_is_measured() -> None:
@@ -40,15 +40,24 @@ def test_a_resource_says_dialect_missing_markers_and_what_is_measured() -> None:
     }
     schema["missingValues"] = ["", "-999"]  # type: ignore[assignment]
     dialect = {"delimiter": ";", "quoteChar": "'", "commentChar": "#", "headerRows": [3]}
-    made = table(imported({"encoding": "cp1252", "dialect": dialect, "schema": schema}))
-    assert made["columns"] == {"T": {"unit": "degC"}}
+    profile_table = table(imported({"encoding": "cp1252", "dialect": dialect, "schema": schema}))
+    assert profile_table["columns"] == {"T": {"unit": "degC"}}
     names = ("delimiter", "quote", "comment", "skip", "encoding", "missing", "decimal", "ignore")
-    assert [made[n] for n in names] == [";", "'", "#", 2, "cp1252", ["-999"], ",", ["note"]]
+    assert [profile_table[n] for n in names] == [
+        ";",
+        "'",
+        "#",
+        2,
+        "cp1252",
+        ["-999"],
+        ",",
+        ["note"],
+    ]
 
 
 def test_without_a_header_the_fields_are_the_names() -> None:
-    made = table(imported({"dialect": {"header": False}, "schema": {"fields": [WHEN, T]}}))
-    assert (made["header"], made["names"]) == (0, ["when", "T"])
+    profile_table = table(imported({"dialect": {"header": False}, "schema": {"fields": [WHEN, T]}}))
+    assert (profile_table["header"], profile_table["names"]) == (0, ["when", "T"])
 
 
 @pytest.mark.parametrize(
@@ -64,8 +73,8 @@ def test_without_a_header_the_fields_are_the_names() -> None:
     ],
 )
 def test_times(fields: list[dict[str, Any]], time: dict[str, Any]) -> None:
-    made = table(of(*fields, T))["time"]
-    assert {k: v for k, v in made.items() if k not in ("zone", "ambiguous")} == time
+    profile_table = table(of(*fields, T))["time"]
+    assert {k: v for k, v in profile_table.items() if k not in ("zone", "ambiguous")} == time
 
 
 def test_an_offset_needs_no_zone_and_a_clock_without_one_does() -> None:
@@ -82,8 +91,8 @@ def test_what_nobody_said_is_to_do() -> None:
 
 def test_a_key_beside_the_time_is_the_sensor_and_a_number_of_rows_is_not() -> None:
     station = {"name": "station", "type": "integer"}
-    made = table(of(station, WHEN, T, primaryKey=["station", "when"]))
-    assert (made["sensor"], list(made["columns"])) == ("station", ["T"])
+    profile_table = table(of(station, WHEN, T, primaryKey=["station", "when"]))
+    assert (profile_table["sensor"], list(profile_table["columns"])) == ("station", ["T"])
     assert "file_name" in table(of(station, WHEN, T, primaryKey="station"))["sensor"]
 
 
@@ -92,7 +101,7 @@ def test_constraints_are_rules_and_what_is_none_is_said() -> None:
     found = of(WHEN, {**T, "type": "integer", "constraints": limits}, foreignKeys=[1])
     rule = {"integer": True, "required": True, "min": -5, "max": 60.5, "allowed": [1, 2]}
     assert table(found)["rules"] == {"T": rule}
-    assert [text.split(":")[0] for text in found.unsaid] == ["T", "foreignKeys = [1]"]
+    assert [text.split(":")[0] for text in found.omitted] == ["T", "foreignKeys = [1]"]
 
 
 def test_numbers_with_text_around_them_are_cleaned() -> None:
@@ -127,12 +136,15 @@ CSVW = {
 
 
 def test_csvw_says_titles_date_patterns_units_and_null() -> None:
-    made = table(imported(CSVW))
-    assert made["columns"] == {"Temp": {"unit": "DEG_C", "missing": ["NA"]}}
-    assert (made["time"]["column"], made["time"]["format"]) == ("Date", "%d.%m.%Y %H:%M")
-    assert made["rules"] == {"Temp": {"required": True, "min": -5}}
+    profile_table = table(imported(CSVW))
+    assert profile_table["columns"] == {"Temp": {"unit": "DEG_C", "missing": ["NA"]}}
+    assert (profile_table["time"]["column"], profile_table["time"]["format"]) == (
+        "Date",
+        "%d.%m.%Y %H:%M",
+    )
+    assert profile_table["rules"] == {"Temp": {"required": True, "min": -5}}
     names = ("sensor", "decimal", "skip", "header", "delimiter")
-    assert [made[n] for n in names] == ["s", ",", 1, ["name", "skip"], ";"]
+    assert [profile_table[n] for n in names] == ["s", ",", 1, ["name", "skip"], ";"]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +230,7 @@ def test_there_and_back(kind: str, time: dict[str, Any]) -> None:
     before = Profile.model_validate({**ROUND, "time": time})
     found = exported(before, kind)
     after = profiles.validated(table(imported(json.loads(json.dumps(found.document)))), "after")
-    assert found.unsaid == []
+    assert found.omitted == []
     assert after.time is not None
     assert before.time is not None
     assert (after.time.parts, after.time.format) == (before.time.parts, before.time.format)
@@ -234,8 +246,8 @@ def test_there_and_back(kind: str, time: dict[str, Any]) -> None:
 def test_what_a_profile_says_and_the_standard_cannot_is_said() -> None:
     time = {"column": "when", "zone": "Europe/Berlin"}
     more = {"each": "x$", "sensor": {"constant": "a"}, "time": time, "units": {"C": "degC"}}
-    said = " ".join(exported(Profile.model_validate({**ROUND, **more}), "table-schema").unsaid)
+    messages = " ".join(exported(Profile.model_validate({**ROUND, **more}), "table-schema").omitted)
     for word in ("each", "sensor", "time.zone", "units"):
-        assert word in said
+        assert word in messages
     with pytest.raises(UsageError, match="reads influx"):
         exported(Profile.model_validate({"format": "influx"}), "csvw")

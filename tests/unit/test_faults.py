@@ -27,8 +27,8 @@ def numbered() -> set[int]:
     found: set[int] = set()
     for file in (TESTS / "faults").glob("test_*.py"):
         for name in named_in(file):
-            told = re.match(r"test_faults?_((?:\d\d_|to_|and_)+)", name)
-            numbers = told[1].strip("_") if told else ""
+            match = re.match(r"test_faults?_((?:\d\d_|to_|and_)+)", name)
+            numbers = match[1].strip("_") if match else ""
             for low, high in re.findall(r"(\d\d)(?:_to_(\d\d))?", numbers):
                 found.update(range(int(low), int(high or low) + 1))
     return found

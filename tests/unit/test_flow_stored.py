@@ -20,8 +20,8 @@ from sensorflow.flow.outcomes import Outcome
 
 @pytest.fixture
 def stored(clocked: FreshDatabaseWithClock) -> Iterator[Stored]:
-    with storing(clocked) as made:
-        yield made
+    with storing(clocked) as pipeline:
+        yield pipeline
 
 
 def test_a_replayed_file_goes_through_by_the_settings_as_they_are_now(stored: Stored) -> None:

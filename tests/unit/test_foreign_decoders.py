@@ -42,7 +42,8 @@ def chunks(stream, profile, resolve):
     def reading():
         found.records += 1
         found.spots[line] = lambda: Spot(0, "x")
-        found.told.append(DecodedReading(line, "2026-01-01T00:00:00Z", "s", "temperature", "degC", "1.5"))
+        add = found.decoded.append
+        add(DecodedReading(line, "2026-01-01T00:00:00Z", "s", "temperature", "degC", "1.5"))
     names = {**globals(), "stream": stream, "found": found, "reading": reading}
     if what.startswith("line"):
         line = int(what.split()[1])
@@ -83,13 +84,13 @@ class Unsound(InMemoryPipeline):
 
     def __init__(self) -> None:
         super().__init__()
-        told: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "sources": {"plant": {"path": "drop", "profile": "odd"}},
             "profiles": {"odd": {"format": "unsound"}},
             "group_small_files": False,
             "home": Path("/nowhere"),
         }
-        self.settings = Settings.model_validate(told)
+        self.settings = Settings.model_validate(columns)
         self.services = replace(self.services, settings=self.settings)
         self._turn = 0
 
@@ -123,9 +124,9 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(("what", "said"), FAILURES.items(), ids=list(FAILURES))
+@pytest.mark.parametrize(("what", "expected"), FAILURES.items(), ids=list(FAILURES))
 def test_what_a_decoder_raises_or_yields_burns_three_attempts_and_names_it(
-    site: Path, what: str, said: str
+    site: Path, what: str, expected: str
 ) -> None:
     plant = Unsound()
     file_id, results = plant.tried(what)
@@ -135,7 +136,7 @@ def test_what_a_decoder_raises_or_yields_burns_three_attempts_and_names_it(
     assert view is not None
     assert view.quarantined_to is not None
     error = plant.services.quarantine.manifest(view.quarantined_to)["error"]
-    assert (error["code"], error["message"]) == (Code.UNEXPECTED, NAME + said)
+    assert (error["code"], error["message"]) == (Code.UNEXPECTED, NAME + expected)
     assert "correct the decoder 'unsound' of the package" in error["what_to_do"]
     assert plant.ledger.rows == {}
 

@@ -27,11 +27,13 @@ GOOD = b"2024-01-01T00:00:00Z,a,temp,1.5,C\n"
 
 
 def read(data: bytes, **profile: Any) -> tuple[list[dict[str, Any]], list[Reject], int]:
-    made = Profile.model_validate({"format": "csv", **LONG, **profile})
+    parsed_profile = Profile.model_validate({"format": "csv", **LONG, **profile})
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     missing = 0
-    for accepted in reading.read(io.BytesIO(data), made, FilePath("roof_1.csv"), io.BytesIO):
+    for accepted in reading.read(
+        io.BytesIO(data), parsed_profile, FilePath("roof_1.csv"), io.BytesIO
+    ):
         batch = accepted.bronze
         place = batch.schema.get_field_index("ts")
         plain = batch.set_column(place, "ts", batch["ts"].cast(pa.int64()))
@@ -122,7 +124,7 @@ def test_a_wide_row_loses_only_its_bad_cell() -> None:
 
 
 def _wide() -> tuple[list[dict[str, Any]], list[Reject], int]:
-    made = Profile.model_validate(
+    profile = Profile.model_validate(
         {
             "format": "csv",
             "time": "t",
@@ -131,7 +133,7 @@ def _wide() -> tuple[list[dict[str, Any]], list[Reject], int]:
         }
     )
     data = b"t,T,RH\n2024-01-01T00:00:00Z,x,48\n2024-01-01T00:01:00Z,21.5,\n"
-    (accepted,) = reading.read(io.BytesIO(data), made, FilePath("roof_1.csv"), io.BytesIO)
+    (accepted,) = reading.read(io.BytesIO(data), profile, FilePath("roof_1.csv"), io.BytesIO)
     rows = accepted.bronze.drop_columns(["ts"]).to_pylist()
     return rows, accepted.rejects, accepted.missing
 
@@ -169,11 +171,11 @@ def test_gzip_is_told_by_its_bytes() -> None:
 def test_rows_do_not_depend_on_where_blocks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = b'2024-01-01T00:00:00Z,"x\ny",temp,2,C\n'
     data = HEAD + (GOOD * 7 + odd + b"short\n") * 20
-    whole = read(data)
-    assert len(whole[0]) == 160
+    expected = read(data)
+    assert len(expected[0]) == 160
     for size in (7, 64, 1000):
         monkeypatch.setattr(lines_, "BLOCK", size)
-        assert read(data) == whole
+        assert read(data) == expected
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -187,18 +189,18 @@ def test_what_pythons_csv_writes_is_read_back(readings: list[tuple[str, str, flo
     writer.writerow(["t", "s", "k", "v", "u"])
     for sensor, unit, value in readings:
         writer.writerow(["2024-01-01T00:00:00Z", "s" + sensor, "k", repr(value), unit])
-    made = Profile.model_validate({"format": "csv", **LONG})
+    profile = Profile.model_validate({"format": "csv", **LONG})
     if not readings:
         return
     found = [
         row
         for accepted in reading.read(
-            io.BytesIO(out.getvalue().encode()), made, FilePath("x"), io.BytesIO
+            io.BytesIO(out.getvalue().encode()), profile, FilePath("x"), io.BytesIO
         )
         for row in accepted.bronze.drop_columns(["ts", "line_no"]).to_pylist()
     ]
-    wanted = [(("s" + s).strip(), u.strip(), v) for s, u, v in readings]
-    assert [(r["sensor_id"], r["unit"], r["value"]) for r in found] == wanted
+    expected = [(("s" + s).strip(), u.strip(), v) for s, u, v in readings]
+    assert [(r["sensor_id"], r["unit"], r["value"]) for r in found] == expected
 
 
 def test_json_lines() -> None:

@@ -89,20 +89,20 @@ def test_a_key_under_both_names_is_an_error(tmp_path: Path) -> None:
     variable = {"SENSORFLOW_RECONCILE": "9"}
     assert mistake(tmp_path, "sweep = 7\nreconcile = 7") == f"FILE: {both}"
     assert mistake(tmp_path, "sweep = 7", **variable) == f"FILE and SENSORFLOW_RECONCILE: {both}"
-    told = mistake(tmp_path, "reconcile = 7", SENSORFLOW_SWEEP="9")
-    assert told == f"SENSORFLOW_SWEEP and FILE: {both}"
-    told = mistake(tmp_path, NEW + "settle = 1")
-    assert told.startswith("FILE: sources.plant.settle is the former name of stability_window")
+    message = mistake(tmp_path, "reconcile = 7", SENSORFLOW_SWEEP="9")
+    assert message == f"SENSORFLOW_SWEEP and FILE: {both}"
+    message = mistake(tmp_path, NEW + "settle = 1")
+    assert message.startswith("FILE: sources.plant.settle is the former name of stability_window")
 
 
 def test_a_mistake_under_a_former_name_names_it_and_its_variable(tmp_path: Path) -> None:
-    told = mistake(tmp_path, "sweep = 0")
-    assert told.startswith("FILE: reconcile = 0: ")
-    assert told.endswith("(set by its former name, sweep)")
-    told = mistake(tmp_path, NEW.replace("stability_window", "settle"), SENSORFLOW_RESCAN="x")
-    assert "former" not in told
-    told = mistake(tmp_path, "", SENSORFLOW_SWEEP="soon")
-    assert told.startswith("SENSORFLOW_SWEEP: reconcile = 'soon': ")
+    message = mistake(tmp_path, "sweep = 0")
+    assert message.startswith("FILE: reconcile = 0: ")
+    assert message.endswith("(set by its former name, sweep)")
+    message = mistake(tmp_path, NEW.replace("stability_window", "settle"), SENSORFLOW_RESCAN="x")
+    assert "former" not in message
+    message = mistake(tmp_path, "", SENSORFLOW_SWEEP="soon")
+    assert message.startswith("SENSORFLOW_SWEEP: reconcile = 'soon': ")
 
 
 def test_a_source_of_another_kind_keeps_a_key_of_that_name(
@@ -137,10 +137,10 @@ def test_commands_report_former_keys_on_stderr_and_processes_in_the_log(tmp_path
         (SERVERS, ["celery", "-A", "workers", "report"]),
     ):
         (tmp_path / "sensorflow.toml").write_text(urls + OLD)
-        told = run(tmp_path, *process).stderr.decode()
-        assert "warning:" not in told
-        assert "FormerName" not in told
-        events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+        output = run(tmp_path, *process).stderr.decode()
+        assert "warning:" not in output
+        assert "FormerName" not in output
+        events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         renamed = [event for event in events if event["event"] == "setting.renamed"]
         assert {(event["former"], event["key"]) for event in renamed} == {
             ("sweep", "reconcile"),
@@ -154,13 +154,13 @@ def test_commands_report_former_keys_on_stderr_and_processes_in_the_log(tmp_path
 def test_a_former_command_is_hidden_works_and_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text(SERVERS)
     new, old = (run(tmp_path, "sensorflow", "db", word) for word in ("seal", "close"))
-    warning, *rest = old.stderr.decode().splitlines()
+    warning, *other_lines = old.stderr.decode().splitlines()
     assert warning == (
         "sensorflow: warning: `sensorflow db close` is now called `sensorflow db seal`; "
         "change it before the next upgrade"
     )
-    assert (old.returncode, rest) == (new.returncode, new.stderr.decode().splitlines())
-    assert rest == [
+    assert (old.returncode, other_lines) == (new.returncode, new.stderr.decode().splitlines())
+    assert other_lines == [
         'sensorflow: nothing to seal: dedupe_index = "unique" indexes every month at once'
     ]
     listed = run(tmp_path, "sensorflow", "db", "--help").stdout.decode()
@@ -171,8 +171,8 @@ def test_a_former_command_is_hidden_works_and_is_reported(tmp_path: Path) -> Non
 
 def test_a_former_option_is_hidden_and_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text("")
-    told = run(tmp_path, "sensorflow", "undo", "a.csv", "--why", "broken").stderr.decode()
-    assert told.startswith(
+    output = run(tmp_path, "sensorflow", "undo", "a.csv", "--why", "broken").stderr.decode()
+    assert output.startswith(
         "sensorflow: warning: `sensorflow undo --why` is now called `sensorflow undo --reason`; "
     )
     assert (

@@ -44,10 +44,10 @@ MD5 = "cd" * 16
     ],
 )
 def test_a_gate_is_called_by_its_file(pattern: str, key: bytes, gate: bytes) -> None:
-    made = NamePattern.of(pattern)
-    assert made.gate_of(key) == gate
-    assert made.is_gate(gate)
-    assert not made.is_gate(key)
+    name_pattern = NamePattern.of(pattern)
+    assert name_pattern.gate_of(key) == gate
+    assert name_pattern.is_gate(gate)
+    assert not name_pattern.is_gate(key)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_gate_that_is_no_text_says_nothing() -> None:
         text_of(b"\xff\x00\x81")
 
 
-WHOLE = {
+EXPECTED_FILES = {
     b"d/a.csv": Announced("d/m", 10, (("sha256", SHA),), 3),
     b"d/s/b.csv": Announced("d/m"),
 }
@@ -174,7 +174,7 @@ WHOLE = {
     ],
 )
 def test_a_manifest_is_read_in_every_form(text: str) -> None:
-    assert manifest(text.replace("SHA256", SHA).encode(), b"d/m") == WHOLE
+    assert manifest(text.replace("SHA256", SHA).encode(), b"d/m") == EXPECTED_FILES
 
 
 def test_a_manifest_of_checksums_may_name_itself() -> None:
@@ -252,7 +252,7 @@ def test_a_file_waits_for_its_gate_and_gates_are_no_data(tmp_path: Path) -> None
     assert drop.ask("a.dat") == "waits for its gate a.dat.csv"
     drop.put("a.dat.csv")
     assert not drop.folder.takes(b"a.dat.csv")
-    assert drop.gates.heard(b"a.dat.csv") == [b"a.dat"]
+    assert drop.gates.gate_arrived(b"a.dat.csv") == [b"a.dat"]
     assert drop.take("a.dat") == [b"a.dat.csv"]
 
 
@@ -324,7 +324,7 @@ def test_a_half_written_checksum_is_waited_for(tmp_path: Path) -> None:
     drop.put("a.csv.sha256", SHA[:30].encode())
     assert "expected a checksum" in str(drop.ask("a.csv"))
     drop.put("a.csv.sha256", f"{SHA}  a.csv".encode())
-    assert drop.said("a.csv") == Announced("a.csv.sha256", sums=(("sha256", SHA),))
+    assert drop.announcement_of("a.csv") == Announced("a.csv.sha256", sums=(("sha256", SHA),))
 
 
 SET = b'{"files": [{"name": "a.csv", "size": 2}, "b.csv", "readme.pdf"]}'
@@ -345,7 +345,7 @@ def test_a_set_is_let_in_when_it_is_whole(tmp_path: Path) -> None:
     assert drop.ask("a.csv") == "waits for b.csv, which is not complete yet, of x.manifest.json"
     found = drop.ask("b.csv")
     assert isinstance(found, AdmittedFile)
-    assert drop.gates.look_again() == [b"a.csv"]
+    assert drop.gates.recheck() == [b"a.csv"]
     assert drop.take("b.csv") == []
     assert drop.take("a.csv") == [b"x.manifest.json"]
 
@@ -360,8 +360,8 @@ def test_a_set_of_which_a_part_was_taken_goes_on_after_a_restart(tmp_path: Path)
     drop.start()
     assert drop.take("a.csv") == [b"x.manifest.json"]
     drop.start()
-    drop.gates.look()
-    assert [k for k, _ in drop.gates.spent([])] == [b"x.manifest.json"]  # had we been killed
+    drop.gates.reload()
+    assert [k for k, _ in drop.gates.unneeded([])] == [b"x.manifest.json"]  # had we been killed
 
 
 def test_a_manifest_that_is_sent_again_is_of_files_that_come_again(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
     drop.ask("a.csv")
     (tmp_path / "drop" / "a.csv").unlink()
     assert drop.gates.prune() == [b"a.csv"]
-    assert drop.gates.held == {}
+    assert drop.gates.withheld == {}
 
 
 @pytest.mark.parametrize(

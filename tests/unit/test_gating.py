@@ -34,7 +34,7 @@ def test_files_are_taken_in_while_others_of_their_gate_are_looked_for(tmp_path: 
         drop.put(name, b"1")
         admits(gating, name.encode(), drop.folder.stat(name.encode()))
     drop.put("x.manifest.json", b'["a.csv", "b.csv", "c.csv"]')
-    found = gating.heard(b"x.manifest.json")
+    found = gating.gate_arrived(b"x.manifest.json")
     assert next(found) == (b"a.csv", True)
     assert admits(gating, b"b.csv", drop.folder.stat(b"b.csv"))
     assert list(found) == [(b"c.csv", True)]
@@ -46,13 +46,13 @@ def test_the_files_of_a_set_are_returned_once_when_it_is_whole(tmp_path: Path) -
     gating = Gating(drop.folder, drop.ledger)
     names = [b"a.csv", b"b.csv", b"c.csv"]
     drop.put("x.manifest.json", b'["a.csv", "b.csv", "c.csv"]')
-    gating.look()
+    gating.reload()
     for name in names:
         drop.put(name.decode(), b"1")
         assert admits(gating, name, drop.folder.stat(name)) == (name == b"c.csv")
-    assert gating.again() == [b"a.csv", b"b.csv"]
+    assert gating.released() == [b"a.csv", b"b.csv"]
     assert gating.admits(b"a.csv", drop.folder.stat(b"a.csv"))
-    assert gating.again() == []
+    assert gating.released() == []
 
 
 def test_a_set_is_looked_through_once_however_many_files_come(
@@ -62,14 +62,14 @@ def test_a_set_is_looked_through_once_however_many_files_come(
     drop, count = Drop(tmp_path / "drop", JSON), 60
     names = [f"{number:03}.csv" for number in range(count)]
     drop.put("x.manifest.json", json.dumps(names).encode())
-    drop.gates.look()
+    drop.gates.reload()
     looked: list[bytes] = []
     state = drop.gates.state
     monkeypatch.setattr(drop.gates, "state", lambda key: looked.append(key) or state(key))
     for name in names:
         drop.put(name, b"1")
         drop.gates.admit(name.encode(), drop.folder.stat(name.encode()))
-    assert len(drop.gates.look_again()) == count - 1
+    assert len(drop.gates.recheck()) == count - 1
     assert len(looked) < 4 * count
 
 
@@ -85,8 +85,8 @@ def test_a_folder_is_listed_once_for_the_gates_of_many_files(
     listed: list[object] = []
     scan = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scan(path))
-    spent = {gate for gate, _ in drop.gates.spent([name.encode() for name in names])}
-    assert spent == {f"{number}.ok".encode() for number in range(20)} - {b"7.ok"}
+    unneeded = {gate for gate, _ in drop.gates.unneeded([name.encode() for name in names])}
+    assert unneeded == {f"{number}.ok".encode() for number in range(20)} - {b"7.ok"}
     assert len(listed) == 1
 
 
@@ -109,11 +109,11 @@ def test_an_overdue_file_is_reported_once_whoever_took_files_in_meanwhile(tmp_pa
     drop.put("a.csv", b"1")
     gating = Gating(drop.folder, drop.ledger)
     stat = replace(drop.folder.stat(b"a.csv"), mtime_ns=0, ctime_ns=0)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         for _ in range(2):
             gating.forget()
-            gating.look()
+            gating.reload()
             assert not admits(gating, b"a.csv", stat)
             gating.scanned()
-    assert [one["event"] for one in said] == ["gate.overdue"]
+    assert [one["event"] for one in logs] == ["gate.overdue"]
     assert gating.state() == {"waiting": 1, "overdue": 1}

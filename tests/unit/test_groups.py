@@ -159,7 +159,7 @@ def test_who_stands_by_keeps_nothing_of_what_it_is_told(
         wait(lambda: feed._taker is not None)
         drop(root, a=b"1")
         feed._on_file(b"a.csv")
-        wait(lambda: not feed._told)
+        wait(lambda: not feed._reported)
     assert [p.name for p in root.iterdir()] == ["a.csv"]
     assert ledger.groups == []
 
@@ -170,7 +170,7 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     watch = InotifyWatcher()
     watch.add(DropFolder("plant", root, source, tmp_path), found.put, lambda _reason: None)
-    spent = []
+    durations = []
     for _ in range(3):
         drop(root, old=b"1")
         assert found.get(timeout=PATIENCE) == b"old.csv"
@@ -178,6 +178,6 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
         (root / "old.csv").rename(tmp_path / "old.csv")
         drop(root, new=b"2")
         assert found.get(timeout=PATIENCE) == b"new.csv"
-        spent.append(time.monotonic() - began)
+        durations.append(time.monotonic() - began)
     watch.stop()
-    assert min(spent) < 0.4
+    assert min(durations) < 0.4

@@ -33,8 +33,8 @@ from sensorflow.testing.feed import GrowingMemoryFeed
 @pytest.fixture
 def start(tmp_path: Path, clocked: FreshDatabaseWithClock) -> Iterator[Callable[..., GrowingSite]]:
     """Makes a site; see there."""
-    with ExitStack() as made:
-        yield lambda *given, **rules: made.enter_context(
+    with ExitStack() as stack:
+        yield lambda *given, **rules: stack.enter_context(
             closing(GrowingSite(tmp_path, clocked, *given, **rules))
         )
 
@@ -143,11 +143,11 @@ def test_a_file_grows_at_most_once_each_interval(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
     site.take()
     site.write(line(2))
-    assert not site.look(5)
-    assert site.look(5)
+    assert not site.inspect(5)
+    assert site.inspect(5)
     site.write(line(3))
-    assert not site.look(30)  # nobody has loaded the last one
-    assert site.look(30)
+    assert not site.inspect(30)  # nobody has loaded the last one
+    assert site.inspect(30)
 
 
 def test_the_interval_is_since_the_last_growth(site: GrowingSite) -> None:
@@ -155,8 +155,8 @@ def test_the_interval_is_since_the_last_growth(site: GrowingSite) -> None:
         site.write(line(second) if second > 1 else HEAD + line(1))
         site.take()
     site.write(line(4))
-    assert not site.look(5)
-    assert site.look(6)
+    assert not site.inspect(5)
+    assert site.inspect(6)
 
 
 def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
@@ -164,7 +164,7 @@ def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
 ) -> None:
     monkeypatch.setattr("sensorflow.flow.intake.look.CAP", 200)
     site.write(HEAD + "".join(line(n) for n in range(20)))
-    while site.look(0):
+    while site.inspect(0):
         pass
     site.work()
     site.take()
@@ -175,9 +175,9 @@ def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
 
 def test_a_restart_takes_nothing_twice_and_nothing_less(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
-    site.look()
+    site.inspect()
     site.restart()
-    site.look()
+    site.inspect()
     assert len(site.ids) == 1
     site.work()
     site.write(line(2))
@@ -194,16 +194,16 @@ def test_a_file_at_rest_is_not_asked_for_again(
     site.take()
     site.take()
     asked: list[object] = []
-    monkeypatch.setattr(site.ledger, "grown", lambda *facts: asked.append(facts) or [])
-    site.look()
+    monkeypatch.setattr(site.ledger, "find_ingested", lambda *facts: asked.append(facts) or [])
+    site.inspect()
     assert asked == []
 
 
 def test_a_growth_waits_for_the_one_before_it(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
-    site.look()
+    site.inspect()
     site.write(line(2))
-    site.look(61)
+    site.inspect(61)
     assert [w.file_id for w in site.ledger.pending(10, 10)] == [1]
     assert site.ledger.claim(2, ("validate",), "me", 60) is None  # type: ignore[arg-type]
     site.work()
@@ -264,12 +264,12 @@ def test_lines_and_bytes_of_rejects_are_those_of_the_file(site: GrowingSite) -> 
     bad = "2026-01-01T00:00:09Z,s,temperature,oops,degC\n"
     site.write(line(4) + line(5) + bad + line(6) + line(7) + "x\n")
     site.take()
-    whole = (site.drop / "a.csv").read_bytes()
+    content = (site.drop / "a.csv").read_bytes()
     found = site.rejects()[-2:]
     assert [r["line_no"] for r in found] == [9, 12]
     for reject in found:
         raw = reject["raw"].encode()
-        assert whole[reject["byte_offset"] :].startswith(raw)
+        assert content[reject["byte_offset"] :].startswith(raw)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "influx"])
@@ -385,7 +385,7 @@ def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: G
         stream.write(line(2500, 9).encode())
     site.take()
     assert len(site.ids) == 1
-    site.rests.clear()
+    site.inspected.clear()
     site.take(3600)
     assert len(site.ids) == 2
 
@@ -394,8 +394,8 @@ def test_an_idle_file_is_compared_once(site: GrowingSite, monkeypatch: pytest.Mo
     site.write(HEAD + line(1))
     site.take()
     site.take(3600)
-    [taken] = site.ledger.grown("plant", [b"a.csv"], [])
-    assert taken.checked == taken.fingerprint
+    [ingested] = site.ledger.find_ingested("plant", [b"a.csv"], [])
+    assert ingested.checked == ingested.fingerprint
     read: list[object] = []
     monkeypatch.setattr(
         "sensorflow.flow.intake.look.holds", lambda *given: read.append(given) or True
@@ -412,7 +412,7 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: GrowingSite, nam
     site.write(line(2))  # in the last moment
     os.rename(site.drop / "a.csv", site.drop / name)
     site.write(HEAD + line(3))
-    site.look()
+    site.inspect()
     site.work()
     for _ in range(3):
         site.take()
@@ -425,27 +425,27 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: GrowingSite, nam
 
 def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
-    site.look()
+    site.inspect()
     os.rename(site.drop / "a.csv", site.drop / "a.csv.1")
     site.write(HEAD + line(3))
-    assert site.look()
+    assert site.inspect()
     assert len(site.ids) == 2
 
 
 def test_a_look_before_a_growth_is_loaded_puts_off_no_look_after_it(site: GrowingSite) -> None:
     site.write(HEAD + line(1))
-    assert site.look()
-    assert not site.look(1)  # the worker has it still
+    assert site.inspect()
+    assert not site.inspect(1)  # the worker has it still
     site.work()
     site.write(line(2))
-    assert site.look(9.5)
+    assert site.inspect(9.5)
 
 
 def test_while_nobody_loads_a_file_grows_once_a_minute(site: GrowingSite) -> None:
     grew = []
     for n in range(27):
         site.write(line(n) if n else HEAD + line(n))
-        grew += [n * 5] if site.look(5) else []
+        grew += [n * 5] if site.inspect(5) else []
     assert grew == [0, 60, 120]
 
 
@@ -456,7 +456,7 @@ def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers
     for n in range(5):
         site.write(HEAD + line(10 * n))
         for quarter in range(4):
-            site.look(2.75)
+            site.inspect(2.75)
             if quarter == 1:
                 site.write(line(10 * n + 1))
         site.work()
@@ -470,7 +470,7 @@ def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers
 def test_a_file_rotated_sooner_than_it_may_grow_is_taken(site: GrowingSite) -> None:
     for n in range(5):
         site.write(HEAD + line(2 * n))
-        site.look(1)
+        site.inspect(1)
         site.write(line(2 * n + 1))
         os.rename(site.drop / "a.csv", site.drop / f"a.csv.{n}")
     site.take()
@@ -511,8 +511,8 @@ def test_a_file_that_was_rotated_before_it_was_seen_is_told_of(site: GrowingSite
     with capture_logs() as logs:
         for _ in range(3):
             site.take()
-    told = [(one["file"], one["size"]) for one in logs if one["event"] == "file.missed"]
-    assert told == [("a.csv.2", len(HEAD + line(2)))]
+    missed = [(one["file"], one["size"]) for one in logs if one["event"] == "file.missed"]
+    assert missed == [("a.csv.2", len(HEAD + line(2)))]
     assert sorted(instants(site)) == [0, 1, 3, 4]
 
 
@@ -630,7 +630,7 @@ def test_files_of_any_feed_grow_and_are_rotated(site: GrowingSite) -> None:
     assert site.values == [1.5, 2, 3, 4]
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2, 2)), len(line(3, 3))]
     site.take_from(feed)  # a new daemon
-    assert not site.look()
+    assert not site.inspect()
 
 
 # --- what cannot grow ---
@@ -727,14 +727,14 @@ def _take_steps(site: GrowingSite, steps: list[tuple[str, int]]) -> None:
             half = half or line(written, written)[:count]
             site.write(half if not _ends_with(site, half) else "")
         elif what == "look":
-            site.look(count)
+            site.inspect(count)
         elif what == "work":
             site.work()
         elif what == "restart":
             site.restart()
         else:
             site.work()
-            site.look(100)
+            site.inspect(100)
             half = ""
             if what == "rotate":
                 rotations += 1
@@ -746,7 +746,7 @@ def _take_steps(site: GrowingSite, steps: list[tuple[str, int]]) -> None:
                 expected |= again
     for _ in range(3):
         site.work()
-        site.look(100)
+        site.inspect(100)
     site.work()
     assert site.values == sorted(expected.values())
     assert all(view.counts.balanced for view in site.ledger.files(limit=1000))
@@ -779,6 +779,6 @@ def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Growi
     with capture_logs() as logs:
         site.take()
         site.take()
-    told = [(one["event"], one["file"]) for one in logs if one["log_level"] == "error"]
-    assert told == [("file.unreadable", "a.csv")]
+    errors = [(one["event"], one["file"]) for one in logs if one["log_level"] == "error"]
+    assert errors == [("file.unreadable", "a.csv")]
     assert len(site.ids) == 1

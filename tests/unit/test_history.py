@@ -22,9 +22,9 @@ def rows(values: list[float], start: int = 0, sensor: str = "s1") -> pa.RecordBa
     return pa.RecordBatch.from_arrays([ts, *texts, *rest, *numbers], schema=SILVER)
 
 
-@pytest.mark.parametrize(("by", "said"), [(HOUR, "+1:00:00"), (-HOUR, "-1:00:00")])
-def test_a_clock_that_was_corrected_is_noticed(by: int, said: str) -> None:
-    assert f"times shifted by {said}" in remarks(rows(WAVE), rows(WAVE, by))
+@pytest.mark.parametrize(("by", "expected"), [(HOUR, "+1:00:00"), (-HOUR, "-1:00:00")])
+def test_a_clock_that_was_corrected_is_noticed(by: int, expected: str) -> None:
+    assert f"times shifted by {expected}" in remarks(rows(WAVE), rows(WAVE, by))
 
 
 def test_a_sensor_that_was_renamed_is_noticed() -> None:

@@ -37,76 +37,76 @@ class HousekeepingDriver:
 
 
 def test_each_step_is_done_once_when_it_is_due_whoever_asks() -> None:
-    house = HousekeepingDriver()
-    one, two = house.keeper(), house.keeper()
+    housekeeping = HousekeepingDriver()
+    one, two = housekeeping.keeper(), housekeeping.keeper()
     assert one.run_due_steps() == {"often": {"things": 3}, "rarely": {"things": 3}}
     assert (one.run_due_steps(), two.run_due_steps()) == ({}, {})
-    house.later(16)
+    housekeeping.later(16)
     assert (two.run_due_steps(), one.run_due_steps()) == ({"often": {"things": 3}}, {})
-    house.later(3600)
+    housekeeping.later(3600)
     two.run_due_steps()
-    assert house.did == ["often", "rarely", "often", "often", "rarely"]
+    assert housekeeping.did == ["often", "rarely", "often", "often", "rarely"]
 
 
 def test_who_has_a_schedule_does_it_a_little_early_and_for_all_others() -> None:
-    house = HousekeepingDriver()
-    loop, beat = house.keeper(), house.keeper()
+    housekeeping = HousekeepingDriver()
+    loop, beat = housekeeping.keeper(), housekeeping.keeper()
     loop.run_due_steps()
-    house.later(10)
+    housekeeping.later(10)
     assert beat.run("often") == {"things": 3}
-    house.later(10)
+    housekeeping.later(10)
     assert loop.run_due_steps() == {}
-    house.later(6)
+    housekeeping.later(6)
     assert "often" in loop.run_due_steps()
 
 
 def test_what_somebody_has_just_done_is_not_done_again_by_a_schedule() -> None:
-    house = HousekeepingDriver()
-    loop, beat = house.keeper(), house.keeper()
+    housekeeping = HousekeepingDriver()
+    loop, beat = housekeeping.keeper(), housekeeping.keeper()
     loop.run_due_steps()
-    house.later(7)
+    housekeeping.later(7)
     assert beat.run("often", "rarely") == {}
-    house.later(1)
+    housekeeping.later(1)
     assert beat.run("often", "rarely") == {"things": 3}
-    assert house.did == ["often", "rarely", "often"]
+    assert housekeeping.did == ["often", "rarely", "often"]
 
 
 def test_a_loop_and_a_schedule_of_the_same_interval_do_a_step_once_in_each() -> None:
     """Whichever of both is late: they drift, and neither waits for the other."""
-    house = HousekeepingDriver()
-    loop, beat = house.keeper(), house.keeper()
+    housekeeping = HousekeepingDriver()
+    loop, beat = housekeeping.keeper(), housekeeping.keeper()
     for tick in range(12):
         beat.run("often")
         for _ in range(5):
             loop.run_due_steps()
-            house.later(3 + (0.1 if tick % 3 else -0.2))
-    assert house.did.count("often") == 12
+            housekeeping.later(3 + (0.1 if tick % 3 else -0.2))
+    assert housekeeping.did.count("often") == 12
 
 
 def test_a_clock_that_is_set_back_keeps_no_step_waiting() -> None:
-    house = HousekeepingDriver()
-    loop = house.keeper()
+    housekeeping = HousekeepingDriver()
+    loop = housekeeping.keeper()
     loop.run_due_steps()
-    house.later(-7200)
+    housekeeping.later(-7200)
     assert set(loop.run_due_steps()) == {"often", "rarely"}
     assert loop.run_due_steps() == {}
 
 
 def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
-    house = HousekeepingDriver()
+    housekeeping = HousekeepingDriver()
     away = Transient(Code.STORAGE, "away")
 
     def fail() -> dict[str, Any]:
-        house.did.append("fail")
+        housekeeping.did.append("fail")
         raise away
 
-    good = house.keeper().steps
-    keeper = Housekeeping(house.ledger, (Step("fails", 60, fail), *good))
+    good = housekeeping.keeper().steps
+    keeper = Housekeeping(housekeeping.ledger, (Step("fails", 60, fail), *good))
     with pytest.raises(Transient, match="away"):
         keeper.run_due_steps()
-    assert house.did == ["fail", "often", "rarely"]
+    assert housekeeping.did == ["fail", "often", "rarely"]
     assert keeper.run_due_steps() == {}
-    house.later(61)
+    housekeeping.later(61)
     with pytest.raises(Transient):
         keeper.run_due_steps()
 

@@ -22,8 +22,8 @@ WIDE = {
 DECIMAL = {**WIDE, "delimiter": ";", "decimal": ",", "missing": ["", "NA"]}
 
 
-def profile(made: dict[str, Any], **more: Any) -> Profile:
-    return Profile.model_validate({**made, **more})
+def profile(table: dict[str, Any], **more: Any) -> Profile:
+    return Profile.model_validate({**table, **more})
 
 
 def long(*rows: str) -> bytes:
@@ -34,7 +34,7 @@ PLAIN = [long("00Z,s,k,1", "01Z,s,k,2.5"), long("00Z,r,k,7"), long("00Z,s,k,1", 
 
 
 @pytest.mark.parametrize(
-    ("made", "files"),
+    ("table", "files"),
     [
         (LONG, PLAIN),
         (LONG, [long("00Z,s,k,"), long("01Z,s,k,3"), long("00Z,s,k,", "02Z,s,k,", "03Z,s,k,4")]),
@@ -48,9 +48,9 @@ PLAIN = [long("00Z,s,k,1", "01Z,s,k,2.5"), long("00Z,r,k,7"), long("00Z,s,k,1", 
         (DECIMAL, [b"t;a;b\n2026-07-01 00:00;1,5;NA\n", b"t;a;b\n2026-07-01 01:00;;2\n"]),
     ],
 )
-def test_each_is_accepted_as_it_is_by_itself(made: dict[str, Any], files: list[bytes]) -> None:
-    assert hold(files, profile(made))
-    assert hold(files[::-1] * 3, profile(made))
+def test_each_is_accepted_as_it_is_by_itself(table: dict[str, Any], files: list[bytes]) -> None:
+    assert hold(files, profile(table))
+    assert hold(files[::-1] * 3, profile(table))
 
 
 SERIES = st.sampled_from(["s,k", "s,l", "r,k"])
@@ -69,9 +69,9 @@ def test_the_same_reading_in_two_files_is_no_repeat_and_twice_in_one_is() -> Non
     files = [long("00Z,s,k,1", "00Z,s,k,1", "00Z,s,k,2"), long("00Z,s,k,1"), long("00Z,s,k,2")]
     found = at_once(files, profile(LONG))
     assert found is not None
-    made = batch_validation.reshape_batch(found, profile(LONG))
-    assert [one.duplicates for one in made] == [1, 0, 0]
-    assert [one.silver["ordinal"].to_pylist() for one in made] == [[0, 1], [0], [0]]
+    reshaped = batch_validation.reshape_batch(found, profile(LONG))
+    assert [one.duplicates for one in reshaped] == [1, 0, 0]
+    assert [one.silver["ordinal"].to_pylist() for one in reshaped] == [[0, 1], [0], [0]]
 
 
 def test_line_numbers_and_empty_cells_are_each_files_own() -> None:

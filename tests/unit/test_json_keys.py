@@ -24,9 +24,9 @@ def read(text: str, form: str, **profile: Any) -> tuple[Rows, list[Reject], int]
     given = {"time": "t", "sensor": {"constant": "s"}, **profile}
     if "value" not in given:
         given["columns"] = {"v": {}}
-    made = Profile.model_validate({"format": form, **given})
+    parsed_profile = Profile.model_validate({"format": form, **given})
     stream = io.BytesIO(text.encode())
-    found = list(reading.read(stream, made, FilePath("f", "f"), tempfile.TemporaryFile))
+    found = list(reading.read(stream, parsed_profile, FilePath("f", "f"), tempfile.TemporaryFile))
     names = ("sensor_id", "reading_type", "value", "unit")
     rows = [row for p in found for row in zip(*(p.bronze[n].to_pylist() for n in names))]  # noqa: B905
     return rows, [r for p in found for r in p.rejects], sum(p.missing for p in found)
@@ -34,8 +34,8 @@ def read(text: str, form: str, **profile: Any) -> tuple[Rows, list[Reject], int]
 
 def device(name: str) -> str:
     kinds = {"temperature": (21.5, "degC"), "humidity": (40, "%")}
-    told = {kind: {"value": value, "unit": unit} for kind, (value, unit) in kinds.items()}
-    return json.dumps({"device": {"id": name}, "time": NOON, "measurements": told}) + "\n"
+    values = {kind: {"value": value, "unit": unit} for kind, (value, unit) in kinds.items()}
+    return json.dumps({"device": {"id": name}, "time": NOON, "measurements": values}) + "\n"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -44,18 +44,18 @@ def test_measurements_by_their_names_of_one_device_or_several(form: str) -> None
     profile = {"time": "$.time", "sensor": "$.device.id", "type": "@key", "value": "value"}
     profile |= {"unit": "unit", "records": "measurements[*]"}
     rows, rejects, _ = read(device("A") + device("B"), form, **profile)
-    told = [("temperature", 21.5, "degC"), ("humidity", 40.0, "%")]
-    assert (rows, rejects) == ([(name, *of) for name in "AB" for of in told], [])
+    expected = [("temperature", 21.5, "degC"), ("humidity", 40.0, "%")]
+    assert (rows, rejects) == ([(name, *of) for name in "AB" for of in expected], [])
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("gateways", [("g1",), ("g1", "g2")])
 def test_a_gateways_list_of_readings(form: str, gateways: tuple[str, ...]) -> None:
     readings = [{"k": "T", "v": 1.5, "t": NOON}, {"k": "H", "v": 40, "t": NOON}]
-    made = [{"meta": {"deviceId": g}, "payload": {"readings": readings}} for g in gateways]
+    messages = [{"meta": {"deviceId": g}, "payload": {"readings": readings}} for g in gateways]
     profile = {"sensor": "$.meta.deviceId", "type": "k", "value": "v"}
     profile |= {"records": "payload.readings[*]"}
-    rows, _, _ = read("\n".join(map(json.dumps, made)), form, **profile)
+    rows, _, _ = read("\n".join(map(json.dumps, messages)), form, **profile)
     assert rows == [(g, k, v, "") for g in gateways for k, v in (("T", 1.5), ("H", 40.0))]
 
 
@@ -102,8 +102,8 @@ def test_a_key_that_stands_twice_costs_its_record(form: str, record: str, key: s
     lines = [GOOD, record, GOOD]
     text = f"[{','.join(lines)}]" if form == "json" else "\n".join(lines)
     rows, rejects, _ = read(text, form)
-    told = [(r.line_no, r.code, r.reason) for r in rejects]
-    assert told == [(2, Code.MALFORMED_ROW, f"the key {key!r} occurs twice in an object")]
+    reported = [(r.line_no, r.code, r.reason) for r in rejects]
+    assert reported == [(2, Code.MALFORMED_ROW, f"the key {key!r} occurs twice in an object")]
     assert [row[2] for row in rows] == [4.0, 4.0]
 
 

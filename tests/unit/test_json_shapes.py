@@ -62,17 +62,17 @@ Found = tuple[list[tuple[object, ...]], list[tuple[object, ...]], int, int, str]
 
 
 def read(data: bytes, few: int, piece: int, **profile: Any) -> Found:
-    made = Profile.model_validate({"format": "jsonl", **profile})
+    parsed_profile = Profile.model_validate({"format": "jsonl", **profile})
     rows: list[tuple[object, ...]] = []
     rejects: list[tuple[object, ...]] = []
     count = missing = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shaped, "FEW", few)
+        patch.setattr(shaped, "MIN_FAST_LINES", few)
         patch.setattr(jsonl, "PIECE", piece)
-        patch.setattr(shaped, "NEAR", 1)
+        patch.setattr(shaped, "MAX_GAP_LINES", 1)
         try:
             for part in reading.read(
-                io.BytesIO(data), made, FilePath("f", "f"), tempfile.TemporaryFile
+                io.BytesIO(data), parsed_profile, FilePath("f", "f"), tempfile.TemporaryFile
             ):
                 table = part.bronze.set_column(1, "ts", part.bronze["ts"].cast("int64")).to_pylist()
                 rows += [(*r.values(), struct.pack("d", r["value"])) for r in table]
@@ -254,15 +254,15 @@ def documented(
 ) -> tuple[object, ...]:
     """What a document tells, but for the texts of its numbers: the streaming parser writes 1e2 as 100."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shaped, "FEW", 1)
+        patch.setattr(shaped, "MIN_FAST_LINES", 1)
         patch.setattr(json_elements, "PIECE", 200)
         patch.setattr(guarded, "SIZE", 64)
         if streamed:
             patch.setattr(documents, "find", lambda *_: None)
         found = read(data, 1, 1, **{**profile, "format": "json", "records": records})
     rows, rejects, count, missing, error = found
-    told = [(*row[:5], row[5] or 0.0, *row[6:-1]) for row in rows]
-    return told, [(r[0], r[2], r[3]) for r in rejects], count, missing, error[:4]
+    expected = [(*row[:5], row[5] or 0.0, *row[6:-1]) for row in rows]
+    return expected, [(r[0], r[2], r[3]) for r in rejects], count, missing, error[:4]
 
 
 @steady
@@ -300,7 +300,7 @@ def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
         raise AssertionError
 
     monkeypatch.setattr(listed._Reading, "one_by_one", one_by_one)
-    monkeypatch.setattr(shaped, "FEW", 1)
+    monkeypatch.setattr(shaped, "MIN_FAST_LINES", 1)
     monkeypatch.setattr(json_elements, "PIECE", 4000)
     monkeypatch.setattr(guarded, "SIZE", 1000)
     line = '{"t": "2026-01-31T12:00:00Z",\n "k": "T,]", "v": 21.5, "u": "%"}'
@@ -326,7 +326,9 @@ def test_texts_with_nothing_between_them_are_no_number(texts: str) -> None:
     line = '{"t":"2026-01-31T12:00:00Z","s":%s,"k":"b","v":1,"u":"C"}\n'
     text = line % '"x"' * 60 + line % texts + line % '"x"' * 60
     profile = {"time": "t", "sensor": "s", "type": "k", "value": "v", "unit": "u"}
-    made = Profile.model_validate({"format": "jsonl", **profile})
-    found = list(reading.read(io.BytesIO(text.encode()), made, FilePath("f", "f"), io.BytesIO))
+    parsed_profile = Profile.model_validate({"format": "jsonl", **profile})
+    found = list(
+        reading.read(io.BytesIO(text.encode()), parsed_profile, FilePath("f", "f"), io.BytesIO)
+    )
     assert sum(len(part.bronze) for part in found) == 120
     assert [reject.line_no for part in found for reject in part.rejects] == [61]

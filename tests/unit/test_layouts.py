@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from sensorflow.core.binding.binding import Binding
-from sensorflow.core.binding.cache import MANY, BindingCache
+from sensorflow.core.binding.cache import MAX_BINDINGS, BindingCache
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.fields import Field
 from sensorflow.core.binding.file_path import FilePath
@@ -99,10 +99,10 @@ def test_the_place_in_a_doubled_hour_is_of_one_file(found: Found) -> None:
 
 def test_no_more_are_remembered_than_a_few() -> None:
     bindings = BindingCache()
-    profiles = [Profile.model_validate(LONG) for _ in range(3 * MANY)]
+    profiles = [Profile.model_validate(LONG) for _ in range(3 * MAX_BINDINGS)]
     for profile in profiles:
         layout(bindings, profile, COLUMNS)
-    assert 0 < len(bindings) <= MANY
+    assert 0 < len(bindings) <= MAX_BINDINGS
 
 
 def test_files_that_are_read_with_the_same_layouts_share_one() -> None:

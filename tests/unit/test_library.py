@@ -42,8 +42,8 @@ def _read(text: str, profile: Profile, name: str = "x") -> list[tuple[Any, ...]]
     ["01/31/26 03:04:05 PM", "1/31/2026 15:04:05", "2026-01-31 3:04:05 PM", "2026/01/31 15:04:05"],
 )
 def test_hobo_reads_clocks_of_12_and_24_hours_with_month_or_year_first(clock: str) -> None:
-    wanted = [("2026-01-31 19:04:05", "7", "Temp", 1.5, "°C")]
-    assert read(HOBO.format(clock), extends="hobo") == wanted
+    expected = [("2026-01-31 19:04:05", "7", "Temp", 1.5, "°C")]
+    assert read(HOBO.format(clock), extends="hobo") == expected
 
 
 @pytest.mark.parametrize("clock", ["03/04/26 03:04:05 PM", "3.4.2026 15:04:05"])

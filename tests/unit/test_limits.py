@@ -33,9 +33,9 @@ OBJECT = b'{"t": "2024-01-01T00:00:00Z", "s": "a", "k": "x", "v": %s}\n'
 MB = 1 << 20
 
 
-def read(data: bytes | io.RawIOBase, **made: Any) -> tuple[list[tuple[int, float]], list[Reject]]:
+def read(data: bytes | io.RawIOBase, **table: Any) -> tuple[list[tuple[int, float]], list[Reject]]:
     """((nanoseconds, value) of each reading, rejects)."""
-    profile = Profile.model_validate({"format": "csv", **LONG, **made})
+    profile = Profile.model_validate({"format": "csv", **LONG, **table})
     stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data
     found: list[tuple[int, float]] = []
     rejects: list[Reject] = []
@@ -46,10 +46,10 @@ def read(data: bytes | io.RawIOBase, **made: Any) -> tuple[list[tuple[int, float
     return found, rejects
 
 
-def refused(data: bytes | io.RawIOBase, **made: Any) -> Code:
+def refused(data: bytes | io.RawIOBase, **table: Any) -> Code:
     """The code by which the file as a whole is refused."""
     with pytest.raises(Permanent) as caught:
-        read(data, **made)
+        read(data, **table)
     assert caught.value.message
     return caught.value.code
 
@@ -78,9 +78,9 @@ class GeneratedFile(io.RawIOBase):
 
     SIZE = 10 * 1024 * MB
 
-    def __init__(self, head: bytes, rest: bytes) -> None:
+    def __init__(self, head: bytes, tail: bytes) -> None:
         self.at = self.given = 0
-        self._head, self._sign, self._rest = head, len(rest), rest * (MB // len(rest))
+        self._head, self._sign, self._tail = head, len(tail), tail * (MB // len(tail))
 
     def readable(self) -> bool:
         return True
@@ -95,7 +95,7 @@ class GeneratedFile(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         assert size >= 0, "a file must not be read whole"
         begin = max(self.at - len(self._head), 0) % self._sign
-        data = self._head[self.at :] or self._rest[begin:]
+        data = self._head[self.at :] or self._tail[begin:]
         data = data[: min(size, self.SIZE - self.at)]
         self.at += len(data)
         self.given += len(data)
@@ -197,7 +197,7 @@ def test_a_line_of_10_gb(form: str, encoding: str, sign: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "rest", "code"),
+    ("head", "tail", "code"),
     [
         (b'["a', b"a", Code.LINE_TOO_LONG),
         (b'[{"a', b"a", Code.LINE_TOO_LONG),
@@ -210,9 +210,9 @@ def test_a_line_of_10_gb(form: str, encoding: str, sign: bytes) -> None:
         (b'[{"a":1', b',"a":1', Code.TOO_DEEP),
     ],
 )
-def test_json_of_10_gb(head: bytes, rest: bytes, code: Code) -> None:
+def test_json_of_10_gb(head: bytes, tail: bytes, code: Code) -> None:
     """One text, key, number, nesting, list or object."""
-    endless = GeneratedFile(head, rest)
+    endless = GeneratedFile(head, tail)
     with little_memory(200):
         assert refused(endless, format="json", max_record=4 * MB) == code
     assert endless.given < 32 * MB
@@ -285,9 +285,9 @@ def test_a_bad_byte_is_told_by_its_offset(form: str, mark: bytes, bad: bytes, co
     spoiled = line.replace(b"a", b"a" + bad)
     found, rejects = read(before + spoiled + line, format=form)
     assert len(found) == 2
-    wanted = len(before) + spoiled.index(bad)
+    expected = len(before) + spoiled.index(bad)
     (reject,) = rejects
-    assert (reject.code, reject.byte_offset) == (code, wanted)
+    assert (reject.code, reject.byte_offset) == (code, expected)
     assert reject.line_no == before.count(b"\n") + 1
 
 
@@ -356,7 +356,7 @@ def test_values_that_are_no_double(cell: str, code: Code, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "made", "code"),
+    ("cell", "time", "code"),
     [
         ("2023-02-29T00:00:00Z", {}, Code.TIMESTAMP_UNREADABLE),
         ("2024-02-30T00:00:00Z", {}, Code.TIMESTAMP_UNREADABLE),
@@ -376,9 +376,9 @@ def test_values_that_are_no_double(cell: str, code: Code, form: str) -> None:
         ("2024-01-01T00:00:00", {}, Code.TIMESTAMP_NO_ZONE),
     ],
 )
-def test_times_that_are_none(cell: str, made: dict[str, str], code: Code) -> None:
+def test_times_that_are_none(cell: str, time: dict[str, str], code: Code) -> None:
     row = GOOD.replace(b"2024-01-01T00:00:00Z", cell.encode())
-    found, rejects = read(HEAD + row, time={"column": "t", **made})
+    found, rejects = read(HEAD + row, time={"column": "t", **time})
     assert (found, [r.code for r in rejects]) == ([], [code])
 
 

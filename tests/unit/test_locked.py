@@ -46,9 +46,9 @@ def test_each_requirement_is_locked_to_a_version_that_fits(name):
 
 
 def test_a_package_has_the_same_versions_in_every_file():
-    whole = locked("bench") | locked("build")
+    versions = locked("bench") | locked("build")
     for name in ("base", "embedded", "demo", "dev", "build"):
-        assert {p: v for p, v in locked(name).items() if whole[p] != v} == {}
+        assert {p: v for p, v in locked(name).items() if versions[p] != v} == {}
 
 
 def test_locks_name_no_index():

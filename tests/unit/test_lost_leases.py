@@ -15,7 +15,7 @@ from test_flow import HEAD, InMemoryPipeline
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Fenced
 from sensorflow.flow.file_task import FileTask
-from sensorflow.flow.leases import LeaseKeeper, Lost
+from sensorflow.flow.leases import IsLost, LeaseKeeper
 from sensorflow.flow.load import load
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
@@ -43,25 +43,25 @@ class LostAt:
 
 @pytest.mark.parametrize("turn", [1, 2, 4])
 def test_a_file_in_one_pass_is_left_at_the_block_after_its_lease_was_lost(turn: int) -> None:
-    plant, lost = InMemoryPipeline(), LostAt(turn)
-    file_id = plant.drop(LONG).file_id
-    [done] = process(plant.services, Task([file_id]), lambda _: nullcontext(lost))
+    pipeline, lost = InMemoryPipeline(), LostAt(turn)
+    file_id = pipeline.drop(LONG).file_id
+    [done] = process(pipeline.services, Task([file_id]), lambda _: nullcontext(lost))
     assert (done.outcome, lost.asked) == (Outcome.FENCED, turn)
-    assert plant.ledger.rows == {}
+    assert pipeline.ledger.rows == {}
 
 
 def test_files_in_a_micro_batch_are_left_too() -> None:
-    plant, lost = InMemoryPipeline(grouped=True), LostAt(1)
-    ids = [plant.drop(HEAD + ROW * (n + 1), b"%d.csv" % n).file_id for n in range(3)]
-    done = process(plant.services, Task(ids), lambda _: nullcontext(lost))
+    pipeline, lost = InMemoryPipeline(grouped=True), LostAt(1)
+    ids = [pipeline.drop(HEAD + ROW * (n + 1), b"%d.csv" % n).file_id for n in range(3)]
+    done = process(pipeline.services, Task(ids), lambda _: nullcontext(lost))
     assert [d.outcome for d in done] == [Outcome.FENCED] * 3
-    assert plant.ledger.rows == {}
+    assert pipeline.ledger.rows == {}
 
 
-def claimed(plant: InMemoryPipeline, data: bytes) -> FileTask:
-    file_id = plant.drop(data).file_id
-    found = plant.ledger.claim_many([file_id], list(Stage), "me", 60.0)
-    return FileTask(plant.services, found.claims[0])
+def claimed(pipeline: InMemoryPipeline, data: bytes) -> FileTask:
+    file_id = pipeline.drop(data).file_id
+    found = pipeline.ledger.claim_many([file_id], list(Stage), "me", 60.0)
+    return FileTask(pipeline.services, found.claims[0])
 
 
 Step = Callable[[FileTask], Any]
@@ -69,38 +69,42 @@ Step = Callable[[FileTask], Any]
 
 @pytest.mark.parametrize("step", [validate, transform, lambda file_task: load(file_task, ())])
 def test_each_stage_by_itself_is_left_at_its_next_block(step: Step) -> None:
-    plant = InMemoryPipeline()
-    file_task = claimed(plant, gzip.compress(LONG, 1))
+    pipeline = InMemoryPipeline()
+    file_task = claimed(pipeline, gzip.compress(LONG, 1))
     file_task, _, _ = validate(file_task)
     file_task, _, _ = transform(file_task)
     with pytest.raises(Fenced, match="lost during"):
         step(replace(file_task, is_lost=LostAt(2)))
-    assert plant.ledger.rows == {}
+    assert pipeline.ledger.rows == {}
 
 
-class Taken(MemoryLedger):
+class LeaseStealingLedger(MemoryLedger):
     """Some files have gone to another worker."""
 
-    taken: frozenset[int] = frozenset()
+    stolen: frozenset[int] = frozenset()
 
     def renew(self, claim: Claim, lease: float) -> None:
-        if claim.file_id in self.taken:
+        if claim.file_id in self.stolen:
             raise Fenced("another's")
 
 
 def test_a_renewal_that_finds_the_lease_lost_says_so_inside_and_outside() -> None:
-    plant, heard, known = InMemoryPipeline(ledger=Taken()), list[int](), threading.Event()
+    pipeline, heard, known = (
+        InMemoryPipeline(ledger=LeaseStealingLedger()),
+        list[int](),
+        threading.Event(),
+    )
 
     def lose(file_id: int) -> None:
         heard.append(file_id)
         known.set()
 
-    ids = [plant.drop(HEAD + ROW * (n + 1), b"%d.csv" % n).file_id for n in range(2)]
-    claims = plant.ledger.claim_many(ids, list(Stage), "me", 60.0).claims
-    Taken.taken = frozenset(ids[1:])
+    ids = [pipeline.drop(HEAD + ROW * (n + 1), b"%d.csv" % n).file_id for n in range(2)]
+    claims = pipeline.ledger.claim_many(ids, list(Stage), "me", 60.0).claims
+    LeaseStealingLedger.stolen = frozenset(ids[1:])
     with (
-        LeaseKeeper(0.03, lose=lose) as keeper,
-        keeper.keep_claims(plant.ledger, claims) as is_lost,
+        LeaseKeeper(0.03, on_lost=lose) as keeper,
+        keeper.keep_claims(pipeline.ledger, claims) as is_lost,
     ):
         assert known.wait(20)
         assert [is_lost(claim) for claim in claims] == [False, True]
@@ -108,17 +112,17 @@ def test_a_renewal_that_finds_the_lease_lost_says_so_inside_and_outside() -> Non
 
 
 def test_work_ends_when_the_keeper_finds_the_lease_lost() -> None:
-    plant, known = InMemoryPipeline(ledger=Taken()), threading.Event()
-    file_id = plant.drop(HEAD + ROW).file_id
-    Taken.taken = frozenset([file_id])
-    with LeaseKeeper(0.03, lose=lambda _: known.set()) as keeper:
+    pipeline, known = InMemoryPipeline(ledger=LeaseStealingLedger()), threading.Event()
+    file_id = pipeline.drop(HEAD + ROW).file_id
+    LeaseStealingLedger.stolen = frozenset([file_id])
+    with LeaseKeeper(0.03, on_lost=lambda _: known.set()) as keeper:
 
         @contextmanager
-        def keep(claims: Sequence[Claim]) -> Iterator[Lost]:
-            with keeper.keep_claims(plant.ledger, claims) as is_lost:
+        def keep(claims: Sequence[Claim]) -> Iterator[IsLost]:
+            with keeper.keep_claims(pipeline.ledger, claims) as is_lost:
                 assert known.wait(20)
                 yield is_lost
 
-        [done] = process(plant.services, Task([file_id]), keep)
+        [done] = process(pipeline.services, Task([file_id]), keep)
     assert done.outcome is Outcome.FENCED
-    assert plant.state(file_id) is not State.LOADED
+    assert pipeline.state(file_id) is not State.LOADED

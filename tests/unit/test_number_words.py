@@ -17,7 +17,7 @@ from sensorflow.profiles import resolved, validated
 
 def number(text: str, style: Style = Style(), half: str | None = None) -> float | str | None:  # noqa: B008
     halves = None if half is None else pa.array([half or None], pa.string())
-    found = read(pa.array([text]), style, halves=halves)
+    found = read(pa.array([text]), style, hemispheres=halves)
     return f"F{found.codes[0]}" if found.codes[0] else found.values[0].as_py()
 
 
@@ -26,7 +26,7 @@ MARKED = Style(thousands="'")
 
 
 @pytest.mark.parametrize(
-    ("text", "style", "wanted"),
+    ("text", "style", "expected"),
     [
         ("\u22125", Style(), -5.0),
         ("1e\u22125", Style(), 1e-5),
@@ -45,12 +45,12 @@ MARKED = Style(thousands="'")
         ("\u2212", Style(markers=("\u2212",)), None),
     ],
 )
-def test_signs_of_all_kinds(text: str, style: Style, wanted: float | str | None) -> None:
-    assert number(text, style) == wanted
+def test_signs_of_all_kinds(text: str, style: Style, expected: float | str | None) -> None:
+    assert number(text, style) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "wanted"),
+    ("text", "words", "expected"),
     [
         ("ON", {"on": 1.0}, 1.0),
         ("s", {"s": 1.0, "S": 2.0}, 1.0),
@@ -61,13 +61,13 @@ def test_signs_of_all_kinds(text: str, style: Style, wanted: float | str | None)
     ],
 )
 def test_states_in_any_case_where_it_leaves_no_doubt(
-    text: str, words: dict[str, float], wanted: float | str
+    text: str, words: dict[str, float], expected: float | str
 ) -> None:
-    assert number(text, Style(words=words)) == wanted
+    assert number(text, Style(words=words)) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "half", "wanted"),
+    ("text", "kind", "half", "expected"),
     [
         ("4807.038", "ddmm", "N", 48.1173),
         ("4807.038", "ddmm", "s", -48.1173),
@@ -88,17 +88,21 @@ def test_states_in_any_case_where_it_leaves_no_doubt(
         ("48°61'", "dms", None, "F111"),
     ],
 )
-def test_positions_are_degrees(text: str, kind: str, half: str | None, wanted: float | str) -> None:
+def test_positions_are_degrees(
+    text: str, kind: str, half: str | None, expected: float | str
+) -> None:
     found = number(text, Style(angle=kind), half)
-    assert found == (pytest.approx(wanted, abs=1e-12) if isinstance(wanted, float) else wanted)
+    assert found == (
+        pytest.approx(expected, abs=1e-12) if isinstance(expected, float) else expected
+    )
 
 
 def rows(data: bytes, **profile: object) -> list[tuple[object, ...]]:
     table = {"sensor": {"constant": "s"}, "time": "t", **profile}
-    made = validated(resolved("p", {"p": table}), "p")
+    parsed_profile = validated(resolved("p", {"p": table}), "p")
     return [
         (r["value"], r["unit"])
-        for part in judged(io.BytesIO(data), made, FilePath("x", "x"), scratch_file)
+        for part in judged(io.BytesIO(data), parsed_profile, FilePath("x", "x"), scratch_file)
         for r in part.bronze.to_pylist()
     ]
 
@@ -110,7 +114,7 @@ def test_the_unit_stands_in_the_cell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "wanted"),
+    ("cell", "expected"),
     [
         ("58 °F", [(58.0, "°F")]),
         ("45%", [(45.0, "%")]),
@@ -123,11 +127,11 @@ def test_the_unit_stands_in_the_cell() -> None:
     ],
 )
 def test_a_number_is_never_cut_into_number_and_unit(
-    cell: str, wanted: list[tuple[float, str]]
+    cell: str, expected: list[tuple[float, str]]
 ) -> None:
     data = f"t;v\n2026-01-01T00:00:00Z;{cell}\n".encode()
     column = {"unit": "K", "clean": r"^([-\d.]+)\s*(?P<unit>[^\s/]+)$"}
-    assert rows(data, format="csv", delimiter=";", columns={"v": column}) == wanted
+    assert rows(data, format="csv", delimiter=";", columns={"v": column}) == expected
 
 
 STATES = {"v": {"values": {"true": 1, "false": 0}}}
@@ -149,10 +153,10 @@ def test_columns_of_zone_flag_and_hemisphere_are_found_in_records() -> None:
     column = {"angle": "ddmm", "hemisphere": "h"}
     time = {"column": "t", "zone": {"column": "z"}}
     assert rows(record, format="jsonl", time=time, columns={"v": column}) == [(-1.5, "")]
-    whole = b'{"h":"S","d":"1","r":[{"t":"2026-10-25 02:30","v":"0130.0"}]}'
+    json_line = b'{"h":"S","d":"1","r":[{"t":"2026-10-25 02:30","v":"0130.0"}]}'
     column = {"angle": "ddmm", "hemisphere": "$.h"}
     flagged = {"column": "t", "zone": "Europe/Berlin", "dst": {"column": "$.d", "yes": ["1"]}}
-    found = rows(whole, format="json", records="r[*]", time=flagged, columns={"v": column})
+    found = rows(json_line, format="json", records="r[*]", time=flagged, columns={"v": column})
     assert found == [(-1.5, "")]
     column = {"angle": "ddmm", "hemisphere": "h"}
     text = b"t,z,v,h\n2026-07-01 12:00,+02:00,0130.0,S\n"

@@ -47,10 +47,13 @@ def reference(batches: Iterable[list[Row]]) -> Result:
     known: dict[tuple[str, str, int], list[bytes]] = {}
     found: Result = []
     for sensor, kind, nanos, value in (row for rows in batches for row in rows):
-        values, bits = known.setdefault((sensor, kind, nanos // 1000), []), struct.pack("d", value)
-        found.append((None, True) if bits in values else (len(values), False))
-        if bits not in values:
-            values.append(bits)
+        values, value_bits = (
+            known.setdefault((sensor, kind, nanos // 1000), []),
+            struct.pack("d", value),
+        )
+        found.append((None, True) if value_bits in values else (len(values), False))
+        if value_bits not in values:
+            values.append(value_bits)
     return found
 
 
@@ -93,29 +96,29 @@ def test_repeats_sorted_on_disk(batches: list[list[Row]]) -> None:
 @settings(deadline=None)
 @given(BATCHES, st.integers(0, 12))
 def test_a_file_too_large_to_hold_is_in_order_or_told_not_to_be(
-    batches: list[list[Row]], held: int
+    batches: list[list[Row]], max_readings: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deduplicate, "MAX_HELD_READINGS", held)
+        patch.setattr(deduplicate, "MAX_HELD_READINGS", max_readings)
         try:
             found = numbered(Deduplicator(), batches)
         except OutOfOrder:
             assert not forward(batches)
-            assert sum(map(len, batches)) > held
+            assert sum(map(len, batches)) > max_readings
         else:
             assert found == reference(batches)
 
 
 @settings(deadline=None)
 @given(BATCHES, st.integers(0, 12))
-def test_a_large_file_in_order_is_never_sorted(batches: list[list[Row]], held: int) -> None:
+def test_a_large_file_in_order_is_never_sorted(batches: list[list[Row]], max_readings: int) -> None:
     rows = [row for rows in batches for row in rows]
     cuts = [len(part) for part in batches]
     step = iter(range(len(rows)))
     ordered = [(s, k, 1000 * next(step), v) for s, k, _, v in rows]
     parts = [[ordered.pop(0) for _ in range(cut)] for cut in cuts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deduplicate, "MAX_HELD_READINGS", held)
+        patch.setattr(deduplicate, "MAX_HELD_READINGS", max_readings)
         assert numbered(Deduplicator(), parts) == [(0, False)] * len(rows)
 
 

@@ -33,7 +33,7 @@ def test_a_gate_opens_when_its_writer_has_closed_it(tmp_path: Path, gate: str) -
         writer.write(b"c4ca4238a0b923820dcc509a6f75849b")
         writer.flush()
         assert drop.ask("a.csv") == f"its gate {name}: it is being written"
-    assert drop.gates.heard(name.encode()) == [b"a.csv"]
+    assert drop.gates.gate_arrived(name.encode()) == [b"a.csv"]
     assert drop.take("a.csv") == [name.encode()]
 
 
@@ -96,7 +96,7 @@ def test_a_manifest_is_read_when_its_writer_has_closed_it(tmp_path: Path) -> Non
         writer.flush()
         assert "x.manifest.json: it is being written" in str(drop.ask("a.csv"))
         assert "it is being written" in next(drop.gates.unmet())[2]
-    assert drop.gates.heard(b"x.manifest.json") == [b"a.csv"]
+    assert drop.gates.gate_arrived(b"x.manifest.json") == [b"a.csv"]
     assert drop.take("a.csv") == [b"x.manifest.json"]
 
 
@@ -107,9 +107,9 @@ def test_on_a_share_a_gate_opens_when_it_has_not_changed_for_the_settling_time(
     """Nothing tells there whether somebody has it open."""
     drop = Drop(tmp_path / "drop", "{name}.done", polling=polling, after="keep")
     settle = 0.05
-    made = make_gates(drop.folder, drop.ledger, settle)
-    assert made is not None
-    drop.gates = made
+    gates = make_gates(drop.folder, drop.ledger, settle)
+    assert gates is not None
+    drop.gates = gates
     drop.put("a.csv", b"1")
     with (drop.folder.root / "a.csv.done").open("wb") as writer:
         before = drop.ask("a.csv")
@@ -119,8 +119,8 @@ def test_on_a_share_a_gate_opens_when_it_has_not_changed_for_the_settling_time(
         assert isinstance(drop.ask("a.csv"), AdmittedFile)
         return
     assert drop.ask("a.csv") == before == "its gate a.csv.done: it changed a moment ago"
-    assert made.look_again() == []
+    assert gates.recheck() == []
     time.sleep(settle)
-    assert made.look_again() == [b"a.csv"]
+    assert gates.recheck() == [b"a.csv"]
     drop.take("a.csv")
     assert waits_for_a_new_gate(drop)

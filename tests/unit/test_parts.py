@@ -35,17 +35,17 @@ def sums(found: list[Accepted]) -> tuple[pa.Table, list[Reject], int, int]:
     return bronze, rejects, sum(one.missing for one in found), sum(one.rows for one in found)
 
 
-def hold(data: bytes, made: dict[str, Any]) -> int:
-    profile = Profile.model_validate(made)
+def hold(data: bytes, table: dict[str, Any]) -> int:
+    profile = Profile.model_validate(table)
     counts = []
     with pytest.MonkeyPatch.context() as patch:
-        whole = sums(judged(data, profile))
+        expected = sums(judged(data, profile))
         for limit in (1, 3, 7):
             patch.setattr(reading, "READINGS", limit)
             parts = judged(data, profile)
             counts.append(len(parts))
             assert all(len(one.bronze) <= max(limit, 3) for one in parts)
-            assert sums(parts) == whole
+            assert sums(parts) == expected
     return max(counts)
 
 
@@ -64,7 +64,7 @@ def test_a_chunk_is_cut() -> None:
 def test_a_line_that_makes_several_rows_is_counted_once() -> None:
     rows = ", ".join(f'{{"t": "2026-01-01T00:00:0{n}Z", "a": {n}, "b": "x"}}' for n in range(5))
     lines = [f'{{"d": [{rows}]}}'] * 4
-    made = {**WIDE, "format": "jsonl", "records": "$.d[*]", "columns": ["a", "b"]}
+    table = {**WIDE, "format": "jsonl", "records": "$.d[*]", "columns": ["a", "b"]}
     data = "\n".join([*lines, "no json", ""]).encode()
-    assert hold(data, made) > 1
-    assert sums(judged(data, Profile.model_validate(made)))[3] == 5
+    assert hold(data, table) > 1
+    assert sums(judged(data, Profile.model_validate(table)))[3] == 5

@@ -18,7 +18,7 @@ from sensorflow.errors import REMEDY, Code, Permanent
 
 SLOW = "(a|aa)+$"
 """Takes seconds for 35 letters and a comma, and a lifetime for 60."""
-ALIKE = [
+EQUIVALENT = [
     *(r"^(\w+)_(\d{4})\.csv$", r"\bm²", r"a{e<=1}", r"x{i}", r"[[:alpha:]]", r"[a&&b]", r"[a||b]"),
     *(
         r"[]a]+",
@@ -60,7 +60,7 @@ def by_the_other(pattern: Pattern) -> Pattern:
     return pattern
 
 
-@pytest.mark.parametrize("text", ALIKE)
+@pytest.mark.parametrize("text", EQUIVALENT)
 def test_both_libraries_find_the_same(text: str) -> None:
     other = by_the_other(Pattern(text))
     for subject in TEXTS:

@@ -44,7 +44,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(module, None)
 
 
-def made(folder: Path, text: str) -> Settings:
+def settings_of(folder: Path, text: str) -> Settings:
     (folder / "sensorflow.toml").write_text(text)
     (folder / "drop").mkdir(exist_ok=True)
     return bootstrap.settings(folder)
@@ -52,40 +52,40 @@ def made(folder: Path, text: str) -> Settings:
 
 def mistake(folder: Path, text: str) -> str:
     with pytest.raises(UsageError) as caught:
-        made(folder, text)
+        settings_of(folder, text)
     return str(caught.value)
 
 
 def test_a_broker_that_is_installed_can_be_named(site: Path, tmp_path: Path) -> None:
-    settings = made(tmp_path, BROKER + SOURCE)
+    settings = settings_of(tmp_path, BROKER + SOURCE)
     assert not settings.by_celery
     assert "sensorflow_line" not in sys.modules  # not before it is used
     assert bootstrap.publisher(settings).name == "line of line.sqlite"
-    assert made(tmp_path, 'broker_url = "valkey://h"\n' + SOURCE).by_celery
+    assert settings_of(tmp_path, 'broker_url = "valkey://h"\n' + SOURCE).by_celery
 
 
 def test_a_broker_that_is_not_installed_is_named_with_those_that_are(
     site: Path, tmp_path: Path
 ) -> None:
-    told = mistake(tmp_path, 'broker_url = "queue://h"\n' + SOURCE)
-    assert "broker_url: the URL must begin with one of redis://" in told
-    assert "line://" in told
+    message = mistake(tmp_path, 'broker_url = "queue://h"\n' + SOURCE)
+    assert "broker_url: the URL must begin with one of redis://" in message
+    assert "line://" in message
 
 
 def test_a_broker_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
     (site / "sensorflow_line.py").write_text("import nowhere\n")
-    told = "'line' of the package sensorflow-line 1.0 cannot be imported: ModuleNotFoundError"
-    with pytest.raises(UsageError, match=re.escape(told)):
-        bootstrap.publisher(made(tmp_path, BROKER + SOURCE))
+    expected = "'line' of the package sensorflow-line 1.0 cannot be imported: ModuleNotFoundError"
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        bootstrap.publisher(settings_of(tmp_path, BROKER + SOURCE))
 
 
 def test_tls_of_celery_s_brokers_is_not_of_others(site: Path, tmp_path: Path) -> None:
-    told = mistake(tmp_path, BROKER + "broker_tls = {}\n" + SOURCE)
-    assert "broker_tls is for Redis, Valkey and RabbitMQ; set TLS options of line:// in" in told
+    message = mistake(tmp_path, BROKER + "broker_tls = {}\n" + SOURCE)
+    assert "broker_tls is for Redis, Valkey and RabbitMQ; set TLS options of line:// in" in message
 
 
 def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Path) -> None:
-    settings = made(tmp_path, BROKER + SOURCE)
+    settings = settings_of(tmp_path, BROKER + SOURCE)
     started = {p.name: p.command[1:] for p in fleet(settings, tmp_path, {}, 0)}
     assert started == {
         "daemon": ["-m", "sensorflow", "watch"],
@@ -98,19 +98,21 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
 
 
 def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
-    settings = made(tmp_path, SOURCE + STORAGE)
+    settings = settings_of(tmp_path, SOURCE + STORAGE)
     assert "sensorflow_shelf" not in sys.modules
     assert bootstrap.landing(settings).bucket == "shelf"
     bootstrap.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
     assert (tmp_path / "kept" / "a").exists()
     assert bootstrap.collect_garbage(settings) == 0
-    there = made(tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n')
-    assert there.zone_folder("landing") == tmp_path / "a zone"
-    assert there.zone_folder("quarantine") == tmp_path / "data" / "quarantine"
+    loaded_settings = settings_of(
+        tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n'
+    )
+    assert loaded_settings.zone_folder("landing") == tmp_path / "a zone"
+    assert loaded_settings.zone_folder("quarantine") == tmp_path / "data" / "quarantine"
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         (
             'landing = "s3://bucket"',
@@ -125,33 +127,38 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
         ('lading = "z"', "unknown key 'storage.lading'; did you mean 'landing'?"),
     ],
 )
-def test_a_mistake_in_storage_is_one_line(tmp_path: Path, given: str, told: str) -> None:
+def test_a_mistake_in_storage_is_one_line(tmp_path: Path, given: str, expected: str) -> None:
     found = mistake(tmp_path, f"{SOURCE}[storage]\n{given}\n")
-    assert told in found
+    assert expected in found
     assert "\n" not in found
 
 
 def test_a_store_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
     (site / "sensorflow_shelf.py").write_text("import nowhere\n")
-    told = "'shelf' of the package sensorflow-shelf 1.0 cannot be imported: ModuleNotFoundError"
-    with pytest.raises(UsageError, match=re.escape(told)):
-        bootstrap.landing(made(tmp_path, SOURCE + STORAGE))
+    expected = "'shelf' of the package sensorflow-shelf 1.0 cannot be imported: ModuleNotFoundError"
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        bootstrap.landing(settings_of(tmp_path, SOURCE + STORAGE))
 
 
 def test_where_zones_are_is_no_difference_of_a_fleet_and_no_secret(
     site: Path, tmp_path: Path
 ) -> None:
     zone = 'landing = "shelf://key:hidden@host/zone?token=hidden"'
-    here, there = made(tmp_path, SOURCE), made(tmp_path, f"{SOURCE}[storage]\n{zone}\n")
-    assert here.shared_digest() == there.shared_digest()
-    assert here.digest() != there.digest()
-    assert "hidden" not in (there.storage.elsewhere() or "")
+    first, second = (
+        settings_of(tmp_path, SOURCE),
+        settings_of(tmp_path, f"{SOURCE}[storage]\n{zone}\n"),
+    )
+    assert first.shared_digest() == second.shared_digest()
+    assert first.digest() != second.digest()
+    assert "hidden" not in (second.storage.elsewhere() or "")
 
 
 def test_what_knows_the_data_folder_alone_refuses(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(tmp_path, BROKER + SOURCE.replace('database_url = "postgresql://h/d"', "") + STORAGE)
+    settings_of(
+        tmp_path, BROKER + SOURCE.replace('database_url = "postgresql://h/d"', "") + STORAGE
+    )
     monkeypatch.chdir(tmp_path)
     if not app.registered_groups:
         commands.register(app)
@@ -164,7 +171,7 @@ def test_what_knows_the_data_folder_alone_refuses(
 def test_doctor_looks_at_the_zones(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(tmp_path, BROKER + SOURCE + STORAGE.replace("zone.sqlite", "no/such/folder.sqlite"))
+    settings_of(tmp_path, BROKER + SOURCE + STORAGE.replace("zone.sqlite", "no/such/folder.sqlite"))
     monkeypatch.chdir(tmp_path)
     if not app.registered_groups:
         commands.register(app)

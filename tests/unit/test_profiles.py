@@ -27,17 +27,17 @@ def test_a_profile_takes_what_it_extends_and_its_own_keys_go_before() -> None:
         "a": {**GOOD, "time": {"column": "t", "zone": "UTC"}, "columns": {"x": {"unit": "C"}}},
         "b": {"extends": "a", "time": {"zone": "+01:00"}, "columns": {"y": "rh"}},
     }
-    made = profiles.validated(profiles.resolved("b", tables), "b")
-    assert made.time is not None
-    assert (made.time.column, made.time.zone.constant) == ("t", "+01:00")  # type: ignore[union-attr]
-    assert list(made.columns) == ["x", "y"]
+    profile = profiles.validated(profiles.resolved("b", tables), "b")
+    assert profile.time is not None
+    assert (profile.time.column, profile.time.zone.constant) == ("t", "+01:00")  # type: ignore[union-attr]
+    assert list(profile.columns) == ["x", "y"]
 
 
 def test_a_project_may_give_its_own_profile_the_name_of_the_one_it_extends() -> None:
     tables = {"toa5": {"extends": "toa5", "time": {"zone": "UTC"}}}
-    made = profiles.validated(profiles.resolved("toa5", tables), "toa5")
-    assert made.time is not None
-    assert made.time.column == "TIMESTAMP"
+    profile = profiles.validated(profiles.resolved("toa5", tables), "toa5")
+    assert profile.time is not None
+    assert profile.time.column == "TIMESTAMP"
 
 
 def test_a_circle_is_named() -> None:

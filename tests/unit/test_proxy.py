@@ -38,8 +38,8 @@ def echo() -> Iterator[int]:
 
 @pytest.fixture
 def proxy(echo: int) -> Iterator[Proxy]:
-    with Proxy("127.0.0.1", echo) as made:
-        yield made
+    with Proxy("127.0.0.1", echo) as new_proxy:
+        yield new_proxy
 
 
 def dial(proxy: Proxy) -> socket.socket:

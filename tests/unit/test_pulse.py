@@ -127,11 +127,11 @@ def test_workers_that_finish_nothing_while_files_wait_are_told() -> None:
         beat = worker("boot ns1 7 5", 9000, 1)
         return replace(beat, report=replace(beat.report, state=state))
 
-    def said(*minutes: int | None, waiting: int = 35) -> list[str]:
+    def messages(*minutes: int | None, waiting: int = 35) -> list[str]:
         return [check.verdict for check in stalled([busy(m) for m in minutes], waiting)]
 
-    assert said(4) == said(None) == said() == []
-    assert said(5) == ["warn"]
-    assert said(15) == ["fail"]
-    assert said(15, None) == []  # another worker goes on
-    assert said(15, waiting=2) == []  # they have all there is
+    assert messages(4) == messages(None) == messages() == []
+    assert messages(5) == ["warn"]
+    assert messages(15) == ["fail"]
+    assert messages(15, None) == []  # another worker goes on
+    assert messages(15, waiting=2) == []  # they have all there is

@@ -117,9 +117,9 @@ def test_a_profile_is_a_name_a_file_a_table_or_a_profile(folder: Path) -> None:
         'format = "csv"\ntime = "t"\nsensor = { constant = "s" }\ncolumns = ["v"]\n'
     )
     Path("utc.csv").write_text("t,v\n2026-01-01T00:00:00Z,1\n")
-    made = sensorflow.Profile.model_validate(LOGGER)
+    parsed_profile = sensorflow.Profile.model_validate(LOGGER)
     named = {"p": "p.toml", "given": LOGGER}
-    for name, profile in (*named.items(), ("p", Path("p.toml")), ("given", made)):
+    for name, profile in (*named.items(), ("p", Path("p.toml")), ("given", parsed_profile)):
         found = sensorflow.read(Path("utc.csv"), profile)  # type: ignore[arg-type]
         assert (found.profile, found.readings["value"].to_pylist()) == (name, [1.0])
     extended = {"extends": "long", "decimal": ",", "delimiter": ";"}
@@ -145,8 +145,8 @@ def test_a_file_without_a_profile_is_read_where_nothing_is_in_doubt(folder: Path
     )
     assert sensorflow.read("local.csv", zone="UTC").profile == "proposed"
     Path("dubious.csv").write_text("t,v\n1/5/2022 0:00,1\n1/5/2022 0:15,2\n")
-    assert "dubious.csv: " in (said := refused("dubious.csv", zone="UTC"))
-    assert said.endswith("give a profile: sensorflow.sniff(path) proposes one")
+    assert "dubious.csv: " in (message := refused("dubious.csv", zone="UTC"))
+    assert message.endswith("give a profile: sensorflow.sniff(path) proposes one")
 
 
 def test_a_large_file_is_read_in_parts(folder: Path) -> None:
@@ -154,10 +154,10 @@ def test_a_large_file_is_read_in_parts(folder: Path) -> None:
     Path("large.csv").write_text(HEAD + rows + BAD)
     parts = list(sensorflow.batches("large.csv", "long"))
     assert len(parts) > 2
-    whole = sensorflow.read("large.csv", "long")
-    assert whole.readings == pa.Table.from_batches([part.readings for part in parts])
+    expected_result = sensorflow.read("large.csv", "long")
+    assert expected_result.readings == pa.Table.from_batches([part.readings for part in parts])
     assert [len(part.rejects) for part in parts if part.rejects] == [1]
-    assert sum(part.rows for part in parts) == whole.rows == 120_001
+    assert sum(part.rows for part in parts) == expected_result.rows == 120_001
     assert "rows: " in repr(parts[0])
 
 
@@ -200,7 +200,7 @@ def test_a_proposal_has_a_profile_its_doubts_and_a_preview(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "only", "said"),
+    ("path", "only", "expected"),
     [
         ("y.csv", {"profile": "long"}, "S002 y.csv: no such file"),
         (".", {"profile": "long"}, "S002 .: not a regular file"),
@@ -216,10 +216,10 @@ def test_a_proposal_has_a_profile_its_doubts_and_a_preview(folder: Path) -> None
     ],
 )
 def test_a_mistake_is_one_clear_error(
-    folder: Path, path: str, only: dict[str, object], said: str
+    folder: Path, path: str, only: dict[str, object], expected: str
 ) -> None:
     Path("text.txt").write_text("Dear all,\nno data here.\n")
-    assert refused(path, **only).startswith(said)
+    assert refused(path, **only).startswith(expected)
 
 
 def test_a_file_that_cannot_be_read_is_an_error_with_its_code(folder: Path) -> None:

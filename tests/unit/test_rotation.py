@@ -99,7 +99,7 @@ def test_a_disk_that_cuts_no_head_off_is_copied_and_emptied(
 
 
 @pytest.mark.parametrize(
-    ("line", "at", "told"),
+    ("line", "at", "expected"),
     [
         (
             '{"file": "a b", "event": "lease.lost", "level": "info", "timestamp": "2026-11-28T03:42:46Z"}',
@@ -113,12 +113,12 @@ def test_a_disk_that_cuts_no_head_off_is_copied_and_emptied(
         ),
     ],
 )
-def test_lines_with_a_zone_are_read_as_they_say(line: str, at: str, told: str) -> None:
-    assert parsed(line) == (datetime.fromisoformat(at), told)
+def test_lines_with_a_zone_are_read_as_they_say(line: str, at: str, expected: str) -> None:
+    assert parsed(line) == (datetime.fromisoformat(at), expected)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (
             "[2026-11-28 12:00:00,500: INFO/MainProcess] Task x received",
@@ -128,9 +128,9 @@ def test_lines_with_a_zone_are_read_as_they_say(line: str, at: str, told: str) -
         ("[W 261128 12:00:00 inspector:98] failed", "WARNING inspector:98: failed"),
     ],
 )
-def test_lines_without_a_zone_are_of_this_one(line: str, told: str) -> None:
+def test_lines_without_a_zone_are_of_this_one(line: str, expected: str) -> None:
     at, text = parsed(line)
-    assert text == told
+    assert text == expected
     assert at is not None
     assert f"{at.astimezone():%Y-%m-%d %H:%M:%S}" == "2026-11-28 12:00:00"
 
@@ -145,8 +145,8 @@ def test_logs_come_in_the_order_of_time_and_tracebacks_stay_whole(tmp_path: Path
     (tmp_path / "postgres.log.1").write_text("2026-01-01 00:00:02.000 UTC [7] LOG:  tw")
     (tmp_path / "postgres.log").write_text("o\n2026-01-01 00:00:03.000 UTC [7] LOG:  three\n")
     tails = [LogTail(tmp_path / f"{name}.log") for name in ("worker", "postgres", "valkey")]
-    told = [line.text for line in merged(tails)]
-    assert told == [
+    texts = [line.text for line in merged(tails)]
+    assert texts == [
         *("banner", "INFO one", "Traceback", "  deep"),
         *("[7] LOG:  two", "[7] LOG:  three", "INFO four"),
     ]

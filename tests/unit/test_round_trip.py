@@ -19,7 +19,7 @@ import pyarrow as pa
 import writers
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from writers import CLOCKS, SECOND, Clock, Made, Reading
+from writers import CLOCKS, SECOND, Clock, ProfileTable, Reading
 
 from sensorflow.core import reading
 from sensorflow.core.binding.file_path import FilePath
@@ -73,10 +73,10 @@ def rows_of(text: st.SearchStrategy[str], **given_: Any) -> st.SearchStrategy[li
     return st.lists(st.builds(Reading, **parts), min_size=1, max_size=6)
 
 
-def read(data: bytes, made: Made) -> list[Reading]:
+def read(data: bytes, table: ProfileTable) -> list[Reading]:
     """The accepted readings; nothing may be refused."""
     found: list[Reading] = []
-    profile = Profile.model_validate(made)
+    profile = Profile.model_validate(table)
     stream, place = io.BytesIO(data), FilePath("file.csv", "file.csv")
     for part in reading.read(stream, profile, place, tempfile.TemporaryFile):
         assert part.rejects == []
@@ -87,15 +87,15 @@ def read(data: bytes, made: Made) -> list[Reading]:
 
 
 def same(found: Iterable[Reading], wanted: Iterable[Reading]) -> None:
-    def bits(rows: Iterable[Reading]) -> list[tuple[object, ...]]:
+    def with_value_bits(rows: Iterable[Reading]) -> list[tuple[object, ...]]:
         return [(*r[:4], r.value, struct.pack("d", r.value)) for r in rows]
 
-    assert bits(found) == bits(wanted)
+    assert with_value_bits(found) == with_value_bits(wanted)
 
 
 @dataclass
 class Dialect:
-    """How a text table is written. made: the profile's keys for it."""
+    """How a text table is written. table: the profile's keys for it."""
 
     delimiter: str
     quote: str
@@ -110,7 +110,7 @@ class Dialect:
     clock: Clock
     before: list[str]
     prefix: str
-    made: Made
+    table: ProfileTable
 
     @property
     def forbidden(self) -> str:
@@ -128,7 +128,7 @@ class Dialect:
         every = [*header, *rows]
         if self.delimiter == "widths":
             widths = [max(len(row[i]) for row in every) + 1 for i in range(len(every[0]))]
-            self.made["widths"] = widths
+            self.table["widths"] = widths
             lines = writers.fixed(every, widths)
         else:
             sign = "  \t " if self.delimiter == "whitespace" else self.delimiter
@@ -150,7 +150,7 @@ ENCODINGS = [
     ("utf-16-be", codecs.BOM_UTF16_BE, {"encoding": "utf-16"}),
     ("utf-16-le", b"", {"encoding": "utf-16-le"}),
 ]
-PREAMBLES: list[tuple[list[str], str, Made]] = [
+PREAMBLES: list[tuple[list[str], str, ProfileTable]] = [
     ([], "", {}),
     (["a title, 1;2", '"open', ""], "", {"skip": 3}),
     (["junk", "more junk"], "", {"skip_until": "^t|^date|^>|t"}),
@@ -175,16 +175,16 @@ def dialects(draw: st.DrawFn) -> Dialect:
     clock = draw(st.sampled_from(tight if delimiter == "whitespace" else CLOCKS))
     before, prefix, preamble = draw(st.sampled_from(PREAMBLES))
     missing = draw(st.sampled_from([None, "NA", "-9999"]))
-    made = {"format": "csv", "quote": quote, "decimal": decimal, **encoding, **preamble}
-    made |= {"time": clock.profile, "thousands": thousands or None}
-    made |= {} if delimiter == "widths" else {"delimiter": delimiter}
-    made |= {"missing": [missing]} if missing else {}
+    table = {"format": "csv", "quote": quote, "decimal": decimal, **encoding, **preamble}
+    table |= {"time": clock.profile, "thousands": thousands or None}
+    table |= {} if delimiter == "widths" else {"delimiter": delimiter}
+    table |= {"missing": [missing]} if missing else {}
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     always = draw(st.booleans())
     packing = draw(st.sampled_from(["", "", "gzip", "bz2", "xz", "zstd", "zip"]))
     return Dialect(
         *(delimiter, quote, always, end, codec, mark, decimal, thousands, missing, packing),
-        *(clock, before if "skip_until" not in made else ["junk"], prefix, made),
+        *(clock, before if "skip_until" not in table else ["junk"], prefix, table),
     )
 
 
@@ -206,23 +206,23 @@ def test_long_tables(data: st.DataObject, dialect: Dialect, header: int) -> None
     for place in data.draw(st.lists(st.integers(0, len(cells)), max_size=2)):
         if dialect.missing:
             cells.insert(place, [*cells[0][:-2], dialect.missing, "x"])
-    made: Made = {**LONG, **dialect.made}
+    table: ProfileTable = {**LONG, **dialect.table}
     if header == 0:
-        assume("skip_until" not in made)
-        made |= {"names": names}
+        assume("skip_until" not in table)
+        table |= {"names": names}
     if header == 2:
-        made |= {"header": ["name", "skip"]}
+        table |= {"header": ["name", "skip"]}
     titles = [names, ["-"] * len(names)][:header]
     file = dialect.write(titles, cells)
-    same(read(file, made | dialect.made), rows)
+    same(read(file, table | dialect.table), rows)
     if dialect.delimiter != "widths":  # each file has its own
         others = [dialect.write(titles, cells[::-1]), dialect.write(titles, [cells[-1]] * 3)]
-        jointly.hold([file, *others], Profile.model_validate(made | dialect.made))
+        jointly.hold([file, *others], Profile.model_validate(table | dialect.table))
 
 
 @settings(steady, max_examples=200)
 @given(st.data(), dialects(), st.sampled_from(["names", "units", "sensors", "joined", "each"]))
-def test_wide_tables(data: st.DataObject, dialect: Dialect, told: str) -> None:
+def test_wide_tables(data: st.DataObject, dialect: Dialect, layout: str) -> None:
     text = texts(dialect.codec, 1, dialect.forbidden + "{}[]()|")
     types = data.draw(
         st.lists(
@@ -233,9 +233,9 @@ def test_wide_tables(data: st.DataObject, dialect: Dialect, told: str) -> None:
         )
     )
     units, sensors = ([data.draw(text) for _ in types] for _ in range(2))
-    if told != "sensors":
+    if layout != "sensors":
         sensors = [data.draw(text)] * len(types)
-    wanted: list[Reading] = []
+    expected: list[Reading] = []
     rows = []
     empty = dialect.missing or ("NA" if dialect.delimiter == "whitespace" else "")
     assume(empty != "NA" or dialect.missing == "NA")
@@ -244,37 +244,37 @@ def test_wide_tables(data: st.DataObject, dialect: Dialect, told: str) -> None:
             data.draw(st.one_of(st.none(), VALUES.filter(lambda v: v != -9999))) for _ in types
         ]
         found = [Reading(ns, *p) for p in zip(sensors, types, units, values, strict=True)]
-        wanted += [r for r in found if r.value is not None]
+        expected += [r for r in found if r.value is not None]
         shown = [empty if v is None else dialect.number(v) for v in values]
         rows.append([*dialect.clock.write(ns), *shown])
     assume(rows)
     times = dialect.clock.columns
     blank = ["-"] * len(times)
     header = [[*times, *types]]
-    made: Made = {"columns": {k: {"unit": u} for k, u in zip(types, units, strict=True)}}
-    made["sensor"] = {"constant": sensors[0]}
-    if told in ("units", "sensors"):
+    table: ProfileTable = {"columns": {k: {"unit": u} for k, u in zip(types, units, strict=True)}}
+    table["sensor"] = {"constant": sensors[0]}
+    if layout in ("units", "sensors"):
         header.append([*blank, *units])
-        made |= {"columns": types, "header": ["name", "unit"]}
-    if told == "sensors":
+        table |= {"columns": types, "header": ["name", "unit"]}
+    if layout == "sensors":
         header.append([*blank, *sensors])
-        made |= {"header": ["name", "unit", "sensor"]}
-        del made["sensor"]
-    if told == "joined":
+        table |= {"header": ["name", "unit", "sensor"]}
+        del table["sensor"]
+    if layout == "joined":
         header = [[*times, *types], [*times, *units]]
         names = [f"{k}|{u}" for k, u in zip(types, units, strict=True)]
         each = zip(names, types, units, strict=True)
-        made |= {"header": 2, "columns": {n: {"type": k, "unit": u} for n, k, u in each}}
-    if told == "each":
-        del made["columns"]
-        made |= {"each": ".+"}
-        wanted = [r._replace(unit="") for r in wanted]
+        table |= {"header": 2, "columns": {n: {"type": k, "unit": u} for n, k, u in each}}
+    if layout == "each":
+        del table["columns"]
+        table |= {"each": ".+"}
+        expected = [r._replace(unit="") for r in expected]
     file = dialect.write(header, rows)
-    made |= dialect.made
-    same(read(file, made), wanted)
+    table |= dialect.table
+    same(read(file, table), expected)
     if dialect.delimiter != "widths":
         others = [dialect.write(header, rows[::-1]), dialect.write(header, [rows[-1]] * 3)]
-        jointly.hold([file, *others], Profile.model_validate(made))
+        jointly.hold([file, *others], Profile.model_validate(table))
 
 
 def by_columns(rows: Iterable[Reading]) -> list[dict[str, Any]]:
@@ -319,8 +319,8 @@ def test_nested_json(groups: list[list[Reading]]) -> None:
         for rows in groups
     ]
     paths = {"sensor": {"column": "$.sites[*].id.name"}, "unit": {"column": "$.sites[*].unit"}}
-    made = {"format": "json", **LONG, "records": "sites[*].readings[*]", **paths}
-    same(read(json.dumps({"sites": sites}).encode(), made), [r for rows in groups for r in rows])
+    table = {"format": "json", **LONG, "records": "sites[*].readings[*]", **paths}
+    same(read(json.dumps({"sites": sites}).encode(), table), [r for rows in groups for r in rows])
 
 
 @steady
@@ -328,8 +328,8 @@ def test_nested_json(groups: list[list[Reading]]) -> None:
 def test_json_of_columns(rows: list[Reading]) -> None:
     records = by_columns(rows)
     document = {"result": {name: [record[name] for record in records] for name in "tskuv"}}
-    made = {"format": "json", **LONG, "records": "result", "orient": "columns"}
-    same(read(json.dumps(document).encode(), made), rows)
+    table = {"format": "json", **LONG, "records": "result", "orient": "columns"}
+    same(read(json.dumps(document).encode(), table), rows)
 
 
 @steady
@@ -343,8 +343,8 @@ def test_parquet(rows: list[Reading], typed: bool) -> None:
 def test_spreadsheets(rows: list[Reading]) -> None:
     """A spreadsheet has no negative zero, and times to the millisecond."""
     rows = [r._replace(ns=r.ns * SECOND + r.ns % 1000 * 10**6, value=r.value + 0.0) for r in rows]
-    made = {"format": "xlsx", **LONG, "time": {"column": "t", "zone": "UTC"}}
-    same(read(writers.xlsx(rows), made), rows)
+    table = {"format": "xlsx", **LONG, "time": {"column": "t", "zone": "UTC"}}
+    same(read(writers.xlsx(rows), table), rows)
 
 
 @steady

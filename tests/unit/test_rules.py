@@ -85,8 +85,8 @@ def test_flatline_spike_and_gap_are_told_over_batches(monkeypatch: pytest.Monkey
     from sensorflow.core.formats import lines
 
     values = ["1", "2", "2", "2", "2", "90", "3"]
-    whole = run(values, flatline=3, spike=1)
-    assert [q for _, q in whole[0]] == [
+    expected = run(values, flatline=3, spike=1)
+    assert [q for _, q in expected[0]] == [
         0,
         0,
         0,
@@ -97,7 +97,7 @@ def test_flatline_spike_and_gap_are_told_over_batches(monkeypatch: pytest.Monkey
     ]
     for size in (20, 30, 60):
         monkeypatch.setattr(lines, "BLOCK", size)
-        assert run(values, flatline=3, spike=1) == whole
+        assert run(values, flatline=3, spike=1) == expected
     assert [q for _, q in run(["1", "2"], gap="59s")[0]] == [0, Flag.GAP]
     assert [q for _, q in run(["1", "2"], gap="60s")[0]] == [0, 0]
 
@@ -127,8 +127,10 @@ DRIFTED = b"t,v,new\n1,1,x\n2,2,\n"
 
 
 def drift(policy: dict[str, str], data: bytes = DRIFTED, **profile: Any) -> Any:
-    made = Profile.model_validate({**BASE, "columns": {"v": {"unit": "C"}}, **profile})
-    (found,) = read(io.BytesIO(data), made, FilePath(), io.BytesIO, Drift.model_validate(policy))
+    profile_ = Profile.model_validate({**BASE, "columns": {"v": {"unit": "C"}}, **profile})
+    (found,) = read(
+        io.BytesIO(data), profile_, FilePath(), io.BytesIO, Drift.model_validate(policy)
+    )
     return found
 
 

@@ -218,17 +218,17 @@ def test_a_kind_that_there_is_not_is_named_with_those_that_there_are(
     tmp_path: Path, kind: str
 ) -> None:
     message = mistake(tmp_path, GOOD.replace('path = "drop"', f"kind = {kind}\npth = 3"))
-    wanted = f"sources.plant.kind = {kind}: no such kind of source; known: folder"
-    assert message == f"{tmp_path / 'sensorflow.toml'}: {wanted}"
+    expected = f"sources.plant.kind = {kind}: no such kind of source; known: folder"
+    assert message == f"{tmp_path / 'sensorflow.toml'}: {expected}"
 
 
 def test_a_source_without_a_kind_is_a_folder_and_reads_as_before(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text(GOOD)
     plain = load(tmp_path / "sensorflow.toml", {})
     (tmp_path / "sensorflow.toml").write_text(GOOD.replace("path =", 'kind = "folder"\npath ='))
-    told = load(tmp_path / "sensorflow.toml", {})
-    assert plain.sources == told.sources
-    assert plain.digest() == told.digest()
+    loaded = load(tmp_path / "sensorflow.toml", {})
+    assert plain.sources == loaded.sources
+    assert plain.digest() == loaded.digest()
     assert "kind" not in plain.compared()["sources"]["plant"]
     assert plain.compared()["sources"]["plant"]["path"] == "drop"
 

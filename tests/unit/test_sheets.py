@@ -31,8 +31,8 @@ NOON = dt.datetime(2026, 1, 31, 12, 30, 15, 250_000)
 
 
 def book(rows: list[list[Any]], formats: dict[str, str] | None = None) -> bytes:
-    made, out = openpyxl.Workbook(), io.BytesIO()
-    sheet = made.active
+    workbook, out = openpyxl.Workbook(), io.BytesIO()
+    sheet = workbook.active
     assert sheet is not None
     for line, row in enumerate(rows, 1):
         for column, cell in enumerate(row, 1):
@@ -40,7 +40,7 @@ def book(rows: list[list[Any]], formats: dict[str, str] | None = None) -> bytes:
                 sheet.cell(line, column).value = cell
     for place, form in (formats or {}).items():
         sheet[place].number_format = form
-    made.save(out)
+    workbook.save(out)
     return out.getvalue()
 
 
@@ -51,8 +51,8 @@ def patched(data: bytes, part: str, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def texts(data: bytes, **profile: Any) -> list[tuple[int, list[str]]]:
-    made = PROBE.model_copy(update=profile)
-    return [(n, xlsx.texts(cells)) for n, cells in xlsx.sheet_rows(io.BytesIO(data), made)]
+    result = PROBE.model_copy(update=profile)
+    return [(n, xlsx.texts(cells)) for n, cells in xlsx.sheet_rows(io.BytesIO(data), result)]
 
 
 def by_openpyxl(data: bytes) -> list[tuple[int, list[str]]]:
@@ -80,12 +80,12 @@ def _as_text(cell: Any) -> str:
 
 
 def _cell(draw: random.Random) -> Any:
-    whole = draw.randrange(-(10**6), 10**6)
+    integer = draw.randrange(-(10**6), 10**6)
     return draw.choice(
         [
             None,
-            whole,
-            whole / 1000,
+            integer,
+            integer / 1000,
             draw.random() * 10 ** draw.randrange(-12, 12),
             NOON + dt.timedelta(milliseconds=draw.randrange(10**12)),
             dt.datetime(2020, 1, 1) + dt.timedelta(days=draw.randrange(3000)),
@@ -103,13 +103,13 @@ def test_cells_are_those_that_openpyxl_reads(seed: int, monkeypatch: pytest.Monk
     draw = random.Random(seed)
     rows = [[_cell(draw) for _ in range(draw.randrange(12))] for _ in range(draw.randrange(1, 80))]
     data = book(rows)
-    wanted = by_openpyxl(data)
-    assert texts(data) == wanted
+    expected = by_openpyxl(data)
+    assert texts(data) == expected
     monkeypatch.setattr(ooxml, "SLICE", 600)
-    assert texts(data) == wanted
+    assert texts(data) == expected
     monkeypatch.setattr(ooxml, "AREA", 30)
-    monkeypatch.setattr(ooxml, "HELD", 3000)
-    assert texts(data, max_parts=10**6) == wanted
+    monkeypatch.setattr(ooxml, "MAX_BYTES", 3000)
+    assert texts(data, max_parts=10**6) == expected
 
 
 @pytest.mark.parametrize("prefix", ["", "x:"])
@@ -132,10 +132,10 @@ def test_rows_with_and_without_references_and_prefixes(
 
     rows = [[f"r{i}", i] for i in range(1, 30)]
     data = patched(book(rows), "sheet1.xml", change)
-    wanted = [(i, [f"r{i}", str(i)]) for i in range(1, 30)]
-    assert texts(data) == wanted
+    expected = [(i, [f"r{i}", str(i)]) for i in range(1, 30)]
+    assert texts(data) == expected
     monkeypatch.setattr(ooxml, "SLICE", 300)
-    assert texts(data) == wanted
+    assert texts(data) == expected
 
 
 def test_an_integer_that_no_double_holds_keeps_its_digits() -> None:
@@ -182,8 +182,8 @@ def test_what_looks_like_an_attribute_within_a_text_stays(quote: bytes) -> None:
 
 def test_cells_that_are_far_apart_cost_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     data = book([["t"], [1]])
-    far = b'<row r="1048576"><c r="XFD1048576"><v>5</v></c></row></sheetData>'
-    data = patched(data, "sheet1.xml", lambda x: x.replace(b"</sheetData>", far))
+    distant_cell = b'<row r="1048576"><c r="XFD1048576"><v>5</v></c></row></sheetData>'
+    data = patched(data, "sheet1.xml", lambda x: x.replace(b"</sheetData>", distant_cell))
     found = texts(data, max_columns=20_000)
     assert [n for n, _ in found] == [1, 2, 1_048_576]
     assert found[-1][1][-1] == "5"
@@ -191,8 +191,8 @@ def test_cells_that_are_far_apart_cost_what_they_are(monkeypatch: pytest.MonkeyP
 
 def rows_of(data: bytes, **profile: Any) -> list[tuple[str, str, float]]:
     given = {"format": "xlsx", "sensor": {"constant": "s"}, "columns": {"v": {}}, **profile}
-    made = Profile.model_validate(given)
-    found = reading.read(io.BytesIO(data), made, FilePath("f", "f"), io.BytesIO)
+    parsed_profile = Profile.model_validate(given)
+    found = reading.read(io.BytesIO(data), parsed_profile, FilePath("f", "f"), io.BytesIO)
     return [
         (r["ts"].isoformat(), r["reading_type"], r["value"])
         for part in found
@@ -217,12 +217,12 @@ DAY, CLOCK = dt.datetime(2026, 1, 31), dt.time(13, 5, 7)
 )
 def test_a_date_and_a_time_in_two_columns(day: Any, clock: Any, formats: list[str]) -> None:
     if clock == 47107:
-        clock, wanted = 13, "2026-01-31T13:00:00+00:00"
+        clock, expected = 13, "2026-01-31T13:00:00+00:00"
     else:
-        wanted = "2026-01-31T13:05:07+00:00"
+        expected = "2026-01-31T13:05:07+00:00"
     time = {"columns": ["d", "c"], "zone": "UTC", "format": formats}
     data = book([["d", "c", "v"], [day, clock, 1]])
-    assert rows_of(data, time=time) == [(wanted, "v", 1.0)]
+    assert rows_of(data, time=time) == [(expected, "v", 1.0)]
 
 
 def test_durations_are_seconds() -> None:
@@ -269,8 +269,8 @@ def test_a_cell_of_an_error_is_a_reject_and_not_missing() -> None:
 
 
 def xls(rows: list[list[Any]]) -> bytes:
-    made, out = xlwt.Workbook(), io.BytesIO()
-    sheet = made.add_sheet("One")
+    workbook, out = xlwt.Workbook(), io.BytesIO()
+    sheet = workbook.add_sheet("One")
     stamp = xlwt.easyxf(num_format_str="YYYY-MM-DD HH:MM:SS")
     for line, row in enumerate(rows):
         for column, cell in enumerate(row):
@@ -278,7 +278,7 @@ def xls(rows: list[list[Any]]) -> bytes:
                 sheet.write(line, column, cell, stamp)
             else:
                 sheet.write(line, column, cell)
-    made.save(out)
+    workbook.save(out)
     return out.getvalue()
 
 
@@ -409,11 +409,11 @@ def test_cells_far_apart_in_spreadsheets_that_are_held_whole(
     assert refused(ods(rows, long), format="ods") == Code.TOO_MANY_CELLS
     assert len(texts(ods(rows, _EMPTY))) == 2
     monkeypatch.setattr("sensorflow.core.formats.workbook.AREA", 1000)
-    far: list[list[Any]] = [*rows, *[[]] * 40, [""] * 30 + [1]]
-    assert refused(xls(far), format="xls") == Code.TOO_MANY_CELLS
+    distant_cells: list[list[Any]] = [*rows, *[[]] * 40, [""] * 30 + [1]]
+    assert refused(xls(distant_cells), format="xls") == Code.TOO_MANY_CELLS
     assert refused(xlsb([*rows, *[[]] * 40, [1.0] * 31]), format="xlsb") == Code.TOO_MANY_CELLS
     assert len(texts(xls(rows))) == len(texts(xlsb(rows))) == 2
-    for large in (xls(far), ods(rows, _REPEATED.format(50, 50, "x"))):
+    for large in (xls(distant_cells), ods(rows, _REPEATED.format(50, 50, "x"))):
         with pytest.raises(Permanent):  # not even to name its sheets
             workbook.names(io.BytesIO(large))
 

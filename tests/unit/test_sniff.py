@@ -176,9 +176,9 @@ def test_a_zone_is_never_guessed() -> None:
     assert bare.guess.needs_zone
     assert '# zone = "..."  # TODO' in bare.toml()
     assert bare.profile().time.zone is None  # type: ignore[union-attr]
-    told = proposed(text, "America/Los_Angeles").toml()
-    assert 'zone = "America/Los_Angeles"' in told
-    assert 'ambiguous = "order"' in told
+    toml = proposed(text, "America/Los_Angeles").toml()
+    assert 'zone = "America/Los_Angeles"' in toml
+    assert 'ambiguous = "order"' in toml
     with pytest.raises(UsageError, match="did you mean 'Europe/Berlin'"):
         proposed(text, "Europe/Berln")
 
@@ -482,16 +482,16 @@ EXPECTED = json.loads((REAL / "expected.json").read_text()) if REAL.is_dir() els
 @pytest.mark.skipif(not EXPECTED, reason="no real files here")
 @pytest.mark.parametrize("name", sorted(EXPECTED.keys() - BEYOND))
 def test_real_files(name: str) -> None:
-    path, wanted = REAL / "files" / name, EXPECTED[name]
+    path, expected = REAL / "files" / name, EXPECTED[name]
     profile = guess(path, ZONES.get(name)).profile()
     with path.open("rb") as stream:
         checked = check(stream, name, ("sniffed", profile), FilePath(name, name), Drift(), 10)
     found = checked.as_dict()
     keys = ["rows", "rejected", "tmin", "tmax"]
     if name in MORE:
-        assert wanted["types"].items() <= found["types"].items()
+        assert expected["types"].items() <= found["types"].items()
     else:
         keys += ["valid", "missing", "distinct", "out_of_order"]
-        assert sorted(found["types"].values()) == sorted(wanted["types"].values())
-        assert found["sum"] == pytest.approx(wanted["sum"])
-    assert {k: found[k] for k in keys} == {k: wanted[k] for k in keys}
+        assert sorted(found["types"].values()) == sorted(expected["types"].values())
+        assert found["sum"] == pytest.approx(expected["sum"])
+    assert {k: found[k] for k in keys} == {k: expected[k] for k in keys}

@@ -41,7 +41,7 @@ def feature(name: str, hour: int, **members: Any) -> dict[str, Any]:
 
 
 def nws(hour: int) -> dict[str, Any]:
-    def told(unit: str, value: float | None) -> dict[str, Any]:
+    def quantity(unit: str, value: float | None) -> dict[str, Any]:
         return {"unitCode": f"wmoUnit:{unit}", "value": value, "qualityControl": "V"}
 
     return feature(
@@ -50,9 +50,9 @@ def nws(hour: int) -> dict[str, Any]:
         station="https://api.example/stations/KSFO",
         timestamp=HOURS[hour],
         textDescription="Clear",
-        temperature=told("degC", 12.5 + hour),
-        relativeHumidity=told("percent", 70 + hour),
-        windGust=told("km_h-1", None),
+        temperature=quantity("degC", 12.5 + hour),
+        relativeHumidity=quantity("percent", 70 + hour),
+        windGust=quantity("km_h-1", None),
     )
 
 
@@ -163,10 +163,10 @@ def prometheus() -> dict[str, Any]:
 
 
 def instant() -> dict[str, Any]:
-    made = prometheus()
-    for one in made["data"]["result"]:
+    document = prometheus()
+    for one in document["data"]["result"]:
         one["value"] = one.pop("values")[0]
-    return made
+    return document
 
 
 def coops() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from test_sniff import rows, times
 from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
-from sensorflow.cli.sniff_folder import EACH, LOOKS, look
+from sensorflow.cli.sniff_folder import MAX_FILES_PER_PATTERN, MAX_OPENED_FILES, look
 from sensorflow.core.sniff import groups, sniff
 from sensorflow.core.sniff.numeric import is_number
 from sensorflow.core.sniff.units import split_unit
@@ -28,15 +28,15 @@ LONG = rows("time,sensor,type,value\n", "{t}Z,a,temp,2{i}.5", times(12))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "old"
-    (made / "attic").mkdir(parents=True)
+    path = tmp_path / "old"
+    (path / "attic").mkdir(parents=True)
     for day in range(1, 8):
-        (made / f"boiler_2024-01-0{day}.csv").write_text(TABLE)
-        (made / "attic" / f"gw-{day}.csv").write_text(LONG)
-    (made / "attic" / "kitchen.csv").write_text(TABLE)
-    (made / "read me.txt").write_text("Just a letter.\nWith two lines.\n")
-    (made / ".hidden").write_text(LONG)
-    return made
+        (path / f"boiler_2024-01-0{day}.csv").write_text(TABLE)
+        (path / "attic" / f"gw-{day}.csv").write_text(LONG)
+    (path / "attic" / "kitchen.csv").write_text(TABLE)
+    (path / "read me.txt").write_text("Just a letter.\nWith two lines.\n")
+    (path / ".hidden").write_text(LONG)
+    return path
 
 
 def run(*arguments: str) -> str:
@@ -67,7 +67,7 @@ def test_a_folder_is_seen_by_kinds_of_files(folder: Path) -> None:
         "boiler": ({"boiler_*.csv": 7, "kitchen.csv": 1}, False),
         "gw": ({"gw-*.csv": 7}, False),
     }
-    assert (found["files"], found["looked_at"]) == (16, 2 * EACH + 2)
+    assert (found["files"], found["looked_at"]) == (16, 2 * MAX_FILES_PER_PATTERN + 2)
     assert [kind["preview"]["valid"] for kind in found["kinds"]] == [12, 12]
     (failed,) = found["not_understood"]
     assert (failed["pattern"], failed["files"]) == ("read me.txt", 1)
@@ -75,10 +75,10 @@ def test_a_folder_is_seen_by_kinds_of_files(folder: Path) -> None:
 
 
 def test_what_is_said_of_a_folder(folder: Path) -> None:
-    told = run(str(folder))
-    assert "16 files, 8 sampled: 2 kinds" in told
-    assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in told
-    assert "no delimiter splits the lines" in told
+    output = run(str(folder))
+    assert "16 files, 8 sampled: 2 kinds" in output
+    assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in output
+    assert "no delimiter splits the lines" in output
     with pytest.raises(UsageError, match="--out needs a single file"):
         run(str(folder), "--out", "x.toml")
     with pytest.raises(UsageError, match="the folder has no files"):
@@ -108,11 +108,15 @@ def test_files_of_one_pattern_may_be_of_several_kinds(folder: Path) -> None:
 
 
 def test_only_some_files_are_opened(tmp_path: Path) -> None:
-    for number in range(LOOKS + 10):
+    for number in range(MAX_OPENED_FILES + 10):
         name = "".join(chr(97 + int(digit)) for digit in str(number))
         (tmp_path / f"{name}.csv").write_text("x")
     seen = look(tmp_path, None)
-    assert (seen.files, seen.looked_at, len(seen.passed)) == (LOOKS + 10, LOOKS, 10)
+    assert (seen.files, seen.looked_at, len(seen.passed)) == (
+        MAX_OPENED_FILES + 10,
+        MAX_OPENED_FILES,
+        10,
+    )
 
 
 def test_one_file_as_json(folder: Path) -> None:

@@ -12,12 +12,12 @@ STAMPS = times()
 
 def each(header: str, *members: str) -> str:
     """A table with a row for each time and member, in which {v} is a number of its own."""
-    made = [
+    rows = [
         f"{t},{m.format(v=20 + i + k / 4)}\n"
         for i, t in enumerate(STAMPS)
         for k, m in enumerate(members)
     ]
-    return header + "\n" + "".join(made)
+    return header + "\n" + "".join(rows)
 
 
 def todo(data: str, zone: str | None = "UTC") -> str:
@@ -46,11 +46,12 @@ def test_the_column_that_tells_readings_apart_is_of_the_sensor_or_of_the_type(
 
 
 def test_readings_that_nothing_tells_apart_are_shown_to_a_person() -> None:
-    told = todo(each("time,temp", *["{v}"] * 4))
+    remarks = todo(each("time,temp", *["{v}"] * 4))
     assert (
-        "72 of the first 96 readings have the same sensor, time and type as another reading" in told
+        "72 of the first 96 readings have the same sensor, time and type as another reading"
+        in remarks
     )
-    assert "temp of sample at 2023-03-05 22:00:00 is 20.0, 20.25, 20.5, 20.75" in told
+    assert "temp of sample at 2023-03-05 22:00:00 is 20.0, 20.25, 20.5, 20.75" in remarks
 
 
 def test_readings_that_are_the_same_altogether_are_not() -> None:
@@ -71,8 +72,8 @@ def test_what_is_rejected_again_and_again_is_shown_to_a_person() -> None:
     """Of a kind that is rare in what is looked at, and frequent in its beginning."""
     lines = rows("time,temp\n", "{t},2{i}.5", times(30_000)).splitlines()
     spoiled = [*lines[:3000], *(line + ".1" for line in lines[3000:5000]), *lines[5000:]]
-    told = todo("\n".join(spoiled) + "\n")
-    assert "readings are rejected: line 3001: '22999.5.1' is not a number" in told
+    remarks = todo("\n".join(spoiled) + "\n")
+    assert "readings are rejected: line 3001: '22999.5.1' is not a number" in remarks
 
 
 def test_a_table_of_nothing_but_markers() -> None:
@@ -82,8 +83,8 @@ def test_a_table_of_nothing_but_markers() -> None:
 def test_units_that_no_quantity_has_together() -> None:
     mixed = "".join(f"{t},S,{i},{'degC' if i % 2 else '%'}\n" for i, t in enumerate(STAMPS))
     assert "have the units %, degC" in todo("time,sensor,value,unit\n" + mixed)
-    akin = mixed.replace("%", "degF")
-    assert not todo("time,sensor,temperature,unit\n" + akin)
+    same_quantity = mixed.replace("%", "degF")
+    assert not todo("time,sensor,temperature,unit\n" + same_quantity)
 
 
 def test_a_unit_beside_each_column() -> None:

@@ -59,9 +59,9 @@ def kinds(found: Checked) -> dict[str, float]:
 
 def test_letters_of_the_compass_are_signs_and_no_units() -> None:
     text = rows("time,lon,lat,hr\n", "{t},125.7{i:02}W,49.0{i:02}N,71", times())
-    made = proposed(text).toml()
-    assert made.count('angle = "dms"') == 2
-    assert "unit" not in made
+    toml = proposed(text).toml()
+    assert toml.count('angle = "dms"') == 2
+    assert "unit" not in toml
     assert kinds(read(text)) == {"lon": 24, "lat": 24, "hr": 24, "first": -125.7}
     mixed = rows("time,x\n", "{t},1.5{i:02}W\n{t}.5,1.5{i:02}E", times())
     assert kinds(read(mixed)) == {"x": 48, "first": -1.5}
@@ -71,8 +71,8 @@ def test_letters_of_the_compass_are_signs_and_no_units() -> None:
 
 def test_letters_of_the_compass_beside_the_numbers() -> None:
     text = rows("time,lon,E/W,lat,N/S\n", "{t},12545.{i:02},W,4907.{i:02},N", times())
-    made = proposed(text).toml()
-    assert 'lon = { angle = "ddmm", hemisphere = "E/W" }' in made
+    toml = proposed(text).toml()
+    assert 'lon = { angle = "ddmm", hemisphere = "E/W" }' in toml
     assert kinds(read(text)) == {"lon": 24, "lat": 24, "first": -125.75}
     plain = rows("time,lon,ew\n", "{t},125.7{i:02},W", times())
     assert kinds(read(plain)) == {"lon": 24, "first": -125.7}
@@ -121,16 +121,16 @@ def test_hours_of_something_are_measured_and_hours_of_the_clock_are_not() -> Non
 
 def test_what_is_left_out_though_it_may_be_measured_is_asked() -> None:
     head = "time,sleep_quality,eep,temp_quality,temp\n"
-    told = proposed(
+    toml = proposed(
         head + "".join(f"{t},{i % 7},1.{i},{i % 6},2{i}.5\n" for i, t in enumerate(times()))
     ).toml()
-    assert "TODO: 'sleep_quality' is ignored as a flag" in told
-    assert told.count("TODO: '") == 1
+    assert "TODO: 'sleep_quality' is ignored as a flag" in toml
+    assert toml.count("TODO: '") == 1
     cells = [f"w{i}" if i % 4 == 1 else f"2{i}.5" for i in range(16)]
-    told = proposed(
+    toml = proposed(
         "time,a,b\n" + "".join(f"{t},{c},1.5\n" for t, c in zip(times(16), cells, strict=True))
     ).toml()
-    assert "what do 'w1', 'w5', 'w9', 'w13' mean?" in told
+    assert "what do 'w1', 'w5', 'w9', 'w13' mean?" in toml
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_what_is_left_out_though_it_may_be_measured_is_asked() -> None:
     ],
 )
 def test_a_constant_that_tells_something_else_is_no_sensor(title: str, text: str) -> None:
-    made = "".join(
+    result = "".join(
         json.dumps({"t": t.replace(" ", "T") + "Z", title: text, "pv": i / 8}) + "\n"
         for i, t in enumerate(times())
     )
-    assert list(read(made).sensors) == ["tower7"]
+    assert list(read(result).sensors) == ["tower7"]
 
 
 @pytest.mark.parametrize(

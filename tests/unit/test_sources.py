@@ -133,9 +133,9 @@ def test_a_sensor_called_by_a_dated_file_name_is_pointed_out(
 ) -> None:
     file = toml.parent / name
     file.write_text("time,temp\n2026-01-31T12:00:00Z,1.5\n2026-01-31T12:01:00Z,1.75\n")
-    told = run("sniff", str(file), "--add", "boiler")
-    assert "added [sources.boiler]" in told
-    assert ('sensor = { constant = "boiler" }   in [profiles.boiler]' in told) is noted
+    output = run("sniff", str(file), "--add", "boiler")
+    assert "added [sources.boiler]" in output
+    assert ('sensor = { constant = "boiler" }   in [profiles.boiler]' in output) is noted
 
 
 def test_readings_that_the_proposal_does_not_tell_apart_are_not_added_unasked(toml: Path) -> None:
@@ -145,8 +145,8 @@ def test_readings_that_the_proposal_does_not_tell_apart_are_not_added_unasked(to
         '"m":{{"temp":{{"value":{}}},"flow":{{"value":2}}}}}}'
     )
     file.write_text("\n".join(row.format(n // 3, n) for n in range(90)) + "\n")
-    told = run("sniff", str(file), "--add", "pumps")
-    assert "nothing was added" in told
-    assert "sensor, time and type as another reading" in told
+    output = run("sniff", str(file), "--add", "pumps")
+    assert "nothing was added" in output
+    assert "sensor, time and type as another reading" in output
     assert "[sources.pumps]" not in toml.read_text()
     assert "added [sources.pumps]" in run("sniff", str(file), "--add", "pumps", "--accept")

@@ -23,7 +23,7 @@ from sensorflow.cli.init import write
 from sensorflow.cli.ready import ProcessProblems, Readiness
 from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.embedded import postgres, state
-from sensorflow.embedded.process import Process, cause, free_port, kept_port
+from sensorflow.embedded.process import Process, cause, free_port, saved_port
 from sensorflow.embedded.stack import Supervisor
 from sensorflow.errors import UsageError
 from sensorflow.folders import data_fault, folder_fault, require_data
@@ -65,16 +65,16 @@ def as_ordinary_user(work: Callable[[], object]) -> str:
         os.setgid(65534)
         os.setuid(65534)
         try:
-            told = str(work())
+            output = str(work())
         except BaseException as error:  # noqa: BLE001 - it is for the parent to judge
-            told = repr(error)
-        os.write(into, told.encode())
+            output = repr(error)
+        os.write(into, output.encode())
         os._exit(0)
     os.close(into)
     with os.fdopen(out, "rb") as stream:
-        told = stream.read().decode()
+        output = stream.read().decode()
     os.waitpid(child, 0)
-    return told
+    return output
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_outside_of_a_project_a_command_says_so_and_makes_none(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, *command) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"sensorflow: no sensorflow.toml at or above {tmp_path}: ")
-    assert all(word in told for word in ("sensorflow init", "cd to", "SENSORFLOW_CONFIG"))
+    output = capsys.readouterr().err
+    assert output.startswith(f"sensorflow: no sensorflow.toml at or above {tmp_path}: ")
+    assert all(word in output for word in ("sensorflow init", "cd to", "SENSORFLOW_CONFIG"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -252,18 +252,18 @@ def write_beside(folder: Path) -> None:
 
 
 def test_an_error_of_the_system_is_one_line_or_none() -> None:
-    def told(number: int, path: str | None = "/none/x") -> str | None:
+    def message_of(number: int, path: str | None = "/none/x") -> str | None:
         return disk.explained(OSError(number, os.strerror(number), path))
 
-    full, denied = told(errno.ENOSPC), told(errno.EACCES)
+    full, denied = message_of(errno.ENOSPC), message_of(errno.EACCES)
     assert full is not None
     assert "free on /" in full
     assert denied is not None
     assert f"permission denied for user {disk.user()}" in denied
-    assert told(errno.EROFS) is not None
-    assert "df -h" in str(told(errno.ENOSPC, None))
-    assert told(errno.ECONNREFUSED) is None
-    assert told(errno.ENOENT, None) is None
+    assert message_of(errno.EROFS) is not None
+    assert "df -h" in str(message_of(errno.ENOSPC, None))
+    assert message_of(errno.ECONNREFUSED) is None
+    assert message_of(errno.ENOENT, None) is None
 
 
 @pytest.mark.parametrize(
@@ -293,21 +293,21 @@ def test_of_a_log_the_line_is_shown_that_says_why(log: str, line: str) -> None:
     assert cause(log.splitlines()) == line
 
 
-@pytest.mark.parametrize("kept", ["", "x", "99999", "-1"])
-def test_a_spoilt_file_of_a_port_is_written_anew(tmp_path: Path, kept: str) -> None:
+@pytest.mark.parametrize("content", ["", "x", "99999", "-1"])
+def test_a_spoilt_file_of_a_port_is_written_anew(tmp_path: Path, content: str) -> None:
     path = tmp_path / "port"
-    path.write_text(kept)
-    port, told = kept_port(path, "Valkey")
-    assert (path.read_text(), told) == (str(port), "")
-    assert kept_port(path, "Valkey") == (port, "")
+    path.write_text(content)
+    port, message = saved_port(path, "Valkey")
+    assert (path.read_text(), message) == (str(port), "")
+    assert saved_port(path, "Valkey") == (port, "")
 
 
 def test_a_server_that_moves_to_another_port_says_who_has_its_own(tmp_path: Path) -> None:
     with taken_port() as wanted:
         (tmp_path / "port").write_text(str(wanted))
-        port, told = kept_port(tmp_path / "port", "PostgreSQL")
-    assert f"port {wanted} is in use by" in told
-    assert f"(pid {os.getpid()}); PostgreSQL uses port {port}" in told
+        port, message = saved_port(tmp_path / "port", "PostgreSQL")
+    assert f"port {wanted} is in use by" in message
+    assert f"(pid {os.getpid()}); PostgreSQL uses port {port}" in message
 
 
 def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
@@ -349,10 +349,10 @@ def test_the_server_runs_from_a_path_that_initdb_cannot_work_with(tmp_path: Path
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Supervisor]:
     """A daemon and a worker that live, and say nothing."""
-    made = [
+    processes = [
         Process(name, ["sleep", "60"], tmp_path / f"{name}.log") for name in ("daemon", "worker")
     ]
-    supervisor = Supervisor(made)
+    supervisor = Supervisor(processes)
     supervisor.start()
     yield supervisor
     supervisor.stop()
@@ -435,9 +435,9 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
         failures._next = 0.0
         return list(failures.news([]))
 
-    told = news()
-    assert f"the disk of {tmp_path} is full: " in told[0]
-    assert f"free on {disk.mount(tmp_path)}" in told[0]
+    messages = news()
+    assert f"the disk of {tmp_path} is full: " in messages[0]
+    assert f"free on {disk.mount(tmp_path)}" in messages[0]
     assert news() == []
     failures.full = 0
     assert [line.partition(":")[0] for line in news()] == [
@@ -446,7 +446,7 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("ending", "told"),
+    ("ending", "expected"),
     [
         ("echo 'Error: no such command'; exit 2", "ended with exit code 2, {}: Error: no such"),
         ("echo 'INFO ready'; exit 3", "ended with exit code 3, {}; its log: "),
@@ -457,7 +457,7 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     ids=["error", "no error", "last error", "killed", "aborted"],
 )
 def test_a_process_that_ends_is_named_with_the_reason_once(
-    tmp_path: Path, ending: str, told: str
+    tmp_path: Path, ending: str, expected: str
 ) -> None:
     log = tmp_path / "flower.log"
     log.write_text("Error: of the one before\n")
@@ -467,7 +467,7 @@ def test_a_process_that_ends_is_named_with_the_reason_once(
         pass
     failures = ProcessProblems(())
     (line,) = failures.news([process])
-    assert f"flower {told.format('and is started again')}" in line
+    assert f"flower {expected.format('and is started again')}" in line
     assert list(failures.news([process])) == []
     process.start()
     while process.is_alive:

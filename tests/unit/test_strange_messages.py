@@ -55,16 +55,16 @@ def test_the_stages_of_a_file_stay_in_its_message(lane: Lane) -> None:
     message = sent(inline=False, lane=lane)
     before, args = links(message), json.loads(message.body)[0]
     own(message)
-    kept = ("task", "args", "immutable")
-    assert [[link[n] for n in kept] for link in links(message)] == [
-        [link[n] for n in kept] for link in before
+    expected_keys = ("task", "args", "immutable")
+    assert [[link[n] for n in expected_keys] for link in links(message)] == [
+        [link[n] for n in expected_keys] for link in before
     ]
     assert all(link["args"] == args for link in links(message))
     for link, was in zip(links(message), before, strict=True):
         assert link["options"] == {k: v for k, v in was["options"].items() if k != "reply_to"}
 
 
-def made(**headers: Any) -> Any:
+def foreign_message(**headers: Any) -> Any:
     """Of a stranger."""
     known = {"task": "sensorflow.ingest", "id": "x", **headers}
     with Connection("memory://") as connection, connection.channel() as channel:
@@ -80,7 +80,9 @@ def made(**headers: Any) -> Any:
 
 def test_nothing_that_acts_on_a_child_or_asks_for_a_message_is_kept() -> None:
     acting = {"timelimit": [1, 1], "eta": "x", "expires": "x", "retries": 10**9, "shadow": "x"}
-    message = made(**acting, stamped_headers=["a"], ignore_result=False, argsrepr="\x1b[31m")
+    message = foreign_message(
+        **acting, stamped_headers=["a"], ignore_result=False, argsrepr="\x1b[31m"
+    )
     own(message)
     assert message.headers == {
         "lang": "py",
@@ -109,7 +111,7 @@ LINK = {"task": "sensorflow.load", "options": {}}
     ],
 )
 def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> None:
-    message = made()
+    message = foreign_message()
     message.body = json.dumps([[{}], {}, embed]).encode()
     with pytest.raises(UsageError, match=r"chain|callbacks"):
         own(message)
@@ -117,14 +119,14 @@ def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("body", [[[], {}], [[{}, {}], {}], [[{}], {"a": 1}]])
 def test_arguments_that_a_task_does_not_take_are_refused(body: list[Any]) -> None:
-    message = made()
+    message = foreign_message()
     message.body = json.dumps([*body, {}]).encode()
     with pytest.raises(UsageError, match="arguments"):
         own(message)
 
 
 def test_a_chain_is_sent_nowhere_but_to_our_queues() -> None:
-    message = made()
+    message = foreign_message()
     elsewhere = {"exchange": "x", "queue": "x", "routing_key": "sensorflow.load", "headers": {}}
     message.body = json.dumps([[{}], {}, {"chain": [{**LINK, "options": elsewhere}]}]).encode()
     own(message)
@@ -132,7 +134,7 @@ def test_a_chain_is_sent_nowhere_but_to_our_queues() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "arguments", "obeyed"),
+    ("command", "arguments", "is_obeyed"),
     [
         ("ping", {}, True),
         ("shutdown", {}, True),
@@ -149,8 +151,8 @@ def test_a_chain_is_sent_nowhere_but_to_our_queues() -> None:
         ("of-tomorrow", {}, False),
     ],
 )
-def test_commands(command: str, arguments: dict[str, Any], obeyed: bool) -> None:
-    assert (refusal(command, arguments) is None) == obeyed
+def test_commands(command: str, arguments: dict[str, Any], is_obeyed: bool) -> None:
+    assert (refusal(command, arguments) is None) == is_obeyed
 
 
 def test_a_frame_that_cannot_be_decoded_loses_what_is_wrong_and_nothing_else() -> None:

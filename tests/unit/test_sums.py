@@ -66,39 +66,39 @@ def test_ordinals_are_found_again_from_keys_alone() -> None:
     rows = with_column(rows, "ordinal", range(count))
     rows = with_column(rows, "value", [float(n) for n in range(count)])
     names = pa.array(["f"] * count)
-    made = keys(rows, "f")
+    dedupe_keys = keys(rows, "f")
     asked: list[int] = []
 
     def sharing(left: pa.RecordBatch) -> list[int]:
         asked.append(len(left))
         return [count] * len(left)
 
-    fresh, ordinal, strange = recomputed(stored(rows), names, made, sharing)
-    assert fresh == made
+    recomputed_keys, ordinal, mismatched = recomputed(stored(rows), names, dedupe_keys, sharing)
+    assert recomputed_keys == dedupe_keys
     assert ordinal.tolist() == list(range(count))
-    assert not strange.any()
+    assert not mismatched.any()
     assert asked == [1]  # once for each identity
 
 
 def test_a_key_that_fits_no_occurrence_is_strange() -> None:
     rows = batch(3)
-    made = keys(rows, "f").to_pylist()
-    made[1] = bytes(16)
-    fresh, ordinal, strange = recomputed(
+    dedupe_keys = keys(rows, "f").to_pylist()
+    dedupe_keys[1] = bytes(16)
+    recomputed_keys, ordinal, mismatched = recomputed(
         stored(rows),
         pa.array(["f"] * 3),
-        pa.array(made, pa.binary(16)),
+        pa.array(dedupe_keys, pa.binary(16)),
         lambda left: [1] * len(left),
     )
-    assert strange.tolist() == [False, True, False]
+    assert mismatched.tolist() == [False, True, False]
     assert ordinal.tolist() == [0, 0, 0]
-    assert fresh == keys(rows, "f")
+    assert recomputed_keys == keys(rows, "f")
 
 
 @given(st.lists(st.integers(0, 3), max_size=30), st.randoms())
 def test_sums_of_files_do_not_depend_on_the_order_of_rows(files: list[int], draw: object) -> None:
     rows = batch(max(len(files), 1)).slice(0, len(files))
-    made = keys(rows, "f")
+    dedupe_keys = keys(rows, "f")
     prints = Prints().of(rows, rows["ordinal"].to_numpy())
     order = np.array(sorted(range(len(files)), key=lambda _: draw.random()), np.int64)  # type: ignore[attr-defined]
     half = len(order) // 2
@@ -106,12 +106,12 @@ def test_sums_of_files_do_not_depend_on_the_order_of_rows(files: list[int], draw
     for part in (order[:half], order[half:]):
         number = np.array(files, np.int64)[part]
         odd = number == 2
-        tally.add(number, marks(made, rows["value"])[part], prints[part], odd)
+        tally.add(number, marks(dedupe_keys, rows["value"])[part], prints[part], odd)
     for file in range(4):
         mine = pa.array([n == file for n in files], pa.bool_())
         own = rows.filter(mine)
         columns = int(np.add.reduce(Prints().of(own, own["ordinal"].to_numpy()), initial=0))
-        expected = checksum(made.filter(mine), own["value"])
+        expected = checksum(dedupe_keys.filter(mine), own["value"])
         count = len(own)
         assert tally.of(file) == Sums(count, expected, columns, count if file == 2 else 0)
 
@@ -182,8 +182,10 @@ def test_the_file_of_a_lake_path_is_known_and_of_no_other() -> None:
 
 def test_parts_of_a_subset_have_every_file_once() -> None:
     for parts in (1, 3, 7):
-        held = [sum(Subset(n, parts).includes(i) for n in range(1, parts + 1)) for i in range(50)]
-        assert held == [1] * 50
+        parts_per_size = [
+            sum(Subset(n, parts).includes(i) for n in range(1, parts + 1)) for i in range(50)
+        ]
+        assert parts_per_size == [1] * 50
 
 
 def test_what_was_not_looked_at_outweighs_what_was_found() -> None:

@@ -35,7 +35,7 @@ def parts(data: str | bytes, drift: str = "ignore", **keys: Any) -> list[Accepte
     return list(reading.read(stream, profile, FilePath("a_1.csv"), tempfile.TemporaryFile, policy))
 
 
-def told(data: str | bytes, **keys: Any) -> list[tuple[Any, ...]]:
+def reading_tuples(data: str | bytes, **keys: Any) -> list[tuple[Any, ...]]:
     """(line, type, value, unit) of each reading."""
     rows = [row for part in parts(data, **keys) for row in part.bronze.to_pylist()]
     return [(r["line_no"], r["reading_type"], r["value"], r["unit"]) for r in rows]
@@ -72,8 +72,14 @@ def test_header_rows_of_unequal_width_refuse_the_file(header: str, delimiter: st
 
 def test_the_profile_aligns_header_rows_of_unequal_width() -> None:
     data = f"time,temp,hum\n,degC\n{T},1,2\n"
-    assert told(data, align="left", **UNITS) == [(3, "temp", 1, "degC"), (3, "hum", 2, "")]
-    assert told(data, align="right", **UNITS) == [(3, "temp", 1, ""), (3, "hum", 2, "degC")]
+    assert reading_tuples(data, align="left", **UNITS) == [
+        (3, "temp", 1, "degC"),
+        (3, "hum", 2, ""),
+    ]
+    assert reading_tuples(data, align="right", **UNITS) == [
+        (3, "temp", 1, ""),
+        (3, "hum", 2, "degC"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +87,13 @@ def test_the_profile_aligns_header_rows_of_unequal_width() -> None:
 )
 def test_empty_cells_at_the_end_of_a_header_row_are_nothing(header: str) -> None:
     data = f"{header}\n{T},1,2\n"
-    assert told(data, **UNITS) == [(3, "temp", 1, "degC"), (3, "hum", 2, "%")]
+    assert reading_tuples(data, **UNITS) == [(3, "temp", 1, "degC"), (3, "hum", 2, "%")]
 
 
 def test_a_header_row_that_says_nothing_may_have_any_width() -> None:
     header = ["name", "skip"]
     data = f"time,temp,hum\nmean\n{T},1,2\n"
-    assert told(data, header=header) == [(3, "temp", 1, ""), (3, "hum", 2, "")]
+    assert reading_tuples(data, header=header) == [(3, "temp", 1, ""), (3, "hum", 2, "")]
     each = {"match": "^[th]", "type": "{row2}"}
     assert failure(data, header=header, each=each).code is Code.HEADER_ROWS
     assert failure(data, header=header, time="mean").code is Code.COLUMN_MISSING
@@ -97,20 +103,23 @@ def test_names_and_a_units_row_of_another_width_refuse_the_file() -> None:
     data = f",degC,%\n{T},1,2,3\n"
     keys = {"header": ["unit"], "names": ["time", "a", "b", "c"]}
     assert "names has 4" in failure(data, **keys).message
-    assert told(data, align="left", **keys)[-1] == (2, "c", 3, "")
+    assert reading_tuples(data, align="left", **keys)[-1] == (2, "c", 3, "")
 
 
 def test_titles_that_lack_the_first_one_stand_over_the_last_columns() -> None:
     data = f'# R\n"time" "temp"\n# rows\n"1" "{T}" 21.5\n"2" "{T}" 22.5\n'
     keys = {"delimiter": " ", "comment": "#"}
     assert refused(data, **keys) == [(4, Code.COLUMN_COUNT), (5, Code.COLUMN_COUNT)]
-    assert told(data, align="right", **keys) == [(4, "temp", 21.5, ""), (5, "temp", 22.5, "")]
+    assert reading_tuples(data, align="right", **keys) == [
+        (4, "temp", 21.5, ""),
+        (5, "temp", 22.5, ""),
+    ]
 
 
 def test_a_first_row_over_two_lines_tells_the_width_and_is_read() -> None:
     data = f'{T},"a\nb",1\n{T},c,2\n'
     keys = {"header": 0, "time": "#1", "each": None, "columns": {"#3": "x"}}
-    assert told(data, **keys) == [(1, "x", 1, ""), (3, "x", 2, "")]
+    assert reading_tuples(data, **keys) == [(1, "x", 1, ""), (3, "x", 2, "")]
 
 
 # titles
@@ -140,11 +149,11 @@ def test_two_equal_titles_are_not_taken_for_two_values_of_one_type() -> None:
     data = f"time,temp,temp\nx,in,out\n{T},1,2\n"
     error = failure(data, header=["name", "skip"])
     assert (error.code, '"#3"' in error.remedy) == (Code.COLUMN_MISSING, True)
-    found = told(data, header=["name", "skip"], columns={"#3": "outside"})
+    found = reading_tuples(data, header=["name", "skip"], columns={"#3": "outside"})
     assert found == [(3, "outside", 2, ""), (3, "temp", 1, "")]
-    assert len(told(data, header=["name", "sensor"], sensor=None)) == 2
-    assert len(told(data, header=["name", "type"])) == 2
-    assert len(told(data, header=["name", "skip"], ignore=["#2"])) == 1
+    assert len(reading_tuples(data, header=["name", "sensor"], sensor=None)) == 2
+    assert len(reading_tuples(data, header=["name", "type"])) == 2
+    assert len(reading_tuples(data, header=["name", "skip"], ignore=["#2"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -164,7 +173,7 @@ def test_a_column_named_by_its_place_is_not_taken_for_another_of_its_title(
     both = '"#2" and "#3"' if each is None else '"#3" and "#2"'
     assert (error.code, both in error.message) == (Code.COLUMN_MISSING, True)
     other = {**columns, "#3": {"type": "temp", "sensor": "spare"}}
-    assert [row[1:3] for row in sorted(told(data, columns=other, each=each))] == [
+    assert [row[1:3] for row in sorted(reading_tuples(data, columns=other, each=each))] == [
         ("temp", 1),
         ("temp", 2),
     ]
@@ -172,7 +181,10 @@ def test_a_column_named_by_its_place_is_not_taken_for_another_of_its_title(
 
 def test_two_columns_that_the_profile_gives_one_type_are_meant_so() -> None:
     data = f"time,temp,temp\n{T},1,\n{T},,2\n"
-    assert [row[2] for row in told(data, columns={"#2": "t", "#3": "t"}, each=None)] == [1, 2]
+    assert [row[2] for row in reading_tuples(data, columns={"#2": "t", "#3": "t"}, each=None)] == [
+        1,
+        2,
+    ]
 
 
 def test_two_new_columns_of_one_title_are_both_rescued() -> None:
@@ -200,17 +212,17 @@ def test_a_row_of_quotes_that_hold_something_or_are_not_right_is_a_row(row: str)
 
 
 def test_a_row_of_delimiters_before_the_header_is_passed_over() -> None:
-    assert told(f",,\ntime,a,\n{T},1,\n") == [(3, "a", 1, "")]
-    assert told(f",,\ntime,a,\n{T},1,\n", header=["skip", "name"]) == [(3, "a", 1, "")]
+    assert reading_tuples(f",,\ntime,a,\n{T},1,\n") == [(3, "a", 1, "")]
+    assert reading_tuples(f",,\ntime,a,\n{T},1,\n", header=["skip", "name"]) == [(3, "a", 1, "")]
 
 
 def test_rows_longer_than_the_header_are_refused_unless_the_profile_ignores_their_end() -> None:
     data = f"time,a\n{T},1,5\n{T},2\n"
-    assert (told(data), refused(data)) == ([(3, "a", 2, "")], [(2, Code.COLUMN_COUNT)])
-    assert told(data, long_rows="ignore") == [(2, "a", 1, ""), (3, "a", 2, "")]
+    assert (reading_tuples(data), refused(data)) == ([(3, "a", 2, "")], [(2, Code.COLUMN_COUNT)])
+    assert reading_tuples(data, long_rows="ignore") == [(2, "a", 1, ""), (3, "a", 2, "")]
     fixed = {"widths": [20, 3], "names": ["time", "a"]}
     assert refused(f"{T}  1  5\n", **fixed) == [(1, Code.COLUMN_COUNT)]
-    assert told(f"{T}  1  5\n", long_rows="ignore", **fixed) == [(1, "a", 1, "")]
+    assert reading_tuples(f"{T}  1  5\n", long_rows="ignore", **fixed) == [(1, "a", 1, "")]
 
 
 @pytest.mark.parametrize("tail", [b"", b"2024-01-01T"])
@@ -221,7 +233,7 @@ def test_nul_bytes_at_the_end_of_a_file_are_one_reject(
     monkeypatch.setattr(lines, "BLOCK", 512)
     data = f"time,a\n{T},1\n{T},2\n".encode() + tail + b"\0" * size
     assert refused(data, max_line=100) == [(4, Code.NUL_BYTE)]
-    assert [found[0] for found in told(data, max_line=100)] == [2, 3]
+    assert [found[0] for found in reading_tuples(data, max_line=100)] == [2, 3]
 
 
 def test_nul_bytes_within_a_file_cost_their_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +241,7 @@ def test_nul_bytes_within_a_file_cost_their_line_alone(monkeypatch: pytest.Monke
     rows = f"{T},2\n{T},3\n".encode()
     data = f"time,a\n{T},1\n".encode() + b"\0" * 300 + rows + b"\0" * 300
     assert refused(data) == [(3, Code.NUL_BYTE), (5, Code.NUL_BYTE)]
-    assert [found[0] for found in told(data)] == [2, 4]
+    assert [found[0] for found in reading_tuples(data)] == [2, 4]
     (first, last) = (r for part in parts(data) for r in part.rejects)
     assert (first.byte_offset, last.byte_offset) == (30, 30 + 300 + len(rows))
 
@@ -243,10 +255,10 @@ def test_a_file_of_nul_bytes_alone_is_empty() -> None:
 
 def test_type_and_unit_in_short() -> None:
     columns = {"a": "temperature [degC]", "b": "[%]", "c": "plain", "d": "x[1] y"}
-    found = told(f"time,a,b,c,d\n{T},1,2,3,4\n", each=None, columns=columns)
-    wanted = [("temperature", "degC"), ("b", "%"), ("plain", ""), ("x[1] y", "")]
-    assert [(kind, unit) for _, kind, _, unit in found] == wanted
-    long = told(f"time,a\n{T},1\n", each=None, columns={"a": {"type": "x [y]"}})
+    found = reading_tuples(f"time,a,b,c,d\n{T},1,2,3,4\n", each=None, columns=columns)
+    expected = [("temperature", "degC"), ("b", "%"), ("plain", ""), ("x[1] y", "")]
+    assert [(kind, unit) for _, kind, _, unit in found] == expected
+    long = reading_tuples(f"time,a\n{T},1\n", each=None, columns={"a": {"type": "x [y]"}})
     assert long == [(2, "x [y]", 1, "")]
 
 
@@ -306,7 +318,7 @@ def test_lines_with_a_wrong_checksum_or_none_are_refused() -> None:
     rows = [good, good.replace("1.5", "1.6"), good[:-3], "", good + "\r"]
     keys = {"header": 0, "time": "#2", "columns": {"#3": "x"}, "each": None, "checksum": "nmea"}
     data = "\n".join(rows) + "\n"
-    assert told(data, **keys) == [(1, "x", 1.5, ""), (5, "x", 1.5, "")]
+    assert reading_tuples(data, **keys) == [(1, "x", 1.5, ""), (5, "x", 1.5, "")]
     assert refused(data, **keys) == [(2, Code.CHECKSUM), (3, Code.CHECKSUM)]
 
 
@@ -339,10 +351,13 @@ def garbled(parts: tuple[str, str, str, str | None, str]) -> str:
 def test_both_ways_verify_checksums_alike(rows: list[str]) -> None:
     keys = {"names": ["id", "time", "x"], "each": "x", "checksum": "nmea", "allow_empty": True}
     data = "\n".join([*rows, ""])
-    fast = told(data, **keys), [r for part in parts(data, **keys) for r in part.rejects]
+    fast = reading_tuples(data, **keys), [r for part in parts(data, **keys) for r in part.rejects]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv._Table, "_fast", lambda self, block: None)
-        slow = told(data, **keys), [r for part in parts(data, **keys) for r in part.rejects]
+        slow = (
+            reading_tuples(data, **keys),
+            [r for part in parts(data, **keys) for r in part.rejects],
+        )
     assert fast == slow
 
 
@@ -405,8 +420,8 @@ def test_what_follows_the_table_is_left_out(block: int, monkeypatch: pytest.Monk
     assert sensors(f"time,a\n{T},1\nTotal,1\n", stop_at="^Total") == [("roof", "a", 1)]
     cut = f"time,a\n{T},1\nEND\nrest\n"
     assert sensors(cut, stop_at="^END", skip_until="^time", header_again=True) == [("roof", "a", 1)]
-    made = Profile.model_validate({**BASE, "stop_at": "^END"})
-    assert "stop_at" in (why_not_growable(made) or "")
+    profile = Profile.model_validate({**BASE, "stop_at": "^END"})
+    assert "stop_at" in (why_not_growable(profile) or "")
 
 
 # sheets
@@ -427,7 +442,7 @@ def test_a_sheet_has_the_same_faults_as_a_text_table() -> None:
     assert (len(part.bronze), part.rows, part.missing) == (1, 2, 0)
     assert part.drift == ('column "#2" without a title',)
     assert [(r.line_no, r.code) for r in part.rejects] == [(4, Code.COLUMN_COUNT)]
-    assert len(told(data, format="xlsx", long_rows="ignore")) == 2
+    assert len(reading_tuples(data, format="xlsx", long_rows="ignore")) == 2
     assert failure(data, drift="quarantine", format="xlsx").code is Code.DRIFT
     assert failure(sheet(["time", "a", "a"]), format="xlsx").code is Code.COLUMN_MISSING
 

@@ -31,8 +31,8 @@ def test_what_is_bare_stays_as_it_is(text: str) -> None:
 @given(st.lists(st.none() | st.text("a\0", max_size=3)), st.integers(0, 2))
 def test_a_nul_is_found_wherever_it_stands(texts: list[str | None], start: int) -> None:
     array = pa.array(["x", "y", *texts], pa.string()).slice(start, len(texts) + 1)
-    there = any("\0" in (text or "") for text in array.to_pylist())
-    assert may_hold_nul(array) == there
+    has_nul = any("\0" in (text or "") for text in array.to_pylist())
+    assert may_hold_nul(array) == has_nul
 
 
 def test_no_texts_at_all() -> None:

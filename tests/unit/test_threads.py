@@ -63,8 +63,8 @@ print(found)
 @pytest.mark.parametrize(("limit", "host"), [(OF_ITSELF, False), (OF_THE_HOST, True)])
 def test_who_is_to_blame_is_found_by_what_others_would_be_given(limit: str, host: bool) -> None:
     command = [sys.executable, "-c", FILLED, limit]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    assert told.stdout == f"{[host] * (5 if host else 4)}\n"
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert result.stdout == f"{[host] * (5 if host else 4)}\n"
 
 
 def test_a_thread_that_arrow_cannot_have_is_no_fault_of_a_file() -> None:

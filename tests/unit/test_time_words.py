@@ -29,7 +29,7 @@ def read(text: str, fmt: str, clock: Clock | None = None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "fmt", "wanted"),
+    ("text", "fmt", "expected"),
     [
         ("1998 1 0.5", "%Y %j %.H", "1998-01-01T00:30:00"),
         ("1998 1 0,5", "%Y %j %.H", "1998-01-01T00:30:00"),
@@ -64,8 +64,8 @@ def read(text: str, fmt: str, clock: Clock | None = None) -> str:
         ("31/01/2026 3:05 p.\u00a0m.", "%d/%m/%Y %I:%M %p", "2026-01-31T15:05:00"),
     ],
 )
-def test_a_time_is_read_exactly_or_refused(text: str, fmt: str, wanted: str) -> None:
-    assert read(text, fmt) == wanted
+def test_a_time_is_read_exactly_or_refused(text: str, fmt: str, expected: str) -> None:
+    assert read(text, fmt) == expected
 
 
 def test_zeros_that_were_left_out_of_an_epoch_are_read_where_the_profile_says_so() -> None:
@@ -134,7 +134,7 @@ BERLIN, HOUR = "Europe/Berlin", 3600 * 10**9
 
 
 @pytest.mark.parametrize(
-    ("text", "clock", "wanted"),
+    ("text", "clock", "expected"),
     [
         ("2026-03-29 03:00", Clock(BERLIN, shift=-HOUR), "2026-03-29T00:00:00"),
         ("2026-03-29 02:00", Clock(BERLIN, clock_shift=-HOUR), "2026-03-29T00:00:00"),
@@ -145,15 +145,15 @@ BERLIN, HOUR = "Europe/Berlin", 3600 * 10**9
         ("2026-01-31 12:29:59.6", Clock("UTC", round_to=60 * 10**9), "2026-01-31T12:30:00"),
     ],
 )
-def test_ends_of_intervals_become_their_beginnings(text: str, clock: Clock, wanted: str) -> None:
-    assert read(text, "iso8601", clock) == wanted
+def test_ends_of_intervals_become_their_beginnings(text: str, clock: Clock, expected: str) -> None:
+    assert read(text, "iso8601", clock) == expected
     if "." not in text:
         fmt = "%Y-%m-%d %H:%M%z" if "Z" in text else "%Y-%m-%d %H:%M"
-        assert read(text, fmt, clock) == wanted
+        assert read(text, fmt, clock) == expected
 
 
 @pytest.mark.parametrize(
-    ("flag", "zone", "text", "wanted"),
+    ("flag", "zone", "text", "expected"),
     [
         (1, BERLIN, "2026-10-25 02:30", "2026-10-25T00:30:00"),
         (0, BERLIN, "2026-10-25 02:30", "2026-10-25T01:30:00"),
@@ -166,10 +166,10 @@ def test_ends_of_intervals_become_their_beginnings(text: str, clock: Clock, want
     ],
 )
 def test_a_flag_tells_the_hours_that_exist_twice_apart(
-    flag: int, zone: str, text: str, wanted: str
+    flag: int, zone: str, text: str, expected: str
 ) -> None:
     clock = Clock(zone, dst=np.array([flag], np.int8))
-    assert read(text, "%Y-%m-%d %H:%M", clock) == wanted
+    assert read(text, "%Y-%m-%d %H:%M", clock) == expected
 
 
 def test_flags_go_with_their_rows_through_a_list_of_formats() -> None:
@@ -181,7 +181,7 @@ def test_flags_go_with_their_rows_through_a_list_of_formats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("Europe/Berlin", "Europe/Berlin"),
         ("+02:00", "+02:00"),
@@ -194,8 +194,8 @@ def test_flags_go_with_their_rows_through_a_list_of_formats() -> None:
         (None, None),
     ],
 )
-def test_a_cell_names_a_zone_or_is_refused(text: str | None, wanted: str | None) -> None:
-    assert rowzones.zone_of(text, {"MEZ": "+01:00"}) == wanted
+def test_a_cell_names_a_zone_or_is_refused(text: str | None, expected: str | None) -> None:
+    assert rowzones.zone_of(text, {"MEZ": "+01:00"}) == expected
 
 
 @pytest.mark.parametrize(

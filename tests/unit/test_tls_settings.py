@@ -24,7 +24,7 @@ def settings(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('broker_tls = { ca = "no.pem" }', "broker_tls.ca = '{}/no.pem': no such file"),
         ('broker_tls = { cert = "no.pem" }', "broker_tls.cert = '{}/no.pem': no such file"),
@@ -36,18 +36,18 @@ def settings(folder: Path, text: str) -> str:
     ],
 )
 def test_a_mistake_is_one_line_that_names_key_and_file(
-    tmp_path: Path, text: str, told: str
+    tmp_path: Path, text: str, expected: str
 ) -> None:
     (tmp_path / "a.pem").write_text("")
     urls = 'broker_url = "rediss://h"\ndatabase_url = "postgresql://h/d"\n'
     found = settings(tmp_path, urls + text)
-    assert told.format(tmp_path) in found
+    assert expected.format(tmp_path) in found
     assert "\n" not in found
     assert str(tmp_path / "sensorflow.toml") in found
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('broker_url = "amqp://h"\nbroker_tls = {}', "begins with amqp://; use amqps://"),
         ('broker_url = "redis://h"\nbroker_tls = {}', "begins with redis://; use rediss://"),
@@ -60,8 +60,8 @@ def test_a_mistake_is_one_line_that_names_key_and_file(
         ),
     ],
 )
-def test_urls_and_tables_that_do_not_go_together(tmp_path: Path, text: str, told: str) -> None:
-    assert told in settings(tmp_path, text)
+def test_urls_and_tables_that_do_not_go_together(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in settings(tmp_path, text)
 
 
 def test_paths_are_relative_to_the_settings_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def every(_source: str) -> AbstractContextManager[None]:
 def test_a_group_has_files_of_each_feed_in_turn() -> None:
     turns: Turns[str] = Turns()
     turns.add("flood", "scan", iter(f"flood {n}" for n in range(1000)))
-    turns.add("quiet", "told", iter(["quiet 0"]))
+    turns.add("quiet", "reported", iter(["quiet 0"]))
     assert turns.gather(4, 60, every) == ["flood 0", "quiet 0", "flood 1", "flood 2"]
     assert turns
 
@@ -32,7 +32,7 @@ def test_what_was_put_back_is_not_gathered_twice() -> None:
     turns: Turns[str] = Turns()
     turns.put_back("flood", ["a", "b"], first=False)
     turns.put_back("quiet", ["q"], first=True)
-    turns.add("flood", "told", iter(["b"]))
+    turns.add("flood", "reported", iter(["b"]))
     assert turns.gather(10, 60, every) == ["q", "a", "b"]
 
 

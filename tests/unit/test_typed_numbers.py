@@ -24,9 +24,9 @@ def values(form: str, cells: list[Any], text: str = "", **profile: Any) -> tuple
     """(accepted, missing, rejected) of one cell a row; `text`: JSON in place of the cells."""
     rows = [(f"2026-01-31T12:00:{i:02}Z", cell) for i, cell in enumerate(cells)]
     given = {"time": "t", "sensor": {"constant": "s"}, "columns": {"v": {}}, **profile}
-    made = Profile.model_validate({"format": form, **given})
+    parsed_profile = Profile.model_validate({"format": form, **given})
     stream = io.BytesIO(text.encode() or WRITERS[form](rows))
-    found = list(reading.read(stream, made, FilePath("f", "f"), tempfile.TemporaryFile))
+    found = list(reading.read(stream, parsed_profile, FilePath("f", "f"), tempfile.TemporaryFile))
     accepted = [value for part in found for value in part.bronze["value"].to_pylist()]
     return accepted, sum(p.missing for p in found), sum(len(p.rejects) for p in found)
 

@@ -73,10 +73,10 @@ def test_a_fault_would_be_found(tmp_path: Path) -> None:
 
 
 def test_parts_are_grouped_and_only_named_ones_are_there(tmp_path: Path) -> None:
-    made = units(a_plan(tmp_path, parts=("worker",)))
-    assert list(made) == ["sensorflow-odd.target", "sensorflow-odd-worker.service"]
-    assert "Wants=sensorflow-odd-worker.service" in made["sensorflow-odd.target"]
-    assert "PartOf=sensorflow-odd.target" in made["sensorflow-odd-worker.service"]
+    files = units(a_plan(tmp_path, parts=("worker",)))
+    assert list(files) == ["sensorflow-odd.target", "sensorflow-odd-worker.service"]
+    assert "Wants=sensorflow-odd-worker.service" in files["sensorflow-odd.target"]
+    assert "PartOf=sensorflow-odd.target" in files["sensorflow-odd-worker.service"]
 
 
 def test_mount_units_are_named_as_systemd_does() -> None:
@@ -127,8 +127,8 @@ def test_parts_need_servers_that_other_hosts_reach(
         plans.plan(path, settings, user="daemon", parts=("worker",))
     secrets = plans.secrets_of(["database_url=db", "broker_url=broker"])
     path, settings = plans.project(secrets)
-    made = plans.plan(path, settings, user="daemon", parts=("worker",), secrets=secrets)
-    text = units(made)[f"{made.name}-worker.service"]
+    plan = plans.plan(path, settings, user="daemon", parts=("worker",), secrets=secrets)
+    text = units(plan)[f"{plan.name}-worker.service"]
     assert f"LoadCredential=database_url:{tmp_path}/db" in text
     assert "Environment=SENSORFLOW_DATABASE_URL_FILE=%d/database_url" in text
 

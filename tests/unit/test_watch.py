@@ -33,7 +33,7 @@ class WatchedFolder:
     def renew(self) -> None:
         self.watch.renew(self.folder)
 
-    def told(self, name: str) -> None:
+    def is_reported(self, name: str) -> None:
         """A file that is dropped now is told of, without a scan."""
         (self.folder.root / name).write_bytes(b"1")
         assert self.files.get(timeout=PATIENCE) == name.encode()
@@ -43,7 +43,7 @@ class WatchedFolder:
         for _ in self.folder.scan():
             self.renew()
 
-    def anew(self) -> None:
+    def rewatch(self) -> None:
         """As the daemon does each second; what came before is looked for."""
         while not self.doubts.empty():
             self.doubts.get()
@@ -65,25 +65,25 @@ def seen(tmp_path: Path) -> Iterator[WatchedFolder]:
 def test_a_gate_is_told_of_too(tmp_path: Path) -> None:
     (tmp_path / "drop").mkdir()
     seen = WatchedFolder(tmp_path / "drop", gate="{name}.done")
-    seen.told("a.csv.done")
+    seen.is_reported("a.csv.done")
     seen.watch.stop()
 
 
 def test_a_folder_that_was_removed_and_made_again_is_watched(seen: WatchedFolder) -> None:
-    seen.told("a.csv")
+    seen.is_reported("a.csv")
     shutil.rmtree(seen.folder.root)
     seen.renew()
     seen.folder.root.mkdir()
-    seen.anew()
-    seen.told("b.csv")
+    seen.rewatch()
+    seen.is_reported("b.csv")
 
 
 def test_another_folder_under_the_name_is_watched(seen: WatchedFolder) -> None:
     (seen.folder.root.parent / "new").mkdir()
     seen.folder.root.rename(seen.folder.root.parent / "old")
     (seen.folder.root.parent / "new").rename(seen.folder.root)
-    seen.anew()
-    seen.told("b.csv")
+    seen.rewatch()
+    seen.is_reported("b.csv")
 
 
 def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
     )
     (folder,) = bootstrap.folders(settings)
     seen = WatchedFolder(folder.root)
-    seen.told("a.csv")
+    seen.is_reported("a.csv")
     (tmp_path / "new").symlink_to("two")
     (tmp_path / "new").rename(tmp_path / "drop")
-    seen.anew()
-    seen.told("b.csv")
+    seen.rewatch()
+    seen.is_reported("b.csv")
     assert (tmp_path / "two" / "b.csv").exists()
     seen.watch.stop()
 
@@ -108,8 +108,8 @@ def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
     seen = WatchedFolder(tmp_path / "drop")
     seen.renew()
     (tmp_path / "drop").mkdir()
-    seen.anew()
-    seen.told("a.csv")
+    seen.rewatch()
+    seen.is_reported("a.csv")
     seen.watch.stop()
 
 
@@ -123,7 +123,7 @@ def test_a_folder_within_that_is_mounted_over_is_watched(seen: WatchedFolder) ->
     subprocess.run(mount, check=True)
     try:
         seen.scan()
-        seen.anew()
+        seen.rewatch()
         (sub / "a.csv").write_bytes(b"1")
         while (key := seen.files.get(timeout=PATIENCE)) != b"sub/a.csv":
             assert key == b"old.csv"

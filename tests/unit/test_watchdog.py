@@ -93,7 +93,7 @@ def holding(board: Board, file_id: int) -> Iterator[int]:
 def test_what_a_child_held_is_read_before_another_one_has_its_place() -> None:
     board, ended = Board(), list[EndedChild]()
     with holding(board, 1):
-        watchdog.look(board, now() + 100, Settings(), ended)
+        watchdog.check(board, now() + 100, Settings(), ended)
     with holding(board, 2):
         assert [one.claims for one in ended] == [[claim(1)]]
 
@@ -104,16 +104,16 @@ def test_another_child_is_ended_while_the_database_is_away() -> None:
     try:
         for file_id in (1, 2):
             with holding(board, file_id) as child:
-                watchdog.look(board, now() + 100, settings, ended)
+                watchdog.check(board, now() + 100, settings, ended)
                 os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-                watchdog.look(board, now(), settings, ended)
+                watchdog.check(board, now(), settings, ended)
         assert [one.claims for one in ended] == [[claim(1)], [claim(2)]]
-        assert all(one.teller and one.teller.poll() is None for one in ended)
+        assert all(one.recorder and one.recorder.poll() is None for one in ended)
     finally:
         for one in ended:
-            if one.teller is not None:
-                one.teller.kill()
-                one.teller.wait()
+            if one.recorder is not None:
+                one.recorder.kill()
+                one.recorder.wait()
 
 
 def test_a_decoder_that_does_not_come_back_after_its_lease_was_lost_is_ended() -> None:

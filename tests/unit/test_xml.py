@@ -27,10 +27,12 @@ def track(points: str, before: str = "", after: str = "") -> bytes:
 
 def read(data: bytes, **profile: Any) -> tuple[list[tuple[Any, ...]], list[Reject]]:
     """(line, sensor, type, value) of each reading."""
-    made = Profile.model_validate({"format": "xml", **TRACK, **profile})
+    parsed_profile = Profile.model_validate({"format": "xml", **TRACK, **profile})
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
-    for accepted in reading.read(io.BytesIO(data), made, FilePath("roof.xml"), io.BytesIO):
+    for accepted in reading.read(
+        io.BytesIO(data), parsed_profile, FilePath("roof.xml"), io.BytesIO
+    ):
         names = ("line_no", "sensor_id", "reading_type", "value")
         rows += zip(*(accepted.bronze[name].to_pylist() for name in names), strict=True)
         rejects += accepted.rejects
@@ -116,7 +118,7 @@ def test_texts_around_a_record_are_those_of_its_own_ancestors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sensor", "wanted"),
+    ("sensor", "expected"),
     [
         ("$.feed.entry.link.@href", ["x/7/a,x/7/b", "x/8/a", "x/8/a"]),
         ("$.feed.entry.link[0].@href", ["x/7/a", "x/8/a", "x/8/a"]),
@@ -128,9 +130,9 @@ def test_texts_around_a_record_are_those_of_its_own_ancestors() -> None:
         ("$.feed.entry.t.v.@at", ["1704067200", "1704067200", "1704067201"]),
     ],
 )
-def test_paths(sensor: str, wanted: list[str]) -> None:
+def test_paths(sensor: str, expected: list[str]) -> None:
     rows, _ = read(FEED, **AT, sensor=sensor, columns=["."])
-    assert [row[1] for row in rows] == wanted
+    assert [row[1] for row in rows] == expected
 
 
 def test_prefixes_count_only_where_a_path_gives_one() -> None:
@@ -155,12 +157,12 @@ def test_a_text_that_may_be_another_ones_is_refused(sensor: str, reason: str) ->
 
 def test_records_are_read_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     data = track("".join(POINT.format(n) for n in range(40)) + POINT.format("x"))
-    whole = read(data)
+    expected = read(data)
     for block in (1, 7, 100):
         monkeypatch.setattr("sensorflow.core.formats.events.BLOCK", block)
-        monkeypatch.setattr("sensorflow.core.formats.xml.HELD", 200)
+        monkeypatch.setattr("sensorflow.core.formats.xml.MAX_BYTES", 200)
         monkeypatch.setattr("sensorflow.core.formats.encoding.BLOCK", block)
-        assert read(data) == whole
+        assert read(data) == expected
 
 
 @pytest.mark.parametrize("records", [None, "", "gpx.trk.@name", "gpx..trk", "gpx.trk["])
@@ -191,10 +193,10 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("written", "wanted"), NAMES)
+@pytest.mark.parametrize(("written", "expected"), NAMES)
 @pytest.mark.parametrize("sensor", ["name", "$.r.s.name", "$..name"])
 def test_a_text_with_elements_in_it_is_the_same_by_each_path(
-    sensor: str, written: str, wanted: str
+    sensor: str, written: str, expected: str
 ) -> None:
     """Also beside a path that leads into those elements."""
     name, record = f"<name>{written}</name>", '<v t="2024-01-01"><x>1</x>{}</v>'
@@ -202,12 +204,12 @@ def test_a_text_with_elements_in_it_is_the_same_by_each_path(
     data = f"<r><s>{'' if inside else name}{record.format(name if inside else '')}</s></r>"
     keys = {"records": "r.s.v", "time": {"column": "@t", "zone": "UTC"}, "columns": ["x"]}
     assert [row[1:] for row in read(data.encode(), **keys, sensor=sensor)[0]] == [
-        (wanted, "x", 1.0)
+        (expected, "x", 1.0)
     ]
     both = {"captures": {"part": {"column": "$.r.s.name.b"}}, "sensor": sensor}
     if not inside and "<c>" not in written and "<b>" in written:
         both["unit"] = {"template": "{part}"}
-        assert read(data.encode(), **keys, **both)[0] == [(1, wanted, "x", 1.0)]
+        assert read(data.encode(), **keys, **both)[0] == [(1, expected, "x", 1.0)]
 
 
 def test_a_number_with_an_element_in_the_middle_is_none() -> None:

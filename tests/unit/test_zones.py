@@ -58,14 +58,14 @@ def exists(zone: str, local: datetime) -> bool:
 def test_every_time_of_a_day_with_a_change(zone: str, day: str, policy: str) -> None:
     begin = datetime.fromisoformat(day)
     times = [begin + STEP * i for i in range(150)]
-    wanted: list[datetime | Code] = []
+    expected: list[datetime | Code] = []
     for local in times:
         both = instants(zone, local)
         code = Code.TIMESTAMP_AMBIGUOUS if exists(zone, local) else Code.TIMESTAMP_NONEXISTENT
         refused = policy == "reject" and len(both) > 1
-        wanted.append(code if refused else both[-1 if policy == "later" else 0])
+        expected.append(code if refused else both[-1 if policy == "later" else 0])
     assert any(len(instants(zone, local)) > 1 for local in times)
-    assert read([str(t) for t in times], zone, ambiguous=policy, nonexistent=policy) == wanted
+    assert read([str(t) for t in times], zone, ambiguous=policy, nonexistent=policy) == expected
 
 
 @pytest.mark.parametrize(("zone", "day"), DAYS)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SECOND = 10**9
-Made = dict[str, Any]
+ProfileTable = dict[str, Any]
 
 
 class Reading(NamedTuple):
@@ -36,7 +36,7 @@ class Reading(NamedTuple):
 class Clock:
     """profile: of the times that `write` makes, one cell for each of the columns."""
 
-    profile: Made
+    profile: ProfileTable
     write: Callable[[int], list[str]]
     columns: tuple[str, ...] = ("t",)
     can: Callable[[int], bool] = lambda ns: True
@@ -58,8 +58,8 @@ def iso(ns: int, minutes: int = 0, sign: str = "T", short: bool = False) -> str:
 
 def epoch(ns: int, digits: int) -> str:
     """A count of seconds (9 digits), milliseconds (6), … with decimals."""
-    whole, part = divmod(abs(ns), 10**digits)
-    text = f"{whole}.{part:0{digits}d}".rstrip("0").rstrip(".") if digits else str(whole)
+    integer, part = divmod(abs(ns), 10**digits)
+    text = f"{integer}.{part:0{digits}d}".rstrip("0").rstrip(".") if digits else str(integer)
     return f"-{text}" if ns < 0 else text
 
 
@@ -80,8 +80,8 @@ def by_format(fmt: str, zone: str = "UTC") -> Clock:
         local, fraction = at(ns, place)
         return [local.strftime(fmt.replace("%f", fraction))]
 
-    told = {} if "%z" in fmt else {"zone": zone}
-    return Clock({"column": "t", "format": fmt, **told}, write, can=once(zone))
+    zone_key = {} if "%z" in fmt else {"zone": zone}
+    return Clock({"column": "t", "format": fmt, **zone_key}, write, can=once(zone))
 
 
 def naive(zone: str) -> Clock:
@@ -99,16 +99,16 @@ def split() -> Clock:
         local, fraction = at(ns)
         return [f"{local:%Y-%m-%d}", f"{local:%H:%M:%S}.{fraction}"]
 
-    told = {"columns": ["date", "hour"], "format": "%Y-%m-%d %H:%M:%S.%f", "zone": "UTC"}
-    return Clock(told, write, ("date", "hour"))
+    time = {"columns": ["date", "hour"], "format": "%Y-%m-%d %H:%M:%S.%f", "zone": "UTC"}
+    return Clock(time, write, ("date", "hour"))
 
 
 def several() -> Clock:
     """Each text in one of three formats."""
     dotted = by_format("%d.%m.%Y_%H:%M:%S.%f")
     ways = [lambda ns: [iso(ns)], dotted.write, lambda ns: [epoch(ns, 0)]]
-    told = {**dotted.profile, "format": ["iso8601", "%d.%m.%Y_%H:%M:%S.%f", "epoch_ns"]}
-    return Clock(told, lambda ns: ways[ns % 3](ns))
+    time = {**dotted.profile, "format": ["iso8601", "%d.%m.%Y_%H:%M:%S.%f", "epoch_ns"]}
+    return Clock(time, lambda ns: ways[ns % 3](ns))
 
 
 def of_epochs(unit: str, digits: int) -> Clock:
@@ -136,11 +136,11 @@ CLOCKS = [
 def number(value: float, decimal: str = ".", thousands: str = "") -> str:
     """The shortest text that tells the double exactly."""
     text = repr(value)
-    whole, point, part = text.partition(".")
-    if thousands and "e" not in whole:
-        sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-        whole = sign + f"{int(digits):,}".replace(",", thousands)
-    return whole + (decimal if point else "") + part
+    integer, point, part = text.partition(".")
+    if thousands and "e" not in integer:
+        sign, digits = ("-", integer[1:]) if integer.startswith("-") else ("", integer)
+        integer = sign + f"{int(digits):,}".replace(",", thousands)
+    return integer + (decimal if point else "") + part
 
 
 def cell(text: str, delimiter: str, quote: str, always: bool = False) -> str:

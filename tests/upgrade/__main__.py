@@ -30,14 +30,14 @@ def main() -> int:
         tree = unpacked(options.base, Path(tempfile.mkdtemp(prefix="upgrade-from-")))
         print(f"upgrade: from {options.base} on {broker}, seed {seed}")
         try:
-            kept = not _once(broker, seed, options, folder, tree)
+            has_failed = not _once(broker, seed, options, folder, tree)
         except BaseException:
             print(f"logs and files are kept in {folder}", file=sys.stderr)
             raise
         finally:
             shutil.rmtree(tree)
-        clean &= not kept
-        if kept:
+        clean &= not has_failed
+        if has_failed:
             print(f"logs and files are kept in {folder}", file=sys.stderr)
         else:
             shutil.rmtree(folder)
@@ -61,8 +61,8 @@ def _once(broker: str, seed: int, options: argparse.Namespace, folder: Path, tre
             run.close()
     facts = run.facts
     print(
-        f"  {facts.said}; with {facts.waiting} messages waiting, {facts.half_way} chains half done, "
-        f"{facts.held} leases of who was killed, {facts.meanwhile} events meanwhile; "
+        f"  {facts.output}; with {facts.waiting} messages waiting, {facts.half_way} chains half done, "
+        f"{facts.leases_of_killed} leases of who was killed, {facts.events_between} events meanwhile; "
         f"kills {dict(facts.kills)}"
     )
     print(f"  worked on: {judge.counts()}")

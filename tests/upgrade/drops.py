@@ -37,27 +37,27 @@ class DroppedFiles:
         wanted = [kind for _ in range(phases) for kind in self._kinds()]
         self._drops = generate(seed, wanted, rows, self.manifest)
         self._batches = sum(BATCHES.get(kind, 1) for kind in wanted) // phases
-        self._held: list[Drop] = []
+        self._held_back: list[Drop] = []
 
     def _kinds(self) -> list[Kind]:
         """Several large ones in each phase; none whose every reader dies, so that each burned attempt
         is known."""
-        made = [Kind.GOOD if k is Kind.POISON else k for k in kinds(self._each, self._draw)]
+        kinds_ = [Kind.GOOD if k is Kind.POISON else k for k in kinds(self._each, self._draw)]
         for _ in range(3):
-            made[made.index(Kind.GOOD)] = Kind.LARGE
-        return made
+            kinds_[kinds_.index(Kind.GOOD)] = Kind.LARGE
+        return kinds_
 
     def phase(self, share: float = 1.0) -> None:
         """The next files, and lines for the one that grows. share: of a phase."""
         for _ in range(round(self._batches * share)):
             for drop in next(self._drops, []):
-                self._held.append(drop)
+                self._held_back.append(drop)
         self.put_held()
         self.grow()
 
-    def rest(self) -> None:
+    def drop_all(self) -> None:
         for drops in self._drops:
-            self._held += drops
+            self._held_back += drops
         self.put_held()
 
     def grow(self) -> None:
@@ -74,12 +74,12 @@ class DroppedFiles:
                 stream.write(f"{at},{GROWN},temperature,{value!r},degC\n")
 
     def put_held(self) -> None:
-        held, self._held = self._held, []
-        for drop in held:
+        held_back, self._held_back = self._held_back, []
+        for drop in held_back:
             target = self._shared / drop.source / drop.name
-            before = {(d.source, d.name) for d in self._held}
+            before = {(d.source, d.name) for d in self._held_back}
             if (drop.source, drop.name) in before or target.exists():
-                self._held.append(drop)
+                self._held_back.append(drop)
                 continue
             part = target.with_name(f"{drop.name}.part")
             part.write_bytes(drop.content)
@@ -88,5 +88,5 @@ class DroppedFiles:
     @property
     def left(self) -> list[str]:
         """What nobody took yet."""
-        waiting = [drop.name for drop in self._held]
+        waiting = [drop.name for drop in self._held_back]
         return waiting + [p.name for p in (self._shared / "plant").iterdir() if p.is_file()]

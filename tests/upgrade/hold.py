@@ -37,7 +37,7 @@ AFTER = {"registered", "published", "claimed", "stage done", "loaded", "condemne
 
 @dataclass
 class RunFacts:
-    """What a run was like. meanwhile: events written while the schema was upgraded. upgraded: the last
+    """What a run was like. events_between: events written while the schema was upgraded. upgraded: the last
     event before the new schema was there."""
 
     kills: Counter[str] = field(default_factory=Counter)
@@ -45,9 +45,9 @@ class RunFacts:
     queues_after: dict[str, Any] = field(default_factory=dict)
     waiting: int = 0
     half_way: int = 0
-    held: int = 0
-    said: str = ""
-    meanwhile: int = 0
+    leases_of_killed: int = 0
+    output: str = ""
+    events_between: int = 0
     upgraded: int = 0
 
 
@@ -95,9 +95,9 @@ class UpgradeChecker:
         ]
         return self.found
 
-    def side(self, who: str) -> str:
+    def side(self, actor: str) -> str:
         """Which version it was; "" where it was not seen."""
-        pid = who.rpartition(":")[2]
+        pid = actor.rpartition(":")[2]
         owners = [n for n, host in self._hosts.items() if pid.isdecimal() and int(pid) in host.pids]
         return owners[0] if len(owners) == 1 else ""
 
@@ -122,15 +122,15 @@ class UpgradeChecker:
             e[2] for e in self._events if e[0] > self._facts.upgraded and self.side(e[5]) == "old"
         }
         found = [f"the old version never wrote {word!r} after it" for word in sorted(AFTER - after)]
-        strange = {e[2] for e in self._events} - set(FileEvent)
-        return [*found, *(f"a history has the word {word!r}" for word in sorted(strange))]
+        unknown = {e[2] for e in self._events} - set(FileEvent)
+        return [*found, *(f"a history has the word {word!r}" for word in sorted(unknown))]
 
     def _crossings(self) -> list[str]:
         """Each version has worked on what the other one published, and went on with its chains."""
         seen: Counter[tuple[str, str, str]] = Counter()
         last: dict[int, tuple[str, str]] = {}
-        for _, file_id, what, _, _, who, _ in self._events:
-            side = self.side(who)
+        for _, file_id, what, _, _, actor, _ in self._events:
+            side = self.side(actor)
             if what in ("published", "stage done"):
                 last[file_id] = (what, side)
             if what == "claimed" and file_id in last:
@@ -165,11 +165,13 @@ class UpgradeChecker:
 
     def _migration(self) -> list[str]:
         facts, found = self._facts, []
-        if not (facts.waiting and facts.half_way and facts.held and facts.meanwhile):
-            flight = (facts.waiting, facts.half_way, facts.held, facts.meanwhile)
+        if not (
+            facts.waiting and facts.half_way and facts.leases_of_killed and facts.events_between
+        ):
+            flight = (facts.waiting, facts.half_way, facts.leases_of_killed, facts.events_between)
             found.append(f"too little was in flight: {flight}")
-        if "0011 -> " not in facts.said:
-            found.append(f"db upgrade: {facts.said}")
+        if "0011 -> " not in facts.output:
+            found.append(f"db upgrade: {facts.output}")
         valid = self._observer.rows(
             "SELECT convalidated FROM pg_constraint WHERE conname = 'ck_events_what'"
         )

@@ -91,10 +91,10 @@ class Rolling:
         """Messages that wait, chains that are half done, and a lease in the hand of a killed worker."""
         self.old.end("worker1")
         self.drops.phase()
-        self._strike(self.old, whole=True, again=False)
+        self._strike(self.old, whole_host=True, again=False)
         assert not self.old.workers
-        self.facts.held = self._count("state = 'running'")
-        self._taken()
+        self.facts.leases_of_killed = self._count("state = 'running'")
+        self._wait_until_taken()
         self.old.worker("worker1", "sensorflow.validate")
         self._until(lambda: self._count("state = 'pending' AND stage = 'transform'") >= 2, "half")
         self.old.end("worker1")
@@ -133,13 +133,13 @@ class Rolling:
                     self.drops.phase(0.1)
                     tenths += 1
                 time.sleep(0.5)
-            self.facts.said = command.result().strip()
+            self.facts.output = command.result().strip()
         self.facts.upgraded = self._last_event()
-        self.facts.meanwhile = self.facts.upgraded - before
+        self.facts.events_between = self.facts.upgraded - before
         self.drops.phase(0.9 - tenths / 10)
         self._strike(self.old)
         self._replay(self.old)
-        self._taken()
+        self._wait_until_taken()
 
     def side_by_side(self) -> None:
         self.new.start("daemon", "beat")
@@ -149,7 +149,7 @@ class Rolling:
             sides = list(self.hosts)
             self._draw.shuffle(sides)
             for host in sides:
-                self._strike(host, whole=self._draw.random() < 0.3)
+                self._strike(host, whole_host=self._draw.random() < 0.3)
             daemon = self._draw.choice(self.hosts)
             daemon.kill("daemon")
             daemon.start("daemon")
@@ -166,7 +166,7 @@ class Rolling:
         self.new.worker("worker2")
         if "daemon" not in self.new.running:
             self.new.start("daemon")
-        self.drops.rest()
+        self.drops.drop_all()
         self.drops.grow()
         self.old.end(*self.old.running)
         self._settled()
@@ -186,7 +186,7 @@ class Rolling:
         if "daemon" not in sender.running:
             sender.start("daemon")
         self.drops.phase()
-        self._taken()
+        self._wait_until_taken()
         for host, queue, after in (
             (worker, "validate", "transform"),
             (sender, "transform", "load"),
@@ -202,16 +202,16 @@ class Rolling:
     def _none_is_at(self, stage: str) -> bool:
         return not self._count(f"stage = '{stage}' AND {_CHAINED}")
 
-    def _strike(self, host: Host, whole: bool = False, again: bool = True) -> None:
+    def _strike(self, host: Host, whole_host: bool = False, again: bool = True) -> None:
         """Kill a worker, or a child of it, with a file in hand, where there is one within a while."""
         name, deadline = self._draw.choice(host.workers), time.monotonic() + AIM
         while not self._at_work(host, name):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.02)
-        if host.strike(self.observer, name, whole):
+        if host.strike(self.observer, name, whole_host):
             self.facts.kills[host.name] += 1
-        if whole and again:
+        if whole_host and again:
             host.worker(name)
 
     def _at_work(self, host: Host, name: str) -> bool:
@@ -232,7 +232,7 @@ class Rolling:
     def _all_done(self) -> bool:
         return self._all_taken() and not self._count(f"NOT {_DONE}") and self._grown()
 
-    def _taken(self) -> None:
+    def _wait_until_taken(self) -> None:
         """All files are in the ledger, and their messages at the broker."""
         self._until(self._all_taken, "all are taken")
         self._until(
@@ -242,8 +242,8 @@ class Rolling:
     def _all_taken(self) -> bool:
         self.drops.put_held()
         known = self._rows("SELECT count(DISTINCT sha256) FROM files WHERE source <> 'grow'")[0][0]
-        made = len({made.sha256 for made in self.drops.manifest.files})
-        return not self.drops.left and known >= made
+        generated = len({generated.sha256 for generated in self.drops.manifest.files})
+        return not self.drops.left and known >= generated
 
     def _grown(self) -> bool:
         query = "SELECT count(*) FROM raw_readings WHERE sensor_id = 'grown'"

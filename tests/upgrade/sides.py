@@ -76,7 +76,7 @@ class Host(Fleet):
             words = ["celery", "-A", "workers", "worker", "--autoscale=2,1", "--loglevel=INFO"]
             words += ["--without-mingle", "--without-gossip", f"--hostname={name}-{self.name}@%h"]
             command = [sys.executable, "-m"]
-            self.running[name] = self._anew(command, [*words, *only], self.env, log)
+            self.running[name] = self._spawn(command, [*words, *only], self.env, log)
         self.wait(lambda: bool(self.children(name)))
 
     @property
@@ -112,10 +112,10 @@ class Host(Fleet):
             assert code == 0 or starting, f"{name} of {self.name} ended with {code}\n{self.logs()}"
             del self.running[name]
 
-    def strike(self, observer: Observer, name: str, whole: bool) -> bool:
+    def strike(self, observer: Observer, name: str, whole_host: bool) -> bool:
         """Kill a worker, or its first child that holds a file. Returns whether a file was in its hands."""
         group = self.children(name)
-        if whole:
+        if whole_host:
             group.insert(0, self.running[name].pid)
         self.look()
         for pid in group:
@@ -126,14 +126,16 @@ class Host(Fleet):
             time.sleep(0.002)
         time.sleep(0.05)  # what the database was given just before is committed by then
         query = "SELECT id, lease_owner, attempts FROM files WHERE state = 'running'"
-        held = [(i, int(o.rsplit(":", 1)[1]), tried) for i, o, tried in observer.rows(query)]
-        victims = group if whole else [pid for pid in group if pid in {p for _, p, _ in held}][:1]
-        hit = [(file_id, tried) for file_id, pid, tried in held if pid in victims]
+        claims = [(i, int(o.rsplit(":", 1)[1]), tried) for i, o, tried in observer.rows(query)]
+        victims = (
+            group if whole_host else [pid for pid in group if pid in {p for _, p, _ in claims}][:1]
+        )
+        hit = [(file_id, tried) for file_id, pid, tried in claims if pid in victims]
         if any(tried >= SPARED for _, tried in hit):
-            victims, hit, whole = [], [], False
+            victims, hit, whole_host = [], [], False
         for file_id, _ in hit:
             self.hits[file_id] = self.hits.get(file_id, 0) + 1
-        if whole:
+        if whole_host:
             self.kill(name)
         for pid in group:
             with suppress(ProcessLookupError):

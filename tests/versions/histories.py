@@ -42,9 +42,9 @@ class History:
 
     @classmethod
     def begun(cls, draw: random.Random, sensors: tuple[str, ...]) -> History:
-        made = cls(draw, sensors, [])
-        made.lines = made._rows(FIRST + draw.randrange(90), draw.randrange(3, 12))
-        return made
+        history = cls(draw, sensors, [])
+        history.lines = history._rows(FIRST + draw.randrange(90), draw.randrange(3, 12))
+        return history
 
     def _rows(self, start: int, count: int) -> Lines:
         return [

@@ -60,9 +60,9 @@ def _described(name: str, leaf: Any) -> Iterator[str]:
     usage = [name, *(["[OPTIONS]"] if options else []), *(_argument(p) for p in arguments)]
     yield f"```usage\n{' '.join(usage)}\n```"
     yield cell(inspect.cleandoc(leaf.help or ""), pipes=False)
-    told = [(f"`{_argument(p)}`", cell(p.help or "")) for p in arguments if p.help]
-    if told:
-        yield table(("Argument", "Meaning"), told)
+    described = [(f"`{_argument(p)}`", cell(p.help or "")) for p in arguments if p.help]
+    if described:
+        yield table(("Argument", "Meaning"), described)
     if options:
         yield table(
             ("Option", "Meaning"), [(_option(p), cell(p.help or "") + _default(p)) for p in options]

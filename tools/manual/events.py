@@ -13,34 +13,36 @@ from sensorflow.telemetry import Event
 
 
 def of_the_log() -> str:
-    said = _comments(Event)
+    comments = _comments(Event)
     rows = [
-        (f"`{e}`", e.level, cell(said.get(e.name, "")), f"`{e.former}`" if e.former else "")
+        (f"`{e}`", e.level, cell(comments.get(e.name, "")), f"`{e.former}`" if e.former else "")
         for e in Event
     ]
     return table(("Event", "Level", "Meaning", "Former name"), rows)
 
 
 def of_a_file() -> str:
-    said = _comments(FileEvent)
-    return table(("Event", "Meaning"), [(f"`{e}`", cell(said.get(e.name, ""))) for e in FileEvent])
+    comments = _comments(FileEvent)
+    return table(
+        ("Event", "Meaning"), [(f"`{e}`", cell(comments.get(e.name, ""))) for e in FileEvent]
+    )
 
 
 def _comments(enum: type[StrEnum]) -> dict[str, str]:
     """The comment behind each word, or on the lines before it."""
-    return dict(_said(getsource(enum)))
+    return dict(_commented(getsource(enum)))
 
 
-def _said(source: str) -> Iterator[tuple[str, str]]:
+def _commented(source: str) -> Iterator[tuple[str, str]]:
     before: list[str] = []
     name = ""
     for line in source.splitlines():
         if alone := re.fullmatch(r"\s+# (.*)", line):
             before.append(alone[1])
         elif found := re.match(r"\s+([A-Z_]+) = ", line):
-            name, behind = found[1], re.search(r'"\)?,?.*?# (.*)$', line)
-            text = " ".join([*before, *([behind[1]] if behind else [])])
+            name, comment = found[1], re.search(r'"\)?,?.*?# (.*)$', line)
+            text = " ".join([*before, *([comment[1]] if comment else [])])
             before = []
             yield name, text
-        elif behind := re.search(r"# (.*)$", line):
-            yield name, behind[1]
+        elif comment := re.search(r"# (.*)$", line):
+            yield name, comment[1]

@@ -9,11 +9,11 @@ from sensorflow.settings import FolderSource, Settings
 from sensorflow.settings.retention import Retention
 from sensorflow.settings.storage import Storage
 
-APART = frozenset({"sources", "profiles"})
+DOCUMENTED_ELSEWHERE = frozenset({"sources", "profiles"})
 
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands.reference,
-    "settings": lambda: settings.reference(Settings, APART),
+    "settings": lambda: settings.reference(Settings, DOCUMENTED_ELSEWHERE),
     "source": lambda: settings.reference(FolderSource),
     "storage": lambda: settings.reference(Storage),
     "retention": lambda: settings.reference(Retention),

@@ -61,16 +61,16 @@ def main() -> int:
 
 def _session(project: Path) -> Iterator[tuple[float, str]]:
     """Each line with the seconds after which it was there."""
-    spent = 0.0
+    at = 0.0
     for command in TYPED:
-        spent += PAUSE
-        yield spent, f"\x1b[1;32m$\x1b[0m {command}"
+        at += PAUSE
+        yield at, f"\x1b[1;32m$\x1b[0m {command}"
         began = time.monotonic()
         if command.startswith("sensorflow files ls"):
             _loaded(project)
         for line in _printed(command, project).rstrip().splitlines():
-            yield spent + min(LONGEST, time.monotonic() - began), line
-        spent += min(LONGEST, time.monotonic() - began)
+            yield at + min(LONGEST, time.monotonic() - began), line
+        at += min(LONGEST, time.monotonic() - began)
 
 
 def _printed(command: str, project: Path) -> str:
@@ -124,9 +124,9 @@ def _loaded(project: Path) -> None:
     _until(lambda: bool(done.search(_printed("sensorflow files ls", project))), 60)
 
 
-def _until(there: object, seconds: float) -> None:
+def _until(condition: object, seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not there():  # type: ignore[operator]
+    while not condition():  # type: ignore[operator]
         if time.monotonic() > end:
             raise TimeoutError("the stack does not answer")
         time.sleep(0.2)

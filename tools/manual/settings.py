@@ -24,8 +24,8 @@ def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str
     """A table of the keys of a model, in the order in which it lists them itself."""
     shown = model.keys()
     keys = {name: model.model_fields[name] for name in shown if name not in without}
-    told = meanings(model)
-    rows = [(f"`{n}`", default(f), values(f) + told.get(n, "")) for n, f in keys.items()]
+    described = meanings(model)
+    rows = [(f"`{n}`", default(f), values(f) + described.get(n, "")) for n, f in keys.items()]
     return table(("Key", "Default", "Meaning"), rows)
 
 

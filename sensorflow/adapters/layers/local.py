@@ -34,10 +34,10 @@ from sensorflow.ports.layers import LayerWriter, Stored, Unreadable
 
 ROWS = 32768
 REPEATING = ("sensor_id", "reading_type", "unit", "column", "code")
-CLIMBING = ("ts", "line_no")
+DELTA_ENCODED = ("ts", "line_no")
 
 
-FEW = 2048
+SMALL_BATCH_ROWS = 2048
 """Number of rows. A file whose first batch has fewer rows is assumed to have only this batch."""
 
 
@@ -48,20 +48,20 @@ class _Writer:
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._parquet is None:
-            self._parquet = self._made(len(batch) < FEW)
+            self._parquet = self._new_writer(len(batch) < SMALL_BATCH_ROWS)
         self._parquet.write_batch(batch)
 
     def finish(self) -> None:
-        (self._parquet or self._made(few=True)).close()
+        (self._parquet or self._new_writer(is_small=True)).close()
 
-    def _made(self, few: bool) -> pq.ParquetWriter:
+    def _new_writer(self, is_small: bool) -> pq.ParquetWriter:
         repeating = [n for n in self._schema.names if n in REPEATING]
         packed: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
-        climbing = [n for n in self._schema.names if n in CLIMBING]
+        climbing = [n for n in self._schema.names if n in DELTA_ENCODED]
         packed |= {"use_dictionary": repeating, "write_statistics": ["ts"]}
         packed |= {"column_encoding": dict.fromkeys(climbing, "DELTA_BINARY_PACKED")}
         plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-        return pq.ParquetWriter(self._stream, self._schema, **(plain if few else packed))
+        return pq.ParquetWriter(self._stream, self._schema, **(plain if is_small else packed))
 
 
 class LocalLayers:

@@ -12,20 +12,20 @@ from sensorflow.adapters.local.places import below, storage_errors
 from sensorflow.adapters.local.writing import UNFINISHED
 
 
-def list_unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
+def list_unfinished(folder: Path, older: float, excluded: str = "") -> list[str]:
     """Return the paths, below `folder`, of files that `writing.temporary` created more than `older` seconds
     ago and that never got their final name.
 
-    kept: a pattern of folders in which file names come from users. These folders are skipped.
+    excluded: a pattern of folders in which file names come from users. These folders are skipped.
     """
     before = time.time() - older
     found = []
     with storage_errors():
         for path, folders, names in os.walk(folder, onerror=_missing):
             place = Path(path)
-            if kept:
+            if excluded:
                 inner = place.relative_to(folder)
-                folders[:] = [name for name in folders if not (inner / name).match(kept)]
+                folders[:] = [name for name in folders if not (inner / name).match(excluded)]
             for name in filter(UNFINISHED.fullmatch, names):
                 with contextlib.suppress(FileNotFoundError):
                     fact = (place / name).lstat()
@@ -39,11 +39,11 @@ def _missing(error: OSError) -> None:
         raise error
 
 
-def remove_unfinished(folder: Path, older: float, kept: str = "") -> int:
+def remove_unfinished(folder: Path, older: float, excluded: str = "") -> int:
     """Remove the files that `list_unfinished` returns. Returns the number of files removed. If a writer
     still uses one of them, the writer fails and its work is retried. Raises Transient STORAGE."""
     done = 0
-    for name in list_unfinished(folder, older, kept):
+    for name in list_unfinished(folder, older, excluded):
         parent, _, leaf = name.rpartition("/")
         with (
             storage_errors(),

@@ -93,14 +93,14 @@ class FileBatch:
         if place is None:
             place = self._open.enter_context(opened(root, folder))
             self._folders[root, folder] = place
-        here = f"/proc/self/fd/{place}"
-        new = _TemporaryFile(here)
+        fd_path = f"/proc/self/fd/{place}"
+        new = _TemporaryFile(fd_path)
         try:
             yield new.stream
         except BaseException:
             new.close()
             raise
-        self._written.append((new, f"{here}/{name}"))
+        self._written.append((new, f"{fd_path}/{name}"))
         self._open.callback(new.close)
 
     def _commit(self) -> None:

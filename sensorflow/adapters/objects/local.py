@@ -126,9 +126,9 @@ class _Batch:
                 if size > BLOCK:  # the disk writes while the rest is read and hashed
                     start_sync(copy, size - len(block), len(block))
             copy.flush()
-            made = name if isinstance(name, str) else name()
-            self._written.append((_relative(made), copy, path))
-        return made
+            final_name = name if isinstance(name, str) else name()
+            self._written.append((_relative(final_name), copy, path))
+        return final_name
 
     def commit(self) -> None:
         """Sync all objects that were put, and give them their names."""

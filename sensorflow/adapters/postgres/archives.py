@@ -23,28 +23,28 @@ from sensorflow.ports.loading import Unpack
 
 
 def unpack(
-    c: sa.Connection, actor: str, claim: Claim, members: Sequence[Arrival], how: Unpack
+    c: sa.Connection, actor: str, claim: Claim, members: Sequence[Arrival], plan: Unpack
 ) -> list[Registration]:
     """Implements `ports.loading.Loader.unpack` in the transaction of `c`."""
     run(c, "lock_source", source=claim.source)
     archive = _archive(c, claim)
     arrivals = [_of(member, archive) for member in members]
     _require_order(c, claim, arrivals)
-    how.keep()
-    done = register_all(c, actor, arrivals, how.on_change, how.name_matters)
+    plan.keep()
+    done = register_all(c, actor, arrivals, plan.on_change, plan.name_matters)
     known = {"source": claim.source, **_columns(arrivals)}
     run(c, "add_lineage", id=claim.file_id, **known)
     if claim.profile is not None:
         new = [entered.file_id for entered in done if entered.kind is Kind.NEW]
         run(c, "wanted_profile", ids=new, profile=claim.profile)
-    _finish_archive(c, actor, claim, len(arrivals), how)
+    _finish_archive(c, actor, claim, len(arrivals), plan)
     failpoints.hit(failpoints.Failpoint.REGISTERING)
     return done
 
 
-def _finish_archive(c: sa.Connection, actor: str, claim: Claim, members: int, how: Unpack) -> None:
-    facts = {"profile": how.profile, "profile_hash": how.profile_hash}
-    facts |= {"code_version": how.code_version, "on_change": str(how.on_change)}
+def _finish_archive(c: sa.Connection, actor: str, claim: Claim, members: int, plan: Unpack) -> None:
+    facts = {"profile": plan.profile, "profile_hash": plan.profile_hash}
+    facts |= {"code_version": plan.code_version, "on_change": str(plan.on_change)}
     guarded(c, "unpacked", claim, members=members, **facts)
     add_event(
         c,
@@ -55,9 +55,9 @@ def _finish_archive(c: sa.Connection, actor: str, claim: Claim, members: int, ho
         from_state="running",
         to_state="loaded",
         attempt=claim.attempt,
-        seconds=how.report.seconds,
+        seconds=plan.report.seconds,
         rows=0,
-        why=how.report.note,
+        why=plan.report.note,
     )
 
 

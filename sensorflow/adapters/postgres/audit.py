@@ -165,11 +165,11 @@ class PostgresAuditStore:
     @contextmanager
     def locked(self, file_id: int) -> Iterator[FileRecord | None]:
         with translated(), self._engine.begin() as c:
-            yield _held(c, file_id)
+            yield _record_of(c, file_id)
 
     def remove_rows(self, file_id: int) -> int:
         with translated(), self._engine.begin() as c:
-            book = _held(c, file_id)
+            book = _record_of(c, file_id)
             if book is None or book.rows is not None:
                 return 0
             removed = c.execute(queries()["audit_remove_rows"], {"id": file_id}).rowcount
@@ -184,7 +184,7 @@ class PostgresAuditStore:
             return removed
 
 
-def _held(c: sa.Connection, file_id: int) -> FileRecord | None:
+def _record_of(c: sa.Connection, file_id: int) -> FileRecord | None:
     c.execute(queries()["audit_hold"], {"id": file_id})
     row = c.execute(queries()["audit_files"], {"ids": [file_id]}).mappings().first()
     return None if row is None else record_of(row)

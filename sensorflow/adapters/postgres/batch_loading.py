@@ -39,21 +39,21 @@ class NotBatchable(Exception):
 
 
 def load_batch(
-    c: sa.Connection, actor: str, files: Files, months: Months, wanted: ExpectedIndexMode
+    c: sa.Connection, actor: str, files: Files, months: Months, index_mode: ExpectedIndexMode
 ) -> list[Touched]:
     """Implements `ports.loading.Loader.load_batch` in the transaction of `c`. Raises NotBatchable if a file
     needs a transaction of its own."""
     began = time.perf_counter()
-    wanted.check(c)
+    index_mode.check(c)
     _require_no_rivals(c, files)
     _copy(c, files, months)
     failpoints.hit(failpoints.Failpoint.COPIED)
-    touched = _finish(c, files, wanted)
+    touched = _finish(c, files, index_mode)
     events = Events(actor)
     for claim, _, load in files:
         for report in load.reports:
-            told = {"attempt": claim.attempt, **report.event_facts}
-            events.add(claim.file_id, FileEvent.STAGE_DONE, report.stage, **told)
+            facts = {"attempt": claim.attempt, **report.event_facts}
+            events.add(claim.file_id, FileEvent.STAGE_DONE, report.stage, **facts)
         events.add(
             claim.file_id,
             FileEvent.LOADED,
@@ -87,21 +87,21 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     ]
     if not wires:
         return
-    whole = pa.Table.from_batches(wires).combine_chunks().to_batches()
-    for batch in whole:
+    combined = pa.Table.from_batches(wires).combine_chunks().to_batches()
+    for batch in combined:
         try:
             months.ensure(batch["ts"], NewMonths(MonthLimits(MAX_NEW_MONTHS, MAX_NEW_MONTHS)))
         except Permanent as error:
             # perhaps no single file exceeds the limit, but all files together do
             raise NotBatchable from error
     try:
-        copy_in(c, "raw_readings", whole)
+        copy_in(c, "raw_readings", combined)
     except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
         months.forget()
         raise NotBatchable from error
 
 
-def _finish(c: sa.Connection, files: Files, wanted: ExpectedIndexMode) -> list[Touched]:
+def _finish(c: sa.Connection, files: Files, index_mode: ExpectedIndexMode) -> list[Touched]:
     columns: dict[str, list[Any]] = {name: [] for name in _FINISHED}
     spans: dict[str, Span] = {}
     for claim, batches, load in files:
@@ -121,9 +121,9 @@ def _finish(c: sa.Connection, files: Files, wanted: ExpectedIndexMode) -> list[T
         )
         for name, value in zip(_FINISHED, values, strict=True):
             columns[name].append(value)
-    facts = {"code_version": files[0][2].code_version, "deferred": wanted.deferred}
+    facts = {"code_version": files[0][2].code_version, "deferred": index_mode.deferred}
     if run(c, "finish_together", **columns, **facts).rowcount != len(files):
-        wanted.forget()
+        index_mode.forget()
         raise NotBatchable
     return [_touched(source, span, files) for source, span in spans.items()]
 

@@ -14,7 +14,7 @@ from sensorflow.adapters.postgres.rows import counts_of, view_of
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.account import Account, Totals, account
 from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
-from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
+from sensorflow.core.listing import RATE_WINDOW_SECONDS, Activity, FileFilter, pattern
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
 from sensorflow.ports.catalog import Member
@@ -29,23 +29,23 @@ class Catalog(Transactions):
         state: State | None = None,
         source: str | None = None,
         limit: int = 50,
-        whole: bool = False,
+        first_parts_only: bool = False,
     ) -> list[FileView]:
         with self._transaction() as c:
-            return _found(c, FileFilter(state, source, whole=whole), limit)
+            return _found(c, FileFilter(state, source, first_parts_only=first_parts_only), limit)
 
-    def matching(self, wanted: FileFilter, limit: int) -> Listed:
+    def matching(self, file_filter: FileFilter, limit: int) -> Listed:
         with self._transaction() as c:
-            found = _found(c, wanted, limit)
+            found = _found(c, file_filter, limit)
             if len(found) < limit:
                 return Listed(found, len(found))
             counted = sa.text(f"SELECT count(*) FROM ({queries()['list_files'].text}) AS found")
-            total = c.execute(counted, _values(wanted, None)).scalar_one()
+            total = c.execute(counted, _values(file_filter, None)).scalar_one()
         return Listed(found, int(total))
 
     def activity(self) -> dict[str, Activity]:
         with self._transaction() as c:
-            rows = run(c, "activity", lately=LATELY).mappings().all()
+            rows = run(c, "activity", lately=RATE_WINDOW_SECONDS).mappings().all()
         return {
             row["source"]: Activity(**{k: row[k] for k in row if k != "source"}) for row in rows
         }
@@ -116,13 +116,13 @@ class Catalog(Transactions):
         return dict(totals)
 
 
-def _found(c: sa.Connection, wanted: FileFilter, limit: int) -> list[FileView]:
-    return [view_of(row) for row in run(c, "list_files", **_values(wanted, limit)).mappings()]
+def _found(c: sa.Connection, file_filter: FileFilter, limit: int) -> list[FileView]:
+    return [view_of(row) for row in run(c, "list_files", **_values(file_filter, limit)).mappings()]
 
 
-def _values(wanted: FileFilter, limit: int | None) -> dict[str, Any]:
-    name = None if wanted.name is None else pattern(wanted.name)
-    return {**vars(wanted), "name": name, "limit": limit}
+def _values(file_filter: FileFilter, limit: int | None) -> dict[str, Any]:
+    name = None if file_filter.name is None else pattern(file_filter.name)
+    return {**vars(file_filter), "name": name, "limit": limit}
 
 
 def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:

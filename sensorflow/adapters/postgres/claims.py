@@ -67,10 +67,10 @@ class Claims(Transactions):
             guarded(c, "renew", claim, lease=lease)
 
     def advance(
-        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+        self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
         with self._transaction() as c:
-            facts = {"to": str(to), "published": published, **count_values(counts)}
+            facts = {"to": str(next_stage), "published": published, **count_values(counts)}
             guarded(c, "advance", claim, **facts)
             self._event(
                 c,
@@ -99,7 +99,7 @@ class Claims(Transactions):
         self, claim: Claim, error: SensorflowError, counts: Counts | None = None
     ) -> State:
         with self._transaction() as c:
-            if claim.again:
+            if claim.has_loaded_rows:
                 return self._abandon_replay(c, claim, error)
             found = _UNKNOWN if counts is None else count_values(counts)
             guarded(c, "condemn", claim, **found, **error_values(error))
@@ -115,12 +115,12 @@ class Claims(Transactions):
         return State.LOADED
 
     def _add_pending_event(
-        self, c: sa.Connection, claim: Claim, what: FileEvent, error: SensorflowError
+        self, c: sa.Connection, claim: Claim, file_event: FileEvent, error: SensorflowError
     ) -> None:
         self._event(
             c,
             claim.file_id,
-            what,
+            file_event,
             claim.stage,
             from_state="running",
             to_state="pending",
@@ -128,9 +128,9 @@ class Claims(Transactions):
             why=str(error),
         )
 
-    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+    def mark_quarantined(self, claim: Claim, location: str, report: StageReport) -> None:
         with self._transaction() as c:
-            code = guarded(c, "quarantined", claim, where=where).scalar_one()
+            code = guarded(c, "quarantined", claim, where=location).scalar_one()
             self._event(
                 c,
                 claim.file_id,
@@ -144,6 +144,6 @@ class Claims(Transactions):
             )
 
     def _event(
-        self, c: sa.Connection, file_id: int, what: FileEvent, stage: str, **facts: Any
+        self, c: sa.Connection, file_id: int, file_event: FileEvent, stage: str, **facts: Any
     ) -> None:
-        add_event(c, self._actor, file_id, what, stage, **facts)
+        add_event(c, self._actor, file_id, file_event, stage, **facts)

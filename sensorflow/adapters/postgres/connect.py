@@ -50,7 +50,7 @@ def url_of(text: str) -> URL:
     return make_url(text).set(drivername="postgresql+psycopg")
 
 
-FRESH = 1.0
+MAX_IDLE_SECONDS = 1.0
 """Number of seconds after its last use for which a connection is assumed to work."""
 
 
@@ -100,7 +100,7 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
     heard = select.poll()
     heard.register(connection.fileno(), select.POLLIN)
     silent = not heard.poll(0)
-    if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
+    if silent and time.monotonic() - record.info.get("used", time.monotonic()) < MAX_IDLE_SECONDS:
         return  # if the server had ended the connection, there would be data to read
     try:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()

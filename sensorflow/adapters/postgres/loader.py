@@ -36,7 +36,7 @@ class Loader(Segments):
     def __init__(self, url: str, actor: str, pool: int = 2, deferred: bool = False) -> None:
         super().__init__(url, actor, pool)
         self._months: Months | None = None
-        self._wanted = ExpectedIndexMode(deferred)
+        self._index_mode = ExpectedIndexMode(deferred)
 
     def load(
         self,
@@ -48,7 +48,7 @@ class Loader(Segments):
         from sensorflow.adapters.postgres import loading  # needs Arrow
 
         self._months = self._months or loading.Months(self._engine)
-        months, wanted = self._months, self._wanted
+        months, wanted = self._months, self._index_mode
         with self._transaction() as c:
             return loading.load(c, self._actor, claim, batches, load, closing, months, wanted)
 
@@ -60,7 +60,9 @@ class Loader(Segments):
         self._months = self._months or loading.Months(self._engine)
         try:
             with self._transaction() as c:
-                return batch_loading.load_batch(c, self._actor, files, self._months, self._wanted)
+                return batch_loading.load_batch(
+                    c, self._actor, files, self._months, self._index_mode
+                )
         except (batch_loading.NotBatchable, Fenced):
             return None
 
@@ -94,7 +96,7 @@ class Loader(Segments):
         span = Span().over(ts.cast(NS))
         facts: dict[str, Any] = {"root": part.root, "id": file_id, "ts": ts.to_pylist()}
         query = "rows_beside"
-        if self._wanted.deferred:
+        if self._index_mode.deferred:
             query, facts = "rows_beside_deferred", {**facts, "low": span.low, "high": span.high}
         with self._transaction() as c:
             rows = [dict(row) for row in run(c, query, **facts).mappings()]

@@ -41,19 +41,19 @@ def load(
     load: Load,
     closing: Callable[[], Load] | None,
     months: Months,
-    wanted: ExpectedIndexMode,
+    index_mode: ExpectedIndexMode,
 ) -> Loaded:
     """Implements `ports.loading.Loader.load` in the transaction of `c`."""
     began = time.perf_counter()
-    wanted.check(c)
+    index_mode.check(c)
     rivals = ownership_resolver(c, claim, load)
     _evict_and_hold_rivals(c, claim, rivals)
     superseded: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
         superseded = versions.supersede(c, actor, claim)
     removed = versions.deleted_rows(claim.source, superseded)
-    kind = DifferenceLoader if claim.again else CopyLoader
-    loader: CopyLoader | DifferenceLoader = kind(c, claim.file_id, removed, wanted.deferred)
+    kind = DifferenceLoader if claim.has_loaded_rows else CopyLoader
+    loader: CopyLoader | DifferenceLoader = kind(c, claim.file_id, removed, index_mode.deferred)
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     failpoints.hit(failpoints.Failpoint.COPIED)
@@ -71,7 +71,7 @@ def load(
         duplicate=load.counts.duplicate + offered - stated,
         replaced=lost,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)
     if isinstance(loader, DifferenceLoader) and loader.removed:
         reason = "which contains fewer readings after a replay"
         reversal.return_replaced(c, actor, claim.file_id, reason)
@@ -79,9 +79,9 @@ def load(
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _add_stage_events(c, actor, claim, (*load.reports, done))
     merged = load.on_change is OnChange.MERGE and claim.part is None
-    kept = versions.newest_retained(c, claim) if merged else None
+    retained = versions.newest_retained(c, claim) if merged else None
     others = others or lost > 0
-    return Loaded(counts, loader.touched, others, rivals.rows_taken, kept, load.remarks)
+    return Loaded(counts, loader.touched, others, rivals.rows_replaced, retained, load.remarks)
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
@@ -103,7 +103,7 @@ def _evict_and_hold_rivals(c: sa.Connection, claim: Claim, rivals: OwnershipReso
     contain the same readings.
     """
     name = f"sensorflow load {claim.file_id}"
-    if not claim.fresh:
+    if not claim.is_first_claim:
         for row in run(c, "evict", name=name, id=claim.file_id, token=claim.token).all():
             _require_ended(claim, row)
     rivals.lock_rivals(name)
@@ -123,7 +123,7 @@ def _insert(
     rivals: OwnershipResolver | None,
     batches: Iterable[Keyed],
     months: Months,
-    made: NewMonths,
+    new_months: NewMonths,
 ) -> tuple[int, Span, float]:
     """Load all batches. Returns the number of their rows, their time span, and the seconds spent waiting
     for batches."""
@@ -138,20 +138,20 @@ def _insert(
         silver, keys = batch
         if not len(silver):
             continue
-        months.ensure(silver["ts"], made)
-        here = Span().over(silver["ts"])
-        span = span.union(here)
+        months.ensure(silver["ts"], new_months)
+        batch_span = Span().over(silver["ts"])
+        span = span.union(batch_span)
         rows += len(silver)
         if rivals is not None:
-            taken, offered = rivals.rows_taken, silver
+            replaced_before, offered = rivals.rows_replaced, silver
             silver, keys = rivals.resolve(silver, keys)
-            if rivals.rows_taken > taken:
-                loader.touch(offered, here)
+            if rivals.rows_replaced > replaced_before:
+                loader.touch(offered, batch_span)
             if not len(silver):
                 continue
-            here = Span().over(silver["ts"])
+            batch_span = Span().over(silver["ts"])
         try:
-            loader.load(silver, keys, here)
+            loader.load(silver, keys, batch_span)
         except psycopg.errors.CheckViolation as error:  # the partition was dropped after `ensure`
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
@@ -166,7 +166,7 @@ def _finish(
     checksum: int,
     span: Span,
     load: Load,
-    wanted: ExpectedIndexMode,
+    index_mode: ExpectedIndexMode,
 ) -> None:
     facts = {
         **count_values(counts),
@@ -186,10 +186,10 @@ def _finish(
         totals = {"read": counts.read, "rejected": counts.rejected, "ts_max": span.high}
         run(c, "chain_grew", id=claim.file_id, root=claim.part.root, **totals)
     try:
-        guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
+        guarded(c, "finish", claim, **facts, deferred=index_mode.deferred)
     except Fenced:
-        wanted.forget()
-        wanted.check(c)  # raises if the claim is valid, but the database has another index mode
+        index_mode.forget()
+        index_mode.check(c)  # raises if the claim is valid, but the database has another index mode
         raise
 
 
@@ -232,20 +232,20 @@ class Months:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._made: set[date] = set()
+        self._existing: set[date] = set()
 
-    def ensure(self, ts: pa.Array, made: NewMonths) -> None:
-        """Create the missing partitions for these times. made: counts the months that the file has created,
-        and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
+    def ensure(self, ts: pa.Array, new_months: NewMonths) -> None:
+        """Create the missing partitions for these times. new_months: counts the months that the file has
+        created, and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
         found = months_of(ts)
-        unknown = [month for month in found if month not in self._made]
+        unknown = [month for month in found if month not in self._existing]
         missing = self._missing(unknown) if unknown else []
-        made.count(found, missing)
+        new_months.count(found, missing)
         for month in missing:
             start = datetime(month.year, month.month, 1, tzinfo=UTC)
             with translated_months(), self._engine.begin() as c:
                 c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
-        self._made.update(unknown)
+        self._existing.update(unknown)
 
     def _missing(self, months: list[date]) -> list[date]:
         starts = [datetime(m.year, m.month, 1, tzinfo=UTC) for m in months]
@@ -254,7 +254,7 @@ class Months:
         return [month for month, start in zip(months, starts, strict=True) if start in absent]
 
     def forget(self) -> None:
-        self._made.clear()
+        self._existing.clear()
 
     def outside(self, superseded: Sequence[Any], span: Span) -> str:
         """Return a description of the readings of superseded versions that are outside the new version's

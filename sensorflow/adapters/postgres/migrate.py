@@ -30,12 +30,12 @@ def folder() -> Path:
 
 
 def config(url: str | None = None) -> Config:
-    made = Config()
-    made.set_main_option("script_location", str(folder()).replace("%", "%%"))
-    made.set_main_option("path_separator", "os")
+    alembic_config = Config()
+    alembic_config.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    alembic_config.set_main_option("path_separator", "os")
     if url is not None:
-        made.attributes["url"] = url
-    return made
+        alembic_config.attributes["url"] = url
+    return alembic_config
 
 
 def url_of_settings() -> str:

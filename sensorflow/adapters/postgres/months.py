@@ -14,7 +14,7 @@ PAUSE = timedelta(minutes=50)
 second check."""
 
 
-AT_ONCE = 50
+MONTHS_PER_TRANSACTION = 50
 """Maximum number of months dropped per transaction. The number is small, because each month needs entries
 in the lock table that all sessions share, and because loads wait during the transaction."""
 
@@ -32,8 +32,8 @@ def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
     with translated(), engine.connect() as c:
         c = c.execution_options(isolation_level="AUTOCOMMIT")
         lows = list(run(c, "droppable_months").scalars())
-        for start in range(0, len(lows), AT_ONCE):
-            some = lows[start : start + AT_ONCE]
+        for start in range(0, len(lows), MONTHS_PER_TRANSACTION):
+            some = lows[start : start + MONTHS_PER_TRANSACTION]
             done = run(c, "drop_empty_months", months=some, pause=pause.total_seconds()).one()
             total += done.dropped
             if done.busy:

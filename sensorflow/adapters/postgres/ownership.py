@@ -36,7 +36,7 @@ from sensorflow.ports.maintenance import Holds
 _STATED = pa.schema([("ts", US), ("dedupe_key", KEY)])
 _HEAD, _TAIL = 19, 2  # header and trailer of a binary COPY without extensions
 _HOLDER = np.dtype([("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("key", "V16")])
-_TAKEN = np.dtype(
+_DELETED = np.dtype(
     [
         *(("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("value", ">f8")),
         *(("c", ">i4"), ("key", "V16")),
@@ -70,20 +70,20 @@ class StatedKeys:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        self._made = False
+        self._is_created = False
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         self._driver = driver
 
-    def fill(self, ts: pa.Array, made: pa.Array) -> None:
-        """Fill the table. ts: times of the readings. made: dedupe key of each reading."""
-        if self._made:
+    def fill(self, ts: pa.Array, keys: pa.Array) -> None:
+        """Fill the table. ts: times of the readings. keys: dedupe key of each reading."""
+        if self._is_created:
             self._connection.execute(sa.text("TRUNCATE stated"))
         else:
             self._connection.execute(UNLIMITED_DECOMPRESSION)
             self._connection.execute(queries()["stage_of_stated"])
-            self._made = True
-        batch = pa.RecordBatch.from_arrays([pa.array(micros(ts)).cast(US), made], schema=_STATED)
+            self._is_created = True
+        batch = pa.RecordBatch.from_arrays([pa.array(micros(ts)).cast(US), keys], schema=_STATED)
         copy_in(self._connection, "stated", [batch], _STATED)
 
     def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
@@ -94,7 +94,7 @@ class StatedKeys:
     def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
         """Delete the rows of the files `ids` whose keys are in the table. Returns (file, value, key) of
         each deleted row."""
-        return self._rows(TAKE, _TAKEN, ids, span)
+        return self._rows(TAKE, _DELETED, ids, span)
 
     def _rows(
         self, statement: str, kind: np.dtype[Any], ids: Sequence[int], span: Span
@@ -110,7 +110,7 @@ def keys_of(rows: npt.NDArray[Any]) -> pa.Array:
 
 
 @dataclass
-class TakenRows:
+class ReplacedRows:
     """The rows of one file that a newer file has replaced: their number and checksum."""
 
     rows: int = 0
@@ -129,8 +129,8 @@ class OwnershipResolver:
 
     A rival is another file that may contain the same readings. by_name: whether other versions of the name
     are rivals. by_content: whether files with the same bytes and another name are rivals. lost: for each
-    newer file, the number of readings of this file that the newer file also contains. taken: for each older
-    file, its rows that this file has replaced.
+    newer file, the number of readings of this file that the newer file also contains. replaced: for each
+    older file, its rows that this file has replaced.
     """
 
     connection: sa.Connection
@@ -139,14 +139,14 @@ class OwnershipResolver:
     by_name: bool
     by_content: bool
     lost: Counter[int] = field(default_factory=Counter)
-    taken: dict[int, TakenRows] = field(default_factory=lambda: defaultdict(TakenRows))
+    replaced: dict[int, ReplacedRows] = field(default_factory=lambda: defaultdict(ReplacedRows))
 
     def __post_init__(self) -> None:
         self._stated = StatedKeys(self.connection)
 
     @property
-    def rows_taken(self) -> int:
-        return sum(taken.rows for taken in self.taken.values())
+    def rows_replaced(self) -> int:
+        return sum(file.rows for file in self.replaced.values())
 
     def lock_rivals(self, session: str) -> None:
         """Wait until no rival is being loaded, and block loads of rivals until the transaction ends. Also
@@ -197,13 +197,15 @@ class OwnershipResolver:
         rivals = self.rivals(span.low, span.high)
         if (own_name := rivals.pop(self.identity, None)) is not None:
             self._yield_to_newer(silver, own, own_name, span, lost)
-            self._take_from_older(silver, own, own_name, span)
+            self._replace_in_older(silver, own, own_name, span)
         # readings that a newer version of the name contains are not compared with other rivals
-        kept = pa.array(~lost)
+        not_lost = pa.array(~lost)
         for name, group in rivals.items():
-            made = keys(silver, name)
-            self._yield_to_newer(silver, made, group, span, lost)
-            self._take_from_older(silver.filter(kept), made.filter(kept), group, span)
+            dedupe_keys = keys(silver, name)
+            self._yield_to_newer(silver, dedupe_keys, group, span, lost)
+            self._replace_in_older(
+                silver.filter(not_lost), dedupe_keys.filter(not_lost), group, span
+            )
         if lost.any():
             silver, own = silver.filter(pa.array(~lost)), own.filter(pa.array(~lost))
         return silver, own
@@ -211,7 +213,7 @@ class OwnershipResolver:
     def _yield_to_newer(
         self,
         silver: pa.RecordBatch,
-        made: pa.Array,
+        dedupe_keys: pa.Array,
         group: Rivals,
         span: Span,
         lost: npt.NDArray[np.bool_],
@@ -220,27 +222,27 @@ class OwnershipResolver:
         newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
-        self._stated.fill(silver["ts"], made)
-        held = self._stated.holders(newer, span)
-        place = pc.index_in(made, keys_of(held)).fill_null(-1).to_numpy()
-        fresh = np.flatnonzero((place >= 0) & ~lost)
-        self.lost.update(group[i] for i in held["file"][place[fresh]].tolist())
-        lost[fresh] = True
+        self._stated.fill(silver["ts"], dedupe_keys)
+        holders = self._stated.holders(newer, span)
+        place = pc.index_in(dedupe_keys, keys_of(holders)).fill_null(-1).to_numpy()
+        newly_lost = np.flatnonzero((place >= 0) & ~lost)
+        self.lost.update(group[i] for i in holders["file"][place[newly_lost]].tolist())
+        lost[newly_lost] = True
 
-    def _take_from_older(
-        self, silver: pa.RecordBatch, made: pa.Array, group: Rivals, span: Span
+    def _replace_in_older(
+        self, silver: pa.RecordBatch, dedupe_keys: pa.Array, group: Rivals, span: Span
     ) -> None:
         older = [i for i in group if i < self.claim.file_id]
         if not older or not len(silver):
             return
-        self._stated.fill(silver["ts"], made)
+        self._stated.fill(silver["ts"], dedupe_keys)
         rows = self._stated.take(older, span)
         for file in np.unique(rows["file"]).tolist():
             part = rows[rows["file"] == file]
             values = pa.array(part["value"].astype(np.float64))
-            taken = self.taken[file]
-            taken.rows += len(part)
-            taken.checksum = (taken.checksum + checksum(keys_of(part), values)) % MODULUS
+            replaced = self.replaced[file]
+            replaced.rows += len(part)
+            replaced.checksum = (replaced.checksum + checksum(keys_of(part), values)) % MODULUS
 
 
 def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> OwnershipResolver:
@@ -262,19 +264,19 @@ def owned_rows_lookup(connection: sa.Connection, row: Any) -> Holds:
     stated, mine = StatedKeys(connection), Span(row.ts_min, row.ts_max)
     reach = run(connection, "replaced_span", id=row.id).one()
 
-    def holds(ts: pa.Array, made: pa.Array) -> pa.Array:
-        held = np.ones(len(made), np.bool_)
+    def holds(ts: pa.Array, dedupe_keys: pa.Array) -> pa.Array:
+        owned = np.ones(len(dedupe_keys), np.bool_)
         if reach.low is not None:
             times = micros(ts)
             asked = (times >= _micros(reach.low)) & (times <= _micros(reach.high))
         else:
-            asked = held.copy()
+            asked = owned.copy()
         if asked.any():
-            part = made.filter(pa.array(asked))
+            part = dedupe_keys.filter(pa.array(asked))
             stated.fill(ts.filter(pa.array(asked)), part)
             found = pc.is_in(part, keys_of(stated.holders([row.id], mine)))
-            held[asked] = found.to_numpy(zero_copy_only=False)
-        return pa.array(held)
+            owned[asked] = found.to_numpy(zero_copy_only=False)
+        return pa.array(owned)
 
     return holds
 

@@ -25,9 +25,11 @@ PATIENCE = 5.0
 """Maximum seconds to wait for the pooler to connect the second session. The limit is short, because
 meanwhile the first session occupies a connection for which other clients may be waiting."""
 TRIES = 3
-LOOK = 60.0
+CHECK_INTERVAL_SECONDS = 60.0
 """Minimum seconds between two checks in one process. Only new connections are checked."""
-_SAID = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
+_POOLER_ERROR = re.compile(
+    r"statement pooling|prepared statement \".*\" (already exists|does not exist)"
+)
 _looked: dict[str, float] = {}
 """DSN of the connections -> time of this process's last check."""
 _PID = "SELECT pg_backend_pid()"
@@ -46,7 +48,7 @@ def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
 
 def is_pooler_error(text: str) -> bool:
     """Whether an error message is typical of a pooler that is not in session mode."""
-    return _SAID.search(text) is not None
+    return _POOLER_ERROR.search(text) is not None
 
 
 def require_session_mode(connection: psycopg.Connection[Any]) -> None:
@@ -58,7 +60,7 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
     would never recover.
     """
     where = connection.info.dsn
-    if time.monotonic() - _looked.get(where, -math.inf) <= LOOK:
+    if time.monotonic() - _looked.get(where, -math.inf) <= CHECK_INTERVAL_SECONDS:
         return
     _looked[where] = time.monotonic()
     if not _keeps_sessions(connection):
@@ -74,11 +76,11 @@ def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
         before = _pid(connection)
         try:
             with _second_session(connection) as other:
-                taken = _pid(other)
+                other_pid = _pid(other)
                 after = _pid(connection)
         except psycopg.Error as error:
             return not is_pooler_error(str(error))
-        if taken == before or after != before:
+        if other_pid == before or after != before:
             return False
     return True
 
@@ -87,12 +89,12 @@ def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
 def _second_session(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
     info = connection.info
     other = psycopg.connect(info.dsn, password=info.password, connect_timeout=5)
-    alarm = threading.Timer(PATIENCE, _close_session, (other,))
-    alarm.start()
+    timer = threading.Timer(PATIENCE, _close_session, (other,))
+    timer.start()
     try:
         yield other
     finally:
-        alarm.cancel()
+        timer.cancel()
         other.close()
 
 

@@ -25,13 +25,13 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 def publishing(statement: Statement, actor: str, lease: float) -> Iterator[Callable[[], bool]]:
     """Implements `ports.outbox.Outbox.publisher_lease`. statement: a function that returns a context
     manager with a connection for one statement."""
-    held = _Lease(statement, actor, lease)
-    held.take()
+    new_lease = _Lease(statement, actor, lease)
+    new_lease.take()
     try:
-        yield held.is_mine
+        yield new_lease.is_mine
     finally:
         with suppress(Transient):  # the lease then expires
-            held.release()
+            new_lease.release()
 
 
 class _Lease:

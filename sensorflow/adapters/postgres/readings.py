@@ -23,7 +23,7 @@ from sensorflow.core.readings import READING
 
 SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
 ROWS = 65_536
-HOLD = 3600
+MAX_PAUSE_SECONDS = 3600
 """Maximum seconds between two batches. The time is limited, because during the open transaction the
 database cannot remove old row versions, and no month can be dropped."""
 _FETCH = f"FETCH FORWARD {ROWS} FROM readings"
@@ -31,7 +31,7 @@ _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReadingsQuery:
     """Selects the readings to return, which have start <= ts < end and one of the sensors, one of the types
     and one of the sources. None means no restriction."""
 
@@ -42,14 +42,14 @@ class Wanted:
     sources: list[str] | None = None
 
 
-def stream(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def stream(url: str, query: ReadingsQuery) -> Iterator[pa.RecordBatch]:
     """Yield batches of the schema `SCHEMA` with at most `ROWS` rows, ordered by time. The snapshot is taken
     with the first batch. Only one batch is in memory at a time. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         c = connection.execution_options(postgresql_readonly=True)
-        run(c, "hold_readings", seconds=HOLD)
-        run(c, "open_readings", **vars(wanted))
+        run(c, "hold_readings", seconds=MAX_PAUSE_SECONDS)
+        run(c, "open_readings", **vars(query))
         driver = c.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         with driver.cursor(binary=True) as cursor:

@@ -153,8 +153,8 @@ def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
 def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
     """Record what gates have announced about the files that were registered in this transaction."""
     for arrival, entered in zip(arrivals, done, strict=True):
-        if (said := arrival.announcement) is None:
+        if (announcement := arrival.announcement) is None:
             continue
-        what = json.dumps(said.what.as_json(), sort_keys=True)
-        place = {"source": arrival.source, "gate": said.gate, "mark": said.mark}
+        what = json.dumps(announcement.announced.as_json(), sort_keys=True)
+        place = {"source": arrival.source, "gate": announcement.gate, "mark": announcement.mark}
         run(c, "announce", **place, key=arrival.key, id=entered.file_id, what=what)

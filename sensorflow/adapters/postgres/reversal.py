@@ -34,7 +34,7 @@ def replay(
 
 
 def undo(
-    c: sa.Connection, actor: str, file_id: int, reason: str, along: Sequence[int] = ()
+    c: sa.Connection, actor: str, file_id: int, reason: str, also_undone: Sequence[int] = ()
 ) -> Undone | None:
     place = run(c, "place_of", id=file_id).first()
     if place is None:
@@ -51,31 +51,36 @@ def undo(
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
         if rows:
             touched = touched.over(row.ts_min, row.ts_max)
-        _return_shared(c, actor, row, span, along)
+        _return_shared(c, actor, row, span, also_undone)
     steps = {"from_state": row.state_before, "to_state": "undone"}
     add_event(c, actor, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=reason)
-    return_replaced(c, actor, file_id, "which had readings of this file, was undone", along)
+    return_replaced(c, actor, file_id, "which had readings of this file, was undone", also_undone)
     run(c, "forget_replacements", ids=[file_id])
     return Undone(rows, touched)
 
 
 def _return_shared(
-    c: sa.Connection, actor: str, row: Any, span: dict[str, Any], along: Sequence[int]
+    c: sa.Connection, actor: str, row: Any, span: dict[str, Any], also_undone: Sequence[int]
 ) -> None:
     """Replay the other files that contain readings which were not loaded because this file had already
     loaded them."""
-    facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
+    facts = {
+        "id": row.id,
+        "source": row.source,
+        "identity": row.identity,
+        "along": list(also_undone),
+    }
     for other in run(c, "sharers", **facts, **span).scalars().all():
         reason = f"file {row.id}, which had readings of this file, was undone"
         replay(c, actor, other, None, reason)
 
 
 def return_replaced(
-    c: sa.Connection, actor: str, file_id: int, why: str, along: Sequence[int] = ()
+    c: sa.Connection, actor: str, file_id: int, why: str, also_undone: Sequence[int] = ()
 ) -> None:
     """Replay the files of which this file had replaced readings, so that these readings are loaded again.
     why: the text that follows "file ID, " in the recorded reason of the replay."""
-    for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
+    for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(also_undone)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):
             facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}

@@ -65,9 +65,9 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         retries=row.retries,
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
-        again=row.again,
+        has_loaded_rows=row.again,
         unpacked=row.unpacked,
-        fresh=row.fresh,
+        is_first_claim=row.fresh,
         part=part_of(row._mapping),
         name=bytes(row.name),
         first_key=bytes(row.first_key or row.key),
@@ -87,11 +87,11 @@ def unclaimed_of(row: sa.Row[Any]) -> Claimed:
     return Claimed([], {}, state, int(with_file) if with_file.isdecimal() else None)
 
 
-_MADE = {
+_COMPUTED = {
     *("file_id", "key", "name", "sha256", "md5", "state", "stage", "counts", "checksum", "expired"),
     "known_as",
 }
-_AS_THEY_ARE = tuple(field.name for field in fields(FileView) if field.name not in _MADE)
+_UNCHANGED = tuple(field.name for field in fields(FileView) if field.name not in _COMPUTED)
 
 
 def view_of(row: sa.RowMapping) -> FileView:
@@ -108,7 +108,7 @@ def view_of(row: sa.RowMapping) -> FileView:
         checksum=None if row["checksum"] is None else int(row["checksum"]),
         expired=tuple(row["expired"]),
         known_as=None if row["name"] is None else bytes(row["name"]),
-        **{name: row[name] for name in _AS_THEY_ARE},
+        **{name: row[name] for name in _UNCHANGED},
     )
 
 

@@ -47,7 +47,7 @@ _REFUSED = re.compile(
     r"|server does not support SSL|certificate verify failed|does not match host name",
     re.IGNORECASE,
 )
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+_CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _HINTS = {
     Code.DATABASE_RIGHTS: "the database user does not have the required role, see `doctor`",
     Code.SCHEMA: "the schema is not up to date: run `sensorflow db upgrade`",
@@ -72,14 +72,14 @@ def _code(cause: psycopg.Error) -> Code | None:
     if pooler.is_pooler_error(str(cause)):
         return Code.POOLER
     if state is None:
-        if not isinstance(cause, _AWAY):
+        if not isinstance(cause, _CONNECTION_ERRORS):
             return None
         return Code.DATABASE_LOGIN if _REFUSED.search(str(cause)) else Code.DATABASE
     if (
         state == "0A000"
     ):  # a prepared statement whose table was altered; the next attempt prepares it again
         return Code.DATABASE if "cached plan" in str(cause) else None
-    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None
+    unlisted = Code.DATABASE if isinstance(cause, _CONNECTION_ERRORS) else None
     return _EXACT.get(state, _CLASS.get(state[:2], unlisted))
 
 

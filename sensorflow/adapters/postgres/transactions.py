@@ -19,7 +19,7 @@ class Transactions:
 
     def __init__(self, url: str, actor: str, pool: int = 2) -> None:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2)
-        self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._actor = actor
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class Transactions:
     def _statement(self) -> Iterator[sa.Connection]:
         """Provide a connection for one autocommitted statement, which needs one round trip instead of
         three."""
-        with translated(), self._at_once.connect() as connection:
+        with translated(), self._autocommit.connect() as connection:
             try:
                 yield connection
             except sa.exc.DBAPIError:  # the connection's prepared statements may be the cause

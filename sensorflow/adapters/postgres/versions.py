@@ -57,7 +57,7 @@ def apply_replacements(
     finds that the file is superseded.
     """
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
-    if superseded or covered or rivals.taken or rivals.lost:
+    if superseded or covered or rivals.replaced or rivals.lost:
         run(c, "lock_source", source=claim.source)
     _add_superseded_events(c, actor, claim, [*superseded, *covered], outside)
     if superseded:
@@ -66,7 +66,7 @@ def apply_replacements(
     stale = [old.id for old in (*superseded, *covered) if old.state_before != State.UNDONE]
     stale += _record_replacements(c, actor, claim, rivals, [old.id for old in covered])
     _promote(c, actor, claim, stale)
-    return bool(superseded or covered or rivals.taken)
+    return bool(superseded or covered or rivals.replaced)
 
 
 def _add_superseded_events(
@@ -94,22 +94,22 @@ def _record_replacements(
     that no longer have all of their readings in the database. If the other file has the same bytes, a file
     is not returned, because its readings are still in the database."""
     me = claim.file_id
-    if claim.again:
+    if claim.has_loaded_rows:
         run(c, "forget_replacements", ids=[me])
     pairs = [(me, holder, rows) for holder, rows in rivals.lost.items()]
-    pairs += [(old, me, taken.rows) for old, taken in rivals.taken.items()]
+    pairs += [(old, me, replaced.rows) for old, replaced in rivals.replaced.items()]
     pairs += [(old, me, 0) for old in covered]
     if not pairs:
         return []
     ids, by, rows = (list(column) for column in zip(*pairs, strict=True))
     run(c, "add_replacements", file_ids=ids, by_files=by, rows=rows)
-    taken = sorted(rivals.taken.items())
+    replaced = sorted(rivals.replaced.items())
     changed = run(
         c,
         "replaced",
-        ids=[old for old, _ in taken],
-        rows=[found.rows for _, found in taken],
-        checksums=[found.checksum for _, found in taken],
+        ids=[old for old, _ in replaced],
+        rows=[found.rows for _, found in replaced],
+        checksums=[found.checksum for _, found in replaced],
     ).all()
     for old in changed:
         reason = f"by version {claim.version}, file {me}"

@@ -141,8 +141,8 @@ def _arguments(task: str) -> dict[str, Any]:
 def _options(task: str, entry: OutboxEntry, others: int = 0) -> dict[str, str]:
     """Return Celery's options for a message. They contain the arguments to display, and the queue if this
     is not the default queue of the task."""
-    along = f" others={others}" if others else ""
-    shown = f"source={entry.source} file={printable(entry.key)}{along} stage={task}"
+    batch_text = f" others={others}" if others else ""
+    shown = f"source={entry.source} file={printable(entry.key)}{batch_text} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
     if entry.lane is Lane.BACKFILL:
         options |= dict.fromkeys(("queue", "routing_key"), task_name(Lane.BACKFILL))

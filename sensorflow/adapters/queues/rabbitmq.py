@@ -33,8 +33,8 @@ def _readable(kind: int, payload: bytes) -> bytes:
         try:
             loads("sLbss", payload, 4)
         except Exception:  # noqa: BLE001
-            kept = 4 + 1 + payload[4] + 8 + 1  # consumer tag, delivery tag, redelivered
-            return bytes(payload[:kept]) + b"\0\0"  # no exchange, no routing key
+            start = 4 + 1 + payload[4] + 8 + 1  # consumer tag, delivery tag, redelivered
+            return bytes(payload[:start]) + b"\0\0"  # no exchange, no routing key
     return payload
 
 

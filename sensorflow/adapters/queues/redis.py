@@ -32,7 +32,7 @@ from sensorflow.telemetry import Event, emit
 
 READ = 1.0
 """Timeout in seconds of a command, or of reading an event."""
-_AWAY = (OSError, Lost, Late)
+_CONNECTION_ERRORS = (OSError, Lost, Late)
 """Errors that mean a lost connection. Unlike kombu's list, this list does not contain KeyError, because an
 invalid message may also raise KeyError."""
 
@@ -72,7 +72,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         try:
             super().restore_by_tag(tag, client, leftmost)
-        except (*_AWAY, ResponseError):
+        except (*_CONNECTION_ERRORS, ResponseError):
             raise
         except Exception as error:  # noqa: BLE001 - the message may contain anything
             refuse(self.unacked_key, f"an unacknowledged message of another kind: {error}")
@@ -89,14 +89,14 @@ class Channel(redis.Channel):  # type: ignore[misc]
     """
 
     QoS = QoS
-    _kept: Any = None
+    _client_cache: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
             return super()._create_client(asynchronous=True)
-        if self._kept is None or self._kept.connection_pool is not self.pool:
-            self._kept = super()._create_client()
-        return self._kept
+        if self._client_cache is None or self._client_cache.connection_pool is not self.pool:
+            self._client_cache = super()._create_client()
+        return self._client_cache
 
     def _queue_bind(self, *args: Any) -> None:
         try:
@@ -109,9 +109,9 @@ class Channel(redis.Channel):  # type: ignore[misc]
         """Return kombu's client for subscriptions, with a timeout. Without a timeout, redis-py would block
         the event loop forever if a reply is missing. A reply is missing if the event belongs to a closed
         connection whose descriptor was reused, or to an incomplete reply of a disconnected host."""
-        made = self._create_client(asynchronous=True).pubsub()
-        made.parse_response = partial(made.parse_response, block=False, timeout=READ)
-        return made
+        pubsub = self._create_client(asynchronous=True).pubsub()
+        pubsub.parse_response = partial(pubsub.parse_response, block=False, timeout=READ)
+        return pubsub
 
     def _brpop_read(self, **options: Any) -> Any:
         with _refusing():
@@ -128,7 +128,7 @@ def _refusing() -> Iterator[None]:
     already removed from its queue."""
     try:
         yield
-    except (*_AWAY, ResponseError, redis.Empty):
+    except (*_CONNECTION_ERRORS, ResponseError, redis.Empty):
         raise
     except Exception as error:
         refuse("?", f"an envelope that cannot be read: {type(error).__name__}")

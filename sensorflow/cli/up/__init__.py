@@ -15,7 +15,7 @@ import typer
 
 from sensorflow.cli.show import line
 from sensorflow.cli.up.edits import Edits
-from sensorflow.cli.up.live import live, welcome
+from sensorflow.cli.up.live import live, print_addresses
 from sensorflow.cli.up.stack import Stack, require_sources
 from sensorflow.embedded.log_target import LogTarget
 from sensorflow.environment import folder as here
@@ -60,7 +60,7 @@ def up(
         )
     lossy_stream.install()
     with (
-        state.held(settings.data_folder) as place,
+        state.exclusive(settings.data_folder) as place,
         _record_signals() as stopped,
         ExitStack() as stack,
     ):
@@ -68,7 +68,7 @@ def up(
             _reset(settings, place, yes)
         edits = Edits(find(here()), settings)
         running = Stack(settings, place, stack, logs)
-        welcome(settings, running.running)
+        print_addresses(settings, running.running)
         flower = running.running.flower_url
         notify("READY=1", f"STATUS=Flower: {flower}" if flower else "STATUS=no Flower")
         live(running, edits, stopped)

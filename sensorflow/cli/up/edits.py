@@ -14,7 +14,7 @@ from sensorflow.errors import Transient, UsageError
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-AGAIN = 3.0
+RETRY_SECONDS = 3.0
 """Seconds between attempts to apply a change that has failed."""
 
 RESTART = "{} edited: daemon, workers and beat are restarting with the new settings"
@@ -24,8 +24,8 @@ class Edits:
     """Applies changes of sensorflow.toml and its profile files to the running stack.
 
     If a change cannot be applied, the stack continues with the previous settings, and the reason is printed
-    once. The change is retried every `AGAIN` seconds, because the cause may be outside the files, such as a
-    missing folder or an unavailable database.
+    once. The change is retried every `RETRY_SECONDS` seconds, because the cause may be outside the files,
+    such as a missing folder or an unavailable database.
     """
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class Edits:
             return False
         if edited:
             self._refused, self._edited = "", edited
-        self._seen, self._next = now, time.monotonic() + AGAIN
+        self._seen, self._next = now, time.monotonic() + RETRY_SECONDS
         try:
             running.apply()
         except Exception as error:  # noqa: BLE001 - no edit may end the running stack

@@ -32,7 +32,7 @@ def _readiness(running: Stack) -> ReadinessReport:
     return ReadinessReport(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
 
 
-def welcome(settings: Settings, running: RunningStack) -> None:
+def print_addresses(settings: Settings, running: RunningStack) -> None:
     for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     _flower(settings, running)
@@ -105,14 +105,14 @@ class _View:
         from rich.text import Text
 
         from sensorflow.cli import status
-        from sensorflow.cli.show import made_table
+        from sensorflow.cli.show import empty_table
 
         try:
             health, totals = self._health(), self._ledger.totals()
         except Transient as error:
             return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
-        table = made_table("", heads, status.rows(totals))
+        table = empty_table("", heads, status.rows(totals))
         backlog = sum(s.pending + s.running for s in totals.values())
         rate = self._rate(sum(t.rows_loaded for t in totals.values()))
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
@@ -130,8 +130,8 @@ class _View:
         if time.monotonic() - self._began < STARTING:
             return "all processes are running"
         beats = self._ledger.heartbeats()
-        told = summary(list(health(beats, None, has_ended, self._by_celery)))
-        return "all processes are running and answer" if told == "ok" else told
+        text = summary(list(health(beats, None, has_ended, self._by_celery)))
+        return "all processes are running and answer" if text == "ok" else text
 
     def _rate(self, rows: int) -> float:
         now, before = time.monotonic(), self._last

@@ -136,8 +136,8 @@ class Stack:
         broker = settings.broker_url
         inspect.require_sessions(database)
         migrate.upgrade(database)
-        if told := index_mode.set_index_mode(database, settings.deferred):
-            line(told)
+        if message := index_mode.set_index_mode(database, settings.deferred):
+            line(message)
         url = broker.get_secret_value() if broker else self._embedded_valkey().url
         digest = settings.digest(plain, url)
         return RunningStack(
@@ -195,8 +195,8 @@ class Stack:
             below = settings.home
         else:
             env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
-        made = fleet(settings, self.place, env, self._port, self._generation, below)
-        return [replace(process, where=self._logs) for process in made]
+        processes = fleet(settings, self.place, env, self._port, self._generation, below)
+        return [replace(process, where=self._logs) for process in processes]
 
 
 def report(*lines: str) -> None:

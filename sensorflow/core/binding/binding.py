@@ -42,8 +42,12 @@ class Text:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        made = (part.columns if isinstance(part, Extract) else (part,) for part in self.parts)
-        return tuple(index for indexes in made for index in indexes if isinstance(index, int))
+        columns_of_parts = (
+            part.columns if isinstance(part, Extract) else (part,) for part in self.parts
+        )
+        return tuple(
+            index for indexes in columns_of_parts for index in indexes if isinstance(index, int)
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Binding:
         object.__setattr__(self, "needed", tuple(sorted(used)))
 
 
-NOTHING = Binding((), (), (), Clock(), ())
+EMPTY_BINDING = Binding((), (), (), Clock(), ())
 """The binding that yields no rows."""
 
 DECODED = ("time", "sensor", "type", "unit", "value", "quality")

@@ -10,17 +10,17 @@ from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.fields import Field
 from sensorflow.core.profile import Profile
 
-MANY = 64
+MAX_BINDINGS = 64
 """Maximum number of profiles whose last binding is cached."""
 
-Asked = tuple[Drift, Sequence[Field], str]
+BindingInputs = tuple[Drift, Sequence[Field], str]
 """The drift policy, the columns and the text before the header: the inputs that determine a profile's
 binding."""
 
 
 class _Resolved(NamedTuple):
     profile: Profile  # keeps the object alive, so that its id is not reused
-    asked: Asked
+    inputs: BindingInputs
     binding: Binding
 
 
@@ -38,13 +38,13 @@ class BindingCache:
     def __len__(self) -> int:
         return len(self._last)
 
-    def of(self, profile: Profile, asked: Asked) -> Binding | None:
+    def get(self, profile: Profile, inputs: BindingInputs) -> Binding | None:
         last = self._last.get(id(profile))
-        return last.binding if last is not None and last.asked == asked else None
+        return last.binding if last is not None and last.inputs == inputs else None
 
-    def keep(self, profile: Profile, asked: Asked, binding: Binding) -> None:
+    def store(self, profile: Profile, inputs: BindingInputs, binding: Binding) -> None:
         """Cache a binding. The binding must be valid for every file with the same profile and the same
-        `asked`."""
-        if len(self._last) >= MANY:
+        `inputs`."""
+        if len(self._last) >= MAX_BINDINGS:
             self._last.clear()
-        self._last[id(profile)] = _Resolved(profile, asked, binding)
+        self._last[id(profile)] = _Resolved(profile, inputs, binding)

@@ -41,7 +41,7 @@ class Measures:
         if profile.value is not None:
             yield self._measure(self.columns.column(profile.value), Cell(), kind, unit, sensor)
             return
-        taken: dict[object, tuple[int, bool]] = {}
+        assigned: dict[object, tuple[int, bool]] = {}
         for name, column in profile.columns.items():
             place = find(name, self.columns.fields)
             if place is None:
@@ -52,26 +52,26 @@ class Measures:
                 used.add(self.columns.column(column.quality.column))
             if column.hemisphere is not None:
                 used.add(self.columns.column(column.hemisphere))
-            made = self._wide(place, column, {}, kind, unit, sensor)
-            self._take(taken, made, chosen=column.type is not None)
-            yield made
+            measure = self._wide(place, column, {}, kind, unit, sensor)
+            self._add(assigned, measure, chosen=column.type is not None)
+            yield measure
         for each in profile.each:
             for place, groups in self._each(each, used):
                 used.add(place)
-                made = self._wide(place, each, groups, kind, unit, sensor)
-                self._take(taken, made)
-                yield made
+                measure = self._wide(place, each, groups, kind, unit, sensor)
+                self._add(assigned, measure)
+                yield measure
 
-    def _take(
-        self, taken: dict[object, tuple[int, bool]], made: Measure, chosen: bool = False
+    def _add(
+        self, assigned: dict[object, tuple[int, bool]], measure: Measure, chosen: bool = False
     ) -> None:
         """Add a measured column. Raises Permanent if another column with the same title would yield the
         same readings. chosen: whether the profile sets the type of exactly this column. Two chosen columns
         may have the same type, for example for redundant sensors."""
-        what = self.columns.fields[made.column].name, made.type, made.sensor, made.time
-        first, meant = taken.setdefault(what, (made.column, chosen))
-        if first != made.column and not (chosen and meant):
-            raise self._twice(first, made.column)
+        what = self.columns.fields[measure.column].name, measure.type, measure.sensor, measure.time
+        first, meant = assigned.setdefault(what, (measure.column, chosen))
+        if first != measure.column and not (chosen and meant):
+            raise self._twice(first, measure.column)
 
     def _twice(self, first: int, second: int) -> Permanent:
         name, one = self.columns.fields[first].name, f'"#{second + 1}"'
@@ -104,7 +104,7 @@ class Measures:
         found = self.columns.fields[place]
         known = {"name": found.name, **groups}
 
-        def told(given: str | None, group: str, header: str, default: Text) -> Text:
+        def text_for(given: str | None, group: str, header: str, default: Text) -> Text:
             if given is not None:
                 return self.columns.template(given, known)
             if groups.get(group):
@@ -124,18 +124,18 @@ class Measures:
                 else self.columns.text(source)
                 for source in self.profile.time.origins
             )
-        made = self._measure(
+        measure = self._measure(
             place,
             column,
-            told(column.type, "type", found.type, default),
-            told(column.unit, "unit", found.unit, unit),
-            told(column.sensor, "sensor", found.sensor, sensor),
+            text_for(column.type, "type", found.type, default),
+            text_for(column.unit, "unit", found.unit, unit),
+            text_for(column.sensor, "sensor", found.sensor, sensor),
         )
-        return replace(made, time=times)
+        return replace(measure, time=times)
 
     def _measure(self, place: int, cell: Cell, kind: Text, unit: Text, sensor: Text) -> Measure:
-        whole = self.profile
-        quality = cell.quality or whole.quality
+        profile = self.profile
+        quality = cell.quality or profile.quality
         grade = None
         if quality is not None:
             good = (*quality.good, *quality.missing)
@@ -143,13 +143,13 @@ class Measures:
 
         def either(name: str, default: object = None) -> object:
             value = getattr(cell, name)
-            value = getattr(whole, name) if value is None else value
+            value = getattr(profile, name) if value is None else value
             return default if value is None else value
 
         style = Style(
-            (*(whole.missing or ()), *(cell.missing or ())),
-            whole.decimal,
-            whole.thousands,
+            (*(profile.missing or ()), *(cell.missing or ())),
+            profile.decimal,
+            profile.thousands,
             either("clean"),  # type: ignore[arg-type]
             either("values"),  # type: ignore[arg-type]
             either("missing_below"),  # type: ignore[arg-type]

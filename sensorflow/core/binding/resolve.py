@@ -29,13 +29,13 @@ def resolver(profile: Profile, place: FilePath, drift: Drift, bindings: BindingC
 
     def resolve(fields: Sequence[Field], preamble: str) -> Binding:
         asked = (drift, fields, preamble)
-        if (known := bindings.of(profile, asked)) is not None:
+        if (known := bindings.get(profile, asked)) is not None:
             return known
         columns = Columns(profile, place, fields, preamble)
         found = _binding(columns, Notes(drift), order)
         ordered = profile.time is not None and profile.time.ambiguous == "order"
         if not (ordered or columns.placed):  # also valid for other files
-            bindings.keep(profile, asked, found)
+            bindings.store(profile, asked, found)
         return found
 
     return resolve
@@ -55,7 +55,7 @@ def _binding(columns: Columns, notes: Notes, order: Order) -> Binding:
     if not measures:
         raise columns.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
     where = tuple((columns.column(name), texts) for name, texts in profile.where.items())
-    made = Binding(
+    new_binding = Binding(
         tuple(f.name for f in columns.fields),
         () if titled else parts,
         time.format,
@@ -66,11 +66,11 @@ def _binding(columns: Columns, notes: Notes, order: Order) -> Binding:
         zone=zone if zone.columns else None,
         dst=dst,
     )
-    new, blank = _new(columns, notes, made.needed)
+    new, blank = _new(columns, notes, new_binding.needed)
     rescued = (*new, *blank) if notes.policy.new == "rescue" else ()
     strict = notes.policy.new == "quarantine"
     found = tuple(notes.texts)
-    return replace(made, rescued=rescued, drift=found, untitled=blank, strict=strict)
+    return replace(new_binding, rescued=rescued, drift=found, untitled=blank, strict=strict)
 
 
 def _new(
@@ -80,16 +80,16 @@ def _new(
     columns that it does not mention."""
     profile, fields = columns.profile, columns.fields
     left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
-    spoken = set(needed) | {i for name in left for i in columns.matching(name)}
+    mentioned = set(needed) | {i for name in left for i in columns.matching(name)}
     # JSON: the members of an object, if the profile refers to the object
     within = tuple(f"{fields[i].name}{end}" for i in needed for end in ".[")
-    spoken |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
-    unspoken = [i for i in range(len(fields)) if i not in spoken]
+    mentioned |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
+    unmentioned = [i for i in range(len(fields)) if i not in mentioned]
     table = profile.format in ("csv", "xlsx")
-    new = [i for i in unspoken if fields[i].name or not table]
+    new = [i for i in unmentioned if fields[i].name or not table]
     if new:
         names = ", ".join(repr(fields[i].name) for i in new)
         notes.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
     # columns in the profile's `names` are excluded, because their title may be empty on purpose
-    unnamed = [i for i in unspoken if i not in new and i >= len(profile.names)]
+    unnamed = [i for i in unmentioned if i not in new and i >= len(profile.names)]
     return tuple(new), tuple(unnamed)

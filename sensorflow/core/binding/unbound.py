@@ -21,10 +21,8 @@ def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
     if profile.format == "csv" and len(names) == 1 and not profile.widths:
         other = max(DELIMITERS, key=names[0].count)
         if names[0].count(other) and other != profile.delimiter:
-            told = DELIMITERS[other]
-            return (
-                f"the header is a single cell: set delimiter = {told} in the profile, then replay"
-            )
+            delimiter = DELIMITERS[other]
+            return f"the header is a single cell: set delimiter = {delimiter} in the profile, then replay"
         if len(names[0].split()) > 1 and profile.delimiter != "whitespace":
             return (
                 'the header is a single cell: check delimiter = "whitespace" or widths, then replay'
@@ -46,5 +44,5 @@ def _named(reference: str, names: Sequence[str]) -> str | None:
     """Return a message that suggests the name most similar to `reference`, or None if no name is
     similar."""
     plain = {name.casefold(): name for name in names if name}
-    near = nearest(reference.casefold(), plain, 0.8)
-    return f"did you mean {plain[near]!r}? {NAMES[0].upper()}{NAMES[1:]}" if near else None
+    close = nearest(reference.casefold(), plain, 0.8)
+    return f"did you mean {plain[close]!r}? {NAMES[0].upper()}{NAMES[1:]}" if close else None

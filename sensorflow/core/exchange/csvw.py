@@ -35,7 +35,7 @@ def table(given: dict[str, Any]) -> Described:
     columns = schema.get("columns") if isinstance(schema, dict) else None
     if not isinstance(columns, list) or not columns:
         raise UsageError("the tableSchema has no list of columns")
-    made = Described("CSVW", settings={"format": "csv"})
+    result = Described("CSVW", settings={"format": "csv"})
     inherited = {
         k: s[k] for s in (given, schema) for k in ("null", "required", "datatype") if k in s
     }
@@ -45,21 +45,21 @@ def table(given: dict[str, Any]) -> Described:
             raise UsageError(f"column {number} of the tableSchema is not an object")
         if one.get("virtual"):
             continue
-        found = _column({**inherited, **one}, number, made)
+        found = _column({**inherited, **one}, number, result)
         named[str(one.get("name", found.name))] = found.name
-        made.fields.append(found)
-    _dialect(given.get("dialect"), made)
-    made.key = tuple(named.get(name, name) for name in texts(schema.get("primaryKey")))
-    made.cannot("", schema, {"foreignKeys": "not checked", "rowTitles": "not read"})
-    made.cannot("", given, {"transformations": "not carried out"})
-    return made
+        result.fields.append(found)
+    _dialect(given.get("dialect"), result)
+    result.key = tuple(named.get(name, name) for name in texts(schema.get("primaryKey")))
+    result.cannot("", schema, {"foreignKeys": "not checked", "rowTitles": "not read"})
+    result.cannot("", given, {"transformations": "not carried out"})
+    return result
 
 
-def _dialect(given: Any, made: Described) -> None:
+def _dialect(given: Any, result: Described) -> None:
     if isinstance(given, str):
         raise UsageError(f"its dialect is in another file, {given!r}: put it into the metadata")
     dialect = given or {}
-    settings = made.settings
+    settings = result.settings
     for theirs, ours in (
         ("delimiter", "delimiter"),
         ("encoding", "encoding"),
@@ -72,43 +72,43 @@ def _dialect(given: Any, made: Described) -> None:
     if dialect.get("doubleQuote") is False:
         settings["escape"] = "\\"
     comment = dialect.get("commentPrefix", "#")
-    if comment and not made.fields[0].name.startswith(comment):
+    if comment and not result.fields[0].name.startswith(comment):
         settings["comment"] = comment
     rows = 0 if dialect.get("header") is False else dialect.get("headerRowCount", 1)
     if dialect.get("headerRowCount", rows) != 1 or rows == 0:
         settings["header"] = ["name", *["skip"] * (rows - 1)] if rows > 1 else rows
     if dialect.get("skipInitialSpace") or dialect.get("trim"):
-        made.unsaid.append("trim, skipInitialSpace: spaces around numbers and titles are ignored, but "
+        result.omitted.append("trim, skipInitialSpace: spaces around numbers and titles are ignored, but "
                            "spaces before a quote are not")  # fmt: skip
     if dialect.get("skipColumns"):
-        made.doubts.append(
+        result.doubts.append(
             f"dialect.skipColumns = {dialect['skipColumns']}: add these columns to ignore"
         )
 
 
-def _column(given: dict[str, Any], number: int, made: Described) -> Field:
+def _column(given: dict[str, Any], number: int, result: Described) -> Field:
     name = _title(given) or f"_col.{number}"
     datatype = given.get("datatype") or "string"
     datatype = datatype if isinstance(datatype, dict) else {"base": datatype}
-    told = str(datatype.get("base") or "string")
-    kind = "text" if given.get("separator") else _KINDS.get(told, "text")
-    made.cannot(f"{name}: ", given, {"default": "an empty cell is a missing value"})
+    datatype_name = str(datatype.get("base") or "string")
+    kind = "text" if given.get("separator") else _KINDS.get(datatype_name, "text")
+    result.cannot(f"{name}: ", given, {"default": "an empty cell is a missing value"})
     lists = dict.fromkeys(
         ("minExclusive", "maxExclusive", "length", "minLength", "maxLength"), _NO_RULE
     )
-    made.cannot(f"{name}: ", datatype, lists)
+    result.cannot(f"{name}: ", datatype, lists)
     if given.get("suppressOutput"):
         kind = "text"
-    style = _numbers(name, datatype.get("format"), made) if kind in ("number", "integer") else {}
+    style = _numbers(name, datatype.get("format"), result) if kind in ("number", "integer") else {}
     return Field(
         name,
         kind,
-        told,
-        _format(name, told, kind, datatype.get("format"), made) if kind in _ISO else "",
+        datatype_name,
+        _format(name, datatype_name, kind, datatype.get("format"), result) if kind in _ISO else "",
         measured(given),
         unit(given),
         texts(given.get("null")),
-        _bound(datatype, "minimum", "minInclusive") or _LEAST.get(told),
+        _bound(datatype, "minimum", "minInclusive") or _LEAST.get(datatype_name),
         _bound(datatype, "maximum", "maxInclusive"),
         given.get("required") is True,
         decimal=style.get("decimal", "."),
@@ -128,7 +128,7 @@ def _bound(datatype: dict[str, Any], *names: str) -> str | None:
     return next((str(datatype[name]) for name in names if datatype.get(name) is not None), None)
 
 
-def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
+def _numbers(name: str, given: Any, result: Described) -> dict[str, str]:
     """Return the profile keys `decimal` and `thousands` for a number format. A key is included only if the
     format specifies it."""
     written = given if isinstance(given, dict) else {"pattern": given} if given else {}
@@ -138,17 +138,17 @@ def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
     if written.get("groupChar") or "," in str(written.get("pattern", "")):
         found["thousands"] = str(written.get("groupChar") or ",")
     if "%" in str(written.get("pattern", "")) or "‰" in str(written.get("pattern", "")):
-        made.doubts.append(
+        result.doubts.append(
             f"{name}: numbers with a percent sign: set clean and scale of the column"
         )
     return found
 
 
-def _format(name: str, told: str, kind: str, given: Any, made: Described) -> str:
+def _format(name: str, datatype_name: str, kind: str, given: Any, result: Described) -> str:
     if not given:
-        return _GREGORIAN.get(told, _ISO[kind])
+        return _GREGORIAN.get(datatype_name, _ISO[kind])
     try:
         return datepatterns.strptime(str(given))
     except ValueError as error:
-        made.doubts.append(f"{name}: {error}: set the format of its times, such as %d.%m.%Y")
+        result.doubts.append(f"{name}: {error}: set the format of its times, such as %d.%m.%Y")
         return ""

@@ -12,9 +12,9 @@ Kind = Literal["number", "integer", "datetime", "date", "time", "boolean", "text
 
 @dataclass(frozen=True)
 class Field:
-    """A column of the described table. kind: the type in sensorflow's terms. told: the type as it is in the
-    description, such as dateTime; used in messages. format: the format of a time column, as in a profile;
-    "" if unknown. type: the reading type; "" if unknown. unit: the unit; "" if unknown.
+    """A column of the described table. kind: the type in sensorflow's terms. declared: the type as it is in
+    the description, such as dateTime; used in messages. format: the format of a time column, as in a
+    profile; "" if unknown. type: the reading type; "" if unknown. unit: the unit; "" if unknown.
 
     missing: texts that mark missing values. minimum, maximum: the limits of the values, as they are in the
     description. required: whether a cell must not be empty. allowed: the allowed values; empty if all are.
@@ -23,7 +23,7 @@ class Field:
 
     name: str
     kind: Kind
-    told: str = ""
+    declared: str = ""
     format: str = ""
     type: str = ""
     unit: str = ""
@@ -42,7 +42,7 @@ class Described:
     """A table description.
 
     of: the name of the standard. settings: profile key -> value, for the keys that the description
-    determines. key: the names of the columns that identify a row. unsaid: properties that a profile cannot
+    determines. key: the names of the columns that identify a row. omitted: properties that a profile cannot
     express. doubts: questions that the user must answer.
     """
 
@@ -50,15 +50,15 @@ class Described:
     fields: list[Field] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     key: tuple[str, ...] = ()
-    unsaid: list[str] = field(default_factory=list)
+    omitted: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
     def cannot(self, where: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-        """Add a line to `unsaid` for each key in `keys` that `given` contains. keys: key -> the reason why
+        """Add a line to `omitted` for each key in `keys` that `given` contains. keys: key -> the reason why
         a profile cannot express it."""
         for key, reason in keys.items():
             if given.get(key) not in (None, False, [], ""):
-                self.unsaid.append(f"{where}{key} = {given[key]!r}: {reason}")
+                self.omitted.append(f"{where}{key} = {given[key]!r}: {reason}")
 
 
 _UNIT = re.compile(r"(?:.*[/#:])?(?:unit|units|hasUnit|unitCode|unitText)", re.IGNORECASE)

@@ -14,11 +14,11 @@ from sensorflow.errors import UsageError
 
 @dataclass
 class Exported:
-    """An exported profile. document: the description, in the format of the standard. unsaid: properties of
+    """An exported profile. document: the description, in the format of the standard. omitted: properties of
     the profile that the standard cannot express."""
 
     document: dict[str, Any]
-    unsaid: list[str] = field(default_factory=list)
+    omitted: list[str] = field(default_factory=list)
 
 
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
@@ -30,14 +30,14 @@ def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
         raise UsageError(
             f"--as {kind} describes text tables, but the profile reads {profile.format}"
         )
-    made = _Exporting(profile, kind == "csvw")
-    return Exported(made.document(name), made.unsaid)
+    exporting = _Exporting(profile, kind == "csvw")
+    return Exported(exporting.document(name), exporting.omitted)
 
 
 class _Exporting:
     def __init__(self, profile: Profile, csvw: bool) -> None:
         self.profile, self.csvw = profile, csvw
-        self.unsaid: list[str] = []
+        self.omitted: list[str] = []
         self.fields: dict[str, dict[str, Any]] = {}
 
     def document(self, name: str) -> dict[str, Any]:
@@ -47,9 +47,9 @@ class _Exporting:
             self.measured(title, column)
         if self.profile.value is not None:
             self.measured(self.profile.value, Column())
-            self.unsaid.append("type and value: each row of the table contains its own type")
+            self.omitted.append("type and value: each row of the table contains its own type")
         for each in self.profile.each:
-            self.unsaid.append(
+            self.omitted.append(
                 f"each = {each.match!r}: add a column for each title that it matches"
             )
         for title in self.profile.ignore:
@@ -60,13 +60,13 @@ class _Exporting:
             found = {n: self.fields.get(n, self.field(n, "string")) for n in self.profile.names}
             self.fields = {**found, **self.fields}
         key = [n for n in self.fields if n in self.at] + ([sensor] if sensor else [])
-        return self.whole(name, key if sensor and self.at else [])
+        return self.field_description(name, key if sensor and self.at else [])
 
     def plain(self, title: str) -> bool:
         """Return whether a column name in the profile is a title. If it is a pattern or a position, add a
-        line to `unsaid`."""
+        line to `omitted`."""
         if re.match(r"~|#\d+$", title) and title not in self.profile.names:
-            self.unsaid.append(
+            self.omitted.append(
                 f"column {title!r}: the profile has no title for it, only a pattern or a position"
             )
             return False
@@ -88,7 +88,7 @@ class _Exporting:
         self.at: list[str] = []
         assert time is not None
         if any(part.column is None or part.match for part in time.parts):
-            self.unsaid.append("time: some of its parts are not columns of the table")
+            self.omitted.append("time: some of its parts are not columns of the table")
             return
         titles = [part.column or "" for part in time.parts]
         titled = [title for title in titles if self.plain(title)]
@@ -96,20 +96,22 @@ class _Exporting:
             return
         self.at = titles
         if len(time.format) > 1:
-            self.unsaid.append(f"time.format: only the first of {list(time.format)}")
+            self.omitted.append(f"time.format: only the first of {list(time.format)}")
         formats = self.cut(time.format[0], len(titles))
         for title, written in zip(titles, formats, strict=True):
             self.fields[title] = self.time(title, written)
-        kept = {"column", "columns", "format", "join"}
-        more = time.model_dump(exclude_defaults=True, exclude=kept)
+        supported = {"column", "columns", "format", "join"}
+        more = time.model_dump(exclude_defaults=True, exclude=supported)
         for key in more:
-            self.unsaid.append(f"time.{key}: the standard has no zones and no corrections of times")
+            self.omitted.append(
+                f"time.{key}: the standard has no zones and no corrections of times"
+            )
 
     def cut(self, written: str, count: int) -> list[str]:
         """Split a time format into the formats of `count` columns."""
         pieces = written.split(self.profile.time.join) if self.profile.time else []
         if count > 1 and len(pieces) != count:
-            self.unsaid.append(f"time.format {written!r} cannot be split into {count} columns")
+            self.omitted.append(f"time.format {written!r} cannot be split into {count} columns")
             return [""] * count
         return pieces if count > 1 else [written]
 
@@ -117,7 +119,7 @@ class _Exporting:
         if not written or written == "iso8601":
             return self.field(title, "datetime" if written else "string")
         if (not written.startswith(("%", "'")) and "%" not in written) or "%." in written:
-            self.unsaid.append(f"time.format {written!r} is not a date format of the standard")
+            self.omitted.append(f"time.format {written!r} is not a date format of the standard")
             return self.field(title, "string" if self.csvw else "any")
         dated, clocked = re.search("%[YyjmbBde]", written), re.search("%[HIMSf]", written)
         kind = "datetime" if dated and clocked else "date" if dated else "time"
@@ -126,7 +128,7 @@ class _Exporting:
         try:
             pattern = datepatterns.pattern(written)
         except ValueError as error:
-            self.unsaid.append(f"time.format {written!r}: {error}")
+            self.omitted.append(f"time.format {written!r}: {error}")
             return self.field(title, "string")
         return self.field(title, kind, pattern)
 
@@ -135,7 +137,7 @@ class _Exporting:
         if origin is None:
             return None
         if origin.column is None or origin.match or origin.tags or not self.plain(origin.column):
-            self.unsaid.append("sensor: it is not a column of the table")
+            self.omitted.append("sensor: it is not a column of the table")
             return None
         self.fields.setdefault(origin.column, self.field(origin.column, "string"))
         return origin.column
@@ -151,42 +153,42 @@ class _Exporting:
             pairs = {"minimum": rule.min, "maximum": rule.max, "required": rule.required or None}
             limits |= {k: v for k, v in pairs.items() if v is not None}
             limits |= {"enum": list(rule.allowed)} if rule.allowed else {}
-            beside = {"min", "max", "required", "allowed", "integer", "severity"}
-            for key in rule.model_dump(exclude_defaults=True, exclude=beside):
-                self.unsaid.append(f"rules.{kind}.{key}: the standard has no such constraint")
+            constraints = {"min", "max", "required", "allowed", "integer", "severity"}
+            for key in rule.model_dump(exclude_defaults=True, exclude=constraints):
+                self.omitted.append(f"rules.{kind}.{key}: the standard has no such constraint")
         integer = any(rule.integer for rule in rules)
-        made = self.field(title, "integer" if integer else "number", self.number())
-        self.fields[title] = made
+        description = self.field(title, "integer" if integer else "number", self.number())
+        self.fields[title] = description
         prefix = "schema:" if self.csvw else ""
         if column.type and column.type != title:
-            made[f"{prefix}variableMeasured"] = column.type
+            description[f"{prefix}variableMeasured"] = column.type
         unit = column.unit or profile.unit.constant
         if unit:
-            made["schema:unitText" if self.csvw else "unit"] = unit
+            description["schema:unitText" if self.csvw else "unit"] = unit
         if column.missing:
             key = "null" if self.csvw else "missingValues"
-            made[key] = ["", *(profile.missing or ()), *column.missing]
-        self.limits(made, limits)
+            description[key] = ["", *(profile.missing or ()), *column.missing]
+        self.limits(description, limits)
         beside_of = {"type", "unit", "missing", "optional"}
         for key in column.model_dump(exclude_defaults=True, exclude=beside_of):
-            self.unsaid.append(f"columns.{title}.{key}")
+            self.omitted.append(f"columns.{title}.{key}")
 
-    def limits(self, made: dict[str, Any], limits: dict[str, Any]) -> None:
+    def limits(self, description: dict[str, Any], limits: dict[str, Any]) -> None:
         if not self.csvw:
-            if not made.get("format"):
-                made.pop("format", None)
-            elif isinstance(made["format"], dict):
-                made |= made.pop("format")
-            made |= {"constraints": limits} if limits else {}
+            if not description.get("format"):
+                description.pop("format", None)
+            elif isinstance(description["format"], dict):
+                description |= description.pop("format")
+            description |= {"constraints": limits} if limits else {}
             return
         if limits.pop("enum", None):
-            self.unsaid.append(f"{made['titles']}: allowed values")
+            self.omitted.append(f"{description['titles']}: allowed values")
         if limits.pop("required", None):
-            made["required"] = True
+            description["required"] = True
         if limits:
-            given = made["datatype"]
+            given = description["datatype"]
             base = given if isinstance(given, dict) else {"base": given}
-            made["datatype"] = {**base, **limits}
+            description["datatype"] = {**base, **limits}
 
     def number(self) -> dict[str, str] | None:
         profile = self.profile
@@ -195,22 +197,22 @@ class _Exporting:
         return signs or None
 
     def others(self) -> None:
-        said = {
+        exported_keys = {
             "format", "time", "sensor", "columns", "each", "value", "type", "ignore", "rules", "missing",
             "decimal", "thousands", "delimiter", "quote", "escape", "comment", "encoding", "header",
             "names", "skip", "sheet", "sensor_type", "unit",
         }  # fmt: skip
-        for key in self.profile.model_dump(exclude_defaults=True, exclude=said):
-            self.unsaid.append(f"{key}: the standard has no such property")
+        for key in self.profile.model_dump(exclude_defaults=True, exclude=exported_keys):
+            self.omitted.append(f"{key}: the standard has no such property")
 
     def header(self) -> int:
         header = self.profile.header
         if not isinstance(header, int) and set(header) != {"name"}:
-            said = f"header = {list(header)}: only the rows with names"
-            self.unsaid += [] if said in self.unsaid else [said]
+            message = f"header = {list(header)}: only the rows with names"
+            self.omitted += [] if message in self.omitted else [message]
         return header if isinstance(header, int) else len(header)
 
-    def whole(self, name: str, key: list[str]) -> dict[str, Any]:
+    def field_description(self, name: str, key: list[str]) -> dict[str, Any]:
         profile, fields = self.profile, list(self.fields.values())
         missing = ["", *(profile.missing or ())]
         if self.csvw:

@@ -41,30 +41,30 @@ def resource(given: dict[str, Any]) -> Described:
     fields = schema.get("fields") if isinstance(schema, dict) else None
     if not isinstance(schema, dict) or not isinstance(fields, list) or not fields:
         raise UsageError("the schema has no list of fields")
-    made = Described("Table Schema")
-    _dialect(given, made)
+    result = Described("Table Schema")
+    _dialect(given, result)
     for number, one in enumerate(fields, 1):
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             raise UsageError(f"field {number} of the schema has no name")
-        made.fields.append(_field(one, made))
+        result.fields.append(_field(one, result))
     if missing := texts(schema.get("missingValues")):
-        made.settings["missing"] = [*made.settings.get("missing", []), *missing]
-    made.key = texts(schema.get("primaryKey"))
-    made.cannot("", schema, {"foreignKeys": "not checked", "uniqueKeys": "not checked"})
+        result.settings["missing"] = [*result.settings.get("missing", []), *missing]
+    result.key = texts(schema.get("primaryKey"))
+    result.cannot("", schema, {"foreignKeys": "not checked", "uniqueKeys": "not checked"})
     if schema.get("fieldsMatch") not in (None, "exact", ["exact"]):
-        made.unsaid.append(
+        result.omitted.append(
             f"fieldsMatch = {schema['fieldsMatch']!r}: sensorflow finds columns by their names"
         )
-    return made
+    return result
 
 
-def _dialect(given: dict[str, Any], made: Described) -> None:
+def _dialect(given: dict[str, Any], result: Described) -> None:
     written = str(given.get("format") or "csv").lower()
     dialect = given.get("dialect") or {}
     if isinstance(dialect, str):
         raise UsageError(f"its dialect is in another file, {dialect!r}: put it into the resource")
     dialect = {**dialect, **(dialect.get("csv") or {})}
-    settings = made.settings
+    settings = result.settings
     settings["format"] = _FORMATS.get(written, written)
     for theirs, ours in (("delimiter", "delimiter"), ("quoteChar", "quote"), ("escapeChar", "escape"),
                          ("commentChar", "comment")):  # fmt: skip
@@ -78,47 +78,47 @@ def _dialect(given: dict[str, Any], made: Described) -> None:
         settings["missing"] = [dialect["nullSequence"]]
     if dialect.get("sheetName") or dialect.get("sheetNumber"):
         settings["sheet"] = dialect.get("sheetName") or dialect["sheetNumber"]
-    _header(dialect, made)
+    _header(dialect, result)
     if dialect.get("doubleQuote") is False and not dialect.get("escapeChar"):
-        made.unsaid.append("doubleQuote = false: sensorflow reads a doubled quote as one quote")
+        result.omitted.append("doubleQuote = false: sensorflow reads a doubled quote as one quote")
     if dialect.get("lineTerminator") not in (None, "\n", "\r\n"):
-        made.unsaid.append(
+        result.omitted.append(
             f"lineTerminator = {dialect['lineTerminator']!r}: lines end in LF or CRLF"
         )
     if dialect.get("skipInitialSpace"):
-        made.unsaid.append("skipInitialSpace: spaces around numbers and titles are ignored, but spaces "
+        result.omitted.append("skipInitialSpace: spaces around numbers and titles are ignored, but spaces "
                            "before a quote are not")  # fmt: skip
-    made.cannot("dialect.", dialect, {"commentRows": "to skip rows, set a pattern as `drop`"})
+    result.cannot("dialect.", dialect, {"commentRows": "to skip rows, set a pattern as `drop`"})
 
 
-def _header(dialect: dict[str, Any], made: Described) -> None:
+def _header(dialect: dict[str, Any], result: Described) -> None:
     rows = dialect.get("headerRows")
     if dialect.get("header") is False or rows == []:
-        made.settings["header"] = 0
+        result.settings["header"] = 0
     elif isinstance(rows, list) and rows and rows != [1]:
         if rows != list(range(rows[0], rows[0] + len(rows))):
-            made.doubts.append(
+            result.doubts.append(
                 f"headerRows = {rows}: the rows are not consecutive; check header and skip"
             )
-        made.settings.update({"skip": rows[0] - 1} if rows[0] > 1 else {})
-        made.settings["header"] = ["name"] * len(rows) if len(rows) > 1 else 1
+        result.settings.update({"skip": rows[0] - 1} if rows[0] > 1 else {})
+        result.settings["header"] = ["name"] * len(rows) if len(rows) > 1 else 1
         join = dialect.get("headerJoin", " ")
         if len(rows) > 1 and join != " ":
-            made.unsaid.append(
+            result.omitted.append(
                 f"headerJoin = {join!r}: titles of several rows are joined by a space"
             )
 
 
-def _field(given: dict[str, Any], made: Described) -> Field:
-    name, told = given["name"], str(given.get("type") or "any")
-    kind = _KINDS.get(told, "text")
+def _field(given: dict[str, Any], result: Described) -> Field:
+    name, type_name = given["name"], str(given.get("type") or "any")
+    kind = _KINDS.get(type_name, "text")
     limits = given.get("constraints") or {}
-    made.cannot(f"{name}: ", limits, _CONSTRAINTS)
+    result.cannot(f"{name}: ", limits, _CONSTRAINTS)
     return Field(
         name,
         kind,
-        told,
-        _format(name, told, given.get("format"), made) if told in _DEFAULT else "",
+        type_name,
+        _format(name, type_name, given.get("format"), result) if type_name in _DEFAULT else "",
         measured(given),
         unit(given),
         texts(given.get("missingValues")),
@@ -136,9 +136,9 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _format(name: str, told: str, given: Any, made: Described) -> str:
+def _format(name: str, type_name: str, given: Any, made: Described) -> str:
     if given in (None, "", "default"):
-        return _DEFAULT[told]
+        return _DEFAULT[type_name]
     if given == "any":
         made.doubts.append(
             f'{name}: its format is "any": set the format of its times, such as %d.%m.%Y'
@@ -146,7 +146,7 @@ def _format(name: str, told: str, given: Any, made: Described) -> str:
         return ""
     text = str(given).removeprefix("fmt:")
     try:
-        timeformats.check_format(f"%Y-%m-%d {text}" if told == "time" else text)
+        timeformats.check_format(f"%Y-%m-%d {text}" if type_name == "time" else text)
     except ValueError as error:
         made.doubts.append(f"{name}: sensorflow does not support the format {text!r}: {error}")
         return ""

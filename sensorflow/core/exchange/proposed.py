@@ -18,14 +18,14 @@ BARE = r"^[^\d.+-]*([+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\D*$"
 
 @dataclass(frozen=True)
 class Imported:
-    """An imported profile. guess: the proposed profile. unsaid: properties of the description that a
+    """An imported profile. guess: the proposed profile. omitted: properties of the description that a
     profile cannot express."""
 
     guess: Guess
-    unsaid: tuple[str, ...]
+    omitted: tuple[str, ...]
 
     def toml(self) -> str:
-        notes = "".join(f"# Not in the profile: {comment(text)}\n" for text in self.unsaid)
+        notes = "".join(f"# Not in the profile: {comment(text)}\n" for text in self.omitted)
         return f"{notes}{self.guess.toml()}"
 
 
@@ -42,18 +42,18 @@ def proposed(given: Described) -> Imported:
     ]
     if not numbers:
         doubts.append("no column is a number: list the measured columns in [columns]")
-    told = {*(f.name for f in (*times, *numbers)), *_identity(given, times)}
-    if rest := [f for f in given.fields if f.name not in told]:
-        reason = ", ".join(dict.fromkeys(f.told or f.kind for f in rest))
-        settings.append(Line("ignore", [f.name for f in rest], f"no readings: {reason}"))
+    used = {*(f.name for f in (*times, *numbers)), *_identity(given, times)}
+    if unused := [f for f in given.fields if f.name not in used]:
+        reason = ", ".join(dict.fromkeys(f.declared or f.kind for f in unused))
+        settings.append(Line("ignore", [f.name for f in unused], f"no readings: {reason}"))
     settings += _bounds(times)
     if rules := _rules(numbers, given):
         settings.append(Line("rules", rules, "constraints"))
     columns = tuple(_column(f) for f in numbers)
     time, needs_zone = _time(times, doubts)
-    unsaid = [*given.unsaid, *_unread(given, times)]
+    omitted = [*given.omitted, *_unread(given, times)]
     return Imported(
-        Guess(tuple(settings), tuple(time), columns, tuple(doubts), needs_zone), tuple(unsaid)
+        Guess(tuple(settings), tuple(time), columns, tuple(doubts), needs_zone), tuple(omitted)
     )
 
 
@@ -145,12 +145,12 @@ def _rules(numbers: list[Field], given: Described) -> dict[str, Any]:
             if text is not None and (number := _number(text)) is not None:
                 rule[key] = number
             elif text is not None:
-                given.unsaid.append(f"{each.name}: {key}imum = {text!r} is not a number")
+                given.omitted.append(f"{each.name}: {key}imum = {text!r} is not a number")
         allowed = [_number(text) for text in each.allowed]
         if allowed and None not in allowed:
             rule["allowed"] = allowed
         elif allowed:
-            given.unsaid.append(
+            given.omitted.append(
                 f"{each.name}: enum = {list(each.allowed)!r} contains texts that are not numbers"
             )
         if rule:

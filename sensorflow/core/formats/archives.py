@@ -32,7 +32,7 @@ from sensorflow.errors import Code, Permanent
 HEAD = 1 << 18
 """Number of bytes that are read to detect an archive. In a compressed archive, they must contain the first
 header."""
-MOST = 10_000
+MAX_MEMBERS = 10_000
 """Maximum number of selected members of one archive."""
 LONGEST_NAME, LONGEST_PART = 1024, 255
 """Maximum length in bytes of a member's name, and of each part of the name between slashes. The first is a
@@ -40,7 +40,7 @@ limit of the database's index, the second is a limit of file systems."""
 _HEADER = 4 << 20
 """Maximum size in bytes of a header in a tar archive. The tarfile module reads each header into memory."""
 _TAR = 512
-CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
+IGNORED_MEMBERS = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
 """Patterns for files that operating systems add to archives. A file is skipped if its name, or the last
 part of its name, matches one."""
 PACKING = "ask the sender to pack the files again, then drop the new archive"
@@ -203,9 +203,9 @@ def _readable(what: str) -> Iterator[None]:
 
 def _require_members(archive: Archive) -> None:
     names = Counter(canonical(entry.key) for entry in archive.entries)
-    twice = [name.decode("utf-8", "backslashreplace") for name, n in names.items() if n > 1]
-    if twice:
-        what = f"the archive contains two files named {twice[0]!r}"
+    duplicates = [name.decode("utf-8", "backslashreplace") for name, n in names.items() if n > 1]
+    if duplicates:
+        what = f"the archive contains two files named {duplicates[0]!r}"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if not archive.entries:
         wanted = f" that matches member = {archive.profile.member!r}"
@@ -220,7 +220,7 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
     """Add a regular file to the archive's entries if the profile selects it; otherwise count it as
     skipped."""
     base = name.rsplit("/", 1)[-1]
-    if any(fnmatch.fnmatchcase(part, p) for p in CLUTTER for part in (name, base)):
+    if any(fnmatch.fnmatchcase(part, p) for p in IGNORED_MEMBERS for part in (name, base)):
         archive.left_out["added by an operating system"] += 1
         return
     if not fnmatch.fnmatchcase(name, archive.profile.member):
@@ -237,8 +237,10 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
         what = f"the name {name[:100]!r}… in the archive is too long: at most {LONGEST_PART} bytes"
         what += f", or {LONGEST_NAME:,} with its folders"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
-    if len(archive.entries) == MOST:
-        raise Permanent(Code.ARCHIVE, f"the archive contains more than {MOST:,} files", do=SPLIT)
+    if len(archive.entries) == MAX_MEMBERS:
+        raise Permanent(
+            Code.ARCHIVE, f"the archive contains more than {MAX_MEMBERS:,} files", do=SPLIT
+        )
     archive.entries.append(Entry(key, size, mtime_ns, cast(zipfile.ZipInfo, info)))
 
 

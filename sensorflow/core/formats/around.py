@@ -10,7 +10,7 @@ from sensorflow.core.elementpath import NAME, Steps, steps
 from sensorflow.errors import Code, Permanent
 
 
-class _Wanted:
+class _PathTexts:
     """Collects the texts at one path from the root. scope: the number of steps at the beginning of the
     path that are equal to those of the records' path. These steps lead to an element; the texts apply to
     the records in this element."""
@@ -19,9 +19,9 @@ class _Wanted:
         self.path = path
         found = steps(path)
         self.last = found[-1] if found and found[-1].is_last else None
-        self.way = found[:-1] if self.last else found
+        self.steps = found[:-1] if self.last else found
         self.scope = 0
-        for mine, theirs in zip(self.way, records, strict=False):
+        for mine, theirs in zip(self.steps, records, strict=False):
             if mine != theirs:
                 break
             self.scope += 1
@@ -32,9 +32,9 @@ class _Wanted:
 
     def begin(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
         """Handle the start of an element. Returns whether a text was added."""
-        if self.matched != depth - 1 or depth > len(self.way):
+        if self.matched != depth - 1 or depth > len(self.steps):
             return False
-        step = self.way[depth - 1]
+        step = self.steps[depth - 1]
         if not step.fits(name):
             return False
         if step.place is not None:
@@ -43,26 +43,26 @@ class _Wanted:
                 return False
         self.matched = depth
         self.places = {d: n for d, n in self.places.items() if d <= depth}
-        if depth != len(self.way) or self.last is None:
+        if depth != len(self.steps) or self.last is None:
             return False
         if self.last.name == NAME:
             return self.add(name.rpartition(":")[2], line)
-        told = [attributes[a] for a in attributes if self.last.fits(f"@{a}") or self._bare(a)]
-        return sum(self.add(text.strip(), line) for text in told) > 0
+        values = [attributes[a] for a in attributes if self.last.fits(f"@{a}") or self._bare(a)]
+        return sum(self.add(text.strip(), line) for text in values) > 0
 
     def _bare(self, attribute: str) -> bool:
         return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
 
     def is_text(self, depth: int) -> bool:
         """Return whether the path leads to the text of the open element."""
-        return self.matched == depth == len(self.way) and self.last is None
+        return self.matched == depth == len(self.steps) and self.last is None
 
     def close(self, depth: int, text: str, line: int) -> bool:
         if self.matched != depth:
             return False
-        whole = self.is_text(depth)
+        is_text = self.is_text(depth)
         self.matched -= 1
-        return whole and self.add(text, line)
+        return is_text and self.add(text, line)
 
     def add(self, text: str, line: int) -> bool:
         if text in self.found or not text:
@@ -72,7 +72,7 @@ class _Wanted:
                 Code.COLUMN_MISSING,
                 f"a value of {self.path!r} comes after its records, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it applies to the whole file, use the path "$..{self.way[-1].name}" in the '
+                do=f'if it applies to the whole file, use the path "$..{self.steps[-1].name}" in the '
                 "profile, which is read before the records; then replay",
             )
         self.found[text] = None
@@ -87,26 +87,26 @@ class Around:
     longest path."""
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
-        wanted = [_Wanted(path, records) for path in paths]
+        wanted = [_PathTexts(path, records) for path in paths]
         # a path that leads into the record is evaluated in the record
-        self._wanted = [w for w in wanted if w.scope < len(records)]
-        self.deepest = max((len(w.way) for w in self._wanted), default=0)
+        self._paths = [w for w in wanted if w.scope < len(records)]
+        self.deepest = max((len(w.steps) for w in self._paths), default=0)
         self._values: dict[str, Any] | None = None
 
     def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
         """Handle the start of an element. Returns whether a path leads to the element's text."""
-        if sum(w.begin(depth, name, attributes, line) for w in self._wanted):
+        if sum(w.begin(depth, name, attributes, line) for w in self._paths):
             self._values = None
-        return any(w.is_text(depth) for w in self._wanted)
+        return any(w.is_text(depth) for w in self._paths)
 
     def end(self, depth: int, text: str, line: int) -> None:
-        if sum(w.close(depth, text, line) for w in self._wanted):
+        if sum(w.close(depth, text, line) for w in self._paths):
             self._values = None
 
     def leave(self, depth: int) -> None:
         """Handle the end of an element that contains records. Discards the texts that apply only to the
         records in this element."""
-        for wanted in self._wanted:
+        for wanted in self._paths:
             if wanted.scope == depth:
                 wanted.forget()
                 self._values = None
@@ -115,8 +115,8 @@ class Around:
         """Return path -> text for the record that ends at the current position. The value is a list if
         there are several texts, and None if there is no text."""
         if self._values is None:
-            self._values = {w.path: _several(w.found) for w in self._wanted}
-        for wanted in self._wanted:
+            self._values = {w.path: _several(w.found) for w in self._paths}
+        for wanted in self._paths:
             wanted.used = True
         return self._values
 
@@ -134,17 +134,17 @@ class Once:
         self.path = path
         found = steps(path)
         self._last = found[-1] if found and found[-1].is_last else None
-        self._way = found[:-1] if self._last else found
+        self._steps = found[:-1] if self._last else found
         self.text: str | None = None
         self._line = 0
 
     def _fits(self, names: Sequence[str]) -> bool:
-        way = self._way
+        way = self._steps
         if len(names) < len(way):
             return False
-        here = names[len(names) - len(way) :]
+        tail = names[len(names) - len(way) :]
         return all(
-            step.fits(name) for step, name in zip(reversed(way), reversed(here), strict=True)
+            step.fits(name) for step, name in zip(reversed(way), reversed(tail), strict=True)
         )
 
     def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> bool:

@@ -49,7 +49,7 @@ def _options(
 
 
 SPACES = b" \t\r\n\x0b\x0c"
-FEW = 100
+MAX_LINE_CHECKS = 100
 """If a block has more possibly empty lines than this, all bytes of its lines are compared first."""
 NARROW = 100
 """Maximum number of columns for which options are cached."""
@@ -74,13 +74,13 @@ class Splitting:
         self.drop = compiled(profile.drop) if profile.drop else None
         self.comment = profile.comment.encode() if profile.comment else None
         again = profile.skip_until if profile.header_again else None
-        self.again = compiled(again) if again else None
+        self.repeated_header = compiled(again) if again else None
         self.stop = compiled(profile.stop_at) if profile.stop_at else None
         ends: list[int] = np.cumsum((0, *profile.widths)).tolist()
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
         cut_by_spaces = whitespace or bool(profile.widths)
         self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
-        self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
+        self.blank_bytes = frozenset(SPACES + self.delimiter[:1] + self.quote)
         """The bytes with which a line may begin if all of its cells are empty."""
 
     def wanted(self, line: Line) -> bool:
@@ -89,79 +89,83 @@ class Splitting:
             return False
         if self.keep is None and self.drop is None:
             return True
-        text = shown(raw)
+        text = display_text(raw)
         if self.keep is not None and not found_in(self.keep, text, line.number):
             return False
         return self.drop is None or not found_in(self.drop, text, line.number)
 
     def blank(self, raw: bytes) -> bool:
         """Return whether all cells of a line are empty."""
-        if raw and raw[0] not in self.hollow:
+        if raw and raw[0] not in self.blank_bytes:
             return False
-        rest = raw.replace(self.delimiter, b"") if self.delimiter else raw
-        rest = rest.translate(None, SPACES)
-        if not rest:
+        other_bytes = raw.replace(self.delimiter, b"") if self.delimiter else raw
+        other_bytes = other_bytes.translate(None, SPACES)
+        if not other_bytes:
             return True
-        if not self.quote or rest.strip(self.quote):
+        if not self.quote or other_bytes.strip(self.quote):
             return False
         cells, wrong = _parsed([raw.decode()], self.profile)
         return wrong is None and not any(cell.strip() for cell in cells)
 
     def begins_table(self, line: Line) -> bool:
-        return self.again is not None and found_in(self.again, shown(line.raw), line.number)
+        return self.repeated_header is not None and found_in(
+            self.repeated_header, display_text(line.raw), line.number
+        )
 
     def ends_table(self, line: Line) -> bool:
-        return self.stop is not None and found_in(self.stop, shown(line.raw), line.number)
+        return self.stop is not None and found_in(self.stop, display_text(line.raw), line.number)
 
     def borders(self, block: Block) -> bool:
         """Return whether a table begins or ends within a block."""
-        patterns = [pattern for pattern in (self.again, self.stop) if pattern is not None]
+        patterns = [pattern for pattern in (self.repeated_header, self.stop) if pattern is not None]
         return bool(patterns) and any(
-            found_in(pattern, shown(block.raw(i)), block.line + i)
+            found_in(pattern, display_text(block.raw(i)), block.line + i)
             for i in range(len(block))
             for pattern in patterns
         )
 
-    def kept(self, block: Block) -> npt.NDArray[np.int64]:
+    def kept_lines(self, block: Block) -> npt.NDArray[np.int64]:
         """Return the indexes of the lines of a block that are rows."""
         if self.keep is None and self.drop is None and self.comment is None:
             every = np.arange(len(block), dtype=np.int64)
-            blank = [i for i in self._hollow(block) if self.blank(block.raw(i))]
+            blank = [i for i in self._maybe_blank_lines(block) if self.blank(block.raw(i))]
             return np.delete(every, blank) if blank else every
         rows = (i for i in range(len(block)) if self.wanted(Line(block.raw(i), 0, block.line + i)))
         return np.fromiter(rows, np.int64)
 
-    def _hollow(self, block: Block) -> list[int]:
+    def _maybe_blank_lines(self, block: Block) -> list[int]:
         """Return the indexes of the lines that may consist only of delimiters, spaces and quotes. The
         caller must check each of them."""
-        solid = np.ones(256, np.uint8)
-        solid[list(self.hollow)] = 0
+        is_text = np.ones(256, np.uint8)
+        is_text[list(self.blank_bytes)] = 0
         data, starts = np.frombuffer(block.data, np.uint8), block.starts
         lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
-        hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
-        if len(hollow) > FEW:  # rows with padded cells may begin and end like empty lines
-            hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
-        found: list[int] = hollow.tolist()
+        maybe_blank = np.flatnonzero(is_text[data[starts]] + is_text[data[lasts]] == 0)
+        if (
+            len(maybe_blank) > MAX_LINE_CHECKS
+        ):  # rows with padded cells may begin and end like empty lines
+            maybe_blank = np.flatnonzero(np.maximum.reduceat(is_text[data], starts) == 0)
+        found: list[int] = maybe_blank.tolist()
         return found
 
-    def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
+    def plain(self, block: Block, kept_lines: npt.NDArray[np.int64]) -> bytes | None:
         """Return the rows of a block as bytes that pyarrow's reader can parse. Returns None if a
-        checksum may be wrong, because these rows must be read one by one. kept: the indexes of the lines
-        that are rows."""
+        checksum may be wrong, because these rows must be read one by one. kept_lines: the indexes of the
+        lines that are rows."""
         if self.profile.checksum is not None:
-            return checksums.all_nmea(block, kept)
+            return checksums.all_nmea(block, kept_lines)
         if self.profile.delimiter == "whitespace":
-            return b"\n".join(b"\t".join(block.raw(i).split()) for i in kept.tolist()) + b"\n"
-        if len(kept) == len(block):
+            return b"\n".join(b"\t".join(block.raw(i).split()) for i in kept_lines.tolist()) + b"\n"
+        if len(kept_lines) == len(block):
             return block.data
-        return b"".join(block.raw(i) for i in kept.tolist())
+        return b"".join(block.raw(i) for i in kept_lines.tolist())
 
     def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
         """Return the options with which pyarrow reads `size` bytes as one block."""
         delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
         cut = (delimiter, self.quote.decode(), self.profile.escape)
-        made = _known if width <= NARROW else _options
-        return made(width, needed, cut, 1 << max(size.bit_length(), 16))
+        make = _known if width <= NARROW else _options
+        return make(width, needed, cut, 1 << max(size.bit_length(), 16))
 
     def checked(self, line: Line) -> tuple[Line, Reject | None]:
         """Return (line without its checksum, None), or (unchanged line, reject) if the checksum is
@@ -200,7 +204,7 @@ class Following(Protocol):
     def back(self, lines: list[Line]) -> None: ...
 
 
-def shown(raw: bytes) -> str:
+def display_text(raw: bytes) -> str:
     """Return a line as text for pattern matching. Bytes that are not UTF-8 are escaped."""
     return raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
@@ -237,24 +241,24 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
 
     An unclosed quote rejects only the line in which it opens. The lines after it are then read separately.
     """
-    taken: list[Line] = []
+    seen_lines: list[Line] = []
     texts: list[str] = []
     size = 0
     current = line
     while True:
         bad = undecodable(current)
-        if bad is not None and taken:
-            lines.back(taken)
+        if bad is not None and seen_lines:
+            lines.back(seen_lines)
             return [], refuse(line, Code.MALFORMED_ROW, "unclosed quote")
         if bad is not None:
             return [], bad
         texts.append(current.raw.decode())
         size += len(current.raw)
         following: Line | None
-        if taken and profile.quote.encode() not in current.raw and size < 65536:
+        if seen_lines and profile.quote.encode() not in current.raw and size < 65536:
             following = lines.next()  # no quote in this line, so the open quote continues
             if following is not None:
-                taken.append(following)
+                seen_lines.append(following)
                 current = following
                 continue
         cells, wrong = _parsed(texts, profile)
@@ -262,9 +266,9 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
             return cells, None
         following = lines.next() if "unexpected end" in wrong and size < 65536 else None
         if following is None:
-            lines.back(taken)
+            lines.back(seen_lines)
             return [], refuse(line, Code.MALFORMED_ROW, f"invalid quotes: {wrong}")
-        taken.append(following)
+        seen_lines.append(following)
         current = following
 
 

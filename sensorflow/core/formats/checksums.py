@@ -15,7 +15,7 @@ _HEX = np.full(256, -1, np.int16)
 _HEX[list(b"0123456789ABCDEF")] = range(16)
 _HEX[list(b"abcdef")] = range(10, 16)
 _BEGIN = re.compile(rb"[$!]")
-_SAID = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
+_STATED = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
 
 
 def nmea(raw: bytes) -> tuple[bytes, str | None]:
@@ -34,9 +34,9 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
     if found is None:
         return raw, "the line has no checksum such as *5A"
     begin, end = found
-    made, said = reduce(xor, raw[begin:end], 0), int(raw[end + 1 : end + 3], 16)
-    if made != said:
-        return raw, f"the line has the checksum {said:02X}, but its bytes give {made:02X}"
+    computed, stated = reduce(xor, raw[begin:end], 0), int(raw[end + 1 : end + 3], 16)
+    if computed != stated:
+        return raw, f"the line has the checksum {stated:02X}, but its bytes give {computed:02X}"
     return raw[:end] + raw[end + 3 :], None
 
 
@@ -49,29 +49,34 @@ def _found(raw: bytes) -> tuple[int, int] | None:
         star = raw.find(b"*", begin.end())
         if star < 0:
             return None
-        if _SAID.match(raw, star):
+        if _STATED.match(raw, star):
             return begin.end(), star
         at = star + 1
     return None
 
 
-def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
+def all_nmea(block: Block, kept_lines: npt.NDArray[np.int64]) -> bytes | None:
     """Return the rows of a block without their checksums (see `nmea`), or None if a checksum may be
-    wrong. kept: the indexes of the lines that are rows."""
+    wrong. kept_lines: the indexes of the lines that are rows."""
     data = np.frombuffer(block.data, np.uint8)
     bounds = np.append(block.starts, len(data))
-    starts, ends = bounds[kept], bounds[kept + 1]
+    starts, ends = bounds[kept_lines], bounds[kept_lines + 1]
     begins = _first(np.flatnonzero((data == 0x24) | (data == 0x21)), starts)
     stars = _first(np.flatnonzero(data == 0x2A), begins)
     if (stars + 3 > ends).any() or (stars - begins < 2).any():
         return None
     padded = np.append(data, np.zeros(4, np.uint8))
     high, low, after = (_HEX[padded[stars + n]] for n in (1, 2, 3))
-    made = np.bitwise_xor.reduceat(data, np.stack((begins + 1, stars), axis=1).ravel())[::2]
-    if (high < 0).any() or (low < 0).any() or (after >= 0).any() or (made != high * 16 + low).any():
+    computed = np.bitwise_xor.reduceat(data, np.stack((begins + 1, stars), axis=1).ravel())[::2]
+    if (
+        (high < 0).any()
+        or (low < 0).any()
+        or (after >= 0).any()
+        or (computed != high * 16 + low).any()
+    ):
         return None
     left = np.zeros(len(block), np.bool_)
-    left[kept] = True
+    left[kept_lines] = True
     mask = np.repeat(left, np.diff(bounds))
     mask[(stars[:, None] + np.arange(3)).ravel()] = False
     return data[mask].tobytes()

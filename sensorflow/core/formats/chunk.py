@@ -98,12 +98,12 @@ class Chunk:
         for start in range(0, len(self), limit):
             lines = self.lines[start : start + limit]
             last = start + limit >= len(self)
-            here = [r for r in rejects if last or (r.line_no or 0) <= lines[-1]]
+            part_rejects = [r for r in rejects if last or (r.line_no or 0) <= lines[-1]]
             rejects = [r for r in rejects if not last and (r.line_no or 0) > lines[-1]]
             columns = {i: column.slice(start, limit) for i, column in self.columns.items()}
             typed = {i: cells.slice(start, limit) for i, cells in self.typed.items()}
             spot = partial(self._spot_after, start)
-            yield Chunk(self.binding, columns, lines, spot, here, records, typed)
+            yield Chunk(self.binding, columns, lines, spot, part_rejects, records, typed)
             records = None if records is None else 0
 
     def _spot_after(self, start: int, row: int) -> Spot:

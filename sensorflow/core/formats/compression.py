@@ -132,11 +132,11 @@ def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
     if kind == "xz":
         return cast(BinaryIO, lzma.LZMAFile(stream, "rb"))
     if kind == "zstd":
-        return cast(BinaryIO, pa.CompressedInputStream(_Lent(stream), "zstd"))
+        return cast(BinaryIO, pa.CompressedInputStream(_BorrowedStream(stream), "zstd"))
     return _member(stream, profile)
 
 
-class _Lent(io.RawIOBase):
+class _BorrowedStream(io.RawIOBase):
     """A stream whose `close` has no effect, because pyarrow closes every stream that it reads."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -21,7 +21,7 @@ from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.cells import Splitting, is_utf8, quotes_are_plain, refuse
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
-from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.encoding import Utf8Stream
 from sensorflow.core.formats.lines import Block, Line, Lines, LookAhead
 from sensorflow.core.formats.preamble import NoHeader, Preamble
 from sensorflow.core.growth import Part
@@ -42,7 +42,7 @@ def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
 ) -> Iterator[Chunk]:
     csv.field_size_limit(1 << 30)  # no limit here, because the profile limits the length of lines
-    plain = Plain(stream, profile.encoding)
+    plain = Utf8Stream(stream, profile.encoding)
     table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
     if table.lines.peek() is None:
         return
@@ -92,11 +92,11 @@ class _Table:
     def _data_width(self) -> int:
         """Return the number of cells in the first data row."""
         ahead = LookAhead(self.lines)
-        while (line := ahead.next()) is not None and len(ahead.taken) < FIRST:
+        while (line := ahead.next()) is not None and len(ahead.read_lines) < FIRST:
             if self.splitting.wanted(line):
                 break
         cells, _ = self.splitting.cells(ahead, line) if line else ([], None)
-        self.lines.back(ahead.taken)
+        self.lines.back(ahead.read_lines)
         return len(cells)
 
     def _header_row(self) -> list[str]:
@@ -114,7 +114,7 @@ class _Table:
         return cells
 
     def chunks(self) -> Iterator[Chunk]:
-        block = self.lines.rest()
+        block = self.lines.remaining_block()
         while not self.ended:
             if not self.lines.pending:
                 block = block or self.lines.block()
@@ -139,29 +139,29 @@ class _Table:
             return None
         if splitting.borders(block):
             return None
-        kept = splitting.kept(block)
-        self.begun |= bool(len(kept))
+        kept_lines = splitting.kept_lines(block)
+        self.begun |= bool(len(kept_lines))
         needed = self.binding.needed
-        if not len(kept):
+        if not len(kept_lines):
             empty = {i: pa.array([], pa.string()) for i in needed}
-            return Chunk(self.binding, empty, kept, lambda _: Spot(None, ""))
-        if (data := splitting.plain(block, kept)) is None:
+            return Chunk(self.binding, empty, kept_lines, lambda _: Spot(None, ""))
+        if (data := splitting.plain(block, kept_lines)) is None:
             return None
         try:
             options = splitting.options(self.width, needed, len(data))
             table = pacsv.read_csv(pa.BufferReader(data), *options)
         except pa.ArrowInvalid:
             return None
-        if table.num_rows != len(kept):
+        if table.num_rows != len(kept_lines):
             return None
         arrays = [c.combine_chunks() for c in table.columns]
 
         def spot(row: int) -> Spot:
-            at = int(kept[row])
+            at = int(kept_lines[row])
             return Spot(block.offset + int(block.starts[at]), text_of(block.raw(at)))
 
         columns = dict(zip(needed, arrays, strict=True))
-        return Chunk(self.binding, columns, kept + block.line, spot)
+        return Chunk(self.binding, columns, kept_lines + block.line, spot)
 
     def _slow(self) -> Chunk:
         rows: list[list[str]] = []
@@ -229,6 +229,8 @@ class _Table:
             cells = cells + [""] * (self.width - len(cells))
         if len(cells) == self.width:
             return cells, None
-        whose = "the header has" if titles.header_rows(self.profile) else "the number of columns is"
-        reason = f"{count} cells where {whose} {self.width}"
+        what_has = (
+            "the header has" if titles.header_rows(self.profile) else "the number of columns is"
+        )
+        reason = f"{count} cells where {what_has} {self.width}"
         return [], refuse(line, Code.COLUMN_COUNT, reason)

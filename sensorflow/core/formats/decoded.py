@@ -29,28 +29,28 @@ class DecodedReading(NamedTuple):
 
 @dataclass
 class Readings:
-    """Collects decoded readings into chunks. told: the collected readings. records: the number of
+    """Collects decoded readings into chunks. decoded: the collected readings. records: the number of
     records that they come from. spots: line -> function that returns the position of the record in that
     line."""
 
     binding: Binding
-    told: list[DecodedReading] = field(default_factory=list)
+    decoded: list[DecodedReading] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     spots: dict[int, Callable[[], Spot]] = field(default_factory=dict)
     records: int = 0
 
     def chunk(self) -> Chunk:
-        told, spots = self.told, self.spots
-        columns = list(zip(*told, strict=True)) or [()] * len(DecodedReading._fields)
+        decoded, spots = self.decoded, self.spots
+        columns = list(zip(*decoded, strict=True)) or [()] * len(DecodedReading._fields)
         arrays = {i: pa.array(c, pa.string()) for i, c in enumerate(columns[1:])}
         lines = np.array(columns[0], np.int64)
-        made = Chunk(
+        chunk = Chunk(
             self.binding,
             arrays,
             lines,
-            lambda row: spots[told[row].line](),
+            lambda row: spots[decoded[row].line](),
             self.rejects,
             self.records,
         )
-        self.told, self.rejects, self.spots, self.records = [], [], {}, 0
-        return made
+        self.decoded, self.rejects, self.spots, self.records = [], [], {}, 0
+        return chunk

@@ -22,13 +22,13 @@ class Element(dict[str, Any]):
         self.text = ""
 
     def add(self, name: str, value: Any) -> None:
-        held = self.get(name)
-        if held is None:
+        existing = self.get(name)
+        if existing is None:
             self[name] = value
-        elif isinstance(held, Repeated):
-            held.append(value)
+        elif isinstance(existing, Repeated):
+            existing.append(value)
         else:
-            self[name] = Repeated([held, value])
+            self[name] = Repeated([existing, value])
 
     def leaves(self, prefix: str) -> Iterator[tuple[str, str | None]]:
         """Yield (path, text) for each text within the element. This includes the element's own text if
@@ -66,8 +66,8 @@ def _members(value: Any, step: Step) -> Iterator[Any]:
         return
     names = [step.name] if step.name in value else [n for n in value if _fits(step, n)]
     for name in names:
-        held = value[name]
-        every = held if isinstance(held, Repeated) else (held,)
+        member = value[name]
+        every = member if isinstance(member, Repeated) else (member,)
         if step.place is None:
             yield from every
         elif step.place < len(every):

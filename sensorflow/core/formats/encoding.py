@@ -23,7 +23,7 @@ MARKS = (
 )
 
 
-class Plain:
+class Utf8Stream:
     """A stream of UTF-8 text, decoded from a file in any encoding. Offsets count bytes of the UTF-8
     text. They are offsets in the file only if the file is UTF-8. start: the offset of the first byte
     after a byte-order mark."""
@@ -33,10 +33,10 @@ class Plain:
         self._head = stream.read(BLOCK)
         name = codecs.lookup(encoding).name
         self.start = 0
-        for mark, told in MARKS:
+        for mark, encoding_of_mark in MARKS:
             if self._head.startswith(mark):
-                name, self._head = told, self._head[len(mark) :]
-                self.start = len(mark) if told == "utf-8" else 0
+                name, self._head = encoding_of_mark, self._head[len(mark) :]
+                self.start = len(mark) if encoding_of_mark == "utf-8" else 0
                 break
         self._decoder: codecs.IncrementalDecoder | None = None
         if name not in ("utf-8", "ascii"):
@@ -93,7 +93,7 @@ def utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
     """Return a UTF-8 stream of a text, for readers that need a file object."""
 
     class _Raw(io.RawIOBase):
-        plain = Plain(stream, encoding)
+        plain = Utf8Stream(stream, encoding)
         rest = b""
 
         def readable(self) -> bool:

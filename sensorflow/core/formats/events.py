@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
-from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.encoding import Utf8Stream
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -105,7 +105,7 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
     """Parse a document, and call `handler` for each event. Yields after each block of bytes. Raises
     Permanent UNREADABLE if the document is not well-formed."""
     stream.seek(0)
-    plain = Plain(stream, declared(stream, profile.encoding))
+    plain = Utf8Stream(stream, declared(stream, profile.encoding))
     given, last = 0, False
     parser = handler.parser
     while not last:

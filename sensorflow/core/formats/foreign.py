@@ -95,8 +95,8 @@ def require(chunk: object, name: str) -> None:
 
 
 def _counts(number: object, least: int) -> bool:
-    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    return whole and number >= least  # type: ignore[operator]
+    is_integer = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return is_integer and number >= least  # type: ignore[operator]
 
 
 class Watched:

@@ -36,7 +36,7 @@ class Guarded:
 
     def __init__(self, stream: BinaryIO, profile: Profile, depth: int) -> None:
         self._stream, self._profile, self._at = stream, profile, depth
-        self._held = b""
+        self._incomplete = b""
         self._inside = False
         self._escaped = False
         self._run = self._word = self._depth = self._element = 0
@@ -55,22 +55,22 @@ class Guarded:
         data, more = b"", b"more"
         while more and not data:
             more = self._stream.read(SIZE)
-            data = self._whole(more)
+            data = self._complete_lines(more)
         return (data, *self._watch(np.frombuffer(data, np.uint8))) if data else None
 
-    def _whole(self, data: bytes) -> bytes:
+    def _complete_lines(self, data: bytes) -> bytes:
         """Return the data without an incomplete escape or word at its end; the next call returns that
         remainder. Unpaired surrogates become NUL, so that they are rejected. The parser would replace
         them by question marks."""
-        data, last = self._held + data, not data
-        self._held = b""
+        data, last = self._incomplete + data, not data
+        self._incomplete = b""
         at = data.find(b"\\", max(len(data) - 12, 0))
         while at > 0 and data[at - 1 : at] == b"\\":
             at -= 1
         if at < 0 and (word := _OPEN.search(data, max(len(data) - 12, 0))):
             at = word.start()
         if at > 0 and not last:
-            data, self._held = data[:at], data[at:]
+            data, self._incomplete = data[:at], data[at:]
         # a single search for both characters would be slower, because it stops at every "u"
         return _ESCAPES.sub(_unpaired, data) if b"\\" in data and b"\\u" in data else data
 
@@ -142,5 +142,5 @@ def _often(ends: Bools, before: int, limit: int) -> bool:
     """Return whether every `limit` / 2 bytes contain an end. If so, no run can exceed the limit. The
     parameters are those of `_longest`."""
     half = limit // 2
-    whole = len(ends) // half * half if half else 0
-    return whole > 0 and before <= half and bool(ends[:whole].reshape(-1, half).any(axis=1).all())
+    usable = len(ends) // half * half if half else 0
+    return usable > 0 and before <= half and bool(ends[:usable].reshape(-1, half).any(axis=1).all())

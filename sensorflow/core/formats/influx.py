@@ -16,7 +16,7 @@ from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import DecodedReading, Readings
-from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.encoding import Utf8Stream
 from sensorflow.core.formats.lines import Line, Lines
 from sensorflow.core.growth import Part
 from sensorflow.core.profile import Profile
@@ -36,7 +36,7 @@ def chunks(
 ) -> Iterator[Chunk]:
     formats = profile.time.format if profile.time is not None else ("epoch_ns",)
     formats = ("epoch_ns",) if formats == ("iso8601",) else formats
-    plain = Plain(stream, profile.encoding)
+    plain = Utf8Stream(stream, profile.encoding)
     lines = Lines(plain, profile.max_line, plain.start)
     if part is not None and part.byte_offset:
         lines.jump(part.byte_offset, part.line_base + 1)
@@ -49,7 +49,7 @@ def chunks(
             found.rejects.append(bad)
         else:
             _take(line, raw.decode(), found)
-        if len(found.told) + len(found.rejects) >= ROWS:
+        if len(found.decoded) + len(found.rejects) >= ROWS:
             yield found.chunk()
     yield found.chunk()
 
@@ -66,7 +66,7 @@ def _take(line: Line, text: str, found: Readings) -> None:
         return
     found.records += 1
     found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
-    found.told += [
+    found.decoded += [
         DecodedReading(line.number, time, series, key, "", value) for key, value in fields
     ]
 

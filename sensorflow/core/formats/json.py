@@ -58,7 +58,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     columns = Columns(profile, resolve, steps, outside or {})
     found: list[Found] = []
     rows = 0
-    for record in _records(stream, profile, steps, whole=outside is None):
+    for record in _records(stream, profile, steps, is_whole_document=outside is None):
         rows += 1
         found.append((rows, record, _spot(record)))
         if len(found) >= ROWS:
@@ -109,8 +109,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(member) for member in value]
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
-        near = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30
-        return Number(format(value, "f") if near else value)
+        is_moderate = (
+            isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30
+        )
+        return Number(format(value, "f") if is_moderate else value)
     return value
 
 
@@ -134,13 +136,13 @@ def _items(plain: Guarded, prefix: str) -> Iterator[Any]:
 
 
 def _records(
-    stream: BinaryIO, profile: Profile, steps: Path, whole: bool = False
+    stream: BinaryIO, profile: Profile, steps: Path, is_whole_document: bool = False
 ) -> Iterator[Record]:
-    """Yield the records. Only one element of the first list on the path is in memory at a time. whole:
-    load each document entirely."""
+    """Yield the records. Only one element of the first list on the path is in memory at a time.
+    is_whole_document: load each document entirely."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
-    if whole or profile.orient == "columns" or EVERY not in steps or not plain:
+    if is_whole_document or profile.orient == "columns" or EVERY not in steps or not plain:
         prefix = ""
         for document in items(stream, profile, prefix, 0):
             for record in explode(document, steps):

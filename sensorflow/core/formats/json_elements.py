@@ -49,7 +49,7 @@ def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
         return None
     stream.seek(0)
     guarded = Guarded(utf8(stream, profile.encoding), profile, len(head) + 1)
-    before, behind = b"", b""
+    before, after = b"", b""
     begin = end = None
     offset = 0
     while (piece := guarded.piece()) is not None:
@@ -67,13 +67,13 @@ def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
                 at += int(closed[0])
                 end = offset + at
         if end is not None:
-            behind += data[at:]
-            if len(behind) > AROUND:
+            after += data[at:]
+            if len(after) > AROUND:
                 return None
         offset += len(data)
     if begin is None or end is None or guarded.documents != 1:
         return None
-    return Found(begin, end, _around(before[:begin] + behind))
+    return Found(begin, end, _around(before[:begin] + after))
 
 
 def _around(text: bytes) -> Any:
@@ -141,7 +141,7 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
     depth = steps.index(EVERY) + 1
     stream.seek(0)
     guarded = Guarded(utf8(stream, profile.encoding), profile, depth)
-    offset, rest, line = 0, b"", 1
+    offset, buffered, line = 0, b"", 1
     while (piece := guarded.piece()) is not None and offset < found.end:
         data, inside, depths = piece
         first, last = max(found.begin - offset, 0), min(found.end - offset, len(data))
@@ -152,17 +152,17 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
         outside = ~inside[first:last]
         signs[outside & ((signs == 10) | (signs == 13))] = 32
         signs[outside & (signs == 44) & (depths[first:last] == depth)] = 10
-        rest += signs.tobytes()
-        if len(rest) >= PIECE and (cut := rest.rfind(b"\n") + 1):
-            block = _block(rest[:cut], line)
-            rest, line = rest[cut:], line + len(block)
+        buffered += signs.tobytes()
+        if len(buffered) >= PIECE and (cut := buffered.rfind(b"\n") + 1):
+            block = _block(buffered[:cut], line)
+            buffered, line = buffered[cut:], line + len(block)
             yield block
-    tail = rest[rest.rfind(b"\n") + 1 :]
-    if not tail.strip() and (line > 1 or len(tail) < len(rest)):
+    tail = buffered[buffered.rfind(b"\n") + 1 :]
+    if not tail.strip() and (line > 1 or len(tail) < len(buffered)):
         what = "no value after the last comma of the list"
         raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
     if tail.strip():
-        yield _block(rest, line)
+        yield _block(buffered, line)
 
 
 def _block(data: bytes, line: int) -> Block:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
-from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.encoding import Utf8Stream
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.oneline import Fault, loads
 from sensorflow.core.formats.records import ROWS, Columns, Path, Record, explode, path
@@ -27,7 +27,7 @@ PIECE = 1 << 19
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
 ) -> Iterator[Chunk]:
-    plain = Plain(stream, profile.encoding)
+    plain = Utf8Stream(stream, profile.encoding)
     lines = Lines(plain, profile.max_line, plain.start)
     if part is not None and part.byte_offset:
         lines.jump(part.byte_offset, part.line_base + 1)

@@ -30,9 +30,9 @@ class Members(dict[str, Any]):
 
     @classmethod
     def of(cls, members: dict[str, Any], twice: str) -> Members:
-        made = cls(members)
-        made.twice = twice
-        return made
+        members_ = cls(members)
+        members_.twice = twice
+        return members_
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key in self:

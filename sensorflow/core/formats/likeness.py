@@ -39,7 +39,7 @@ def like(head: bytes) -> str | None:
         return "xml"
     if text[:1] in (b"{", b"["):
         first = text.split(b"\n", 1)[0]
-        return "jsonl" if text[:1] == b"{" and _whole(first) and b"\n" in text else "json"
+        return "jsonl" if text[:1] == b"{" and _is_complete(first) and b"\n" in text else "json"
     return "csv" if text and b"\0" not in text else None
 
 
@@ -49,7 +49,7 @@ def _halves(head: bytes) -> bool:
     return len(head) >= 8 and zeros > 0.4 * len(head[:256]) and head[:256].count(0) == zeros
 
 
-def _whole(line: bytes) -> bool:
+def _is_complete(line: bytes) -> bool:
     try:
         json.loads(line)
     except ValueError:
@@ -62,8 +62,8 @@ def advice(head: bytes, form: str, encoding: str) -> str | None:
     another format."""
     found = like(head)
     if found == "utf-16":
-        told = encoding.lower().startswith(("utf-16", "utf16"))
-        return None if told else 'set encoding = "utf-16" in the profile, then replay'
+        is_utf16 = encoding.lower().startswith(("utf-16", "utf16"))
+        return None if is_utf16 else 'set encoding = "utf-16" in the profile, then replay'
     if found is None or found == form or (found == "jsonl" and form == "json"):
         return None
     if form not in WORDS and found not in _FOREIGN.get(form, ()):

@@ -86,35 +86,35 @@ class Tail:
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self._held = 0
+        self._held_bytes = 0
         self._next = b""
 
     def read(self, size: int, /) -> bytes:
-        if self._held and self._next:  # other bytes follow these NUL bytes
-            count = min(self._held, size)
-            self._held -= count
+        if self._held_bytes and self._next:  # other bytes follow these NUL bytes
+            count = min(self._held_bytes, size)
+            self._held_bytes -= count
             return b"\0" * count
         while True:
             data, self._next = self._next or self._stream.read(size), b""
             if not data:
-                count, self._held = min(self._held, NULS), 0
+                count, self._held_bytes = min(self._held_bytes, NULS), 0
                 return b"\0" * count
             if not data.endswith(b"\0"):
-                if self._held:
+                if self._held_bytes:
                     self._next = data
                     return self.read(size)
                 return data
-            solid = data.rstrip(b"\0")
-            if solid and self._held:
+            stripped = data.rstrip(b"\0")
+            if stripped and self._held_bytes:
                 self._next = data
                 return self.read(size)
-            self._held += len(data) - len(solid)
-            if solid:
-                return solid
+            self._held_bytes += len(data) - len(stripped)
+            if stripped:
+                return stripped
 
     def jump(self, offset: int) -> None:
         self._stream.jump(offset)
-        self._held, self._next = 0, b""
+        self._held_bytes, self._next = 0, b""
 
 
 class Lines:
@@ -127,7 +127,7 @@ class Lines:
     def __init__(self, stream: Readable, limit: int, offset: int = 0) -> None:
         self._stream = Tail(stream)
         self._limit = limit
-        self._rest = b""
+        self._buffered = b""
         self._offset = offset
         self._line = 1
         self._waiting: deque[Line] = deque()
@@ -135,7 +135,7 @@ class Lines:
 
     def block(self) -> Block | None:
         """Return the next block of complete lines, or None at the end."""
-        data = self._rest
+        data = self._buffered
         while True:
             more = self._stream.read(BLOCK)
             cut = more.rfind(b"\n")
@@ -145,15 +145,15 @@ class Lines:
             if len(data) > self._limit:
                 self._too_long()
         if not more:
-            self._rest, whole = b"", data
+            self._buffered, complete = b"", data
         else:
-            whole, self._rest = data + more[: cut + 1], more[cut + 1 :]
-        if not whole:
+            complete, self._buffered = data + more[: cut + 1], more[cut + 1 :]
+        if not complete:
             return None
-        block = Block(whole, self._offset, self._line)
-        if np.diff(block.starts, append=len(whole)).max() > self._limit:
+        block = Block(complete, self._offset, self._line)
+        if np.diff(block.starts, append=len(complete)).max() > self._limit:
             self._too_long()
-        self._offset += len(whole)
+        self._offset += len(complete)
         self._line += len(block)
         return block
 
@@ -196,7 +196,7 @@ class Lines:
     def back(self, lines: list[Line]) -> None:
         self._waiting.extendleft(reversed(lines))
 
-    def rest(self) -> Block | None:
+    def remaining_block(self) -> Block | None:
         """Return the remaining lines of the opened block as one block, or None if there are none."""
         (block, index), self._opened = self._opened or (None, 0), None
         left = block.after(index) if block else None
@@ -217,7 +217,7 @@ class Lines:
     def jump(self, offset: int, number: int) -> None:
         """Continue at byte `offset`, where line `number` begins."""
         self._stream.jump(offset)
-        self._rest, self._opened = b"", None
+        self._buffered, self._opened = b"", None
         self._waiting.clear()
         self._offset, self._line = offset, number
 
@@ -228,20 +228,20 @@ class Lines:
 
 
 class LookAhead:
-    """Reads lines in advance and collects them in `taken`. The caller can put these lines back, so that
-    they are read again."""
+    """Reads lines in advance and collects them in `read_lines`. The caller can put these lines back, so
+    that they are read again."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self.taken: list[Line] = []
+        self.read_lines: list[Line] = []
 
     def next(self) -> Line | None:
         line = self._lines.next()
         if line is not None:
-            self.taken.append(line)
+            self.read_lines.append(line)
         return line
 
     def back(self, lines: list[Line]) -> None:
         if lines:
             self._lines.back(lines)
-            del self.taken[-len(lines) :]
+            del self.read_lines[-len(lines) :]

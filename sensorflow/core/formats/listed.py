@@ -47,10 +47,10 @@ def chunks(
 
 class _Reading:
     def __init__(self, profile: Profile, resolve: Resolve, steps: Path, around: Any) -> None:
-        self.head, self.rest = steps[: steps.index(EVERY)], steps[steps.index(EVERY) + 1 :]
+        self.head, self.below_list = steps[: steps.index(EVERY)], steps[steps.index(EVERY) + 1 :]
         outside = dict(_outside(profile, (*self.head, EVERY), around))
         self.columns = Columns(profile, resolve, steps, outside)
-        self.shaped = Shaped(self.columns, self.rest, above=len(self.head) + 1)
+        self.shaped = Shaped(self.columns, self.below_list, above=len(self.head) + 1)
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
         self.last: tuple[Block, int, list[Record]] | None = None
@@ -92,7 +92,7 @@ class _Reading:
         except (ValueError, RecursionError) as error:
             what = " ".join(str(error).split())[:300]
             raise Permanent(Code.UNREADABLE, f"not JSON: element {place + 1:,}, {what}") from error
-        return explode(value, self.rest, (None,) * (len(self.head) + 1), (Place(place),))
+        return explode(value, self.below_list, (None,) * (len(self.head) + 1), (Place(place),))
 
     def spot(self, block: Block, lines: np.ndarray[Any, np.dtype[np.int64]], row: int) -> Spot:
         before, line = int(np.searchsorted(lines, lines[row])), int(lines[row])

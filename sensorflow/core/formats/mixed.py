@@ -5,12 +5,12 @@ from __future__ import annotations
 
 
 class _Text:
-    __slots__ = ("at_border", "is_cut", "own", "size", "whole")
+    __slots__ = ("at_border", "full_text", "is_cut", "own", "size")
 
     def __init__(self) -> None:
         self.own: list[str] = []
         """The element's own text, from the first piece that is not blank."""
-        self.whole: list[str] | None = None
+        self.full_text: list[str] | None = None
         """The element's text including the texts of nested elements. None until a nested element follows
         the first piece of the element's own text."""
         self.is_cut = False
@@ -22,17 +22,17 @@ class _Text:
     def cut(self, data: str) -> None:
         """Prepare to add a piece of the element's own text that follows a child element. Adds a space
         between the pieces if needed, because <x>1<br/>5</x> is not 15."""
-        assert self.whole is not None
-        if self.at_border and not data[0].isspace() and not self.whole[-1][-1].isspace():
-            self.whole.append(" ")
+        assert self.full_text is not None
+        if self.at_border and not data[0].isspace() and not self.full_text[-1][-1].isspace():
+            self.full_text.append(" ")
         self.is_cut |= not data.isspace()
         self.at_border = False
 
     def take(self, data: str, within: bool) -> None:
-        """Add a piece of text to `whole`. within: whether the piece is in a nested element."""
-        assert self.whole is not None
+        """Add a piece of text to `full_text`. within: whether the piece is in a nested element."""
+        assert self.full_text is not None
         self.at_border &= not within
-        self.whole.append(data)
+        self.full_text.append(data)
         self.size += len(data)
 
 
@@ -52,8 +52,8 @@ class Texts:
     def start(self, wanted: bool = True) -> None:
         """Handle the start of an element. wanted: whether `end` must return its text."""
         above = self._open[-1] if self._open else None
-        if above is not None and above.own and above.whole is None:
-            above.whole = above.own.copy()
+        if above is not None and above.own and above.full_text is None:
+            above.full_text = above.own.copy()
             self._mixed.append(above)
         if above is not None:
             above.at_border = True
@@ -62,15 +62,15 @@ class Texts:
     def add(self, data: str) -> int:
         """Add a piece of text. Returns the length of the longest collected text, in characters."""
         longest = 0
-        here = self._open[-1] if self._open else None
-        if here is not None and (here.own or not data.isspace()):
-            if here.whole is not None:
-                here.cut(data)
-            here.own.append(data)
-            here.size += len(data) if here.whole is None else 0
-            longest = here.size
+        innermost = self._open[-1] if self._open else None
+        if innermost is not None and (innermost.own or not data.isspace()):
+            if innermost.full_text is not None:
+                innermost.cut(data)
+            innermost.own.append(data)
+            innermost.size += len(data) if innermost.full_text is None else 0
+            longest = innermost.size
         for mixed in self._mixed:
-            mixed.take(data, within=mixed is not here)
+            mixed.take(data, within=mixed is not innermost)
             longest = max(longest, mixed.size)
         return longest
 
@@ -82,5 +82,5 @@ class Texts:
             return None
         if self._mixed and self._mixed[-1] is done:
             self._mixed.pop()
-        pieces = done.whole if done.is_cut and done.whole is not None else done.own
+        pieces = done.full_text if done.is_cut and done.full_text is not None else done.own
         return "".join(pieces).strip()

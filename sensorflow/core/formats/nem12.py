@@ -21,7 +21,7 @@ from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import DecodedReading, Readings
-from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.encoding import Utf8Stream
 from sensorflow.core.formats.lines import Line, Lines
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
@@ -52,7 +52,7 @@ class _Day:
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    plain = Plain(stream, profile.encoding)
+    plain = Utf8Stream(stream, profile.encoding)
     lines = Lines(plain, profile.max_line, plain.start)
     reading = _Reading(Readings(decoded(profile, ("iso8601",), MARKET)))
     while (line := lines.next()) is not None:
@@ -62,7 +62,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             reading.found.rejects.append(bad)
         else:
             reading.take(line, _cells(line))
-        if len(reading.found.told) + len(reading.found.rejects) >= ROWS:
+        if len(reading.found.decoded) + len(reading.found.rejects) >= ROWS:
             yield reading.found.chunk()
     reading.close()
     yield reading.found.chunk()
@@ -126,11 +126,13 @@ class _Reading:
         values = cells[2 : 2 + count]
         method = cells[2 + count] if len(cells) > 2 + count else ""
         if len(values) < count or not re.match(r"[AEFNSV]", method):
-            told = next(
+            unit_of_values = next(
                 (i for i, v in enumerate(cells[2:]) if re.match(r"[AEFNSV]", v)), len(values)
             )
             name = f"{self.channel.nmi}/{self.channel.suffix}"
-            self.refuse(line, f"300 record of {name} has {told} of {count} interval values")
+            self.refuse(
+                line, f"300 record of {name} has {unit_of_values} of {count} interval values"
+            )
             return
         try:
             start = datetime.strptime(cells[1], "%Y%m%d")  # noqa: DTZ007 - the layout has the zone
@@ -167,10 +169,10 @@ class _Reading:
         found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
         for index, (value, quality) in enumerate(zip(day.values, day.quality, strict=False), 1):
             at = (day.start + timedelta(minutes=index * channel.minutes)).isoformat()
-            told = DecodedReading(
+            reading = DecodedReading(
                 line.number, at, channel.nmi, channel.suffix, channel.unit, value, quality
             )
-            found.told.append(told)
+            found.decoded.append(reading)
 
 
 def _grade(method: str) -> str:

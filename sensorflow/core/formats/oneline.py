@@ -24,7 +24,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = Members()
     for key, value in pairs:
         found[key] = value
@@ -32,7 +32,10 @@ def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 MEMBERS = json.JSONDecoder(
-    parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_kept
+    parse_float=Number,
+    parse_int=Number,
+    parse_constant=Number,
+    object_pairs_hook=_without_duplicates,
 )
 """A JSON decoder that returns numbers as `Number`, and an object with a duplicate key as `Members`."""
 

@@ -22,7 +22,7 @@ from sensorflow.core.formats.sheetcells import Row, chosen, numbered
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-HELD = 64 << 20
+MAX_BYTES = 64 << 20
 """Maximum size in bytes of a slice, of the XML before the first row, and of the shared strings to which the
 cells of a slice may refer (a string counts once for each cell)."""
 SMALL = 4 << 20
@@ -49,7 +49,7 @@ def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
     """Yield the rows of the sheet that the profile selects. Rows without any cell may be omitted."""
     package = _package(archive, profile)
     book = _Book(package)
-    size = min(max(SLICE, 4 * len(package.texts)), HELD)
+    size = min(max(SLICE, 4 * len(package.texts)), MAX_BYTES)
     after = 0
     with archive.open(package.sheet) as xml:
         for piece in _pieces(xml, size, profile):
@@ -77,8 +77,8 @@ def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
     for each in _parsed(archive, path):
         kind = str(each.get("Type")).rpartition("/")[2]
         target = str(each.get("Target"))
-        whole = posixpath.normpath(posixpath.join("/", folder, target)).removeprefix("/")
-        found.setdefault(kind, {})[str(each.get("Id"))] = whole
+        target_path = posixpath.normpath(posixpath.join("/", folder, target)).removeprefix("/")
+        found.setdefault(kind, {})[str(each.get("Id"))] = target_path
     return found
 
 
@@ -125,15 +125,15 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     kinds = ("sharedStrings", "styles")
     paths = {kind: next(iter(targets.get(kind, {}).values()), "") for kind in kinds}
     _check_parts(archive, paths, profile)
-    there = archive.namelist()
-    held = {kind: archive.read(path) for kind, path in paths.items() if path in there}
-    return Package(sheet, held.get("sharedStrings", b""), held.get("styles"), from_1904)
+    names = archive.namelist()
+    parts = {kind: archive.read(path) for kind, path in paths.items() if path in names}
+    return Package(sheet, parts.get("sharedStrings", b""), parts.get("styles"), from_1904)
 
 
 def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profile) -> None:
-    held = sum(i.file_size for i in archive.infolist() if i.filename in paths.values())
-    if held > (limit := int(profile.max_parts)):
-        what = f"the texts and styles of the spreadsheet have {held:,} bytes, which must fit in memory; "
+    size = sum(i.file_size for i in archive.infolist() if i.filename in paths.values())
+    if size > (limit := int(profile.max_parts)):
+        what = f"the texts and styles of the spreadsheet have {size:,} bytes, which must fit in memory; "
         what += f"max_parts allows {limit:,}"
         do = "if the file is valid, raise max_parts, then replay"
         raise Permanent(Code.TOO_LARGE, what, do=do)
@@ -163,7 +163,7 @@ _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]+)"')
 # without such a cell, the rectangle has at most 2,600,000 cells, fewer than AREA
-_FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
+_FAR_CELL = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
 _TAG = re.compile(rb"<[^<>]*>")
 _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
 _QUOTED = re.compile(rb"""\s*=\s*(?:"([^"]*)"|'([^'"]*)')""")
@@ -179,23 +179,23 @@ _LONG = re.compile(
 def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
     """Split the XML of a worksheet between rows (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80). size: number
     of bytes to read at a time."""
-    held = xml.read(size)
-    begin = _DATA.search(held)
+    buffered = xml.read(size)
+    begin = _DATA.search(buffered)
     if begin is None:
-        while not begin and len(held) < HELD and (more := xml.read(size)):
-            held += more
-            begin = _DATA.search(held)
+        while not begin and len(buffered) < MAX_BYTES and (more := xml.read(size)):
+            buffered += more
+            begin = _DATA.search(buffered)
         if begin is None:
             raise ValueError("a sheet without sheetData")
-    prefix, opened = begin[1] or b"", held[: begin.end()]
+    prefix, opened = begin[1] or b"", buffered[: begin.end()]
     if begin[0].endswith(b"/>"):
         return
     close = b"</" + prefix + b"sheetData></" + prefix + b"worksheet>"
     last = b"</" + prefix + b"sheetData>"
-    held = held[begin.end() :]
+    buffered = buffered[begin.end() :]
     while True:
-        end = held.find(last)
-        data = held if end < 0 else held[:end]
+        end = buffered.find(last)
+        data = buffered if end < 0 else buffered[:end]
         if b"<!" in data:
             raise ValueError("comments and CDATA sections between cells are not supported")
         if end >= 0:
@@ -204,14 +204,14 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
         cut = _last_row(data)
         if cut:
             yield from _small(_Piece(opened, _usual(data[:cut]), close))
-            held = data[cut:]
-        elif len(held) > max(int(profile.max_record), size):
+            buffered = data[cut:]
+        elif len(buffered) > max(int(profile.max_record), size):
             what = f"a row of the sheet is longer than {int(profile.max_record):,} bytes"
             raise Permanent(Code.LINE_TOO_LONG, what)
         more = xml.read(size)
         if not more:
             raise EOFError("the sheet is truncated")
-        held += more
+        buffered += more
 
 
 def _last_row(data: bytes) -> int:
@@ -239,7 +239,7 @@ def _in_quotes(found: re.Match[bytes]) -> bytes:
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
     """Split a piece until the bounding rectangle of its cells is small enough for calamine to load."""
-    if _FAR.search(piece.rows) is None:
+    if _FAR_CELL.search(piece.rows) is None:
         yield piece
         return
     lines = {int(line) for line in set(_LINE.findall(piece.rows))}
@@ -348,7 +348,7 @@ class _Book:
         memory."""
         texts = piece.rows.count(b't="s"')
         cut = 0
-        if texts > 1 and texts * self._longest > HELD:
+        if texts > 1 and texts * self._longest > MAX_BYTES:
             cut = _last_row(piece.rows[: len(piece.rows) // 2])
         if not cut:
             yield piece

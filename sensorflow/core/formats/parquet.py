@@ -33,8 +33,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         raise Permanent(Code.TOO_MANY_COLUMNS, f"{len(names):,} columns, the limit is {limit:,}")
     doubled = {name for name in names if names.count(name) > 1}
     binding = resolve([Field(name) for name in names], "")
-    if twice := sorted({names[i] for i in binding.needed} & doubled):
-        raise Permanent(Code.COLUMN_MISSING, f"several columns are named {twice[0]!r}")
+    if duplicates := sorted({names[i] for i in binding.needed} & doubled):
+        raise Permanent(Code.COLUMN_MISSING, f"several columns are named {duplicates[0]!r}")
     wanted = list(dict.fromkeys(names[i] for i in binding.needed))
     row = 1
     try:
@@ -56,14 +56,14 @@ def batches(
     many. Only a few row groups are requested at a time, because pyarrow allocates at least 100 KiB for
     each requested row group in advance."""
     groups: list[int] = []
-    held = 0
+    held_bytes = 0
     for group in range(file.num_row_groups):
         groups.append(group)
-        held += file.metadata.row_group(group).num_rows
-        if held >= rows or group == file.num_row_groups - 1:
-            size = held if 0 < held < 2 * rows else rows
+        held_bytes += file.metadata.row_group(group).num_rows
+        if held_bytes >= rows or group == file.num_row_groups - 1:
+            size = held_bytes if 0 < held_bytes < 2 * rows else rows
             yield from file.iter_batches(size, groups, columns, use_threads=False)
-            groups, held = [], 0
+            groups, held_bytes = [], 0
 
 
 def flat(table: pa.Table) -> pa.Table:
@@ -76,14 +76,14 @@ def _chunk(table: pa.Table, first: int, binding: Binding) -> Chunk:
     columns = {i: _plain(table[binding.names[i]]) for i in binding.needed}
 
     def spot(row: int) -> Spot:
-        cells = {binding.names[i]: shown(column, row) for i, column in columns.items()}
+        cells = {binding.names[i]: display_text(column, row) for i, column in columns.items()}
         return Spot(None, str(cells)[:RAW_LIMIT])
 
     lines = np.arange(first, first + len(table), dtype=np.int64)
     return Chunk(binding, columns, lines, spot)
 
 
-def shown(column: pa.Array, row: int) -> str:
+def display_text(column: pa.Array, row: int) -> str:
     """Return a cell as text for display. It is converted by Arrow, because pyarrow converts nanoseconds
     to Python objects only if pandas is installed."""
     try:

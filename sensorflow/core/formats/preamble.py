@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensorflow.core.formats import titles
-from sensorflow.core.formats.cells import Splitting, shown
+from sensorflow.core.formats.cells import Splitting, display_text
 from sensorflow.core.formats.lines import Lines
 from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
@@ -49,7 +49,7 @@ class Preamble:
         stop = self._profile.stop_at is not None and several and self._tables == 1
         skipped = size = 0
         while (line := self._lines.peek()) is not None:
-            text = shown(line.raw)
+            text = display_text(line.raw)
             skip = self._profile.skip if self._tables == 1 else 0
             if skipped >= skip and (
                 found_in(self._first, text, line.number) if self._first else not self._aside(text)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.binding.binding import NOTHING
+from sensorflow.core.binding.binding import EMPTY_BINDING
 from sensorflow.core.binding.fields import Field
 from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
@@ -230,15 +230,15 @@ class UnitsAt:
         for record in records:
             value = self.get(record)
             found[id(value)] = value
-        made = list(found.values())
-        if any(not isinstance(units, dict) or units != made[0] for units in made):
+        each = list(found.values())
+        if any(not isinstance(units, dict) or units != each[0] for units in each):
             what = (
-                "differs between the documents" if isinstance(made[0], dict) else "is not an object"
+                "differs between the documents" if isinstance(each[0], dict) else "is not an object"
             )
             do = "correct units_at in the profile, which is the path to an object with column units"
             raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
         return {
-            name: unit for name, unit in (made[0] if made else {}).items() if isinstance(unit, str)
+            name: unit for name, unit in (each[0] if each else {}).items() if isinstance(unit, str)
         }
 
 
@@ -314,7 +314,7 @@ class Columns:
         self.check_width(names)
         units = self.units(record for _, record, _ in found)
         fields = [Field(name, unit=units.get(name, "")) for name in names]
-        binding = self.resolve(fields, "") if rows else NOTHING
+        binding = self.resolve(fields, "") if rows else EMPTY_BINDING
         columns = {
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in binding.needed
         }
@@ -333,7 +333,7 @@ class Columns:
 
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
-        if (key := _twice(record)) is not None:
+        if (key := _duplicate_key(record)) is not None:
             return row, (Code.MALFORMED_ROW, duplicate_key(key))
         for name, get in self.getters.items():
             value = get(record)
@@ -377,7 +377,7 @@ class Columns:
             raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}", do=do)
 
 
-def _twice(record: Record) -> str | None:
+def _duplicate_key(record: Record) -> str | None:
     """Return a key that occurs more than once in the record, or in an object that contains the record;
     None if there is no such key."""
     above = (getattr(value, "twice", None) for value in record.above)

@@ -49,20 +49,20 @@ class NotUniform(Exception):
         self.lines = lines
 
 
-def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield (begin, end, whether the lines are regular) for each run of consecutive lines. odd: for each
-    line, whether it is irregular. If fewer than `near` regular lines are between two irregular lines,
-    they belong to the irregular run."""
+def runs(irregular: Bools, max_gap: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield (begin, end, whether the lines are regular) for each run of consecutive lines. irregular:
+    for each line, whether it is irregular. If fewer than `max_gap` regular lines are between two
+    irregular lines, they belong to the irregular run."""
     begin = 0
-    lines = np.flatnonzero(odd)
-    for run in np.split(lines, np.flatnonzero(np.diff(lines) > near) + 1):
+    lines = np.flatnonzero(irregular)
+    for run in np.split(lines, np.flatnonzero(np.diff(lines) > max_gap) + 1):
         first, last = int(run[0]), int(run[-1]) + 1
         if first > begin:
             yield begin, first, True
         yield first, last, False
         begin = last
-    if begin < len(odd):
-        yield begin, len(odd), True
+    if begin < len(irregular):
+        yield begin, len(irregular), True
 
 
 @dataclass
@@ -105,7 +105,7 @@ class _Scanning:
         self.bytes = np.frombuffer(data, np.uint8)
         self.padded = np.append(self.bytes, np.uint8(10))
 
-    def odd(self, places: Ints) -> None:
+    def mark_irregular(self, places: Ints) -> None:
         """Raise NotUniform if `places` is not empty. The irregular lines are those that contain these
         offsets."""
         if len(places):
@@ -116,11 +116,13 @@ class _Scanning:
     def scan(self) -> Scan:
         quotes, slashes = self.characters()
         places = np.flatnonzero(quotes)
-        self.odd(self.starts[:-1][np.diff(np.searchsorted(places, self.starts)) % 2 == 1])
-        self.odd(places[-1:] if len(places) % 2 else places[:0])
+        self.mark_irregular(
+            self.starts[:-1][np.diff(np.searchsorted(places, self.starts)) % 2 == 1]
+        )
+        self.mark_irregular(places[-1:] if len(places) % 2 else places[:0])
         inside = inside_strings(quotes)
         controls = np.flatnonzero(self.bytes < 32)
-        self.odd(controls[inside[controls]])
+        self.mark_irregular(controls[inside[controls]])
         opened, closed = places[0::2], places[1::2]
         is_value = ~self.before_colon(closed)
         texts = opened[is_value] + 1, closed[is_value]
@@ -145,10 +147,10 @@ class _Scanning:
             try:
                 self.data.decode()
             except UnicodeDecodeError as error:
-                self.odd(np.array([error.start]))
+                self.mark_irregular(np.array([error.start]))
         controls = np.flatnonzero(self.bytes < 32)
         signs = self.bytes[controls]
-        self.odd(controls[(signs != 10) & (signs != 13) & (signs != 9)])
+        self.mark_irregular(controls[(signs != 10) & (signs != 13) & (signs != 9)])
         quotes = self.bytes == 34
         slashes = np.zeros(0, np.int64)
         if b"\\" in self.data:
@@ -199,19 +201,19 @@ class _Scanning:
         owners = np.searchsorted(starts, others, "right") - 1
         points = np.bincount(owners[found == 46], minlength=len(starts))
         plain &= points <= 1
-        strange = (found != 46) & ~((found == 45) & (others == starts[owners]))
-        plain[owners[strange]] = False
+        invalid = (found != 46) & ~((found == 45) & (others == starts[owners]))
+        plain[owners[invalid]] = False
         left = np.flatnonzero(~plain)
         if len(left):
             texts = _slices(self.data, starts[left], ends[left]).cast(pa.binary())
             try:
                 texts = texts.cast(pa.string())
             except pa.ArrowInvalid:
-                self.odd(starts[left])
+                self.mark_irregular(starts[left])
             good = pc.or_(
                 pc.is_in(texts, value_set=_WORDS), pc.match_substring_regex(texts, _NUMBER)
             )
-            self.odd(starts[left[~good.to_numpy(zero_copy_only=False)]])
+            self.mark_irregular(starts[left[~good.to_numpy(zero_copy_only=False)]])
 
     def shapes(self, starts: Ints, ends: Ints, scalars: Ints, first: Ints) -> pa.DictionaryArray:
         """Return the shape of each line, that is, its text without leaves. Each number or literal is
@@ -221,10 +223,10 @@ class _Scanning:
         bounds = np.empty(2 * len(starts) + 2, np.int32)
         bounds[0], bounds[-1] = 0, len(signs)
         bounds[1:-1:2], bounds[2:-1:2] = starts, ends
-        kept = _every_other(bounds, signs).buffers()[2]
+        kept_offsets = _every_other(bounds, signs).buffers()[2]
         gone = np.concatenate(([0], np.cumsum(ends - starts)))
         offsets = np.append(self.starts - gone[first], len(signs) - gone[-1]).astype(np.int32)
-        buffers = [None, pa.py_buffer(offsets), kept]
+        buffers = [None, pa.py_buffer(offsets), kept_offsets]
         return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers).dictionary_encode()
 
     def unescaped(
@@ -240,7 +242,7 @@ class _Scanning:
         coded = _slices(self.data, starts[leaves], ends[leaves]).dictionary_encode()
         found = [_decoded(text) for text in coded.dictionary.to_pylist()]
         meant = pa.array(found, pa.string()).take(coded.indices)
-        self.odd(starts[leaves[meant.is_null().to_numpy(zero_copy_only=False)]])
+        self.mark_irregular(starts[leaves[meant.is_null().to_numpy(zero_copy_only=False)]])
         return leaves, meant
 
 
@@ -277,8 +279,8 @@ def _every_other(bounds: npt.NDArray[np.int32], data: bytes | Bytes) -> pa.Array
     """Return the part of `data` between the first and second bound, between the third and fourth bound,
     and so on."""
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
-    whole = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)
-    return whole.take(pa.array(np.arange(0, len(whole), 2)))
+    all_slices = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)
+    return all_slices.take(pa.array(np.arange(0, len(all_slices), 2)))
 
 
 def _decoded(text: bytes) -> str | None:

@@ -81,7 +81,9 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
     for key, kind in (("v", name or "value"), ("s", f"{name or 'value'}.sum")):
         if key in record:
             value = _sum(base.get("bv" if key == "v" else "bs"), record[key])
-            found.told.append(DecodedReading(number, format(time, "f"), sensor, kind, unit, value))
+            found.decoded.append(
+                DecodedReading(number, format(time, "f"), sensor, kind, unit, value)
+            )
 
 
 def _number(text: Any) -> Decimal:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.binding.binding import NOTHING
+from sensorflow.core.binding.binding import EMPTY_BINDING
 from sensorflow.core.binding.fields import Field
 from sensorflow.core.formats import scan as scanning
 from sensorflow.core.formats.chunk import Chunk, Number, Spot, text_of
@@ -43,9 +43,9 @@ from sensorflow.core.formats.scan import Bools, Ints, NotUniform, Scan
 SHAPES = 64
 """Maximum number of shapes in a block. If a block has more, its lines are read one by one."""
 KNOWN = 256
-FEW = 24
+MIN_FAST_LINES = 24
 """The lines of a block with fewer lines are read one by one, because this is faster for few lines."""
-NEAR = 128
+MAX_GAP_LINES = 128
 """Regular lines between two irregular lines are read at once only if there are at least this many."""
 ROUNDS = 3
 Cell = int | str | None
@@ -79,21 +79,21 @@ class Shaped:
         self,
         block: Block,
         one_by_one: Callable[[Block], Iterator[Chunk]],
-        made: Callable[[Block, Chunk], Chunk],
+        make_chunk: Callable[[Block, Chunk], Chunk],
         rounds: int = ROUNDS,
     ) -> Iterator[Chunk]:
-        """Yield the chunks of a block. one_by_one: reads a block that contains irregular lines. made: a
-        function that adapts a chunk of many lines to the format. rounds: how often the regular lines of
-        a block are tried again as separate blocks."""
-        if len(block) < FEW or not rounds:
+        """Yield the chunks of a block. one_by_one: reads a block that contains irregular lines.
+        make_chunk: a function that adapts a chunk of many lines to the format. rounds: how often the
+        regular lines of a block are tried again as separate blocks."""
+        if len(block) < MIN_FAST_LINES or not rounds:
             yield from one_by_one(block)
             return
         try:
-            chunk = made(block, self.chunk(block))
-        except NotUniform as odd:
-            for begin, end, plain in scanning.runs(odd.lines, NEAR):
+            chunk = make_chunk(block, self.chunk(block))
+        except NotUniform as irregular:
+            for begin, end, plain in scanning.runs(irregular.lines, MAX_GAP_LINES):
                 piece = block.between(begin, end)
-                again = self.read(piece, one_by_one, made, rounds - 1)
+                again = self.read(piece, one_by_one, make_chunk, rounds - 1)
                 yield from again if plain else one_by_one(piece)
             return
         if chunk.rows:
@@ -115,12 +115,12 @@ class Shaped:
         shapes = [
             None if blank[i] else self.shape(n, found, block, first[i]) for i, n in enumerate(names)
         ]
-        odd = np.array([shape is None for shape in shapes]) & ~blank
-        odd = odd[codes]
+        irregular = np.array([shape is None for shape in shapes]) & ~blank
+        irregular = irregular[codes]
         if self.comment:
-            odd |= _beginning(block, self.comment)
-        if odd.any():
-            raise NotUniform(odd)
+            irregular |= _beginning(block, self.comment)
+        if irregular.any():
+            raise NotUniform(irregular)
         return _Rows(self, block, found, codes, [s or Shape((), ()) for s in shapes]).chunk()
 
     def shape(self, name: bytes, found: Scan, block: Block, line: int) -> Shape | None:
@@ -211,10 +211,10 @@ class _Rows:
     """The records in the lines of one block. The shapes of these lines are already known."""
 
     def __init__(
-        self, whole: Shaped, block: Block, found: Scan, codes: Ints, shapes: list[Shape]
+        self, shaped: Shaped, block: Block, found: Scan, codes: Ints, shapes: list[Shape]
     ) -> None:
         self.block, self.found, self.shapes = block, found, shapes
-        self.columns, self.steps = whole.columns, whole.steps
+        self.columns, self.steps = shaped.columns, shaped.steps
         sizes = np.array([len(shape.rows) for shape in shapes], np.int64)[codes]
         self.of = [np.flatnonzero(codes == code) for code in range(len(shapes))]
         self.begins = np.cumsum(sizes) - sizes
@@ -258,20 +258,20 @@ class _Rows:
         for shape, lines in zip(self.shapes, self.of, strict=True):
             for place, row in enumerate(shape.rows):
                 cell = row.get(name)
-                here = self.begins[lines] + place
+                offsets = self.begins[lines] + place
                 if isinstance(cell, str):
-                    found[here] = self._constant(cell)
-                    typed[here] = isinstance(cell, Number)
+                    found[offsets] = self._constant(cell)
+                    typed[offsets] = isinstance(cell, Number)
                 elif cell is not None:
                     leaves = self.found.first[lines] + cell
-                    found[here] = self.slots[leaves]
-                    typed[here] = self.found.is_number[leaves]
+                    found[offsets] = self.slots[leaves]
+                    typed[offsets] = self.found.is_number[leaves]
         return found, typed
 
     def chunk(self) -> Chunk:
         columns = self.columns
         if not self.count:  # empty lines
-            return Chunk(NOTHING, {}, self.lines, self.spot)
+            return Chunk(EMPTY_BINDING, {}, self.lines, self.spot)
         named = {name: self.places(name) for name in columns.named}
         names = self.names()
         columns.check_width(names)
@@ -311,9 +311,9 @@ class _Rows:
             for array in full:
                 some |= np.asarray(array.to_numpy(zero_copy_only=False), np.bool_)
         if not some.all():
-            odd = np.zeros(len(self.block), np.bool_)
-            odd[self.lines[~some]] = True
-            raise NotUniform(odd)
+            irregular = np.zeros(len(self.block), np.bool_)
+            irregular[self.lines[~some]] = True
+            raise NotUniform(irregular)
 
     def spot(self, row: int) -> Spot:
         line = int(self.lines[row])

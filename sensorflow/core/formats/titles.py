@@ -56,14 +56,16 @@ def fields(
 
 
 def _field(cells: list[str], roles: Sequence[str], index: int, profile: Profile) -> Field:
-    def told(role: str) -> list[str]:
+    def titles_for(role: str) -> list[str]:
         return [c for c, r in zip(cells, roles, strict=True) if r == role]
 
-    named = told("name") or [c for c, r in zip(cells, roles, strict=True) if r != "skip"]
+    named = titles_for("name") or [c for c, r in zip(cells, roles, strict=True) if r != "skip"]
     name = "|".join(named) if isinstance(profile.header, int) else " ".join(filter(None, named))
     if profile.names:
         name = profile.names[index] if index < len(profile.names) else ""
     elif not cells:
         name = f"#{index + 1}"
-    unit = " ".join(told("unit")).strip("[]() ")
-    return Field(name, tuple(cells), " ".join(told("type")), unit, " ".join(told("sensor")))
+    unit = " ".join(titles_for("unit")).strip("[]() ")
+    return Field(
+        name, tuple(cells), " ".join(titles_for("type")), unit, " ".join(titles_for("sensor"))
+    )

@@ -22,7 +22,7 @@ from sensorflow.core.formats.sheetcells import Row, chosen, numbered
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-HELD = 64 << 20
+MAX_BYTES = 64 << 20
 """Maximum size in bytes, packed and unpacked, of a spreadsheet that is loaded as a whole."""
 AREA = 16_000_000
 """Maximum number of cells in the bounding rectangles of all tables of such a spreadsheet."""
@@ -69,7 +69,7 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
                 if ooxml.is_package(archive):
                     yield from ooxml.rows(archive, profile)
                     return
-        with _held(stream) as book:
+        with _opened_workbook(stream) as book:
             sheet = book.get_sheet_by_name(chosen(book.sheet_names, profile))
             if sheet.start is not None:
                 for number, cells in numbered(sheet, sheet.start[0] + 1):
@@ -84,12 +84,12 @@ def names(stream: BinaryIO) -> list[str]:
             with zipfile.ZipFile(stream) as archive:
                 if ooxml.is_package(archive):
                     return ooxml.names(archive)
-        with _held(stream) as book:
+        with _opened_workbook(stream) as book:
             return list(book.sheet_names)
 
 
 @contextmanager
-def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
+def _opened_workbook(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
     """Open a spreadsheet with calamine, which loads the whole file. Before that, check the size of the
     file and the number of cells."""
     _check_size(stream.seek(0, io.SEEK_END))
@@ -106,10 +106,8 @@ def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
 
 
 def _check_size(size: int) -> None:
-    if size > HELD:
-        what = (
-            f"a spreadsheet of this type must fit in memory: {size:,} bytes, the limit is {HELD:,}"
-        )
+    if size > MAX_BYTES:
+        what = f"a spreadsheet of this type must fit in memory: {size:,} bytes, the limit is {MAX_BYTES:,}"
         raise Permanent(
             Code.TOO_LARGE, what, do="save the file as .xlsx or CSV, which have no size limit"
         )
@@ -131,7 +129,7 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
     packed = sum(info.compress_size for info in infos)
     if size > profile.max_decompressed:
         raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
-    if size > HELD and size > packed * profile.max_ratio:
+    if size > MAX_BYTES and size > packed * profile.max_ratio:
         what = f"decompressed, the spreadsheet has {size:,} bytes: maybe a decompression bomb"
         raise Permanent(Code.TOO_LARGE, what, do=RATIO)
     return size

@@ -40,9 +40,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     while fields and not fields[-1].name:
         fields.pop()
     binding = resolve(fields, before)
-    rest = chain([first] if first else [], rows)
+    all_rows = chain([first] if first else [], rows)
     limit = max(1, min(ROWS, (1 << 20) // max(len(fields), 1)))
-    while part := list(islice(rest, limit)):
+    while part := list(islice(all_rows, limit)):
         yield _chunk(part, binding, len(fields), profile)
 
 
@@ -98,8 +98,8 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        whole = cell.is_integer() and abs(cell) < 2**53
-        return Number(int(cell)) if whole else Number(repr(cell))
+        is_integer = cell.is_integer() and abs(cell) < 2**53
+        return Number(int(cell)) if is_integer else Number(repr(cell))
     if isinstance(cell, timedelta):
         return Number(repr(cell.total_seconds()))
     if isinstance(cell, datetime | time):
@@ -154,8 +154,12 @@ def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]
     """Yield the rows that the profile selects. If the profile rejects long rows, a row with cells after
     the last column is added to `rejects` instead."""
     for number, cells in part:
-        behind = cells[width:]
-        if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
+        extra_cells = cells[width:]
+        if (
+            extra_cells
+            and profile.long_rows == "reject"
+            and any(cell != "" for cell in extra_cells)
+        ):
             reason = f"{len(cells)} cells where the header has {width}"
             raw = _line(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
@@ -179,9 +183,9 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
 def _columns(across: list[tuple[Cell, ...]], binding: Binding) -> dict[int, pa.Array]:
     """Return column index -> cells, for the columns that the binding needs. A column that contains only
     numbers or only dates keeps its type. All other columns become texts."""
-    measured = {measure.column for measure in binding.measures} - _spoken(binding)
+    measured = {measure.column for measure in binding.measures} - _used_columns(binding)
     single = len(binding.time) == 1 and binding.formats == ("iso8601",)
-    dated = set(binding.time[0].columns) - _spoken(binding) if single else set[int]()
+    dated = set(binding.time[0].columns) - _used_columns(binding) if single else set[int]()
     columns: dict[int, pa.Array] = {}
     for index in binding.needed:
         cells = across[index] if across else ()
@@ -194,7 +198,7 @@ def _columns(across: list[tuple[Cell, ...]], binding: Binding) -> dict[int, pa.A
             found = pa.array(texts(cells), pa.string())
         columns[index] = found
     for joined in _joined(binding):
-        _apart(joined, across, columns)
+        _convert_dates(joined, across, columns)
     return columns
 
 
@@ -202,7 +206,7 @@ def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
     return str not in kinds or all(cell == "" for cell in cells if isinstance(cell, str))
 
 
-def _spoken(binding: Binding) -> set[int]:
+def _used_columns(binding: Binding) -> set[int]:
     """Return the indexes of the columns that the binding reads as texts, such as the column of the
     sensor."""
     texts = [text for m in binding.measures for text in (m.type, m.unit, m.sensor)]
@@ -225,7 +229,7 @@ def _joined(binding: Binding) -> Iterator[tuple[int, ...]]:
             yield columns
 
 
-def _apart(
+def _convert_dates(
     joined: tuple[int, ...], across: list[tuple[Cell, ...]], columns: dict[int, pa.Array]
 ) -> None:
     """Convert the cells of a date column to dates, and the cells of a time column to times of day, as
@@ -254,8 +258,8 @@ def _times(cells: Sequence[Cell]) -> list[str]:
     for i in clocks:
         clock = cells[i]
         if isinstance(clock, timedelta):  # 24:00 is 0:00 of the next day
-            whole = datetime.combine(_day(day), time()) + clock
-            day, clock = whole, whole.time()
+            combined = datetime.combine(_day(day), time()) + clock
+            day, clock = combined, combined.time()
         found[i] = _clock(clock)
     found[first] = _day(day).isoformat()
     return found

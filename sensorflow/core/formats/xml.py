@@ -24,7 +24,7 @@ from sensorflow.core.formats.records import ROWS, Columns, Record, references
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-HELD = 8 << 20
+MAX_BYTES = 8 << 20
 """A chunk ends when its records reach this size in bytes, even if it has fewer than `ROWS` records."""
 Found = tuple[int, Record, Callable[[], Spot]]
 
@@ -43,9 +43,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     columns.getters = {n: _getter(n, once, len(records)) for n in [*named, *paths]}
     rows = 0
     for _ in parsed(stream, profile, reading):
-        if len(reading.found) >= ROWS or reading.held >= HELD:
+        if len(reading.found) >= ROWS or reading.held_bytes >= MAX_BYTES:
             rows += len(reading.found)
-            yield from columns.chunks(reading.taken(), [])
+            yield from columns.chunks(reading.take_found(), [])
     rows += len(reading.found)
     if not reading.begun:
         return
@@ -56,7 +56,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             f"the document has no element at records = {profile.records!r}",
             do=do,
         )
-    yield from columns.chunks(reading.taken(), [])
+    yield from columns.chunks(reading.take_found(), [])
     columns.finish()
 
 
@@ -114,8 +114,8 @@ class _Ahead(Handler):
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._names.append(name)
-        told = [once.begin(self._names, attributes, self.line) for once in self._wanted]
-        self._texts.start(any(told))
+        matches = [once.begin(self._names, attributes, self.line) for once in self._wanted]
+        self._texts.start(any(matches))
 
     def end(self, name: str) -> None:
         text = self._texts.end()
@@ -139,8 +139,8 @@ class _Open:
 
 
 class _Records(Handler):
-    """Collects the records of a document. found: the complete records that have not been yielded. held:
-    the size in bytes that these records have in the file."""
+    """Collects the records of a document. found: the complete records that have not been yielded.
+    held_bytes: the size in bytes that these records have in the file."""
 
     def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
         super().__init__(profile)
@@ -155,10 +155,10 @@ class _Records(Handler):
         self._began = (0, 0, "")
         self._window, self._base = b"", 0
         self.found: list[Found] = []
-        self.held = 0
+        self.held_bytes = 0
 
-    def taken(self) -> list[Found]:
-        found, self.found, self.held = self.found, [], 0
+    def take_found(self) -> list[Found]:
+        found, self.found, self.held_bytes = self.found, [], 0
         return found
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -169,9 +169,9 @@ class _Records(Handler):
         if self._open:
             self._within.start()
         if self._around.deepest:
-            told = self.depth <= self._around.deepest
-            told = told and self._around.start(self.depth, name, attributes, self.line)
-            self._beside.start(told)
+            is_near = self.depth <= self._around.deepest
+            is_near = is_near and self._around.start(self.depth, name, attributes, self.line)
+            self._beside.start(is_near)
 
     def _follow(self, name: str, attributes: dict[str, str]) -> None:
         """Handle the start of an element outside the records: check whether the element is the next step
@@ -219,7 +219,7 @@ class _Records(Handler):
         raw = self._raw(offset)
         record = Record(done.node, (self._around.values(),), (name,))
         self.found.append((line, record, lambda: Spot(at, text_of(raw))))
-        self.held += size
+        self.held_bytes += size
 
     def text(self, data: str) -> None:
         if self._open:
@@ -231,21 +231,21 @@ class _Records(Handler):
         return name if name in self._qualified else name.rpartition(":")[2]
 
     def _attributed(self, attributes: dict[str, str]) -> Element | None:
-        made: Element | None = None
+        attributed: Element | None = None
         for name, value in attributes.items():
             if not name.startswith("xmlns"):
-                made = Element() if made is None else made
+                attributed = Element() if attributed is None else attributed
                 key = f"@{name}" if f"@{name}" in self._qualified else f"@{name.rpartition(':')[2]}"
-                made[key] = value.strip()
-        return made
+                attributed[key] = value.strip()
+        return attributed
 
     def fed(self, data: bytes) -> None:
         start = self._began[0] if self._open else self.offset
-        kept = self._window[max(0, start - self._base) :]
-        if self._open and len(kept) > 4 * RAW_LIMIT:
+        window = self._window[max(0, start - self._base) :]
+        if self._open and len(window) > 4 * RAW_LIMIT:
             return  # only the beginning of a large record is stored
-        self._base += len(self._window) - len(kept)
-        self._window = kept + data
+        self._base += len(self._window) - len(window)
+        self._window = window + data
 
     def _raw(self, start: int) -> bytes:
         """Return the text of the record that ends at the current position, as written in the file.

@@ -13,7 +13,7 @@ from sensorflow.escaping import escape
 LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """Number of hexadecimal digits of a digest -> name of its algorithm in hashlib."""
 ALGORITHMS = tuple(LENGTHS.values())
-SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
+DISPLAY_NAMES = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
 
 
 class GateUnreadable(Exception):
@@ -42,23 +42,23 @@ class Announced:
         return {"gate": self.gate, "size": self.size, "sums": dict(self.sums), "rows": self.rows}
 
     @classmethod
-    def of_json(cls, told: Mapping[str, Any]) -> Announced:
-        sums = tuple(sorted(told["sums"].items()))
-        return cls(told["gate"], told["size"], sums, told["rows"])
+    def of_json(cls, facts: Mapping[str, Any]) -> Announced:
+        sums = tuple(sorted(facts["sums"].items()))
+        return cls(facts["gate"], facts["size"], sums, facts["rows"])
 
 
 @dataclass(frozen=True)
 class Announcement:
     """Identifies the gate that announced a registered file.
 
-    gate: the gate's key. mark: the content fingerprint of the gate (see `Stat`). what: the announced
+    gate: the gate's key. mark: the content fingerprint of the gate (see `Stat`). announced: the announced
     properties. The content fingerprint stays the same if only the mode or the owner of the gate changes.
     Such a change is therefore not a new announcement.
     """
 
     gate: bytes
     mark: str
-    what: Announced
+    announced: Announced
 
 
 def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> str | None:
@@ -72,7 +72,7 @@ def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> st
         return f"the file has {size:,} bytes, but {announced.gate} announces {announced.size:,}"
     for algorithm, wanted in announced.sums:
         if (found := digest(algorithm)) != wanted:
-            name = SHOWN[algorithm]
+            name = DISPLAY_NAMES[algorithm]
             return f"the file's {name} is {found}, but {announced.gate} announces {wanted}"
     return None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sensorflow.core.gates.announced import ALGORITHMS, SHOWN, Announced, GateUnreadable
+from sensorflow.core.gates.announced import ALGORITHMS, DISPLAY_NAMES, Announced, GateUnreadable
 from sensorflow.core.gates.sums import digest_in, looks_like_sums, sums_of, text_of
 from sensorflow.core.names import canonical
 
@@ -47,8 +47,8 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
         other = canonical(_key(line.name, key))
         if other == canonical(key):
             continue
-        made = _announced(line, gate)
-        if found.setdefault(other, made) != made:
+        result = _announced(line, gate)
+        if found.setdefault(other, result) != result:
             raise GateUnreadable(f"it lists {line.name} twice, with different properties")
     if not found:
         raise GateUnreadable("the manifest lists no file")
@@ -98,13 +98,13 @@ def _of_csv(text: str) -> Iterator[_Line]:
 
 def _of_json(text: str) -> Iterator[_Line]:
     try:
-        whole = json.loads(text, object_pairs_hook=_once)
+        document = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise GateUnreadable(f"it is not valid JSON: {error}") from None
-    if not isinstance(whole, dict):
-        yield from _listed(whole)
+    if not isinstance(document, dict):
+        yield from _listed(document)
         return
-    facts = _facts(whole)
+    facts = _facts(document)
     place = next((name for name in LISTS if isinstance(facts.get(name), list | dict)), None)
     if place is None:
         if not set(facts) & set(NAMES):
@@ -113,9 +113,9 @@ def _of_json(text: str) -> Iterator[_Line]:
         return
     lines = list(_listed(facts[place]))
     yield from lines
-    said = _number(_Line("", facts), FILES)
-    if said not in (None, len(lines)):
-        files = "1 file" if said == 1 else f"{said} files"
+    stated_count = _number(_Line("", facts), FILES)
+    if stated_count not in (None, len(lines)):
+        files = "1 file" if stated_count == 1 else f"{stated_count} files"
         raise GateUnreadable(f"it announces {files} but lists {len(lines)}")
 
 
@@ -128,11 +128,11 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(given: Mapping[str, Any]) -> dict[str, Any]:
     """Normalize the keys of one entry of a manifest. Raises GateUnreadable if two keys have the same
     normalized form and different values."""
     found: dict[str, Any] = {}
-    for name, value in told.items():
+    for name, value in given.items():
         plain = _plain(name)
         if plain in KNOWN and found.get(plain, value) != value:
             raise GateUnreadable(f"it has {name!r} twice in the same object")
@@ -194,7 +194,7 @@ def _announced(line: _Line, gate: str) -> Announced:
             continue
         algorithm, digest = _digest(line, value, wanted)
         if sums.setdefault(algorithm, digest) != digest:
-            raise GateUnreadable(f"{line.name}: two different {SHOWN[algorithm]} checksums")
+            raise GateUnreadable(f"{line.name}: two different {DISPLAY_NAMES[algorithm]} checksums")
     return replace(Announced(gate), size=sizes, rows=rows, sums=tuple(sorted(sums.items())))
 
 
@@ -205,22 +205,22 @@ def _digest(line: _Line, value: Any, wanted: str | None) -> tuple[str, str]:
         wanted, text = wanted or _plain(prefix), rest
     found = digest_in(text)
     if found is None or wanted not in (None, found[0]):
-        what = SHOWN[wanted] if wanted else "MD5, SHA-1, SHA-256 or SHA-512"
+        what = DISPLAY_NAMES[wanted] if wanted else "MD5, SHA-1, SHA-256 or SHA-512"
         raise GateUnreadable(f"{line.name}: {text!r} is not {what}")
     return found
 
 
 def _number(line: _Line, names: tuple[str, ...]) -> int | None:
     found: set[int] = set()
-    whose = f"{line.name}: " if line.name else ""
+    prefix = f"{line.name}: " if line.name else ""
     for name in names:
         value = line.facts.get(name)
         if value in (None, ""):
             continue
         text = str(value).strip()
         if isinstance(value, bool | float) or not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-            raise GateUnreadable(f"{whose}{name} is {value!r}, expected a number")
+            raise GateUnreadable(f"{prefix}{name} is {value!r}, expected a number")
         found.add(int(text))
     if len(found) > 1:
-        raise GateUnreadable(f"{whose}{names[0]} is given twice, with different numbers")
+        raise GateUnreadable(f"{prefix}{names[0]} is given twice, with different numbers")
     return found.pop() if found else None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensorflow.core.gates.announced import LENGTHS, SHOWN, GateUnreadable
+from sensorflow.core.gates.announced import DISPLAY_NAMES, LENGTHS, GateUnreadable
 from sensorflow.core.names import composed
 
 _GNU = re.compile(r"(\\?)([0-9A-Fa-f]{32,128})(?:[ \t]+\*?(.+))?")
@@ -92,7 +92,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     digests = {s.digest for s in ours}
     if not digests:
         raise GateUnreadable(
-            f"it has no {SHOWN[algorithm]} of the file, but the gate's name requires one"
+            f"it has no {DISPLAY_NAMES[algorithm]} of the file, but the gate's name requires one"
         )
     if len(digests) > 1:
         raise GateUnreadable(f"the gate has several checksums of {name}")

@@ -229,10 +229,10 @@ class Profile(Cell):
             raise ValueError("angle applies to a single column: latitude = { angle = ... }")
         for name in self.captures:
             self._follow(name, ())
-        self._beside()
+        self._check_reserved_places()
         return self
 
-    def _beside(self) -> None:
+    def _check_reserved_places(self) -> None:
         origins = (self.sensor, self.type, self.unit, *self.captures.values())
         tagged = any(origin is not None and origin.tags is not None for origin in origins)
         if tagged and self.format not in ("csv", "xlsx", "parquet"):

@@ -86,8 +86,8 @@ class Column(Cell):
         if not isinstance(given, str):
             return given
         if match := re.fullmatch(r"(.*?)\s*\[([^\[\]]+)\]", given):
-            told = {"type": match[1].strip(), "unit": match[2].strip()}
-            return {key: text for key, text in told.items() if text}
+            keys = {"type": match[1].strip(), "unit": match[2].strip()}
+            return {key: text for key, text in keys.items() if text}
         return {"type": given}
 
 

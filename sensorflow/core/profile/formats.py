@@ -57,8 +57,8 @@ content."""
 def _format(name: str) -> str:
     if name in SHEETS:
         return "xlsx"
-    if name not in FORMATS and name not in (brought := external_formats().names()):
-        known = (*FORMATS, *brought)
+    if name not in FORMATS and name not in (external := external_formats().names()):
+        known = (*FORMATS, *external)
         hint = did_you_mean(name, known, f"known: {', '.join(known)}")
         raise ValueError(f"unknown format; {hint}")
     return name

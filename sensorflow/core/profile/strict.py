@@ -23,16 +23,16 @@ class Strict(BaseModel):
     @classmethod
     def keys(cls) -> list[str]:
         """Return the keys that can be set, in the order of the documentation."""
-        there = {name for name, field in cls.model_fields.items() if not field.exclude}
-        return [n for n in dict.fromkeys((*cls.leading, *cls.model_fields)) if n in there]
+        known = {name for name, field in cls.model_fields.items() if not field.exclude}
+        return [n for n in dict.fromkeys((*cls.leading, *cls.model_fields)) if n in known]
 
     @model_serializer(mode="wrap")
     def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        made: dict[str, Any] = dump(self)
+        dumped: dict[str, Any] = dump(self)
         for name, info in type(self).model_fields.items():
             if info.json_schema_extra == LATER and getattr(self, name) == info.default:
-                made.pop(name, None)
-        return made
+                dumped.pop(name, None)
+        return dumped
 
 
 LATER: Any = {"later": True}

@@ -30,7 +30,12 @@ from sensorflow.core.sniff import (
 from sensorflow.core.sniff.guess import Guess, Line, zoned
 from sensorflow.core.sniff.table import Table
 from sensorflow.core.sniff.trial import Trial, tried
-from sensorflow.core.sniff.trial_checks import Look, checked_by_trial, checked_library_guess, doubts
+from sensorflow.core.sniff.trial_checks import (
+    RunTrial,
+    checked_by_trial,
+    checked_library_guess,
+    doubts,
+)
 from sensorflow.core.times.zones import check_zone
 from sensorflow.errors import Permanent, UsageError
 
@@ -54,14 +59,14 @@ def sniff(
     if zone is not None:
         _check(zone)
 
-    def look(guess: Guess) -> Trial:
-        made = guess.in_zone("UTC" if zone is None else zone, "")
+    def run_trial(guess: Guess) -> Trial:
+        text = guess.in_zone("UTC" if zone is None else zone, "")
         return tried(
-            stream, (make or Profile.model_validate)(tomllib.loads(made.toml())), name or "sample"
+            stream, (make or Profile.model_validate)(tomllib.loads(text.toml())), name or "sample"
         )
 
     try:
-        guess = _sniff(stream, zone, name, look, make is not None)
+        guess = _sniff(stream, zone, name, run_trial, make is not None)
     except Permanent as error:
         raise UsageError(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "the given zone")
@@ -74,12 +79,14 @@ def _check(zone: str) -> None:
         raise UsageError(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_library: bool) -> Guess:
+def _sniff(
+    stream: BinaryIO, zone: str | None, name: str, run_trial: RunTrial, with_library: bool
+) -> Guess:
     found = _recognised(stream, name)
     if isinstance(found, Guess):
         extends = any(line.key == "extends" for line in found.settings)
-        return checked_library_guess(found, look) if with_library or not extends else found
-    return _best(found, zone, name, look)
+        return checked_library_guess(found, run_trial) if with_library or not extends else found
+    return _best(found, zone, name, run_trial)
 
 
 def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
@@ -104,14 +111,14 @@ def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
     return known.of_table(table, "csv") or [table]
 
 
-def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
+def _best(tables: Sequence[Table], zone: str | None, name: str, run_trial: RunTrial) -> Guess:
     """Return a proposal for one of the possible tables. It is the first proposal whose preview has no
     problems. If all previews have problems, it is the proposal that loses the fewest readings."""
     found: list[tuple[Guess, Trial]] = []
     problem: UsageError | None = None
     for table in (replace(each, name=name) for each in tables):
         try:
-            guess, trial = checked_by_trial(_of(table, zone), table, look)
+            guess, trial = checked_by_trial(_of(table, zone), table, run_trial)
         except UsageError as error:
             problem = problem or error
             continue

@@ -12,34 +12,34 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
 _SIGNED = re.compile(r"([NSEW]?)\s*([+-]?\d+(?:\.\d*)?)\s*([NSEW]?)")
-_HALVES = ({"N", "S"}, {"E", "W"})
+_HEMISPHERE_PAIRS = ({"N", "S"}, {"E", "W"})
 _TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?[we]([^a-z]|$)"
 
 
 @dataclass(frozen=True)
 class Angle:
-    """How to read a column of positions. kind: the value for the profile's key `angle`. half: the column
-    that contains the letters; None if they are in the same cells as the numbers."""
+    """How to read a column of positions. kind: the value for the profile's key `angle`. hemisphere: the
+    column that contains the letters; None if they are in the same cells as the numbers."""
 
     kind: str
-    half: Column | None = None
+    hemisphere: Column | None = None
 
 
 def found(columns: Sequence[Column]) -> dict[Column, Angle]:
     """Return column -> `Angle` for each column of positions that have letters."""
     lettered = {c: half for c in columns if (half := _letters(c)) is not None}
-    made: dict[Column, Angle] = {}
+    angles: dict[Column, Angle] = {}
     for column, letters in lettered.items():
-        near = [c for c in lettered if abs(c.index - column.index) == 1]
-        paired = any(lettered[c] != letters for c in near)
+        adjacent = [c for c in lettered if abs(c.index - column.index) == 1]
+        paired = any(lettered[c] != letters for c in adjacent)
         mixed = len({t.strip()[-1] for t in column.counts} & letters) == 2
         if paired or mixed or ignored_columns.is_place(column):
-            made[column] = Angle(_kind(column))
+            angles[column] = Angle(_kind(column))
     for column in columns:
         before = next((c for c in columns if c.index == column.index - 1), None)
-        if before is not None and before not in made and _is_half(column, before):
-            made[before] = Angle(_kind(before), column)
-    return made
+        if before is not None and before not in angles and _is_half(column, before):
+            angles[before] = Angle(_kind(before), column)
+    return angles
 
 
 def _letters(column: Column) -> set[str] | None:
@@ -49,14 +49,14 @@ def _letters(column: Column) -> set[str] | None:
     if not texts or not all(m and bool(m[1]) != bool(m[3]) for m in cells):
         return None
     letters = {m[1] or m[3] for m in cells if m}
-    return next((half for half in _HALVES if letters <= half), None)
+    return next((half for half in _HEMISPHERE_PAIRS if letters <= half), None)
 
 
 def _is_half(column: Column, before: Column) -> bool:
     """Return whether `column` contains the letters for the positions in `before`, the column to its
     left."""
     texts = set(column.counts)
-    if not texts or not any(texts <= half for half in _HALVES):
+    if not texts or not any(texts <= half for half in _HEMISPHERE_PAIRS):
         return False
     numbers = [numeric.POINT.fullmatch(t) for t in before.counts if not numeric.is_nothing(t)]
     named = ignored_columns.is_place(before) or column.says(_TITLED)

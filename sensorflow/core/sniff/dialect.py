@@ -53,7 +53,7 @@ def tabled(grid: Grid, text: Text) -> Table:
     mark = _mark(grid, titles, prefix)
     data = [r for r in grid.rows[grid.first :] if r.text.strip()]
     data = [r for r in data if not mark or not r.text.startswith(mark)]
-    data, keeping = _kept(grid, titles, data, text.complete)
+    data, keeping = _data_rows(grid, titles, data, text.complete)
     head = _header(grid, titles, prefix, names, reason, data)
     before = [r for r in above if not titles or r.line < titles[0].line]
     width = max(grid.width, len(head.names))
@@ -89,43 +89,43 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     A header row has about as many cells as a data row. At least 40 % of its cells are not empty, and at
     most a third of these are numbers. A row such as a line of dashes may separate the header from the data.
     """
-    taken: list[Row] = []
+    title_rows: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
-        if taken and _ends(taken, row, grid.width):
+        if title_rows and _ends(title_rows, row, grid.width):
             break
         match = COMMENT.match(row.text)
-        if match and match.end() == len(row.text.rstrip()) and not taken:
+        if match and match.end() == len(row.text.rstrip()) and not title_rows:
             continue  # an empty comment between header and data
         if _is_title(_bare(row, match[0] if match else "", grid), grid.width):
             prefix = prefix or (match[0] if match else "")
-        elif taken or row is not above[-1] or not _is_rule(row, grid.width):
+        elif title_rows or row is not above[-1] or not _is_rule(row, grid.width):
             break
-        taken.insert(0, row)
-    if not taken and above and _is_short(above[-1].cells, grid.width):
-        taken = [above[-1]]
-    while taken and not any(any(c.isalpha() for c in cell) for cell in taken[0].cells):
-        taken.pop(0)
-    if prefix and not all(COMMENT.match(r.text) for r in taken):
-        return [r for r in taken if not COMMENT.match(r.text)], ""
-    return taken, prefix
+        title_rows.insert(0, row)
+    if not title_rows and above and _is_short(above[-1].cells, grid.width):
+        title_rows = [above[-1]]
+    while title_rows and not any(any(c.isalpha() for c in cell) for cell in title_rows[0].cells):
+        title_rows.pop(0)
+    if prefix and not all(COMMENT.match(r.text) for r in title_rows):
+        return [r for r in title_rows if not COMMENT.match(r.text)], ""
+    return title_rows, prefix
 
 
-def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
-    """Return whether the header begins after `row`. taken: the header rows that were found below `row`.
-    The header begins there if `taken` has titles for almost all columns, and `row` is followed by an
-    empty line or looks like a label with its value."""
-    titles = taken[0].cells
+def _ends(title_rows: Sequence[Row], row: Row, width: int) -> bool:
+    """Return whether the header begins after `row`. title_rows: the header rows that were found below
+    `row`. The header begins there if `title_rows` has titles for almost all columns, and `row` is
+    followed by an empty line or looks like a label with its value."""
+    titles = title_rows[0].cells
     named = [c for c in titles if c]
     full = len(named) >= width - 1 and len({*named}) == len(named)
     full = full and sum(unit_like(c) and header.is_bare(c) for c in named) < 0.5 * len(named)
-    if full and row.line + row.text.count("\n") + 1 < taken[0].line:
+    if full and row.line + row.text.count("\n") + 1 < title_rows[0].line:
         return True
     some = [c for c in row.cells if c]
     label = bool(some) and len(some) <= 2 and some[0].rstrip('"').endswith((":", "="))
     sparse = len(some) < 0.75 * width and row.cells[0] != ""
-    said = sum(re.search(r"[a-z]\S*\s-?\d+[.,]\d", c, re.I) is not None for c in some)
-    return full and width > 2 and (label or sparse or said >= 0.5 * len(some) > 0)
+    assignments = sum(re.search(r"[a-z]\S*\s-?\d+[.,]\d", c, re.I) is not None for c in some)
+    return full and width > 2 and (label or sparse or assignments >= 0.5 * len(some) > 0)
 
 
 def _is_rule(row: Row, width: int) -> bool:
@@ -169,9 +169,9 @@ def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str
     if not row or len(row) == grid.width:
         return [], ""
     if grid.delimiter == "whitespace":
-        apart = re.split(r"\s{2,}", titles[0].text.removeprefix(prefix).strip())
-        if len(apart) == grid.width:
-            return apart, "the titles contain spaces"
+        names = re.split(r"\s{2,}", titles[0].text.removeprefix(prefix).strip())
+        if len(names) == grid.width:
+            return names, "the titles contain spaces"
     if _is_short(row, grid.width):
         rest = [
             t or f"column{i + 1}" for i, t in enumerate([*row, *[""] * (grid.width - len(row))])
@@ -201,8 +201,8 @@ def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
 
     If the header rows have a comment prefix, only lines after the header count as comment lines.
     """
-    behind = titles[-1].line if titles and prefix else -1
-    rows = [r for r in grid.rows if r.line > behind and r.text.strip()]
+    header_end = titles[-1].line if titles and prefix else -1
+    rows = [r for r in grid.rows if r.line > header_end and r.text.strip()]
     marks = Counter(m[1][0] for r in rows if (m := COMMENT.match(r.text)))
     if not marks:
         return ""
@@ -210,7 +210,7 @@ def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
     return "//" if mark == "/" else mark
 
 
-def _kept(
+def _data_rows(
     grid: Grid, titles: list[Row], data: list[Row], complete: bool
 ) -> tuple[list[Row], list[Line]]:
     """Return (data rows, settings that exclude other lines). The excluded lines are certainly not rows:
@@ -219,18 +219,18 @@ def _kept(
     last = max(good, default=0)
     again = {r.text for r in titles}
     blank = {r.line for r in data if not any(r.cells)}
-    odd = {r.line for r in data if r.text in again or (complete and r.line > last)} | blank
-    kept = [r for r in data if r.line not in odd]
-    gone = [r for r in data if r.line in odd]
-    if not gone or len(gone) > len(kept):
+    excluded = {r.line for r in data if r.text in again or (complete and r.line > last)} | blank
+    data_rows = [r for r in data if r.line not in excluded]
+    gone = [r for r in data if r.line in excluded]
+    if not gone or len(gone) > len(data_rows):
         return data, []
     begin = [re.match(DIGIT, r.text) is not None for r in gone]
-    if all(re.match(DIGIT, r.text) for r in kept) and not any(begin):
+    if all(re.match(DIGIT, r.text) for r in data_rows) and not any(begin):
         reason = f"excludes {_count(len(gone), 'line')} at the end or between rows"
-        return kept, [Line("keep", DIGIT, reason)]
+        return data_rows, [Line("keep", DIGIT, reason)]
     if len(blank) == len(gone):
         pattern = rf"^[\s{re.escape(grid.delimiter)}]+$"
-        return kept, [Line("drop", pattern, f"{_count(len(gone), 'row')} without values")]
+        return data_rows, [Line("drop", pattern, f"{_count(len(gone), 'row')} without values")]
     return data, []
 
 
@@ -297,7 +297,7 @@ def _columns(head: Header, data: list[Row]) -> list[Column]:
             [_at(r.cells, i) for r in data],
             head.titles[i],
             head.units[i],
-            told=bool(head.units[i]),
+            has_known_unit=bool(head.units[i]),
         )
         for i in range(len(refs))
     ]

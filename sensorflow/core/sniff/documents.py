@@ -145,40 +145,42 @@ def tables(text: Text) -> list[Table]:
     """Return a table for each place where the records may be, the most likely place first. The columns
     are the leaves of the records. Raises UsageError if no records contain a time and a number."""
     documents = parsed(text)
-    made = [
-        (worth(table, place), table, place)
+    candidates = [
+        (score(table, place), table, place)
         for place in dict.fromkeys(p for v in documents.values[:20] for p in places(v))
         if (table := _table(documents, place, text)).rows
     ]
-    found = sorted((m for m in made if m[0] > 0), key=lambda m: -m[0])
+    found = sorted((m for m in candidates if m[0] > 0), key=lambda m: -m[0])
     if not found:
         raise UsageError("no list of records with a time and a number in the JSON")
     limit, first, _ = found[0]
-    alike = [m for m in found if m[0] >= 0.2 * limit and m[1].rows >= 0.4 * first.rows]
-    return [_besides(table, place, found) for _, table, place in alike[:PLACES]]
+    similar = [m for m in found if m[0] >= 0.2 * limit and m[1].rows >= 0.4 * first.rows]
+    return [_with_neighbour_columns(table, place, found) for _, table, place in similar[:PLACES]]
 
 
-def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
+def _with_neighbour_columns(
+    table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]
+) -> Table:
     """Return the table with hints about data that it does not contain: records at other places, and
     numbers outside the records."""
-    mine, told = _within(place), list(table.todo)
+    mine, in_table = _within(place), list(table.todo)
     other: dict[Path, str] = {}
     for value, _, p in found:
         theirs = _within(p)
-        rest = theirs[len(mine) :]
-        below = _begins(theirs, mine) and (EVERY not in rest or p.mapped or _is_carried(p))
+        remaining = theirs[len(mine) :]
+        below = _begins(theirs, mine) and (EVERY not in remaining or p.mapped or _is_carried(p))
         related = below or _begins(mine, theirs)
         inner = any(theirs[: len(above)] == above for above in other)
         listed = p.keyed or EVERY in steps_of(p.path)
         if listed and not related and not inner and value >= 0.2 * found[0][0]:
             other[theirs] = p.path
     if other:
-        told.append(
+        in_table.append(
             f"records at {_some(list(other.values()))} are ignored: they need a separate profile"
         )
     if around := [c.title for c in table.above if _is_measured(c)]:
-        told.append(f"numbers outside the records are ignored: {_some(around)}")
-    return replace(table, todo=tuple(told))
+        in_table.append(f"numbers outside the records are ignored: {_some(around)}")
+    return replace(table, todo=tuple(in_table))
 
 
 def _begins(path: Path, other: Path) -> bool:
@@ -253,12 +255,12 @@ def _units(document: Any, place: Place) -> dict[str, str]:
     return {}
 
 
-def worth(made: Table, place: Place) -> float:
+def score(table: Table, place: Place) -> float:
     """Return a score for a table. It grows with the number of measured cells in the records, and is 0 if
     the records have no times."""
-    own = [c for c in made.columns if not c.above]
+    own = [c for c in table.columns if not c.above]
     timed = [c for c in own if is_time(c)]
-    above = [c for c in made.above if is_time(c)]
+    above = [c for c in table.above if is_time(c)]
     if not (timed or above):
         return 0.0
     numbers = [c for c in own if c not in timed and c.counts and numeric.numeric(c)]

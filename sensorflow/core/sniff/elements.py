@@ -24,7 +24,7 @@ PLACES = 4
 """Maximum number of paths for which a proposal is tested."""
 LISTED = 50
 """Elements of a record that have the same name become columns only if there are at most this many."""
-DEEP = 4
+MAX_DEPTH = 4
 """Maximum nesting depth of elements in a record."""
 LIST = 12
 """A text with more numbers than this is a list."""
@@ -63,13 +63,13 @@ class _Tree(Handler):
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         above = self._open[-1][0] if self._open else None
-        told = {
+        attributes_text = {
             key.rpartition(":")[2]: value.strip()
             for key, value in attributes.items()
             if not _SCHEMA.match(key)
         }
         names = (*(above.names if above else ()), name.rpartition(":")[2])
-        node = Node(names, told, above)
+        node = Node(names, attributes_text, above)
         if above is None:
             self.root = node
         else:
@@ -106,9 +106,12 @@ def tables(text: Text) -> list[Table]:
     """Return a table for each kind of element that may be a record, the most likely kind first. Raises
     UsageError if no elements contain a time and a number."""
     tree = _tree(text)
-    made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
+    candidates = [
+        (table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows
+    ]
     ranked = [
-        (documents.worth(table, Place(".".join(names))), table, names) for table, names in made
+        (documents.score(table, Place(".".join(names))), table, names)
+        for table, names in candidates
     ]
     ranked = [m for m in ranked if m[1].rows > 1 or any(map(documents.is_time, _inside(m[1])))]
     found = sorted((m for m in ranked if m[0] > 0), key=lambda m: -m[0])
@@ -124,10 +127,10 @@ def tables(text: Text) -> list[Table]:
             "to these elements; docs/profiles/xml.md has examples"
         )
     limit = found[0][0]
-    alike = [m for m in found if m[0] >= 0.3 * limit][:PLACES]
+    similar = [m for m in found if m[0] >= 0.3 * limit][:PLACES]
     return [
-        _besides(table, names, [m for m in found if m[0] >= 0.2 * limit])
-        for _, table, names in alike
+        _with_neighbour_columns(table, names, [m for m in found if m[0] >= 0.2 * limit])
+        for _, table, names in similar
     ]
 
 
@@ -144,7 +147,9 @@ def _longest(tree: _Tree) -> int:
     return max(counts, default=0)
 
 
-def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]) -> Table:
+def _with_neighbour_columns(
+    table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]
+) -> Table:
     """Return the table with a hint about records at other places. mine: the path of the table's records."""
     other: list[Names] = []
     for _, _, names in found:
@@ -166,15 +171,15 @@ def _paths(tree: _Tree) -> list[Names]:
     """Return the paths of the elements that may be records. The paths whose elements contain the most
     numbers come first. The numbers are estimated from the first elements. Of paths with equally many
     numbers, the shorter one comes first."""
-    rough: Counter[Names] = Counter()
+    counts: Counter[Names] = Counter()
     for names, nodes in tree.found.items():
         some = nodes[:3]
-        if _too_deep(dict(own(some[0])), 1 if len(nodes) == 1 else DEEP):
+        if _too_deep(dict(own(some[0])), 1 if len(nodes) == 1 else MAX_DEPTH):
             continue
         numbers = sum(numeric.is_number(t) for node in some for _, t in own(node))
         if numbers:
-            rough[names] = numbers * len(nodes) // len(some)
-    return sorted(rough, key=lambda n: (-rough[n], len(n)))[:PATHS]
+            counts[names] = numbers * len(nodes) // len(some)
+    return sorted(counts, key=lambda n: (-counts[n], len(n)))[:PATHS]
 
 
 def _too_deep(paths: Iterable[str], limit: int) -> bool:
@@ -230,7 +235,7 @@ def _table(tree: _Tree, names: Names, text: Text) -> Table:
 
 def _own(nodes: Sequence[Node]) -> list[Column]:
     rows = [dict(own(node)) for node in nodes]
-    names = list(dict.fromkeys(name for row in rows for name in row))[: leaves.MOST]
+    names = list(dict.fromkeys(name for row in rows for name in row))[: leaves.MAX_LEAVES]
     return [
         Column(i, name, "", [row.get(name, "") for row in rows]) for i, name in enumerate(names)
     ]
@@ -239,15 +244,15 @@ def _own(nodes: Sequence[Node]) -> list[Column]:
 def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
     """Return columns of the texts that are outside the records and before them. The texts of the nearest
     element come first."""
-    told: dict[Node, dict[str, str]] = {}
+    texts: dict[Node, dict[str, str]] = {}
     rows = []
     for node in nodes:
         row: dict[str, str] = {}
         above = node.above
         while above is not None:
-            if above not in told:
-                told[above] = dict(_before(above, names))
-            row |= told[above]
+            if above not in texts:
+                texts[above] = dict(_before(above, names))
+            row |= texts[above]
             above = above.above
         rows.append(row)
     found = list(dict.fromkeys(name for row in rows[:: max(1, len(rows) // 50)] for name in row))

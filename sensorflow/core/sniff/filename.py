@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sensorflow.core.sniff.guess import Guess, Line
 
-WHOLE = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
+WHOLE_NAME = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
 """Matches a name without its extension."""
 _MONTH = (
     "(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]a[yi]|[Jj]u[nl]|[Aa]ug|[Ss]ep|[Oo][ck]t|[Nn]ov|[Dd]e[cz])"
@@ -47,7 +47,7 @@ def sensor(name: str) -> tuple[Line, str]:
     for date in _DATES if bare else ():
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
             found = re.match(pattern, bare)
-            if found and _tells(found[1]):
+            if found and _is_informative(found[1]):
                 reason = f"the file's name without its date: {found[1]!r}"
                 return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, reason), ""
         if re.search(rf"(?<!\d){date}", bare):
@@ -59,7 +59,9 @@ def sensor(name: str) -> tuple[Line, str]:
         pattern = rf"^(.+?){_COPY}*{_END}"
         return Line("sensor", {"file_name": pattern}, "the file's name, without copy suffixes"), ""
     return Line(
-        "sensor", {"file_name": WHOLE}, "the file's name, because no column contains the sensor"
+        "sensor",
+        {"file_name": WHOLE_NAME},
+        "the file's name, because no column contains the sensor",
     ), ""
 
 
@@ -83,7 +85,7 @@ def called(guess: Guess, name: str) -> Guess:
     return replace(guess, settings=settings, todo=todo)
 
 
-def _tells(part: str) -> bool:
+def _is_informative(part: str) -> bool:
     """Return whether a part of a file's name may identify a sensor."""
     words = [w for w in re.split(r"[-_ .]+", part) if w]
     return any(not re.match(_GENERIC, w) and not re.fullmatch(r"[-_.\d]{0,2}|T", w) for w in words)
@@ -92,5 +94,5 @@ def _tells(part: str) -> bool:
 def _unknown(reason: str) -> tuple[Line, str]:
     doubt = f"{DOUBT}, because {reason}: put the sensor's name in place of 'logger', "
     doubt += 'as in sensor = { constant = "roof" }'
-    said = f"neither a column nor the file's name contains the sensor: {reason}"
-    return Line("sensor", {"constant": "logger"}, said), doubt
+    message = f"neither a column nor the file's name contains the sensor: {reason}"
+    return Line("sensor", {"constant": "logger"}, message), doubt

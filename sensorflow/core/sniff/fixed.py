@@ -11,7 +11,7 @@ from itertools import pairwise
 from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff.grid import Grid, Row
 
-ALIKE = 0.9
+MIN_ALIGNED_SHARE = 0.9
 """Minimum share of the cells of a column that must be of the same kind."""
 
 
@@ -28,10 +28,10 @@ def aligned(grid: Grid) -> Grid | None:
     above = [r.text.rstrip() for r in filled if r.line < data[0].line][-1:]
     for mask in (above + lines, lines):
         widths = _widths(_fields(mask), lines)
-        if _fits(widths, data) and all(_whole(title, widths) for title in above):
+        if _fits(widths, data) and all(_is_one_column(title, widths) for title in above):
             rows = [replace(r, cells=cut(r.text, widths)) for r in grid.rows]
-            made = grids.bounds(rows, grid.delimiter)
-            return made and replace(made, widths=tuple(widths))
+            bounds = grids.bounds(rows, grid.delimiter)
+            return bounds and replace(bounds, widths=tuple(widths))
     return None
 
 
@@ -43,10 +43,10 @@ def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
         return False
     rows = [cut(r.text, widths) for r in data]
     gaps = any("" in row and any(row[row.index("") :]) for row in rows)
-    return gaps and _alike(rows, len(widths))
+    return gaps and _is_aligned(rows, len(widths))
 
 
-def _whole(title: str, widths: Sequence[int]) -> bool:
+def _is_one_column(title: str, widths: Sequence[int]) -> bool:
     """Return whether no word of the titles is split at these column widths."""
     return " ".join(cut(title, widths)).split() == title.split()
 
@@ -84,10 +84,10 @@ def _widths(fields: Sequence[tuple[int, int]], data: Sequence[str]) -> list[int]
     return [b - a for a, b in pairwise([0, *ends])]
 
 
-def _alike(rows: Sequence[Sequence[str]], width: int) -> bool:
+def _is_aligned(rows: Sequence[Sequence[str]], width: int) -> bool:
     for index in range(width):
         kinds = Counter(grids.kind(row[index]) for row in rows)
         kinds.pop("e", None)
-        if kinds and max(kinds.values()) < ALIKE * sum(kinds.values()):
+        if kinds and max(kinds.values()) < MIN_ALIGNED_SHARE * sum(kinds.values()):
             return False
     return True

@@ -66,8 +66,8 @@ def rows_of(lines: Sequence[str], delimiter: str) -> list[Row]:
     while at < len(lines):
         end = at + 1
         if delimiter != "whitespace" and lines[at].count('"') % 2:
-            far = range(at + 1, min(at + 20, len(lines)))
-            end = next((i + 1 for i in far if lines[i].count('"') % 2), at + 1)
+            following = range(at + 1, min(at + 20, len(lines)))
+            end = next((i + 1 for i in following if lines[i].count('"') % 2), at + 1)
         text = "\n".join(lines[at:end])
         found.append(Row(at, text, cells(text, delimiter)))
         at = end
@@ -119,8 +119,8 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
         return None
     data = [_is_data(r.cells, kinds) for r in rows]
     for index in range(len(rows)):
-        near = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
-        if data[index] and sum(near[:6]) >= 0.6 * len(near[:6]):
+        window = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
+        if data[index] and sum(window[:6]) >= 0.6 * len(window[:6]):
             return Grid(delimiter, rows, _earlier(rows, index, kinds), width, data)
     return None
 
@@ -171,8 +171,8 @@ def _is_data(row: list[str], kinds: list[str]) -> bool:
     for most numbers. kinds: the kind of each column."""
     if len(row) < max(2, (len(kinds) + 1) // 2) or any(row[len(kinds) :]):
         return False
-    told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]
-    some = [(mine, theirs) for mine, theirs in told if mine != "e"]
+    comparable = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]
+    some = [(mine, theirs) for mine, theirs in comparable if mine != "e"]
     if "t" in kinds and not any(theirs == "t" for _, theirs in some):
         return False
     if not some or any(theirs == "t" and mine != "t" for mine, theirs in some):

@@ -107,8 +107,8 @@ def toml(value: Value) -> str:
             return "{}"
         return "{ " + ", ".join(f"{key(k)} = {toml(v)}" for k, v in value.items()) + " }"
     cells = [toml(v) for v in value]
-    whole = "[" + ", ".join(cells) + "]"
-    return whole if len(whole) <= 100 else "[\n" + "".join(f"  {c},\n" for c in cells) + "]"
+    one_line = "[" + ", ".join(cells) + "]"
+    return one_line if len(one_line) <= 100 else "[\n" + "".join(f"  {c},\n" for c in cells) + "]"
 
 
 def _text(text: str) -> str:

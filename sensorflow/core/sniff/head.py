@@ -144,8 +144,8 @@ def decoded(head: Head) -> Text:
         text = text.replace("\r", "\n")
     if not head.complete and "\n" in text:
         text = text[: text.rindex("\n") + 1]
-    odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
-    if odd > 0.02 * min(len(text), 65536):
+    unprintable = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
+    if unprintable > 0.02 * min(len(text), 65536):
         raise UsageError("the file is neither text nor a binary format that sensorflow reads")
     marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
@@ -158,9 +158,9 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
     """Return (encoding, reason). A byte-order mark identifies the encoding. If there is no mark, bytes
     that are valid UTF-8 are almost certainly UTF-8. For other bytes, the most likely encoding is
     returned."""
-    for mark, told in MARKS:
+    for mark, bom_encoding in MARKS:
         if raw.startswith(mark):
-            return told, "according to the byte-order mark"
+            return bom_encoding, "according to the byte-order mark"
     if raw.count(b"\0") > len(raw) // 5:
         little = raw[1::2].count(b"\0") > raw[::2].count(b"\0")
         return ("utf-16-le" if little else "utf-16-be"), "every second byte is zero"

@@ -13,7 +13,7 @@ from sensorflow.core.sniff.head import PROBE
 from sensorflow.core.sniff.units import in_row
 from sensorflow.errors import Code, Permanent
 
-_MADE = (
+_GENERATED = (
     r"(?i)^(avg|smp|min|max|tot|std|mean|sum|sd|wvc|sample|average|minimum|maximum|raw|inst|median|med|total"
     r"|last|vector|samp)\.?$"
 )
@@ -108,8 +108,8 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
         ruled = all(re.fullmatch(r"[-=+ ]+", c) or numeric.is_number(c) for c in some)
         if ruled or _part(some, _FORMAL) > 0.9 or re.match(r"(?i)(scale|method)s?:$", row[0]):
             roles[index] = "skip"
-        elif _part(some, _MADE) >= (0.5 if index else 0.9):
-            roles[index] = "made"
+        elif _part(some, _GENERATED) >= (0.5 if index else 0.9):
+            roles[index] = "generated"
         elif re.match(r"(?i)units?:?$", row[0]):
             roles[index] = "unit"
     if "unit" not in roles:
@@ -126,7 +126,7 @@ def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
     best = max(range(len(rows)), key=lambda i: (shares[i], i))
     left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
     bare = sum(is_bare(c) for c in rows[best] if c) >= 0.5 * sum(map(bool, rows[best]))
-    if shares[best] >= 0.5 and (bare or _apart(left)):
+    if shares[best] >= 0.5 and (bare or _are_distinct(left)):
         roles[best] = "unit"
 
 
@@ -152,16 +152,16 @@ def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
     grid = _grid(rows, left) if len(left) == 2 else None
     if grid is not None:
         roles[left[0]], roles[left[1]] = grid
-        return ["skip" if role == "made" else role for role in roles]
-    alone = next((i for i in left if _apart([rows[i]])), None)
+        return ["skip" if role == "generated" else role for role in roles]
+    alone = next((i for i in left if _are_distinct([rows[i]])), None)
     for index in left:
         roles[index] = "name" if alone in (None, index) else "skip"
     chosen = [rows[i] for i, role in enumerate(roles) if role == "name"]
-    made = "skip" if _apart(chosen) else "name"
-    return [made if role == "made" else role for role in roles]
+    setting = "skip" if _are_distinct(chosen) else "name"
+    return [setting if role == "generated" else role for role in roles]
 
 
-def _apart(rows: Sequence[Sequence[str]]) -> bool:
+def _are_distinct(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the names of almost all columns are unique. A name consists of the column's cells
     in these rows."""
     width = max(map(len, rows), default=0)

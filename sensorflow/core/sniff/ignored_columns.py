@@ -90,11 +90,11 @@ def without_ignored(
     names = list(zip(*(c.cells for c in sensor), strict=True)) if sensor else []
     seen = TableFacts.of([n.column for n in numbers], names)
     reasons = {n.column: reason for n in numbers if (reason := _reason(n.column, seen))}
-    kept = [n for n in numbers if n.column not in reasons]
-    if not any(n.column.counts for n in kept):
+    measured = [n for n in numbers if n.column not in reasons]
+    if not any(n.column.counts for n in measured):
         return list(numbers)
     ignored |= {column.reference: reason for column, reason in reasons.items()}
-    return kept
+    return measured
 
 
 def _reason(column: Column, seen: TableFacts) -> str | None:
@@ -107,13 +107,13 @@ def _reason(column: Column, seen: TableFacts) -> str | None:
         return "a position that does not change"
     if _is_flag(column, seen.titles):
         return "a flag"
-    if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
+    if (re.search(_KIND, title, re.I) and _is_complete(column)) or _padded(column):
         return "a code"
-    if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
+    if re.search(_SET, title, re.I) and len(column.counts) == 1 and _is_complete(column):
         return "a setting or a name that never changes"
-    if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
+    if title == "table" and column.index == 2 and len(column.counts) < 50 and _is_complete(column):
         return "the number of a query result"
-    if re.search(_COUNTED, title, re.I) and _whole(column):
+    if re.search(_COUNTED, title, re.I) and _is_complete(column):
         return "counts samples"
     timed = re.search(_TIMED, title, re.I) is not None and not _is_duration(title, column)
     if timed or (column.says(words.TIME) and _passes(column)):
@@ -130,7 +130,7 @@ def _is_duration(title: str, column: Column) -> bool:
     """Return whether a column of decimals with a title such as "hour" contains durations. The steps
     between durations are irregular. The steps of a clock are regular."""
     period = _ROUNDS.get(title)
-    if period is None or _whole(column):
+    if period is None or _is_complete(column):
         return False
     steps = [round((b - a) % period, 2) for a, b in pairwise(_values(column.cells))]
     often = max(map(steps.count, set(steps)), default=0)
@@ -179,7 +179,7 @@ def _padded(column: Column) -> bool:
     return len({len(t) for t in texts}) == 1 and all(re.fullmatch(r"0\d+", t) for t in texts)
 
 
-def _whole(column: Column) -> bool:
+def _is_complete(column: Column) -> bool:
     return all(re.fullmatch(r"-?\d+(\.0*)?", t) for t in column.counts)
 
 

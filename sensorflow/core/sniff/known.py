@@ -28,9 +28,11 @@ def of_text(text: Text, name: str = "") -> Guess | None:
         found = markup.kind(text.text)
         return _extending(*found) if found else None
     for recognise in (_nem12, _influx, _annotated, _epw, _tmy3, _surfrad):
-        made = recognise(lines)
-        if made is not None:
-            return Guess((*made.settings, *text.settings), made.time, made.columns)
+        recognised = recognise(lines)
+        if recognised is not None:
+            return Guess(
+                (*recognised.settings, *text.settings), recognised.time, recognised.columns
+            )
     if re.match(r'"?TOA5"?,', lines[0]):
         return _toa5(text)
     if re.match(r"#YY +MM +DD +hh +mm ", lines[0]) and "GTIME" not in lines[0]:
@@ -98,8 +100,8 @@ def _toa5(text: Text) -> Guess:
     texts = _texts([t or f"#{i + 1}" for i, t in enumerate(titles)], data, {"TIMESTAMP"})
     ignore = ["RECORD", *(t for t in texts if t != "RECORD")]
     more = (Line("ignore", ignore, "the counter, columns of texts"),) if len(ignore) > 1 else ()
-    made = _extending("toa5", "a Campbell TOA5 table", *text.settings, *more)
-    return Guess(made.settings, needs_zone=True)
+    toa5 = _extending("toa5", "a Campbell TOA5 table", *text.settings, *more)
+    return Guess(toa5.settings, needs_zone=True)
 
 
 def _ndbc(text: Text, name: str) -> Guess:
@@ -121,8 +123,8 @@ def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
         Column(i, title, title, [r.cells[i] for r in rows if i < len(r.cells)])
         for i, title in enumerate(titles)
     ]
-    held = [c for c in columns if c.title not in but and c.counts]
-    return [c.title for c in held if numeric.numeric(c) is None]
+    text_columns = [c for c in columns if c.title not in but and c.counts]
+    return [c.title for c in text_columns if numeric.numeric(c) is None]
 
 
 def of_table(table: Table, kind: str) -> Guess | None:
@@ -135,11 +137,11 @@ def of_table(table: Table, kind: str) -> Guess | None:
     found = times.read(time.cells, time.title)
     if found is None:
         return None
-    kept = [
+    kept_settings = [
         line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")
     ]
     styles = [n for c in table.columns if (n := numeric.numeric(c)) and n.thousands]
-    kept += [Line("thousands", ",", "thousands separator")] if styles else []
+    kept_settings += [Line("thousands", ",", "thousands separator")] if styles else []
     settings = [Line("extends", "hobo", "HOBOware: titles with LGR S/N")]
     if kind != "csv":
         settings.append(Line("format", kind))
@@ -147,4 +149,4 @@ def of_table(table: Table, kind: str) -> Guess | None:
     lines = [Line("format", formats, found.reason)]
     zoned = "GMT" in time.title
     todo = (found.doubt,) if found.doubt else ()
-    return Guess((*settings, *kept), tuple(lines), todo=todo, needs_zone=not zoned)
+    return Guess((*settings, *kept_settings), tuple(lines), todo=todo, needs_zone=not zoned)

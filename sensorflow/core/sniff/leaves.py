@@ -12,7 +12,7 @@ from sensorflow.core.formats.records import EVERY, KEY, Getter, Path, Record, la
 from sensorflow.core.sniff import places, times, words
 from sensorflow.core.sniff.table import Column
 
-MOST = 500
+MAX_LEAVES = 500
 """Maximum number of leaves that are examined."""
 ABOVE = 100
 GENERIC = (
@@ -33,7 +33,7 @@ def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> li
 
 def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
     rows = [_row(r.value) for r in records]
-    names = list(dict.fromkeys(name for row in rows for name in row))[:MOST]
+    names = list(dict.fromkeys(name for row in rows for name in row))[:MAX_LEAVES]
     named = titles(names)
     cells = [[_cell(row.get(name)) for row in rows] for name in names]
     for i, name in enumerate(names):

@@ -55,10 +55,10 @@ def used(guess: Guess, column: Column) -> Guess | None:
         left = [name for name in ignored if name != column.reference]
         reason = next(o.reason for o in guess.settings if o.key == "ignore")
         guess = put(guess, "ignore", left, reason) if left else without(guess, "ignore")
-    kept = tuple(line for line in guess.columns if line.key != column.reference)
-    if guess.columns and not kept:
+    other_lines = tuple(line for line in guess.columns if line.key != column.reference)
+    if guess.columns and not other_lines:
         return None
-    return replace(guess, columns=kept)
+    return replace(guess, columns=other_lines)
 
 
 def with_sensor(guess: Guess, column: Column) -> Guess:
@@ -74,8 +74,8 @@ def with_sensor(guess: Guess, column: Column) -> Guess:
     names = references(old)
     if not names:
         return put(guess, "sensor", sensor_columns.origin(column), reason)
-    whole = "/".join(f"{{{name}}}" for name in names)
-    return put(guess, "sensor", f"{whole}/{mine}", reason)
+    template = "/".join(f"{{{name}}}" for name in names)
+    return put(guess, "sensor", f"{template}/{mine}", reason)
 
 
 def with_type(guess: Guess, column: Column) -> Guess | None:
@@ -89,15 +89,15 @@ def with_type(guess: Guess, column: Column) -> Guess | None:
     )
     names = references(of(guess, "type"))
     if names:
-        whole = " ".join(f"{{{name}}}" for name in names)
-        return put(guess, "type", f"{whole} {mine}", reason)
+        template = " ".join(f"{{{name}}}" for name in names)
+        return put(guess, "type", f"{template} {mine}", reason)
     if not guess.columns:
         return None
-    made = []
+    new_lines = []
     for line in guess.columns:
         cell = dict(line.value) if isinstance(line.value, Mapping) else {}
         kind = str(cell.get("type", line.key))
         if re.search(r"[{}]", kind):
             return None
-        made.append(Line(line.key, {**cell, "type": f"{kind} {mine}"}, line.reason or reason))
-    return replace(guess, columns=tuple(made))
+        new_lines.append(Line(line.key, {**cell, "type": f"{kind} {mine}"}, line.reason or reason))
+    return replace(guess, columns=tuple(new_lines))

@@ -45,5 +45,5 @@ def kind(text: str) -> tuple[str, str] | None:
 
 def declares(text: str) -> bool:
     """Return whether the document declares an encoding other than UTF-8."""
-    said = re.match(r"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", text)
-    return said is not None and said[1].lower() not in ("utf-8", "utf8")
+    declaration = re.match(r"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", text)
+    return declaration is not None and declaration[1].lower() not in ("utf-8", "utf8")

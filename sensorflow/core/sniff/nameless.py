@@ -17,7 +17,7 @@ _QUANTITY = (
     r"(?i)temp|hum|press|^rh$|wind|gust|rain|precip|flow|level|volt|curr|power|energy|^pm_?\d|^no[2x]?$|^s?o[23]$|co2|"
     r"ozone|moist|light|lux|batt|dew|radiat|solar|speed|turbid|conduct|salin|oxygen|^ph$|noise|voc|irradiance|rssi"
 )
-MOST = 500
+MAX_NAMES = 500
 """Maximum number of different texts in a column of sensors or types."""
 
 
@@ -76,15 +76,15 @@ def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[st
     if not values or any(map(is_named, [*texts, *(n.column for n in numbers)])):
         return None
     kinds = [c for c in named if _is_quantity(c)]
-    apart = _apart([*named, *codes], kinds, cells)
-    if not kinds and not apart:
+    key_columns = _key_columns([*named, *codes], kinds, cells)
+    if not kinds and not key_columns:
         return None
-    kind = next((c for c in kinds if c in apart), None) or next(iter(kinds), None)
-    rest = [n for n in values if kind is None or not _follows(n.column, kind)]
-    if not rest or (len(rest) > 1 and kind is not None and len(kind.counts) < 2):
+    kind = next((c for c in kinds if c in key_columns), None) or next(iter(kinds), None)
+    values_left = [n for n in values if kind is None or not _follows(n.column, kind)]
+    if not values_left or (len(values_left) > 1 and kind is not None and len(kind.counts) < 2):
         return None
-    value = max(rest, key=lambda n: (len(n.column.counts), n.column.index))
-    sensor = tuple(c for c in apart if c is not kind)
+    value = max(values_left, key=lambda n: (len(n.column.counts), n.column.index))
+    sensor = tuple(c for c in key_columns if c is not kind)
     unit = next((c for c in named if _is_unit(c) and c is not kind and c not in sensor), None)
     if kind is None:
         return None
@@ -93,7 +93,9 @@ def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[st
 
 def _names(column: Column) -> bool:
     count = len(column.counts)
-    return column.filled > 0.9 * len(column.cells) and 0 < count <= min(MOST, 0.5 * column.filled)
+    return column.filled > 0.9 * len(column.cells) and 0 < count <= min(
+        MAX_NAMES, 0.5 * column.filled
+    )
 
 
 def _is_quantity(column: Column) -> bool:
@@ -105,7 +107,7 @@ def _is_unit(column: Column) -> bool:
     return all(unit_like(t) for t in column.counts)
 
 
-def _apart(
+def _key_columns(
     columns: Sequence[Column], kinds: Sequence[Column], cells: Sequence[str]
 ) -> tuple[Column, ...]:
     """Return the smallest set of columns that distinguishes rows with the same time. A set with a column

@@ -27,17 +27,17 @@ _CRN_MISSING = ["-9999", "-99999", "-99"]
 
 def recognised(text: Text) -> Guess | None:
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
-    made = _crn(lines) or _srml(lines)
-    return made and replace(made, settings=(*made.settings, *text.settings))
+    network = _crn(lines) or _srml(lines)
+    return network and replace(network, settings=(*network.settings, *text.settings))
 
 
 def _crn(lines: list[str]) -> Guess | None:
     """Return the proposal for a file of the U.S. Climate Reference Network. Return None for other files.
     The format is described in headers.txt at ncei.noaa.gov/pub/data/uscrn/products."""
-    rest = _CRN_REST.get(len(lines[0].split()))
-    if rest is None or not all(map(_CRN.match, lines)):
+    columns = _CRN_REST.get(len(lines[0].split()))
+    if columns is None or not all(map(_CRN.match, lines)):
         return None
-    names = f"{_CRN_BEGIN} {rest}".split()
+    names = f"{_CRN_BEGIN} {columns}".split()
     ignore = ["LST_DATE", "LST_TIME", "CRX_VN", "LONGITUDE", "LATITUDE", "~_FLAG$", "~_TYPE$"]
     reason = "U.S. Climate Reference Network of NOAA: the titles in its documentation"
     return Guess(

@@ -18,18 +18,23 @@ GROUPED = {
     ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
 }
 SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\s:]{0,7})")
-_NOTHING = """
+_MISSING_TEXTS = """
 nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr missing miss
 #-1 #value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
 fault open short lost offline
 unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
 -1.#ind 1.#inf noval dropout void
 """
-NOTHING = frozenset(_NOTHING.split()) | {"no data", "not available", "no reading", "out of range"}
+MISSING_TEXTS = frozenset(_MISSING_TEXTS.split()) | {
+    "no data",
+    "not available",
+    "no reading",
+    "out of range",
+}
 """Texts, in lower case, that always mark a missing value if they occur among numbers."""
 
 _SENTINEL = re.compile(r"-?(9{2,}|9+\.9+|8{4,}|[679]999|32767|32768|65535|2147483647)(\.[09]*)?")
-FEW = 4
+MAX_MARKERS = 4
 """Other texts among numbers may mark missing values if the column contains at most this many of them."""
 
 
@@ -37,15 +42,15 @@ FEW = 4
 class Numeric:
     """A column of numbers, and the notation of these numbers. comma: whether they have a decimal comma.
     thousands: whether they have thousands separators. markers: texts that mark missing values. numbers:
-    texts of numbers that mark missing values. odd: the number of other cells, which would be rejected.
-    suffix: a text that follows every number, such as a unit."""
+    texts of numbers that mark missing values. other_count: the number of other cells, which would be
+    rejected. suffix: a text that follows every number, such as a unit."""
 
     column: Column
     comma: bool = False
     thousands: bool = False
     markers: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
-    odd: int = 0
+    other_count: int = 0
     suffix: str = ""
 
     @cached_property
@@ -71,7 +76,7 @@ def is_number(text: str) -> bool:
 
 
 def is_nothing(text: str) -> bool:
-    return text.lower().strip("\"'") in NOTHING
+    return text.lower().strip("\"'") in MISSING_TEXTS
 
 
 def numeric(column: Column, comma: bool = False) -> Numeric | None:
@@ -80,9 +85,9 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
     style, counts = COMMA if comma else POINT, column.counts
     plain = {t for t in counts if style.fullmatch(t)}
     if len(plain) < len(counts):
-        for made in (_grouped(column, comma), _suffixed(column, comma)):
-            if made is not None:
-                return made
+        for candidate in (_grouped(column, comma), _suffixed(column, comma)):
+            if candidate is not None:
+                return candidate
     others = {t: n for t, n in counts.items() if t not in plain}
     markers = [t for t in others if is_nothing(t)]
     rest = {t: n for t, n in others.items() if t not in markers}
@@ -90,14 +95,14 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
     if good == 0:
         return Numeric(column, comma, markers=tuple(markers)) if not rest else None
     # a text that occurs several times among numbers is probably a marker for missing values
-    if len(rest) <= FEW and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
+    if len(rest) <= MAX_MARKERS and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
         repeated = [t for t in rest if not any(c.isdigit() for c in t)]
         markers += repeated
         rest = {t: n for t, n in rest.items() if t not in repeated}
-    odd = sum(rest.values())
-    if odd > 0.1 * (good + odd):
+    other_count = sum(rest.values())
+    if other_count > 0.1 * (good + other_count):
         return None
-    return Numeric(column, comma, markers=tuple(markers), odd=odd)
+    return Numeric(column, comma, markers=tuple(markers), other_count=other_count)
 
 
 def _grouped(column: Column, comma: bool) -> Numeric | None:
@@ -134,10 +139,10 @@ def decimal_comma(columns: Iterable[Column]) -> bool:
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]
         fit = [t for t in texts if re.fullmatch(r"[+-]?[\d.]*,\d+", t)]
-        told = [t for t in texts if any(c.isdigit() for c in t)]
-        if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in told):
+        with_digits = [t for t in texts if any(c.isdigit() for c in t)]
+        if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in with_digits):
             # a word among the numbers may mark a missing value
-            commas += len(told) == len(texts) or numeric(column, True) is not None
+            commas += len(with_digits) == len(texts) or numeric(column, True) is not None
         points += any(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", t) for t in texts)
     return commas > 0 and commas >= points
 
@@ -151,7 +156,7 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
     known = {
         v for e, ts in zip(found, first, strict=True) for t in ts if (v := number(t, e)) is not None
     }
-    made = []
+    result = []
     for each, own in zip(found, first, strict=True):
         texts = set(own)
         # if a column contains no other values, its numbers are compared with the markers of other columns
@@ -159,8 +164,8 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
         if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
             values = {t: number(t, each) for t in candidates}
             texts |= {t for t, v in values.items() if v is not None and (v in known or v <= -999)}
-        made.append(replace(each, numbers=tuple(sorted(texts))))
-    return made
+        result.append(replace(each, numbers=tuple(sorted(texts))))
+    return result
 
 
 def _common(found: Sequence[Numeric]) -> set[float]:
@@ -175,8 +180,8 @@ def _common(found: Sequence[Numeric]) -> set[float]:
         ]
         least = min((v for t in texts if (v := number(t, each)) is not None), default=0.0)
         rest = [v for v in each.values if v > least]
-        far = bool(rest) and min(rest) - least > 3 * (max(rest) - min(rest))
-        if least <= -50 and far and min(each.values) >= least:
+        is_outlier = bool(rest) and min(rest) - least > 3 * (max(rest) - min(rest))
+        if least <= -50 and is_outlier and min(each.values) >= least:
             counts[least] += 1
     return {value for value, columns in counts.items() if columns > 1}
 
@@ -184,14 +189,14 @@ def _common(found: Sequence[Numeric]) -> set[float]:
 def _shared(style: Numeric, common: set[float]) -> list[str]:
     """Return texts of the column that mark missing values in other columns and cannot be values of this
     column. common: the numbers that are markers in other columns."""
-    made = []
+    shared_values = []
     for text in style.column.counts:
         value = number(text, style)
         if value in common:
             rest = [v for v in style.values if v != value]
             if not rest or min(rest) > value / 2:
-                made.append(text)
-    return made
+                shared_values.append(text)
+    return shared_values
 
 
 def _candidates(style: Numeric) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensorflow.core.sniff import numeric, times, words
 
-DEEP = 6
+MAX_DEPTH = 6
 UNSAFE = r"[.\[\]'$]"
 
 
@@ -31,7 +31,7 @@ def places(
 ) -> Iterator[Place]:
     """Yield the places where the records may be: the document itself, elements of lists, members with
     the same structure, and objects in which each list is a column."""
-    if depth > DEEP:
+    if depth > MAX_DEPTH:
         return
     if isinstance(value, dict):
         if _is_by_time(value):
@@ -43,10 +43,10 @@ def places(
             yield Place(path, named=named, mapped=mapped)
         if are_columns(value):
             yield Place(path, keyed=True)
-        if inner := _alike(value):
-            whole = all(isinstance(m, dict) for m in value.values())
-            yield from places(inner, f"{path}[*]", depth + 1, whole, True)
-        if lists := _alike_lists(value):
+        if inner := _similar_members(value):
+            all_objects = all(isinstance(m, dict) for m in value.values())
+            yield from places(inner, f"{path}[*]", depth + 1, all_objects, True)
+        if lists := _similar_lists(value):
             yield from places(lists, f"{path}[*]", depth + 1, mapped=True)
         for key, member in value.items():
             yield from places(member, below(path, key), depth + 1, mapped=mapped)
@@ -66,7 +66,7 @@ def are_columns(value: dict[str, Any]) -> bool:
     return len(lists) > 1 and plain and len({len(m) for m in lists}) == 1 and bool(lists[0])
 
 
-def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
+def _similar_members(value: dict[str, Any]) -> dict[str, Any] | None:
     """Return the largest member of `value` if its members are similar objects: most of their keys are
     the same, or each contains one value and its unit. Otherwise return None."""
     inner = [m for m in value.values() if isinstance(m, dict) and m]
@@ -78,7 +78,7 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
     return max(valued, key=len) if valued and len(valued) >= 0.5 * len(inner) else None
 
 
-def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
+def _similar_lists(value: dict[str, Any]) -> list[Any] | None:
     """Return the first list in `value` if its lists have elements of the same structure. Otherwise
     return None."""
     lists = [m for m in value.values() if isinstance(m, list) and m]
@@ -88,8 +88,8 @@ def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
     if all(isinstance(f, list) and len(f) == len(firsts[0]) for f in firsts):
         return lists[0]
     every = {key for f in firsts if isinstance(f, dict) for key in f}
-    alike = all(isinstance(f, dict) and len(f) >= 0.5 * len(every) for f in firsts)
-    return lists[0] if alike and every else None
+    are_similar = all(isinstance(f, dict) and len(f) >= 0.5 * len(every) for f in firsts)
+    return lists[0] if are_similar and every else None
 
 
 def _is_by_time(value: dict[str, Any]) -> bool:
@@ -113,9 +113,9 @@ def is_valued(member: dict[str, Any]) -> bool:
     several values."""
     keys = [key for key in member if re.search(words.VALUE, key, re.IGNORECASE)]
     plain = [member[key] for key in keys if not isinstance(member[key], dict | list)]
-    told = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)
+    has_unit = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)
     numbers = [v for v in plain if isinstance(v, str) and numeric.is_number(v)]
-    return len(plain) == 1 and told and (bool(numbers) or plain[0] is None)
+    return len(plain) == 1 and has_unit and (bool(numbers) or plain[0] is None)
 
 
 def below(path: str, key: str) -> str:

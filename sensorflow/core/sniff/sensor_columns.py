@@ -13,10 +13,10 @@ from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
-WANDERS = 12
+MAX_NAME_NUMBERS = 12
 """A column with at most this number of distinct numbers may contain names, even if its numbers change in
 small steps."""
-_BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
+_AFTER_NAME = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
@@ -32,8 +32,8 @@ def titled(columns: Iterable[Column]) -> list[Column]:
 def may_name(column: Column) -> bool:
     """Return whether the texts of a column may be names. Durations, truth values, dates, versions, and
     numbers of events or messages are not names."""
-    told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
-    return not told and not column.says(words.OF_EVENT)
+    is_unnamed = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
+    return not is_unnamed and not column.says(words.OF_EVENT)
 
 
 def _repeats(column: Column) -> bool:
@@ -67,11 +67,11 @@ def needed(
         # each row may be from another station, and all have about the same time
         sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
     if tells_rows_apart(cells, sensor) < 0.8:
-        whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
-        better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
+        codes = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
+        better = [c for c in [*rest, *codes] if c not in sensor and _may_tell(c, cells)]
         better = [c for c in better if tells_rows_apart(cells, [*sensor, c]) > 0.99]
         once = len(set(cells)) == 1
-        better = [c for c in better if c not in whole or once or is_panel(cells, c)]
+        better = [c for c in better if c not in codes or once or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # if a text with a number is the same in all rows, it is more likely a name than a remark
@@ -104,8 +104,8 @@ def is_name(column: Column) -> bool:
 def has_quantity(column: Column) -> bool:
     """Return whether the title of a column contains a unit or a quantity, as "Sensor Temp (C)" does.
     Such a column does not contain names."""
-    told = column.unit or units.split_unit(column.title)[1]
-    return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
+    unit_text = column.unit or units.split_unit(column.title)[1]
+    return bool(unit_text) or (column.says(words.QUANTITY) and not _plainly_names(column))
 
 
 def is_measured(column: Column, cells: Sequence[str]) -> bool:
@@ -120,7 +120,7 @@ def is_measured(column: Column, cells: Sequence[str]) -> bool:
     if is_long(column):
         return False
     if _plainly_names(column):
-        return not column.says(words.IDENTITY_ONLY) and _wanders(column, cells)
+        return not column.says(words.IDENTITY_ONLY) and _is_drifting(column, cells)
     return tells_rows_apart(cells, []) > 0.99
 
 
@@ -129,10 +129,10 @@ def _plainly_names(column: Column) -> bool:
     return column.says(words.IDENTITY) or re.search(words.PLAIN_SENSOR, title, re.I) is not None
 
 
-def _wanders(column: Column, cells: Sequence[str]) -> bool:
+def _is_drifting(column: Column, cells: Sequence[str]) -> bool:
     """Return whether the numbers of a column move up and down in small steps over time. cells: the time
     of each row."""
-    if len(column.counts) <= WANDERS or tells_rows_apart(cells, []) < 0.99:
+    if len(column.counts) <= MAX_NAME_NUMBERS or tells_rows_apart(cells, []) < 0.99:
         return False
     values = [int(t) for t in column.cells if t.isdigit()]
     steps = [b - a for a, b in pairwise(values) if a != b]
@@ -178,16 +178,16 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
     if table.sensors:
         return [], ""
     if len(sensor) > 1:
-        whole = "/".join(f"{{{c.reference}}}" for c in sensor)
+        template = "/".join(f"{{{c.reference}}}" for c in sensor)
         return [
-            Line("sensor", whole, "these columns together distinguish rows with the same time")
+            Line("sensor", template, "these columns together distinguish rows with the same time")
         ], ""
     if sensor:
         return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
     if (around := _around(table) or _above(table.preamble)) is not None:
         return [around], ""
-    made, doubt = filename.sensor(table.name)
-    return [made], doubt
+    from_name, doubt = filename.sensor(table.name)
+    return [from_name], doubt
 
 
 def origin(column: Column) -> Value:
@@ -215,10 +215,10 @@ def _above(preamble: str) -> Line | None:
     """Return the line for the profile key `sensor` if the name of the sensor is in the lines before the
     header. Otherwise return None."""
     for word in words.LABELS:
-        found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
+        found = re.search(rf'(?im)^\W*({word}){_AFTER_NAME}([^\s,;"][^,;"\n\t]*)', preamble)
         if found is None or found[2].rstrip().endswith(":"):
             continue
         label = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", found[1])
         reason = f'"{found[1]} {found[2].strip()[:40]}" is before the header'
-        return Line("sensor", {"preamble": rf'^\W*{label}{_BEHIND}([^,;"\n\t]+)'}, reason)
+        return Line("sensor", {"preamble": rf'^\W*{label}{_AFTER_NAME}([^,;"\n\t]+)'}, reason)
     return None

@@ -22,7 +22,7 @@ from sensorflow.errors import Permanent, UsageError
 
 ROWS = 5000
 """Maximum number of rows of a sheet or a Parquet file that are examined."""
-FEW = 200
+MAX_ROWS_OF_FURTHER_SHEET = 200
 """Maximum number of rows of each later sheet that are searched for times."""
 SHEETS = 20
 
@@ -75,7 +75,9 @@ def workbook(stream: BinaryIO, kind: str) -> Table:
     problem: Permanent | None = None
     for number, name in enumerate(names[:SHEETS], 1):
         try:
-            table = _of_sheet(stream, number, name, kind, ROWS if best is None else FEW)
+            table = _of_sheet(
+                stream, number, name, kind, ROWS if best is None else MAX_ROWS_OF_FURTHER_SHEET
+            )
         except Permanent as error:
             problem = problem or error
             continue
@@ -93,16 +95,16 @@ def workbook(stream: BinaryIO, kind: str) -> Table:
 
 
 def _left_out(others: Sequence[str], count: int) -> list[str]:
-    told = []
+    messages = []
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        told.append(
+        messages.append(
             f"the sheets {', '.join(map(repr, others[:5]))}{more} also contain tables with times, which "
             "are ignored, because each sheet needs a separate profile"
         )
     if count > SHEETS:
-        told.append(f"only the first {SHEETS} of {count} sheets were examined")
-    return told
+        messages.append(f"only the first {SHEETS} of {count} sheets were examined")
+    return messages
 
 
 def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, limit: int) -> Table | None:
@@ -115,8 +117,10 @@ def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, limit: int) -
         settings.append(
             Line("sheet", number, f"{name!r}, the first sheet with a table that has times")
         )
-    kept = [line for line in table.settings if line.key != "delimiter"]
-    return Table(table.columns, (*settings, *kept), table.preamble, table.sensors, todo=table.todo)
+    kept_settings = [line for line in table.settings if line.key != "delimiter"]
+    return Table(
+        table.columns, (*settings, *kept_settings), table.preamble, table.sensors, todo=table.todo
+    )
 
 
 def _rows(stream: BinaryIO, number: int, limit: int) -> list[tuple[int, list[str]]]:

@@ -59,8 +59,10 @@ def titled(columns: Sequence[Column]) -> Parts | None:
             named.setdefault(directive, column)
             break
     for layout in LAYOUTS:
-        if all(d in named for d in layout) and (made := _parts([named[d] for d in layout], layout)):
-            return made
+        if all(d in named for d in layout) and (
+            parts := _parts([named[d] for d in layout], layout)
+        ):
+            return parts
     return None
 
 
@@ -72,9 +74,9 @@ def is_part(column: Column) -> bool:
     return len(title) > 1 and any(_within(column, d) for d in named)
 
 
-def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
+def _directives(column: Column, used: dict[str, Column]) -> list[str]:
     """Return the strptime directives that the title of a column may mean. "mm" means the month if no
-    other column contains the month, otherwise the minute. taken: directive -> column that already has
+    other column contains the month, otherwise the minute. used: directive -> column that already has
     this directive."""
     title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()
     title = re.sub(r"\s*[(\[].*", "", title)
@@ -82,8 +84,8 @@ def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
     if column.title in ("MM", "M"):
         fit.sort(key=lambda d: d != "%m")
     if column.title in ("mm", "mn", "min"):
-        fit.sort(key=lambda d: d != "%M" if "%m" in taken else d != "%m")
-    return [d for d in fit if d not in taken and _within(column, d)]
+        fit.sort(key=lambda d: d != "%M" if "%m" in used else d != "%m")
+    return [d for d in fit if d not in used and _within(column, d)]
 
 
 def placed(columns: Sequence[Column]) -> Parts | None:
@@ -92,17 +94,17 @@ def placed(columns: Sequence[Column]) -> Parts | None:
     for start, column in enumerate(columns[:4]):
         if not _within(column, "%Y"):
             continue
-        behind = columns[start + 1 :]
+        following = columns[start + 1 :]
         # the day of the year may be between the year and the month
         for skip in (0, 1):
             for layout in LAYOUTS:
-                wanted = [column, *behind[skip : skip + len(layout) - 1]]
+                wanted = [column, *following[skip : skip + len(layout) - 1]]
                 if len(wanted) < len(layout) or "%S" in layout or len(layout) < 3:
                     continue
                 if all(_within(c, d) for c, d in zip(wanted, layout, strict=True)):
-                    made = _parts(wanted, layout)
-                    if made and _passes(made):
-                        return replace(made, aside=tuple(behind[:skip]))
+                    parts = _parts(wanted, layout)
+                    if parts and _passes(parts):
+                        return replace(parts, aside=tuple(following[:skip]))
     return None
 
 
@@ -111,9 +113,9 @@ def once_more(parts: Parts, columns: Sequence[Column]) -> Parts:
     the parts with the columns of the second set in `aside`."""
     layout = " ".join(parts.formats[-1].split()).split()
     last = max(c.index for c in parts.columns)
-    behind = [c for c in columns if c.index > last][: len(layout)]
-    same = len(behind) == len(layout) > 2 and all(map(_within, behind, layout))
-    return replace(parts, aside=(*parts.aside, *behind)) if same else parts
+    following = [c for c in columns if c.index > last][: len(layout)]
+    same = len(following) == len(layout) > 2 and all(map(_within, following, layout))
+    return replace(parts, aside=(*parts.aside, *following)) if same else parts
 
 
 def _within(column: Column, directive: str) -> bool:
@@ -138,17 +140,17 @@ def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
     formats = [plain]
     if directives[-1] == "%S" and any("." in t for t in columns[-1].counts):
         formats = [f"{plain}.%f", plain]
-    made = Parts(
+    parts = Parts(
         tuple(columns), tuple(formats), tuple(pad) if any(pad) else (), "a column for each part"
     )
-    return made if len(readable(made)) >= times.ENOUGH * len(texts(made)) else None
+    return parts if len(readable(parts)) >= times.MIN_READABLE_SHARE * len(texts(parts)) else None
 
 
 def texts(parts: Parts) -> list[str]:
     """Return the text of the time in each row. The reader builds the same text from the columns."""
     pads = parts.pad or (0,) * len(parts.columns)
     cells = [
-        [cell.rjust(width, "0") for cell in column.cells[: times.MOST]]
+        [cell.rjust(width, "0") for cell in column.cells[: times.MAX_ROWS]]
         for column, width in zip(parts.columns, pads, strict=True)
     ]
     return [" ".join(row) for row in zip(*cells, strict=True)]

@@ -18,10 +18,10 @@ class Column:
     column's title; it does not include a unit that is in a second header row.
 
     titles: the column's cell in each header row. cells: the text of each row, without surrounding spaces.
-    unit: the column's unit, "" if unknown. told: whether the reader itself finds the unit in a header row,
-    so that the profile need not state it. instant: whether the file stores the cells as timestamps; their
-    texts end with an offset if they have a zone. above: whether the cells come from outside the records,
-    where one value applies to several records.
+    unit: the column's unit, "" if unknown. has_known_unit: whether the reader itself finds the unit in a
+    header row, so that the profile need not state it. instant: whether the file stores the cells as
+    timestamps; their texts end with an offset if they have a zone. above: whether the cells come from
+    outside the records, where one value applies to several records.
     """
 
     index: int
@@ -30,7 +30,7 @@ class Column:
     cells: Sequence[str]
     titles: tuple[str, ...] = ()
     unit: str = ""
-    told: bool = False
+    has_known_unit: bool = False
     instant: bool = False
     above: bool = False
 
@@ -54,14 +54,14 @@ class Column:
         """The titles of the column. They include the titles with separated words, such as "Sampling_End"
         for "SamplingEnd"."""
         texts = dict.fromkeys((*self.titles, self.title))
-        return list(texts | dict.fromkeys(map(_apart, texts)))
+        return list(texts | dict.fromkeys(map(_normalized, texts)))
 
     @property
     def spelled(self) -> str:
-        return _apart(self.title)
+        return _normalized(self.title)
 
 
-def _apart(title: str) -> str:
+def _normalized(title: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", title)
 
 

@@ -66,16 +66,16 @@ def _finest(found: Sequence[TimeColumns]) -> list[TimeColumns]:
 
 
 def _candidates(columns: Sequence[Column], prefer: str) -> list[TimeColumns]:
-    whole = [w for c in columns if (w := _alone(c, prefer))]
+    complete = [w for c in columns if (w := _alone(c, prefer))]
     clocks = [(c, f) for c in columns if (f := _clock(c))]
-    dates = [w for w in whole if not w.read.clock]
-    full = [w for w in whole if w.read.clock]
+    dates = [w for w in complete if not w.read.clock]
+    full = [w for w in complete if w.read.clock]
     full = [_with_offset(w, columns) for w in full]
     days = [w for w in full if clocks and _only_days(w)]
     dates += days
     full = [w for w in full if w not in days]
     if dates and clocks:
-        full += [made for w in dates if (made := _joined(w, clocks))]
+        full += [joined for w in dates if (joined := _joined(w, clocks))]
     parts = split.titled(columns)
     if parts is None and not full and not dates:
         parts = split.placed(columns)
@@ -159,27 +159,27 @@ def _joined(
     """Return a date together with the nearest column of times of day, or None. clocks: (column of times
     of day, its formats)."""
     at = date.columns[0].index
-    near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
-    if not near:
+    adjacent = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
+    if not adjacent:
         return None
-    column, formats = min(near, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
+    column, formats = min(adjacent, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
     days = ("%Y-%m-%d",) if date.read.formats == ("iso8601",) else date.read.formats
     if _only_days(date):
         return _beside_midnights(date, column, formats)
     width = {"%H%M": 4, "%H%M%S": 6}.get(formats[0], 0)
-    made = tuple(f"{d} {f}" for d in days for f in formats)
+    combined = tuple(f"{d} {f}" for d in days for f in formats)
     read = replace(
-        date.read, formats=made, reason=date.read.reason or "date and time of day", clock=True
+        date.read, formats=combined, reason=date.read.reason or "date and time of day", clock=True
     )
     return TimeColumns((date.columns[0], column), read, (0, width) if width else ())
 
 
 def _beside_midnights(date: TimeColumns, column: Column, formats: tuple[str, ...]) -> TimeColumns:
     day = date.columns[0]
-    made = tuple(f"%Y-%m-%d {f}" for f in formats)
+    combined = tuple(f"%Y-%m-%d {f}" for f in formats)
     read = replace(
         date.read,
-        formats=made,
+        formats=combined,
         reason="the date is in the first column, the time of day in the second",
     )
     return TimeColumns((day, column), read, days=day)
@@ -219,7 +219,7 @@ def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
     weight -= 4 * any(c.says(words.ASIDE) for c in found.columns)
-    weight -= 9 * any(c.says(words.ASLEEP) for c in found.columns)
+    weight -= 9 * any(c.says(words.SLEEP) for c in found.columns)
     weight -= 1 * any(c.says(words.LATER) for c in found.columns)
     weight -= 0.1 * min(c.index for c in found.columns)
     rows = found.columns[0].filled
@@ -257,12 +257,12 @@ def zone_above(preamble: str) -> Line | None:
     """Return the line for the profile key `zone` if the lines before the header state the zone.
     Otherwise return None."""
     named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
-    for said in re.findall(named + r"[^\n]*", preamble):
-        offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
+    for line in re.findall(named + r"[^\n]*", preamble):
+        offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", line)
         if offset:
-            return Line("zone", _plus(offset[1]), f'"{said.strip()[:60]}" is before the header')
-        if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", said, re.IGNORECASE):
-            return Line("zone", "UTC", f'"{said.strip()[:60]}" is before the header')
+            return Line("zone", _plus(offset[1]), f'"{line.strip()[:60]}" is before the header')
+        if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", line, re.IGNORECASE):
+            return Line("zone", "UTC", f'"{line.strip()[:60]}" is before the header')
     return None
 
 
@@ -271,10 +271,10 @@ def zone_around(above: Sequence[Column]) -> Line | None:
     <timeZone>1.0</timeZone> does. Otherwise return None."""
     for column in above:
         called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
-        whole = column.counts and column.filled == len(column.cells)
-        if called and whole and all(map(_is_zone, column.counts)):
-            told = ", ".join(list(column.counts)[:3])
-            return Line("zone", {"column": column.reference}, f"this column contains {told}")
+        is_filled = column.counts and column.filled == len(column.cells)
+        if called and is_filled and all(map(_is_zone, column.counts)):
+            examples = ", ".join(list(column.counts)[:3])
+            return Line("zone", {"column": column.reference}, f"this column contains {examples}")
     return None
 
 
@@ -304,18 +304,18 @@ def lines(found: TimeColumns) -> list[Line]:
         {"column": c.reference, "match": _DAY} if c is found.days else c.reference
         for c in found.columns
     ]
-    made: list[Line] = []
+    new_lines: list[Line] = []
     if len(refs) == 1:
-        made.append(Line("column", refs[0]))
+        new_lines.append(Line("column", refs[0]))
     else:
-        made.append(Line("columns", refs))
+        new_lines.append(Line("columns", refs))
     if read.formats != ("iso8601",) or read.reason:
         formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
-        made.append(Line("format", formats, read.reason))
+        new_lines.append(Line("format", formats, read.reason))
     if found.pad:
-        made.append(Line("pad", list(found.pad), "numbers may lack leading zeros"))
+        new_lines.append(Line("pad", list(found.pad), "numbers may lack leading zeros"))
     if read.extract:
-        made.append(Line("extract", read.extract))
+        new_lines.append(Line("extract", read.extract))
     if read.since:
-        made.append(Line("since", read.since))
-    return made
+        new_lines.append(Line("since", read.since))
+    return new_lines

@@ -15,9 +15,9 @@ from sensorflow.core.times.instants import parse
 from sensorflow.core.times.zones import ABBREVIATIONS
 
 ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
-ENOUGH = 0.95
+MIN_READABLE_SHARE = 0.95
 """Minimum share of the texts of a column that must be readable as times."""
-MOST = 20_000
+MAX_ROWS = 20_000
 """Maximum number of rows of a column that are examined."""
 
 _SHAPES: dict[str, dict[str, str]] = {
@@ -79,14 +79,14 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
     hint: the column's titles, which may contain "MM/DD/YYYY". prefer: the order of day and month if the
     cells are ambiguous.
     """
-    texts = [t for t in cells[:MOST] if t]
+    texts = [t for t in cells[:MAX_ROWS] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
         return None
-    if re.match(r"\s*\d{4}-", texts[0]) and _share(texts, "iso8601") >= ENOUGH:
+    if re.match(r"\s*\d{4}-", texts[0]) and _share(texts, "iso8601") >= MIN_READABLE_SHARE:
         return _iso(texts)
     if all("/" in t for t in texts[:100]):
         halves = [t.split("/")[0] for t in texts]
-        if "T" in halves[0] and _share(halves, "iso8601") >= ENOUGH:
+        if "T" in halves[0] and _share(halves, "iso8601") >= MIN_READABLE_SHARE:
             found = _iso(halves)
             reason = "an interval, of which the start is used"
             return Read(found.formats, reason, found.offset, found.clock, "^([^/]+)/")
@@ -114,23 +114,23 @@ def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
         if formats and formats not in found:
             found[formats] = (_share(sample, *formats), order)
     best = max((share for share, _ in found.values()), default=0.0)
-    if best < ENOUGH:
+    if best < MIN_READABLE_SHARE:
         return None
     even = {f: order for f, (share, order) in found.items() if share >= best - 1e-9}
     formats, doubt = _most_even(texts, even, hint, prefer)
-    whole = " ".join(formats)
-    said = ORDERS.get(found[formats][1], "")
-    reason = _seen(even, formats, said) if len(found) > 1 and not doubt else ""
-    offset = "%z" in whole or "%Z" in whole
-    return Read(formats, reason, offset, "%H" in whole or "%I" in whole, doubt=doubt)
+    joined = " ".join(formats)
+    stated_order = ORDERS.get(found[formats][1], "")
+    reason = _seen(even, formats, stated_order) if len(found) > 1 and not doubt else ""
+    offset = "%z" in joined or "%Z" in joined
+    return Read(formats, reason, offset, "%H" in joined or "%I" in joined, doubt=doubt)
 
 
-def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str) -> str:
+def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], order: str) -> str:
     if formats[0].startswith("%Y"):
         return ""
     if len(even) == 1:
-        return f"{said}: in any other order some dates do not exist"
-    return f"{said}: in any other order the times jump"
+        return f"{order}: in any other order some dates do not exist"
+    return f"{order}: in any other order the times jump"
 
 
 def _most_even(
@@ -141,26 +141,26 @@ def _most_even(
     usual = [f for f, order in even.items() if order == "ymd" and f[0].startswith("%Y")]
     if len(even) == 1 or usual:
         return (usual or list(even))[0], ""
-    told = _told(hint)
+    hinted = _hinted_order(hint)
     for formats, order in even.items():
-        if order == told:
+        if order == hinted:
             return formats, ""
     ways = {formats: _way(texts, formats) for formats in even}
     least = min(ways.values())
-    near = [f for f, way in ways.items() if way <= least * 1.01]
-    if len(near) == 1:
-        return near[0], ""
-    dotted = [f for f in near if even[f] == "dmy" and "." in f[0]]
+    best = [f for f, way in ways.items() if way <= least * 1.01]
+    if len(best) == 1:
+        return best[0], ""
+    dotted = [f for f in best if even[f] == "dmy" and "." in f[0]]
     if dotted:  # dates with points do not begin with the month
         return dotted[0], ""
-    half = any("%I" in f for f in near[0])
+    half = any("%I" in f for f in best[0])
     wanted = ("mdy" if half else "") or prefer
-    chosen = next((f for f in near if even[f] == wanted), near[0])
-    others = ", ".join(f[0] for f in near if f != chosen)
+    chosen = next((f for f in best if even[f] == wanted), best[0])
+    others = ", ".join(f[0] for f in best if f != chosen)
     return chosen, f"the dates fit both {chosen[0]} and {others}: check which format is right"
 
 
-def _told(hint: str) -> str:
+def _hinted_order(hint: str) -> str:
     """Return the order of day, month and year that a title states, such as "Date (MM/DD/YYYY)". Returns
     "" if it states none."""
     letters = re.search(
@@ -172,7 +172,7 @@ def _told(hint: str) -> str:
 def spelled(cells: Sequence[str]) -> tuple[str, ...]:
     """Return the formats of a column whose dates begin with the year. The formats consist of strptime
     directives."""
-    return tuple(_formats(list(dict.fromkeys(t for t in cells[:MOST] if t)), "ymd"))
+    return tuple(_formats(list(dict.fromkeys(t for t in cells[:MAX_ROWS] if t)), "ymd"))
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
@@ -200,11 +200,11 @@ def _formats(sample: list[str], order: str) -> list[str]:
     found: list[str] = []
     rest = sample
     while rest and len(found) < 4:
-        made = _format(rest[0], order)
-        if made is None or made in found:
+        first_format = _format(rest[0], order)
+        if first_format is None or first_format in found:
             break
-        found.append(made)
-        read = parse(pa.array(rest, pa.string()), made, Clock("UTC"))
+        found.append(first_format)
+        read = parse(pa.array(rest, pa.string()), first_format, Clock("UTC"))
         rest = [t for t, code in zip(rest, read.codes, strict=True) if code]
     return found
 
@@ -221,17 +221,17 @@ def _format(text: str, order: str) -> str | None:
         text = text[weekday.end() :]
     date = _date(text, order)
     if date is not None:
-        made, rest = date
-        return None if (tail := _after(rest)) is None else before + made + tail
+        date_format, rest = date
+        return None if (tail := _after(rest)) is None else before + date_format + tail
     clock = _clock(text)
     if clock is None:
         return None
-    made, rest = clock
+    date_format, rest = clock
     gap = re.match(r"[ ,T_-]{1,3}", rest)
     date = _date(rest[gap.end() :], order) if gap else None
     if date is None or gap is None or (zone := _zone(date[1])) is None:
         return None
-    return before + made + re.sub(r"\s+", " ", gap[0]) + date[0] + zone
+    return before + date_format + re.sub(r"\s+", " ", gap[0]) + date[0] + zone
 
 
 def _date(text: str, order: str) -> tuple[str, str] | None:
@@ -241,10 +241,10 @@ def _date(text: str, order: str) -> tuple[str, str] | None:
         match = re.match(shape, text)
         if match is None:
             continue
-        made = by_order.get(order) or by_order.get("")
-        if made is None:
-            made = next(iter(by_order.values())) if len(by_order) == 1 else None
-        if made is None:
+        date_format = by_order.get(order) or by_order.get("")
+        if date_format is None:
+            date_format = next(iter(by_order.values())) if len(by_order) == 1 else None
+        if date_format is None:
             continue
         groups = match.groupdict()
         if "b" in groups:
@@ -252,7 +252,7 @@ def _date(text: str, order: str) -> tuple[str, str] | None:
             if name[:3] not in _MONTHS:
                 continue
             groups["b"] = "%b" if len(name) == 3 else "%B"
-        return made.format(**groups), text[match.end() :]
+        return date_format.format(**groups), text[match.end() :]
     return None
 
 
@@ -274,17 +274,17 @@ def _clock(text: str) -> tuple[str, str] | None:
     match = _CLOCK.match(text)
     if match is None:
         return None
-    made = ("%I" if match["p"] else "%H") + match["c"] + "%M"
+    clock_format = ("%I" if match["p"] else "%H") + match["c"] + "%M"
     if match["s"]:
-        made += match["d"] + "%S"
+        clock_format += match["d"] + "%S"
     if match["f"]:
-        made += match["e"] + "%f"
+        clock_format += match["e"] + "%f"
     end = match.end()
     if match["p"]:
-        made += (" " if match["gap"] else "") + "%p"
+        clock_format += (" " if match["gap"] else "") + "%p"
     else:
         end -= len(match["gap"])
-    return made, text[end:]
+    return clock_format, text[end:]
 
 
 def _packed(text: str) -> tuple[str, str] | None:
@@ -307,14 +307,14 @@ def _zone(rest: str) -> str | None:
 
 def clock(cells: Sequence[str]) -> tuple[str, ...]:
     """Return the formats of a column of times of day. Returns () for any other column."""
-    sample = list(dict.fromkeys(t for t in cells[:MOST] if t))
+    sample = list(dict.fromkeys(t for t in cells[:MAX_ROWS] if t))
     found: list[str] = []
     for text in sample:
-        made = _clock(text)
-        if made is None or made[1].strip() or not re.match(r"\d{1,2}[:h.]", text):
+        clock_format = _clock(text)
+        if clock_format is None or clock_format[1].strip() or not re.match(r"\d{1,2}[:h.]", text):
             return ()
-        if made[0] not in found:
-            found.append(made[0])
+        if clock_format[0] not in found:
+            found.append(clock_format[0])
     halves = any("%p" in f for f in found)
     if halves and not _reads([f"2024-01-01 {t}" for t in sample[:50]], found):
         return ()
@@ -331,7 +331,7 @@ def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
 def epoch(cells: Sequence[str], title: str) -> Read | None:
     """Return how to read a column of epoch timestamps, which are numbers that count from 1970 or from a
     date in the title. Returns None for other cells."""
-    texts = [t for t in cells[:MOST] if t]
+    texts = [t for t in cells[:MAX_ROWS] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None
     since = re.search(

@@ -36,7 +36,7 @@ _GENERIC = re.compile(
 )
 """Names of record elements that do not say what was measured."""
 _LABELS = ("Identification", "name", "label", "title", "id")
-_MOST = 2000
+_MAX_ELEMENTS = 2000
 """Maximum number of elements that are searched for names of columns."""
 
 
@@ -63,8 +63,8 @@ def columns(found: Sequence[Column], record: str, root: Element | None) -> list[
 def markers(above: Sequence[Column]) -> tuple[str, ...]:
     """Return the markers for missing values that an element before the records states, or () if there is
     no such element."""
-    said = [c for c in above if _NOTHING.search(_last(c.reference))]
-    return tuple(dict.fromkeys(t for c in said for t in c.counts if _is_marker(t)))
+    marked = [c for c in above if _NOTHING.search(_last(c.reference))]
+    return tuple(dict.fromkeys(t for c in marked for t in c.counts if _is_marker(t)))
 
 
 def _is_marker(text: str) -> bool:
@@ -87,14 +87,14 @@ def _own(found: Sequence[Column], record: str) -> list[Column]:
     paths = [c.reference.replace("@", "") for c in found]
     titles = leaves.titles(paths)
     measured = any(c.reference in (".", "@value") for c in found)
-    made = []
+    members = []
     for column, title in zip(found, titles, strict=True):
         if column.reference == ".":
             title = "value" if _GENERIC.search(record) else record
         elif measured and _names_type(column, title, record):
             title = "parameter"
-        made.append(_titled(column, title))
-    return made
+        members.append(_titled(column, title))
+    return members
 
 
 def _names_type(column: Column, title: str, record: str) -> bool:
@@ -121,19 +121,19 @@ def _described(found: list[Column], root: Element | None) -> list[Column]:
     if root is None or not numbered:
         return found
     elements = list(_walk(root))
-    made = list(found)
+    elements_ = list(found)
     for stem in dict.fromkeys(m["stem"] for m in numbered.values()):
         places = {i: int(m["no"] or m["at"]) for i, m in numbered.items() if m["stem"] == stem}
         first = min(places.values())
         if sorted(places.values()) != list(range(first, first + len(places))):
             continue
-        told = _listed(elements, len(places))
+        listed = _listed(elements, len(places))
         for i, place in places.items():
-            each = told[place - first] if told else _called(elements, found[i].reference)
+            each = listed[place - first] if listed else _called(elements, found[i].reference)
             name, unit = _label(each) if each is not None else ("", "")
             if name:
-                made[i] = _titled(found[i], name, unit)
-    return made
+                elements_[i] = _titled(found[i], name, unit)
+    return elements_
 
 
 _NUMBERED = re.compile(r"(?P<stem>.*?[A-Za-z_@]+?)(?:\[(?P<at>\d+)\]|(?P<no>\d+))")
@@ -141,7 +141,7 @@ _NUMBERED = re.compile(r"(?P<stem>.*?[A-Za-z_@]+?)(?:\[(?P<at>\d+)\]|(?P<no>\d+)
 
 def _walk(root: Element) -> Iterator[Element]:
     todo: list[Element] = [root]
-    for _ in range(_MOST):
+    for _ in range(_MAX_ELEMENTS):
         if not todo:
             return
         element = todo.pop(0)
@@ -174,10 +174,10 @@ def _called(elements: Sequence[Element], reference: str) -> Element | None:
 
 
 def _label(element: Element) -> tuple[str, str]:
-    told = {m.name.lower(): m.text for m in element.members if not m.members}
-    told |= {key.lower(): value for key, value in element.attributes.items()}
-    name = next((told[k.lower()] for k in _LABELS if told.get(k.lower())), "")
-    unit = next((told[k] for k in ("unit", "units", "uom") if told.get(k)), "")
+    texts = {m.name.lower(): m.text for m in element.members if not m.members}
+    texts |= {key.lower(): value for key, value in element.attributes.items()}
+    name = next((texts[k.lower()] for k in _LABELS if texts.get(k.lower())), "")
+    unit = next((texts[k] for k in ("unit", "units", "uom") if texts.get(k)), "")
     return name, unit
 
 
@@ -186,16 +186,16 @@ def _around(found: Sequence[Column]) -> list[Column]:
     type, and "unit" for the column that most likely contains the unit of the type."""
     texts = {c.reference for c in found if c.counts}
     # an attribute of an element with a text is a label of this text, as in <siteCode network="NWIS">
-    made = [
+    around = [
         _titled(
             c, "label" if c.reference.rpartition(".@")[0] in texts else _above_title(c.reference)
         )
         for c in found
     ]
-    kind = _best(made, _kind_rank)
-    unit = _best(made, _unit_rank)
+    kind = _best(around, _kind_rank)
+    unit = _best(around, _unit_rank)
     out = []
-    for column in made:
+    for column in around:
         title = column.title
         if column is kind:
             title = "parameter"

@@ -18,9 +18,9 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
 from sensorflow.errors import Permanent
 
-ENOUGH = 8192
+MAX_ROWS = 8192
 """Maximum number of rows that are read."""
-KEPT = 200
+MAX_KEPT_ROWS = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = ["sensor_id", "reading_type", "ts"]
 
@@ -68,10 +68,10 @@ def tried(stream: BinaryIO, profile: Profile, name: str) -> Trial:
             found.rows += part.rows
             found.missing += part.missing
             found.rejected += len(part.rejects)
-            found.rejects += part.rejects[: KEPT - len(found.rejects)]
+            found.rejects += part.rejects[: MAX_KEPT_ROWS - len(found.rejects)]
             if len(part.bronze):
                 batches.append(part.bronze)
-            if found.rows >= ENOUGH:
+            if found.rows >= MAX_ROWS:
                 break
     except Permanent as error:
         found.error = error

@@ -15,7 +15,7 @@ from sensorflow.core.sniff.table import Column, Table
 from sensorflow.core.sniff.trial import Trial
 from sensorflow.errors import Code
 
-Look = Callable[[Guess], Trial]
+RunTrial = Callable[[Guess], Trial]
 """Reads the beginning of the file with a proposed profile, and returns the preview."""
 PARTS = 2
 """Maximum number of columns that are added to the names of sensors and types."""
@@ -26,9 +26,9 @@ MAX_COLUMNS = 1000
 """If a table has more columns, no corrections are tested."""
 
 
-def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
+def checked_by_trial(guess: Guess, table: Table, run_trial: RunTrial) -> tuple[Guess, Trial]:
     """Return (corrected proposal, its preview). Remaining problems are questions in its `todo`."""
-    trial = look(guess)
+    trial = run_trial(guess)
     if len(table.columns) > MAX_COLUMNS:  # each trial would take seconds
         return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
     for _ in range(PARTS):
@@ -37,37 +37,39 @@ def checked_by_trial(guess: Guess, table: Table, look: Look) -> tuple[Guess, Tri
             or trial.collisions + trial.repeats <= SAME_SHARE * trial.readings
         ):
             break
-        better = _clearly_better(guess, trial, _with_finer_names(guess, table), look)
+        better = _clearly_better(guess, trial, _with_finer_names(guess, table), run_trial)
         if better is None:
             break
         guess, trial = better
     if trial.error is not None or trial.rejects_many():
-        guess, trial = _clearly_better(guess, trial, _with_other_numbers(guess, trial), look) or (
+        guess, trial = _clearly_better(
+            guess, trial, _with_other_numbers(guess, trial), run_trial
+        ) or (
             guess,
             trial,
         )
     return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
 
 
-def checked_library_guess(guess: Guess, look: Look) -> Guess:
+def checked_library_guess(guess: Guess, run_trial: RunTrial) -> Guess:
     """Return the checked proposal for a file of a known kind. The proposal needs a zone if times are
     rejected because they have none. Other problems become questions in its `todo`."""
-    trial = look(guess)
+    trial = run_trial(guess)
     if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
         guess = replace(guess, needs_zone=True)
-        trial = look(guess)
+        trial = run_trial(guess)
     return replace(guess, todo=(*guess.todo, *doubts(guess, trial)))
 
 
 def _clearly_better(
-    guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
+    guess: Guess, trial: Trial, others: Iterable[Guess], run_trial: RunTrial
 ) -> tuple[Guess, Trial] | None:
     """Return (proposal, its preview) for the first alternative that fits clearly better, or None if
     there is none. others: the alternatives. Only the first `MAX_TRIALS` of them are tested."""
     for other in islice(others, MAX_TRIALS):
-        found = look(other)
-        lost, kept = _lost(trial), _lost(found)
-        if found.error is None and kept <= 0.5 * lost and found.cost < trial.cost:
+        found = run_trial(other)
+        lost, lost_before = _lost(trial), _lost(found)
+        if found.error is None and lost_before <= 0.5 * lost and found.cost < trial.cost:
             return other, found
     return None
 
@@ -90,20 +92,20 @@ def _with_finer_names(guess: Guess, table: Table) -> Iterator[Guess]:
         return
     rows = ["\0".join(row) for row in zip(*(c.cells for c in columns), strict=True)]
     before = sensor_columns.tells_rows_apart(rows, [])
-    taken = {*keys, lines.of(guess, "value")}
+    used = {*keys, lines.of(guess, "value")}
     single = len(set(rows)) == 1
-    some = [c for c in table.columns if c.reference not in taken and _may_name(c, single)]
-    whole = [(sensor_columns.tells_rows_apart(rows, [c]), c) for c in some]
-    better = [(after, c) for after, c in whole if 1 - after <= 0.5 * (1 - before)]
+    some = [c for c in table.columns if c.reference not in used and _may_name(c, single)]
+    candidates = [(sensor_columns.tells_rows_apart(rows, [c]), c) for c in some]
+    better = [(after, c) for after, c in candidates if 1 - after <= 0.5 * (1 - before)]
     better = [
         (after, c) for after, c in better if not _is_measured(c) or sensor_columns.is_panel(rows, c)
     ]
     for _, column in sorted(better, key=lambda pair: _rank(*pair)):
-        made = lines.used(guess, column)
-        if made is None:
+        refined = lines.used(guess, column)
+        if refined is None:
             continue
-        typed = lines.with_type(made, column) if _is_type(column, table) else None
-        yield typed or lines.with_sensor(made, column)
+        typed = lines.with_type(refined, column) if _is_type(column, table) else None
+        yield typed or lines.with_sensor(refined, column)
 
 
 def _rank(after: float, column: Column) -> tuple[float, ...]:
@@ -208,8 +210,8 @@ def _mixed(trial: Trial) -> Iterator[str]:
     """Yield a question for each type whose readings have units of different quantities."""
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
-            told = ", ".join(unit or "none" for unit in list(found)[:5])
-            yield f"readings of type {_plainly(kind)!r} have the units {told}: are they of several types?"
+            listed = ", ".join(unit or "none" for unit in list(found)[:5])
+            yield f"readings of type {_plainly(kind)!r} have the units {listed}: are they of several types?"
 
 
 def _plainly(text: str) -> str:

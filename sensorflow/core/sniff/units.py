@@ -27,11 +27,11 @@ UNITS = frozenset(_UNITS.split())
 degree or percent sign."""
 WORDS = frozenset(_WORDS.split())
 """Units that may also be words of a name. For example, "temp_min" is a minimum, not a number of minutes."""
-_SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
+_UNIT_TITLE = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
 _BESIDE = (
-    re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
-    re.compile(rf"(?:{_SAID})[ _.-]?(.+)"),
-    re.compile(rf"(.+\.)@?(?:{_SAID}|symbol)"),
+    re.compile(rf"(.+?)[ _.-]?(?:{_UNIT_TITLE})"),
+    re.compile(rf"(?:{_UNIT_TITLE})[ _.-]?(.+)"),
+    re.compile(rf"(.+\.)@?(?:{_UNIT_TITLE}|symbol)"),
 )
 _FAMILIES = (
     "c f k degc degf deg.c deg.f celsius fahrenheit kelvin °c °f",
@@ -83,8 +83,8 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
     names: "temp_unit" belongs to "temp", and "temp.unit" to "temp.value"."""
     named: dict[str, Column] = {}
     for column in texts:
-        for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
-            named.setdefault(said[1], column)
+        for match in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
+            named.setdefault(match[1], column)
     found = {c: _of(c.reference.lower(), named) for c in columns}
     return {column: unit for column, unit in found.items() if unit is not None}
 
@@ -123,12 +123,12 @@ def split_unit(title: str) -> tuple[str, str]:
     return title, ""
 
 
-def _bracketed(text: str, apart: bool) -> bool:
-    """Return whether a text in brackets is a unit. apart: whether a space precedes the bracket. If not,
-    the text may be part of the name, as in "G(i)"."""
+def _bracketed(text: str, is_separate: bool) -> bool:
+    """Return whether a text in brackets is a unit. is_separate: whether a space precedes the bracket. If
+    not, the text may be part of the name, as in "G(i)"."""
     words = text.split()
     if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
         return False
-    if not apart or len(words) > 1:
+    if not is_separate or len(words) > 1:
         return any(unit_like(word) for word in words)
     return not re.search(r"\d{4,}", text)

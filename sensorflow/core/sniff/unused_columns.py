@@ -20,10 +20,10 @@ def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
     for column in columns:
         numbers = {t: n for t, n in column.counts.items() if style.fullmatch(t)}
         if len(numbers) > SCALE and sum(numbers.values()) > 0.5 * column.filled:
-            rest = [t for t in column.counts if t not in numbers and not numeric.is_nothing(t)]
-            told = ", ".join(map(repr, rest[:4]))
+            texts = [t for t in column.counts if t not in numbers and not numeric.is_nothing(t)]
+            text = ", ".join(map(repr, texts[:4]))
             found.append(
-                f"{column.title!r} is ignored although most of its cells are numbers: what do {told} mean? "
+                f"{column.title!r} is ignored although most of its cells are numbers: what do {text} mean? "
                 "If they mark missing values, list them in missing"
             )
     return found

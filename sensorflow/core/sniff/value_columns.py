@@ -28,7 +28,7 @@ from sensorflow.core.sniff.units import split_unit
 from sensorflow.errors import UsageError
 
 FLAG = "a flag"
-EVERY = 100
+MAX_SEPARATE_COLUMNS = 100
 """If there are more measured columns than this, the proposal has one line for all of them."""
 
 
@@ -72,9 +72,9 @@ def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], lis
         return _settings(state, bare.sensor, _nameless_lines(state, bare)), [], state.todo
     named = [c for c in state.texts if c.says(words.UNIT)]
     _unreadable(state)
-    halves = [a.half for a in state.angles.values()]
-    rest = [c for c in state.texts if c not in [*named, *halves] and not _clocklike(c)]
-    sensor = [] if table.sensors else sensor_columns.needed(rest, state.numbers, found.cells)
+    halves = [a.hemisphere for a in state.angles.values()]
+    texts = [c for c in state.texts if c not in [*named, *halves] and not _clocklike(c)]
+    sensor = [] if table.sensors else sensor_columns.needed(texts, state.numbers, found.cells)
     if not sensor and (station := nameless.code([n.column for n in state.numbers])) is not None:
         sensor = [station]
     state.numbers = _without_names(state, [n for n in state.numbers if n.column not in sensor])
@@ -84,13 +84,13 @@ def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], lis
         raise UsageError(f"no column of numbers besides the time; found {names}")
     unit = named[:1] if len(state.numbers) == 1 else []
     state.units = units.beside([n.column for n in state.numbers], state.texts)
-    halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]
+    halves = [a.hemisphere for n in state.numbers if (a := state.angles.get(n.column)) is not None]
     needed = {*sensor, *unit, *state.units.values(), *filter(None, halves)}
     _ignore_rest(state, state.texts, needed)
     state.todo += unused_columns.scales(
         [f for f in state.flags if f not in state.numbers], table.columns
     )
-    unused = [c for c in rest if c not in needed and not c.above]
+    unused = [c for c in texts if c not in needed and not c.above]
     state.todo += unused_columns.words_among(unused, state.comma)
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
@@ -98,15 +98,15 @@ def lines(table: Table, found: TimeColumns) -> tuple[list[Line], list[Line], lis
 
 
 def _settings(state: SniffState, sensor: Sequence[Column], unit: Sequence[Column]) -> list[Line]:
-    made, doubt = sensor_columns.line(state.table, sensor)
+    result, doubt = sensor_columns.line(state.table, sensor)
     state.todo += [doubt] if doubt else []
-    made += [Line("unit", sensor_columns.origin(c), sensor_columns.few(c)) for c in unit]
-    made += [*state.settings, *_missing(state)]
+    result += [Line("unit", sensor_columns.origin(c), sensor_columns.few(c)) for c in unit]
+    result += [*state.settings, *_missing(state)]
     if any(n.thousands for n in state.numbers):
-        made.append(Line("thousands", "." if state.comma else ",", "thousands separator"))
+        result.append(Line("thousands", "." if state.comma else ",", "thousands separator"))
     if state.ignored:
-        made.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
-    return made
+        result.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
+    return result
 
 
 def _reasons(ignored: dict[str, str]) -> str:
@@ -131,17 +131,17 @@ def _sort(state: SniffState) -> None:
             continue
         typed = column.instant or _is_padded(column)
         angle = state.angles.get(column)
-        made = None if typed else numeric.numeric(column, state.comma)
-        made = made if angle is None else angles.numeric_of(column)
+        number = None if typed else numeric.numeric(column, state.comma)
+        number = number if angle is None else angles.numeric_of(column)
         if column.reference in aside or column.instant:
             state.ignored[column.reference] = "another time"
-        elif made is None:
+        elif number is None:
             state.texts.append(column)
         elif (reason := _no_reading(column)) is not None:
             state.ignored[column.reference] = reason
-            state.flags += [made] if reason == FLAG and column.counts else []
+            state.flags += [number] if reason == FLAG and column.counts else []
         else:
-            state.numbers.append(made)
+            state.numbers.append(number)
     if not state.numbers:  # if a table contains only flags, they are the readings
         state.numbers = state.flags
         state.ignored = {r: reason for r, reason in state.ignored.items() if reason != FLAG}
@@ -236,8 +236,8 @@ def _is_kind(column: Column, state: SniffState) -> bool:
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
     plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
-    near = [c for c in state.texts if not c.above]
-    return few and (count > 1 or plain or len(near) < 4)
+    in_records = [c for c in state.texts if not c.above]
+    return few and (count > 1 or plain or len(in_records) < 4)
 
 
 def _bare(column: Column) -> str:
@@ -295,11 +295,11 @@ def _without_names(state: SniffState, readings: list[Numeric]) -> list[Numeric]:
     cells = state.when.cells
     measured = [n for n in readings if n.column.says(words.SENSOR)]
     measured = [n for n in measured if sensor_columns.is_measured(n.column, cells)]
-    kept = [n for n in readings if n in measured or not _is_called(n.column)]
-    if kept:
-        gone = [n.column.reference for n in readings if n not in kept]
+    values = [n for n in readings if n in measured or not _is_called(n.column)]
+    if values:
+        gone = [n.column.reference for n in readings if n not in values]
         state.ignored |= dict.fromkeys(gone, "a name, not a reading")
-    return kept or [n for n in readings if not n.column.says(words.NUMBERED)]
+    return values or [n for n in readings if not n.column.says(words.NUMBERED)]
 
 
 def _is_called(column: Column) -> bool:
@@ -324,20 +324,20 @@ def _ignore_rest(state: SniffState, columns: Iterable[Column], used: set[Column]
 
 def _missing(state: SniffState) -> list[Line]:
     """Return the line for the key `missing` of the table. Each number occurs in only one notation."""
-    kept: dict[str | float, str] = {
+    codes: dict[str | float, str] = {
         float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
     }
     for each in state.numbers:
         for text in each.markers:
-            kept.setdefault(text, text)
+            codes.setdefault(text, text)
         for text in each.numbers:
             if _everywhere(text, state):
-                kept.setdefault(float(text.replace(",", ".")), text)
-    if not kept:
+                codes.setdefault(float(text.replace(",", ".")), text)
+    if not codes:
         return []
-    far = any(isinstance(k, float) for k in kept)
+    far = any(isinstance(k, float) for k in codes)
     reason = "they occur in place of numbers" + (", or far outside the other values" if far else "")
-    return [Line("missing", list(kept.values()), reason)]
+    return [Line("missing", list(codes.values()), reason)]
 
 
 def _everywhere(text: str, state: SniffState) -> bool:
@@ -355,10 +355,10 @@ def _numbers(style: Numeric) -> list[float | None]:
 
 def _wide(state: SniffState) -> list[Line]:
     """Return a line for each measured column, or set `each` if there are too many columns."""
-    if state.table.sensors or len(state.numbers) > EVERY:
+    if state.table.sensors or len(state.numbers) > MAX_SEPARATE_COLUMNS:
         state.settings.append(Line("each", ".+", f"{len(state.numbers)} columns of numbers"))
         return []
-    made: list[Line] = []
+    out: list[Line] = []
     seen: set[str] = set()
     for each in state.numbers:
         column = each.column
@@ -369,9 +369,9 @@ def _wide(state: SniffState) -> list[Line]:
             cell = {**cell, "type": kind}
             state.todo.append(f"two columns have the same type; is {kind!r} right?")
         seen.add(kind)
-        reason = f"{each.odd} cells are not numbers" if each.odd else ""
-        made.append(Line(column.reference, cell, reason or "" if column.counts else "empty here"))
-    return made
+        reason = f"{each.other_count} cells are not numbers" if each.other_count else ""
+        out.append(Line(column.reference, cell, reason or "" if column.counts else "empty here"))
+    return out
 
 
 def _cell(state: SniffState, each: Numeric) -> dict[str, Value]:
@@ -380,19 +380,19 @@ def _cell(state: SniffState, each: Numeric) -> dict[str, Value]:
     cell: dict[str, Value] = {}
     if title and title != column.reference:
         cell["type"] = title
-    if (unit or each.suffix) and not column.told:
+    if (unit or each.suffix) and not column.has_known_unit:
         cell["unit"] = unit or each.suffix
-    beside = None if unit or column.told else state.units.get(column)
-    if beside is not None and not re.search(r"[{}]", beside.reference):
-        cell["unit"] = f"{{{beside.reference}}}"
+    unit_column = None if unit or column.has_known_unit else state.units.get(column)
+    if unit_column is not None and not re.search(r"[{}]", unit_column.reference):
+        cell["unit"] = f"{{{unit_column.reference}}}"
     if state.sparse and column.filled < len(column.cells):
         cell["optional"] = True
     if each.suffix:
         cell["clean"] = rf"^(.+?)\s*{re.escape(each.suffix)}$"
     if (angle := state.angles.get(column)) is not None:
         cell["angle"] = angle.kind
-        if angle.half is not None:
-            cell["hemisphere"] = angle.half.reference
+        if angle.hemisphere is not None:
+            cell["hemisphere"] = angle.hemisphere.reference
     own = [t for t in each.numbers if not _everywhere(t, state)]
     if own:
         cell["missing"] = own

@@ -43,14 +43,14 @@ def _any(words: str) -> str:
     return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
 
 
-def _whole(words: str) -> str:
+def _as_words(words: str) -> str:
     return rf"^({'|'.join(words.split())})$"
 
 
 TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
 ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 """Titles of times other than the time of measurement."""
-ASLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
+SLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
 """Titles of times of day that were themselves measured, such as a bedtime."""
 LATER = "local|start|begin"
 """Titles of times that are used only if there is no better time."""
@@ -70,7 +70,7 @@ _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
-PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
+PLAIN_SENSOR = rf"{_as_words(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
 """Titles that contain nothing but a word for sensors."""
 LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
 """Words in titles of columns with long numbers that identify a device or its SIM card."""
@@ -93,17 +93,15 @@ KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 _PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"
 KIND_PLAIN = rf"^({_PLAIN})([ _]?name)?$"
 """Titles of columns of types, even if the column contains only one type."""
-VALUE = _whole(_VALUES)
+VALUE = _as_words(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
     r"|unidad|eenheid(_code)?)$"
 )
-COUNTER = (
-    rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
-)
+COUNTER = rf"{_as_words(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
 FLAG_PLAIN = (
-    rf"{_whole(_FLAGS)}|(^|[^a-z])(qc|qa|flags?|status|checksum|crc|alarm|source)([^a-z]|$)"
+    rf"{_as_words(_FLAGS)}|(^|[^a-z])(qc|qa|flags?|status|checksum|crc|alarm|source)([^a-z]|$)"
 )
 KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
 CARRIED = (

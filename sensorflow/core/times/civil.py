@@ -66,7 +66,7 @@ class _Civil:
         text = pc.replace_substring(text_or(self.found, name, "0"), ",", ".")
         return np.array(text.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
-    def rest(self, value: Floats, unit: int | Int64s) -> Int64s:
+    def fraction_in(self, value: Floats, unit: int | Int64s) -> Int64s:
         """Return the decimal part of `value` in nanoseconds. unit: the length of the unit of `value`, in
         nanoseconds."""
         part = (value - np.floor(value)) * unit
@@ -84,7 +84,7 @@ class _Civil:
         self.valid &= (day >= 1) & (day <= length)
         if self.has("years"):
             start, days = _span((year - 1970) * 12, 12)
-            first, clock = start, self.rest(self.decimal("years"), days * DAY)
+            first, clock = start, self.fraction_in(self.decimal("years"), days * DAY)
         seconds = (first + day - 1) * 86400
         # times far outside the limits must not overflow; `bounded` rejects them
         early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
@@ -115,7 +115,7 @@ class _Civil:
         for name in ("days", "yeardays"):
             if self.has(name):
                 day = self.decimal(name)
-                clock += self.rest(day, DAY)
+                clock += self.fraction_in(day, DAY)
                 return np.asarray(np.floor(day), np.int64)
         return self.number("yearday" if self.has("yearday") else "day", 1)
 
@@ -130,13 +130,13 @@ class _Civil:
         hour, minute, second = self.hour(), self.number("minute", 0), self.number("second", 0)
         if self.has("minutes"):
             minutes = self.decimal("minutes")
-            minute, fraction = np.floor(minutes).astype(np.int64), self.rest(minutes, MINUTE)
+            minute, fraction = np.floor(minutes).astype(np.int64), self.fraction_in(minutes, MINUTE)
         if self.has("hours"):
             hours = self.decimal("hours")
-            hour, fraction = np.floor(hours).astype(np.int64), self.rest(hours, HOUR)
-        whole = self.has("hour") or self.has("hour12") or self.has("hours")
-        self.valid &= minute <= (59 if whole else 1440)
-        self.valid &= second <= (59 if whole or self.has("minute") else 86400)
+            hour, fraction = np.floor(hours).astype(np.int64), self.fraction_in(hours, HOUR)
+        has_hours = self.has("hour") or self.has("hour12") or self.has("hours")
+        self.valid &= minute <= (59 if has_hours else 1440)
+        self.valid &= second <= (59 if has_hours or self.has("minute") else 86400)
         found = ((hour * 60 + minute) * 60 + second) * 10**9 + fraction
         # hour 24 is the end of the day (ISO 8601-1, 4.3.8); only 24:00:00 is valid
         self.valid &= found <= DAY
@@ -151,7 +151,7 @@ class _Civil:
         the time has minutes, otherwise of the hour (ISO 8601)."""
         part = pc.binary_join_element_wise("0", text_or(self.found, "lastpart", "0"), ".")
         value = np.array(part.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-        return self.rest(value, np.where(self.given("minute"), MINUTE, HOUR))
+        return self.fraction_in(value, np.where(self.given("minute"), MINUTE, HOUR))
 
     def hour(self) -> Int64s:
         if not self.has("hour12"):

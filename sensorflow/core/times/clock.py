@@ -31,26 +31,26 @@ class Order:
         self._counted = self._counted or Order()
         return self._counted
 
-    def later(self, nanos: Int64s, twice: Bools, local: Bools) -> Bools:
-        """Return, for each row with an ambiguous time, whether the time belongs to the second pass. twice:
-        whether the time of each row is ambiguous. local: whether each row has a local time; other rows are
-        ignored."""
+    def later(self, nanos: Int64s, is_ambiguous: Bools, local: Bools) -> Bools:
+        """Return, for each row with an ambiguous time, whether the time belongs to the second pass.
+        is_ambiguous: whether the time of each row is ambiguous. local: whether each row has a local
+        time; other rows are ignored."""
         rows = np.flatnonzero(local)
         found = np.zeros(len(nanos), np.bool_)
-        found[rows] = self._later(nanos[rows], twice[rows])
+        found[rows] = self._later(nanos[rows], is_ambiguous[rows])
         return found
 
-    def _later(self, nanos: Int64s, twice: Bools) -> Bools:
+    def _later(self, nanos: Int64s, is_ambiguous: Bools) -> Bools:
         found = np.zeros(len(nanos), np.bool_)
-        for index in np.flatnonzero(twice).tolist():
+        for index in np.flatnonzero(is_ambiguous).tolist():
             before = int(nanos[index - 1]) if index else self._last
-            if not (twice[index - 1] if index else self._last is not None):
+            if not (is_ambiguous[index - 1] if index else self._last is not None):
                 self._second = False
             if before is not None and int(nanos[index]) < before:
                 self._second = True
             found[index] = self._second
         if len(nanos):
-            self._last = int(nanos[-1]) if twice[-1] else None
+            self._last = int(nanos[-1]) if is_ambiguous[-1] else None
         return found
 
 

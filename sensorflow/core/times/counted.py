@@ -49,14 +49,14 @@ def after(
     codes[fine & ~known] = Code.TIMESTAMP_UNREADABLE.number
     for column in (index, size):
         codes[fine & missing(column.cast(pa.string()))] = Code.TIMESTAMP_MISSING.number
-    here = np.flatnonzero(codes == 0)
-    if len(here):
-        moved = _moved(nanos[here], counts[here], steps.take(of_row[here]), clock.of(here))
-        nanos[here], codes[here] = moved
+    rows = np.flatnonzero(codes == 0)
+    if len(rows):
+        moved = _moved(nanos[rows], counts[rows], steps.take(of_row[rows]), clock.of(rows))
+        nanos[rows], codes[rows] = moved
     return bounded(nanos, codes)
 
 
-def shown(start: pa.Array | None, index: pa.Array, size: pa.Array) -> pa.Array:
+def display_texts(start: pa.Array | None, index: pa.Array, size: pa.Array) -> pa.Array:
     """Return counted times as texts for display."""
     parts = [index, size] if start is None else [start, index, size]
     texts = [pc.fill_null(part.cast(pa.string()), "?") for part in parts]
@@ -115,17 +115,17 @@ def _moved(
     nanos: Int64s, counts: Int64s, sizes: _Sizes, clock: Clock
 ) -> tuple[Int64s, npt.NDArray[np.int16]]:
     codes = np.zeros(len(nanos), np.int16)
-    far = np.abs(counts) > sizes.limit
-    codes[far] = Code.TIMESTAMP_OUT_OF_RANGE.number
-    counts = np.where(far, 0, counts)
+    beyond = np.abs(counts) > sizes.limit
+    codes[beyond] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    counts = np.where(beyond, 0, counts)
     shift = counts.astype(object) * sizes.numerators // sizes.denominators
     moved = nanos.copy()
     dated = np.flatnonzero(((sizes.months != 0) | (sizes.days != 0)) & (counts != 0))
     if len(dated):
-        own, told = clock.of(dated), codes[dated]
+        own, row_codes = clock.of(dated), codes[dated]
         zones = [(np.arange(len(dated)), own)] if own.by_row is None else own.of_zones()
         for rows, clock_ in zones:
-            at, found = dated[rows], told[rows]
+            at, found = dated[rows], row_codes[rows]
             zone = clock_.zone or ("UTC" if own.by_row is None else None)
             later = replace(clock_, zone=zone, clock_shift=0, order=clock_.order.counted)
             moved[at] = _by_calendar(nanos[at], counts[at], sizes.take(at), later, found)
@@ -154,6 +154,6 @@ def _by_calendar(
     later = months + (counts * sizes.months).astype("m8[M]")
     length = ((later + 1).astype("M8[D]") - later.astype("M8[D]")).astype(np.int64)
     into = np.minimum(into, length - 1)  # 31 January plus a month is the month's last day
-    there = later.astype("M8[D]").astype(np.int64) + into + counts * sizes.days
-    clocked = there * 86400 * 10**9 + (local - days.astype("M8[ns]").astype(np.int64))
+    day_numbers = later.astype("M8[D]").astype(np.int64) + into + counts * sizes.days
+    clocked = day_numbers * 86400 * 10**9 + (local - days.astype("M8[ns]").astype(np.int64))
     return to_utc(clocked, clock, codes)

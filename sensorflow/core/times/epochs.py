@@ -49,13 +49,17 @@ def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
     codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
     digits = len(str(unit)) - 1
     whole = pc.cast(text_or(found, "whole", "0"), pa.uint64())
-    wild = bools(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
-    codes[wild & (codes == 0)] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    out_of_range = bools(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
+    codes[out_of_range & (codes == 0)] = Code.TIMESTAMP_OUT_OF_RANGE.number
     nanos = (
         np.where(
-            wild,
+            out_of_range,
             0,
-            ints(pc.if_else(pa.array(wild), pa.scalar(0, pa.uint64()), whole).cast(pa.int64())),
+            ints(
+                pc.if_else(pa.array(out_of_range), pa.scalar(0, pa.uint64()), whole).cast(
+                    pa.int64()
+                )
+            ),
         )
         * unit
     )
@@ -86,9 +90,9 @@ def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
     some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
     if not some.true_count:
         return texts
-    odd = pc.and_(some, pc.match_substring_regex(texts, _SCIENTIFIC).fill_null(False))
+    scientific = pc.and_(some, pc.match_substring_regex(texts, _SCIENTIFIC).fill_null(False))
     plain = [
         text if not trimmed and lost_digits(text) else f"{Decimal(text.strip()):f}"
-        for text in texts.filter(odd).to_pylist()
+        for text in texts.filter(scientific).to_pylist()
     ]
-    return pc.replace_with_mask(texts, odd, pa.array(plain, pa.string()))
+    return pc.replace_with_mask(texts, scientific, pa.array(plain, pa.string()))

@@ -77,12 +77,12 @@ def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instan
     formats = (formats,) if isinstance(formats, str) else formats
     found = _parse(texts, formats[0], clock)
     for fmt in formats[1:]:
-        rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE.number)
-        if not len(rest):
+        unparsed = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE.number)
+        if not len(unparsed):
             break
-        more = _parse(texts.take(pa.array(rest)), fmt, clock.of(rest))
+        more = _parse(texts.take(pa.array(unparsed)), fmt, clock.of(unparsed))
         nanos = ints(found.ts.cast(pa.int64()))
-        nanos[rest], found.codes[rest] = ints(more.ts.cast(pa.int64())), more.codes
+        nanos[unparsed], found.codes[unparsed] = ints(more.ts.cast(pa.int64())), more.codes
         found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != 0).cast(NS), found.codes)
     return found
 
@@ -143,13 +143,15 @@ def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
         values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
     # a value outside int64 nanoseconds would make the cast fail for the whole array
     seconds = values.cast(pa.timestamp("s", tz=kind.tz), safe=False).cast(pa.int64())
-    wild = pc.or_(
+    out_of_range = pc.or_(
         pc.less(seconds, int(EARLIEST // 10**9)), pc.greater(seconds, int(LATEST // 10**9))
     )
-    codes[bools(wild)] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    codes[bools(out_of_range)] = Code.TIMESTAMP_OUT_OF_RANGE.number
     codes[bools(values.is_null())] = Code.TIMESTAMP_MISSING.number
-    tame = pc.if_else(wild, pa.scalar(None, kind), values).cast(pa.timestamp("ns", tz=kind.tz))
-    nanos = ints(tame.cast(pa.int64()))
+    in_range = pc.if_else(out_of_range, pa.scalar(None, kind), values).cast(
+        pa.timestamp("ns", tz=kind.tz)
+    )
+    nanos = ints(in_range.cast(pa.int64()))
     nanos = to_utc(nanos, clock, codes) if kind.tz is None else nanos + clock.clock_shift
     return bounded(_moved(nanos, clock), codes)
 

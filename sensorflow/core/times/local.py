@@ -42,31 +42,33 @@ def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None
     sane = open_ & (nanos >= EARLIEST) & (nanos < LATEST)
     local = pa.array(np.where(sane, nanos, 0), pa.timestamp("ns"))
 
-    def read(twice: str, never: str) -> Int64s:
-        zoned = pc.assume_timezone(local, clock.zone, ambiguous=twice, nonexistent=never)
+    def read(ambiguous: str, never: str) -> Int64s:
+        zoned = pc.assume_timezone(local, clock.zone, ambiguous=ambiguous, nonexistent=never)
         return ints(zoned.cast(pa.int64()))
 
     early, late = read("earliest", "earliest"), read("latest", "earliest")
     after = read("earliest", "latest")
     never = sane & (early != after)
-    twice = sane & (early != late)
-    far = np.flatnonzero(sane & (nanos >= _BY_RULE))
-    if len(far):
-        early[far], late[far], never[far], twice[far] = _by_rule(nanos[far], clock)
+    ambiguous = sane & (early != late)
+    by_rule = np.flatnonzero(sane & (nanos >= _BY_RULE))
+    if len(by_rule):
+        early[by_rule], late[by_rule], never[by_rule], ambiguous[by_rule] = _by_rule(
+            nanos[by_rule], clock
+        )
     if clock.nonexistent == "reject":
         codes[never] = Code.TIMESTAMP_NONEXISTENT.number
     elif never.any():
         edge = after if clock.nonexistent == "earlier" else early
-        near = never & (nanos < _BY_RULE)
-        early = np.where(near, nanos - shift_at(edge, clock.zone), early)
+        by_table = never & (nanos < _BY_RULE)
+        early = np.where(by_table, nanos - shift_at(edge, clock.zone), early)
     if clock.dst is not None:
-        codes[twice & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
-        return np.where(sane, np.where(twice & (clock.dst == 0), late, early), nanos)
+        codes[ambiguous & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
+        return np.where(sane, np.where(ambiguous & (clock.dst == 0), late, early), nanos)
     if clock.ambiguous == "reject":
-        codes[twice] = Code.TIMESTAMP_AMBIGUOUS.number
-    second = twice & (clock.ambiguous == "later")
+        codes[ambiguous] = Code.TIMESTAMP_AMBIGUOUS.number
+    second = ambiguous & (clock.ambiguous == "later")
     if clock.ambiguous == "order":
-        second = clock.order.later(nanos, twice, sane)
+        second = clock.order.later(nanos, ambiguous, sane)
     return np.where(sane, np.where(second, late, early), nanos)
 
 
@@ -74,9 +76,9 @@ def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None)
     """Convert each row with its own zone."""
     found = nanos.copy()
     for rows, own in clock.of_zones():
-        told = codes[rows]
-        found[rows] = to_utc(nanos[rows], own, told, None if where is None else where[rows])
-        codes[rows] = told
+        row_codes = codes[rows]
+        found[rows] = to_utc(nanos[rows], own, row_codes, None if where is None else where[rows])
+        codes[rows] = row_codes
     return found
 
 
@@ -97,9 +99,9 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
         for fold in (0, 1):
             shift = moment.replace(fold=fold).utcoffset() or timedelta()
             shifts[fold, index] = shift // timedelta(seconds=1) * 10**9
-    never, twice = shifts[0] < shifts[1], shifts[0] > shifts[1]
+    never, ambiguous = shifts[0] < shifts[1], shifts[0] > shifts[1]
     early, late = nanos - shifts.max(axis=0), nanos - shifts.min(axis=0)
-    return np.where(never & (clock.nonexistent == "later"), late, early), late, never, twice
+    return np.where(never & (clock.nonexistent == "later"), late, early), late, never, ambiguous
 
 
 def shift_at(instants: Int64s, zone: str) -> Int64s:

@@ -106,7 +106,7 @@ def months(locale: str | None) -> dict[str, int]:
 @lru_cache(16)
 def halves(locale: str | None) -> dict[str, int]:
     """Return `folded` name -> 0 for AM, 1 for PM."""
-    made = {"am": 0, "pm": 1, "a": 0, "p": 1}
+    texts = {"am": 0, "pm": 1, "a": 0, "p": 1}
     for index, name in enumerate(_HALVES.get(locale or "", ())):
-        made[name] = made[plain(name)] = index
-    return made
+        texts[name] = texts[plain(name)] = index
+    return texts

@@ -114,13 +114,15 @@ def pattern(fmt: str, locale: str | None = None) -> str:
         elif name not in _DIRECTIVES:
             raise ValueError(f"unknown directive %{name} in the time format {fmt!r}")
         else:
-            beside = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
-            tight = name in _WIDTHS and any(n in _WIDTHS for n in beside)
+            neighbours = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
+            is_adjacent = name in _WIDTHS and any(n in _WIDTHS for n in neighbours)
             regex = _LOCAL.get(name, _DIRECTIVES[name]) if locale else _DIRECTIVES[name]
             if name == "S" and not re.match(r"[.,]|%[^zZp]", "".join(parts[index + 1 :])):
                 regex += "" if "%f" in parts else r"(?:[.,](?P<fraction>\d{1,9})\d*)?"
             out += (
-                re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex, count=1) if tight else regex
+                re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex, count=1)
+                if is_adjacent
+                else regex
             )
     try:
         groups = re.compile(out).groupindex

@@ -24,15 +24,15 @@ class RowZones:
         """Create from the names of zones. places: for each row, the index of its name. Names that denote
         the same offset are merged, because a file may contain several notations of an offset."""
         known: dict[str | int | None, int] = {}
-        kept: list[str | None] = []
+        zones: list[str | None] = []
         same: list[int] = []
         for name in names:
             offset = fixed_offset(name) if name is not None else None
-            place = known.setdefault(name if offset is None else offset, len(kept))
-            if place == len(kept):
-                kept.append(name)
+            place = known.setdefault(name if offset is None else offset, len(zones))
+            if place == len(zones):
+                zones.append(name)
             same.append(place)
-        return cls(tuple(kept), np.array(same, np.int64)[places])
+        return cls(tuple(zones), np.array(same, np.int64)[places])
 
     def take(self, rows: Int64s) -> RowZones:
         return RowZones(self.names, self.places[rows])

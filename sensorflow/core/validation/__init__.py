@@ -97,9 +97,9 @@ class Validator:
             blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
             texts = pc.if_else(blank, None, texts)
             above = pa.array([self._above.get(name)], pa.string())
-            whole = pc.fill_null_forward(pa.concat_arrays([above, texts]))
-            columns[index] = whole.slice(1)
-            self._above[name] = whole[-1].as_py()
+            filled = pc.fill_null_forward(pa.concat_arrays([above, texts]))
+            columns[index] = filled.slice(1)
+            self._above[name] = filled[-1].as_py()
             if index in typed:
                 kinds = pc.if_else(blank, None, typed[index])
                 before = pa.array([self._above_typed.get(name)], pa.bool_())

@@ -34,14 +34,14 @@ def readings(
     unit, values = _converted(evaluation, unit, values)
     batch = pa.RecordBatch.from_arrays(
         [
-            _taken(evaluation, pa.array(evaluation.chunk.lines), rows),
+            _take_rows(evaluation, pa.array(evaluation.chunk.lines), rows),
             _ts(evaluation, rows, columns),
             _spread(evaluation, "sensor", rows, columns),
             _renamed(evaluation, _spread(evaluation, "type", rows, columns)),
             unit,
             pa.array(values),
             pa.array(_qualities(evaluation, rows, columns)),
-            _taken(evaluation, _rescued(evaluation), rows),
+            _take_rows(evaluation, _rescued(evaluation), rows),
         ],
         schema=BRONZE,
     )
@@ -51,11 +51,13 @@ def readings(
 def _places(evaluation: ChunkEvaluation) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     if evaluation.every:
         return np.arange(evaluation.count), np.zeros(evaluation.count, np.intp)
-    rows, columns = np.nonzero(evaluation.kept.T)
+    rows, columns = np.nonzero(evaluation.accepted.T)
     return rows, columns
 
 
-def _taken(evaluation: ChunkEvaluation, array: pa.Array, rows: npt.NDArray[np.intp]) -> pa.Array:
+def _take_rows(
+    evaluation: ChunkEvaluation, array: pa.Array, rows: npt.NDArray[np.intp]
+) -> pa.Array:
     return array if evaluation.every else array.take(pa.array(rows))
 
 
@@ -63,7 +65,7 @@ def _ts(
     evaluation: ChunkEvaluation, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
 ) -> pa.Array:
     if not evaluation.binding.measures[0].time:
-        return _taken(evaluation, evaluation.times[0].ts, rows)
+        return _take_rows(evaluation, evaluation.times[0].ts, rows)
     laid = pa.concat_arrays([time.ts for time in evaluation.times])
     return laid.take(pa.array(columns * evaluation.count + rows))
 
@@ -78,7 +80,7 @@ def _spread(
     contains how to build the text."""
     texts: list[Text] = [getattr(measure, attribute) for measure in evaluation.binding.measures]
     if len(set(texts)) == 1:
-        return _taken(evaluation, evaluation.texts.of(texts[0]), rows)
+        return _take_rows(evaluation, evaluation.texts.of(texts[0]), rows)
     if all(not text.columns for text in texts):
         return pa.array([text.constant for text in texts], pa.string()).take(pa.array(columns))
     laid = pa.concat_arrays([evaluation.texts.of(text) for text in texts])
@@ -107,10 +109,10 @@ def _converted(
         wanted = evaluation.profile.units.get(name)
         if wanted is not None:
             names[code] = wanted.to
-            here = coded.indices.to_numpy() == code
+            of_unit = coded.indices.to_numpy() == code
             if wanted.scale != 1 or wanted.offset != 0:
-                scaled = numbers.scaled(pa.array(values[here]), wanted.scale)
-                values[here] = scaled.to_numpy() + wanted.offset
+                scaled = numbers.scaled(pa.array(values[of_unit]), wanted.scale)
+                values[of_unit] = scaled.to_numpy() + wanted.offset
     return pa.array(names, pa.string()).take(coded.indices), values
 
 
@@ -120,8 +122,8 @@ def _qualities(
     found = np.zeros((len(evaluation.binding.measures), evaluation.count), np.int16)
     for index, measure in enumerate(evaluation.binding.measures):
         if measure.grade is not None:
-            told = pc.fill_null(evaluation.texts.of(Text((measure.grade.column,))), "")
-            good = pc.is_in(told, value_set=pa.array(measure.grade.good, pa.string()))
+            texts = pc.fill_null(evaluation.texts.of(Text((measure.grade.column,))), "")
+            good = pc.is_in(texts, value_set=pa.array(measure.grade.good, pa.string()))
             found[index][~np.asarray(good.to_numpy(zero_copy_only=False), np.bool_)] = Flag.SOURCE
     return np.asarray(found[columns, rows], np.int16)
 
@@ -134,5 +136,7 @@ def _rescued(evaluation: ChunkEvaluation) -> pa.Array:
     names = untitled.unique(evaluation.binding.names, evaluation.binding.rescued)
     columns = [as_text(evaluation.chunk.columns[i]).to_pylist() for i in evaluation.binding.rescued]
     rows = (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))
-    kept = ({name: cell for name, cell in row.items() if cell} for row in rows)
-    return pa.array([json.dumps(r, ensure_ascii=False) if r else None for r in kept], pa.string())
+    filled_cells = ({name: cell for name, cell in row.items() if cell} for row in rows)
+    return pa.array(
+        [json.dumps(r, ensure_ascii=False) if r else None for r in filled_cells], pa.string()
+    )

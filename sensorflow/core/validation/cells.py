@@ -26,10 +26,10 @@ class Texts:
         """Return the text of each row without surrounding spaces. The result is null if a row has no
         text."""
         if text not in self._texts:
-            self._texts[text] = self._made(text)
+            self._texts[text] = self._evaluate(text)
         return self._texts[text]
 
-    def _made(self, text: Text) -> pa.Array:
+    def _evaluate(self, text: Text) -> pa.Array:
         if not text.parts:
             return pa.nulls(self.count, pa.string())
         arrays = [self._part(part) for part in text.parts]

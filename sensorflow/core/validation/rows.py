@@ -24,8 +24,8 @@ class ChunkEvaluation:
     """The result of validating a chunk, for each row and cell.
 
     codes: the reject code of each cell, by measure and row; 0 for a cell that is not rejected. row_codes:
-    the reject code of each row that cannot be read at all; 0 for other rows. kept: whether each cell is an
-    accepted reading. times: the times of each measure.
+    the reject code of each row that cannot be read at all; 0 for other rows. accepted: whether each cell is
+    an accepted reading. times: the times of each measure.
     """
 
     def __init__(self, chunk: Chunk, profile: Profile) -> None:
@@ -54,8 +54,8 @@ class ChunkEvaluation:
         self.good = judged & (self.row_codes == 0)
         self._grade()
         self.codes[:, ~self.good] = 0
-        self.kept = self.valid & (self.codes == 0) & self.good
-        self.every = len(measures) == 1 and bool(self.kept.all())
+        self.accepted = self.valid & (self.codes == 0) & self.good
+        self.every = len(measures) == 1 and bool(self.accepted.all())
         """Whether each row is exactly one reading."""
 
     def _numbers(self, measure: Measure) -> numbers.Numbers:
@@ -75,10 +75,10 @@ class ChunkEvaluation:
             kinds = pc.dictionary_encode(self.texts.of(measure.type))
             for code, kind in enumerate(kinds.dictionary.to_pylist()):
                 wanted = any(r.required for r in matching(self.profile.rules, kind or ""))
-                here = kinds.indices.fill_null(-1).to_numpy(zero_copy_only=False) == code
+                of_kind = kinds.indices.fill_null(-1).to_numpy(zero_copy_only=False) == code
                 if wanted:
-                    self.codes[index][gone & here] = Code.RULE_REQUIRED.number
-                    self.missing -= gone & here
+                    self.codes[index][gone & of_kind] = Code.RULE_REQUIRED.number
+                    self.missing -= gone & of_kind
 
     def _name(self, judged: Bools) -> None:
         """Reject cells without a sensor or type, and cells whose sensor, type or unit contains a NUL
@@ -99,18 +99,18 @@ class ChunkEvaluation:
                 if not (bad.any() or absent.any()):
                     continue
                 target = self.row_codes if shared else self.codes[index]
-                here = judged if shared else self.valid[index]
+                of_measure = judged if shared else self.valid[index]
                 if code is not None:
-                    target[here & absent & (target == 0)] = code.number
-                target[here & bad & (target == 0)] = Code.NUL_BYTE.number
+                    target[of_measure & absent & (target == 0)] = code.number
+                target[of_measure & bad & (target == 0)] = Code.NUL_BYTE.number
 
     def _grade(self) -> None:
         """Reject a reading if the cell in its quality column is one of the texts in the profile's
         `reject`."""
         for index, measure in enumerate(self.binding.measures):
             if measure.grade is not None and measure.grade.reject:
-                told = pc.fill_null(self.texts.of(Text((measure.grade.column,))), "")
-                bad = pc.is_in(told, value_set=pa.array(measure.grade.reject, pa.string()))
+                texts = pc.fill_null(self.texts.of(Text((measure.grade.column,))), "")
+                bad = pc.is_in(texts, value_set=pa.array(measure.grade.reject, pa.string()))
                 bad = np.asarray(bad.to_numpy(zero_copy_only=False), np.bool_)
                 self.codes[index][self.valid[index] & bad] = Code.QUALITY_REFUSED.number
 

@@ -42,13 +42,13 @@ class Times:
     def _instants(self, texts: tuple[Text, ...]) -> Instants:
         step = self.profile.time.step if self.profile.time else None
         if step is None:
-            return self._bounded(self._told(texts))
+            return self._bounded(self._parsed(texts))
         start, index, size = texts[:-2], self.texts.of(texts[-2]), self.texts.of(texts[-1])
-        found = counted.after(self._told(start), index, size, step, self._clock)
-        self.when[texts] = counted.shown(self.when.get(start), index, size)
+        found = counted.after(self._parsed(start), index, size, step, self._clock)
+        self.when[texts] = counted.display_texts(self.when.get(start), index, size)
         return self._bounded(found)
 
-    def _told(self, texts: tuple[Text, ...]) -> Instants:
+    def _parsed(self, texts: tuple[Text, ...]) -> Instants:
         time, binding = self.profile.time or Time(), self.binding
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
@@ -63,23 +63,23 @@ class Times:
             parts = [pc.if_else(pc.is_in(p, value_set=marked), None, p) for p in parts]
         for index, width in enumerate(time.pad[: len(parts)]):
             parts[index] = pc.utf8_lpad(parts[index], width, "0")
-        whole = parts[0]
+        text = parts[0]
         if len(parts) > 1:
-            whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
+            text = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
         if time.extract is not None:
-            whole = self.texts.first_group(whole, time.extract)
+            text = self.texts.first_group(text, time.extract)
         if self.profile.decimal == "," and binding.formats[0] in timeformats.NUMERIC:
-            whole = pc.replace_substring(whole, ",", ".")
-        self.when[texts] = whole
+            text = pc.replace_substring(text, ",", ".")
+        self.when[texts] = text
         formats = binding.formats
-        return self._by_clock(whole, lambda t, c: parse(t, formats, c))
+        return self._by_clock(text, lambda t, c: parse(t, formats, c))
 
     def _by_clock(self, column: pa.Array, read: Callable[[pa.Array, Clock], Instants]) -> Instants:
         """Convert times with the file's clock, or with the zone of each row."""
         binding, time, clock = self.binding, self.profile.time, self._clock
         if binding.dst is not None and time is not None and time.dst is not None:
-            told = self.texts.of(Text((binding.dst,)))
-            clock = replace(clock, dst=rowzones.flags(told, time.dst.yes, time.dst.no))
+            flags = self.texts.of(Text((binding.dst,)))
+            clock = replace(clock, dst=rowzones.flags(flags, time.dst.yes, time.dst.no))
         return read(column, clock)
 
     @cached_property

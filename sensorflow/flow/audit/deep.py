@@ -18,7 +18,7 @@ from sensorflow.flow.audit.context import (
     landing_wanted,
 )
 from sensorflow.flow.audit.report import Report, Subset
-from sensorflow.flow.audit.sums import held
+from sensorflow.flow.audit.sums import silver_sums
 from sensorflow.flow.file_task import CLAIMED_FOREVER, FileTask, spans_whole_source
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.transform import transform
@@ -37,8 +37,8 @@ def reread(context: AuditContext, report: Report, snapshot: Snapshot, subset: Su
     others: Counter[str] = Counter()
     for record in context.selected:
         if subset.includes(record.file_id) and "landing" not in record.expired:
-            sound = _hash(context, report, record)
-            if sound and record.state is State.LOADED and record.members is None:
+            is_intact = _hash(context, report, record)
+            if is_intact and record.state is State.LOADED and record.members is None:
                 reason = _reason_to_skip(context, record) or _read(
                     context, report, snapshot, record
                 )
@@ -97,9 +97,11 @@ def _read(context: AuditContext, report: Report, snapshot: Snapshot, record: Fil
             text = f"{type(error).__name__}: {error}"[:300]
             _differs(report, record, "the readings that were loaded", text)
             return ""
-        found = held(context, snapshot, record, lake.read(Layer.SILVER, file_task.layer_file))
-    expected, here = _account(record.counts, record.checksum or 0), file_task.counts
-    counts = _counts(record, here, found.own_rows, found.rows - found.own_rows)
+        found = silver_sums(
+            context, snapshot, record, lake.read(Layer.SILVER, file_task.layer_file)
+        )
+    expected, reread_counts = _account(record.counts, record.checksum or 0), file_task.counts
+    counts = _counts(record, reread_counts, found.own_rows, found.rows - found.own_rows)
     text = _account(counts, found.own_checksum)
     shared = spans_whole_source(record.source, identity_of_record(context, record))
     if text != expected and not (shared and "rows" in record.expired):
@@ -107,7 +109,7 @@ def _read(context: AuditContext, report: Report, snapshot: Snapshot, record: Fil
     return ""
 
 
-def _counts(record: FileRecord, here: Counts, own: int, others: int) -> Counts:
+def _counts(record: FileRecord, reread_counts: Counts, own: int, others: int) -> Counts:
     """Returns the file's account for comparison with the ledger.
 
     own: number of its readings that the database stores under this file. others: number of its readings
@@ -115,8 +117,8 @@ def _counts(record: FileRecord, here: Counts, own: int, others: int) -> Counts:
     them first.
     """
     if record.counts.replaced:
-        return replace(here, loaded=own + others, replaced=others)
-    return replace(here, loaded=own, duplicate=here.duplicate + others)
+        return replace(reread_counts, loaded=own + others, replaced=others)
+    return replace(reread_counts, loaded=own, duplicate=reread_counts.duplicate + others)
 
 
 def _account(c: Counts, checksum: int) -> str:

@@ -20,7 +20,7 @@ from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.feed import Candidate, Feed
 
 PAGE = 1000
-NOTHING = "nothing"
+NOTHING_FOUND = "nothing"
 LONG = 10
 """Number of reconciliation intervals after which the report mentions an unclaimed message. Also the number
 of rescans that a busy daemon may need to find a file."""
@@ -112,8 +112,8 @@ def _has_room(context: AuditContext) -> dict[Lane, bool]:
         elif record.state is State.PENDING and record.lane == Lane.LIVE:
             entry = entry or record.not_before is None or record.not_before <= context.now
     room = sum(flying.values()) < limits.max_in_flight
-    behind = room and not entry and flying[Lane.BACKFILL] < limits.backfill_in_flight
-    return {Lane.LIVE: room, Lane.BACKFILL: behind}
+    backfill_may_wait = room and not entry and flying[Lane.BACKFILL] < limits.backfill_in_flight
+    return {Lane.LIVE: room, Lane.BACKFILL: backfill_may_wait}
 
 
 def _lease(context: AuditContext, report: Report, record: FileRecord) -> None:
@@ -158,7 +158,7 @@ def landing(context: AuditContext, report: Report) -> None:
 def _landed(record: FileRecord, size: int | None) -> Finding:
     expected = f"{record.size:,} bytes at landing/{record.landing}"
     if size is None:
-        return finding(Fault.LANDING_MISSING, record, expected, NOTHING)
+        return finding(Fault.LANDING_MISSING, record, expected, NOTHING_FOUND)
     return finding(Fault.LANDING_SIZE, record, expected, f"{size:,} bytes")
 
 
@@ -170,24 +170,24 @@ def quarantine(context: AuditContext, report: Report) -> None:
     )
     for record in context.selected:
         if record.state is State.QUARANTINED and record.quarantined_to is not None:
-            found = _kept(context, record, record.quarantined_to)
+            found = _quarantined_copy(context, record, record.quarantined_to)
             if found is None:
                 continue
-            gone = found.fault is Fault.KEPT_MISSING and found.found == NOTHING
+            gone = found.fault is Fault.KEPT_MISSING and found.found == NOTHING_FOUND
             if not (gone and elsewhere.explains(record)):
                 report.add(found, if_unchanged(record))
     elsewhere.report(report)
 
 
-def _kept(context: AuditContext, record: FileRecord, where: str) -> Finding | None:
-    store, expected = context.services.quarantine, f"kept at quarantine/{where}"
-    size = store.size(where)
+def _quarantined_copy(context: AuditContext, record: FileRecord, location: str) -> Finding | None:
+    store, expected = context.services.quarantine, f"kept at quarantine/{location}"
+    size = store.size(location)
     if size != record.size:
-        found = NOTHING if size is None else f"{size:,} bytes"
+        found = NOTHING_FOUND if size is None else f"{size:,} bytes"
         wanted = f"{record.size:,} bytes {expected}"
         return finding(Fault.KEPT_MISSING, record, wanted, found)
     try:
-        manifest = store.manifest(where)
+        manifest = store.manifest(location)
     except (Transient, ValueError) as error:
         gone = isinstance(error.__cause__, FileNotFoundError)
         text = "none" if gone else str(error)
@@ -196,7 +196,7 @@ def _kept(context: AuditContext, record: FileRecord, where: str) -> Finding | No
         return finding(
             Fault.MANIFEST_MISSING, record, f"its manifest, {expected}", "another file's"
         )
-    with store.open(where) as stream:
+    with store.open(location) as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
     if digest != record.sha256:
         wanted = f"SHA-256 {record.sha256.hex()}, {expected}"

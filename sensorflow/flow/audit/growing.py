@@ -9,7 +9,7 @@ from itertools import islice
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.growth import BACKLOG, Segment, Taken, Verdict, compare, complete, holds
+from sensorflow.core.growth import BACKLOG, Ingested, Segment, Verdict, compare, complete, holds
 from sensorflow.flow.audit.context import AuditContext
 from sensorflow.flow.audit.report import Recheck, Report
 from sensorflow.flow.segments import segments
@@ -17,38 +17,44 @@ from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 
 PAGE = 100
-LOOKS = 3
+MAX_MISSED_SCANS = 3
 """Number of scans that may miss a file before the file is reported."""
 
 
 def overdue(context: AuditContext, report: Report, feed: GrowingFeed) -> None:
     """Report files with complete lines that should have been taken in by now."""
-    limit = LOOKS * max(feed.delay, context.services.settings.rescan, BACKLOG)
+    limit = MAX_MISSED_SCANS * max(feed.delay, context.services.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
-    for file, taken in files(context, feed):
-        since = 0 if taken is None else taken.size
+    for file, ingested in files(context, feed):
+        since = 0 if ingested is None else ingested.size
         quiet = file.changed_ns < old  # nothing was written since then
-        passed = taken is not None and taken.age > limit and file.size > since
+        passed = ingested is not None and ingested.age > limit and file.size > since
         if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue
-        if taken is not None or context.store.unregistered(feed.name, [(file.key, file.revision)]):
+        if ingested is not None or context.store.unregistered(
+            feed.name, [(file.key, file.revision)]
+        ):
             expected = f"taken in {feed.delay:g} s after it was written"
             found = f"complete lines after byte {since:,}, written {limit:,.0f} s ago or earlier"
             fault = Fault.DROP_OVERDUE
-            _find(context, report, feed, fault, file, taken, expected, found)
+            _find(context, report, feed, fault, file, ingested, expected, found)
 
 
 def changed(context: AuditContext, report: Report) -> None:
     """Report files that no longer begin with the bytes that were taken in. Reads every file."""
     for feed in context.growing.values():
         if context.source in (None, feed.name):
-            for file, taken in files(context, feed):
-                if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
+            for file, ingested in files(context, feed):
+                if (
+                    ingested is None
+                    or ingested.inode != feed.place(file)
+                    or file.size < ingested.size
+                ):
                     continue
-                if not _holds(feed, file, segments(context.intake, taken.root, taken.size)):
-                    expected = f"the {taken.size:,} bytes that were taken in"
+                if not _holds(feed, file, segments(context.intake, ingested.root, ingested.size)):
+                    expected = f"the {ingested.size:,} bytes that were taken in"
                     fault, found = Fault.GROWING_CHANGED, "other bytes"
-                    _find(context, report, feed, fault, file, taken, expected, found)
+                    _find(context, report, feed, fault, file, ingested, expected, found)
 
 
 def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
@@ -58,35 +64,35 @@ def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
     return False
 
 
-def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool:
+def _holds(feed: GrowingFeed, file: Candidate, segments: Iterable[Segment]) -> bool:
     """Whether a file begins with exactly these parts. Returns True if the file cannot be read."""
     with suppress(FeedError), feed.open(file) as opened:
-        return holds(opened, taken)
+        return holds(opened, segments)
     return True
 
 
-def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
+def files(context: AuditContext, feed: GrowingFeed) -> Iterator[tuple[Candidate, Ingested | None]]:
     """Yield the files of a source, each with a description of the bytes that were taken in from the file,
     or with None if nothing was taken in.
 
     Also yields files that were renamed to names that the source does not accept, if bytes of them were
     taken in before.
     """
-    newest = context.intake.grown(feed.name, [], [], PAGE)
+    newest = context.intake.find_ingested(feed.name, [], [], PAGE)
     folders = {_folder(t.key): Candidate(feed.name, t.key, "", 0, 0, 0) for t in newest}
-    there: set[bytes] = set()
+    seen: set[bytes] = set()
     found = feed.scan()
     while page := list(islice(found, PAGE)):
         for file, by_inode, by_key in _looked_up(context, feed, page):
-            there.add(file.key)
+            seen.add(file.key)
             folders[_folder(file.key)] = file
             yield file, by_inode or by_key
     for one in folders.values():
-        others = (file for file in feed.siblings(one) if file.key not in there)
+        others = (file for file in feed.siblings(one) if file.key not in seen)
         while page := list(islice(others, PAGE)):
-            for file, taken, _ in _looked_up(context, feed, page):
-                if taken is not None and _is_it(feed, file, taken):
-                    yield file, taken
+            for file, ingested, _ in _looked_up(context, feed, page):
+                if ingested is not None and _is_same_file(feed, file, ingested):
+                    yield file, ingested
 
 
 def _folder(key: bytes) -> bytes:
@@ -95,22 +101,22 @@ def _folder(key: bytes) -> bytes:
 
 def _looked_up(
     context: AuditContext, feed: GrowingFeed, page: list[Candidate]
-) -> Iterator[tuple[Candidate, Taken | None, Taken | None]]:
+) -> Iterator[tuple[Candidate, Ingested | None, Ingested | None]]:
     """Yield each file with two results: what was taken in from the file with this inode, and from the file
     with this name."""
     keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
-    taken = context.intake.grown(feed.name, keys, inodes)
-    by_inode = {t.inode: t for t in taken}
-    by_key = {t.key: t for t in taken}
+    ingested = context.intake.find_ingested(feed.name, keys, inodes)
+    by_inode = {t.inode: t for t in ingested}
+    by_key = {t.key: t for t in ingested}
     for file, inode in zip(page, inodes, strict=True):
         yield file, by_inode.get(inode), by_key.get(file.key)
 
 
-def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
-    """Whether the bytes that `taken` describes were taken in from this file. Compares the first and the
+def _is_same_file(feed: GrowingFeed, file: Candidate, ingested: Ingested) -> bool:
+    """Whether the bytes that `ingested` describes were taken in from this file. Compares the first and the
     last of these bytes, because the file system reuses inodes."""
     with suppress(FeedError), feed.open(file) as opened:
-        return compare(taken, feed.place(file), file.size, opened) is Verdict.SAME
+        return compare(ingested, feed.place(file), file.size, opened) is Verdict.SAME
     return False
 
 
@@ -120,25 +126,25 @@ def _find(
     feed: GrowingFeed,
     fault: Fault,
     file: Candidate,
-    taken: Taken | None,
+    ingested: Ingested | None,
     expected: str,
     found: str,
 ) -> None:
-    file_id = None if taken is None else taken.root
+    file_id = None if ingested is None else ingested.root
     text = Finding(fault, feed.name, file_id, printable(file.key), expected, found)
-    report.add(text, _unchanged(context, feed, file, taken))
+    report.add(text, _unchanged(context, feed, file, ingested))
 
 
 def _unchanged(
-    context: AuditContext, feed: GrowingFeed, file: Candidate, taken: Taken | None
+    context: AuditContext, feed: GrowingFeed, file: Candidate, ingested: Ingested | None
 ) -> Recheck:
     """Returns a recheck that confirms the finding only if nothing more was taken in from the file."""
 
     def still(_: FileRecord | None) -> bool:
-        now = context.intake.grown(feed.name, [file.key], [feed.place(file)])
+        now = context.intake.find_ingested(feed.name, [file.key], [feed.place(file)])
         known = {(t.root, t.last) for t in now}
-        return (taken is None and not now) or (
-            taken is not None and (taken.root, taken.last) in known
+        return (ingested is None and not now) or (
+            ingested is not None and (ingested.root, ingested.last) in known
         )
 
     return still

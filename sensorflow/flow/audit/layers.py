@@ -61,7 +61,7 @@ def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
 
 def lake(context: AuditContext, report: Report) -> None:
     """Compare the Parquet footers of each loaded file's bronze, rejects and silver with the ledger."""
-    for layer, look in (
+    for layer, check in (
         (Layer.BRONZE, _bronze),
         (Layer.REJECTS, _rejects),
         (Layer.SILVER, _silver),
@@ -76,7 +76,7 @@ def lake(context: AuditContext, report: Report) -> None:
                 or record.members is not None
             ):
                 continue  # an archive has no layers of its own
-            fault = look(context, record)
+            fault = check(context, record)
             if fault is None or (fault.found == NO_FILE and elsewhere.explains(record)):
                 continue
             report.add(fault, if_unchanged(record))
@@ -166,10 +166,10 @@ def silver_rows(context: AuditContext, record: FileRecord) -> tuple[int, int]:
 
 def orphans(context: AuditContext, report: Report) -> None:
     """Report files in the lake that no file of the ledger needs."""
-    entry, strange = 0, list[str]()
+    entry, unknown = 0, list[str]()
     for found in _stored(context):
         if isinstance(found, str):
-            strange.append(found)
+            unknown.append(found)
             continue
         record = context.records_by_id.get(found.file_id)
         if record is None:
@@ -184,8 +184,8 @@ def orphans(context: AuditContext, report: Report) -> None:
                 entry += 1
     if entry:
         report.note(f"{entry:,} lake files that the next reconciliation removes")
-    if strange:
-        report.note(f"in the lake, but not from sensorflow: {names(strange)}")
+    if unknown:
+        report.note(f"in the lake, but not from sensorflow: {names(unknown)}")
 
 
 def _stored(context: AuditContext) -> Iterator[Stored | str]:

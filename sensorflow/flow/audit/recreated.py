@@ -32,12 +32,12 @@ class RecreatedFolder:
     def explains(self, record: FileRecord) -> bool:
         """Whether a missing file was written before the folder was created again. If it was, `files` is
         incremented."""
-        made = self.began
-        if made is None:
+        recreated_at = self.began
+        if recreated_at is None:
             return False
         before = self.landing is not None and record.received_at < self.landing
         end = record.finished_at
-        if not before and (end is None or end >= made - STRADDLED):
+        if not before and (end is None or end >= recreated_at - STRADDLED):
             return False
         self.files += 1
         return True

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sensorflow.errors import LASTING, Code, Transient
+from sensorflow.errors import OUTAGE_CODES, Code, Transient
 from sensorflow.flow.audit import deep, files, growing, layers, sums
 from sensorflow.flow.audit.context import AuditContext
 from sensorflow.flow.audit.report import Level, Report, Subset
@@ -34,7 +34,7 @@ def audit(context: AuditContext, level: Level, subset: Subset | None = None) -> 
 class _Run:
     context: AuditContext
     report: Report
-    away: bool = field(default=False)
+    is_unavailable: bool = field(default=False)
 
     def all(self, snapshot: Snapshot, level: Level, subset: Subset) -> None:
         context, report = self.context, self.report
@@ -67,11 +67,11 @@ class _Run:
         for record in context.selected:
             report.expired.update(record.expired)
 
-    def _do(self, what: str, look: Callable[[], None]) -> None:
+    def _do(self, what: str, check: Callable[[], None]) -> None:
         with self.looking(what):
-            if self.away:
+            if self.is_unavailable:
                 raise Transient(Code.DATABASE, "the database is unavailable")
-            look()
+            check()
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:
@@ -80,13 +80,16 @@ class _Run:
         try:
             yield
         except Transient as error:
-            self.away = self.away or error.code in (Code.DATABASE, *LASTING)
+            self.is_unavailable = self.is_unavailable or error.code in (
+                Code.DATABASE,
+                *OUTAGE_CODES,
+            )
             self.report.not_checked.append(f"{what}: {error}")
         except OSError as error:
             self.report.not_checked.append(f"{what}: {error}")
 
     def close(self) -> None:
         with self.looking("the ledger as it is now"):
-            if not self.away:
+            if not self.is_unavailable:
                 self.report.recheck(self.context.store)
         self.report.skip_recheck()

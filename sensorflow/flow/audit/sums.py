@@ -32,20 +32,20 @@ def checksums(context: AuditContext, report: Report, snapshot: Snapshot) -> None
     """For every loaded file, compare the checksums of its rows in the database, of its silver, and of the
     ledger."""
     loaded = [record for record in context.selected if record.state is State.LOADED]
-    with ThreadPoolExecutor(1, "silver") as beside:  # in parallel with the database
-        silver = beside.submit(_silver_sums, context, loaded)
+    with ThreadPoolExecutor(1, "silver") as executor:  # in parallel with the database
+        silver = executor.submit(_silver_sums, context, loaded)
         database = _database_sums(context, loaded, snapshot)
         lake = silver.result()
     for number, record in enumerate(loaded):
         sums = database.of(number)
-        sound = _rows(report, record, sums)
+        rows_match = _rows(report, record, sums)
         found = lake[number]
         if isinstance(found, Exception):
             if not isinstance(found, Unreadable):
                 raise found
             _unreadable(context, report, record, found)
         elif found is not None and "rows" not in record.expired and found != _are_equal(sums):
-            _compare(context, report, snapshot, record, sums, sound)
+            _compare(context, report, snapshot, record, sums, rows_match)
 
 
 def _are_equal(sums: Sums) -> tuple[int, int]:
@@ -66,10 +66,12 @@ def _database_sums(context: AuditContext, loaded: list[FileRecord], snapshot: Sn
             name = pa.DictionaryArray.from_arrays(
                 pa.array(place, pa.int32()), names.take(pa.array(used))
             )
-            fresh, ordinal, strange = recomputed(
+            recomputed_keys, ordinal, mismatched = recomputed(
                 rows, name, rows["dedupe_key"], snapshot.identity_counts
             )
-            tally.add(file, marks(fresh, rows["value"]), prints.of(rows, ordinal), strange)
+            tally.add(
+                file, marks(recomputed_keys, rows["value"]), prints.of(rows, ordinal), mismatched
+            )
     return tally
 
 
@@ -95,12 +97,12 @@ def _rows(report: Report, record: FileRecord, sums: Sums) -> bool:
         return False
     if sums.checksum != record.checksum:
         found = f"checksum {sums.checksum}"
-        if sums.strange:
-            found += f"; {sums.strange:,} rows whose key does not match their content"
+        if sums.mismatched:
+            found += f"; {sums.mismatched:,} rows whose key does not match their content"
         report.add(finding(Fault.ROWS_CHANGED, record, f"checksum {record.checksum}", found))
         return False
-    if sums.strange:
-        found = f"{sums.strange:,} rows with another key"
+    if sums.mismatched:
+        found = f"{sums.mismatched:,} rows with another key"
         expected = "keys that match each row's sensor, time, type and file"
         report.add(finding(Fault.KEYS_CHANGED, record, expected, found))
     return True
@@ -166,10 +168,10 @@ def _unreadable(
     context: AuditContext, report: Report, record: FileRecord, error: Unreadable
 ) -> None:
     """Report unreadable silver. A broken footer was reported by an earlier check."""
-    told = any(
+    is_reported = any(
         f.file_id == record.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all
     )
-    if not told:
+    if not is_reported:
         place, expected = context.place(record, Layer.SILVER), "a Parquet file that can be read"
         fault = finding(Fault.SILVER_UNREADABLE, record, expected, str(error)[:300], place)
         report.add(fault, if_unchanged(record))
@@ -179,11 +181,11 @@ def _unreadable(
 
 
 @dataclass
-class Held:
+class SilverSums:
     """Sums over a file's silver. rows, checksum: over all rows. own_rows, own_checksum, own_columns: over
     the rows that the database stores under this file.
 
-    nowhere: number of readings that the database does not store at all.
+    without_owner: number of readings that the database does not store at all.
     """
 
     rows: int = 0
@@ -191,43 +193,47 @@ class Held:
     own_rows: int = 0
     own_checksum: int = 0
     own_columns: int = 0
-    nowhere: int = 0
+    without_owner: int = 0
     prints: Prints = field(default_factory=Prints)
 
     def add(
-        self, batch: pa.RecordBatch, made: pa.Array, own: npt.NDArray[np.bool_], nowhere: int
+        self,
+        batch: pa.RecordBatch,
+        dedupe_keys: pa.Array,
+        own: npt.NDArray[np.bool_],
+        without_owner: int,
     ) -> None:
         with np.errstate(over="ignore"):
             found = self.prints.of(batch, batch["ordinal"].to_numpy())[own]
-            mine = marks(made, batch["value"])[own]
+            mine = marks(dedupe_keys, batch["value"])[own]
             self.own_columns = (self.own_columns + int(np.add.reduce(found))) % MODULUS
             self.own_checksum = (self.own_checksum + int(np.add.reduce(mine))) % MODULUS
-        self.checksum = (self.checksum + checksum(made, batch["value"])) % MODULUS
+        self.checksum = (self.checksum + checksum(dedupe_keys, batch["value"])) % MODULUS
         self.rows += len(batch)
         self.own_rows += int(own.sum())
-        self.nowhere += nowhere
+        self.without_owner += without_owner
 
 
-def held(
+def silver_sums(
     context: AuditContext, snapshot: Snapshot, record: FileRecord, batches: Iterator[pa.RecordBatch]
-) -> Held:
+) -> SilverSums:
     """Returns the sums over silver, and separately over the readings that the database stores under this
     file.
 
     The database stores all readings under this file, unless the dedupe scope is the source or newer files
     have replaced some of the readings.
     """
-    name, result = identity_of_record(context, record), Held()
+    name, result = identity_of_record(context, record), SilverSums()
     shared = spans_whole_source(record.source, name)
     for batch in batches:
-        made = keys(batch, name)
-        own, nowhere = np.ones(len(batch), np.bool_), 0
+        dedupe_keys = keys(batch, name)
+        own, without_owner = np.ones(len(batch), np.bool_), 0
         if shared or record.counts.replaced:
             ts = pa.array(micros(batch["ts"])).cast(US)
-            holders = snapshot.holders(ts, made)
+            holders = snapshot.holders(ts, dedupe_keys)
             own = np.array([holder == record.file_id for holder in holders], np.bool_)
-            nowhere = sum(holder is None for holder in holders) if shared else 0
-        result.add(batch, made, own, nowhere)
+            without_owner = sum(holder is None for holder in holders) if shared else 0
+        result.add(batch, dedupe_keys, own, without_owner)
     return result
 
 
@@ -237,16 +243,16 @@ def _compare(
     snapshot: Snapshot,
     record: FileRecord,
     sums: Sums,
-    sound: bool,
+    rows_match: bool,
 ) -> None:
     """Find out whether silver or the database is wrong, and report it. Called if the two differ."""
     try:
-        found = held(context, snapshot, record, silver_of(context, record))
+        found = silver_sums(context, snapshot, record, silver_of(context, record))
     except (FileNotFoundError, Unreadable):  # it existed a moment ago
         return
     place = context.place(record, Layer.SILVER)
     shared = spans_whole_source(record.source, identity_of_record(context, record))
-    if (shared or record.counts.replaced) and not sound:
+    if (shared or record.counts.replaced) and not rows_match:
         return  # only the database knows the owner of each row, and it is wrong
     least, limit = silver_rows(context, record)
     if not least <= found.rows <= limit:
@@ -255,14 +261,14 @@ def _compare(
         expected, text = f"checksum {record.checksum}", f"checksum {found.own_checksum}"
         fault = finding(Fault.SILVER_CHANGED, record, expected, text, place)
         report.add(fault, if_unchanged(record))
-    elif sound and found.own_columns != sums.columns:
+    elif rows_match and found.own_columns != sums.columns:
         expected, text = "unit, quality and line as in silver", "different ones in the database"
         report.add(
             finding(Fault.COLUMNS_CHANGED, record, expected, text, place), if_unchanged(record)
         )
-    elif sound and found.nowhere:
+    elif rows_match and found.without_owner:
         expected = "readings that were first loaded from other files, in the database"
-        text = f"{found.nowhere:,} of them are missing there"
+        text = f"{found.without_owner:,} of them are missing there"
         report.add(
             finding(Fault.REPEATS_MISSING, record, expected, text, place), if_unchanged(record)
         )

@@ -21,7 +21,7 @@ class _Outage:
     defect: str = ""
 
 
-class Away:
+class Outages:
     """The sources to back off from. Times are monotonic seconds."""
 
     def __init__(self) -> None:

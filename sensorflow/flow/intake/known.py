@@ -53,5 +53,5 @@ class Known:
 def _mark(candidate: Candidate) -> bytes:
     """Returns a hash of 16 bytes that identifies a file in one state. It is short because a source may keep
     a million files."""
-    whole = b"\0".join((candidate.source.encode(), candidate.key, candidate.revision.encode()))
-    return hashlib.blake2b(whole, digest_size=16).digest()
+    identity = b"\0".join((candidate.source.encode(), candidate.key, candidate.revision.encode()))
+    return hashlib.blake2b(identity, digest_size=16).digest()

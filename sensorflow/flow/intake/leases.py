@@ -26,7 +26,7 @@ STANDBY_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class _Held:
+class _HeldLease:
     """A lease that no other process can acquire before `until`, by this host's clock."""
 
     lease: IntakeLease
@@ -55,7 +55,7 @@ class Leases:
         self._owner, self._process = owner, process
         self._lease = min(lease, MAX_LEASE_SECONDS)
         self._has_ended = has_ended
-        self._held: dict[str, _Held] = {}
+        self._held_leases: dict[str, _HeldLease] = {}
         self._standing_by: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -68,26 +68,26 @@ class Leases:
         """Release all leases, so that a standby daemon takes over at once."""
         self._stop.set()
         self._thread.join()
-        for held in self._held.values():
+        for held_lease in self._held_leases.values():
             with suppress(Transient):  # then it expires by itself
-                self._ledger.release_intake_lease(held.lease)
+                self._ledger.release_intake_lease(held_lease.lease)
 
     def held(self, source: str) -> IntakeLease | None:
         """Returns the last known lease of a source, or None. The lease may have been lost since: see
         `is_certain`."""
-        found = self._held.get(source)
+        found = self._held_leases.get(source)
         return None if found is None else found.lease
 
     def is_certain(self, lease: IntakeLease) -> bool:
         """Whether it is certain that no other daemon has taken over."""
-        found = self._held.get(lease.source)
+        found = self._held_leases.get(lease.source)
         return found is not None and found.lease == lease and now() < found.until
 
     def lost(self, lease: IntakeLease) -> None:
         """Forget a lease that the ledger has rejected. Idempotent."""
         with self._lock:
             if self.held(lease.source) == lease:
-                del self._held[lease.source]
+                del self._held_leases[lease.source]
                 self._stand_by(lease.source, "another daemon took over when the lease had ended")
 
     def _run(self) -> None:
@@ -107,15 +107,15 @@ class Leases:
             emit(Event.DEFECT, exc_info=True)
 
     def _keep(self, source: str) -> None:
-        at, held = now(), self._held.get(source)
-        if held is None:
+        at, held_lease = now(), self._held_leases.get(source)
+        if held_lease is None:
             self._take(source, at)
-        elif at >= held.renew_at:
+        elif at >= held_lease.renew_at:
             try:
-                self._ledger.renew_intake_lease(held.lease, self._lease)
-                self._hold(held.lease, at)
+                self._ledger.renew_intake_lease(held_lease.lease, self._lease)
+                self._hold(held_lease.lease, at)
             except IntakeLost:
-                self.lost(held.lease)
+                self.lost(held_lease.lease)
 
     def _take(self, source: str, at: float) -> None:
         ours = (source, self._owner, self._process, self._lease)
@@ -131,7 +131,7 @@ class Leases:
 
     def _hold(self, lease: IntakeLease, since: float) -> None:
         until = since + self._lease
-        self._held[lease.source] = _Held(lease, until, renew_at=since + self._lease / 3)
+        self._held_leases[lease.source] = _HeldLease(lease, until, renew_at=since + self._lease / 3)
 
     def _stand_by(self, source: str, reason: str) -> None:
         if source not in self._standing_by:

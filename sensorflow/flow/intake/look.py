@@ -17,8 +17,8 @@ from sensorflow.core.growth import (
     CHECK_RATE,
     EDGE,
     Increment,
+    Ingested,
     Lines,
-    Taken,
     Verdict,
     begins,
     compare,
@@ -43,7 +43,7 @@ truncated."""
 
 
 @dataclass(frozen=True)
-class Rest:
+class InspectedState:
     """A state in which a file was inspected and had nothing new. The file is not inspected again before
     `until` (monotonic seconds), unless its state changes.
 
@@ -68,7 +68,7 @@ class _Touching:
         return self._opened.read(size)
 
 
-class Look:
+class Inspection:
     """One inspection of an open growing file. Its methods return the new parts of the file, already
     landed."""
 
@@ -78,7 +78,7 @@ class Look:
         self._file = opened.state()
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
-    def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
+    def found(self, by_inode: Ingested | None, by_key: Ingested | None) -> Unit:
         """Land and return the new parts. If the file has replaced an old file that now has another name,
         the unread end of the old file comes first.
 
@@ -86,10 +86,10 @@ class Look:
         with this name.
         """
         verdicts: dict[int, Verdict] = {}
-        for taken in filter(None, (by_inode, by_key)):
-            verdict = verdicts[taken.root] = self._verdict(taken, taken is by_key)
+        for ingested in filter(None, (by_inode, by_key)):
+            verdict = verdicts[ingested.root] = self._verdict(ingested, ingested is by_key)
             if verdict is Verdict.SAME:
-                return self._more(taken)
+                return self._more(ingested)
         if by_key is None:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
@@ -99,141 +99,143 @@ class Look:
             return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdict)
 
-    def left(self, taken: Taken | None) -> Unit:
+    def left(self, ingested: Ingested | None) -> Unit:
         """Land and return the unread end of a file that was renamed or copied."""
-        is_it = taken is not None and self._verdict(taken, True) is Verdict.SAME
-        return self._landed(taken) if is_it else []
+        is_same = ingested is not None and self._verdict(ingested, True) is Verdict.SAME
+        return self._landed(ingested) if is_same else []
 
-    def _is_rotated(self, taken: Taken, verdict: Verdict) -> bool:
+    def _is_rotated(self, ingested: Ingested, verdict: Verdict) -> bool:
         """Whether the old file of this name still exists under another name."""
         feed = self._all.feed
         return verdict is Verdict.REPLACED and any(
-            feed.place(file) == taken.inode for file in feed.siblings(self._file)
+            feed.place(file) == ingested.inode for file in feed.siblings(self._file)
         )
 
-    def _copied(self, by_inode: Taken | None) -> Unit | None:
+    def _copied(self, by_inode: Ingested | None) -> Unit | None:
         """Returns the new parts of a file that is a copy of another file, or None if the file is not known
         to be a copy. After copying, the original may have been truncated (`copytruncate` of logrotate)."""
         if by_inode is not None or self._all.name_matters:
             return None
-        for taken in self._all.newest():
-            if self._is_copy(taken):
-                if self._size > taken.size:
-                    return self._landed(taken) or None
-                place = (self._all.feed.name, self._key, taken, None)
-                self._all.ledger.looked_at(*place, self._mark, False)
-                self._all.rests[self._key] = Rest(self._mark, math.inf)
+        for ingested in self._all.newest():
+            if self._is_copy(ingested):
+                if self._size > ingested.size:
+                    return self._landed(ingested) or None
+                place = (self._all.feed.name, self._key, ingested, None)
+                self._all.ledger.record_inspection(*place, self._mark, False)
+                self._all.inspected[self._key] = InspectedState(self._mark, math.inf)
                 return []
         return None
 
-    def _is_copy(self, taken: Taken) -> bool:
+    def _is_copy(self, ingested: Ingested) -> bool:
         """Whether this file is a copy of another file: all its bytes equal the first bytes that were taken
         in from the other file. If the other file no longer exists, this file may contain further bytes."""
         size = self._size
-        if not taken.rows or taken.key == self._key:
+        if not ingested.rows or ingested.key == self._key:
             return False
-        if size > taken.size:
-            verdict = self._compare(taken)
-            whole = verdict is Verdict.PERHAPS and not self._is_live(taken)
-            parts = segments(self._all.ledger, taken.root, taken.size)
-            return whole and holds(self._opened, parts)
-        if size >= EDGE and edges(self._opened, EDGE)[0] != taken.head:
+        if size > ingested.size:
+            verdict = self._compare(ingested)
+            may_be_complete = verdict is Verdict.PERHAPS and not self._is_live(ingested)
+            parts = segments(self._all.ledger, ingested.root, ingested.size)
+            return may_be_complete and holds(self._opened, parts)
+        if size >= EDGE and edges(self._opened, EDGE)[0] != ingested.head:
             return False
-        landed = segments(self._all.ledger, taken.root, size)
+        landed = segments(self._all.ledger, ingested.root, size)
         return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
 
-    def _is_live(self, taken: Taken) -> bool:
+    def _is_live(self, ingested: Ingested) -> bool:
         """Whether the original file still exists under its name and begins with the bytes that were taken
         in."""
         feed = self._all.feed
-        last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
+        last = Candidate(feed.name, ingested.key, ingested.fingerprint, ingested.size, 0, 0)
         with suppress(FeedError), feed.open(last) as opened:
-            return _compared(feed, taken, opened) is Verdict.SAME
+            return _compared(feed, ingested, opened) is Verdict.SAME
         return False
 
     @property
     def _inode(self) -> str:
         return self._all.feed.place(self._file)
 
-    def _compare(self, taken: Taken) -> Verdict:
-        return compare(taken, self._inode, self._size, self._opened)
+    def _compare(self, ingested: Ingested) -> Verdict:
+        return compare(ingested, self._inode, self._size, self._opened)
 
     @property
     def _every(self) -> float:
         return self._all.feed.delay
 
-    def _later(self, taken: Taken) -> Unit:
+    def _later(self, ingested: Ingested) -> Unit:
         """Return no parts, and inspect the file again when its next part is due."""
-        until = time.monotonic() + taken.rest(self._every)
-        self._all.rests[self._key] = Rest(None, until, self._inode)
+        until = time.monotonic() + ingested.recheck_seconds(self._every)
+        self._all.inspected[self._key] = InspectedState(None, until, self._inode)
         return []
 
-    def _verdict(self, taken: Taken, named: bool) -> Verdict:
-        verdict = self._compare(taken)
+    def _verdict(self, ingested: Ingested, named: bool) -> Verdict:
+        verdict = self._compare(ingested)
         if (
             verdict is Verdict.PERHAPS
         ):  # an editor or rsync may have written the same content to a new inode
-            whole = named and holds(
-                self._opened, segments(self._all.ledger, taken.root, taken.size)
+            compared_fully = named and holds(
+                self._opened, segments(self._all.ledger, ingested.root, ingested.size)
             )
-            return Verdict.SAME if whole else Verdict.REPLACED
+            return Verdict.SAME if compared_fully else Verdict.REPLACED
         return verdict
 
-    def _more(self, taken: Taken) -> Unit:
+    def _more(self, ingested: Ingested) -> Unit:
         """Return the bytes that were added after the last part."""
-        if not taken.due(self._every) and self._size - taken.size < CAP:
-            return self._later(taken)
-        found = self._landed(taken)
+        if not ingested.is_due(self._every) and self._size - ingested.size < CAP:
+            return self._later(ingested)
+        found = self._landed(ingested)
         if found:
             return found
-        mark, whole = self._mark, False
-        if taken.checked != mark and taken.idle:
-            if not holds(self._opened, segments(self._all.ledger, taken.root, taken.size)):
-                return self._replaced(taken, Verdict.REWRITTEN)
-            whole = True
-        if whole or (taken.key, taken.inode, taken.fingerprint) != (
+        mark, compared_fully = self._mark, False
+        if ingested.checked != mark and ingested.idle:
+            if not holds(self._opened, segments(self._all.ledger, ingested.root, ingested.size)):
+                return self._replaced(ingested, Verdict.REWRITTEN)
+            compared_fully = True
+        if compared_fully or (ingested.key, ingested.inode, ingested.fingerprint) != (
             self._key,
             self._inode,
             mark,
         ):
-            place = (self._all.feed.name, self._key, taken, self._inode)
-            self._all.ledger.looked_at(*place, mark, whole)
-        done = whole or taken.checked == mark
-        wait = max(CHECK_AFTER, taken.size / CHECK_RATE)
+            place = (self._all.feed.name, self._key, ingested, self._inode)
+            self._all.ledger.record_inspection(*place, mark, compared_fully)
+        done = compared_fully or ingested.checked == mark
+        wait = max(CHECK_AFTER, ingested.size / CHECK_RATE)
         until = math.inf if done else time.monotonic() + wait
-        self._all.rests[self._key] = Rest(mark, until)
+        self._all.inspected[self._key] = InspectedState(mark, until)
         return []
 
-    def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
+    def _replaced(self, ingested: Ingested, verdict: Verdict) -> Unit:
         """Take in the file from its start as a new file. If the old file is found under another name, its
         unread end comes first."""
         siblings = self._all.feed.siblings(self._file)
-        rest = self._rest_of(taken, verdict, siblings)
+        unread_end = self._unread_end_of(ingested, verdict, siblings)
         begun = self._new()
         if begun:
-            self._all.renamed.replaced(self._file, taken, siblings)
+            self._all.renamed.replaced(self._file, ingested, siblings)
             emit(
                 Event.FILE_REPLACED,
                 source=self._all.feed.name,
                 file=printable(self._key),
                 how=str(verdict),
-                taken=taken.size,
-                rest=sum(file.landed.size for file in rest),
+                taken=ingested.size,
+                rest=sum(file.landed.size for file in unread_end),
             )
-            return [*rest, *begun]
-        return rest
+            return [*unread_end, *begun]
+        return unread_end
 
-    def _rest_of(self, taken: Taken, verdict: Verdict, siblings: Sequence[Candidate]) -> Unit:
+    def _unread_end_of(
+        self, ingested: Ingested, verdict: Verdict, siblings: Sequence[Candidate]
+    ) -> Unit:
         """Find the old file under another name, after a rename or after a copy and truncation. Returns its
         unread end."""
         feed = self._all.feed
         if verdict is Verdict.REPLACED:
-            wanted = [file for file in siblings if feed.place(file) == taken.inode]
+            wanted = [file for file in siblings if feed.place(file) == ingested.inode]
         else:
-            wanted = [file for file in siblings[:SIBLINGS] if file.size > taken.size]
+            wanted = [file for file in siblings[:SIBLINGS] if file.size > ingested.size]
         for file in wanted:
             with suppress(FeedError), feed.open(file) as opened:
-                if found := Look(self._all, self._batch, opened).left(taken):
+                if found := Inspection(self._all, self._batch, opened).left(ingested):
                     return found
         return []
 
@@ -245,36 +247,38 @@ class Look:
             return []
         found = self._landed(None)
         if not found:  # no complete line yet
-            self._all.rests[self._key] = Rest(self._mark, math.inf)
+            self._all.inspected[self._key] = InspectedState(self._mark, math.inf)
         return found
 
-    def _landed(self, taken: Taken | None) -> Unit:
+    def _landed(self, ingested: Ingested | None) -> Unit:
         """Land the complete lines after the last part. Returns an empty list if there are none, or if the
         file changed in the meantime."""
-        start = taken.size if taken else 0
+        start = ingested.size if ingested else 0
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
             if self._size - start >= CAP:
                 reason = f"{CAP:,} bytes without the end of a line"
                 self._all.set_aside(self._file, Event.FILE_NOT_DISPOSED, reason)
             return []
-        self._all.hurry |= self._size - start > CAP
+        self._all.scan_at_once |= self._size - start > CAP
         part = Lines(self._opened, start, end)
         landed = self._batch.put(part)
         now = self._opened.state()
         head, tail = part.edges(self._opened, start, end)
-        unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
+        unchanged = (
+            ingested is None or _compared(self._all.feed, ingested, self._opened) in _UNCHANGED
+        )
         if landed.size != end - start or now.size < end or not unchanged:
             return []  # the file is inspected again
-        new = Increment(taken, landed.size, part.count, self._inode, head, tail)
+        new = Increment(ingested, landed.size, part.count, self._inode, head, tail)
         times = self._seen_at, datetime.now(UTC)
         return [Found(self._file, landed, *times, increment=new)]
 
 
-def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
+def _compared(feed: GrowingFeed, ingested: Ingested, opened: OpenAnywhere) -> Verdict:
     """Compare an open file with what was taken in from it."""
     now = opened.state()
-    return compare(taken, feed.place(now), now.size, opened)
+    return compare(ingested, feed.place(now), now.size, opened)
 
 
-_STILL = (Verdict.SAME, Verdict.PERHAPS)
+_UNCHANGED = (Verdict.SAME, Verdict.PERHAPS)

@@ -14,7 +14,7 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.errors import REMEDY, Code, Transient, unexpected
 from sensorflow.flow.heartbeats import LoopStatus
-from sensorflow.flow.intake.away import Away
+from sensorflow.flow.intake.away import Outages
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.offered import offered
@@ -23,7 +23,7 @@ from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.strategy import Strategy, TooLarge
 from sensorflow.flow.intake.take import Group
 from sensorflow.flow.intake.turns import Turns
-from sensorflow.flow.intake.whole import Whole
+from sensorflow.flow.intake.whole import WholeFiles
 from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Candidate, Feed, GrowingFeed, Permit
 from sensorflow.ports.intake import IntakeLease
@@ -70,14 +70,14 @@ class Intake:
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
         self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
-        self._away = Away()
+        self._outages = Outages()
         self._wakeup = threading.Event()
         self._stop = threading.Event()
         self._failures = 0
 
     def _strategy_of(self, feed: Feed) -> Strategy:
         if not isinstance(feed, GrowingFeed):
-            return Whole(feed, self._known, self._spellings, self.touch)
+            return WholeFiles(feed, self._known, self._spellings, self.touch)
         given = self._settings, feed, self._landing, self._ledger
         return Parts(*given, self._known, self._spellings, self.touch)
 
@@ -99,7 +99,7 @@ class Intake:
     def scan_finished(self) -> None:
         gates = {}
         for name, feed in self._feeds.items():
-            with self.apart(name):
+            with self.isolate(name):
                 gates[name] = feed.state()
         self._loop.set_facts(gates={n: s for n, s in gates.items() if s is not None} or None)
 
@@ -133,19 +133,19 @@ class Intake:
         database are available again."""
         self._loop.resume()
 
-    def fresh(self) -> None:
+    def files_registered(self) -> None:
         """Called when there are new files to publish."""
         self._registered()
 
     @contextmanager
-    def apart(self, source: str) -> Iterator[None]:
+    def isolate(self, source: str) -> Iterator[None]:
         """Returns a context manager that isolates a source. If the source's storage is unavailable or its
         feed has a defect, the source is skipped for a while, and the other sources continue."""
         try:
             try:
                 yield
             except Transient as error:
-                if not self._is_away(source, error):
+                if not self._is_unavailable(source, error):
                     raise
         except (Transient, TooLarge, MemoryError):
             raise
@@ -153,10 +153,10 @@ class Intake:
             self._blame(source, error)
 
     @contextmanager
-    def _asking(self, source: str) -> Iterator[None]:
+    def _calling_feed(self, source: str) -> Iterator[None]:
         """Returns a context manager for a call in which a feed searches for files."""
         self._loop.touch()
-        with self.apart(source):
+        with self.isolate(source):
             yield
 
     def _blame(self, source: str, error: Exception) -> None:
@@ -167,9 +167,12 @@ class Intake:
         self._rewind(source)
 
     def _report(self, source: str, error: Exception) -> None:
-        made = type(self._feeds[source])
-        feed, reason = f"{made.__module__}.{made.__qualname__}", f"{type(error).__name__}: {error}"
-        if self._away.failed(source, time.monotonic(), f"{feed}: {reason}"):
+        feed_class = type(self._feeds[source])
+        feed, reason = (
+            f"{feed_class.__module__}.{feed_class.__qualname__}",
+            f"{type(error).__name__}: {error}",
+        )
+        if self._outages.failed(source, time.monotonic(), f"{feed}: {reason}"):
             emit(Event.DEFECT, source=source, feed=feed, reason=reason, exc_info=error)
 
     def _rewind(self, source: str) -> None:
@@ -178,11 +181,11 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - an adapter may come from another package; the source is polled again
             self._report(source, error)
 
-    def _is_away(self, source: str, error: Transient) -> bool:
+    def _is_unavailable(self, source: str, error: Transient) -> bool:
         """Whether an error concerns only this source's storage. If so, back off from the source."""
         if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
-        if self._away.failed(source, time.monotonic()):
+        if self._outages.failed(source, time.monotonic()):
             emit(Event.SOURCE_UNAVAILABLE, source=source, reason=error.message)
         return True
 
@@ -241,7 +244,7 @@ class Intake:
                 continue
             self._leases.pop(source, None)
             if lease is not None:
-                with self.apart(source):
+                with self.isolate(source):
                     feed.activate(self.permit(lease))
                 self._leases[source] = lease
 
@@ -267,13 +270,13 @@ class Intake:
     def _poll(self, now: float) -> None:
         for name, feed in self._feeds.items():
             if name not in self._leases:
-                with self._asking(name):
+                with self._calling_feed(name):
                     feed.stand_by()
-            elif not self._away.is_left_alone(name, now):
-                with self._asking(name):
+            elif not self._outages.is_left_alone(name, now):
+                with self._calling_feed(name):
                     for files in self._strategies[name].poll(now):
                         self._turns.add(name, "polled", offered(name, files))
-        self._loop.set_facts(defects=self._away.defects(now) or None)
+        self._loop.set_facts(defects=self._outages.defects(now) or None)
 
     def _take_turn(self, until: float) -> None:
         """Take in a group of files from all sources in turn. If there are no files, wait for a short
@@ -281,7 +284,7 @@ class Intake:
         if not self._turns:
             self._wakeup.wait(max(until - time.monotonic(), 0.001))
         self._wakeup.clear()
-        if candidates := self._turns.gather(GROUP_FILES, GATHER_SECONDS, self._asking):
-            taken, left = self._group.take(candidates)
+        if candidates := self._turns.gather(GROUP_FILES, GATHER_SECONDS, self._calling_feed):
+            taken_count, left = self._group.take(candidates)
             for source, some in left.items():
-                self._turns.put_back(source, some, first=source not in taken)
+                self._turns.put_back(source, some, first=source not in taken_count)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sensorflow.core.arrival import printable
-from sensorflow.core.growth import Lines, Taken
+from sensorflow.core.growth import Ingested, Lines
 from sensorflow.flow.intake.known import Known
-from sensorflow.flow.intake.look import Look, Rest
+from sensorflow.flow.intake.look import InspectedState, Inspection
 from sensorflow.flow.intake.renamed import Renamed
 from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.strategy import TooLarge, Unit
@@ -50,44 +50,49 @@ class Parts:
         self.name_matters = settings.profile_of(settings.sources[feed.name]).name_matters
         self._known, self._spellings = known, spellings
         self._every = max(SOONEST, min(feed.delay / 4, settings.rescan))
-        self.rests: dict[bytes, Rest] = {}
+        self.inspected: dict[bytes, InspectedState] = {}
         self.renamed = Renamed(feed, ledger, NEWEST)
-        self._by_key: dict[bytes, Taken] = {}
-        self._by_inode: dict[str, Taken] = {}
-        self._newest: list[Taken] | None = None
+        self._by_key: dict[bytes, Ingested] = {}
+        self._by_inode: dict[str, Ingested] = {}
+        self._newest: list[Ingested] | None = None
         self._scanning = False
         self.rewind()
 
     def rewind(self) -> None:
         self.feed.rewind()
-        self._scanning = self.hurry = self._grew = False
-        self._ended, self._spent = -math.inf, 0.0
+        self._scanning = self.scan_at_once = self._has_grown = False
+        self._ended, self._scan_seconds = -math.inf, 0.0
 
     def forget(self, key: bytes) -> None:
-        self.rests.pop(key, None)
+        self.inspected.pop(key, None)
 
     # --- candidates ---
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         """Start a scan if the last one has finished and the next is due."""
-        wait = max(self._every, 0.0 if self._grew else SHARE * self._spent)
-        if self._scanning or now < self._ended + (0.0 if self.hurry else wait):
+        wait = max(self._every, 0.0 if self._has_grown else SHARE * self._scan_seconds)
+        if self._scanning or now < self._ended + (0.0 if self.scan_at_once else wait):
             return []
-        self._scanning, self.hurry, self._grew, self._spent = True, False, False, 0.0
-        return [self._restless()]
+        self._scanning, self.scan_at_once, self._has_grown, self._scan_seconds = (
+            True,
+            False,
+            False,
+            0.0,
+        )
+        return [self._changed_files()]
 
-    def _restless(self) -> Iterator[Candidate | None]:
+    def _changed_files(self) -> Iterator[Candidate | None]:
         """Yield the files that may have new bytes."""
-        there: set[bytes] = set()
+        seen: set[bytes] = set()
         spelt: dict[bytes, bytes] = {}
         try:
             for file in self._timed(self.feed.scan()):
-                there.add(file.key)
-                yield file if self._is_restless(file, spelt) else None
-            for file in self._timed(self.renamed.scanned(there)):
-                yield file if self._is_restless(file, spelt) else None
-            kept = (key for key in self.rests if key in there or key in self.renamed)
-            self.rests = {key: self.rests[key] for key in kept}
+                seen.add(file.key)
+                yield file if self._may_have_changed(file, spelt) else None
+            for file in self._timed(self.renamed.scanned(seen)):
+                yield file if self._may_have_changed(file, spelt) else None
+            remaining = (key for key in self.inspected if key in seen or key in self.renamed)
+            self.inspected = {key: self.inspected[key] for key in remaining}
             self._ended = time.monotonic()
         finally:
             self._scanning = False
@@ -95,29 +100,29 @@ class Parts:
     def _timed(self, files: Iterator[Candidate]) -> Iterator[Candidate]:
         began = time.monotonic()
         for file in files:
-            self._spent += time.monotonic() - began
+            self._scan_seconds += time.monotonic() - began
             yield file
             began = time.monotonic()
-        self._spent += time.monotonic() - began
+        self._scan_seconds += time.monotonic() - began
 
-    def _is_restless(self, file: Candidate, spelt: dict[bytes, bytes]) -> bool:
+    def _may_have_changed(self, file: Candidate, spelt: dict[bytes, bytes]) -> bool:
         if self._spellings.refuses(self.feed, file, spelt) or self._known.is_refused(file):
             return False
-        rest = self.rests.get(file.key)
-        if rest is None or time.monotonic() >= rest.until:
+        inspected = self.inspected.get(file.key)
+        if inspected is None or time.monotonic() >= inspected.until:
             return True
-        if rest.state is not None:
-            return rest.state != file.revision
-        return rest.place != self.feed.place(file)
+        if inspected.state is not None:
+            return inspected.state != file.revision
+        return inspected.place != self.feed.place(file)
 
     # --- new bytes ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
         """Query what was taken in from these files."""
         keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
-        taken = self.ledger.grown(self.feed.name, keys, inodes)
-        self._by_key = {t.key: t for t in taken}
-        self._by_inode = {t.inode: t for t in taken}
+        ingested = self.ledger.find_ingested(self.feed.name, keys, inodes)
+        self._by_key = {t.key: t for t in ingested}
+        self._by_inode = {t.inode: t for t in ingested}
         self._newest = None
 
     def land(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
@@ -126,20 +131,20 @@ class Parts:
         began = time.monotonic()
         ours = self._by_inode.get(self.feed.place(candidate)), self._by_key.get(candidate.key)
         with self.feed.open(candidate) as opened:
-            look = Look(self, batch, opened)
+            inspection = Inspection(self, batch, opened)
             is_left = candidate.key in self.renamed
-            found = look.left(ours[0]) if is_left else look.found(*ours)
+            found = inspection.left(ours[0]) if is_left else inspection.found(*ours)
         if is_left and not found:
-            self.rests[candidate.key] = Rest(candidate.revision, math.inf)
-        self._spent += time.monotonic() - began
-        self._grew |= bool(found)
+            self.inspected[candidate.key] = InspectedState(candidate.revision, math.inf)
+        self._scan_seconds += time.monotonic() - began
+        self._has_grown |= bool(found)
         return found
 
-    def newest(self) -> list[Taken]:
+    def newest(self) -> list[Ingested]:
         """Returns what was taken in from the newest files, newest first. Queries the ledger once per
         group."""
         if self._newest is None:
-            self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]
+            self._newest = self.ledger.find_ingested(self.feed.name, [], [], NEWEST)[::-1]
         return self._newest
 
     def set_aside(self, file: Candidate, event: Event, reason: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 
 from sensorflow.core.arrival import printable
-from sensorflow.core.growth import Taken
+from sensorflow.core.growth import Ingested
 from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, emit
@@ -30,7 +30,7 @@ class Renamed:
 
     def __init__(self, feed: GrowingFeed, ledger: Ledger, newest: int) -> None:
         self._feed, self._ledger, self._newest = feed, ledger, newest
-        self._there: Set[bytes] | None = None
+        self._last_names: Set[bytes] | None = None
         """The names that the previous scan found."""
         self._followed: dict[bytes, tuple[str, float]] = {}
         """Name -> the file's last state, and the time (monotonic seconds) until which the file is
@@ -41,35 +41,35 @@ class Renamed:
         """Whether a renamed file with this name is followed."""
         return key in self._followed
 
-    def scanned(self, there: Set[bytes]) -> Iterator[Candidate]:
-        """Yield the renamed files that still exist. Call this after each scan. there: the names that the
+    def scanned(self, names: Set[bytes]) -> Iterator[Candidate]:
+        """Yield the renamed files that still exist. Call this after each scan. names: the names that the
         scan found."""
-        for file in self._new_names(there):
+        for file in self._new_names(names):
             self._followed.setdefault(file.key, ("", math.inf))
         for key, (state, until) in list(self._followed.items()):
-            now = None if key in there else self._now(key)
+            now = None if key in names else self._now(key)
             if now is None or (now.revision == state and time.monotonic() >= until):
                 del self._followed[key]
                 continue
             if now.revision != state:
                 self._followed[key] = (now.revision, time.monotonic() + FOLLOWED)
             yield now
-        self._tell(there)
-        self._there = there
+        self._log_missed(names)
+        self._last_names = names
 
-    def _new_names(self, there: Set[bytes]) -> Iterator[Candidate]:
+    def _new_names(self, names: Set[bytes]) -> Iterator[Candidate]:
         """Yield the files that were renamed: the name under which they were taken in no longer exists. The
         files are yielded under their new names."""
-        if self._there is None:
-            known = self._ledger.grown(self._feed.name, [], [], self._newest)
+        if self._last_names is None:
+            known = self._ledger.find_ingested(self._feed.name, [], [], self._newest)
         else:
-            gone = [key for key in self._there if key not in there]
-            known = self._ledger.grown(self._feed.name, gone, []) if gone else []
-        lost = [taken for taken in known if taken.key not in there]
-        places = {taken.inode for taken in lost}
-        for key in {taken.key.rpartition(b"/")[0]: taken.key for taken in lost}.values():
+            gone = [key for key in self._last_names if key not in names]
+            known = self._ledger.find_ingested(self._feed.name, gone, []) if gone else []
+        lost = [ingested for ingested in known if ingested.key not in names]
+        places = {ingested.inode for ingested in lost}
+        for key in {ingested.key.rpartition(b"/")[0]: ingested.key for ingested in lost}.values():
             for file in self._feed.siblings(self._named(key)):
-                if file.key not in there and self._feed.place(file) in places:
+                if file.key not in names and self._feed.place(file) in places:
                     yield file
 
     def _now(self, key: bytes) -> Candidate | None:
@@ -82,26 +82,26 @@ class Renamed:
 
     # --- files that were renamed before they were inspected ---
 
-    def replaced(self, file: Candidate, taken: Taken, siblings: Iterable[Candidate]) -> None:
+    def replaced(self, file: Candidate, ingested: Ingested, siblings: Iterable[Candidate]) -> None:
         """Remember the files that were rotated after the last inspection, before any of their bytes were
         taken in. `scanned` reports them if the source does not accept their names. Called when a file is
         taken in from its start again."""
-        since = time.time_ns() - int(taken.age * 1e9)
+        since = time.time_ns() - int(ingested.age * 1e9)
         stem = _stem(file.key)
         late = {
             self._feed.place(other): other
             for other in siblings
             if other.modified_ns > since and other.key.startswith(stem)
         }
-        late.pop(taken.inode, None)
+        late.pop(ingested.inode, None)
         if late:
-            for known in self._ledger.grown(self._feed.name, [], list(late)):
+            for known in self._ledger.find_ingested(self._feed.name, [], list(late)):
                 late.pop(known.inode, None)
             self._suspects.update((other.key, other) for other in late.values())
 
-    def _tell(self, there: Set[bytes]) -> None:
+    def _log_missed(self, names: Set[bytes]) -> None:
         for key, file in self._suspects.items():
-            if key not in there:  # otherwise its lines are taken in under that name
+            if key not in names:  # otherwise its lines are taken in under that name
                 facts = {"source": file.source, "file": printable(key), "size": file.size}
                 reason = (
                     "rotated before it was inspected, to a name that the source does not accept"

@@ -20,11 +20,11 @@ from sensorflow.telemetry import Event, emit
 
 @dataclass
 class Sorted:
-    """The result of `Spellings.sort_out`. taken: files to register now. later: files to check again after
-    the files in `taken` are registered. refused: ignored files, each with the key of the file that already
-    has the name."""
+    """The result of `Spellings.sort_out`. accepted: files to register now. later: files to check again
+    after the files in `accepted` are registered. refused: ignored files, each with the key of the file
+    that already has the name."""
 
-    taken: list[Found] = field(default_factory=list)
+    accepted: list[Found] = field(default_factory=list)
     later: list[Found] = field(default_factory=list)
     refused: list[tuple[Found, bytes]] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Spellings:
                 self._refused[feed.name, file.key] = (file.candidate.revision, other)
                 done.refused.append((file, other))
             else:
-                done.taken.append(file)
+                done.accepted.append(file)
         return done
 
     def _other(self, feed: Feed, file: Found) -> bytes | None:

@@ -18,8 +18,8 @@ class TooLarge(Exception):
 
 
 class Strategy(Protocol):
-    """The steps of the intake that differ between sources of complete files (`Whole`) and of growing files
-    (`Parts`). `take.Group` does all other steps. All methods are called from one thread."""
+    """The steps of the intake that differ between sources of complete files (`WholeFiles`) and of
+    growing files (`Parts`). `take.Group` does all other steps. All methods are called from one thread."""
 
     @property
     def feed(self) -> Feed: ...

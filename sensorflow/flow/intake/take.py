@@ -36,11 +36,11 @@ class Round(Protocol):
     def lease(self, source: str) -> IntakeLease | None: ...
     def permit(self, lease: IntakeLease) -> Permit: ...
     def lose(self, lease: IntakeLease) -> None: ...
-    def apart(self, source: str) -> AbstractContextManager[None]: ...
+    def isolate(self, source: str) -> AbstractContextManager[None]: ...
     def long_call(self) -> AbstractContextManager[None]: ...
     def touch(self) -> None: ...
     def entered(self) -> None: ...
-    def fresh(self) -> None: ...
+    def files_registered(self) -> None: ...
 
 
 class Group:
@@ -73,7 +73,7 @@ class Group:
             assert lease is not None, "nothing is landed without"
             strategy = self._round.strategy(source)
             try:
-                with self._round.apart(source):
+                with self._round.isolate(source):
                     self._enter(strategy, strategy.sort(units), lease)
             except IntakeLost:
                 self._round.lose(lease)
@@ -82,7 +82,7 @@ class Group:
     def _expect(self, source: str, candidates: Sequence[Candidate]) -> bool:
         """Prepare for landing the files of a source. Returns False if the source failed and is skipped; its
         files are then not landed."""
-        with self._round.apart(source):
+        with self._round.isolate(source):
             self._round.strategy(source).expect(candidates)
             return True
         return False
@@ -96,7 +96,7 @@ class Group:
                 self._round.touch()
                 failpoints.hit(failpoints.Failpoint.FOUND)
                 candidate, unit = entry[0], Unit()
-                with self._round.apart(candidate.source):
+                with self._round.isolate(candidate.source):
                     unit = self._land_one(batch, candidate, room if landed else math.inf)
                 entry.popleft()
                 if unit:
@@ -150,7 +150,7 @@ class Group:
             self._keep_landed(strategy, file)
         for _ in files:
             failpoints.hit(failpoints.Failpoint.REGISTERED)
-        self._round.fresh()
+        self._round.files_registered()
         self._acknowledge(strategy, files, lease)
         for _ in files:
             failpoints.hit(failpoints.Failpoint.DISPOSED)
@@ -201,7 +201,7 @@ def _log_gate_mismatch(file: Found, done: Registration) -> None:
         return
     landed = file.landed
     known = {"sha256": landed.sha256.hex(), "md5": landed.md5.hex()}
-    what = file.announcement.what
+    what = file.announcement.announced
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
     if reason := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}

@@ -62,18 +62,18 @@ class Turns(Generic[T]):
                 stream.files.close()  # closes the folders of a scan
 
     def gather(
-        self, limit: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
+        self, limit: int, seconds: float, isolate: Callable[[str], AbstractContextManager[None]]
     ) -> list[T]:
         """Returns up to `limit` files that were found within `seconds`, one from each stream in turn.
 
-        apart: returns a context manager that handles the exceptions of one source. If the context manager
+        isolate: returns a context manager that handles the exceptions of one source. If the context manager
         suppresses an exception, only the current stream ends.
         """
         group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds
         while self._streams and len(group) < limit and time.monotonic() < until:
             stream, ended = self._streams.popleft(), True
-            with apart(stream.source):
+            with isolate(stream.source):
                 for file in stream.files:
                     ended = False
                     if file is not None:

@@ -17,14 +17,14 @@ from sensorflow.ports.feed import Busy, Candidate, Feed, FeedError, Withheld
 from sensorflow.telemetry import Event, emit
 
 
-class Whole:
+class WholeFiles:
     """The `Strategy` for complete files. touch: called repeatedly while a file is read."""
 
     def __init__(
         self, feed: Feed, known: Known, spellings: Spellings, touch: Callable[[], object]
     ) -> None:
         self.feed, self._known, self._spellings, self._touch = feed, known, spellings, touch
-        self._told: dict[bytes, str] = {}
+        self._reported: dict[bytes, str] = {}
         """The last reported states of files that wait for their gates."""
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
@@ -34,7 +34,7 @@ class Whole:
         self.feed.rewind()
 
     def forget(self, key: bytes) -> None:
-        self._told.pop(key, None)
+        self._reported.pop(key, None)
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
         return
@@ -61,12 +61,12 @@ class Whole:
         except Withheld as error:
             self._log_waiting(state, error)
             raise
-        self._told.pop(state.key, None)
+        self._reported.pop(state.key, None)
 
     def _log_waiting(self, candidate: Candidate, error: Withheld) -> None:
         """Log once per state of a file that the file waits for its gate."""
-        if self._told.get(candidate.key) != candidate.revision:
-            self._told[candidate.key] = candidate.revision
+        if self._reported.get(candidate.key) != candidate.revision:
+            self._reported[candidate.key] = candidate.revision
             name = printable(candidate.key)
             emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
 
@@ -79,7 +79,7 @@ class Whole:
         for file, other in done.refused:
             feed.nack(file.candidate, FeedError("another file has the same name"))
             log_refused(feed.name, file.key, other)
-        return [[self._announced(file)] for file in done.taken]
+        return [[self._announced(file)] for file in done.accepted]
 
     def _announced(self, file: Found) -> Found:
         return replace(file, announcement=self.feed.announcement(file.candidate))

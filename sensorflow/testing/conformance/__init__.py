@@ -10,7 +10,7 @@ Your test module imports everything from a suite and defines the suite's fixture
 | Suite | Fixture |
 |---|---|
 | `stores` | `objects`: an empty `ObjectStore` |
-| `brokers` | `broker`: a `Both` of an empty broker |
+| `brokers` | `broker`: a `Broker` of an empty broker |
 | `publishers` | `publisher`: a `Publisher` of an empty broker |
 | `feeds` | `site`: a `FeedSite` of an empty feed |
 | `half_written` | the same `site`, for a feed in which single files can be half written or unreadable |

@@ -1,5 +1,5 @@
 """Tests of the contract of `ports.queue.Consumer`, with messages from a publisher. The fixture `broker`
-returns a `Both`."""
+returns a `Broker`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 20.0
 
 
 @dataclass
-class Both:
+class Broker:
     """The publisher and the consumer of a broker, in one process or two. later: lets the given number of
     seconds pass on the broker's clock. The broker must redeliver an unacknowledged message after `HELD`
     seconds."""
@@ -33,18 +33,18 @@ class Both:
         return not self.consumer.receive(9, 0)
 
 
-def test_what_was_sent_is_received_once_it_is_there(broker: Both) -> None:
+def test_what_was_sent_is_received_once_it_is_there(broker: Broker) -> None:
     assert broker.consumer.receive(1, 0.01) == []
     broker.publisher.publish(MESSAGES)
     found = [*broker.consumer.receive(2, PATIENCE), *broker.consumer.receive(2, PATIENCE)]
-    wanted = [Task([1]), Task([2], Stage.VALIDATE), Task([1, 2, 3])]
+    expected = [Task([1]), Task([2], Stage.VALIDATE), Task([1, 2, 3])]
     assert [(list(d.task.file_ids), d.task.only) for d in found] == [
-        (list(task.file_ids), task.only) for task in wanted
+        (list(task.file_ids), task.only) for task in expected
     ]
     assert broker.is_empty
 
 
-def test_what_is_acknowledged_does_not_come_again(broker: Both) -> None:
+def test_what_is_acknowledged_does_not_come_again(broker: Broker) -> None:
     broker.publisher.publish(MESSAGES[:1])
     broker.one().ack()
     broker.later(HELD * 2)
@@ -52,7 +52,7 @@ def test_what_is_acknowledged_does_not_come_again(broker: Both) -> None:
     assert broker.publisher.depth() == 0
 
 
-def test_what_is_given_back_comes_again_after_its_delay(broker: Both) -> None:
+def test_what_is_given_back_comes_again_after_its_delay(broker: Broker) -> None:
     broker.publisher.publish(MESSAGES[:1])
     broker.one().nack(0)
     broker.one().nack(HELD)
@@ -61,7 +61,7 @@ def test_what_is_given_back_comes_again_after_its_delay(broker: Both) -> None:
     assert list(broker.one().task.file_ids) == [1]
 
 
-def test_what_is_neither_settled_nor_extended_comes_again(broker: Both) -> None:
+def test_what_is_neither_settled_nor_extended_comes_again(broker: Broker) -> None:
     broker.publisher.publish(MESSAGES[:1])
     first = broker.one()
     broker.later(HELD - 1)
@@ -72,7 +72,7 @@ def test_what_is_neither_settled_nor_extended_comes_again(broker: Both) -> None:
     assert list(broker.one().task.file_ids) == [1]
 
 
-def test_a_delivery_that_came_again_settles_nothing(broker: Both) -> None:
+def test_a_delivery_that_came_again_settles_nothing(broker: Broker) -> None:
     broker.publisher.publish(MESSAGES[:1])
     first = broker.one()
     broker.later(HELD + 1)
@@ -86,7 +86,7 @@ def test_a_delivery_that_came_again_settles_nothing(broker: Both) -> None:
     assert list(broker.one().task.file_ids) == [1]
 
 
-def test_a_delivery_is_settled_once(broker: Both) -> None:
+def test_a_delivery_is_settled_once(broker: Broker) -> None:
     broker.publisher.publish(MESSAGES[:1])
     first = broker.one()
     first.ack()

@@ -29,14 +29,14 @@ limited."""
 
 @dataclass(frozen=True)
 class Sample:
-    """Test data for a format. made: a function that returns the bytes of a file with the given number of
+    """Test data for a format. make: a function that returns the bytes of a file with the given number of
     readings; all readings are valid and different. profile: a profile with the format under test."""
 
     profile: Profile
-    made: Callable[[int], bytes]
+    make: Callable[[int], bytes]
 
 
-class Few(io.BytesIO):
+class ShortReads(io.BytesIO):
     """A stream whose `read` returns fewer bytes than requested."""
 
     def __init__(self, data: bytes, seed: int) -> None:
@@ -65,28 +65,28 @@ def readings(sample: Sample, stream: BinaryIO) -> tuple[list[object], int]:
 
 
 def test_all_readings_are_there_and_none_is_rejected(sample: Sample) -> None:
-    found, rejected = readings(sample, io.BytesIO(sample.made(FEW)))
+    found, rejected = readings(sample, io.BytesIO(sample.make(FEW)))
     assert (len(found), rejected) == (FEW, 0)
 
 
 def test_the_same_bytes_give_the_same_readings_in_the_same_order(sample: Sample) -> None:
-    data = sample.made(FEW)
+    data = sample.make(FEW)
     assert readings(sample, io.BytesIO(data)) == readings(sample, io.BytesIO(data))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_stream_that_gives_few_bytes_at_a_time_is_read_whole(sample: Sample, seed: int) -> None:
-    data = sample.made(FEW)
-    assert readings(sample, Few(data, seed)) == readings(sample, io.BytesIO(data))
+    data = sample.make(FEW)
+    assert readings(sample, ShortReads(data, seed)) == readings(sample, io.BytesIO(data))
 
 
 def test_a_compressed_file_is_read_forward(sample: Sample) -> None:
-    data = sample.made(FEW)
+    data = sample.make(FEW)
     assert readings(sample, io.BytesIO(gzip.compress(data))) == readings(sample, io.BytesIO(data))
 
 
 def test_memory_is_bounded_by_a_block(sample: Sample) -> None:
-    stream = io.BytesIO(sample.made(MANY))
+    stream = io.BytesIO(sample.make(MANY))
     sizes = [c.readings for c in chunks(stream, sample.profile, FilePath("a file"), io.BytesIO)]
     assert sum(sizes) == MANY
     assert max(sizes) <= BLOCK
@@ -96,8 +96,8 @@ def test_memory_is_bounded_by_a_block(sample: Sample) -> None:
 def test_a_file_that_is_cut_off_is_refused_or_gives_what_came_before(
     sample: Sample, seed: int
 ) -> None:
-    data = sample.made(FEW)
-    whole, _ = readings(sample, io.BytesIO(data))
+    data = sample.make(FEW)
+    complete, _ = readings(sample, io.BytesIO(data))
     half = data[: random.Random(seed).randrange(1, len(data))]
     try:
         found, _ = readings(sample, io.BytesIO(half))
@@ -105,7 +105,7 @@ def test_a_file_that_is_cut_off_is_refused_or_gives_what_came_before(
         return
     assert len(found) <= FEW
     assert (
-        found[:-1] == whole[: max(len(found) - 1, 0)]
+        found[:-1] == complete[: max(len(found) - 1, 0)]
     )  # the last reading may contain only half of its number
 
 
@@ -125,7 +125,7 @@ def test_what_is_no_such_file_is_refused_or_rejected(sample: Sample, data: bytes
 
 @pytest.mark.parametrize("seed", range(10))
 def test_bytes_that_are_damaged_are_refused_or_rejected(sample: Sample, seed: int) -> None:
-    data, draw = bytearray(sample.made(FEW)), random.Random(seed)
+    data, draw = bytearray(sample.make(FEW)), random.Random(seed)
     for _ in range(5):
         data[draw.randrange(len(data))] = draw.randrange(256)
     try:

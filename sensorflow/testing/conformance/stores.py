@@ -24,7 +24,7 @@ class FailingReader(io.BytesIO):
         return super().read(2)
 
 
-class Plain:
+class UnseekableStream:
     """A stream that cannot seek, so it can be read only once."""
 
     def __init__(self, data: bytes) -> None:
@@ -66,14 +66,14 @@ def test_an_object_is_replaced_and_the_same_bytes_may_come_again(objects: Object
     assert names(objects) == ["a"]
 
 
-@pytest.mark.parametrize("source", [Measured, Plain])
+@pytest.mark.parametrize("source", [Measured, UnseekableStream])
 def test_a_name_is_asked_for_when_the_source_was_read(
     objects: ObjectStore, source: Callable[[bytes], Measured]
 ) -> None:
     data = source(b"abc")
-    made = objects.put(lambda: f"{getattr(data, 'count', 3)}-bytes", data)
-    assert made == "3-bytes"
-    with objects.open(made) as stream:
+    name = objects.put(lambda: f"{getattr(data, 'count', 3)}-bytes", data)
+    assert name == "3-bytes"
+    with objects.open(name) as stream:
         assert stream.read() == b"abc"
 
 

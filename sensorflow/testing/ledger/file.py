@@ -63,9 +63,9 @@ class File:
     def claimable(self, now: datetime) -> bool:
         if self.state is State.PENDING:
             return self.not_before is None or self.not_before <= now
-        return self.lapsed(now)
+        return self.is_expired(now)
 
-    def lapsed(self, now: datetime) -> bool:
+    def is_expired(self, now: datetime) -> bool:
         ended = self.lease_until is not None and self.lease_until < now
         return self.state is State.RUNNING and ended
 
@@ -79,8 +79,12 @@ def outbox_entry_of(file: File) -> OutboxEntry:
     return _project(OutboxEntry, file, received_at=landed_at, token=file.token or 0)
 
 
-def claim_of(file: File, fresh: bool) -> Claim:
-    facts = {"received_at": file.arrival.landed_at, "fresh": fresh, "name": file.name}
+def claim_of(file: File, is_first_claim: bool) -> Claim:
+    facts = {
+        "received_at": file.arrival.landed_at,
+        "is_first_claim": is_first_claim,
+        "name": file.name,
+    }
     return _project(Claim, file, attempt=file.attempts, **facts)
 
 

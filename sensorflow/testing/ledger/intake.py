@@ -42,27 +42,27 @@ class MemoryIntake:
     ) -> IntakeLease:
         with self._lock:
             now = self._clock()
-            held, until = self._intake.get(source, (None, now))
-            if held is None or until <= now or held.process in (process, ended):
+            current, until = self._intake.get(source, (None, now))
+            if current is None or until <= now or current.process in (process, ended):
                 self._tokens += 1
-                held = IntakeLease(source, owner, process, self._tokens)
-                self._intake[source] = (held, self._in(lease))
-            return held
+                current = IntakeLease(source, owner, process, self._tokens)
+                self._intake[source] = (current, self._in(lease))
+            return current
 
-    def renew_intake_lease(self, held: IntakeLease, lease: float) -> None:
+    def renew_intake_lease(self, intake_lease: IntakeLease, lease: float) -> None:
         with self._lock:
-            self._require_intake(held)
-            self._intake[held.source] = (held, self._in(lease))
+            self._require_intake(intake_lease)
+            self._intake[intake_lease.source] = (intake_lease, self._in(lease))
 
-    def release_intake_lease(self, held: IntakeLease) -> None:
+    def release_intake_lease(self, intake_lease: IntakeLease) -> None:
         with self._lock, suppress(IntakeLost):
-            self._require_intake(held)
-            self._intake[held.source] = (held, self._clock())
+            self._require_intake(intake_lease)
+            self._intake[intake_lease.source] = (intake_lease, self._clock())
 
-    def _require_intake(self, held: IntakeLease) -> None:
-        newest, _ = self._intake.get(held.source, (None, None))
-        if newest is None or newest.token != held.token:
-            raise intake_lost(held)
+    def _require_intake(self, intake_lease: IntakeLease) -> None:
+        newest, _ = self._intake.get(intake_lease.source, (None, None))
+        if newest is None or newest.token != intake_lease.token:
+            raise intake_lost(intake_lease)
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
@@ -89,10 +89,10 @@ class MemoryIntake:
         if known is None:
             place = (arrival.source, arrival.key, arrival.fingerprint, kind, file.id, self._clock())
             self._arrivals.append(place)
-        if (said := arrival.announcement) is not None:
-            gate = (arrival.source, said.gate, said.mark, arrival.key)
+        if (announcement := arrival.announcement) is not None:
+            gate = (arrival.source, announcement.gate, announcement.mark, arrival.key)
             self._announced.pop(gate, None)  # inserted again, so that the newest version comes last
-            self._announced[gate] = (file.id, said.what)
+            self._announced[gate] = (file.id, announcement.announced)
         return Registration(file.id, file.version, kind)
 
     def _known(self, arrival: Arrival) -> File | None:
@@ -189,20 +189,27 @@ class MemoryIntake:
                 if owner == file_id
             ]
 
-    def grown(self, *_given: Any, **_named: Any) -> NoReturn:
+    def find_ingested(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("process growing files")
 
-    grow = looked_at = segments = segments_before = rows_in_other_parts = chains = grown
+    grow = record_inspection = segments = segments_before = rows_in_other_parts = chains = (
+        find_ingested
+    )
 
     def _in(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
 
-    def _move(self, file: File, to: State, what: FileEvent, **facts: Any) -> None:
-        assert allowed(file.state, to), (file.state, to)
-        before, file.state, file.lease_until = file.state, to, None
-        self._add_event(file, what, from_state=str(before), to_state=str(to), **facts)
+    def _move(self, file: File, state: State, file_event: FileEvent, **facts: Any) -> None:
+        assert allowed(file.state, state), (file.state, state)
+        before, file.state, file.lease_until = file.state, state, None
+        self._add_event(file, file_event, from_state=str(before), to_state=str(state), **facts)
 
-    def _add_event(self, file: File, what: FileEvent, **facts: Any) -> None:
+    def _add_event(self, file: File, file_event: FileEvent, **facts: Any) -> None:
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
-        place = {"at": self._clock(), "what": str(what), "stage": str(file.stage), "who": "memory"}
+        place = {
+            "at": self._clock(),
+            "what": str(file_event),
+            "stage": str(file.stage),
+            "who": "memory",
+        }
         file.events.append(HistoryEvent(**{**none, **place, "attempt": file.attempts, **facts}))

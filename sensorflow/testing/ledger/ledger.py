@@ -123,7 +123,7 @@ class MemoryLedger(MemoryIntake):
     def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
         with self._lock:
             now, late = self._clock(), self._in(-stale_after)
-            expired = [f for f in self._open() if f.lapsed(now)]
+            expired = [f for f in self._open() if f.is_expired(now)]
             for file in expired:
                 self._move(file, State.PENDING, FileEvent.LEASE_EXPIRED)
                 file.published_at = None
@@ -171,10 +171,10 @@ class MemoryLedger(MemoryIntake):
             reason = file.taken_with and f"together with file {first}"
             self._move(file, State.RUNNING, FileEvent.CLAIMED, why=reason)
             self._tokens += 1
-            fresh, file.token = file.token is None, self._tokens
+            is_first_claim, file.token = file.token is None, self._tokens
             file.lease_until, file.not_before = self._in(lease), None
             file.published_at = file.published_at or self._clock()
-            claims.append(claim_of(file, fresh))
+            claims.append(claim_of(file, is_first_claim))
             progress[file.id] = Progress(file.counts, file.error, file.quarantines)
         return Claimed(claims, progress)
 
@@ -189,13 +189,13 @@ class MemoryLedger(MemoryIntake):
             self._guard(claim).lease_until = self._in(lease)
 
     def advance(
-        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+        self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
         with self._lock:
             file = self._guard(claim)
             self._move(file, State.PENDING, FileEvent.STAGE_DONE, **report.event_facts)
             file.counts, file.error = counts, None
-            self._stand_at(file, to, self._clock() if published else None)
+            self._stand_at(file, next_stage, self._clock() if published else None)
 
     @staticmethod
     def _stand_at(file: File, stage: Stage, published_at: datetime | None = None) -> None:
@@ -227,12 +227,12 @@ class MemoryLedger(MemoryIntake):
             file.counts, file.error = counts or file.counts, error_of(error)
             return State.PENDING
 
-    def mark_quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+    def mark_quarantined(self, claim: Claim, location: str, report: StageReport) -> None:
         with self._lock:
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, FileEvent.QUARANTINED, seconds=report.seconds)
             file.quarantines += 1
-            file.quarantined_to, file.finished_at = where, self._clock()
+            file.quarantined_to, file.finished_at = location, self._clock()
 
     # --- rows ---
 
@@ -287,10 +287,10 @@ class MemoryLedger(MemoryIntake):
         file.finished_at = self._clock()
 
     def _count_months(self, given: Sequence[Keyed], load: Load) -> None:
-        made = NewMonths(load.months)
+        new_months = NewMonths(load.months)
         for silver, _ in given:
             found = months_of(silver["ts"])
-            made.count(found, found.keys() - self._months)
+            new_months.count(found, found.keys() - self._months)
         for silver, _ in given:
             self._months |= months_of(silver["ts"]).keys()
 
@@ -356,7 +356,7 @@ class MemoryLedger(MemoryIntake):
         state: State | None = None,
         source: str | None = None,
         limit: int = 50,
-        whole: bool = False,
+        first_parts_only: bool = False,
     ) -> list[FileView]:
         with self._lock:
             found = [f for f in reversed(self._files.values()) if state in (None, f.state)]
@@ -393,5 +393,7 @@ def _contests(file: File, other: File, load: Load) -> bool:
     if other.name == file.name:
         stands = other.version < file.version or other.state is State.LOADED
         return stands and load.on_change in (OnChange.MERGE, OnChange.SUPERSEDE)
-    apart = load.name_matters or spans_whole_source(file.source, load.identity) or not load.identity
-    return other.sha256 == file.sha256 and other.state is State.LOADED and not apart
+    is_separate = (
+        load.name_matters or spans_whole_source(file.source, load.identity) or not load.identity
+    )
+    return other.sha256 == file.sha256 and other.state is State.LOADED and not is_separate

@@ -24,10 +24,10 @@ Pair = tuple[Ledger, AuditStore]
 
 @pytest.fixture
 def pair(database: str) -> Iterator[Pair]:
-    ledger, books = PostgresLedger(database, "test"), PostgresAuditStore(database, "test")
-    yield ledger, books
+    ledger, audit_store = PostgresLedger(database, "test"), PostgresAuditStore(database, "test")
+    yield ledger, audit_store
     ledger.close()
-    books.close()
+    audit_store.close()
 
 
 def loaded(ledger: Ledger, name: bytes = b"a.csv", content: int = 1, start: int = 0) -> int:
@@ -41,9 +41,9 @@ def micros(rows: pa.RecordBatch) -> pa.Array:
 
 
 def test_a_snapshot_has_every_file_and_its_rows(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     first, second = loaded(ledger), add(ledger, b"b.csv", 2)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         files = list(seen.files())
         rows = pa.Table.from_batches(seen.readings(), READING)
         assert [(f.file_id, f.state, f.rows) for f in files] == [
@@ -58,95 +58,97 @@ def test_a_snapshot_has_every_file_and_its_rows(pair: Pair) -> None:
 
 
 def test_a_snapshot_counts_rows_and_does_not_move_with_the_ledger(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     first = loaded(ledger)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         list(seen.files())
         second = loaded(ledger, b"b.csv", 2, 10)
         assert seen.rows_per_file() == {first: 3}
         assert [f.file_id for f in seen.files()] == [first]
         assert sum(map(len, seen.readings())) == 3
-    assert set(books.current([first, second, 99])) == {first, second}
+    assert set(audit_store.current([first, second, 99])) == {first, second}
 
 
 def test_who_holds_a_key_is_told(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     first, second = loaded(ledger), loaded(ledger, b"b.csv", 2)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         rows = batch(4)
-        held = [seen.holders(micros(rows), keys(rows, f"plant/{n}.csv")) for n in ("a", "b", "c")]
-    assert held == [[first] * 3 + [None], [second] * 3 + [None], [None] * 4]
+        holders = [
+            seen.holders(micros(rows), keys(rows, f"plant/{n}.csv")) for n in ("a", "b", "c")
+        ]
+    assert holders == [[first] * 3 + [None], [second] * 3 + [None], [None] * 4]
 
 
 def test_how_many_rows_share_an_identity_is_told_while_rows_are_read(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     loaded(ledger)
     loaded(ledger, b"b.csv", 2)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         counts = [n for rows in seen.readings() for n in seen.identity_counts(rows)]
     assert counts == [2] * 6
 
 
 def test_a_file_that_did_something_has_moved(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     file_id = add(ledger)
-    before = books.current([file_id])[file_id]
-    assert not before.has_changed(books.current([file_id])[file_id])
-    held = claim(ledger, file_id)
-    running = books.current([file_id])[file_id]
+    before = audit_store.current([file_id])[file_id]
+    assert not before.has_changed(audit_store.current([file_id])[file_id])
+    claimed = claim(ledger, file_id)
+    running = audit_store.current([file_id])[file_id]
     assert before.has_changed(running)
-    load(ledger, held, batch())
-    assert running.has_changed(books.current([file_id])[file_id])
+    load(ledger, claimed, batch())
+    assert running.has_changed(audit_store.current([file_id])[file_id])
     assert not before.has_changed(replace(before))
 
 
 def test_states_of_dropped_files_that_were_never_registered_are_told(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     add(ledger, b"a.csv", 1)
     known = (b"a.csv", arrival().fingerprint)
     others = [(b"a.csv", "another"), (b"\xff.csv", known[1])]
-    assert sorted(books.unregistered("plant", [known, *others])) == sorted(others)
-    assert books.unregistered("other", [known]) == [known]
-    assert books.unregistered("plant", []) == []
+    assert sorted(audit_store.unregistered("plant", [known, *others])) == sorted(others)
+    assert audit_store.unregistered("other", [known]) == [known]
+    assert audit_store.unregistered("plant", []) == []
 
 
 def test_rows_that_a_state_allows_are_not_removed(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     file_id = loaded(ledger)
-    assert books.remove_rows(file_id) == 0
-    assert books.remove_rows(99) == 0
-    with books.locked(file_id) as book:
+    assert audit_store.remove_rows(file_id) == 0
+    assert audit_store.remove_rows(99) == 0
+    with audit_store.locked(file_id) as book:
         assert book is not None
         assert book.rows == 3
-    with books.locked(99) as none:
+    with audit_store.locked(99) as none:
         assert none is None
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         assert seen.rows_per_file() == {file_id: 3}
 
 
 def test_giving_up_in_the_middle_of_the_rows_harms_nobody(pair: Pair) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     file_id = loaded(ledger)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         next(iter(seen.readings()))
-    assert file_id in books.current([file_id])
+    assert file_id in audit_store.current([file_id])
 
 
 def test_a_history_is_the_one_that_was_written_also_when_its_beginning_is_forgotten(
     pair: Pair,
 ) -> None:
-    ledger, books = pair
+    ledger, audit_store = pair
     first = loaded(ledger)
     second = loaded(ledger, b"b.csv", 2, 10)
     ledger.undo(first, "wrong")
     ledger.replay(second)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         assert seen.tampered() == []
         before = seen.history()
     assert ledger.delete_history("plant", -1.0)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         assert seen.tampered() == []
         assert seen.history().events < before.events
     ledger.replay(first)
-    with books.snapshot() as seen:
+    with audit_store.snapshot() as seen:
         assert seen.tampered() == []

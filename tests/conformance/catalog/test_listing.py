@@ -24,9 +24,9 @@ def quarantine(ledger: Ledger, key: bytes, content: int) -> int:
     file_id = add(ledger, key, content)
     error = Permanent(Code.TOO_MANY_REJECTS, "2 of 3")
     ledger.dead_letter(claim(ledger, file_id), error, Counts(read=3, rejected=2))
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    ledger.mark_quarantined(held, "plant/q", StageReport(Stage.QUARANTINE, 0.1, 0))
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    ledger.mark_quarantined(claimed, "plant/q", StageReport(Stage.QUARANTINE, 0.1, 0))
     return file_id
 
 
@@ -44,7 +44,7 @@ def ids(ledger: Ledger) -> list[int]:
 def test_a_filter_and_how_many_fit(ledger: Ledger, ids: list[int]) -> None:
     first, gone, bad, waiting = ids
     add(ledger, b"alias.csv", 1)  # the same bytes as the first
-    for wanted, found in (
+    for expected, found in (
         (FileFilter(), [waiting, bad, gone, first]),
         (FileFilter(State.QUARANTINED), [bad]),
         (FileFilter(source="other"), []),
@@ -63,8 +63,8 @@ def test_a_filter_and_how_many_fit(ledger: Ledger, ids: list[int]) -> None:
         (FileFilter(finished_since=EARLIER), [bad, gone, first]),
         (FileFilter(finished_since=LATER), []),
     ):
-        listed = ledger.matching(wanted, 10)
-        assert [view.file_id for view in listed.files] == found, wanted
+        listed = ledger.matching(expected, 10)
+        assert [view.file_id for view in listed.files] == found, expected
         assert listed.total == len(found)
     cut = ledger.matching(FileFilter(), 2)
     assert ([view.file_id for view in cut.files], cut.total) == ([waiting, bad], 4)

@@ -78,8 +78,8 @@ def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> N
 
 def test_a_renewed_lease_is_kept(ledger: Ledger) -> None:
     file_id = add(ledger)
-    held = claim(ledger, file_id, SHORT)
-    ledger.renew(held, 60)
+    claimed = claim(ledger, file_id, SHORT)
+    ledger.renew(claimed, 60)
     time.sleep(SHORT * 2)
     assert ledger.claim(file_id, WORK, "other", 60) is None
 
@@ -100,24 +100,24 @@ def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledge
 
 def test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt(ledger: Ledger) -> None:
     file = add(ledger)
-    held = claim(ledger, file, lease=-1)
+    claimed = claim(ledger, file, lease=-1)
     assert ledger.reconcile(60, None).expired == 1
     error = Transient(Code.DATABASE, "away")
     for _ in range(2):  # the answer to the first may be lost
-        ledger.nack(held, error, 0, counts_as_attempt=False)
+        ledger.nack(claimed, error, 0, counts_as_attempt=False)
     assert claim(ledger, file).attempt == 1
     with pytest.raises(Fenced):
-        ledger.nack(held, error, 0, counts_as_attempt=False)
+        ledger.nack(claimed, error, 0, counts_as_attempt=False)
 
 
 def test_what_was_given_back_lately_is_told(ledger: Ledger) -> None:
-    held = claim(ledger, add(ledger))
+    claimed = claim(ledger, add(ledger))
     assert not ledger.recently_nacked(Code.DATABASE_FULL, 60)
-    ledger.nack(held, Transient(Code.DATABASE_FULL, "full"), 0, counts_as_attempt=False)
+    ledger.nack(claimed, Transient(Code.DATABASE_FULL, "full"), 0, counts_as_attempt=False)
     assert ledger.recently_nacked(Code.DATABASE_FULL, 60)
     assert not ledger.recently_nacked(Code.DATABASE_FULL, -60)
     assert not ledger.recently_nacked(Code.DATABASE, 60)
-    claim(ledger, held.file_id)
+    claim(ledger, claimed.file_id)
     assert ledger.recently_nacked(Code.DATABASE_FULL, 60)
 
 
@@ -126,13 +126,13 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published
     file_id = add(ledger)
     done = StageReport(Stage.VALIDATE, 0.5, 7)
     ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done, published)
-    due = [(waiting.file_id, waiting.stage) for waiting in ledger.pending(10, 10)]
-    assert due == ([] if published else [(file_id, Stage.TRANSFORM)])
-    taken = ledger.claim_many([file_id], WORK, "me", 60)
-    (held,) = taken.claims
-    assert (held.stage, held.attempt) == (Stage.TRANSFORM, 1)
-    assert taken.progress[file_id] == Progress(Counts(read=7))
-    ledger.dead_letter(held, Permanent(Code.TOO_SLOW, "ended"))  # by who has not the counts
+    pending = [(waiting.file_id, waiting.stage) for waiting in ledger.pending(10, 10)]
+    assert pending == ([] if published else [(file_id, Stage.TRANSFORM)])
+    batch = ledger.claim_many([file_id], WORK, "me", 60)
+    (claimed,) = batch.claims
+    assert (claimed.stage, claimed.attempt) == (Stage.TRANSFORM, 1)
+    assert batch.progress[file_id] == Progress(Counts(read=7))
+    ledger.dead_letter(claimed, Permanent(Code.TOO_SLOW, "ended"))  # by who has not the counts
     (view,) = ledger.files()
     assert (view.counts.read, view.error_code) == (7, Code.TOO_SLOW)
 
@@ -143,10 +143,10 @@ def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> 
     error = Permanent(Code.UNREADABLE, "no gzip", line=3)
     ledger.dead_letter(claim(ledger, file_id), error, Counts(read=2, rejected=1))
     assert ledger.claim(file_id, WORK, "me", 60) is None
-    taken = ledger.claim_many([file_id], (Stage.QUARANTINE,), "me", 60)
+    claimed = ledger.claim_many([file_id], (Stage.QUARANTINE,), "me", 60)
     reason = (Code.UNREADABLE, "no gzip", {"line": 3})
-    assert taken.progress == {file_id: Progress(Counts(read=2, rejected=1), reason)}
-    ledger.mark_quarantined(taken.claims[0], "here", DONE)
+    assert claimed.progress == {file_id: Progress(Counts(read=2, rejected=1), reason)}
+    ledger.mark_quarantined(claimed.claims[0], "here", DONE)
     assert state(ledger, file_id) is State.QUARANTINED
     assert ledger.replay(file_id)
     assert not ledger.replay(file_id)
@@ -155,9 +155,9 @@ def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> 
 
 def test_expired_leases_are_swept(ledger: Ledger) -> None:
     file_id = add(ledger)
-    held = claim(ledger, file_id)
+    claimed = claim(ledger, file_id)
     assert ledger.reconcile(60, None).expired == 0
-    ledger.renew(held, SHORT)
+    ledger.renew(claimed, SHORT)
     time.sleep(SHORT * 2)
     assert ledger.reconcile(60, None).expired == 1
     assert [w.file_id for w in ledger.pending(10, 10)] == [file_id]
@@ -179,16 +179,16 @@ def test_history_tells_every_step(ledger: Ledger) -> None:
 def test_retries_are_counted_though_attempts_are_given_back(ledger: Ledger) -> None:
     file_id = add(ledger)
     for tries in range(3):
-        held = claim(ledger, file_id)
-        assert (held.retries, held.attempt) == (tries, 1)
-        ledger.nack(held, Transient(Code.STORAGE, "full"), 0.0, False)
+        claimed = claim(ledger, file_id)
+        assert (claimed.retries, claimed.attempt) == (tries, 1)
+        ledger.nack(claimed, Transient(Code.STORAGE, "full"), 0.0, False)
 
 
 def test_the_files_of_a_message_are_claimed_at_once(ledger: Ledger) -> None:
     ids = waiting(ledger, 5)
-    taken = ledger.claim_many(ids, WORK, "me", 60).claims
-    assert [c.file_id for c in taken] == ids
-    assert {(c.attempt, c.fresh, c.stage) for c in taken} == {(1, True, Stage.VALIDATE)}
+    claimed = ledger.claim_many(ids, WORK, "me", 60).claims
+    assert [c.file_id for c in claimed] == ids
+    assert {(c.attempt, c.is_first_claim, c.stage) for c in claimed} == {(1, True, Stage.VALIDATE)}
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
     assert ledger.claim_many(ids, WORK, "thief", 60).claims == []
     last = [e for n in ids for e in ledger.history(n) if e.what == "claimed"]
@@ -199,10 +199,10 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     ledger: Ledger,
 ) -> None:
     first, second, third = waiting(ledger, 3)
-    held = claim(ledger, second)
-    assert held.fresh
-    ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
+    claimed = claim(ledger, second)
+    assert claimed.is_first_claim
+    ledger.nack(claimed, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     ledger.mark_sent(ledger.pending(100, 100))
     taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60).claims
     assert [c.file_id for c in taken] == [first, third]
-    assert not claim(ledger, second).fresh
+    assert not claim(ledger, second).is_first_claim

@@ -36,11 +36,11 @@ def waiting(ledger: Ledger, count: int) -> list[int]:
 
 def take(ledger: Ledger, file_id: int, limits: BatchLimits = LIMITS) -> list[int]:
     claimed = ledger.claim_batch(file_id, WORK, "me", 60, limits)
-    return [held.file_id for held in claimed.claims]
+    return [claim.file_id for claim in claimed.claims]
 
 
-def give_back(ledger: Ledger, held: Claim) -> None:
-    ledger.nack(held, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
+def give_back(ledger: Ledger, claimed: Claim) -> None:
+    ledger.nack(claimed, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     publish(ledger)
 
 
@@ -48,7 +48,9 @@ def test_a_small_new_file_is_claimed_with_those_that_wait(ledger: Ledger) -> Non
     ids = waiting(ledger, 5)
     claimed = ledger.claim_batch(ids[2], WORK, "me", 60, LIMITS)
     assert [c.file_id for c in claimed.claims] == ids
-    assert {(c.attempt, c.fresh, c.stage) for c in claimed.claims} == {(1, True, Stage.VALIDATE)}
+    assert {(c.attempt, c.is_first_claim, c.stage) for c in claimed.claims} == {
+        (1, True, Stage.VALIDATE)
+    }
     assert len({c.token for c in claimed.claims}) == 5
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
     last = [ledger.history(n)[-1] for n in ids]
@@ -69,7 +71,7 @@ def test_others_are_left_a_share_of_what_waits_and_the_oldest_messages_are_taken
 
 
 @pytest.mark.parametrize(
-    ("limits", "taken"),
+    ("limits", "batch_size"),
     [
         (replace(LIMITS, files=2), 3),
         (replace(LIMITS, files=0), 1),
@@ -81,17 +83,17 @@ def test_others_are_left_a_share_of_what_waits_and_the_oldest_messages_are_taken
     ],
 )
 def test_only_so_many_files_and_bytes_are_taken_along(
-    ledger: Ledger, limits: BatchLimits, taken: int
+    ledger: Ledger, limits: BatchLimits, batch_size: int
 ) -> None:
     ids = waiting(ledger, 6)
-    assert take(ledger, ids[0], limits) == ids[:taken]
+    assert take(ledger, ids[0], limits) == ids[:batch_size]
 
 
 def test_only_small_new_published_files_of_the_same_source_and_lane_are_taken_along(
     ledger: Ledger,
 ) -> None:
-    first, second, held, old = waiting(ledger, 4)
-    give_back(ledger, claim(ledger, held))
+    first, second, claimed, old = waiting(ledger, 4)
+    give_back(ledger, claim(ledger, claimed))
     load(ledger, claim(ledger, old), batch(1))
     newer = add(ledger, b"3.csv", 9)
     large = arrival(b"large.csv", 10)
@@ -106,8 +108,8 @@ def test_only_small_new_published_files_of_the_same_source_and_lane_are_taken_al
         publish(ledger)
     unpublished = add(ledger, b"z.csv", 14)
     assert take(ledger, first) == [first, second]
-    rest = (held, newer, *others, refused, unpublished)
-    assert {state(ledger, n) for n in rest} == {State.PENDING}
+    not_taken = (claimed, newer, *others, refused, unpublished)
+    assert {state(ledger, n) for n in not_taken} == {State.PENDING}
 
 
 def test_what_was_held_before_takes_nothing_along(ledger: Ledger) -> None:
@@ -130,8 +132,8 @@ def test_a_newer_version_and_a_large_file_take_nothing_along(ledger: Ledger) -> 
 
 def test_a_file_whose_lease_ended_goes_alone(ledger: Ledger) -> None:
     ids = waiting(ledger, 3)
-    taken = ledger.claim_batch(ids[0], WORK, "me", SHORT, replace(LIMITS, files=1))
-    assert [c.file_id for c in taken.claims] == ids[:2]
+    claimed = ledger.claim_batch(ids[0], WORK, "me", SHORT, replace(LIMITS, files=1))
+    assert [c.file_id for c in claimed.claims] == ids[:2]
     time.sleep(2 * SHORT)
     again = [ledger.claim_batch(n, WORK, "other", 60, LIMITS) for n in ids[:2]]
     assert [[c.file_id for c in found.claims] for found in again] == [[ids[0]], [ids[1]]]
@@ -150,26 +152,26 @@ def test_a_message_whose_file_was_taken_along_says_with_which(ledger: Ledger) ->
     load(ledger, claims[1], batch(1))
     assert found(second) == Claimed([], {}, State.LOADED, first)
     ledger.dead_letter(claims[2], Transient(Code.STORAGE, "away"), Counts())
-    held = claim_quarantine(ledger, third)
+    claimed = claim_quarantine(ledger, third)
     assert found(third) == Claimed([], {}, State.RUNNING, None)  # by itself, since
-    ledger.mark_quarantined(held, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
+    ledger.mark_quarantined(claimed, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
     assert found(third) == Claimed([], {}, State.QUARANTINED, None)
     assert found(999_999) == Claimed([])
 
 
 def claim_quarantine(ledger: Ledger, file_id: int) -> Claim:
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    return held
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    return claimed
 
 
 def test_a_lost_message_is_found_while_those_of_files_taken_along_wait(ledger: Ledger) -> None:
     """The broker holds more messages than there are files: what is missing cannot be counted."""
-    first, *along = waiting(ledger, 3)
+    first, *others = waiting(ledger, 3)
     lost = add(ledger, b"0.csv", 9)
     publish(ledger)
-    assert take(ledger, first) == [first, *along]
+    assert take(ledger, first) == [first, *others]
     time.sleep(2 * SHORT)
-    assert ledger.reconcile(SHORT, len(along)).stale == 0
-    assert ledger.reconcile(SHORT / 40, len(along)).stale == 1
+    assert ledger.reconcile(SHORT, len(others)).stale == 0
+    assert ledger.reconcile(SHORT / 40, len(others)).stale == 1
     assert [w.file_id for w in ledger.pending(10, 10)] == [lost]

@@ -20,17 +20,17 @@ RIGHT = Announced("a.csv.md5", None, (("md5", "11" * 16), ("sha1", "22" * 20)))
 def enter(
     ledger: Ledger, what: Announced, mark: str, key: bytes = b"a.csv", seen: str = ""
 ) -> Registration:
-    said = Announcement(b"a.csv.md5", mark, what)
-    found = replace(arrival(key, mark=seen or mark), announcement=said)
+    announcement = Announcement(b"a.csv.md5", mark, what)
+    found = replace(arrival(key, mark=seen or mark), announcement=announcement)
     return ledger.register_many([found], OnChange.MERGE, False)[0]
 
 
 def quarantine(ledger: Ledger, file_id: int) -> None:
     wrong = Permanent(Code.GATE_MISMATCH, "other bytes")
     ledger.dead_letter(claim(ledger, file_id), wrong, Counts())
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    ledger.mark_quarantined(held, "there", StageReport(Stage.QUARANTINE, 0, 0))
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    ledger.mark_quarantined(claimed, "there", StageReport(Stage.QUARANTINE, 0, 0))
 
 
 def test_what_gates_said_is_there_the_newest_first(ledger: Ledger) -> None:

@@ -22,13 +22,13 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
         return MemoryLedger()
     from sensorflow.adapters.postgres.ledger import PostgresLedger
 
-    made = PostgresLedger(request.getfixturevalue("emptied"), "test", pool=6)
-    request.addfinalizer(made.close)
-    return made
+    new_ledger = PostgresLedger(request.getfixturevalue("emptied"), "test", pool=6)
+    request.addfinalizer(new_ledger.close)
+    return new_ledger
 
 
-def take(ledger: Ledger, who: str, lease: float = 60, ended: str = "") -> IntakeLease:
-    return ledger.acquire_intake_lease("plant", f"daemon {who}", who, lease, ended)
+def take(ledger: Ledger, owner: str, lease: float = 60, ended: str = "") -> IntakeLease:
+    return ledger.acquire_intake_lease("plant", f"daemon {owner}", owner, lease, ended)
 
 
 def register(ledger: Ledger, lease: IntakeLease | None, content: int = 1) -> Kind:
@@ -64,21 +64,21 @@ def test_who_stands_by_takes_over_when_the_lease_has_ended(ledger: Ledger) -> No
 
 
 def test_a_renewed_lease_is_kept_and_a_released_one_is_free_at_once(ledger: Ledger) -> None:
-    held = take(ledger, "a", SHORT)
-    ledger.renew_intake_lease(held, 60)
+    lease = take(ledger, "a", SHORT)
+    ledger.renew_intake_lease(lease, 60)
     time.sleep(2 * SHORT)
-    assert take(ledger, "b") == held
-    ledger.release_intake_lease(held)
-    ledger.release_intake_lease(held)
+    assert take(ledger, "b") == lease
+    ledger.release_intake_lease(lease)
+    ledger.release_intake_lease(lease)
     assert take(ledger, "b").process == "b"
 
 
 def test_a_lease_that_ended_and_that_nobody_took_is_renewed(ledger: Ledger) -> None:
-    held = take(ledger, "a", SHORT)
+    lease = take(ledger, "a", SHORT)
     time.sleep(2 * SHORT)
-    ledger.renew_intake_lease(held, 60)
-    assert take(ledger, "b") == held
-    assert register(ledger, held) is Kind.NEW
+    ledger.renew_intake_lease(lease, 60)
+    assert take(ledger, "b") == lease
+    assert register(ledger, lease) is Kind.NEW
 
 
 def test_of_a_process_that_has_ended_the_lease_need_not_run_out(ledger: Ledger) -> None:

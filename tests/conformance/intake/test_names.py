@@ -12,7 +12,7 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 
 NFC, NFD = "Kühl.csv".encode(), "Ku\u0308hl.csv".encode()
-WHOLE, APART = "\u1ead.csv".encode(), "a\u0323\u0302.csv".encode()
+COMPOSED, DECOMPOSED = "\u1ead.csv".encode(), "a\u0323\u0302.csv".encode()
 BROKEN = b"u\xcc\x88\xff.csv"
 
 
@@ -21,7 +21,7 @@ def keys_of(ledger: Ledger) -> dict[int, bytes]:
 
 
 @ON_POSTGRES
-@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC), (APART, WHOLE)])
+@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC), (DECOMPOSED, COMPOSED)])
 def test_two_spellings_of_a_name_are_versions_and_keep_their_bytes(
     ledger: Ledger, first: bytes, second: bytes
 ) -> None:

@@ -144,9 +144,9 @@ def test_an_alias_takes_over_when_its_twin_is_superseded(ledger: Ledger) -> None
     ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, False)
     new = add(ledger, content=2)
     load(ledger, claim(ledger, new), batch(2))
-    heirs = [f for f in ledger.files() if f.name == "b.csv"]
-    assert [f.state for f in heirs] == [State.PENDING]
-    load(ledger, claim(ledger, heirs[0].file_id), batch(3), "plant/b.csv")
+    promoted = [f for f in ledger.files() if f.name == "b.csv"]
+    assert [f.state for f in promoted] == [State.PENDING]
+    load(ledger, claim(ledger, promoted[0].file_id), batch(3), "plant/b.csv")
     assert ledger.totals()["plant"].rows_loaded == 5
 
 
@@ -163,9 +163,9 @@ def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
 def test_the_same_bytes_as_a_quarantined_file_are_another_try(ledger: Ledger) -> None:
     file_id = add(ledger)
     ledger.dead_letter(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    ledger.mark_quarantined(held, "here", DONE)
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    ledger.mark_quarantined(claimed, "here", DONE)
     again = ledger.register(arrival(mark="again"), OnChange.REJECT, False)
     assert (again.kind, again.version) == (Kind.NEW, 2)
     assert load(ledger, claim(ledger, again.file_id), batch()).loaded == 3

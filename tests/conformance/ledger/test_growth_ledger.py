@@ -11,7 +11,7 @@ from fresh_database import FreshDatabase
 from samples import arrival, batch, claim, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.growth import HEADER, Growth, Increment, Part, Taken
+from sensorflow.core.growth import HEADER, Growth, Increment, Ingested, Part
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import US, micros
 from sensorflow.core.states import WORK, State
@@ -30,14 +30,14 @@ def ledger(
 ) -> Iterator[PostgresLedger]:
     deferred = request.param == "deferred"
     database = spare("deferred" if deferred else "unique")
-    made = PostgresLedger(database.url, "test", deferred=deferred)
-    yield made
-    made.close()
+    new_ledger = PostgresLedger(database.url, "test", deferred=deferred)
+    yield new_ledger
+    new_ledger.close()
     database.empty()
 
 
 def growth(
-    number: int, follows: Taken | None = None, key: bytes = b"a.csv", inode: str = "1:1"
+    number: int, follows: Ingested | None = None, key: bytes = b"a.csv", inode: str = "1:1"
 ) -> Growth:
     landed = arrival(key, number, f"mark{number}")
     increment = Increment(follows, landed.landed.size, 10, inode, b"head", b"tail")
@@ -45,16 +45,20 @@ def growth(
 
 
 def load(
-    ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv", known: int = 0
+    ledger: Ledger,
+    claimed: Claim,
+    silver: pa.RecordBatch,
+    name: str = "plant/a.csv",
+    known: int = 0,
 ) -> Counts:
     """known: repeats of what earlier growths hold, which are not in silver."""
     counts = Counts(read=len(silver) + known, duplicate=known)
     plan = Load(counts, OnChange.MERGE, "p", "h", "0", (), name)
-    return ledger.load(held, [(silver, keys(silver, name))], plan).counts
+    return ledger.load(claimed, [(silver, keys(silver, name))], plan).counts
 
 
-def newest(ledger: Ledger, key: bytes = b"a.csv") -> Taken:
-    [found] = ledger.grown("plant", [key], [])
+def newest(ledger: Ledger, key: bytes = b"a.csv") -> Ingested:
+    [found] = ledger.find_ingested("plant", [key], [])
     return found
 
 
@@ -70,11 +74,16 @@ def grow(ledger: Ledger, count: int = 1, first: int = 1, key: bytes = b"a.csv") 
 
 def test_each_growth_is_a_version_that_follows_the_one_before(ledger: Ledger) -> None:
     ids = grow(ledger, 3)
-    taken = newest(ledger)
-    assert (taken.root, taken.last, taken.size, taken.lines) == (ids[0], ids[2], 300, 30)
-    assert (taken.head, taken.tail, taken.inode) == (b"head", b"tail", "1:1")
-    assert (taken.fingerprint, taken.checked, taken.waiting) == ("mark3", None, True)
-    assert 0 <= taken.age < 60
+    ingested = newest(ledger)
+    assert (ingested.root, ingested.last, ingested.size, ingested.lines) == (
+        ids[0],
+        ids[2],
+        300,
+        30,
+    )
+    assert (ingested.head, ingested.tail, ingested.inode) == (b"head", b"tail", "1:1")
+    assert (ingested.fingerprint, ingested.checked, ingested.waiting) == ("mark3", None, True)
+    assert 0 <= ingested.age < 60
     views = [ledger.file(number) for number in ids]
     assert [view.version for view in views if view] == [1, 2, 3]
     found = ledger.segments(ids[0])
@@ -117,10 +126,10 @@ def test_the_newest_of_a_name_and_of_an_inode_are_found(ledger: Ledger) -> None:
     [first] = grow(ledger)
     [second] = [r.file_id for r in ledger.grow([growth(2, None, b"a.csv", "1:2")]) if r]
     [third] = [r.file_id for r in ledger.grow([growth(3, None, b"b.csv", "1:2")]) if r]
-    assert [t.root for t in ledger.grown("plant", [b"a.csv"], ["1:1"])] == [first, second]
-    assert [t.root for t in ledger.grown("plant", [b"a.csv"], ["1:2"])] == [second, third]
-    assert ledger.grown("plant", [b"c.csv"], ["9:9"]) == []
-    assert ledger.grown("other", [b"a.csv"], ["1:1"]) == []
+    assert [t.root for t in ledger.find_ingested("plant", [b"a.csv"], ["1:1"])] == [first, second]
+    assert [t.root for t in ledger.find_ingested("plant", [b"a.csv"], ["1:2"])] == [second, third]
+    assert ledger.find_ingested("plant", [b"c.csv"], ["9:9"]) == []
+    assert ledger.find_ingested("other", [b"a.csv"], ["1:1"]) == []
 
 
 def test_what_goes_on_under_another_name_keeps_its_own(ledger: Ledger) -> None:
@@ -131,56 +140,56 @@ def test_what_goes_on_under_another_name_keeps_its_own(ledger: Ledger) -> None:
     assert view is not None
     assert (view.name, view.version) == ("a.csv", 2)
     assert [a.name for a in ledger.arrivals(done.file_id)] == ["a.1.csv"]
-    ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "later", False)
-    ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "last", True)
+    ledger.record_inspection("plant", b"a.2.csv", newest(ledger), "1:1", "later", False)
+    ledger.record_inspection("plant", b"a.2.csv", newest(ledger), "1:1", "last", True)
     assert [a.name for a in ledger.arrivals(done.file_id)] == ["a.1.csv", "a.2.csv"]
     for mark in ("copied", "copied", "more"):
-        ledger.looked_at("plant", b"copy.csv", newest(ledger), None, mark, False)
+        ledger.record_inspection("plant", b"copy.csv", newest(ledger), None, mark, False)
     found = [(a.name, a.fingerprint) for a in ledger.arrivals(done.file_id)]
     assert found[2:] == [("copy.csv", "copied"), ("copy.csv", "more")]
-    taken = newest(ledger)
-    assert (taken.fingerprint, taken.checked, taken.root) == ("last", "last", first)
-    assert [t.root for t in ledger.grown("plant", [], [], 1)] == [first]
+    ingested = newest(ledger)
+    assert (ingested.fingerprint, ingested.checked, ingested.root) == ("last", "last", first)
+    assert [t.root for t in ledger.find_ingested("plant", [], [], 1)] == [first]
 
 
 def test_a_growth_is_due_and_claimed_when_the_one_before_is_finished(ledger: Ledger) -> None:
     first, second, third = grow(ledger, 3)
     assert [w.file_id for w in ledger.pending(10, 10)] == [first]
     assert ledger.claim(second, WORK, "me", 60) is None
-    held = claim(ledger, first)
+    claimed = claim(ledger, first)
     assert ledger.claim_many([second, third], WORK, "me", 60).claims == []
-    load(ledger, held, batch(2))
+    load(ledger, claimed, batch(2))
     assert [w.file_id for w in ledger.pending(10, 10)] == [second]
-    held = claim(ledger, second)
-    ledger.dead_letter(held, Permanent(Code.EMPTY, "no"), Counts())
+    claimed = claim(ledger, second)
+    ledger.dead_letter(claimed, Permanent(Code.EMPTY, "no"), Counts())
     assert ledger.pending(10, 10)[0].file_id == second
-    held = ledger.claim(second, ("quarantine",), "me", 60)  # type: ignore[arg-type,assignment]
+    claimed = ledger.claim(second, ("quarantine",), "me", 60)  # type: ignore[arg-type,assignment]
     assert ledger.claim(third, WORK, "me", 60) is None
-    ledger.mark_quarantined(held, "there", StageReport("quarantine", 0.0, 0))  # type: ignore[arg-type]
+    ledger.mark_quarantined(claimed, "there", StageReport("quarantine", 0.0, 0))  # type: ignore[arg-type]
     assert [w.file_id for w in ledger.pending(10, 10)] == [third]
 
 
 def test_a_claim_knows_its_part_and_what_the_others_brought(ledger: Ledger) -> None:
     first, second, third = grow(ledger, 3)
-    held = claim(ledger, first)
-    assert held.part == Part(first, None, 0, 0)
-    load(ledger, held, batch(3))
-    held = claim(ledger, second)
-    assert held.part is not None
+    claimed = claim(ledger, first)
+    assert claimed.part == Part(first, None, 0, 0)
+    load(ledger, claimed, batch(3))
+    claimed = claim(ledger, second)
+    assert claimed.part is not None
     end = 1_700_000_002_000_000
-    assert held.part == Part(first, first, 100, 10, 3, 0, held.part.ts_max)
-    assert held.part.ts_max is not None
-    assert held.part.ts_max.timestamp() * 1e6 == end
-    load(ledger, held, batch(2, 10))
+    assert claimed.part == Part(first, first, 100, 10, 3, 0, claimed.part.ts_max)
+    assert claimed.part.ts_max is not None
+    assert claimed.part.ts_max.timestamp() * 1e6 == end
+    load(ledger, claimed, batch(2, 10))
     ledger.replay(first)
-    held = claim(ledger, first)
-    assert held.part is not None
-    assert (held.part.rows_read, held.again) == (2, True)
-    load(ledger, held, batch(4))
+    claimed = claim(ledger, first)
+    assert claimed.part is not None
+    assert (claimed.part.rows_read, claimed.has_loaded_rows) == (2, True)
+    load(ledger, claimed, batch(4))
     ledger.undo(second, "")
-    held = claim(ledger, third)
-    assert held.part is not None
-    assert held.part.rows_read == 4
+    claimed = claim(ledger, third)
+    assert claimed.part is not None
+    assert claimed.part.rows_read == 4
 
 
 def test_rows_beside_are_those_of_the_other_growths(ledger: Ledger) -> None:
@@ -212,7 +221,7 @@ def test_a_chain_is_shown_as_one_file(ledger: Ledger) -> None:
     assert chain.counts == Counts(5, 5)
     assert chain.states == {State.PENDING: 1, State.LOADED: 2}
     assert (chain.size, chain.lines, chain.newest.file_id) == (300, 30, third)
-    assert [v.file_id for v in ledger.files(whole=True)] == [plain, first]
+    assert [v.file_id for v in ledger.files(first_parts_only=True)] == [plain, first]
     assert len(ledger.files()) == 4
 
 

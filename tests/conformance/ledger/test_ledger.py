@@ -35,7 +35,7 @@ def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Led
     assert state(ledger, file_id) is State.PENDING
     assert not ledger.replay(file_id)
     again = claim(ledger, file_id)
-    assert again.again
+    assert again.has_loaded_rows
     counts = load(ledger, again, batch(5))
     assert (counts.loaded, counts.duplicate) == (5, 0)
     assert ledger.totals()["plant"].rows_loaded == 5
@@ -117,7 +117,7 @@ def test_readings_that_others_left_out_come_back_when_their_holder_is_undone(
         assert ledger.load(claim(ledger, file_id), rows, plan).counts.duplicate == left
     assert ledger.undo(first, "").rows == 3
     again = claim(ledger, second)
-    assert again.again
+    assert again.has_loaded_rows
     silver = batch(3, 2)
     counts = ledger.load(again, [(silver, keys(silver, "plant/"))], plan).counts
     assert (counts.loaded, counts.duplicate) == (3, 0)

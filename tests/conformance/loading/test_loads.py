@@ -37,7 +37,7 @@ def test_a_load_that_does_not_balance_is_refused(ledger: Ledger) -> None:
 
 def test_a_load_that_breaks_leaves_nothing(ledger: Ledger) -> None:
     file_id = add(ledger)
-    held = claim(ledger, file_id)
+    claimed = claim(ledger, file_id)
 
     def broken() -> object:
         yield batch(), keys(batch(), "x")
@@ -45,9 +45,9 @@ def test_a_load_that_breaks_leaves_nothing(ledger: Ledger) -> None:
 
     plan = Load(Counts(read=3), OnChange.SUPERSEDE, "p", "h", "0", ())
     with pytest.raises(RuntimeError):
-        ledger.load(held, broken(), plan)  # type: ignore[arg-type]
+        ledger.load(claimed, broken(), plan)  # type: ignore[arg-type]
     assert ledger.totals()["plant"].rows_loaded == 0
-    assert load(ledger, held, batch()).loaded == 3
+    assert load(ledger, claimed, batch()).loaded == 3
 
 
 def test_checksums_tell_values_apart_and_do_not_depend_on_batches(ledger: Ledger) -> None:
@@ -88,11 +88,11 @@ def held_together(ledger: Ledger, count: int) -> list[tuple[Claim, list[Keyed], 
 def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) -> None:
     files = held_together(ledger, 4)
     assert ledger.load_batch(files)
-    for number, (held, _, _) in enumerate(files):
-        view = ledger.file(held.file_id)
+    for number, (claimed, _, _) in enumerate(files):
+        view = ledger.file(claimed.file_id)
         assert view is not None
         assert (view.state, view.counts) == (State.LOADED, Counts(read=number, loaded=number))
-        assert [(e.what, e.stage, e.rows) for e in ledger.history(held.file_id)][-3:] == [
+        assert [(e.what, e.stage, e.rows) for e in ledger.history(claimed.file_id)][-3:] == [
             ("stage done", "validate", number),
             ("stage done", "transform", number),
             ("loaded", "load", number),
@@ -106,13 +106,13 @@ def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -
     ledger.nack(lost, Transient(Code.STORAGE, "away"), 0, counts_as_attempt=False)
     assert not ledger.load_batch(files)
     assert ledger.totals()["plant"].rows_loaded == 0
-    assert [state(ledger, held.file_id) for held, _, _ in files] == [
+    assert [state(ledger, claimed.file_id) for claimed, _, _ in files] == [
         State.RUNNING,
         State.PENDING,
         State.RUNNING,
     ]
-    held, batches, plan = files[2]
-    stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))
+    claimed, batches, plan = files[2]
+    stored = ledger.load(claimed, batches, replace(plan, counts=Counts(read=2)))
     assert stored.counts.loaded == 2
 
 
@@ -122,8 +122,8 @@ def test_of_files_together_none_is_loaded_when_a_key_is_there_already(ledger: Le
     ledger.load(claim(ledger, other), files[2][1], replace(plan_of(2, "x"), counts=Counts(read=2)))
     assert not ledger.load_batch(files)
     assert ledger.totals()["plant"].rows_loaded == 2
-    held, batches, plan = files[2]
-    stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))
+    claimed, batches, plan = files[2]
+    stored = ledger.load(claimed, batches, replace(plan, counts=Counts(read=2)))
     assert (stored.counts.loaded, stored.counts.duplicate) == (0, 2)
 
 
@@ -148,11 +148,11 @@ def test_a_file_that_is_the_first_of_too_many_months_is_not_loaded(ledger: Ledge
     silver = batch(40)
     ts = pa.array([1_000_000_000 * 10**9 + n * 32 * 86400 * 10**9 for n in range(40)], pa.int64())
     silver = silver.set_column(0, silver.schema.field(0), ts.cast(silver.schema.field(0).type))
-    held = claim(ledger, add(ledger))
+    claimed = claim(ledger, add(ledger))
     rows = [(silver, keys(silver, "plant/a.csv"))]
     plan = Load(Counts(read=40), OnChange.MERGE, "p", "h", "0", (), months=MonthLimits(100, 39))
     with pytest.raises(Permanent) as caught:
-        ledger.load(held, rows, plan)
+        ledger.load(claimed, rows, plan)
     assert caught.value.code == Code.TOO_MANY_MONTHS
     plan = replace(plan, months=MonthLimits(100, 40))
-    assert ledger.load(held, rows, plan).counts.loaded == 40
+    assert ledger.load(claimed, rows, plan).counts.loaded == 40

@@ -32,8 +32,8 @@ def load(
     ledger: Ledger, file_id: int, silver: pa.RecordBatch, name: str = "plant/a.csv", **facts: object
 ) -> Loaded:
     plan = Load(Counts(read=len(silver)), MERGE, "p", "h", "0.2", (), identity=name)
-    made = [(silver, keys(silver, name))]
-    return ledger.load(claim(ledger, file_id), made, replace(plan, **facts))  # type: ignore[arg-type]
+    batches = [(silver, keys(silver, name))]
+    return ledger.load(claim(ledger, file_id), batches, replace(plan, **facts))  # type: ignore[arg-type]
 
 
 def counts(ledger: Ledger, file_id: int) -> tuple[int, int]:
@@ -62,8 +62,8 @@ def test_a_newer_version_holds_what_it_states_again_and_the_rest_stays(ledger: L
     assert (done.replaced, done.counts.loaded, done.garbage) == (2, 4, True)
     assert (counts(ledger, first), counts(ledger, second)) == ((5, 2), (4, 0))
     assert (state(ledger, first), state(ledger, second)) == (State.LOADED, State.LOADED)
-    rest = batch(3)
-    assert sum_of(ledger, first) == checksum(keys(rest, "plant/a.csv"), rest["value"])
+    remaining = batch(3)
+    assert sum_of(ledger, first) == checksum(keys(remaining, "plant/a.csv"), remaining["value"])
 
 
 def test_the_order_in_which_versions_are_loaded_makes_no_difference(ledger: Ledger) -> None:
@@ -72,18 +72,18 @@ def test_the_order_in_which_versions_are_loaded_makes_no_difference(ledger: Ledg
     done = load(ledger, first, batch(5))
     assert (done.replaced, done.counts.replaced, done.garbage) == (0, 2, True)
     assert (counts(ledger, first), counts(ledger, second)) == ((5, 2), (4, 0))
-    rest = batch(3)
-    assert sum_of(ledger, first) == checksum(keys(rest, "plant/a.csv"), rest["value"])
+    remaining = batch(3)
+    assert sum_of(ledger, first) == checksum(keys(remaining, "plant/a.csv"), remaining["value"])
 
 
 def test_what_is_left_of_an_older_version_is_returned_with_the_load(ledger: Ledger) -> None:
     first, second = arrive(ledger, 1), arrive(ledger, 2)
     load(ledger, first, batch(5))
-    kept = load(ledger, second, batch(4, start=3)).kept
-    assert kept is not None
-    assert (kept.file_id, kept.counts.served) == (first, 3)
+    retained = load(ledger, second, batch(4, start=3)).retained
+    assert retained is not None
+    assert (retained.file_id, retained.counts.served) == (first, 3)
     third = arrive(ledger, 3)
-    assert load(ledger, third, batch(7)).kept is None
+    assert load(ledger, third, batch(7)).retained is None
 
 
 def test_undo_of_a_version_brings_back_what_it_had_replaced(ledger: Ledger) -> None:
@@ -117,8 +117,8 @@ def test_a_failed_replay_leaves_the_account_of_what_was_replaced(ledger: Ledger)
     load(ledger, first, batch(5))
     ledger.replay(first)
     load(ledger, second, batch(2, value=2.5))  # while the first one goes through again
-    held = claim(ledger, first)
-    ledger.dead_letter(held, Permanent(Code.UNEXPECTED, "no"), Counts())
+    claimed = claim(ledger, first)
+    ledger.dead_letter(claimed, Permanent(Code.UNEXPECTED, "no"), Counts())
     assert (state(ledger, first), counts(ledger, first)) == (State.LOADED, (5, 2))
 
 
@@ -126,11 +126,11 @@ def test_versions_that_never_were_loaded_are_superseded_where_a_newer_one_begins
     ledger: Ledger,
 ) -> None:
     first, other, second = (arrive(ledger, number) for number in (1, 2, 3))
-    held = claim(ledger, second)
-    assert [old.file_id for old in ledger.older_versions(held).unloaded] == [other, first]
-    assert isinstance(ledger.older_versions(held).unloaded[0], UnloadedVersion)
+    claimed = claim(ledger, second)
+    assert [old.file_id for old in ledger.older_versions(claimed).unloaded] == [other, first]
+    assert isinstance(ledger.older_versions(claimed).unloaded[0], UnloadedVersion)
     plan = Load(Counts(read=3), MERGE, "p", "h", "0.2", (), "plant/a.csv", covered=(first,))
-    ledger.load(held, [(batch(3), keys(batch(3), "plant/a.csv"))], plan)
+    ledger.load(claimed, [(batch(3), keys(batch(3), "plant/a.csv"))], plan)
     assert [state(ledger, n) for n in (first, other)] == [State.SUPERSEDED, State.PENDING]
     ledger.undo(second, "")
     assert state(ledger, first) is State.PENDING  # it has readings that nobody has by now
@@ -200,15 +200,15 @@ def test_garbage_of_a_replaced_version_tells_which_readings_it_still_holds(ledge
     load(ledger, second, batch(2, value=2.5))
     found: list[tuple[int, list[bool], int]] = []
 
-    def look(left: Garbage) -> None:
+    def check(left: Garbage) -> None:
         if left.holds is not None:
             rows = batch(5)
-            held = left.holds(rows["ts"], keys(rows, left.identity))
-            found.append((left.file_id, held.to_pylist(), left.counts.served))
+            owned = left.holds(rows["ts"], keys(rows, left.identity))
+            found.append((left.file_id, owned.to_pylist(), left.counts.served))
 
-    assert ledger.collect_garbage(look) == 1
+    assert ledger.collect_garbage(check) == 1
     assert found == [(first, [False, False, True, True, True], 3)]
-    assert ledger.collect_garbage(look) == 0
+    assert ledger.collect_garbage(check) == 0
 
 
 def test_a_file_that_goes_through_again_waits_behind_live_ones(ledger: Ledger) -> None:

@@ -26,13 +26,13 @@ def how(keep: Callable[[], None] = lambda: None, names: bool = False) -> Unpack:
     return Unpack(OnChange.MERGE, names, "p", "h", "0", report, keep)
 
 
-def member(held: Claim, name: bytes, content: int, place: int = 0) -> Arrival:
-    return arrival(held.key + b"!/" + name, content, f"member:{held.file_id}:{place}")
+def member(claimed: Claim, name: bytes, content: int, place: int = 0) -> Arrival:
+    return arrival(claimed.key + b"!/" + name, content, f"member:{claimed.file_id}:{place}")
 
 
-def unpack(ledger: Ledger, held: Claim, *members: tuple[bytes, int]) -> list[Registration]:
-    found = [member(held, name, content, n) for n, (name, content) in enumerate(members)]
-    return ledger.unpack(held, found, how())
+def unpack(ledger: Ledger, claimed: Claim, *members: tuple[bytes, int]) -> list[Registration]:
+    found = [member(claimed, name, content, n) for n, (name, content) in enumerate(members)]
+    return ledger.unpack(claimed, found, how())
 
 
 def archive(ledger: Ledger, name: bytes = b"x.zip", content: int = 100) -> Claim:
@@ -40,60 +40,60 @@ def archive(ledger: Ledger, name: bytes = b"x.zip", content: int = 100) -> Claim
 
 
 def test_members_are_registered_and_the_archive_is_closed(ledger: Ledger) -> None:
-    held = archive(ledger)
-    done = unpack(ledger, held, (b"a.csv", 1), (b"b.csv", 2))
+    claimed = archive(ledger)
+    done = unpack(ledger, claimed, (b"a.csv", 1), (b"b.csv", 2))
     assert [r.kind for r in done] == [Kind.NEW, Kind.NEW]
-    assert state(ledger, held.file_id) is State.LOADED
+    assert state(ledger, claimed.file_id) is State.LOADED
     assert [state(ledger, r.file_id) for r in done] == [State.PENDING] * 2
-    view = ledger.file(held.file_id)
+    view = ledger.file(claimed.file_id)
     assert view is not None
     assert (view.members, view.counts) == (2, Counts())
-    assert [(m.name, m.file_id, m.besides) for m in ledger.members(held.file_id)] == [
+    assert [(m.name, m.file_id, m.besides) for m in ledger.members(claimed.file_id)] == [
         ("x.zip!/a.csv", done[0].file_id, frozenset()),
         ("x.zip!/b.csv", done[1].file_id, frozenset()),
     ]
-    assert [a.archive for a in ledger.arrivals(done[0].file_id)] == [held.file_id]
-    assert [a.archive for a in ledger.arrivals(held.file_id)] == [None]
-    assert ledger.history(held.file_id)[-1].what == "unpacked"
+    assert [a.archive for a in ledger.arrivals(done[0].file_id)] == [claimed.file_id]
+    assert [a.archive for a in ledger.arrivals(claimed.file_id)] == [None]
+    assert ledger.history(claimed.file_id)[-1].what == "unpacked"
 
 
 def test_an_archive_that_is_unpacked_again_adds_nothing(ledger: Ledger) -> None:
-    held = archive(ledger)
-    first = unpack(ledger, held, (b"a.csv", 1), (b"b.csv", 1))
-    assert ledger.replay(held.file_id)
-    again = claim(ledger, held.file_id)
+    claimed = archive(ledger)
+    first = unpack(ledger, claimed, (b"a.csv", 1), (b"b.csv", 1))
+    assert ledger.replay(claimed.file_id)
+    again = claim(ledger, claimed.file_id)
     assert again.unpacked
-    assert not held.unpacked
+    assert not claimed.unpacked
     done = unpack(ledger, again, (b"a.csv", 1), (b"b.csv", 1))
     assert [r.kind for r in done] == [Kind.SEEN] * 2
     assert [r.file_id for r in done] == [r.file_id for r in first]
-    assert len(ledger.members(held.file_id)) == 2
+    assert len(ledger.members(claimed.file_id)) == 2
 
 
 def test_whoever_has_lost_the_claim_registers_nothing(ledger: Ledger) -> None:
-    held = archive(ledger)
+    claimed = archive(ledger)
     with pytest.raises(Fenced):
-        unpack(ledger, replace(held, token=held.token + 1), (b"a.csv", 1))
+        unpack(ledger, replace(claimed, token=claimed.token + 1), (b"a.csv", 1))
     assert [view.name for view in ledger.files()] == ["x.zip"]
-    assert ledger.members(held.file_id) == []
+    assert ledger.members(claimed.file_id) == []
 
 
 def test_what_cannot_be_kept_registers_nothing(ledger: Ledger) -> None:
-    held = archive(ledger)
+    claimed = archive(ledger)
 
     def full() -> None:
         raise Transient(Code.STORAGE, "full")
 
     with pytest.raises(Transient):
-        ledger.unpack(held, [member(held, b"a.csv", 1)], how(full))
+        ledger.unpack(claimed, [member(claimed, b"a.csv", 1)], how(full))
     assert len(ledger.files()) == 1
-    assert state(ledger, held.file_id) is State.RUNNING
+    assert state(ledger, claimed.file_id) is State.RUNNING
 
 
 def test_members_go_the_way_that_their_archive_goes(ledger: Ledger) -> None:
     late = replace(arrival(b"x.zip", 100), lane=Lane.BACKFILL)
-    held = claim(ledger, ledger.register(late, OnChange.MERGE, False).file_id)
-    unpack(ledger, held, (b"a.csv", 1))
+    claimed = claim(ledger, ledger.register(late, OnChange.MERGE, False).file_id)
+    unpack(ledger, claimed, (b"a.csv", 1))
     assert ledger.unfinished(Lane.BACKFILL) == 1
 
 
@@ -154,25 +154,25 @@ def test_an_older_version_that_comes_too_late_is_refused(ledger: Ledger) -> None
 
 
 def test_an_archive_whose_own_readings_are_there_is_refused(ledger: Ledger) -> None:
-    held = archive(ledger)
-    load(ledger, held, batch(3), "plant/x.zip")
-    ledger.replay(held.file_id)
-    again = claim(ledger, held.file_id)
+    claimed = archive(ledger)
+    load(ledger, claimed, batch(3), "plant/x.zip")
+    ledger.replay(claimed.file_id)
+    again = claim(ledger, claimed.file_id)
     with pytest.raises(Permanent, match="3 of its readings"):
         unpack(ledger, again, (b"a.csv", 1))
     ledger.dead_letter(again, Permanent(Code.ARCHIVE, "no"), Counts())
-    assert ledger.undo(held.file_id, "").rows == 3
-    ledger.replay(held.file_id)
-    assert len(unpack(ledger, claim(ledger, held.file_id), (b"a.csv", 1))) == 1
+    assert ledger.undo(claimed.file_id, "").rows == 3
+    ledger.replay(claimed.file_id)
+    assert len(unpack(ledger, claim(ledger, claimed.file_id), (b"a.csv", 1))) == 1
 
 
 def test_members_are_read_by_the_profile_that_the_replay_of_their_archive_asks_for(
     ledger: Ledger,
 ) -> None:
-    held = archive(ledger)
-    unpack(ledger, held, (b"a.csv", 1))
-    ledger.replay(held.file_id, "other")
-    again = claim(ledger, held.file_id)
+    claimed = archive(ledger)
+    unpack(ledger, claimed, (b"a.csv", 1))
+    ledger.replay(claimed.file_id, "other")
+    again = claim(ledger, claimed.file_id)
     [known, new] = unpack(ledger, again, (b"a.csv", 1), (b"b.csv", 2))
     assert claim(ledger, known.file_id).profile is None
     assert claim(ledger, new.file_id).profile == "other"

@@ -28,7 +28,7 @@ def landing(objects: ObjectStore) -> Landing:
 
 
 @pytest.fixture
-def kept(objects: ObjectStore) -> QuarantineZone:
+def quarantine_zone(objects: ObjectStore) -> QuarantineZone:
     return QuarantineZone(objects)
 
 
@@ -101,19 +101,21 @@ def test_what_is_landed_can_be_removed(landing: Landing) -> None:
     assert not landing.has(name)
 
 
-def test_a_quarantined_file_is_never_overwritten(kept: QuarantineZone) -> None:
-    where = kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
-    assert kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 2}) == where
-    assert kept.manifest(where) == {"n": 1}
-    assert kept.open(where).read() == b"abc"
-    for absent in (kept.manifest, kept.open):
+def test_a_quarantined_file_is_never_overwritten(quarantine_zone: QuarantineZone) -> None:
+    where = quarantine_zone.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
+    assert quarantine_zone.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 2}) == where
+    assert quarantine_zone.manifest(where) == {"n": 1}
+    assert quarantine_zone.open(where).read() == b"abc"
+    for absent in (quarantine_zone.manifest, quarantine_zone.open):
         with pytest.raises(Transient):
             absent("plant/2-v1-1")
 
 
-def test_that_there_is_no_manifest_can_be_told_from_other_faults(kept: QuarantineZone) -> None:
+def test_that_there_is_no_manifest_can_be_told_from_other_faults(
+    quarantine_zone: QuarantineZone,
+) -> None:
     with pytest.raises(Transient) as caught:
-        kept.manifest("plant/2-v1-1")
+        quarantine_zone.manifest("plant/2-v1-1")
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
@@ -131,14 +133,16 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_of_the_storage() -> None:
     assert caught.value.code is Code.STORAGE
 
 
-def test_the_size_of_a_quarantined_file_can_be_asked(kept: QuarantineZone) -> None:
-    where = kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
-    assert kept.size(where) == 3
-    assert kept.size("plant/2-v1-1") is None
-    assert kept.list_unfinished(0) == []
+def test_the_size_of_a_quarantined_file_can_be_asked(quarantine_zone: QuarantineZone) -> None:
+    where = quarantine_zone.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
+    assert quarantine_zone.size(where) == 3
+    assert quarantine_zone.size("plant/2-v1-1") is None
+    assert quarantine_zone.list_unfinished(0) == []
 
 
-def test_of_files_with_numbers_that_begin_alike_each_is_found(kept: QuarantineZone) -> None:
+def test_of_files_with_numbers_that_begin_alike_each_is_found(
+    quarantine_zone: QuarantineZone,
+) -> None:
     for number in (1, 11):
-        kept.put(f"plant/1-v1-{number}", b"a.csv", io.BytesIO(bytes(number)), {})
-    assert (kept.size("plant/1-v1-1"), kept.size("plant/1-v1-11")) == (1, 11)
+        quarantine_zone.put(f"plant/1-v1-{number}", b"a.csv", io.BytesIO(bytes(number)), {})
+    assert (quarantine_zone.size("plant/1-v1-1"), quarantine_zone.size("plant/1-v1-11")) == (1, 11)

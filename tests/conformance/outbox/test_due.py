@@ -105,9 +105,12 @@ def test_old_files_are_due_only_when_no_live_one_is(ledger: Ledger) -> None:
     live = add(ledger, b"live.csv", 9)
     assert [w.file_id for w in ledger.pending(10, 10, 2)] == [live]
     ledger.mark_sent(ledger.pending(10, 10, 2))
-    due = ledger.pending(10, 10, 2)
-    assert [(w.file_id, w.lane) for w in due] == [(old[0], Lane.BACKFILL), (old[1], Lane.BACKFILL)]
-    ledger.mark_sent(due)
+    pending = ledger.pending(10, 10, 2)
+    assert [(w.file_id, w.lane) for w in pending] == [
+        (old[0], Lane.BACKFILL),
+        (old[1], Lane.BACKFILL),
+    ]
+    ledger.mark_sent(pending)
     assert ledger.pending(10, 10, 2) == []
     assert (ledger.unfinished(Lane.BACKFILL), ledger.unfinished(Lane.LIVE)) == (3, 1)
 

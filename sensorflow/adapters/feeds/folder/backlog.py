@@ -23,14 +23,14 @@ from sensorflow.adapters.feeds.folder.gating import age, is_overdue
 from sensorflow.adapters.feeds.folder.growing import place_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced
-from sensorflow.core.growth import Taken, Verdict, compare
+from sensorflow.core.growth import Ingested, Verdict, compare
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.audit import AuditStore
 from sensorflow.ports.backlog import BacklogReport, GatedFile
 from sensorflow.ports.feed import FeedError, Withheld
 
-MOST = 200_000
+MAX_FILES = 200_000
 """Maximum number of files examined per folder."""
 PATIENCE = 10.0
 """Maximum seconds spent on a folder."""
@@ -44,7 +44,9 @@ BATCH = 500
 class Records(Registrations, Protocol):
     """The operations of a ledger that this module needs."""
 
-    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]: ...
+    def find_ingested(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str]
+    ) -> list[Ingested]: ...
 
 
 class FolderBacklog:
@@ -57,7 +59,7 @@ class FolderBacklog:
     def is_reachable(self) -> bool:
         return self._folder.readable()
 
-    def gated_files(self, books: AuditStore | None = None) -> list[GatedFile]:
+    def gated_files(self, audit_store: AuditStore | None = None) -> list[GatedFile]:
         if self._registrations is None:
             return []
         gates, until = (
@@ -66,7 +68,7 @@ class FolderBacklog:
         )
         if gates is None:
             return []
-        found = [self._waiting(*held) for held in self._held(gates, books, until)]
+        found = [self._waiting(*withheld) for withheld in self._withheld(gates, audit_store, until)]
         for key, stat, reason in gates.unmet():
             if len(found) >= MOST_GATED or time.monotonic() > until:
                 break
@@ -77,14 +79,14 @@ class FolderBacklog:
         late = is_overdue(self._folder, stat)
         return GatedFile(self.name, key, reason, max(0.0, age(stat)), late, is_gate)
 
-    def _held(
-        self, gates: Gates, books: AuditStore | None, until: float
+    def _withheld(
+        self, gates: Gates, audit_store: AuditStore | None, until: float
     ) -> Iterator[tuple[bytes, Stat, str]]:
-        gates.look()
+        gates.reload()
         files = list(self._folder.scan())
         gates.present(files)
-        if books is not None and self._folder.source.after == "keep":
-            unknown = set(_unknown(books, self.name, [(k, s.fingerprint) for k, s in files]))
+        if audit_store is not None and self._folder.source.after == "keep":
+            unknown = set(_unknown(audit_store, self.name, [(k, s.fingerprint) for k, s in files]))
             files = [(key, stat) for key, stat in files if key in unknown]
         for key, stat in files[:MOST_GATED]:
             found = gates.admit(key, stat)
@@ -95,42 +97,42 @@ class FolderBacklog:
 
     def inspect(
         self,
-        books: AuditStore | None,
+        audit_store: AuditStore | None,
         late: float,
         unfinished: float,
-        held: Set[bytes] = frozenset(),
+        withheld: Set[bytes] = frozenset(),
     ) -> BacklogReport:
         found, now, until = BacklogReport(), time.time(), time.monotonic() + PATIENCE
         folder, late = self._folder, max(late, 4 * self._folder.source.stability_window)
-        kept: list[tuple[bytes, str]] = []
-        apart: list[tuple[bytes, Stat]] = []
+        left_in_place: list[tuple[bytes, str]] = []
+        excluded: list[tuple[bytes, Stat]] = []
         for key, stat in folder.all_files():
-            if found.files >= MOST or time.monotonic() > until:
-                found.whole = False
+            if found.files >= MAX_FILES or time.monotonic() > until:
+                found.is_complete = False
                 break
             found.files += 1
             since = now - max(stat.mtime_ns, stat.ctime_ns) / 1e9
             if folder.is_gate(key):
                 continue
             if not folder.takes(key):
-                apart.append((key, stat))
+                excluded.append((key, stat))
             elif not self._readable(key):
                 found.unreadable.append(key)
-            elif since > late and not folder.source.growing and key not in held:
+            elif since > late and not folder.source.growing and key not in withheld:
                 if folder.source.after == "keep":
-                    kept.append((key, stat.fingerprint))
+                    left_in_place.append((key, stat.fingerprint))
                 else:
                     found.overdue.append(key)
                     found.oldest = max(found.oldest, since)
-        followed = self._followed(apart)
-        for key, stat in apart:
+        followed = self._followed(excluded)
+        for key, stat in excluded:
             if key not in followed:
-                self._apart(key, now - stat.mtime_ns / 1e9 > unfinished, found)
+                self._add_excluded(key, now - stat.mtime_ns / 1e9 > unfinished, found)
             elif followed[key] and now - max(stat.mtime_ns, stat.ctime_ns) / 1e9 > late:
                 found.cut_off[key] = followed[key]
-        if books is not None:
+        if audit_store is not None:
             with suppress(SensorflowError):  # another check reports errors of the ledger
-                found.overdue += _unknown(books, self.name, kept)
+                found.overdue += _unknown(audit_store, self.name, left_in_place)
         return found
 
     def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
@@ -142,18 +144,20 @@ class FolderBacklog:
         for start in range(0, len(files), BATCH):
             piece = {place_of(stat): (key, stat) for key, stat in files[start : start + BATCH]}
             with suppress(SensorflowError):
-                for taken in self._registrations.grown(self.name, [], list(piece)):
-                    if taken.inode in piece and self._is_it(taken, *piece[taken.inode]):
-                        key, stat = piece[taken.inode]
-                        found[key] = stat.size - taken.size
+                for ingested in self._registrations.find_ingested(self.name, [], list(piece)):
+                    if ingested.inode in piece and self._is_same_file(
+                        ingested, *piece[ingested.inode]
+                    ):
+                        key, stat = piece[ingested.inode]
+                        found[key] = stat.size - ingested.size
         return found
 
-    def _is_it(self, taken: Taken, key: bytes, stat: Stat) -> bool:
+    def _is_same_file(self, ingested: Ingested, key: bytes, stat: Stat) -> bool:
         with suppress(FeedError, OSError), self._folder.open(key) as stream:
-            return compare(taken, place_of(stat), stat.size, stream) is Verdict.SAME
+            return compare(ingested, place_of(stat), stat.size, stream) is Verdict.SAME
         return False
 
-    def _apart(self, key: bytes, is_old: bool, found: BacklogReport) -> None:
+    def _add_excluded(self, key: bytes, is_old: bool, found: BacklogReport) -> None:
         name = key.rpartition(b"/")[2]
         if name.startswith(b"."):
             return
@@ -168,9 +172,9 @@ class FolderBacklog:
         return os.access(os.path.join(os.fsencode(self._folder.root), key), os.R_OK)  # noqa: PTH118
 
 
-def _unknown(books: AuditStore, source: str, asked: list[tuple[bytes, str]]) -> list[bytes]:
+def _unknown(audit_store: AuditStore, source: str, asked: list[tuple[bytes, str]]) -> list[bytes]:
     pieces = (asked[start : start + BATCH] for start in range(0, len(asked), BATCH))
-    return [key for piece in pieces for key, _ in books.unregistered(source, piece)]
+    return [key for piece in pieces for key, _ in audit_store.unregistered(source, piece)]
 
 
 class FolderGatedPath:
@@ -188,12 +192,12 @@ class FolderGatedPath:
     def announced(self) -> Announced | None:
         if self._gates is None:
             return None
-        self._gates.look()
+        self._gates.reload()
         self._gates.present(self._folder.scan())
         verdict = self._gates.admit(self._key, self._folder.stat(self._key))
         if not isinstance(verdict, AdmittedFile):
             raise Withheld(verdict.reason)
-        return verdict.announcement.what if verdict.announcement is not None else None
+        return verdict.announcement.announced if verdict.announcement is not None else None
 
-    def differs(self, what: Announced) -> str | None:
-        return self._gates.differs(self._key, what) if self._gates is not None else None
+    def differs(self, announced: Announced) -> str | None:
+        return self._gates.differs(self._key, announced) if self._gates is not None else None

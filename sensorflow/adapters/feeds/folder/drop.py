@@ -18,7 +18,7 @@ from sensorflow.errors import Transient
 from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
-HOLD = b".sensorflow"
+STAGING = b".sensorflow"
 """Prefix of the name of a staging folder; the process's token follows. A staging folder is a subfolder of
 the folder whose files are being disposed."""
 
@@ -43,11 +43,11 @@ class DropFolder(Tree):
         with storage_errors(), self._open_root() as root:
             for folder, prefix in self._folders(root, b""):
                 for name in entries(folder, folders=True):
-                    if name != HOLD and not name.startswith(HOLD + b"-"):
+                    if name != STAGING and not name.startswith(STAGING + b"-"):
                         continue
                     try:
-                        with _open_staging(folder, name) as hold:
-                            left += self._recover(folder, hold, prefix, registered, day)
+                        with _open_staging(folder, name) as staging:
+                            left += self._recover(folder, staging, prefix, registered, day)
                     except PermissionError:
                         left.append(prefix + name)
         return left
@@ -55,25 +55,25 @@ class DropFolder(Tree):
     def _recover(
         self,
         folder: int,
-        hold: int,
+        staging: int,
         prefix: bytes,
         registered: Callable[[bytes, BinaryIO], bool],
         day: date,
     ) -> list[bytes]:
         left, done = [], []
         with self._archive_of(prefix, day) as archive:
-            for name in entries(hold):
+            for name in entries(staging):
                 key = prefix + name
                 try:
-                    if self._dispose_one(folder, hold, name, archive, partial(registered, key)):
+                    if self._dispose_one(folder, staging, name, archive, partial(registered, key)):
                         done.append(name)
                 except (PermissionError, FileNotFoundError):
                     left.append(key)
-        _unlink(hold, done)
+        _unlink(staging, done)
         return left
 
     def dispose(
-        self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
+        self, files: Iterable[tuple[bytes, Stat]], day: date, permit: Permit | None = None
     ) -> dict[bytes, str]:
         """Archive or delete registered files. If a file has changed since it was landed, it is not
         disposed.
@@ -82,43 +82,43 @@ class DropFolder(Tree):
         replaced the file in the meantime, the replacement is detected and moved back. Returns key -> reason
         for the files that could not be disposed.
         """
-        stuck: dict[bytes, str] = {}
+        not_disposed: dict[bytes, str] = {}
         if self.source.after == "keep":
-            return stuck
-        by = by or Permit()
+            return not_disposed
+        permit = permit or Permit()
         for prefix, members in _by_folder(files).items():
             try:
                 with storage_errors(), suppress(Gone):
-                    stuck |= self._dispose(prefix, members, day, by)
+                    not_disposed |= self._dispose(prefix, members, day, permit)
             except Transient as error:
-                stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
-        return stuck
+                not_disposed |= dict.fromkeys((prefix + name for name, _ in members), error.message)
+        return not_disposed
 
     def _dispose(
-        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Permit
+        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, permit: Permit
     ) -> dict[bytes, str]:
-        stuck: dict[bytes, str] = {}
+        not_disposed: dict[bytes, str] = {}
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
             # a file with new content under the same name stays: the next scan takes it in
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
-            if not same or not by.is_allowed():
-                return stuck
-            with _open_staging(folder, _staging_name(by)) as hold:
+            if not same or not permit.is_allowed():
+                return not_disposed
+            with _open_staging(folder, _staging_name(permit)) as staging:
                 with self._archive_of(prefix, day) as archive:
                     for name, landed in same:
-                        if not by.is_allowed():
+                        if not permit.is_allowed():
                             break
-                        ours = partial(self._is_still, landed)
+                        is_ours = partial(self._is_still, landed)
                         try:
                             with storage_errors(), suppress(FileNotFoundError):
-                                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
-                                if self._dispose_one(folder, hold, name, archive, ours):
+                                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=staging)
+                                if self._dispose_one(folder, staging, name, archive, is_ours):
                                     done.append(name)
                         except Transient as error:
-                            stuck[prefix + name] = error.message
-                _unlink(hold, done)
-        return stuck
+                            not_disposed[prefix + name] = error.message
+                _unlink(staging, done)
+        return not_disposed
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
         """Whether a staged file is the file that was landed and is not open for writing in any process."""
@@ -127,23 +127,23 @@ class DropFolder(Tree):
     def _dispose_one(
         self,
         folder: int,
-        hold: int,
+        staging: int,
         name: bytes,
         archive: Path | None,
-        ours: Callable[[BinaryIO], bool],
+        is_ours: Callable[[BinaryIO], bool],
     ) -> bool:
-        """Archive a staged file if `ours` returns True for it, else move it back.
+        """Archive a staged file if `is_ours` returns True for it, else move it back.
 
         The file is opened once, and all steps use the open file, because another user may own the staging
         folder and replace the file. Returns True if the file may be removed from staging after the archive
         is synced.
         """
-        file = regular(hold, name)
+        file = regular(staging, name)
         if file is None:
-            _rename_back(hold, folder, name)
+            _rename_back(staging, folder, name)
             return False
         with file:
-            if not ours(file):
+            if not is_ours(file):
                 back = Path(f"/proc/self/fd/{folder}")
                 add_file(file, back, name)
                 sync_folder(back)
@@ -163,10 +163,10 @@ class DropFolder(Tree):
             sync_folder(place)
 
 
-def _staging_name(by: Permit) -> bytes:
+def _staging_name(permit: Permit) -> bytes:
     """Return the name of this process's staging folder. Each process has a staging folder of its own,
     because another process may have been suspended while it was disposing files."""
-    return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
+    return b"%b-%d" % (STAGING, permit.token) if permit.token else STAGING
 
 
 @contextmanager
@@ -175,11 +175,11 @@ def _open_staging(folder: int, name: bytes) -> Iterator[int]:
     if it is empty."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=folder)
-    hold = os.open(name, FOLDER, dir_fd=folder)
+    staging = os.open(name, FOLDER, dir_fd=folder)
     try:
-        yield hold
+        yield staging
     finally:
-        os.close(hold)
+        os.close(staging)
         with suppress(OSError):  # not empty: `recover` handles it at the next start
             os.rmdir(name, dir_fd=folder)
 

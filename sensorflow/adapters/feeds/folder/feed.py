@@ -63,13 +63,17 @@ class OpenFile(Readable):
     """Implements `ports.feed.Opened` for a file in any folder of this host."""
 
     def __init__(
-        self, source: str, key: bytes, stream: BinaryIO, how: Callable[[BinaryIO], Stat] = stat_of
+        self,
+        source: str,
+        key: bytes,
+        stream: BinaryIO,
+        stat_of_stream: Callable[[BinaryIO], Stat] = stat_of,
     ) -> None:
         super().__init__(stream)
-        self._source, self._key, self._open, self._how = source, key, stream, how
+        self._source, self._key, self._open, self._stat_of = source, key, stream, stat_of_stream
 
     def state(self) -> File:
-        return file_of(self._source, self._key, self._how(self._open))
+        return file_of(self._source, self._key, self._stat_of(self._open))
 
 
 class FolderFeed(Feed):
@@ -94,21 +98,21 @@ class FolderFeed(Feed):
         self._gating = Gating(folder, registrations)
         self._settling = StabilityWindow(rules.stability_window)
         self._more = False
-        self._told: deque[bytes] = deque()
+        self._reported: deque[bytes] = deque()
         """Keys that inotify has reported."""
-        self._doubt = threading.Event()
+        self._rescan_needed = threading.Event()
         self._next_scan = self._next_look = self._next_watch = -math.inf
         self._running: set[str] = set()
         """The kinds of iterators that `poll` has returned and that are not exhausted yet."""
-        self._again = False
+        self._scan_twice = False
         """Whether to scan the folder again after the current scan."""
         self._unrecovered = False
         """Whether files in staging are not yet recovered, because the folder was unavailable when this
         process took over."""
-        self._stuck: dict[bytes, Stat] = {}
+        self._not_disposed: dict[bytes, Stat] = {}
         """Gates that could not be disposed."""
         self._taker: FeedHost | None = None
-        self._by = Permit()
+        self._permit = Permit()
 
     # --- start and polling ---
 
@@ -130,13 +134,13 @@ class FolderFeed(Feed):
             self._watch.stop()
 
     def _on_file(self, key: bytes) -> None:
-        self._told.append(key)
+        self._reported.append(key)
         self._waker.wake()
 
     def _rescan_for(self, reason: str) -> None:
         if reason:
             emit(Event.WATCH_DEGRADED, reason=reason)
-        self._doubt.set()
+        self._rescan_needed.set()
         self._waker.wake()
 
     @property
@@ -145,8 +149,8 @@ class FolderFeed(Feed):
         return self._taker
 
     def activate(self, permit: Permit) -> None:
-        self._by = permit
-        self._doubt.set()
+        self._permit = permit
+        self._rescan_needed.set()
         self._gating.forget()
         self._unrecovered = True
         self._recover()
@@ -167,36 +171,36 @@ class FolderFeed(Feed):
         self._unrecovered = False
 
     def stand_by(self) -> None:
-        self._told.clear()
+        self._reported.clear()
 
     def rewind(self) -> None:
         self._running.clear()
-        self._again = False
-        self._doubt.set()
+        self._scan_twice = False
+        self._rescan_needed.set()
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        look = now >= self._next_look
-        if look and self._more and len(self._settling) < MAX_UNSTABLE / 2:
+        must_look = now >= self._next_look
+        if must_look and self._more and len(self._settling) < MAX_UNSTABLE / 2:
             self._more = False
-            self._doubt.set()
-        if now >= self._next_scan or self._doubt.is_set():
-            self._doubt.clear()
+            self._rescan_needed.set()
+        if now >= self._next_scan or self._rescan_needed.is_set():
+            self._rescan_needed.clear()
             self._next_scan = now + self._rescan
             if "scan" in self._running:
-                self._again = True
+                self._scan_twice = True
             else:
                 yield self._turn("scan", self._scanned())
-        if look:
+        if must_look:
             self._next_look = now + TICK
-            self._told.extend(self._gating.again())
+            self._reported.extend(self._gating.released())
             if len(self._settling) and "settled" not in self._running:
                 yield self._turn("settled", self._stable())
         if self._watch is not None and now >= self._next_watch:
             self._next_watch = now + WATCH_EVERY
             with self._waker.long_call():
                 self._watch.renew(self.folder)
-        if self._told and "told" not in self._running:
-            yield self._turn("told", self._next_reported())
+        if self._reported and "reported" not in self._running:
+            yield self._turn("reported", self._next_reported())
 
     def _turn(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
         self._running.add(kind)
@@ -212,20 +216,20 @@ class FolderFeed(Feed):
         if self._unrecovered and self.folder.readable():
             self._recover()
         while True:
-            self._gating.look()
+            self._gating.reload()
             for key, stat in self.folder.scan():
                 yield file_of(self.name, key, stat) if self._is_new(key, stat) else None
             for key, reason in self._gating.scanned():
                 self._waker.file_vanished(self.name, key, reason)
             self._waker.scan_finished()
-            self._dispose_gates((), self._by)
-            if not self._again:
+            self._dispose_gates((), self._permit)
+            if not self._scan_twice:
                 return
-            self._again = False
+            self._scan_twice = False
 
     def _is_new(self, key: bytes, stat: Stat) -> bool:
-        if (let_in := self._gating.admits(key, stat)) is not None:
-            return let_in
+        if (is_admitted := self._gating.admits(key, stat)) is not None:
+            return is_admitted
         if len(self._settling) >= MAX_UNSTABLE and key not in self._settling:
             self._more = True
             return False
@@ -238,20 +242,22 @@ class FolderFeed(Feed):
     def _stable(self) -> Iterator[File | None]:
         for key in self._settling.waiting:
             try:
-                whole = key in self._settling and self._complete(key, stat := self.folder.stat(key))
-                yield file_of(self.name, key, stat) if whole else None
+                is_complete = key in self._settling and self._complete(
+                    key, stat := self.folder.stat(key)
+                )
+                yield file_of(self.name, key, stat) if is_complete else None
             except Gone as error:
                 self._vanished(key, error)
 
     def _next_reported(self) -> Iterator[File | None]:
         """Yield the files that inotify has reported. For a reported gate, yield the files that wait for
         that gate."""
-        while self._told:
-            key = self._told.popleft()
+        while self._reported:
+            key = self._reported.popleft()
             if not self.folder.is_gate(key):
                 yield self._doubtful(key)
                 continue
-            for file, same in self._gating.heard(key):
+            for file, same in self._gating.gate_arrived(key):
                 if same:
                     yield self._doubtful(file)
                 else:
@@ -307,16 +313,16 @@ class FolderFeed(Feed):
         for candidate in candidates:
             self._settling.forget(candidate.key)
         stats = [(c.key, stat_in(c)) for c in candidates]
-        stuck = self.folder.dispose(stats, today(), permit)
-        return {c: stuck[c.key] for c in candidates if c.key in stuck}
+        not_disposed = self.folder.dispose(stats, today(), permit)
+        return {c: not_disposed[c.key] for c in candidates if c.key in not_disposed}
 
-    def _dispose_gates(self, keys: Sequence[bytes], by: Permit) -> None:
+    def _dispose_gates(self, keys: Sequence[bytes], permit: Permit) -> None:
         """Archive or delete the gates that no file needs after these files are registered. Call this before
         the files are disposed, because a remaining gate would admit the next file of the same name."""
-        spent = dict(self._gating.spent(keys))
-        spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
-        for key, reason in self.folder.dispose(spent.items(), today(), by).items():
-            self._stuck[key] = spent[key]
+        unneeded = dict(self._gating.unneeded(keys))
+        unneeded = {k: stat for k, stat in unneeded.items() if self._not_disposed.get(k) != stat}
+        for key, reason in self.folder.dispose(unneeded.items(), today(), permit).items():
+            self._not_disposed[key] = unneeded[key]
             emit(Event.FILE_NOT_DISPOSED, source=self.name, file=printable(key), why=reason)
 
     def nack(self, candidate: Candidate, error: Exception) -> None:

@@ -26,7 +26,7 @@ from sensorflow.core.stability import Stat
 from sensorflow.flow.clock import now
 from sensorflow.ports.feed import Busy, FeedError, Gone, Unreadable
 
-MOST = 32 << 20
+MAX_GATE_BYTES = 32 << 20
 """Maximum size in bytes of a gate that is read."""
 
 
@@ -82,10 +82,14 @@ class Gates:
     with manifests; see `make_gates`."""
 
     def __init__(
-        self, folder: DropFolder, registrations: Registrations, settle: float = 0.0
+        self, folder: DropFolder, registrations: Registrations, stability_window: float = 0.0
     ) -> None:
-        self.folder, self.registrations, self.settle = folder, registrations, settle
-        self.held: dict[bytes, WithheldFile] = {}
+        self.folder, self.registrations, self.stability_window = (
+            folder,
+            registrations,
+            stability_window,
+        )
+        self.withheld: dict[bytes, WithheldFile] = {}
         self._admitted: dict[bytes, tuple[Stat, AdmittedFile]] = {}
         """Key of an admitted file -> its state, and the gate that admitted the file."""
 
@@ -93,9 +97,9 @@ class Gates:
         """Decide whether a complete file may be taken in or must wait for its gate. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, WithheldFile):
-            self.held[key] = found
+            self.withheld[key] = found
         else:
-            self.held.pop(key, None)
+            self.withheld.pop(key, None)
             self._admitted[key] = (stat, found)
         return found
 
@@ -113,7 +117,7 @@ class Gates:
             return None
         stat, known = self._admitted[key]
         if known.gate is not None and self._is_touched(key, stat, *known.gate):
-            self._look_at(known.gate[0])
+            self._reread(known.gate[0])
             again = self._judge(key, stat)
             if isinstance(again, AdmittedFile) and _agree(known.announcement, again.announcement):
                 self._admitted[key] = (stat, again)
@@ -133,24 +137,24 @@ class Gates:
         """Treat these files as complete. Used by commands that run once and therefore get no
         notifications."""
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Read the gates of the folder. Raises Transient STORAGE."""
 
-    def look_again(self) -> list[bytes]:
+    def recheck(self) -> list[bytes]:
         """Reread the gates that were incomplete when last read. Returns the files that wait for these
         gates, and the files of manifests whose files are now all present."""
         return []
 
-    def _look_at(self, gate: bytes) -> bool:
+    def _reread(self, gate: bytes) -> bool:
         """Reread a gate whose content is cached. Returns whether the gate was read."""
         return False
 
-    def heard(self, gate: bytes) -> list[bytes]:
+    def gate_arrived(self, gate: bytes) -> list[bytes]:
         """Handle a gate that was written and closed, or moved into the folder. Returns the files that wait
         for this gate."""
-        return [key for key, held in self.held.items() if held.gate == gate]
+        return [key for key, file in self.withheld.items() if file.gate == gate]
 
-    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+    def unneeded(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         """Return the gates that no file needs any more after these files are registered."""
         raise NotImplementedError
 
@@ -161,12 +165,12 @@ class Gates:
 
     def prune(self) -> list[bytes]:
         """Forget waiting files that no longer exist. Returns their keys."""
-        gone = [key for key in self.held if not self.is_there(key)]
+        gone = [key for key in self.withheld if not self.exists(key)]
         for key in gone:
-            del self.held[key]
+            del self.withheld[key]
         return gone
 
-    def is_there(self, key: bytes) -> bool:
+    def exists(self, key: bytes) -> bool:
         with suppress(Gone):
             self.folder.stat(key)
             return True
@@ -182,16 +186,16 @@ class Gates:
         if it is open for writing."""
         try:
             with self.folder.open(gate) as stream:
-                data = Readable(stream).read(MOST + 1)
+                data = Readable(stream).read(MAX_GATE_BYTES + 1)
         except Busy:
             raise BeingWritten from None
         except (Gone, Unreadable) as error:
             raise GateUnreadable(f"the gate cannot be read: {error}") from None
-        if len(data) > MOST:
-            raise GateUnreadable(f"the gate has more than {MOST:,} bytes")
+        if len(data) > MAX_GATE_BYTES:
+            raise GateUnreadable(f"the gate has more than {MAX_GATE_BYTES:,} bytes")
         return data
 
-    def differs(self, key: bytes, what: Announced) -> str | None:
+    def differs(self, key: bytes, announced: Announced) -> str | None:
         """Return a message that says how a file in the folder differs from its announcement, or None if it
         does not differ."""
         try:
@@ -202,7 +206,7 @@ class Gates:
                     stream.seek(0)
                     return hashlib.file_digest(stream, algorithm).hexdigest()  # type: ignore[arg-type]
 
-                return differs(what, size, digest)
+                return differs(announced, size, digest)
         except (FeedError, OSError) as error:
             return f"the gate cannot be read: {error}"
 
@@ -228,33 +232,35 @@ class FileGates(Gates):
         folder: DropFolder,
         registrations: Registrations,
         pattern: NamePattern,
-        settle: float = 0.0,
+        stability_window: float = 0.0,
     ) -> None:
-        super().__init__(folder, registrations, settle)
+        super().__init__(folder, registrations, stability_window)
         self._pattern = pattern
-        self._settling = StabilityWindow(settle)
+        self._settling = StabilityWindow(stability_window)
         self._settled: dict[bytes, Stat] = {}
         """For a network share: key of a gate that was unchanged for the stability window -> its state."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
         gate = self._pattern.gate_of(key)
-        name, held = printable(gate), partial(WithheldFile, stat, gate)
+        name, withhold = printable(gate), partial(WithheldFile, stat, gate)
         state = self.state(gate)
         if state is None:
             if self.seen(key, stat):
                 return AdmittedFile()
-            return held(f"waits for its gate {name}")
+            return withhold(f"waits for its gate {name}")
         if self.folder.busy(gate, state):
-            return held(f"its gate {name}: {BeingWritten()}")
+            return withhold(f"its gate {name}: {BeingWritten()}")
         if self.folder.source.polling and not self._has_settled(gate, state):
-            return held(f"its gate {name}: it changed a moment ago")
+            return withhold(f"its gate {name}: it changed a moment ago")
         try:
-            what = self._said(gate, key)
+            what = self._announced(gate, key)
         except GateUnreadable as error:
-            return held(f"its gate {name}: {error}")
-        if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
-            return held(f"waits for a new gate: {name} belongs to another version")
+            return withhold(f"its gate {name}: {error}")
+        if canonical(key) in self.opened(gate, state) and not self._admits_again(
+            key, stat, state, what
+        ):
+            return withhold(f"waits for a new gate: {name} belongs to another version")
         return AdmittedFile(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
@@ -264,22 +270,22 @@ class FileGates(Gates):
             self._settled[gate] = state
         return self._settled.get(gate) == state
 
-    def look_again(self) -> list[bytes]:
-        done = []
+    def recheck(self) -> list[bytes]:
+        files = []
         for gate in self._settling.waiting:
             if (state := self.state(gate)) is None:
                 self._settling.forget(gate)
             elif self._has_settled(gate, state):
-                done += self.heard(gate)
-        return done
+                files += self.gate_arrived(gate)
+        return files
 
     def prune(self) -> list[bytes]:
         gone = super().prune()
-        wanted = {held.gate for held in self.held.values()}
+        wanted = {file.gate for file in self.withheld.values()}
         self._settled = {gate: state for gate, state in self._settled.items() if gate in wanted}
         return gone
 
-    def _said(self, gate: bytes, key: bytes) -> Announced:
+    def _announced(self, gate: bytes, key: bytes) -> Announced:
         algorithm, name = self._pattern.algorithm, printable(gate)
         if algorithm is None:
             return Announced(name)
@@ -288,18 +294,18 @@ class FileGates(Gates):
             name, sums=((algorithm, digest_for(text_of(self.read(gate)), file, algorithm)),)
         )
 
-    def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
+    def _admits_again(self, key: bytes, stat: Stat, state: Stat, announced: Announced) -> bool:
         """Whether a gate that has already admitted a file of this name also admits the present file. It
         does if the file is registered or the file's bytes match the gate's checksum."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
         if known is None or known[:2] != (stat, state):
-            agrees = bool(what.sums) and self.differs(key, what) is None
+            agrees = bool(announced.sums) and self.differs(key, announced) is None
             known = self._agreeing[key] = (stat, state, agrees)
         return known[2]
 
-    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+    def unneeded(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         done = {key: self._renewed(key) for key in keys}
         gates = {admitted.gate[0]: admitted.gate for admitted in done.values() if admitted.gate}
         shared = set(self._shared(gates, set(done)))
@@ -324,14 +330,14 @@ class FileGates(Gates):
 
 
 def _agree(one: Announcement | None, other: Announcement | None) -> bool:
-    return one is not None and other is not None and one.what == other.what
+    return one is not None and other is not None and one.announced == other.announced
 
 
 def make_gates(
-    folder: DropFolder, registrations: Registrations, settle: float = 0.0
+    folder: DropFolder, registrations: Registrations, stability_window: float = 0.0
 ) -> Gates | None:
-    """Return the gates of a source, or None if the source has no gates. settle: stability window in seconds
-    for gates whose closing is not reported by a notification."""
+    """Return the gates of a source, or None if the source has no gates. stability_window: stability
+    window in seconds for gates whose closing is not reported by a notification."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate
@@ -339,5 +345,5 @@ def make_gates(
         return None
     pattern = gate.pattern
     if isinstance(pattern, NamePattern):
-        return FileGates(folder, registrations, pattern, settle)
-    return SetGates(folder, registrations, pattern, settle)
+        return FileGates(folder, registrations, pattern, stability_window)
+    return SetGates(folder, registrations, pattern, stability_window)

@@ -44,8 +44,8 @@ class Gating:
     def admits(self, key: bytes, stat: Stat) -> bool | None:
         """Whether a waiting file may now be taken in; None if no file with this key and state was
         waiting."""
-        held = self._gates.held.get(key) if self._gates is not None else None
-        if held is None or held.stat != stat:
+        withheld = self._gates.withheld.get(key) if self._gates is not None else None
+        if withheld is None or withheld.stat != stat:
             return None
         try:
             self.admit(key, stat)
@@ -53,28 +53,28 @@ class Gating:
             return False
         return True
 
-    def heard(self, gate: bytes) -> Iterator[tuple[bytes, bool]]:
+    def gate_arrived(self, gate: bytes) -> Iterator[tuple[bytes, bool]]:
         """Handle the arrival of a gate: yield each file that waits for this gate, and whether the file is
         unchanged. The caller may take in files during the iteration."""
         gates = self._gates
         assert gates is not None, "a source without gates"
-        for key in gates.heard(gate):
-            held, state = gates.held.get(key), gates.state(key)
-            if held is not None and state is not None:
-                yield key, state == held.stat
+        for key in gates.gate_arrived(gate):
+            withheld, state = gates.withheld.get(key), gates.state(key)
+            if withheld is not None and state is not None:
+                yield key, state == withheld.stat
 
     def survey(self) -> None:
         """Treat all files and gates of the folder as complete. Used by commands that run once and therefore
         get no notifications."""
         self._gates = make_gates(self._folder, self._registrations)
         if self._gates is not None:
-            self._gates.look()
+            self._gates.reload()
             self._gates.present(self._folder.scan())
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Read the gates before a scan of the folder. Raises Transient STORAGE."""
         if self._gates is not None:
-            self._gates.look()
+            self._gates.reload()
 
     def scanned(self) -> list[tuple[bytes, str]]:
         """Update the cache after a scan. Returns the waiting files that no longer exist, with a reason to
@@ -86,32 +86,38 @@ class Gating:
         return [(key, "it was removed before its gate arrived") for key in gone]
 
     def _log_overdue(self, gates: Gates) -> None:
-        late = {(k, h.stat): h for k, h in gates.held.items() if is_overdue(self._folder, h.stat)}
-        for (key, stat), held in late.items():
+        late = {
+            (k, h.stat): h for k, h in gates.withheld.items() if is_overdue(self._folder, h.stat)
+        }
+        for (key, stat), withheld in late.items():
             if (key, stat) not in self._overdue:
-                facts = {"source": self._folder.name, "file": printable(key), "why": held.reason}
+                facts = {
+                    "source": self._folder.name,
+                    "file": printable(key),
+                    "why": withheld.reason,
+                }
                 emit(Event.GATE_OVERDUE, **facts, do="see `sensorflow doctor`")
         self._overdue = set(late)
 
-    def again(self) -> list[bytes]:
+    def released(self) -> list[bytes]:
         """Return files that may no longer need to wait, because a manifest that was being written is now
         complete."""
-        return self._gates.look_again() if self._gates is not None else []
+        return self._gates.recheck() if self._gates is not None else []
 
     def announcement(self, key: bytes) -> Announcement | None:
         """See `Gates.renew`."""
         return self._gates.renew(key) if self._gates is not None else None
 
-    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+    def unneeded(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         """Return the gates to dispose after these files are registered."""
-        return self._gates.spent(keys) if self._gates is not None else []
+        return self._gates.unneeded(keys) if self._gates is not None else []
 
     def state(self) -> Mapping[str, Any] | None:
         """Return the number of waiting files and the number of overdue files, for display. Return None for
         a source without gates."""
         if self._gates is None:
             return None
-        return {"waiting": len(self._gates.held), "overdue": len(self._overdue)}
+        return {"waiting": len(self._gates.withheld), "overdue": len(self._overdue)}
 
 
 def age(stat: Stat) -> float:

@@ -25,23 +25,23 @@ from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.clock import now
 
-SHOWN = 3
+MAX_SHOWN = 3
 
 
 @dataclass
 class _Set:
     """A manifest file in one state, and the files that it lists. files: name of each listed file that the
     source accepts, in composed Unicode form -> announcement. done: names of the listed files that are
-    registered. whole: whether all files were once present at the same time; from then on, each file may be
-    taken in. names: the keys of `files`. at: index in `names` of the file that was last found missing.
-    fault: the reason why the manifest cannot be used, or "". is_open: whether the manifest was being
-    written when it was read."""
+    registered. is_complete: whether all files were once present at the same time; from then on, each
+    file may be taken in. names: the keys of `files`. at: index in `names` of the file that was last
+    found missing. fault: the reason why the manifest cannot be used, or "". is_open: whether the
+    manifest was being written when it was read."""
 
     key: bytes
     stat: Stat
     files: dict[bytes, Announced] = field(default_factory=dict)
     done: set[bytes] = field(default_factory=set)
-    whole: bool = False
+    is_complete: bool = False
     names: list[bytes] = field(default_factory=list)
     at: int = 0
     fault: str = ""
@@ -64,9 +64,9 @@ class SetGates(Gates):
         folder: DropFolder,
         registrations: Registrations,
         pattern: ManifestPattern,
-        settle: float = 0.0,
+        stability_window: float = 0.0,
     ) -> None:
-        super().__init__(folder, registrations, settle)
+        super().__init__(folder, registrations, stability_window)
         self._pattern = pattern
         self._sets: dict[bytes, _Set] = {}
         self._naming: dict[bytes, _Set] = {}
@@ -74,32 +74,32 @@ class SetGates(Gates):
         self._ready: dict[bytes, tuple[bytes, Stat]] = {}
         """Name in composed Unicode form -> key of the file, and the state in which the file was
         complete."""
-        self._settling = StabilityWindow(settle)
+        self._settling = StabilityWindow(stability_window)
         self._closed: set[bytes] = set()
-        self._let_in: list[bytes] = []
+        self._released: list[bytes] = []
         """Files that may be taken in because the last file of their manifest has arrived."""
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         self._ready |= {canonical(key): (key, stat) for key, stat in files}
 
-    def look(self) -> None:
-        there = dict(self.folder.all_files(self._pattern.is_gate))
-        changed = [self._sets.pop(key) for key in set(self._sets) - set(there)]
-        read = [self._read(key, stat) for key, stat in there.items()]
+    def reload(self) -> None:
+        manifests = dict(self.folder.all_files(self._pattern.is_gate))
+        changed = [self._sets.pop(key) for key in set(self._sets) - set(manifests)]
+        read = [self._read(key, stat) for key, stat in manifests.items()]
         if changed or any(read):
             self._index()
 
-    def look_again(self) -> list[bytes]:
-        read = [key for key in self._settling.waiting if self._look_at(key)]
-        let_in, self._let_in = self._let_in, []
-        return [file for key in read for file in self._behind(key)] + let_in
+    def recheck(self) -> list[bytes]:
+        read = [key for key in self._settling.waiting if self._reread(key)]
+        released, self._released = self._released, []
+        return [file for key in read for file in self._waiting_for(key)] + released
 
-    def heard(self, gate: bytes) -> list[bytes]:
+    def gate_arrived(self, gate: bytes) -> list[bytes]:
         self._closed.add(gate)
-        self._look_at(gate)
-        return self._behind(gate)
+        self._reread(gate)
+        return self._waiting_for(gate)
 
-    def _look_at(self, gate: bytes) -> bool:
+    def _reread(self, gate: bytes) -> bool:
         stat = self.state(gate)
         if stat is None:
             self._settling.forget(gate)
@@ -108,9 +108,9 @@ class SetGates(Gates):
             self._index()
         return changed
 
-    def _behind(self, gate: bytes) -> list[bytes]:
+    def _waiting_for(self, gate: bytes) -> list[bytes]:
         found = self._sets.get(gate)
-        return [key for key in self.held if found and canonical(key) in found.files]
+        return [key for key in self.withheld if found and canonical(key) in found.files]
 
     def _read(self, key: bytes, stat: Stat) -> bool:
         """Read a manifest unless it was already read in this state. Returns whether the manifest was
@@ -127,19 +127,19 @@ class SetGates(Gates):
             return False
         self._settling.forget(key)
         self._closed.discard(key)
-        made = _Set(key, stat)
+        new = _Set(key, stat)
         try:
             named = manifest(self.read(key), key)
-            made.files = {n: what for n, what in named.items() if self.folder.takes(n)}
-            made.names = list(made.files)
-            if not made.files:
-                made.fault = "it lists no file that the source accepts"
+            new.files = {n: what for n, what in named.items() if self.folder.takes(n)}
+            new.names = list(new.files)
+            if not new.files:
+                new.fault = "it lists no file that the source accepts"
         except GateUnreadable as error:
-            made.fault, made.is_open = str(error), isinstance(error, BeingWritten)
-        made.done = set(self.opened(key, stat))
-        if same is not None and same.files == made.files:
-            made.done, made.whole = made.done | same.done, same.whole
-        self._sets[key] = made
+            new.fault, new.is_open = str(error), isinstance(error, BeingWritten)
+        new.done = set(self.opened(key, stat))
+        if same is not None and same.files == new.files:
+            new.done, new.is_complete = new.done | same.done, same.is_complete
+        self._sets[key] = new
         return True
 
     def _index(self) -> None:
@@ -155,35 +155,35 @@ class SetGates(Gates):
                 return AdmittedFile()
             faults = [f"{s.name}: {s.fault}" for s in self._sets.values() if s.fault]
             return WithheldFile(stat, b"", "waits for a manifest that names it" + _listed(faults))
-        held, what = partial(WithheldFile, stat, found.key), found.files[name]
+        withhold, what = partial(WithheldFile, stat, found.key), found.files[name]
         if name in found.done and not self.seen(key, stat) and not self._agrees(key, what):
-            return held(f"waits for a new manifest: {found.name} belongs to another version")
+            return withhold(f"waits for a new manifest: {found.name} belongs to another version")
         if reason := _short(stat, what):
-            return held(reason)
-        was_whole, missing = found.whole, self._missing(found)
+            return withhold(reason)
+        was_complete, missing = found.is_complete, self._missing(found)
         if missing is not None:
-            return held(f"waits for {missing}, of {found.name}")
-        if not was_whole:
-            self._let_in += (other for other in self._behind(found.key) if other != key)
-        said = Announcement(found.key, found.stat.content_fingerprint, what)
-        return AdmittedFile(said, (found.key, found.stat))
+            return withhold(f"waits for {missing}, of {found.name}")
+        if not was_complete:
+            self._released += (other for other in self._waiting_for(found.key) if other != key)
+        announcement = Announcement(found.key, found.stat.content_fingerprint, what)
+        return AdmittedFile(announcement, (found.key, found.stat))
 
-    def _agrees(self, key: bytes, what: Announced) -> bool:
-        return bool(what.sums) and self.differs(key, what) is None
+    def _agrees(self, key: bytes, announced: Announced) -> bool:
+        return bool(announced.sums) and self.differs(key, announced) is None
 
     def _missing(self, found: _Set) -> str | None:
         """Return a text that names a missing or incomplete file of a manifest, or None if all files are
         present."""
-        if found.whole:
+        if found.is_complete:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):
-            if (lack := self._lack(found, found.names[place])) is not None:
+            if (lack := self._missing_file(found, found.names[place])) is not None:
                 found.at = place
                 return lack
-        found.whole = True
+        found.is_complete = True
         return None
 
-    def _lack(self, found: _Set, name: bytes) -> str | None:
+    def _missing_file(self, found: _Set, name: bytes) -> str | None:
         if name in found.done:
             return None
         key, ready = self._ready.get(name, (name, None))
@@ -196,7 +196,7 @@ class SetGates(Gates):
             return f"the rest of {printable(name)}"
         return None
 
-    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+    def unneeded(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         for key in keys:
             admitted = self._renewed(key)
             if admitted.gate is not None:
@@ -207,17 +207,17 @@ class SetGates(Gates):
         return [(s.key, s.stat) for s in self._sets.values() if s.finished]
 
     def prune(self) -> list[bytes]:
-        self._ready = {n: pair for n, pair in self._ready.items() if self.is_there(pair[0])}
+        self._ready = {n: pair for n, pair in self._ready.items() if self.exists(pair[0])}
         return super().prune()
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
         for found in self._sets.values():
-            lacks = [n for n in found.files if self._lack(found, n) is not None]
+            lacks = [n for n in found.files if self._missing_file(found, n) is not None]
             if found.fault:
                 yield found.key, found.stat, found.fault
             elif lacks:
-                names = ", ".join(printable(n) for n in lacks[:SHOWN])
-                more = ", ..." if len(lacks) > SHOWN else ""
+                names = ", ".join(printable(n) for n in lacks[:MAX_SHOWN])
+                more = ", ..." if len(lacks) > MAX_SHOWN else ""
                 count = f"{len(lacks):,} of {len(found.files):,} files"
                 yield found.key, found.stat, f"waits for {count}: {names}{more}"
 
@@ -230,13 +230,13 @@ def _is_touched(before: Stat, stat: Stat) -> bool:
     )
 
 
-def _short(stat: Stat, what: Announced) -> str:
+def _short(stat: Stat, announced: Announced) -> str:
     """Return a message if a file is smaller than announced and therefore incomplete, else "". A file that
     is larger than announced is handled as a different file."""
-    if what.size is None or stat.size >= what.size:
+    if announced.size is None or stat.size >= announced.size:
         return ""
-    return f"has {stat.size:,} of the {what.size:,} bytes that {what.gate} announces"
+    return f"has {stat.size:,} of the {announced.size:,} bytes that {announced.gate} announces"
 
 
 def _listed(faults: list[str]) -> str:
-    return f" ({'; '.join(faults[:SHOWN])})" if faults else ""
+    return f" ({'; '.join(faults[:MAX_SHOWN])})" if faults else ""

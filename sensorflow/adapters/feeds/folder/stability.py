@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sensorflow.core.stability import Sighting, Stat, is_stable
+from sensorflow.core.stability import Observation, Stat, is_stable
 
 
 class StabilityWindow:
@@ -15,20 +15,20 @@ class StabilityWindow:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._seen: dict[bytes, Sighting] = {}
+        self._seen: dict[bytes, Observation] = {}
 
     def is_complete(self, key: bytes, stat: Stat, clock: float) -> bool:
         """Whether `key` was unchanged for the stability window. clock: monotonic seconds."""
-        done, sighting = is_stable(self._seen.get(key), stat, clock, self._seconds)
+        done, observation = is_stable(self._seen.get(key), stat, clock, self._seconds)
         if done:
             self._seen.pop(key, None)
         else:
-            self._seen[key] = sighting
+            self._seen[key] = observation
         return done
 
     def restart(self, key: bytes, stat: Stat, clock: float) -> None:
         """Restart the stability window of `key`."""
-        self._seen[key] = Sighting(stat, clock)
+        self._seen[key] = Observation(stat, clock)
 
     def forget(self, key: bytes) -> None:
         self._seen.pop(key, None)

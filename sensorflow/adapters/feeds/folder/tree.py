@@ -116,8 +116,8 @@ class Tree:
         """Return the state of a file. On a network share, device and inode numbers may change at each mount
         or call, so they are ignored, except for a growing file. A growing file is found by these numbers;
         if they differ, its content is compared."""
-        lasting = not self.source.polling or self.source.growing
-        return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
+        has_stable_inodes = not self.source.polling or self.source.growing
+        return _stat(status) if has_stable_inodes else replace(_stat(status), device=0, inode=0)
 
     def _status(self, folder: int, name: bytes) -> Stat | None:
         with suppress(FileNotFoundError):
@@ -132,7 +132,9 @@ class Tree:
 
     def takes(self, key: bytes) -> bool:
         """Whether the key belongs to a data file that the source accepts. Gates are not data files."""
-        return not self.is_gate(key) and takes(key, self.source.taken, self.source.exclude)
+        return not self.is_gate(key) and takes(
+            key, self.source.accepted_patterns, self.source.exclude
+        )
 
     def is_gate(self, key: bytes) -> bool:
         return self.source.gate is not None and self.source.gate.pattern.is_gate(key)

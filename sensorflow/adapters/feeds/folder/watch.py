@@ -24,14 +24,14 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.inotify import InotifyFullEmitter
 from watchdog.observers.inotify_c import InotifyConstants
 
-from sensorflow.adapters.feeds.folder.drop import HOLD, DropFolder
+from sensorflow.adapters.feeds.folder.drop import STAGING, DropFolder
 from sensorflow.adapters.feeds.folder.tree import identity
 
 OnFile = Callable[[bytes], None]
 OnDoubt = Callable[[str], None]
 
 
-WANTED: list[type[FileSystemEvent]] = [
+WATCHED_EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileMovedEvent,
     DirMovedEvent,
@@ -65,15 +65,15 @@ class _Handler(FileSystemEventHandler):
             self._file(event.src_path)
         elif isinstance(event, FileMovedEvent) and event.dest_path:
             self._file(event.dest_path)
-        elif os.path.basename(os.fsencode(event.src_path)).startswith(HOLD):  # noqa: PTH119
+        elif os.path.basename(os.fsencode(event.src_path)).startswith(STAGING):  # noqa: PTH119
             return  # a staging folder of files that are being disposed
         elif isinstance(event, DirMovedEvent | DirCreatedEvent):
             self._on_doubt("")  # the folder may contain files that arrived before the watch began
 
     def _file(self, path: bytes | str) -> None:
-        whole = os.fsencode(path)
-        key = whole.removeprefix(self._prefix)
-        if key != whole and (self._folder.takes(key) or self._folder.is_gate(key)):
+        raw = os.fsencode(path)
+        key = raw.removeprefix(self._prefix)
+        if key != raw and (self._folder.takes(key) or self._folder.is_gate(key)):
             self._on_file(key)
 
 
@@ -114,7 +114,7 @@ class InotifyWatcher:
 
     def __init__(self) -> None:
         self._observer = BaseObserver(_Emitter)
-        self._overflow = _Overflow(self._overflown)
+        self._overflow = _Overflow(self._on_overflow)
         self._watched: dict[DropFolder, _WatchedFolder] = {}
         self._started = False
 
@@ -136,7 +136,7 @@ class InotifyWatcher:
             self._watched[folder] = _WatchedFolder(on_file, on_doubt)
             self.renew(folder)
 
-    def _overflown(self, reason: str) -> None:
+    def _on_overflow(self, reason: str) -> None:
         """Report lost events to all folders, because they share one queue. The reason is logged only
         once."""
         for number, now in enumerate(list(self._watched.values())):
@@ -171,7 +171,9 @@ class InotifyWatcher:
         path = os.path.realpath(folder.root)  # watchdog does not follow a link
         handler = _Handler(folder, path, now.on_file, now.on_doubt)
         try:
-            now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
+            now.watch = self._observer.schedule(
+                handler, path, recursive=True, event_filter=WATCHED_EVENTS
+            )
         except OSError as error:
             now.root, now.retry = None, time.monotonic() + RETRY
             if now.reason != str(error):

@@ -25,7 +25,7 @@ _TYPES: dict[Kind, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     Kind.TEXT: Text,
     Kind.NUMBER: Double,
     Kind.SMALL: SmallInteger,
-    Kind.WHOLE: BigInteger,
+    Kind.INTEGER: BigInteger,
     Kind.KEY: Uuid,
 }
 

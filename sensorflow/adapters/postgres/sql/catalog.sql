@@ -11,7 +11,7 @@ SELECT * FROM files
    AND (NOT :rejected OR rows_rejected > 0)
    AND (CAST(:name AS text) IS NULL OR key_text ~ :name
         OR id IN (SELECT a.file_id FROM arrivals a WHERE a.kind = 'alias' AND a.key_text ~ :name))
-   AND (NOT :whole OR NOT EXISTS (
+   AND (NOT :first_parts_only OR NOT EXISTS (
         SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.follows IS NOT NULL))
  ORDER BY id DESC LIMIT :limit;
 
