@@ -80,7 +80,8 @@ class Variables:
 
     def of(self, key: str, file: str | None) -> str | None:
         """Return the names of the environment variables that have set a key, as text for messages. If the
-        file has set a part of the key's table, the text also contains `file`, the path of the file.
+        key is a table and the file has set some of its keys, the text also contains `file`, the path of the
+        file.
 
         None if no environment variable has set the key.
         """

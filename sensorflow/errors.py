@@ -125,7 +125,7 @@ REMEDY: dict[Code, str] = {
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has enough memory, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in their Unicode normalization "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
-    Code.TOO_MANY_MONTHS: "check that the times are read correctly (time.format, the source's earliest); "
+    Code.TOO_MANY_MONTHS: "check that the times are read correctly (time.format, earliest); "
     "if the file is legitimate, raise the source's sparse_months or new_months, then replay",
     Code.TOO_MANY_CELLS: "delete the cells far from the table; or, if the file is legitimate, raise "
     "max_cells; then replay",
@@ -145,8 +145,8 @@ REMEDY: dict[Code, str] = {
     "beat",
     Code.DATABASE_LOGIN: "correct the user, password or database in database_url, or the server's "
     "pg_hba.conf; then restart daemon, workers and beat",
-    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants that this user needs: pipe them to psql "
-    "as an administrator; work resumes automatically",
+    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants that the database user needs: pipe them "
+    "to psql as an administrator; work resumes automatically",
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes automatically",
     Code.DATABASE_LIMIT: "raise the limit that the message names in the database; "
     "work resumes automatically",
@@ -167,7 +167,7 @@ ROW_REMEDY: dict[Code, str] = {
     Code.TIMESTAMP_AMBIGUOUS: 'set time.ambiguous, for example to "order"',
     Code.TIMESTAMP_NO_ZONE: 'set time.zone, for example to "Europe/Berlin"',
     Code.TIMESTAMP_RELATIVE: "configure the logger to send a base time",
-    Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or the source's earliest and latest",
+    Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or earliest and latest of the source or profile",
     Code.VALUE_NOT_A_NUMBER: "add the text to missing or values; for other number notations set decimal, "
     "thousands or clean",
     Code.VALUE_NOT_FINITE: "add the text to missing if it means that there is no value",
@@ -312,7 +312,7 @@ class Permanent(SensorflowError):
 
 class DecoderFailed(Permanent):
     """The decoder of another package has failed, possibly because of a bug in that package. The file is
-    retried. Each attempt counts, and after the last one the file is quarantined."""
+    retried. Each attempt counts, and after the last attempt the file is quarantined."""
 
 
 class FormerName(FutureWarning):

@@ -12,8 +12,8 @@ from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
-    """Check all drop folders. Raises UsageError for the first folder that does not exist, that this user
-    cannot read, or out of which this user cannot move files."""
+    """Check all drop folders. Raises UsageError for the first folder that does not exist, or from which
+    this user cannot read or move files."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             message, todo = found

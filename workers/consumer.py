@@ -24,8 +24,8 @@ PAUSE = 1.0
 """Seconds before reconnecting after an error that is not recognized as a connection error."""
 
 SHORT_LIFE_SECONDS = 30.0
-"""Seconds. If a connection lasted longer, its failure is unrelated to the failure of the previous
-connection."""
+"""If a connection lasted longer than this number of seconds, its failure is unrelated to the failure of the
+previous connection."""
 DEFECT = 30
 """Number of short connections in a row after which the worker ends. The broker is then probably not the
 cause, and a new worker may not fail."""

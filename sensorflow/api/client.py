@@ -86,8 +86,8 @@ class Client:
         """Returns the files that match all arguments, newest first. Warns if more than `limit` files match.
 
         name: a pattern such as 'roof-*.csv'. since: only files that arrived at or after this time.
-        rejected: only files with rejected rows. A growing file is one entry of the result. Only if `state`
-        is given, each part of a growing file in this state is an entry of its own.
+        rejected: only files with rejected rows. A growing file is one entry of the result. If `state` is
+        given, each part of a growing file that is in this state is an entry of its own instead.
         """
         if limit < 1:
             raise UsageError(f"limit {limit}: expected a number of at least 1")

@@ -99,7 +99,7 @@ def unfinished(folder: Path, name: str) -> Path:
 
 
 def garbage(folder: Path) -> list[Path]:
-    """Return the folders of backups that were killed before they were complete or completely removed."""
+    """Return the folders of backups whose creation or removal was interrupted."""
     found = (p for p in folder.iterdir() if p.name.startswith((UNFINISHED, REMOVING)))
     return sorted(p for p in found if p.is_dir() and not p.is_symlink())
 

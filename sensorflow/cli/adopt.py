@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_DUPLICATE_SHARE = 0.01
 """Maximum share of readings that have the same sensor, time and type as another reading. If the share is
-larger, the source is added only with --accept."""
+larger than this, the source is added only with --accept."""
 
 
 @dataclass(frozen=True)

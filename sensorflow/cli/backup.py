@@ -35,7 +35,8 @@ def backup(
         typer.Option(min=1, help="Number of backups to keep. Older backups are removed."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Only verify the newest backup in DIR.")
+        bool,
+        typer.Option("--verify", help="Verify the newest backup in DIR, and do not make a backup."),
     ] = False,
     json: Json = False,
 ) -> None:

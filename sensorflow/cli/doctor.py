@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOM = 1 << 30
 MONTHS = 1200
 """Number of monthly partitions above which `doctor` warns: the months of a hundred years. With more
-partitions, the planning of a query takes a second."""
+partitions than this, the planning of a query takes a second."""
 SKEW = 5.0
 WATCHES = 8192
 

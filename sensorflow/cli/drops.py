@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 UNFINISHED = 3600.0
 """Seconds after which a file with a temporary name counts as abandoned."""
 LATE = 60.0
-"""Seconds after which a file counts as overdue if it is not ingested. The limit is higher if four rescans
-take longer."""
+"""Seconds after which a file counts as overdue if it is not ingested. If four rescans take longer than
+this, the duration of four rescans is used instead."""
 EXAMPLES = 3
 
 
@@ -51,7 +51,8 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
             f"renamed while they grew, {count:,} bytes are not ingested: {_shown([*found.cut_off])}"
         )
         todo = (
-            "complete lines are ingested at the next start of the daemon, an incomplete line never"
+            "complete lines are ingested at the next start of the daemon, but an incomplete line is "
+            "never ingested"
         )
         yield Check(what, "warn", shown, todo)
     if found.unreadable:
@@ -65,7 +66,7 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
         shown = f"not ingested after a long time: {_shown(found.overdue)}{oldest}"
         todo = "if a program keeps a file open for writing, the log of the daemon names it"
         todo = (
-            f"wait while their number falls; {todo}"
+            f"wait as long as their number falls; {todo}"
             if taken_in
             else f"check that the daemon is running; {todo}"
         )

@@ -17,8 +17,8 @@ MAX_SHOWN = 10
 
 
 def checks(source: str, found: Sequence[GatedFile]) -> Iterator[Check]:
-    """Yields results of checks for `doctor`: one for the overdue files and one for all others, and the same
-    for gates."""
+    """Yields results of checks for `doctor`: one for the overdue files, one for all other waiting files,
+    and likewise two for the gates."""
     for late in (False, True):
         for is_gate in (False, True):
             some = [w for w in found if (w.is_overdue, w.is_gate) == (late, is_gate)]

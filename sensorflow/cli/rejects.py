@@ -112,7 +112,7 @@ def export(
     """Export the rejected rows of the given files, or of all files.
 
     In CSV, an apostrophe is put before each cell that a spreadsheet would run as a formula. On a terminal,
-    control characters are escaped. In files and pipes, they are not.
+    control characters are escaped. In files and pipes, they are written unchanged.
     """
     if files and source:
         raise UsageError("give either files or --source, not both")

@@ -34,7 +34,7 @@ def restore(
         Path | None, typer.Option(help="Project folder. Default: the current project.")
     ] = None,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Only verify the backup. Restores nothing.")
+        bool, typer.Option("--check", help="Verify the backup, and do not restore it.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -100,10 +100,12 @@ def install(
 
 def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
     if user and run_as is not None:
-        raise UsageError("--run-as cannot be combined with --user, whose units run as you")
+        raise UsageError(
+            "--run-as cannot be combined with --user, because units of --user run as you"
+        )
     if user and os.geteuid() == 0:
         raise UsageError(
-            "--user as root would run the service as root: run this command as an ordinary user"
+            "root with --user would run the service as root: run this command as an ordinary user"
         )
     if not user and not show and os.geteuid() != 0:
         again = command(sys.argv[0], *sys.argv[1:])

@@ -30,8 +30,8 @@ def worker(
 ) -> None:
     """Run a worker, which loads files.
 
-    With Celery, this is `celery -A workers worker` with autoscaling. If broker_url belongs to a broker of
-    another package, a fixed number of processes receive the messages.
+    With Celery, this is `celery -A workers worker` with autoscaling. With a broker that an installed
+    package adds, a fixed number of processes receive the messages.
     """
     from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery

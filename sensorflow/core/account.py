@@ -13,9 +13,9 @@ class Account:
     """The numbers of readings of a file. In every state, read = loaded + rejected + duplicate + not_loaded;
     missing cells are not part of `read`.
 
-    loaded: readings that the file loaded. replaced: how many of these another file has replaced since.
-    not_loaded: valid readings that are not in the database, because the file is pending, running,
-    quarantined, undone or superseded.
+    loaded: readings that the file loaded. replaced: the number of these readings that other files have
+    replaced since. not_loaded: valid readings that are not in the database, because the file is pending,
+    running, quarantined, undone or superseded.
     """
 
     read: int = 0

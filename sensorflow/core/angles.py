@@ -52,8 +52,8 @@ def degrees(texts: pa.Array, kind: str, hemispheres: pa.Array | None) -> tuple[p
 
 
 def _degrees(text: str, kind: str, hemisphere: str | None, wanted: bool) -> float | None:
-    """Parse one angle. Returns None if the text is not an angle, or if its hemisphere is missing or
-    contradictory."""
+    """Parse one angle. Returns None if the text is not an angle, if it contradicts `hemisphere`, or if
+    `wanted` is set and neither the text nor `hemisphere` contains a hemisphere."""
     match = _PATTERNS[kind].fullmatch(text.strip())
     if match is None:
         return None

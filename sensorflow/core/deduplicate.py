@@ -17,8 +17,8 @@ _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 MAX_HELD_READINGS = 1_000_000
-"""Maximum number of readings of one file for which hashes are in memory (28 bytes each). If a larger file
-is not in time order, it is sorted on disk."""
+"""Maximum number of readings of one file for which hashes are in memory (28 bytes each). If a file with
+more readings than this is not in time order, it is sorted on disk."""
 
 PARTS = 256
 """Number of scratch files for the hashes of a large file. Only one scratch file is in memory at a time."""

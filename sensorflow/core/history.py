@@ -15,8 +15,8 @@ from sensorflow.core.readings import micros
 COMPARED_READINGS = 2000
 """Number of readings at the start of each version that are compared."""
 MIN_READINGS = 5
-"""Minimum number of readings of a series that are compared. With fewer readings, equal values may be a
-coincidence."""
+"""Minimum number of readings of a series that are compared. With fewer readings than this, equal values may
+be a coincidence."""
 
 Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 """The times (microseconds) and values of a series, in file order."""

@@ -48,8 +48,8 @@ def _times(micros_: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
 def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
     """Return the dedupe key of each silver row, as an array of type `KEY`.
 
-    file_name: the source's name and the file's key; "" if the dedupe scope is the source. It is either one
-    name for all rows, or an array (strings or dictionary) with a name per row.
+    file_name: the source's name and the file's key; "" if the dedupe scope is the source. file_name is
+    either one name for all rows, or an array (strings or dictionary) with a name per row.
 
     If the ordinal of a row is not 0, the dedupe key also covers the ordinal. Times are truncated to
     microseconds toward the past, as the database stores them.

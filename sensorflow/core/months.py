@@ -59,6 +59,6 @@ class NewMonths:
         raise Permanent(
             Code.TOO_MANY_MONTHS,
             f"the file would create {what}; the months read so far are {span}",
-            do="check that the times are read correctly (time.format, the source's earliest); if the file "
+            do="check that the times are read correctly (time.format, earliest); if the file "
             f"is legitimate, raise the source's {key}, then replay",
         )

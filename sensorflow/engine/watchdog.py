@@ -41,7 +41,8 @@ lease if that is longer. The child is killed before another worker can claim its
 LOST_LEASE_SECONDS = 20.0
 """Seconds within which a decoder must finish its current block after the file's lease was lost."""
 EXIT_TIMEOUT_SECONDS = 10.0
-"""Seconds within which a killed child should end. A child that waits for a disk may take longer."""
+"""Seconds within which a killed child should end. A child that waits for a disk may take longer than
+this."""
 RECORD_TIMEOUT_SECONDS = 60.0
 """Seconds within which the outcome must be recorded in the ledger. If this fails, the lease expires, and
 the attempt counts as well."""

@@ -33,8 +33,8 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Window:
-    """Selects the files to load by key and modification time. patterns: patterns of which a key must match
-    one; if empty, all keys are selected."""
+    """Selects the files to load by key and modification time. patterns: a key must match one of these
+    patterns; if there are none, all keys are selected."""
 
     patterns: tuple[str, ...] = ()
     since: datetime | None = None

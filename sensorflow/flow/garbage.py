@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
-    """Remove the garbage of finished files. Returns the number of files of which garbage was removed.
-    Raises Transient STORAGE."""
+    """Remove the garbage of finished files. Returns the number of files whose garbage was removed. Raises
+    Transient STORAGE."""
 
     def remove(garbage: Garbage) -> None:
         for layer in unwanted_layers(garbage):

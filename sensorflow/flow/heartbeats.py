@@ -1,7 +1,7 @@
 """Heartbeats of the loops of this process.
 
 A separate thread sends the heartbeats, so they continue while a loop waits for a disk, a broker or a lock.
-They stop if a loop makes no progress, whether the loop hangs or has ended.
+The heartbeats of a loop stop if the loop makes no progress, whether it hangs or has ended.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
 PAUSE_EXPIRES_SECONDS = 20.0
-"""Seconds after the last error from which an unconfirmed `resume` ends a pause. Earlier, the loop may only
-be between two failing attempts."""
+"""An unconfirmed `resume` ends a pause only if the last error occurred at least this number of seconds ago.
+Before that, the loop may only be between two failing attempts."""
 MAX_SILENCE_SECONDS = 12.0
 """Seconds after which no heartbeat is sent for a loop that makes no progress."""
 TOUCH_SECONDS = 5.0

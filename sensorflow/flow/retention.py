@@ -18,8 +18,8 @@ from sensorflow.settings import Settings
 def apply_retention(
     ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
 ) -> dict[str, int]:
-    """Remove the expired data of all sources. Returns layer -> number of files of which data was removed;
-    for `history`, the number of events.
+    """Remove the expired data of all sources. Returns layer -> number of files whose data was removed; for
+    `history`, the number of events.
 
     Also finishes removals that a killed worker left incomplete. Raises Transient STORAGE.
     """

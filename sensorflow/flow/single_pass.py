@@ -133,9 +133,9 @@ def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 PREFETCH_ABOVE_BYTES = 4 << 20
-"""Bytes. For a larger file, the next batch is prepared on another core while the database receives the
-current one. On a single core this would be 10 % slower, because both threads would compete for the
-processor's caches."""
+"""For a file with more than this number of bytes, the next batch is prepared on another core while the
+database receives the current one. On a single core this would be 10 % slower, because both threads would
+compete for the processor's caches."""
 
 
 def load_single_pass(file_task: FileTask) -> Counts:

@@ -38,8 +38,7 @@ INSIDE = b"!/"
 
 def is_archive(file_task: FileTask) -> bool:
     """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE. Raises
-    Permanent if the file was unpacked before, but according to the present settings must not be
-    unpacked."""
+    Permanent if the file was unpacked before, but the present settings do not unpack it."""
     if file_task.claim.stage is not Stage.VALIDATE or file_task.claim.part is not None:
         return False
     if not file_task.source.unpack:

@@ -18,9 +18,10 @@ class BacklogReport:
     """The stuck files of a source, by kind of problem.
 
     files: the number of files that were inspected. is_complete: whether all files were inspected.
-    not_included: pattern, such as "*.pdf" -> keys of the files that match it and that the source does not
-    include. cut_off: growing files that were renamed to a name that the source does not accept, each with
-    the number of bytes that were not taken in. oldest: age in seconds of the oldest overdue file.
+    not_included: pattern, such as "*.pdf" -> keys of the files whose names match this pattern, but not the
+    patterns (`include`) of the source. cut_off: growing files that were renamed to a name that the source
+    does not accept, each with the number of bytes that were not taken in. oldest: age in seconds of the
+    oldest overdue file.
     """
 
     files: int = 0
@@ -82,7 +83,7 @@ class Backlog(Protocol):
         withheld: Set[bytes] = frozenset(),
     ) -> BacklogReport:
         """Returns the files that are stuck. A file is stuck if it is unreadable, overdue or unfinished, or
-        if the source does not include its name.
+        if its name does not match the patterns (`include`) of the source.
 
         A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
         it has the name of a temporary file and has not changed for `unfinished` seconds. audit_store: None

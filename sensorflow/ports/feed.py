@@ -132,7 +132,7 @@ class Feed(Protocol):
     ledger."""
     delay: float = 0.0
     """The time in seconds for which a complete file must wait before it is polled, according to the
-    settings. A file that waits longer is late."""
+    settings. A file that waits longer than this is late."""
 
     def start(self, host: FeedHost) -> None:
         """Start the feed. Called before the first `poll`."""
@@ -218,7 +218,7 @@ class Feed(Protocol):
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
         """Whether a file other than `than` exists under `key`. The result is False if `key` is only another
-        spelling of the name of `than`, because some stores find the same file under both spellings."""
+        spelling of the name of `than`: some stores find a file under both spellings of its name."""
         return False
 
     def state(self) -> Mapping[str, Any] | None:

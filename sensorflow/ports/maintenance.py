@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 RECOLLECT_AFTER_SECONDS = 120.0
 """Seconds after which `Maintenance.collect_garbage` passes a file a second time. A worker checks its claim
-for the last time, and then records the names of the files that it wrote. It needs less time than this in
-between."""
+for the last time, and then records the names of the files that it wrote. The time between these two steps
+is shorter than this."""
 
 
 class Expirable(StrEnum):

@@ -1,7 +1,7 @@
 """Reads profiles: those of the library for common loggers and formats, and those in TOML files.
 
-A profile is a TOML table. A profile with `extends = "name"` inherits all keys of another profile, except
-those that it sets itself.
+A profile is a TOML table. A profile with `extends = "name"` inherits from the profile `name` all keys that
+it does not set itself.
 """
 
 from __future__ import annotations

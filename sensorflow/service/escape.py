@@ -79,7 +79,7 @@ def _checked(text: str | Path) -> str:
         given.encode()
     except UnicodeEncodeError:
         raise UsageError(
-            f"{given!a}: the name is not UTF-8, as a unit file requires: rename the folder"
+            f"{given!a}: the name is not UTF-8, but a unit file must be UTF-8: rename the folder"
         ) from None
     if any(ord(c) < 32 or ord(c) == 127 for c in given):
         raise UsageError(f"{given!a}: a unit file cannot contain line breaks or control characters")

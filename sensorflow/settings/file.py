@@ -122,7 +122,7 @@ class _KeyLocation:
 
     def __call__(self, *keys: str) -> str:
         """Return the environment variable that has set one of the keys: the variable of the first key that
-        has a variable. If no key has one, return the path of the settings file."""
+        has a variable. If no variable has set any of the keys, return the path of the settings file."""
         file = str(self._path) if self._path else None
         return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 

@@ -32,10 +32,10 @@ from sensorflow.tls import Tls
 class Limits:
     """The settings that limit how many files are published at a time.
 
-    inline_below: size in bytes; a smaller file is processed in one task. max_in_flight: maximum number of
-    published, unfinished files. backfill_in_flight: maximum number of such files in the backfill lane.
-    group_small_files: whether several small files share a message. workers: number of worker processes to
-    assume while no worker sends heartbeats.
+    inline_below: a file smaller than this number of bytes is processed in one task. max_in_flight: maximum
+    number of published, unfinished files. backfill_in_flight: maximum number of such files in the backfill
+    lane. group_small_files: whether several small files share a message. workers: number of worker
+    processes to assume while no worker sends heartbeats.
     """
 
     inline_below: int
@@ -100,7 +100,7 @@ class Settings(Strict):
     the CPU time to about 60 %. `false`: each file has its own message and task, so that each is visible in
     [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
-    """Memory limit per file. If a file needs more memory, the attempt fails (`F217`)."""
+    """Memory limit per file. If a file needs more memory than this, the attempt fails (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
     """`unique`: a unique index prevents duplicate readings at all times. `deferred`: files are loaded at
     the speed of COPY, and the unique index of a month is built when the month is over. After you change the
@@ -172,8 +172,8 @@ class Settings(Strict):
         if self.deferred and shared:
             raise ValueError(
                 f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique", because only '
-                "this index prevents that a reading of another file is loaded again: change dedupe_index, "
-                'or give the source the scope "file"'
+                "this index prevents a reading of another file from being loaded again: change "
+                'dedupe_index, or give the source the scope "file"'
             )
         return self
 

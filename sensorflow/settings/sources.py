@@ -157,21 +157,22 @@ class Source(Strict):
     contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
     """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or `"none"`. A
-    file with more rejects is quarantined (`F204`)."""
+    file with more rejects than this is quarantined (`F204`)."""
     earliest: Instant = None
-    """The earliest valid time of a reading: a date or time in ISO 8601. Earlier readings are rejected
-    (`F109`)."""
+    """The earliest valid time of a reading: a date or time in ISO 8601. Readings before this time are
+    rejected (`F109`)."""
     latest: Instant = None
-    """The latest valid time of a reading: a date or time in ISO 8601. Later readings are rejected (`F109`).
-    For a bound relative to the file's arrival, use the [rule](../profiles/rules-and-quality.md)
+    """The latest valid time of a reading: a date or time in ISO 8601. Readings after this time are rejected
+    (`F109`). For a bound relative to the file's arrival, use the [rule](../profiles/rules-and-quality.md)
     `future`."""
     new_months: int = Field(default=1200, ge=1)
-    """Maximum number of new months in a file: months of which the database has no readings yet. A file with
-    more new months is quarantined (`F219`). Each month is a permanent table, which slows down queries."""
+    """Maximum number of new months in a file, that is, months from which the database has no readings yet.
+    A file with more new months than this is quarantined (`F219`). Each month is a permanent table, which
+    slows down queries."""
     sparse_months: int = Field(default=360, ge=1)
     """Maximum number of new months in which a file has fewer than ten readings. A file with more such
-    months is quarantined (`F219`). Raise the limit for files with one reading a month over more than thirty
-    years."""
+    months than this is quarantined (`F219`). Raise the limit for files with one reading a month over more
+    than thirty years."""
     drift: Drift = Drift()
     """What to do if a file's columns differ from the profile. A table with the keys `new`, `missing` and
     `changed`, each with the value `ignore`, `rescue` (keep the cells of new columns) or `quarantine`. A
@@ -284,8 +285,8 @@ class FolderSource(Source, Folder):
     def _unpack(self) -> FolderSource:
         if self.unpack and self.growing:
             raise ValueError(
-                "growing = true reads a file line by line while it grows, unpack = true reads an archive "
-                "that is complete: set only one of them"
+                "growing = true reads a file line by line while it grows, but unpack = true reads a "
+                "complete archive: set only one of them"
             )
         return self
 
@@ -293,8 +294,8 @@ class FolderSource(Source, Folder):
     def _growing(self) -> FolderSource:
         if self.growing and self.gate is not None:
             raise ValueError(
-                "growing = true reads a file line by line while it grows, a gate announces that it is "
-                "complete: set only one of them"
+                "growing = true reads a file line by line while it grows, but a gate announces that a file "
+                "is complete: set only one of them"
             )
         if self.growing and self.after != "keep":
             raise ValueError(

@@ -38,7 +38,7 @@ DELTA_ENCODED = ("ts", "line_no")
 
 
 SMALL_BATCH_ROWS = 2048
-"""Number of rows. A file whose first batch has fewer rows is assumed to have only this batch."""
+"""A file whose first batch has fewer rows than this is assumed to have only this batch."""
 
 
 class _Writer:

@@ -69,7 +69,7 @@ def require(folder: Path) -> None:
 
 def make_root(root: Path) -> None:
     """Create a store's folder if it does not exist, and record the creation time in it. Objects that are
-    older were in another folder, which was moved or is on a disk that is not mounted."""
+    older than this time were in another folder, which was moved or is on a disk that is not mounted."""
     if root.is_dir():
         return
     make_folders(root)

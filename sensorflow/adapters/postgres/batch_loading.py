@@ -70,7 +70,7 @@ def load_batch(
 
 def _require_no_rivals(c: sa.Connection, files: Files) -> None:
     """Block loads of other files that may contain the same readings as these files. Raises NotBatchable if
-    such another file already has rows."""
+    one of those other files already has rows."""
     ids = [claim.file_id for claim, _, _ in files]
     run(c, "hold_together", ids=ids)
     by_content = [claim.file_id for claim, _, load in files if not load.name_matters]

@@ -172,7 +172,7 @@ class DifferenceLoader(CopyLoader):
         return added
 
     def _leave_out(self) -> None:
-        """Subtract the readings that another file already has in the database from `inserted`."""
+        """Subtract from `inserted` the readings that another file already has in the database."""
         span = {"low": self._span.low, "high": self._span.high}
         self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
 

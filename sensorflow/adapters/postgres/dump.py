@@ -28,7 +28,7 @@ HEAD = 64
 NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
 """Matches the line of a setting that pg_restore 17 and newer emits and that older servers do not know."""
 TRANSIENT_TABLES = ("heartbeats",)
-"""Tables of which the rows are not dumped. They describe running processes, and these do not exist after a
+"""Tables whose rows are not dumped. The rows describe running processes, which do not exist after a
 restore."""
 
 

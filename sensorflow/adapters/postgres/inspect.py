@@ -74,8 +74,8 @@ def missing_roles(url: str) -> list[str]:
 
 
 def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the file names of which older versions still have readings although a newer version is loaded.
-    The names with the most readings come first.
+    """Return the file names under which older versions still have readings although a newer version is
+    loaded. The names with the most readings come first.
 
     Columns: source and key_text: the name. version: the newest of these older versions. rows, low, high:
     number and time span of their readings. names, total: the numbers of all such names and of all their
@@ -151,7 +151,7 @@ def backlog(url: str) -> list[sa.Row[Any]]:
 
 
 def recently_quarantined(url: str) -> list[sa.Row[Any]]:
-    """Return the sources of which files were quarantined in the last 24 hours. Columns: source; files:
+    """Return the sources with files that were quarantined in the last 24 hours. Columns: source; files:
     number of these files; key_text, error_code: name and error of the last of these files."""
     return _rows(url, "quarantined_lately")
 

@@ -113,8 +113,8 @@ def _require_ended(claim: Claim, row: Any) -> None:
     if row.ended is None:
         raise Transient(
             Code.DATABASE_RIGHTS,
-            f"session {row.pid} of user {row.usename} still loads file {claim.file_id} and this user may "
-            f"not end it: run SELECT pg_terminate_backend({row.pid}) as {row.usename}",
+            f"session {row.pid} of user {row.usename} still loads file {claim.file_id}, and sensorflow's "
+            f"user may not end it: run SELECT pg_terminate_backend({row.pid}) as {row.usename}",
         )
 
 

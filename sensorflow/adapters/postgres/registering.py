@@ -20,8 +20,8 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 ALIASES = 3
-"""If at least this number of arrivals of a group remains, one search for all aliases is faster than a
-search for each."""
+"""If at least this number of arrivals of a group remains, one search for the aliases of all arrivals is
+faster than one search per arrival."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 

@@ -78,8 +78,8 @@ def _return_shared(
 def return_replaced(
     c: sa.Connection, actor: str, file_id: int, why: str, also_undone: Sequence[int] = ()
 ) -> None:
-    """Replay the files of which this file had replaced readings, so that these readings are loaded again.
-    why: the text that follows "file ID, " in the recorded reason of the replay."""
+    """Replay the files whose readings this file had replaced, so that these readings are loaded again. why:
+    the text that follows "file ID, " in the recorded reason of the replay."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(also_undone)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, actor, row.file_id, row.wanted_profile, reason, also_superseded=True):

@@ -91,8 +91,8 @@ def _record_replacements(
     c: sa.Connection, actor: str, claim: Claim, rivals: OwnershipResolver, covered: list[int]
 ) -> list[int]:
     """Record how many readings of each file were replaced, and by which file. Returns the ids of the files
-    that no longer have all of their readings in the database. If the other file has the same bytes, a file
-    is not returned, because its readings are still in the database."""
+    that no longer have all of their readings in the database. A file is not returned if the file that
+    replaced its readings has the same bytes, because the same readings are still in the database."""
     me = claim.file_id
     if claim.has_loaded_rows:
         run(c, "forget_replacements", ids=[me])
@@ -132,8 +132,8 @@ def _record_replacements(
 
 
 def _reevaluate(c: sa.Connection, actor: str, by: list[int], name: bytes) -> None:
-    """Replay the files with other names of which the files `by` had replaced readings. This is necessary
-    because the files `by` no longer have all of these readings."""
+    """Replay the files whose readings the files `by` had replaced and whose name differs from `name`. This
+    is necessary because the files `by` no longer have all of these readings."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
         reason = f"file {row.by_file}, which had readings of this file, was replaced"
         reversal.replay(c, actor, row.file_id, row.wanted_profile, reason)

@@ -37,8 +37,8 @@ def aligned(
 
 def _delimited(profile: Profile) -> bool:
     """Return whether the table is delimited. In a delimited table, only the order of the cells in a row
-    shows their columns. In sheets and in tables with fixed column widths, the position of each cell
-    does."""
+    shows their columns. In sheets and in tables with fixed column widths, the position of each cell shows
+    its column."""
     return profile.format == "csv" and not profile.widths
 
 

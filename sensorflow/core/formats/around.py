@@ -54,7 +54,7 @@ class _PathTexts:
         return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
 
     def is_text(self, depth: int) -> bool:
-        """Return whether the path leads to the text of the open element."""
+        """Return whether the path selects the text of the open element (and not one of its attributes)."""
         return self.matched == depth == len(self.steps) and self.last is None
 
     def close(self, depth: int, text: str, line: int) -> bool:
@@ -94,7 +94,8 @@ class Around:
         self._values: dict[str, Any] | None = None
 
     def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
-        """Handle the start of an element. Returns whether a path leads to the element's text."""
+        """Handle the start of an element. Returns whether a path selects the text of this element (and not
+        one of its attributes)."""
         if sum(w.begin(depth, name, attributes, line) for w in self._paths):
             self._values = None
         return any(w.is_text(depth) for w in self._paths)
@@ -148,7 +149,8 @@ class Once:
         )
 
     def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> bool:
-        """Handle the start of an element. Returns whether the path leads to the element's text."""
+        """Handle the start of an element. Returns whether the path selects the text of this element (and
+        not one of its attributes)."""
         if not self._fits(names):
             return False
         if self._last is not None:

@@ -217,9 +217,9 @@ class _Table:
 
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
         """Return (cells, None) with exactly one cell per column, or ([], reject). Empty cells after the
-        last column are removed; other cells after it reject the row, unless the profile ignores them.
-        Too few cells reject the row, unless only columns without a name are missing or the profile
-        allows short rows."""
+        last column are removed. Cells with content after the last column reject the row, unless the profile
+        ignores them. Too few cells reject the row, unless only columns without a name are missing or the
+        profile allows short rows."""
         count = len(cells)
         ignored = self.profile.long_rows == "ignore"
         if ignored or not any(cell.strip() for cell in cells[self.width :]):

@@ -139,8 +139,8 @@ class Guarded:
 
 
 def _often(ends: Bools, before: int, limit: int) -> bool:
-    """Return whether every `limit` / 2 bytes contain an end. If so, no run can exceed the limit. The
-    parameters are those of `_longest`."""
+    """Return whether each consecutive block of `limit` / 2 bytes contains an end. If so, no run can exceed
+    the limit. The parameters are those of `_longest`."""
     half = limit // 2
     usable = len(ends) // half * half if half else 0
     return usable > 0 and before <= half and bool(ends[:usable].reshape(-1, half).any(axis=1).all())

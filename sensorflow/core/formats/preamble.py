@@ -27,9 +27,9 @@ class Preamble:
     """Reads the lines before each table of a file.
 
     A file has several tables only if the profile has `header_again`. Some lines apply to all tables, and
-    are added to each table's own lines. With `stop_at`, these are the lines before the first line that
-    matches it. Without `stop_at`, these are all lines before the first table, and later tables have no
-    lines of their own.
+    are added to each table's own lines. With `stop_at`, these are the lines above the first match of
+    `stop_at`, if this match is above the first header; otherwise there are no such lines. Without
+    `stop_at`, these are all lines before the first table, and later tables have no lines of their own.
     """
 
     def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:

@@ -1,7 +1,7 @@
 """Splits many lines of JSON at once. Each line contains one value. A leaf is a string, number or literal in
 it that is not a member's name. The scan finds the position of each leaf and the shape of each line.
 
-The shape of a line is its text without its leaves. It contains names, brackets, commas and spaces. All
+The shape of a line is its text without its leaves. A shape contains names, brackets, commas and spaces. All
 lines of one shape have the same leaves in the same order, so the JSON parser needs to read only one line of
 each shape. Lines that cannot be split in this way are irregular, and the JSON parser must read each of
 them.

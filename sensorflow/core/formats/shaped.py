@@ -41,10 +41,12 @@ from sensorflow.core.formats.records import (
 from sensorflow.core.formats.scan import Bools, Ints, NotUniform, Scan
 
 SHAPES = 64
-"""Maximum number of shapes in a block. If a block has more, its lines are read one by one."""
+"""Maximum number of shapes in a block. If a block has more shapes than this, its lines are read one by
+one."""
 KNOWN = 256
 MIN_FAST_LINES = 24
-"""The lines of a block with fewer lines are read one by one, because this is faster for few lines."""
+"""The lines of a block with fewer lines than this are read one by one, because this is faster for few
+lines."""
 MAX_GAP_LINES = 128
 """Regular lines between two irregular lines are read at once only if there are at least this many."""
 ROUNDS = 3

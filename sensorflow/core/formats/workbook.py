@@ -109,7 +109,7 @@ def _check_size(size: int) -> None:
     if size > MAX_BYTES:
         what = f"a spreadsheet of this type must fit in memory: {size:,} bytes, the limit is {MAX_BYTES:,}"
         raise Permanent(
-            Code.TOO_LARGE, what, do="save the file as .xlsx or CSV, which have no size limit"
+            Code.TOO_LARGE, what, do="save the file as .xlsx or CSV, which need not fit in memory"
         )
 
 
@@ -117,7 +117,9 @@ def _check_area(cells: int) -> None:
     if cells > AREA:
         what = f"{cells:,} cells, including empty ones; the limit is {AREA:,}"
         raise Permanent(
-            Code.TOO_MANY_CELLS, what, do="save the file as .xlsx or CSV, which have no size limit"
+            Code.TOO_MANY_CELLS,
+            what,
+            do="save the file as CSV, or as .xlsx, in which only max_cells limits the number of cells",
         )
 
 

@@ -19,9 +19,10 @@ class Rule(Strict):
     be later than the arrival of its file. monotonic: "increasing" if the values of a series must not
     decrease, "decreasing" if they must not increase.
 
-    Three limits only flag readings. flatline: flag a reading if it is at least the n-th of consecutive
-    equal values. spike: flag a reading if the change per second is greater. gap: flag a reading if the time
-    since the previous reading is longer.
+    Three limits only flag readings. flatline: flag a reading if it and the readings before it form a
+    sequence of at least this many equal values. spike: flag a reading if the change per second from the
+    previous reading is greater than this number. gap: flag a reading if the time since the previous reading
+    is longer than this duration.
     """
 
     required: bool = False

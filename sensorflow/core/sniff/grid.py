@@ -126,8 +126,8 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
 
 
 def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
-    """Return the index of the first data row, which may be before `first`. Earlier rows with words in
-    place of numbers are included, because a sensor may report ERROR until it is warm. They must have the
+    """Return the index of the first data row, which may be before `first`. Earlier rows with words in place
+    of numbers are included, because a sensor may report ERROR until it is warm. These rows must have the
     same width, and times in the same columns."""
     timed = [i for i, k in enumerate(kinds) if k == "t"]
     while timed and first > 0:

@@ -133,8 +133,8 @@ def _texts(record: Record, called: str, width: int) -> list[str]:
 
 
 def _keys(records: Sequence[Record], index: int) -> list[Column]:
-    """Return a column for each step of the records' path that selects members. It contains the names of
-    the selected members. The nearest step comes first. index: the index of the first column."""
+    """Return a column for each step of the records' path that selects members. Such a column contains the
+    names of the selected members. The nearest step comes first. index: the index of the first column."""
     found: list[Column] = []
     for up in range(max((len(r.keys) for r in records), default=0)):
         keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]

@@ -191,8 +191,8 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
 
 
 def origin(column: Column) -> Value:
-    """Return the text source for a column. If the column's name contains braces, the source is a table,
-    because as a string it would be a template."""
+    """Return the text source for a column: its reference. If the reference contains braces, return the
+    table `{column = ...}`, because a string with braces would be a template."""
     reference = column.reference
     return {"column": reference} if re.search(r"[{}]", reference) else reference
 

@@ -21,7 +21,7 @@ _DAY = r"^(\d{4}-\d\d-\d\d)"
 class TimeColumns:
     """The columns that form the time of measurement. aside: columns of other times, which are not readings.
     pad: the width to which each column is padded with zeros, or () if none is. weight: the likelihood of
-    this combination, compared with others.
+    this combination, compared with other combinations.
 
     days: a column whose times of day are all midnight, so that only its dates are used; None if there is no
     such column.
@@ -213,8 +213,8 @@ def _of_parts(parts: split.Parts) -> TimeColumns:
 
 
 def _weighed(found: TimeColumns, columns: Sequence[Column]) -> TimeColumns:
-    """Return the time columns with their weight. It depends on the titles, the zone, the position, and
-    on whether the time changes from row to row."""
+    """Return the time columns with their weight. The weight depends on the titles, the zone, the position,
+    and on whether the time changes from row to row."""
     titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)

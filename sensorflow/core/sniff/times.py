@@ -88,7 +88,7 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
         halves = [t.split("/")[0] for t in texts]
         if "T" in halves[0] and _share(halves, "iso8601") >= MIN_READABLE_SHARE:
             found = _iso(halves)
-            reason = "an interval, of which the start is used"
+            reason = "an interval; its start is used"
             return Read(found.formats, reason, found.offset, found.clock, "^([^/]+)/")
     return _ordered(texts, hint, prefer)
 

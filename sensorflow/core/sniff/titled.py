@@ -153,8 +153,9 @@ LONGEST = 600
 
 
 def _listed(elements: Sequence[Element], count: int) -> list[Element]:
-    """Return a list of elements that contain the names of the columns, one element per column. They have
-    the same name and the same parent. Returns [] if there is no such list. count: number of columns."""
+    """Return a list of elements that contain the names of the columns, one element per column. These
+    elements have the same name and the same parent. Returns [] if there is no such list. count: number of
+    columns."""
     for element in elements:
         groups: dict[str, list[Element]] = {}
         for member in element.members:

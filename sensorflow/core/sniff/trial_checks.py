@@ -23,7 +23,7 @@ SAME_SHARE = 0.01
 MAX_TRIALS = 4
 """Maximum number of alternatives that are tested for one correction."""
 MAX_COLUMNS = 1000
-"""If a table has more columns, no corrections are tested."""
+"""If a table has more columns than this, no corrections are tested."""
 
 
 def checked_by_trial(guess: Guess, table: Table, run_trial: RunTrial) -> tuple[Guess, Trial]:

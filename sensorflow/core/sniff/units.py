@@ -90,8 +90,8 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
 
 
 def _of(reference: str, named: dict[str, Column]) -> Column | None:
-    """Return the column of units for the column `reference`, or None if there is none. It has a similar
-    name, or is in the same object, or is an attribute of the same element."""
+    """Return the column of units for the column `reference`, or None if there is none. The column of units
+    has a similar name, or is in the same object, or is an attribute of the same element."""
     inner, dot, _ = reference.rpartition(".")
     within = named.get(f"{inner}.") if dot else None
     return named.get(reference) or within or named.get(f"{reference}.")
@@ -124,8 +124,8 @@ def split_unit(title: str) -> tuple[str, str]:
 
 
 def _bracketed(text: str, is_separate: bool) -> bool:
-    """Return whether a text in brackets is a unit. is_separate: whether a space precedes the bracket. If
-    not, the text may be part of the name, as in "G(i)"."""
+    """Return whether a text in brackets is a unit. is_separate: whether a space precedes the bracket.
+    Without a space, the text may be part of the name, as in "G(i)"."""
     words = text.split()
     if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
         return False

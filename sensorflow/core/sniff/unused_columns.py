@@ -10,7 +10,8 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
 SCALE = 2
-"""A flag usually has at most this number of different values. A measured scale usually has more."""
+"""A flag usually has at most this number of different values. A measured scale usually has more than
+this."""
 
 
 def words_among(columns: Iterable[Column], comma: bool) -> list[str]:

@@ -47,8 +47,8 @@ class Report:
 
     files, rows: the numbers of files and rows that were checked. not_checked: the checks that could not be
     made, with the reason. in_flight: the ids of the files that were being processed when they were checked.
-    expired: for each layer, the number of files of which this layer has expired. history: the digest of all
-    histories.
+    expired: for each layer, the number of files whose rows in this layer have expired. history: the digest
+    of all histories.
     """
 
     level: Level

@@ -29,7 +29,7 @@ class Strategy(Protocol):
         ...
 
     def rewind(self) -> None:
-        """Offer all files again that are not acknowledged, as `Feed.rewind` does."""
+        """Offer once more all files that are not acknowledged, as `Feed.rewind` does."""
         ...
 
     def forget(self, key: bytes) -> None:

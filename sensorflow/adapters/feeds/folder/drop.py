@@ -35,9 +35,9 @@ class DropFolder(Tree):
         """Recover files that a killed daemon left in a staging folder. Returns the keys of the files that
         cannot be read.
 
-        registered: returns whether the ledger has these bytes under this key. If it has, the file is
-        disposed now. If it has not, a sender had replaced a registered file by this file, and this file is
-        moved back. Items that someone else has put into a staging folder do not stop the recovery.
+        registered: returns whether the ledger has these bytes under this key. If this returns True, the
+        file is disposed now. Otherwise a sender has replaced a registered file by this file, and this file
+        is moved back. Items that someone else has put into a staging folder do not stop the recovery.
         """
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:

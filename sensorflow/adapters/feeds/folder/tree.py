@@ -170,8 +170,8 @@ class Tree:
         return []
 
     def has_other(self, key: bytes, than: Stat) -> bool:
-        """Whether a file other than `than` has this key. Some file systems find the same file under both
-        Unicode spellings of its name."""
+        """Whether a file other than `than` has this key. A file that is found under the key may be `than`
+        itself, because some file systems find a file under both Unicode spellings of its name."""
         try:
             found = self.stat(key)
         except Gone:

@@ -167,8 +167,8 @@ replacements = Table(
     CheckConstraint("rows >= 0", name="ck_replacements_rows"),
     Index("ix_replacements_by", "by_file"),
 )
-"""Number of readings of a file that another file has replaced. 0 for a file that was never loaded because
-its content is a prefix of the other file."""
+"""How many of a file's readings another file has replaced. 0 for a file that was never loaded because its
+content is a prefix of the other file."""
 
 arrivals = Table(
     "arrivals",

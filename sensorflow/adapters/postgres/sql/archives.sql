@@ -14,8 +14,8 @@ SELECT f.lane, f.discovered_at, f.landed_at,
   FROM files f WHERE f.id = :id AND f.lease_token = :token AND f.state = 'running' FOR UPDATE OF f;
 
 -- name: later_member
--- Finds a member of which a newer version of the archive has delivered other bytes, if this version has not
--- delivered the member before.
+-- Finds a member that a newer version of the archive has delivered with other bytes, if this version has
+-- not delivered the member before.
 SELECT m.key_text AS name, v.version
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[]), CAST(:sha256s AS bytea[]),
               CAST(:key_texts AS text[])) AS m(key, fingerprint, sha256, key_text)

@@ -26,7 +26,7 @@ SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY sinc
 -- name: old_sessions
 -- Sessions of sensorflow that hold locks in a transaction older than :older_than seconds. silent: seconds
 -- since the client last sent data, or since the current statement began. outdated: whether the session
--- loads a file of which the claim was lost. waiting: number of sessions that this session blocks now. A
+-- loads a file whose claim was lost. waiting: number of sessions that this session blocks now. A
 -- role without the necessary privilege does not see the state of other users' sessions.
 WITH known AS (
     SELECT hashtextextended(name, 0) AS key, name
@@ -59,8 +59,8 @@ SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state
  ORDER BY a.xact_start;
 
 -- name: survivors
--- Names of which older versions have readings in addition to a newer loaded version. Parts of growing files
--- are excluded.
+-- Names with older versions that have readings in addition to a newer loaded version. Parts of growing
+-- files are excluded.
 WITH newest AS (
     SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
      WHERE version > 1 AND state = 'loaded'

@@ -210,7 +210,7 @@ SELECT source, :key, CAST(:name AS bytea), :key_text,
 RETURNING id;
 
 -- name: alias_of
--- The valid file with other bytes of which a name is an alias, while the name has no content of its own.
+-- The valid file with other bytes that a name is an alias of, while the name has no content of its own.
 -- Also returns the spelling of the alias.
 SELECT f.id, l.key, l.name, l.key_text
   FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a

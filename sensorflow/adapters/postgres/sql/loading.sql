@@ -147,7 +147,7 @@ SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
 -- Ends sessions that are still loading this file, alone or in a batch. A batch holds the lock in shared
 -- mode; a merge of a version of the name holds it exclusively. The worker with the newest claim ends these
 -- sessions at each attempt, because their workers have lost the claim. ended: false if the session has not
--- ended in time; null if this user may not end it.
+-- ended in time; null if the current user may not end it.
 SELECT a.pid, a.usename,
        CASE WHEN pg_has_role(a.usesysid, 'USAGE')
                  OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper

@@ -37,7 +37,7 @@ UPDATE files f
 RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
 
 -- name: sharers
--- Loaded files whose keys contain the same file name and of which readings in this time span were not
+-- Loaded files whose keys contain the same file name, if some of their readings in this time span were not
 -- loaded. For a part of a growing file, all other parts are returned, because the readings that were not
 -- loaded may be outside their time spans. For files loaded by version 0.1.0, the ledger does not record the
 -- file name in the keys.

@@ -145,7 +145,7 @@ UPDATE files f
 RETURNING f.id, b.state AS state_before, f.stage, f.attempts;
 
 -- name: replaced
--- Updates the counts of files of which readings were replaced, and requests that their silver is rewritten.
+-- Updates the counts of files whose readings were replaced, and requests that their silver is rewritten.
 UPDATE files f
    SET rows_replaced = f.rows_replaced + d.rows, tidy = false,
        checksum = mod(f.checksum - d.checksum + 18446744073709551616, 18446744073709551616)
@@ -171,7 +171,7 @@ SELECT d.file_id, d.by_file, d.rows
 ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded.rows;
 
 -- name: replaced_by
--- Loaded files of which these files have replaced readings, and files that were superseded because these
+-- Loaded files whose readings these files have replaced, and files that were superseded because these
 -- files begin with their bytes. If :name is given, only files with other names are returned.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
