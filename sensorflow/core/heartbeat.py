@@ -28,13 +28,15 @@ class Role(StrEnum):
 class LoopReport:
     """What a loop reports about itself.
 
-    process: the id of the process, unique across all hosts. settings: the digest of the process's settings.
-    state: status fields, stored as JSON.
+    process: the id of the process, unique across all hosts. settings: the digest of the process's
+    settings. state: status fields, stored as JSON.
 
-    The status field `paused` ({code, reason, do, since}) exists while the loop waits. Those of a worker
-    are: `children` and `most`, the current and the maximum number of processes in its pool; `stopped`, the
-    number of suspended (SIGSTOP) processes; and `busy`, the minutes for which every process has worked on
-    the same files, absent if one of them has finished some.
+    The status field `paused` ({code, reason, do, since}) exists while the loop waits. Those of a
+    worker are: `children`, the number of processes in its pool; `least` and `most`, the range of
+    this number; `limit`, how many it can run now (`core.scaling.Node`); `wanted`, how many the
+    whole fleet needs; `stopped`, the number of suspended (SIGSTOP) processes; and `busy`, the
+    minutes for which every process has worked on the same files, absent if one of them has finished
+    some.
     """
 
     role: Role

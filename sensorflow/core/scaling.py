@@ -220,16 +220,8 @@ class Scaler:
         blocked = 0.0 if load is None else load.blocked
         return recent.processes(self._limit.update(now, blocked, present))
 
-    def decide(
-        self,
-        now: float,
-        load: Load | None,
-        me: str,
-        node: Node,
-        peers: Mapping[str, Share],
-        present: int,
-    ) -> int:
-        """Returns the number of processes that this node should run. me: its name. peers: the other
-        nodes. now, load, present: see `fleet`."""
-        mine = Share(node.least, node.limit)
-        return shares(self.fleet(now, load, present), {**peers, me: mine})[me]
+    @staticmethod
+    def share(fleet: int, me: str, node: Node, peers: Mapping[str, Share]) -> int:
+        """Returns the number of processes that a node should run. me: its name. peers: the other
+        nodes."""
+        return shares(fleet, {**peers, me: Share(node.least, node.limit)})[me]

@@ -101,7 +101,8 @@ class Ours:
             else Load(fleet.waiting, fleet.waiting, fleet.arriving(), fleet.blocked)
         )
         present = sum(m.present for m in fleet.members)
-        return self._scalers[number].decide(now, load, str(number), node, peers, present)
+        scaler = self._scalers[number]
+        return scaler.share(scaler.fleet(now, load, present), str(number), node, peers)
 
 
 class Celery:

@@ -96,7 +96,7 @@ def test_processes_are_added_at_once_and_ended_after_a_while():
     scaler, node = Scaler(shrink_after=15.0), Node(1, 8, 1)
 
     def at(second, load):
-        return scaler.decide(second, load, "a", node, {}, 1)
+        return scaler.share(scaler.fleet(second, load, 1), "a", node, {})
 
     assert at(0.0, Load(waiting=9.0, loading=9.0)) == 3
     assert at(1.0, Load(waiting=300.0, loading=300.0)) == 8

@@ -1,5 +1,5 @@
-"""The ledger in PostgreSQL. State changes are guarded UPDATEs. Readings and the state of their file change
-in one transaction."""
+"""The ledger in PostgreSQL. State changes are guarded UPDATEs. Readings and the state of their file
+change in one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
 from sensorflow.adapters.postgres.maintenance import Maintenance
 from sensorflow.adapters.postgres.outbox import Outbox
+from sensorflow.adapters.postgres.workload import Workload
 
 
-class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog):
+class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog, Workload):
     """See `ports.ledger.Ledger`; for the constructor's arguments, `Loader` and `Transactions`."""
