@@ -60,7 +60,8 @@ class FileView:
     finished_at: the time of the last load, quarantine, undo or replacement. previous: the account of the
     rows that stay in the database while the file is processed again. identity: the dedupe scope as the
     ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive, the
-    number of files in it.
+    number of files in it. progress_bytes, progress_rows: what a worker has read of a large file so far;
+    None before the first renewal of its lease, and after the file. trace_id: 16 bytes; None if not traced.
     """
 
     file_id: int
@@ -113,6 +114,9 @@ class FileView:
     collected_for: datetime | None = None
     known_as: bytes | None = None
     members: int | None = None
+    progress_bytes: int | None = None
+    progress_rows: int | None = None
+    trace_id: bytes | None = None
 
     @property
     def account(self) -> Account:

@@ -16,6 +16,7 @@ TABLES: dict[str, str] = {
     "intake_leases": "Which daemon takes in the files of a source.",
     "leases": "What one process of the fleet does at a time, such as publishing.",
     "heartbeats": "Processes that are alive.",
+    "source_controls": "Sources that are paused or draining. An active source has no row.",
 }
 
 SHARED: dict[str, str] = {
@@ -90,6 +91,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "collected_for": "`finished_at` when the lake was last searched for garbage of it",
         "name": "what its versions have in common, if not the key",
         "members": "of an unpacked archive: how many files it contains",
+        "progress_bytes": "while a worker reads a large file: bytes of the landed file that it has read",
+        "progress_rows": "while a worker reads a large file: readings that it has read",
+        "trace_id": "id of the trace of the file, 16 bytes; null without tracing",
     },
     "arrivals": {
         "id": "id",
@@ -172,6 +176,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "state": "what it reports, as JSON",
         "started_at": "when it started",
         "beat_at": "last sign of life",
+    },
+    "source_controls": {
+        "mode": "`paused` or `draining`",
+        "since": "when that began",
+        "actor": "who requested it",
+        "reason": "why, if given",
     },
 }
 
