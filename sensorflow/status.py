@@ -3,20 +3,21 @@ files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sensorflow.core.account import Totals
+from sensorflow.core.controls import Mode
 from sensorflow.core.health import health, stalled, summary
 from sensorflow.errors import REMEDY
 
 if TYPE_CHECKING:
+    from sensorflow.core.controls import Control
     from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
     from sensorflow.ports.backlog import GatedFile
-    from sensorflow.ports.catalog import Catalog
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -65,7 +66,8 @@ class Status:
     totals: source -> number of files and readings. activity: source -> recent activity. checks: checks of
     the processes. stuck: failures that block files. differs: a message if `sensorflow up` runs with other
     settings. silent: silent source -> seconds since its last file. unseen: sources from which no file has
-    arrived yet. gated: files that wait for a gate, and gates that wait for a file.
+    arrived yet. gated: files that wait for a gate, and gates that wait for a file. controls: the sources
+    that are paused or draining.
     """
 
     totals: dict[str, Totals]
@@ -78,6 +80,7 @@ class Status:
     gated: list[GatedFile] = field(default_factory=list)
     flower: str | None = None
     flower_login: str = ""
+    controls: dict[str, Control] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -104,6 +107,7 @@ class Status:
             "health": self.health,
             "silent": self.silent,
             "no_file_yet": self.unseen,
+            "held_back": {name: asdict(control) for name, control in self.controls.items()},
             "gates": [w.as_dict() for w in self.gated],
             "settings": self.differs or "ok",
             "flower": self.flower,
@@ -119,17 +123,19 @@ def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Sta
     running = state.running(settings.data_folder) if settings.embedded else None
     password = state.home(settings.data_folder) / "flower-password"
     activity = {n: a for n, a in ledger.activity().items() if source in (None, n)}
+    held = {n: control for n, control in ledger.controls().items() if source in (None, n)}
     return Status(
         {n: sums for n, sums in ledger.totals().items() if source in (None, n)},
         activity,
         processes(settings, ledger),
         long_outages(bootstrap.database_url(settings)),
         bootstrap.differs(settings),
-        silent_sources(settings, activity),
-        [n for n in settings.sources if n not in activity and source in (None, n)],
+        silent_sources(settings, activity, held),
+        [n for n in settings.sources if n not in {*activity, *held} and source in (None, n)],
         waiting(settings, ledger, source),
         running.flower_url if running else None,
         f"user {settings.flower_user}, password in {password}",
+        held,
     )
 
 
@@ -137,7 +143,7 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
     return sum(totals.values(), Totals())
 
 
-def processes(settings: Settings, ledger: Catalog) -> list[Check]:
+def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     """Return checks of the processes, based on their heartbeats. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
@@ -146,26 +152,32 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     beats = ledger.heartbeats()
     found = list(health(beats, digest, has_ended, settings.by_celery))
     if any(beat.report.state.get("busy") for beat in beats):
-        waiting = sum(source.waiting for source in ledger.activity().values())
+        paused = {n for n, held in ledger.controls().items() if held.mode is Mode.PAUSED}
+        waiting = sum(a.waiting for name, a in ledger.activity().items() if name not in paused)
         found += stalled(beats, waiting)
     return found
 
 
-def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
+def silent_sources(
+    settings: Settings, activity: Mapping[str, Activity], held: Collection[str] = ()
+) -> dict[str, float]:
     """Return the sources from which no file has arrived for longer than `silent_after`: source -> seconds
-    since the last file. Sources from which no file has ever arrived are not included."""
+    since the last file. Not included are sources from which no file has ever arrived, and those in `held`,
+    because no file of theirs is taken in."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
         after = source.silent_after
-        if after is not None and age is not None and age > after.total_seconds():
+        if after is None or age is None or name in held:
+            continue
+        if age > after.total_seconds():
             found[name] = age
     return found
 
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
     """Return the files and gates that wait for each other. source: only this source; None for all.
-    Unreadable folders are skipped.
+    Unreadable folders are skipped. Nothing is overdue in a source that is paused or draining.
 
     Raises Transient.
     """
@@ -174,11 +186,11 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
     found: list[GatedFile] = []
     if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
-    books = bootstrap.audit_store(settings)
+    books, held = bootstrap.audit_store(settings), ledger.controls()
     for backlog in bootstrap.backlogs(settings, ledger):
         if source in (None, backlog.name) and backlog.is_reachable():
             found += backlog.gated_files(books)
-    return found
+    return [replace(w, is_overdue=False) if w.source in held else w for w in found]
 
 
 def long_outages(url: str) -> list[LongOutage]:

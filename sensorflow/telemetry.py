@@ -65,6 +65,12 @@ class Event(StrEnum):
     PUBLISH_PAUSED = "publish.paused", "error"
     # inotify lost events or has no watches: rescanning
     WATCH_DEGRADED = "watch.degraded", "warning"
+    SOURCE_PAUSED = (
+        "source.paused",
+        "info",
+    )  # somebody has paused a source: its intake has stopped here
+    SOURCE_DRAINING = "source.draining", "info"  # the same for a source that is drained
+    SOURCE_RESUMED = "source.resumed", "info"  # a source is active again: its intake goes on here
     FILE_LOADED = "file.loaded", "info"  # with its row counts
     # the members of an archive are registered and pending
     ARCHIVE_UNPACKED = "archive.unpacked", "info"

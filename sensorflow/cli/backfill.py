@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.controls import paused
 from sensorflow.cli.selection import complete_source
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
@@ -68,6 +69,8 @@ def backfill(
         raise UsageError(
             f"no file in {root} that {source} takes{asked}; check include and exclude of the source"
         )
+    for text in paused(ledger, {source}):
+        line(text)
     try:
         _run(work, total)
     except KeyboardInterrupt:

@@ -229,7 +229,8 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
         ledger = bootstrap.ledger(settings, "doctor")
         yield from processes(settings, ledger)
-        yield from running.ledger(settings, url)
+        yield from running.held_back(ledger)
+        yield from running.ledger(settings, url, ledger.controls())
         yield from running.overdue_arrivals(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
@@ -324,13 +325,13 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.cli import drops
     from sensorflow.core.heartbeat import Role
 
-    books, taken_in, ledger = None, False, None
+    books, taken_in, ledger, held = None, False, None, {}
     with suppress(SensorflowError):  # reported above; the other checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
-        beats = ledger.heartbeats()
+        beats, held = ledger.heartbeats(), ledger.controls()
         taken_in = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
         books = bootstrap.audit_store(settings)
-    yield from drops.checks(settings, bootstrap.backlogs(settings, ledger), books, taken_in)
+    yield from drops.checks(settings, bootstrap.backlogs(settings, ledger), books, taken_in, held)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

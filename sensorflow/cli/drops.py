@@ -3,7 +3,9 @@ completed, or match no pattern."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import gated
@@ -27,14 +29,18 @@ def checks(
     backlogs: Iterable[Backlog],
     books: AuditStore | None,
     taken_in: bool,
+    held: Collection[str] = (),
 ) -> Iterator[Check]:
     """Yields checks for `doctor`. books: the ledger, or None if it is unavailable. taken_in: whether a
-    daemon is running, so that files are ingested."""
+    daemon is running, so that files are ingested. held: sources that are held back, so that nothing is
+    overdue there."""
     for backlog in backlogs:
         if backlog.is_reachable():
             waits = gated.waiting_or_none(backlog, books)
-            yield from gated.checks(backlog.name, waits)
             late = max(LATE, 4 * settings.rescan)
+            if backlog.name in held:
+                waits, late = [replace(w, is_overdue=False) for w in waits], math.inf
+            yield from gated.checks(backlog.name, waits)
             found = backlog.inspect(books, late, UNFINISHED, gated.held_keys(waits))
             yield from _checks_of(backlog.name, found, taken_in)
 

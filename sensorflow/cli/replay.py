@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import archived
+from sensorflow.cli.controls import paused
 from sensorflow.cli.files import record
 from sensorflow.cli.former import warn_former
 from sensorflow.cli.selection import Source
@@ -89,6 +90,8 @@ def replay(
     elif done:
         goes = "file is" if done == 1 else "files are"
         line(f"{done:,} {goes} queued for replay; see `sensorflow files ls`")
+        for text in paused(ledger, {view.source for view in found}):
+            line(text)
     for view in refused if not json else []:
         line(f"not replayed: {view.file_id} {view.name}: {not_replayed(view)}")
     if refused:

@@ -100,6 +100,7 @@ def show_status(found: Status) -> None:
 
 def words(found: Status) -> list[str]:
     told = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
+    told += [_held_back(found, name) for name in found.controls]
     if found.unseen:
         told.append(f"no file of {', '.join(found.unseen)} has arrived yet")
     told += gated.words(found.gated)
@@ -107,6 +108,12 @@ def words(found: Status) -> list[str]:
     if found.flower:
         told.append(f"Flower: {found.flower}, {found.flower_login}")
     return told
+
+
+def _held_back(found: Status, name: str) -> str:
+    waiting = found.activity[name].waiting if name in found.activity else 0
+    files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
+    return f"source {name}: {found.controls[name]}; {files}; `sensorflow sources resume {name}`"
 
 
 def short(found: Status) -> str:

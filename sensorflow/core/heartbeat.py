@@ -31,7 +31,8 @@ class LoopReport:
     process: the id of the process, unique across all hosts. settings: the digest of the process's
     settings. state: status fields, stored as JSON.
 
-    The status field `paused` ({code, reason, do, since}) exists while the loop waits. Those of a
+    The status field `paused` ({code, reason, do, since}) exists while the loop waits. An intake has
+    `sources`, and `controls`, the modes of those that it holds back (`core.controls`). Those of a
     worker are: `children`, the number of processes in its pool; `least` and `most`, the range of
     this number; `limit`, how many it can run now (`core.scaling.Node`); `wanted`, how many the
     whole fleet needs; `stopped`, the number of suspended (SIGSTOP) processes; and `busy`, the

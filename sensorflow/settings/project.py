@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import (
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict
+from sensorflow.core.shares import Share
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
@@ -32,13 +34,15 @@ from sensorflow.tls import Tls
 class Limits:
     """inline_below: bytes; smaller files take one task. max_in_flight, backfill_in_flight: files
     published and unfinished, in total and in the backfill lane. group_small_files: several small files
-    share a message. workers: number of concurrent files to assume while no worker reports."""
+    share a message. workers: number of concurrent files to assume while no worker reports. shares: the
+    sources that have a weight or a quota."""
 
     inline_below: int
     max_in_flight: int
     backfill_in_flight: int
     group_small_files: bool = False
     workers: int = 4
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
 
 class Settings(Strict):
@@ -168,6 +172,7 @@ class Settings(Strict):
             self.backfill_in_flight,
             self.group_small_files,
             self.workers,
+            {name: s.share for name, s in self.sources.items() if s.share != Share()},
         )
 
     @property

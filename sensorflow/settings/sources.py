@@ -25,6 +25,7 @@ from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile.scalars import Instant
 from sensorflow.core.profile.strict import Strict, later_default
+from sensorflow.core.shares import Share
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import UsageError
 from sensorflow.settings.retention import Duration, Retention, patience
@@ -168,6 +169,12 @@ class Source(Strict):
     silent_after: Duration = None
     """`"1h"`, `"2d"`: if no file arrives for this time, `sensorflow status --check` exits with 1, and
     `status` and `doctor` name the source."""
+    weight: float = later_default(1.0, ge=0.01, le=1000)
+    """Share of the workers while several sources have files waiting: a source of weight 2 gets twice the
+    work of a source of weight 1. See [control](../how-to/control.md#weights-and-quotas)."""
+    max_in_flight: int | None = later_default(None, ge=1, le=1_000_000)
+    """Quota: maximum number of published, unfinished files of this source. Other files wait in the ledger,
+    and other sources use the workers. By default only the limit of the project applies."""
     unpack: bool = later_default(False)
     """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
     them. See [archives](../how-to/archives.md)."""
@@ -199,6 +206,10 @@ class Source(Strict):
         """`include`; if not set, a source that unpacks archives also accepts tar archives."""
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
+
+    @property
+    def share(self) -> Share:
+        return Share(self.weight, self.max_in_flight)
 
     @property
     def is_gated(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sensorflow.adapters.postgres.catalog import Catalog
 from sensorflow.adapters.postgres.claims import Claims
+from sensorflow.adapters.postgres.controls import Controls
 from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
@@ -13,5 +14,7 @@ from sensorflow.adapters.postgres.outbox import Outbox
 from sensorflow.adapters.postgres.workload import Workload
 
 
-class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog, Workload):
+class PostgresLedger(
+    Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog, Workload, Controls
+):
     """See `ports.ledger.Ledger`; for the constructor's arguments, `Loader` and `Transactions`."""

@@ -15,6 +15,7 @@ from sensorflow.core.retry import backoff
 from sensorflow.errors import REMEDY, Code, Transient, unexpected
 from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.intake.away import Away
+from sensorflow.flow.intake.held import HeldBack
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.offered import offered
@@ -34,8 +35,8 @@ from sensorflow.telemetry import Event, emit
 
 POLL_SECONDS = 0.25
 """Seconds between polls of feeds that have not called `wake`."""
-FULL_CHECK_SECONDS = 2.0
-"""Seconds between checks for a full disk of the database while files arrive."""
+CHECK_SECONDS = 2.0
+"""Seconds between checks whether the intake, or that of a source, must pause."""
 FULL_REPORT_SECONDS = 120.0
 """Seconds after which a report of a full disk no longer stops the intake."""
 GROUP_FILES = 100
@@ -71,6 +72,7 @@ class Intake:
         self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
         self._away = Away()
+        self._held_back = HeldBack(ledger, self._feeds)
         self._wakeup = threading.Event()
         self._stop = threading.Event()
         self._failures = 0
@@ -211,15 +213,18 @@ class Intake:
                 feed.stop()
 
     def _run(self) -> None:
-        next_poll = next_room = time.monotonic()
+        next_poll = next_check = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
             self._loop.touch()
             try:
+                checks = now >= next_check
+                if checks:
+                    self._held_back.refresh()
                 self._apply_lease_changes()
-                if now >= next_room:
+                if checks:
                     self._require_room()
-                    next_room = now + FULL_CHECK_SECONDS
+                    next_check = now + CHECK_SECONDS
                 if now >= next_poll:
                     next_poll = now + POLL_SECONDS
                 self._poll(now)
@@ -233,9 +238,10 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _apply_lease_changes(self) -> None:
-        """Activate the feeds of newly acquired sources. Put the feeds of all other sources on standby."""
+        """Activate the feeds of newly acquired and of resumed sources. All other feeds are on standby, also
+        those of sources that are held back: this process keeps their leases, but does not use them."""
         for source, feed in self._feeds.items():
-            lease = self._keeper.held(source)
+            lease = None if source in self._held_back else self._keeper.held(source)
             if lease == self._leases.get(source):
                 continue
             self._leases.pop(source, None)
@@ -243,6 +249,7 @@ class Intake:
                 with self.apart(source):
                     feed.activate(self.permit(lease))
                 self._leases[source] = lease
+        self._loop.set_facts(controls=self._held_back.modes or None)
 
     def _require_room(self) -> None:
         """Raises Transient DATABASE_FULL while workers report a full database, because new files could not

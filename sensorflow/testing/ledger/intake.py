@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from sensorflow.core.arrival import Arrival, Lane, printable
+from sensorflow.core.controls import Control, Mode
 from sensorflow.core.events import FileEvent
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.names import canonical
@@ -25,7 +26,7 @@ def unsupported(what: str) -> NoReturn:
 
 
 class MemoryIntake:
-    """See `ports.intake.Intake`. Does not support growing files."""
+    """See `ports.intake.Intake` and `ports.controls.Controls`. Does not support growing files."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -35,6 +36,25 @@ class MemoryIntake:
         self._announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self._tokens = 0
+        self._controls: dict[str, Control] = {}
+
+    def controls(self) -> dict[str, Control]:
+        with self._lock:
+            return dict(sorted(self._controls.items()))
+
+    def hold_back(self, source: str, mode: Mode, actor: str, reason: str | None = None) -> Control:
+        with self._lock:
+            known = self._controls.get(source)
+            if known is None or known.mode is not mode:
+                known = Control(source, mode, self._clock(), actor, reason)
+            elif reason not in (None, known.reason):
+                known = Control(source, mode, known.since, actor, reason)
+            self._controls[source] = known
+            return known
+
+    def resume(self, source: str) -> bool:
+        with self._lock:
+            return self._controls.pop(source, None) is not None
 
     def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from sensorflow.core.account import Totals
 from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.controls import Mode
 from sensorflow.core.events import FileEvent
 from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, Heartbeat, LoopReport
 from sensorflow.core.months import NewMonths
@@ -82,6 +83,7 @@ class MemoryLedger(MemoryIntake):
             now = self._clock()
             flying = [f for f in self._open() if f.published_at]
             waiting = [f for f in self._open() if not f.published_at and f.claimable(now)]
+            waiting = [f for f in waiting if not self._is_paused(f.source)]
             if len({f.source for f in (*waiting, *flying)}) > 1:
                 unsupported("know whose turn it is")
             if any(f.size >= in_flight.large_bytes for f in (*waiting, *flying)):
@@ -97,8 +99,17 @@ class MemoryLedger(MemoryIntake):
             ]
             return [
                 outbox_entry_of(f)
-                for f in chosen[: max(0, min(limit, max_in_flight - len(flying)))]
+                for f in chosen[: max(0, min(limit, self._quota(flying, max_in_flight, in_flight)))]
             ]
+
+    def _is_paused(self, source: str) -> bool:
+        return source in self._controls and self._controls[source].mode is Mode.PAUSED
+
+    @staticmethod
+    def _quota(flying: list[File], most: int, in_flight: InFlightLimits) -> int:
+        """Returns how many more files of the only source may be in flight."""
+        given = [share.max_in_flight for share in in_flight.shares.values()]
+        return min([most, *(quota for quota in given if quota is not None)]) - len(flying)
 
     def _open(self) -> list[File]:
         return [f for f in self._files.values() if f.state in OPEN]
@@ -106,9 +117,11 @@ class MemoryLedger(MemoryIntake):
     def throughput(self) -> Throughput:
         return Throughput(0.0, None)
 
-    def unfinished(self, lane: Lane) -> int:
+    def unfinished(self, lane: Lane, source: str | None = None) -> int:
         with self._lock:
-            return sum(f.arrival.lane is lane for f in self._open())
+            found = [f for f in self._open() if f.arrival.lane is lane]
+            stay = [f for f in found if self._is_paused(f.source) and not f.published_at]
+            return len(found) - sum(f.source != source for f in stay)
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:
         with self._lock:

@@ -35,12 +35,13 @@ RETURNING name;
 
 -- name: due
 -- Pending files of one lane to publish: oldest first within each source, and sources take turns by their
--- work in flight (see `ports.work_of`). A file is chosen if the total work in flight is below :window and
--- the files in flight are fewer than :files; or if fewer than :least files are in flight, so that no worker
--- idles; or, in a :live lane, if its source has nothing or less than its share of both in flight, so that
--- no source delays another. Upper limits: :large files of :large_bytes or more in flight, :max_in_flight
--- files in total, :room files of this lane. The last LIMIT helps the planner: without it the join with
--- files is estimated as large, and all of files is read.
+-- work in flight (see `ports.work_of`), divided by their weight. A file is chosen if the total work in flight
+-- is below :window and the files in flight are fewer than :files; or if fewer than :least files are in
+-- flight, so that no worker idles; or, in a :live lane, if its source has nothing or less than its share of
+-- both in flight, so that no source delays another. Upper limits: :large files of :large_bytes or more in
+-- flight, the quota of the source, :max_in_flight files in total, :room files of this lane. Files of paused
+-- sources stay. :sources, :weights and :quotas are of the sources for which either is set. The last LIMIT
+-- helps the planner: without it the join with files is estimated as large, and all of files is read.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -57,23 +58,35 @@ waiting AS (
                AND f.source > w.source
              ORDER BY f.source LIMIT 1)
       FROM waiting w WHERE w.source IS NOT NULL),
+rules AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:weights AS float8[]), CAST(:quotas AS int[]))
+                  AS r(source, weight, quota)),
 sources AS MATERIALIZED (
-    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held
-      FROM waiting w LEFT JOIN flying USING (source)
-     WHERE w.source IS NOT NULL GROUP BY w.source),
+    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held,
+           coalesce(max(rules.weight), 1) AS weight,
+           CASE WHEN max(rules.quota) IS NOT NULL  -- what is left of it
+                THEN greatest(0, max(rules.quota) - count(flying.source)) END AS quota
+      FROM waiting w LEFT JOIN rules USING (source) LEFT JOIN flying USING (source)
+     WHERE w.source IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM source_controls c WHERE c.source = w.source AND c.mode = 'paused')
+     GROUP BY w.source),
 now_ AS MATERIALIZED (
     SELECT count(*) AS files, coalesce(sum(work), 0) AS work,
            count(*) FILTER (WHERE lane = :lane) AS of_lane,
            greatest(0, :large - count(*) FILTER (WHERE large)) AS large,
-           least(:limit, greatest(:a_turn, :limit / greatest(1, (SELECT count(*) FROM sources)))) AS each,
-           (SELECT count(*) FROM (SELECT source FROM sources UNION SELECT source FROM flying) s) AS sources
+           (SELECT sum(weight) FROM sources) AS waiting_weight,
+           (SELECT sum(coalesce(rules.weight, 1))
+              FROM (SELECT source FROM sources UNION SELECT source FROM flying) s
+              LEFT JOIN rules USING (source)) AS weight
       FROM flying),
 ready AS (
-    SELECT found.*,
-           s.files + row_number() OVER (PARTITION BY found.source ORDER BY found.id) AS nth,
-           s.held - found.work + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)
-               AS turn
+    SELECT found.*, s.files, s.weight, s.quota,
+           (s.held - found.work
+            + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)) / s.weight AS turn
       FROM sources s CROSS JOIN now_ CROSS JOIN LATERAL (
+           SELECT least(:limit, s.quota,
+                        greatest(:a_turn, CAST(:limit * s.weight / now_.waiting_weight AS int))) AS files) each
+     CROSS JOIN LATERAL (
            (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes AS work, false AS large
               FROM files
              WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
@@ -81,7 +94,7 @@ ready AS (
                AND (not_before IS NULL OR not_before <= now())
                AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
                                 WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
-             ORDER BY id LIMIT now_.each)
+             ORDER BY id LIMIT each.files)
            UNION ALL
            (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
               FROM (SELECT id, source, size FROM files
@@ -91,20 +104,25 @@ ready AS (
                        AND NOT EXISTS (
                            SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
                             WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
-                     ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
+                     ORDER BY id LIMIT each.files) first -- those behind many small ones have time
              WHERE size >= :large_bytes LIMIT now_.large)) found),
-placed AS (
-    SELECT id, turn, work, nth, row_number() OVER by_turn AS place, sum(work) OVER by_turn AS total
+allowed AS (
+    SELECT r.*, row_number() OVER (PARTITION BY source ORDER BY id) AS nth
       FROM (SELECT ready.*, row_number() OVER (PARTITION BY large ORDER BY turn, id) AS of_size
               FROM ready) r
-     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)
+     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)),
+placed AS (
+    SELECT id, turn, work, weight, files + nth AS nth, row_number() OVER by_turn AS place,
+           sum(work) OVER by_turn AS total
+      FROM allowed
+     WHERE quota IS NULL OR nth <= quota  -- the others take no place
     WINDOW by_turn AS (ORDER BY turn, id)),
 chosen AS (
     SELECT placed.id, turn FROM placed CROSS JOIN now_
      WHERE total <= :window - now_.work AND place <= :files - now_.files
         OR place <= :least - now_.files
-        OR :live AND (turn = 0 OR turn + placed.work <= :window / now_.sources
-                                  AND nth <= :files / now_.sources)
+        OR :live AND (turn = 0 OR turn + placed.work / placed.weight <= :window / now_.weight
+                                  AND nth <= :files * placed.weight / now_.weight)
      ORDER BY turn, placed.id
      LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
               FROM now_))
@@ -128,9 +146,11 @@ SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WH
    AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
--- In two parts, to use two indexes.
+-- Files of a paused source other than :source do not count. In two parts, to use two indexes.
 SELECT (SELECT count(*) FROM files
-         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
+         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+           AND (source = :source OR source NOT IN (
+                SELECT c.source FROM source_controls c WHERE c.mode = 'paused')))
      + (SELECT count(*) FROM files
          WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 

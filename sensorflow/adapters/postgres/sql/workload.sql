@@ -2,12 +2,16 @@
 
 -- name: open_work
 -- Unfinished files that can be processed now, in two parts to use two indexes. At most :limit files of each
--- part are examined: beyond this number, the fleet has its maximum size in any case.
+-- part are examined: beyond this number, the fleet has its maximum size in any case. Nothing is done for
+-- files that wait because their source is paused.
 SELECT source, size >= :large_bytes AS large, stage, count(*) AS files,
        CAST(sum(size) AS bigint) AS bytes,
        CAST(extract(epoch FROM now() - min(registered_at)) AS float8) AS age
   FROM (SELECT * FROM (SELECT source, size, stage, registered_at, not_before FROM files
-                        WHERE state = 'pending' AND published_at IS NULL LIMIT :limit) waiting
+                        WHERE state = 'pending' AND published_at IS NULL
+                          AND source NOT IN (SELECT c.source FROM source_controls c
+                                              WHERE c.mode = 'paused')
+                        LIMIT :limit) waiting
          UNION ALL
         SELECT * FROM (SELECT source, size, stage, registered_at, not_before FROM files
                         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
