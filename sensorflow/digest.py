@@ -14,7 +14,7 @@ from sensorflow import plugins
 
 HOST = frozenset(
     (
-        *("workers", "log_level", "log_size", "log_files"),
+        *("workers", "min_free", "log_level", "log_size", "log_files"),
         *("flower_port", "flower_user", "flower_password"),
     )
 )

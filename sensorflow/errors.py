@@ -1,7 +1,8 @@
 """Error codes, remedies and exception classes.
 
-The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or `Permanent`
-(the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a setting.
+The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or
+`Permanent` (the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a
+setting.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class Code(StrEnum):
     DATABASE_RIGHTS = "I510 database-rights-missing"
     SCHEMA = "I511 schema-outdated"
     DATABASE_LIMIT = "I512 database-limit"
+    DISK_RESERVE = "I513 disk-reserve-reached"
     HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
@@ -137,6 +139,8 @@ REMEDY: dict[Code, str] = {
     "sender. If the file is right and the gate is wrong, drop both again with a correct gate",
     Code.UNEXPECTED: "a defect in sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "free space on the database's disk; work resumes automatically",
+    Code.DISK_RESERVE: "free space on this disk, or set min_free to a smaller reserve; work resumes "
+    "automatically",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
     "pool_mode = session), or point database_url at the server itself; then restart daemon, workers and "
     "beat",
@@ -189,8 +193,8 @@ DECODER = (
 
 
 def row_remedy(code: Code, form: str = "") -> str:
-    """Return advice for rows that were rejected with `code`; "" if there is none. form: the format of the
-    file."""
+    """Return advice for rows that were rejected with `code`; "" if there is none. form: the format
+    of the file."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
     if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
@@ -212,16 +216,16 @@ LASTING = frozenset(
         Code.INDEX_DIFFERS,
     }
 )
-"""Codes of failures that do not pass by themselves, because somebody must change the database. Files are
-retried rarely."""
+"""Codes of failures that do not pass by themselves, because somebody must change the database.
+Files are retried rarely."""
 
 
 class SensorflowError(Exception):
-    """The base class of errors: a failure with a code, a message and a place (line, column, ...). Can be
-    pickled.
+    """The base class of errors: a failure with a code, a message and a place (line, column, ...).
+    Can be pickled.
 
-    The constructor escapes the message and the place, because they may quote a file and are shown in
-    terminals and logs.
+    The constructor escapes the message and the place, because they may quote a file and are shown
+    in terminals and logs.
     """
 
     _kept = "\n"
@@ -239,8 +243,8 @@ class SensorflowError(Exception):
 
     @property
     def remedy(self) -> str:
-        """Advice how to fix this failure. It is the remedy with which the error was raised, or else that of
-        the code; "" if there is none.
+        """Advice how to fix this failure. It is the remedy with which the error was raised, or else
+        that of the code; "" if there is none.
 
         "" if there is none.
         """
@@ -311,8 +315,8 @@ class DecoderFailed(Permanent):
 
 
 class FormerName(FutureWarning):
-    """A setting or command is used by its former name, which the next version will not know. The command
-    line prints `str()` as one line on stderr."""
+    """A setting or command is used by its former name, which the next version will not know. The
+    command line prints `str()` as one line on stderr."""
 
 
 class UsageError(SensorflowError):

@@ -32,12 +32,12 @@ class LoopReport:
     settings. state: status fields, stored as JSON.
 
     The status field `paused` ({code, reason, do, since}) exists while the loop waits. An intake has
-    `sources`, and `controls`, the modes of those that it holds back (`core.controls`). Those of a
-    worker are: `children`, the number of processes in its pool; `least` and `most`, the range of
-    this number; `limit`, how many it can run now (`core.scaling.Node`); `wanted`, how many the
-    whole fleet needs; `stopped`, the number of suspended (SIGSTOP) processes; and `busy`, the
-    minutes for which every process has worked on the same files, absent if one of them has finished
-    some.
+    `sources`; `controls`, the modes of those that it holds back (`core.controls`); and `short`, why
+    a file of a source does not fit on the disk. Those of a worker are: `children`, the number of
+    processes in its pool; `least` and `most`, the range of this number; `limit`, how many it can
+    run now (`core.scaling.Node`); `wanted`, how many the whole fleet needs; `stopped`, the number
+    of suspended (SIGSTOP) processes; and `busy`, the minutes for which every process has worked on
+    the same files, absent if one of them has finished some.
     """
 
     role: Role

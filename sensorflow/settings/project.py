@@ -21,7 +21,7 @@ from pydantic import (
 
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.strict import Strict
+from sensorflow.core.profile.strict import Strict, later_default
 from sensorflow.core.shares import Share
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
@@ -62,10 +62,14 @@ class Settings(Strict):
     broker_tls: Tls | None = None
     """Same as `database_tls`, for the broker."""
     data: Path = Path("data")
-    """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the daemon
-    and all workers."""
+    """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the
+    daemon and all workers."""
     storage: Storage = Storage()
     """Location of the landing zone and the quarantine, if not in `data`: see [below](#storage)."""
+    min_free: ByteSize | Literal["auto"] = later_default("auto")
+    """The intake pauses (`I513`) while less than this would stay free on the disk of `data` or of
+    the landing zone, after what the registered files still need. `"auto"`: a hundredth of the disk,
+    at most 1 GiB. See [control](../how-to/control.md#room-on-the-disk)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     reconcile: float = Field(default=15.0, gt=0, le=3600)
@@ -79,18 +83,20 @@ class Settings(Strict):
     """Maximum number of published, unfinished files. The limit is lower if the fleet is slower: what it
     finishes in two seconds. Other files wait in the ledger, and the sources take turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits
-    for more than these."""
+    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never
+    waits for more than these."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
     """Files smaller than this take one task; larger files take the chain validate, transform, load."""
     group_small_files: bool = False
-    """`true`: small new files that are pending at the same time share a message and a task, which needs
-    about 60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task, which
+    needs about 60 % of the CPU. By default each file has its own, see
+    [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     """Memory limit per file. A file that needs more fails its attempt (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
-    """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
-    over. `sensorflow db upgrade` applies a change. See [deferred index](../how-to/deferred-index.md)."""
+    """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month
+    is over. `sensorflow db upgrade` applies a change. See [deferred
+    index](../how-to/deferred-index.md)."""
     seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
     """How long after the end of a month its deferred index is built."""
     workers: int = Field(default=4, ge=1, le=512)
@@ -99,8 +105,8 @@ class Settings(Strict):
     """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is in use, `up` does
     not start. If you do not set one, another free port is used and reported. 0: any free port."""
     flower_hosts: tuple[str, ...] = ()
-    """Host names at which Flower answers, besides `localhost` and IP addresses: for a reverse proxy that
-    passes the Host header on."""
+    """Host names at which Flower answers, besides `localhost` and IP addresses: for a reverse proxy
+    that passes the Host header on."""
     flower_user: str = "sensorflow"
     """User name for Flower."""
     flower_password: SecretStr | None = None
@@ -176,6 +182,11 @@ class Settings(Strict):
         )
 
     @property
+    def min_free_bytes(self) -> int | None:
+        """`min_free` in bytes; None for the default."""
+        return None if self.min_free == "auto" else int(self.min_free)
+
+    @property
     def embedded(self) -> bool:
         """Whether PostgreSQL or the broker is embedded."""
         return self.database_url is None or self.broker_url is None
@@ -247,8 +258,8 @@ class Settings(Strict):
         return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
-        """Return the input of `digest.plain` and `digest.digest`. The URLs of the embedded servers stand
-        in for URLs that are not set."""
+        """Return the input of `digest.plain` and `digest.digest`. The URLs of the embedded servers
+        stand in for URLs that are not set."""
         set_ = (self.database_url, self.broker_url)
         given = [url.get_secret_value() if url else None for url in set_]
         apart = digest.HOST | set(digest.URLS)
@@ -257,7 +268,8 @@ class Settings(Strict):
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 
     def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
-        """Digest of all settings except `digest.HOST`: identifies what `sensorflow up` was started with."""
+        """Digest of all settings except `digest.HOST`: identifies what `sensorflow up` was started
+        with."""
         return digest.digest(self.compared(database_url, broker_url))
 
     def shared_digest(self, broker_url: str | None = None) -> str:
@@ -267,8 +279,8 @@ class Settings(Strict):
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    """Validate a URL here: a driver's own error about an unreadable URL contains parts of it, and of the
-    password."""
+    """Validate a URL here: a driver's own error about an unreadable URL contains parts of it, and
+    of the password."""
     if url is None:
         return None
     try:

@@ -20,6 +20,7 @@ from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.offered import offered
 from sensorflow.flow.intake.parts import Parts
+from sensorflow.flow.intake.room import Room
 from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.strategy import Strategy, TooLarge
 from sensorflow.flow.intake.take import Group
@@ -68,6 +69,7 @@ class Intake:
         """Leases of the sources that this process takes in, as known to this thread."""
         self._spellings = Spellings(ledger)
         self._known = Known(ledger, self._spellings)
+        self._room = Room(settings, ledger)
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
         self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
@@ -79,7 +81,8 @@ class Intake:
 
     def _strategy_of(self, feed: Feed) -> Strategy:
         if not isinstance(feed, GrowingFeed):
-            return Whole(feed, self._known, self._spellings, self.touch)
+            fits = self._room.require_for
+            return Whole(feed, self._known, self._spellings, self.touch, fits)
         given = self._settings, feed, self._landing, self._ledger
         return Parts(*given, self._known, self._spellings, self.touch)
 
@@ -130,6 +133,10 @@ class Intake:
 
         return Permit(lease.token, allowed)
 
+    def landed(self, size: int) -> None:
+        """Called after a file of `size` bytes was landed."""
+        self._room.landed(size)
+
     def entered(self) -> None:
         """Called after files were registered: whatever the loop paused for is available again."""
         self._loop.resume()
@@ -140,8 +147,9 @@ class Intake:
 
     @contextmanager
     def apart(self, source: str) -> Iterator[None]:
-        """Returns a context manager that isolates a source. If the source's storage is unavailable or its
-        feed has a defect, the source is skipped for a while, and the other sources continue."""
+        """Returns a context manager that isolates a source. If the source's storage is unavailable
+        or its feed has a defect, the source is skipped for a while, and the other sources continue.
+        """
         try:
             try:
                 yield
@@ -180,12 +188,22 @@ class Intake:
             self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:
-        """Whether an error concerns only this source's storage. If so, back off from the source."""
+        """Whether an error concerns only this source's storage or one of its files. If so, back off
+        from the source."""
+        if error.code is Code.DISK_RESERVE:  # of a file that is too large for the disk
+            self._wait_for_room(source, error)
+            return True
         if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
         if self._away.failed(source, time.monotonic()):
             emit(Event.SOURCE_UNAVAILABLE, source=source, reason=error.message)
         return True
+
+    def _wait_for_room(self, source: str, error: Transient) -> None:
+        if self._away.failed(source, time.monotonic()):
+            facts = {"code": error.code, "reason": error.message, "source": source}
+            emit(Event.INTAKE_PAUSED, **facts, do=REMEDY[error.code])
+        self._rewind(source)
 
     def lose(self, lease: IntakeLease) -> None:
         """Give up a source that another daemon has taken over."""
@@ -238,8 +256,9 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _apply_lease_changes(self) -> None:
-        """Activate the feeds of newly acquired and of resumed sources. All other feeds are on standby, also
-        those of sources that are held back: this process keeps their leases, but does not use them."""
+        """Activate the feeds of newly acquired and of resumed sources. All other feeds are on
+        standby, also those of sources that are held back: this process keeps their leases, but does
+        not use them."""
         for source, feed in self._feeds.items():
             lease = None if source in self._held_back else self._keeper.held(source)
             if lease == self._leases.get(source):
@@ -252,8 +271,9 @@ class Intake:
         self._loop.set_facts(controls=self._held_back.modes or None)
 
     def _require_room(self) -> None:
-        """Raises Transient DATABASE_FULL while workers report a full database, because new files could not
-        be loaded."""
+        """Raises Transient DISK_RESERVE if a disk is nearly full; Transient DATABASE_FULL while
+        workers report a full database, because new files could not be loaded."""
+        self._room.require()
         if self._ledger.recently_nacked(Code.DATABASE_FULL, FULL_REPORT_SECONDS):
             raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
@@ -279,7 +299,8 @@ class Intake:
                 with self._asking(name):
                     for files in self._strategies[name].poll(now):
                         self._turns.add(name, "polled", offered(name, files))
-        self._loop.set_facts(defects=self._away.defects(now) or None)
+        facts = {"defects": self._away.defects(now), "short": self._room.refused(now)}
+        self._loop.set_facts(**{name: found or None for name, found in facts.items()})
 
     def _take_turn(self, until: float) -> None:
         """Take in a group of files from all sources in turn. If there are no files, wait for a short

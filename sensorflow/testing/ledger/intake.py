@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from sensorflow.core.arrival import Arrival, Lane, printable
 from sensorflow.core.controls import Control, Mode
 from sensorflow.core.events import FileEvent
+from sensorflow.core.forecast import Unloaded
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import same_state
@@ -189,6 +191,19 @@ class MemoryIntake:
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
         with self._lock:
             return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
+
+    def unloaded(self) -> list[Unloaded]:
+        with self._lock:
+            open_, loaded = Counter[str](), Counter[str]()
+            rows = Counter[str]()
+            for file in self._files.values():
+                if file.state in OPEN:
+                    open_[file.source] += file.size
+                elif file.state is State.LOADED:
+                    loaded[file.source] += file.size
+                    rows[file.source] += file.counts.read
+            rates = {source: rows[source] / size for source, size in loaded.items() if size}
+            return [Unloaded(s, open_[s], rates.get(s)) for s in sorted({*open_, *rates})]
 
     def recently_nacked(self, code: Code, within: float) -> bool:
         with self._lock:
