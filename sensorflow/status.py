@@ -16,7 +16,7 @@ from sensorflow.errors import REMEDY
 if TYPE_CHECKING:
     from sensorflow.core.controls import Control
     from sensorflow.core.health import Check
-    from sensorflow.core.listing import Activity
+    from sensorflow.core.listing import Activity, LargeFile
     from sensorflow.ports.backlog import GatedFile
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
@@ -67,7 +67,7 @@ class Status:
     the processes. stuck: failures that block files. differs: a message if `sensorflow up` runs with other
     settings. silent: silent source -> seconds since its last file. unseen: sources from which no file has
     arrived yet. gated: files that wait for a gate, and gates that wait for a file. controls: the sources
-    that are paused or draining.
+    that are paused or draining. large: files that workers have read for long, and how far they are.
     """
 
     totals: dict[str, Totals]
@@ -81,6 +81,7 @@ class Status:
     flower: str | None = None
     flower_login: str = ""
     controls: dict[str, Control] = field(default_factory=dict)
+    large: list[LargeFile] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
@@ -108,6 +109,7 @@ class Status:
             "silent": self.silent,
             "no_file_yet": self.unseen,
             "held_back": {name: asdict(control) for name, control in self.controls.items()},
+            "large_files": [file.as_dict() for file in self.large],
             "gates": [w.as_dict() for w in self.gated],
             "settings": self.differs or "ok",
             "flower": self.flower,
@@ -136,6 +138,7 @@ def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Sta
         running.flower_url if running else None,
         f"user {settings.flower_user}, password in {password}",
         held,
+        [file for file in ledger.large_files(settings.lease) if source in (None, file.source)],
     )
 
 

@@ -12,7 +12,7 @@ import typer
 
 from sensorflow.cli import gated
 from sensorflow.cli.selection import Source
-from sensorflow.cli.show import Json, as_json, line, made_table, table
+from sensorflow.cli.show import Json, as_json, line, made_table, readings, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient, UsageError
@@ -20,7 +20,7 @@ from sensorflow.escaping import to_json
 from sensorflow.flow.choose import require_source
 
 if TYPE_CHECKING:
-    from sensorflow.core.listing import Activity
+    from sensorflow.core.listing import Activity, LargeFile
     from sensorflow.status import Status
 
 STATES = tuple(State)
@@ -49,9 +49,9 @@ def status(
 ) -> None:
     """Show files by state, the lag of each source, and whether every row is accounted for.
 
-    Exit code 0, whatever is shown. With --check, exit code 1 if a process is down, paused or does not
-    answer, `sensorflow up` uses outdated settings, an error holds up files, a source is silent for longer
-    than its silent_after, a gate or its file is overdue, or a row is missing.
+    Exit code 0, whatever is shown. With --check, exit code 1 if a process is down, paused or does
+    not answer, `sensorflow up` uses outdated settings, an error holds up files, a source is silent
+    for longer than its silent_after, a gate or its file is overdue, or a row is missing.
     """
     from sensorflow import bootstrap
     from sensorflow.status import status as looked
@@ -101,6 +101,7 @@ def show_status(found: Status) -> None:
 def words(found: Status) -> list[str]:
     told = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
     told += [_held_back(found, name) for name in found.controls]
+    told += [_large(file) for file in found.large]
     if found.unseen:
         told.append(f"no file of {', '.join(found.unseen)} has arrived yet")
     told += gated.words(found.gated)
@@ -114,6 +115,15 @@ def _held_back(found: Status, name: str) -> str:
     waiting = found.activity[name].waiting if name in found.activity else 0
     files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
     return f"source {name}: {found.controls[name]}; {files}; `sensorflow sources resume {name}`"
+
+
+def _large(file: LargeFile) -> str:
+    share = "" if file.percent is None else f" {file.percent:.0f} %,"
+    left = "" if file.seconds_left is None else f", about {_span(file.seconds_left)} left"
+    return (
+        f"large file {file.file_id} {file.name} of {file.source}: {file.stage}{share} "
+        f"{readings(file.rows)}, {file.rows_per_second:,.0f} rows/s{left}"
+    )
 
 
 def short(found: Status) -> str:

@@ -14,10 +14,10 @@ from sensorflow.core.states import State
 class FileFilter:
     """A filter for files. A field that is None or False is not applied.
 
-    landed_since: only files that arrived at this time or later. finished_since: only files that reached
-    their state at this time or later. name: a glob for `pattern`, which is matched against aliases too.
-    code: the full error code, with its name. rejected: only files with rejected rows. whole: only the first
-    growth of each growing file.
+    landed_since: only files that arrived at this time or later. finished_since: only files that
+    reached their state at this time or later. name: a glob for `pattern`, which is matched against
+    aliases too. code: the full error code, with its name. rejected: only files with rejected rows.
+    whole: only the first growth of each growing file.
     """
 
     state: State | None = None
@@ -34,10 +34,11 @@ class FileFilter:
 class Activity:
     """The activity of one source, by the database's clock.
 
-    waiting: number of pending and running files. oldest: age of the oldest waiting file in seconds, None if
-    no file waits. last_file: arrival time of the last file. last_reading: time of the newest reading in the
-    database. last_file_age, last_reading_age: seconds since these times. rows_per_second: rows loaded per
-    second in the last minute. quarantined: number of files quarantined in the last hour.
+    waiting: number of pending and running files. oldest: age of the oldest waiting file in seconds,
+    None if no file waits. last_file: arrival time of the last file. last_reading: time of the
+    newest reading in the database. last_file_age, last_reading_age: seconds since these times.
+    rows_per_second: rows loaded per second in the last minute. quarantined: number of files
+    quarantined in the last hour.
     """
 
     waiting: int = 0
@@ -48,6 +49,53 @@ class Activity:
     last_reading_age: float | None = None
     rows_per_second: float = 0.0
     quarantined: int = 0
+
+
+@dataclass(frozen=True)
+class LargeFile:
+    """A file that a worker has read for longer than a third of a lease.
+
+    size: bytes of the landed file. bytes: how many of them are read; None if unknown. rows:
+    readings so far. worker: who reads it. seconds: time from its claim until this was reported.
+    age: seconds since then.
+    """
+
+    file_id: int
+    source: str
+    name: str
+    stage: str
+    size: int
+    bytes: int | None
+    rows: int
+    worker: str
+    seconds: float
+    age: float
+
+    @property
+    def percent(self) -> float | None:
+        return None if self.bytes is None or not self.size else 100 * self.bytes / self.size
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / max(self.seconds, 0.001)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end of the stage, at the rate so far. None if unknown."""
+        if not self.bytes:
+            return None
+        return max(0.0, (self.size - self.bytes) * self.seconds / self.bytes - self.age)
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        left, percent = self.seconds_left, self.percent
+        return {
+            **vars(self),
+            "seconds": round(self.seconds, 1),
+            "age": round(self.age, 1),
+            "percent": None if percent is None else round(percent, 1),
+            "rows_per_second": round(self.rows_per_second, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
 
 
 LATELY = 60.0

@@ -11,15 +11,16 @@ from itertools import count
 
 from sensorflow import threads
 from sensorflow.errors import Fenced, Transient
+from sensorflow.flow.meter import Meter
 from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
-"""Extends a lease or a delivery to this many seconds from now. May raise Transient. Raises Fenced if the
-lease is lost."""
+"""Extends a lease or a delivery to this many seconds from now. May raise Transient. Raises Fenced
+if the lease is lost."""
 Hold = Callable[[Sequence[Claim]], object]
-"""Takes all claims that this process has from now on; an empty sequence if it has none. Used by a watchdog
-outside the process. Must not raise."""
+"""Takes all claims that this process has from now on; an empty sequence if it has none. Used by a
+watchdog outside the process. Must not raise."""
 
 
 Lose = Callable[[int], object]
@@ -27,6 +28,18 @@ Lose = Callable[[int], object]
 Lost = Callable[[Claim], bool]
 """Returns whether the lease of a claim is known to be lost, so that another worker may have claimed the
 file."""
+
+
+class Watched:
+    """The claims whose leases a `LeaseKeeper` renews. Implements `Lost`. meters: file id -> how far
+    the file was read, recorded with each renewal."""
+
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        self.meters = {claim.file_id: Meter() for claim in claims}
+        self.lost: set[int] = set()
+
+    def __call__(self, claim: Claim) -> bool:
+        return claim.file_id in self.lost
 
 
 def unwatched(_claims: Sequence[Claim]) -> None:
@@ -38,12 +51,12 @@ def unheard(_file_id: int) -> None:
 
 
 class LeaseKeeper:
-    """Renews the leases of this process in one thread, until it is closed. lease: duration of a lease in
-    seconds; it is renewed after a third of this time.
+    """Renews the leases of this process in one thread, until it is closed. lease: duration of a
+    lease in seconds; it is renewed after a third of this time.
 
-    A renewal is repeated if it fails because the ledger is unavailable. A lost lease is not renewed any
-    more, and the work on its file ends at the next block. hold, lose: see the types of these names. Raises
-    Transient HOST if no thread can be started.
+    A renewal is repeated if it fails because the ledger is unavailable. A lost lease is not renewed
+    any more, and the work on its file ends at the next block. hold, lose: see the types of these
+    names. Raises Transient HOST if no thread can be started.
     """
 
     def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
@@ -71,27 +84,27 @@ class LeaseKeeper:
     @contextmanager
     def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
         """Renew the leases of claims until the context exits, see `process.KeepLeases`."""
-        lost: set[int] = set()
+        watched = Watched(claims)
 
         def renew(claim: Claim, seconds: float) -> None:
             try:
-                ledger.renew(claim, seconds)
+                ledger.renew(claim, seconds, watched.meters[claim.file_id].read())
             except Fenced:
-                lost.add(claim.file_id)
+                watched.lost.add(claim.file_id)
                 self._lose(claim.file_id)
                 raise
 
         self._hold(claims)
         try:
             with self.keep([partial(renew, claim) for claim in claims]):
-                yield lambda claim: claim.file_id in lost
+                yield watched
         finally:
             self._hold(())
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Call each renewal repeatedly until the context exits. A renewal takes the duration of a lease in
-        seconds."""
+        """Call each renewal repeatedly until the context exits. A renewal takes the duration of a
+        lease in seconds."""
         due = time.monotonic() + self._lease / 3
         with self._change:
             mine = {next(self._numbers): (renew, due) for renew in renewals}

@@ -125,6 +125,13 @@ class FileView:
         return account(self.state, **vars(self.counts))
 
     @property
+    def percent(self) -> float | None:
+        """The share of its bytes that a worker has read; None if unknown, or if no worker reads it."""
+        if self.state is not State.RUNNING or self.progress_bytes is None or not self.size:
+            return None
+        return 100 * self.progress_bytes / self.size
+
+    @property
     def layer_file(self) -> LayerFile:
         kind, received = self.sensor_type, self.landed_at
         return LayerFile(self.source, kind, received, self.file_id, self.version)

@@ -40,6 +40,8 @@ class File:
     checksum: int | None = None
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None
+    progress_bytes: int | None = None
+    progress_rows: int | None = None
     span: Span = field(default_factory=Span)
     events: list[HistoryEvent] = field(default_factory=list)
 

@@ -234,6 +234,7 @@ class MemoryIntake:
     def _move(self, file: File, to: State, what: FileEvent, **facts: Any) -> None:
         assert allowed(file.state, to), (file.state, to)
         before, file.state, file.lease_until = file.state, to, None
+        file.progress_bytes = file.progress_rows = None
         self._add_event(file, what, from_state=str(before), to_state=str(to), **facts)
 
     def _add_event(self, file: File, what: FileEvent, **facts: Any) -> None:

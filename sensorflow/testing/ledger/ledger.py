@@ -24,7 +24,7 @@ from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
 from sensorflow.errors import Fenced, SensorflowError
 from sensorflow.flow.file_task import spans_whole_source
-from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress, ReadSoFar
 from sensorflow.ports.files import Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded, OlderVersions
@@ -196,9 +196,13 @@ class MemoryLedger(MemoryIntake):
             raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
         return file
 
-    def renew(self, claim: Claim, lease: float) -> None:
+    def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
         with self._lock:
-            self._guard(claim).lease_until = self._in(lease)
+            file = self._guard(claim)
+            file.lease_until = self._in(lease)
+            if read is not None:
+                file.progress_rows = read.rows
+                file.progress_bytes = file.progress_bytes if read.bytes is None else read.bytes
 
     def advance(
         self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
@@ -394,7 +398,7 @@ class MemoryLedger(MemoryIntake):
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("answer that")
 
-    activity = named = select = members = matching
+    activity = large_files = named = select = members = matching
 
 
 def _contests(file: File, other: File, load: Load) -> bool:

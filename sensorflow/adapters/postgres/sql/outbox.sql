@@ -176,7 +176,8 @@ SELECT id, 'published', stage, attempts, :who FROM done;
 -- Expired leases: their workers are gone, or will be fenced. Not right after a server start: the workers
 -- may be alive and only now able to reconnect.
 WITH expired AS (
-    UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
+    UPDATE files SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       published_at = NULL
      WHERE id IN (SELECT id FROM files
                    WHERE state = 'running' AND lease_until < now()
                      AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)

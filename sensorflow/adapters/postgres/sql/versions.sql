@@ -4,7 +4,8 @@
 -- Versions that a newer version replaces. The row locks wait for a load of an older version to end, but
 -- allow the registration of an arrival that refers to it.
 UPDATE files f
-   SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
+   SET state = 'superseded', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
   FROM (SELECT id, state, stage, attempts FROM files
          WHERE source = :source AND coalesce(name, key) = :name AND version < :version
