@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sensorflow.adapters.host import status
 from sensorflow.flow.clock import now
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, ReadSoFar
 
 SLOTS = 512
 SIZE = 1 << 16
@@ -25,7 +25,8 @@ class Slot:
     beat: when the child last ran any Python code. since: when it claimed its files. length: size of the
     pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if none. began: when
     this decoder started. until: when it must have returned. lost: when the child noticed that the lease of
-    the file `reading` was lost.
+    the file `reading` was lost. size, bytes, rows: how far it has read a large file; size is 0 if it reads
+    none, bytes is -1 if unknown.
     """
 
     pid: int = 0
@@ -36,10 +37,13 @@ class Slot:
     began: float = 0.0
     length: int = 0
     lost: float = 0.0
+    size: int = 0
+    bytes: int = 0
+    rows: int = 0
 
 
-_SLOT = struct.Struct("=qdddqdqd")
-_BEAT, _SINCE, _READING, _LENGTH, _LOST = 8, 16, 24, 48, 56
+_SLOT = struct.Struct("=qdddqdqdqqq")
+_BEAT, _SINCE, _READING, _LENGTH, _LOST, _PROGRESS = 8, 16, 24, 48, 56, 64
 _CLAIMS = SLOTS * _SLOT.size
 
 
@@ -70,6 +74,12 @@ class Board:
             self._memory[start : start + len(told)] = told
         self._put(_LENGTH, "=q", len(told))
         self._put(_SINCE, "=d", now() if claims else 0.0)
+        self._put(_PROGRESS, "=q", 0)
+
+    def report(self, claim: Claim, read: ReadSoFar) -> None:
+        """Record how far the child has read a file. Until it holds other claims."""
+        known = -1 if read.bytes is None else read.bytes
+        self._put(_PROGRESS, "=qqq", claim.size, known, read.rows)
 
     def mark(self, file_id: int, seconds: float) -> None:
         """Record the file that a decoder is reading, see `deadlines.DeadlineWatcher`."""
@@ -94,6 +104,14 @@ class Board:
         since = {slot.pid: slot.since for _, slot in self.slots()}
         held = [since.get(pid, 0.0) for pid in pids]
         return now() - max(held) if held and all(held) else 0.0
+
+    def progress(self) -> dict[int, tuple[int | None, int]]:
+        """Returns how far each child has read a large file, by pid: percent, None if unknown, and rows."""
+        found = {slot.pid: slot for _, slot in self.slots() if slot.size}
+        return {
+            pid: (None if slot.bytes < 0 else 100 * slot.bytes // slot.size, slot.rows)
+            for pid, slot in found.items()
+        }
 
     def facts(self, pids: Collection[int]) -> dict[str, int | None]:
         """Returns the heartbeat's facts about these children: `stopped` and `busy`, see

@@ -12,7 +12,7 @@ from itertools import count
 from sensorflow import threads
 from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.meter import Meter
-from sensorflow.ports.claims import Claim, Claims
+from sensorflow.ports.claims import Claim, Claims, ReadSoFar
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
@@ -25,6 +25,9 @@ watchdog outside the process. Must not raise."""
 
 Lose = Callable[[int], object]
 """Takes the id of a file whose lease is found to be lost. Called in another thread; must not raise."""
+Note = Callable[[Claim, ReadSoFar], object]
+"""Takes how far a file was read, with each renewal of its lease. Called in another thread; must not
+raise."""
 Lost = Callable[[Claim], bool]
 """Returns whether the lease of a claim is known to be lost, so that another worker may have claimed the
 file."""
@@ -50,17 +53,27 @@ def unheard(_file_id: int) -> None:
     """Do nothing, because no watchdog needs to know of lost leases."""
 
 
+def unnoted(_claim: Claim, _read: ReadSoFar) -> None:
+    """Do nothing, because nobody but the ledger shows progress."""
+
+
 class LeaseKeeper:
     """Renews the leases of this process in one thread, until it is closed. lease: duration of a
     lease in seconds; it is renewed after a third of this time.
 
     A renewal is repeated if it fails because the ledger is unavailable. A lost lease is not renewed
-    any more, and the work on its file ends at the next block. hold, lose: see the types of these
+    any more, and the work on its file ends at the next block. hold, lose, note: see the types of these
     names. Raises Transient HOST if no thread can be started.
     """
 
-    def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
-        self._lease, self._hold, self._lose = lease, hold, lose
+    def __init__(
+        self,
+        lease: float,
+        hold: Hold = unwatched,
+        lose: Lose = unheard,
+        note: Note = unnoted,
+    ) -> None:
+        self._lease, self._hold, self._lose, self._note = lease, hold, lose, note
         self._numbers = count()
         self._held: dict[int, tuple[Renew, float]] = {}
         """Number of a renewal -> the renewal, and the time at which it is due."""
@@ -88,7 +101,10 @@ class LeaseKeeper:
 
         def renew(claim: Claim, seconds: float) -> None:
             try:
-                ledger.renew(claim, seconds, watched.meters[claim.file_id].read())
+                read = watched.meters[claim.file_id].read()
+                ledger.renew(claim, seconds, read)
+                if read is not None:
+                    self._note(claim, read)
             except Fenced:
                 watched.lost.add(claim.file_id)
                 self._lose(claim.file_id)
