@@ -31,44 +31,66 @@ REFUSED_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class _Disk:
-    """A disk that the pipeline writes to. path: a folder on it."""
+    """A disk that the pipeline writes to. path: a folder on it, which exists. reserve: bytes that stay
+    free. need: bytes that the registered files will still take."""
 
     path: Path
     writes: Writes
+    reserve: float = 0.0
+    need: float = 0.0
 
 
 class Room:
     """The room on the disks of the landing zone and of the data folder. Used by one thread.
 
-    Asks the disks at each call of `require`, and the ledger every `ASK_SECONDS`.
+    Asks the disks at each call, and the ledger every `ASK_SECONDS`. A check of one file costs microseconds.
     """
 
     def __init__(
         self, settings: Settings, ledger: Intake, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings, self._ledger, self._clock = settings, ledger, clock
-        self._unloaded: list[Unloaded] = []
+        self._unloaded: dict[str, Unloaded] = {}
+        self._disks: list[_Disk] = []
         self._asked_at = -math.inf
-        self._landed: deque[tuple[float, int]] = deque()
+        self._since = 0
+        """Bytes landed since the ledger was asked."""
+        self._landed: deque[tuple[int, int]] = deque()
+        """(second, bytes landed in it)"""
         self._is_short = False
         self._refused: dict[str, tuple[float, str]] = {}
 
     def landed(self, size: int) -> None:
         """Record that files of `size` bytes in total were landed."""
-        self._landed.append((self._clock(), size))
+        second = int(self._clock())
+        self._since += size
+        if self._landed and self._landed[-1][0] == second:
+            size += self._landed.pop()[1]
+        self._landed.append((second, size))
 
     def require(self) -> None:
         """Raises Transient DISK_RESERVE if a disk has no room for what is registered and for the
         intake of the next seconds; Transient DATABASE."""
         now = self._clock()
         if now >= self._asked_at + ASK_SECONDS or self._is_short:
-            self._unloaded, self._asked_at = self._ledger.unloaded(), now
+            self._ask(now)
         while self._landed and self._landed[0][0] < now - RATE_SECONDS:
             self._landed.popleft()
-        coming = self._rate * forecast.HORIZON_SECONDS
+        rate = sum(size for _, size in self._landed) / RATE_SECONDS
         short, self._is_short = self._is_short, True
-        self._check("", coming, forecast.RESUMES if short else 1.0)
+        self._check("", rate * forecast.HORIZON_SECONDS, forecast.RESUMES if short else 1.0)
         self._is_short = False
+
+    def _ask(self, now: float) -> None:
+        self._unloaded = {found.source: found for found in self._ledger.unloaded()}
+        self._asked_at, self._since = now, 0
+        self._disks = [self._measured(found) for found in self._written()]
+
+    def _measured(self, found: _Disk) -> _Disk:
+        path = disk.nearest(found.path)
+        reserve = forecast.reserve(shutil.disk_usage(path).total, self._settings.min_free_bytes)
+        need = forecast.needed(self._unloaded.values(), found.writes)
+        return _Disk(path, found.writes, reserve, need)
 
     def require_for(self, source: str, size: int) -> None:
         """Raises Transient DISK_RESERVE if a disk has no room for one more file of `size` bytes."""
@@ -78,30 +100,22 @@ class Room:
             self._refused[source] = self._clock(), error.message
             raise
 
+    def _check(self, source: str, size: float, factor: float) -> None:
+        known = self._unloaded.get(source)
+        for found in self._disks:
+            free = shutil.disk_usage(found.path).free
+            need = found.need + found.writes.behind(self._since, None)
+            coming = found.writes.ahead(size, None if known is None else known.rows_per_byte)
+            if free < found.reserve * factor + need + coming:
+                raise _error(found, free, need, coming if source else 0.0)
+
     def refused(self, now: float) -> dict[str, str]:
         """Returns why files were refused recently, by source. now: monotonic seconds."""
         recent = {s: why for s, (at, why) in self._refused.items() if now < at + REFUSED_SECONDS}
         self._refused = {source: self._refused[source] for source in recent}
         return recent
 
-    @property
-    def _rate(self) -> float:
-        """Bytes per second."""
-        return sum(size for _, size in self._landed) / RATE_SECONDS
-
-    def _check(self, source: str, size: float, factor: float) -> None:
-        known = {found.source: found.rows_per_byte for found in self._unloaded}
-        since = sum(size for at, size in self._landed if at >= self._asked_at)
-        unloaded = [*self._unloaded, Unloaded("", since)]
-        for place in self._disks():
-            total, _, free = shutil.disk_usage(disk.nearest(place.path))
-            reserve = forecast.reserve(total, self._settings.min_free_bytes) * factor
-            need = forecast.needed(unloaded, place.writes)
-            coming = place.writes.ahead(size, known.get(source))
-            if free < reserve + need + coming:
-                raise _error(place, free, reserve, need, coming if source else 0.0)
-
-    def _disks(self) -> Iterator[_Disk]:
+    def _written(self) -> Iterator[_Disk]:
         """Yields each disk once, with all that is written to it."""
         data, landing = self._settings.data_folder, self._settings.zone_folder("landing")
         kept = Writes(self._archived(data), forecast.LAKE_BYTES + self._database_bytes)
@@ -129,8 +143,8 @@ def _device(path: Path) -> int:
     return os.stat(disk.nearest(path)).st_dev  # noqa: PTH116 - of the folder that exists
 
 
-def _error(place: _Disk, free: int, reserve: float, need: float, file: float) -> Transient:
-    parts = [f"{disk.size(round(reserve))} stay free"]
+def _error(place: _Disk, free: int, need: float, file: float) -> Transient:
+    parts = [f"{disk.size(round(place.reserve))} stay free"]
     if need:
         parts.append(f"registered files need about {disk.size(round(need))}")
     if file:

@@ -58,6 +58,9 @@ class MemoryIntake:
         with self._lock:
             return self._controls.pop(source, None) is not None
 
+    def _is_paused(self, source: str) -> bool:
+        return source in self._controls and self._controls[source].mode is Mode.PAUSED
+
     def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:

@@ -15,9 +15,7 @@ import pyarrow as pa
 from sensorflow.core.account import Totals
 from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.controls import Mode
 from sensorflow.core.events import FileEvent
-from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, Heartbeat, LoopReport
 from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
@@ -36,11 +34,20 @@ from sensorflow.ports.outbox import (
     Throughput,
     estimated_work,
 )
-from sensorflow.testing.ledger.file import OPEN, File, claim_of, error_of, outbox_entry_of, view_of
-from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
+from sensorflow.testing.ledger.file import (
+    OPEN,
+    File,
+    claim_of,
+    error_of,
+    outbox_entry_of,
+    quota,
+    view_of,
+)
+from sensorflow.testing.ledger.heartbeats import MemoryHeartbeats
+from sensorflow.testing.ledger.intake import unsupported
 
 
-class MemoryLedger(MemoryIntake):
+class MemoryLedger(MemoryHeartbeats):
     """See `ports.ledger.Ledger`. Supports files of one source that are registered, published, claimed, and
     loaded or quarantined once. clock: used instead of the database's clock.
 
@@ -55,7 +62,6 @@ class MemoryLedger(MemoryIntake):
         self._turns: dict[str, datetime] = {}
         self._publisher = threading.Lock()
         self._months: set[date] = set()
-        self._beats: dict[tuple[str, str], Heartbeat] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings, as dedupe key -> (file id, value)."""
 
@@ -99,17 +105,8 @@ class MemoryLedger(MemoryIntake):
             ]
             return [
                 outbox_entry_of(f)
-                for f in chosen[: max(0, min(limit, self._quota(flying, max_in_flight, in_flight)))]
+                for f in chosen[: max(0, min(limit, quota(max_in_flight, in_flight) - len(flying)))]
             ]
-
-    def _is_paused(self, source: str) -> bool:
-        return source in self._controls and self._controls[source].mode is Mode.PAUSED
-
-    @staticmethod
-    def _quota(flying: list[File], most: int, in_flight: InFlightLimits) -> int:
-        """Returns how many more files of the only source may be in flight."""
-        given = [share.max_in_flight for share in in_flight.shares.values()]
-        return min([most, *(quota for quota in given if quota is not None)]) - len(flying)
 
     def _open(self) -> list[File]:
         return [f for f in self._files.values() if f.state in OPEN]
@@ -326,7 +323,7 @@ class MemoryLedger(MemoryIntake):
     def unpack(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("know archives")
 
-    # --- housekeeping, processes ---
+    # --- housekeeping ---
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         with self._lock:
@@ -343,27 +340,6 @@ class MemoryLedger(MemoryIntake):
         unsupported("load a file again, or remove what is left of it")
 
     undo = collect_garbage = expire = delete_history = replay
-
-    def record_report(self, report: LoopReport) -> None:
-        with self._lock:
-            now, key = self._clock(), (report.process, str(report.role))
-            known = self._beats.get(key)
-            self._beats[key] = Heartbeat(report, known.started_at if known else now, now, 0.0)
-            self._beats = {
-                key: b for key, b in self._beats.items() if self._age(b) < FORGET_AFTER_SECONDS
-            }
-
-    def remove_reports(self, process: str) -> None:
-        with self._lock:
-            self._beats = {key: b for key, b in self._beats.items() if key[0] != process}
-
-    def heartbeats(self) -> list[Heartbeat]:
-        with self._lock:
-            found = [replace(b, age=self._age(b)) for b in self._beats.values()]
-        return sorted(found, key=lambda b: (b.report.role, b.started_at, b.report.process))
-
-    def _age(self, beat: Heartbeat) -> float:
-        return (self._clock() - beat.beat_at).total_seconds()
 
     # --- views ---
 
