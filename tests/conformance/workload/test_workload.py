@@ -12,6 +12,7 @@ from fresh_database import FreshDatabase
 from samples import arrival, claim
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.controls import Mode
 from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.core.scaling import FILE_SECONDS, Node
 from sensorflow.core.states import Stage
@@ -61,6 +62,19 @@ def test_only_work_that_can_be_done_now_counts(ledger: PostgresLedger) -> None:
     assert ledger.open_work(large_bytes=100)[0].large
     ledger.nack(held, Transient(Code.DATABASE, "away"), 60.0, False)
     assert ledger.open_work(LARGE)[0].files == 2, "a file whose retry is not due is no work"
+
+
+def test_files_that_wait_because_their_source_is_paused_need_no_worker(
+    ledger: PostgresLedger,
+) -> None:
+    ids = [add(ledger, number) for number in range(3)]
+    claim(ledger, ids[0])
+    ledger.hold_back("plant", Mode.PAUSED, "anna")
+    [work] = ledger.open_work(LARGE)
+    assert work.files == 1  # which a worker has
+    ledger.hold_back("plant", Mode.DRAINING, "anna")
+    [work] = ledger.open_work(LARGE)
+    assert work.files == 3
 
 
 def test_rates_come_from_the_files_that_were_finished(ledger: PostgresLedger) -> None:
