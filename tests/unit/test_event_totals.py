@@ -120,6 +120,8 @@ def test_the_id_of_a_transaction_that_was_rolled_back_is_given_up_in_the_end() -
     follower.add(log.page(follower.wanted()), GRACE_SECONDS + 1)
     assert len(follower.wanted()) == 3, "a transaction is open that may hold them"
     log.end(late, commit=True)
+    follower.add(log.page(follower.wanted()), GRACE_SECONDS - 1)
+    assert follower.wanted()[:-1] == [Ids(1, 1)], "its process may be suspended"
     follower.add(log.page(follower.wanted()), GRACE_SECONDS + 2)
     assert follower.wanted()[:-1] == []
     assert vars(follower.totals) == vars(recounted(log))
