@@ -88,8 +88,8 @@ def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterato
         found = Histogram(LATENCY_BUCKETS, counts, totals.latency_seconds.get(source, 0.0))
         yield Sample(Metric.LATENCY, (source,), found)
     failures = {FileEvent.RETRIED: Metric.RETRIES, FileEvent.QUARANTINED: Metric.QUARANTINES}
-    for (event, source, code), count in totals.codes.items():
-        if (metric := failures.get(FileEvent(event))) is not None:
+    for (what, source, code), count in totals.codes.items():
+        if (metric := failures.get(FileEvent(what))) is not None:
             yield Sample(metric, (source, code), count)
     for stage in Stage:
         counts = tuple(totals.stages[stage, n] for n in range(len(STAGE_BUCKETS) + 1))
