@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sensorflow.core.account import Account, account
 from sensorflow.core.states import State
 
-CHUNK = 10_000
+CHUNK = 4_000
 """Number of consecutive file ids in a chunk. Chunk n has the ids from n * CHUNK on."""
 
 
@@ -40,6 +40,8 @@ class FileGroup:
 
 SUMS = ("files", "bytes", "landed", "read", "loaded", "rejected", "duplicate", "replaced")
 Key = tuple[str, State, str]
+Times = tuple[float | None, float | None, float | None]
+"""Newest reading, newest file, oldest unfinished file, see `FileGroup`."""
 
 
 class FileTotals:
@@ -50,6 +52,7 @@ class FileTotals:
         self._chunks: dict[int, Sequence[FileGroup]] = {}
         self._sums: dict[Key, list[int]] = {}
         self._due: dict[int, None] = {}
+        self._times: dict[str, Times] | None = None
 
     def mark(self, chunks: Iterable[int]) -> None:
         """Note that files of these chunks may have changed."""
@@ -73,6 +76,7 @@ class FileTotals:
 
     def put(self, counted: Mapping[int, Sequence[FileGroup]]) -> None:
         """Replace the groups of these chunks."""
+        self._times = None
         for chunk, groups in counted.items():
             self._add(self._chunks.get(chunk, ()), -1)
             self._add(groups, 1)
@@ -89,9 +93,14 @@ class FileTotals:
         remains, with zeros."""
         return [FileGroup(*key, *sums) for key, sums in self._sums.items()]
 
-    def times(self) -> dict[str, tuple[float | None, float | None, float | None]]:
-        """Returns source -> newest reading, newest file, oldest unfinished file, see `FileGroup`."""
-        found: dict[str, tuple[float | None, float | None, float | None]] = {}
+    def times(self) -> dict[str, Times]:
+        """Returns the times of each source."""
+        if self._times is None:
+            self._times = self._all_times()
+        return self._times
+
+    def _all_times(self) -> dict[str, Times]:
+        found: dict[str, Times] = {}
         for groups in self._chunks.values():
             for g in groups:
                 reading, file, oldest = found.get(g.source, (None, None, None))

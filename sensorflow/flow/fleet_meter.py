@@ -36,7 +36,7 @@ SIZES_SECONDS = 60.0
 """Seconds between two measurements of the database's size, which lists all of its files."""
 RECOUNT_SECONDS = 6 * 3600.0
 """Seconds after which all files are counted again, whether their histories say so or not."""
-CHUNKS = 10
+CHUNKS = 25
 """Number of chunks of files that are counted in one statement."""
 BUDGET_SECONDS = 2.0
 """Time of one look for counting. What is left is counted at the next looks."""

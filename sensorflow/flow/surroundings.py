@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sensorflow.core.forecast import DiskForecast
+from sensorflow.core.disk_forecast import DiskForecast
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.telemetry import Event, emit

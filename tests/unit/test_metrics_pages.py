@@ -22,7 +22,7 @@ from sensorflow.adapters import http
 from sensorflow.adapters.exposition import exposition
 from sensorflow.adapters.http import Reply, Server
 from sensorflow.adapters.local import volumes
-from sensorflow.core.forecast import DiskForecast
+from sensorflow.core.disk_forecast import DiskForecast
 from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.core.metrics import Histogram, Kind, Metric, Sample
 from sensorflow.engine import process_metrics
@@ -77,7 +77,10 @@ def test_an_unknown_path_or_method_and_a_defect_answer_with_an_error_in_json(
     assert [line["event"] for line in logged] == [Event.DEFECT]
 
 
-def test_a_client_that_sends_nothing_blocks_no_other(server: Server) -> None:
+def test_a_client_that_sends_nothing_blocks_no_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http._Handler, "timeout", 600.0)
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"GET /good HTTP/1.1\r\n")
         assert ask(server, "/good")[0] == 200
