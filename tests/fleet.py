@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,6 +206,19 @@ class Fleet:
             f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-15:])
             for p in sorted(self.project.glob("*.log"))
         )
+
+
+def ports_in_a_row(count: int) -> int:
+    """The first of so many free ports."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return first
 
 
 def state_of(pid: int) -> str:

@@ -20,12 +20,13 @@ from typing import Any
 import pytest
 import yaml
 from conftest import flush
-from fleet import Fleet, fleet
+from fleet import Fleet, fleet, ports_in_a_row
 from manual.metrics import queried_names
 from patience import PATIENCE
 from project_driver import content
 from proxy import Proxy
 
+from sensorflow.core.heartbeat import Role
 from sensorflow.core.metrics import Kind, Metric, Place
 from sensorflow.core.states import Stage
 from sensorflow.embedded.process import free_port
@@ -122,19 +123,6 @@ def exporter(f: Fleet, port: int, **urls: str) -> Iterator[None]:
         assert process.wait(PATIENCE) == 0
 
 
-def three_ports() -> int:
-    """The first of three free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + 3):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            continue
-        return first
-
-
 def page(port: int, path: str) -> tuple[int, Any]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as reply:
@@ -146,13 +134,13 @@ def page(port: int, path: str) -> tuple[int, Any]:
 
 
 def test_prometheus_sees_every_metric_move(project: Path, database: str, valkey_url: str) -> None:
-    port, own = free_port(), three_ports()
+    port, own = free_port(), ports_in_a_row(3)
     with (
         Proxy(*address(database)) as to_database,
         Proxy(*address(valkey_url)) as to_broker,
         fleet(project, database, valkey_url, metrics_port=own) as f,
     ):
-        prometheus = Prometheus(project, [port, own, own + 1])
+        prometheus = Prometheus(project, [port, *range(own, own + 3)])
         urls = {"database": to_database.url(database), "broker": to_broker.url(valkey_url)}
         try:
             with exporter(f, port, **urls):
@@ -166,6 +154,8 @@ def test_prometheus_sees_every_metric_move(project: Path, database: str, valkey_
                 wait(f, lambda: prometheus.value("sensorflow_ledger_age_seconds") > 0)
                 wait(f, lambda: page(port, "/readyz")[0] == 200)
                 wait(f, lambda: not missing(prometheus))
+                loops = {labels["role"] for labels, up in prometheus.query(Metric.LOOP_UP) if up}
+                assert loops == set(Role)
                 time.sleep(1.0)  # a scrape of the new process
                 after = counters(prometheus)
         finally:
@@ -197,7 +187,7 @@ def let_much_happen(f: Fleet, prometheus: Prometheus, broker: str) -> None:
     wait(f, lambda: told(prometheus, "message missing") > 0)
     wait(f, lambda: prometheus.value("sensorflow_broker_messages") > 0)
     wait(f, lambda: prometheus.value("sensorflow_backlog_oldest_seconds") > 0)
-    f.start("worker")
+    f.start("worker", "beat")
     f.put("rejects.csv", content(2) + b"not a time,s,temperature,1,degC\n")
     f.put("twice.csv", content(3) + content(3).split(b"\n", 1)[1])
     f.put("bad.csv.gz", gzip.compress(content(4))[:30])
