@@ -1,4 +1,7 @@
-"""The metrics of one process and its children, and its health checks: the setting `metrics_port`."""
+"""The metrics of one process and its children, and its health checks: the setting `metrics_port`.
+
+The HTTP server is imported only if it is used.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sensorflow import telemetry
 from sensorflow.adapters.exposition import CONTENT_TYPE, exposition
-from sensorflow.adapters.http import Reply, Routes, Server
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.metrics import Metric, Sample
 from sensorflow.engine.resources import PAGE
@@ -18,6 +21,9 @@ from sensorflow.errors import UsageError
 from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.http import Reply, Routes, Server
 
 TICK = os.sysconf("SC_CLK_TCK")
 PLACES = (Role.INTAKE, Role.WORKER, Role.BEAT)
@@ -39,6 +45,8 @@ def serve(
     """
     if not settings.metrics_port:
         return None
+    from sensorflow.adapters.http import Server
+
     port = settings.metrics_port + PLACES.index(role)
     try:
         server = Server(settings.metrics_host, port, routes(loops, children, events))
@@ -54,6 +62,9 @@ def routes(
     children: Callable[[], Collection[int]] = tuple,
     events: Callable[[], Sequence[int]] | None = None,
 ) -> Routes:
+    """Returns the pages of this process. Parameters: see `serve`."""
+    from sensorflow.adapters.http import Reply
+
     def metrics() -> Reply:
         counts = telemetry.counted()
         if events is not None:
@@ -70,6 +81,8 @@ def routes(
 
 def _health(loops: Sequence[LoopStatus], may_pause: bool) -> Reply:
     """Whether all loops make progress. may_pause: whether one may wait for a server or a disk."""
+    from sensorflow.adapters.http import Reply
+
     facts: dict[str, str] = {}
     failed = False
     for loop in loops:

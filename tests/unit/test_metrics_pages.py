@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 import urllib.error
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import structlog
+from manual import generated
 from manual import metrics as manual_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,7 +26,7 @@ from sensorflow.adapters.http import Reply, Server
 from sensorflow.adapters.local import volumes
 from sensorflow.core.disk_forecast import DiskForecast
 from sensorflow.core.heartbeat import LoopReport, Role
-from sensorflow.core.metrics import Histogram, Kind, Metric, Sample
+from sensorflow.core.metrics import Histogram, Kind, Metric, Place, Sample
 from sensorflow.engine import process_metrics
 from sensorflow.engine.board import Board
 from sensorflow.errors import Code, Transient, UsageError
@@ -33,6 +35,9 @@ from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.surroundings import SurroundingsWatch
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
+
+ROOT = Path(__file__).parents[2]
+MARK = re.compile(r"<!-- generated: (\w+) -->")
 
 
 def fail() -> Reply:
@@ -138,6 +143,12 @@ def test_every_metric_is_written_with_its_type_its_help_and_its_labels() -> None
         ("_count", None): 3,
         ("_sum", None): 9.25,
     }
+
+
+def test_the_page_of_the_reference_is_made_from_the_list() -> None:
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
+    made = {generated.PARTS[mark]() for mark in MARK.findall(page)}
+    assert made == {manual_metrics.reference(place) for place in Place}
 
 
 @pytest.mark.parametrize("metric", Metric)
