@@ -12,9 +12,11 @@ import pytest
 from project_driver import ProjectDriver, content
 
 from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.file_totals import CHUNK
 from sensorflow.core.metrics import Histogram, Metric, Sample
 from sensorflow.core.states import State
+from sensorflow.errors import Transient
 from sensorflow.flow.fleet_meter import FleetMeter
 from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.flow.outcomes import Outcome
@@ -200,6 +202,18 @@ def test_a_database_that_was_emptied_is_counted_anew(driver: ProjectDriver) -> N
     assert (Metric.FILES, "plant", "loaded") not in found
     driver.load("b.csv", content(2))
     assert look(following)[Metric.ROWS_LOADED, "plant"] == 20
+
+
+def test_the_right_to_read_is_enough(driver: ProjectDriver, database: str) -> None:
+    loaded = driver.load("a.csv", content(1))
+    joined = "&" if "?" in database else "?"
+    reader = PostgresLedger(f"{database}{joined}options=-crole%3Dsensorflow_reader", "metrics")
+    found = look(FleetMeter(reader, 1, migrate.head(), Surroundings))
+    with pytest.raises(Transient, match="I510"):
+        reader.replay(loaded)
+    reader.close()
+    assert found[Metric.FILES, "plant", "loaded"] == 1
+    assert found[Metric.READINGS_BYTES,] > 0
 
 
 def test_the_loop_continues_after_an_outage(driver: ProjectDriver) -> None:
