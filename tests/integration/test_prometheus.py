@@ -49,6 +49,9 @@ def test_alerts_and_configuration_are_valid() -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     assert len(rules) == 5
     assert unknown("\n".join(rule["expr"] for rule in rules)) == set()
+    page = (ROOT / "docs" / "how-to" / "monitor.md").read_text()
+    assert all(f"`{rule['alert']}`" in page for rule in rules)
+    assert (PROMETHEUS / "prometheus.yml").read_text().partition("\n")[2] in page
 
 
 def test_the_dashboard_names_every_metric_and_no_other() -> None:
