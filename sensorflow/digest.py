@@ -15,7 +15,7 @@ from sensorflow import plugins
 HOST = frozenset(
     (
         *("workers", "log_level", "log_size", "log_files"),
-        *("flower_port", "flower_user", "flower_password"),
+        *("flower_port", "flower_user", "flower_password", "liveness_file"),
     )
 )
 """Settings that may differ between hosts and do not affect what is loaded."""

@@ -107,6 +107,9 @@ class Settings(Strict):
     """Size at which each file in `data/logs` is rotated."""
     log_files: int = Field(default=5, ge=1, le=1000)
     """Number of rotated files to keep per log."""
+    liveness_file: Path | None = None
+    """File that a daemon, worker or beat touches every 5 s while its loops make progress, with or without
+    the database. One per container, for [liveness probes](../how-to/kubernetes.md#probes)."""
     sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
@@ -231,6 +234,10 @@ class Settings(Strict):
     def path(self, relative: Path) -> Path:
         """Resolve a path relative to the folder of sensorflow.toml."""
         return (self.home / relative).absolute()
+
+    @property
+    def liveness(self) -> Path | None:
+        return self.path(self.liveness_file) if self.liveness_file else None
 
     @property
     def data_folder(self) -> Path:
