@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with goo
 service: .venv/.has-dev ## a systemd of its own boots the project as a service, which is killed, stopped, booted again; root
 	@sh tools/systemd.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m service
+
+image-steps: .venv/.has-dev ## the steps of docker/Dockerfile without Docker, in a bare Debian; root, a few minutes
+	@$(BIN)/python tools/image_steps.py
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .
