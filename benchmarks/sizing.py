@@ -1,0 +1,230 @@
+"""What a fleet needs: connections and memory of each process, and bytes on the disk for each reading.
+
+    PYTHONPATH=. python benchmarks/sizing.py [--broker rabbitmq] [--children 4] [--real FOLDER]
+
+Daemon, one worker, beat and Flower run on a database and a broker of their own. Connections are those of the
+kernel, counted several times a second while the worker loads files: the most that there were, for each
+process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import inputs, machine
+from benchmarks.stack import Broker
+from benchmarks.stand import BenchmarkFleet, stand
+from sensorflow.embedded.process import Process, free_port
+from sensorflow.embedded.stack import celery
+
+FILES, ROWS = 40, 25_000
+TABLES = """
+SELECT CASE WHEN relname LIKE 'raw_readings%' THEN 'readings' ELSE 'ledger' END,
+       sum(pg_table_size(oid)), sum(pg_indexes_size(oid))
+  FROM pg_class
+ WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+ GROUP BY 1
+"""
+
+
+class Sample:
+    """The most connections of each kind of process, and its memory."""
+
+    def __init__(self, processes: dict[str, Process], ports: dict[str, int]) -> None:
+        self._processes, self._ports = processes, ports
+        self.most: dict[str, Counter[str]] = {}
+        self.together: Counter[str] = Counter()
+
+    def kinds(self) -> dict[int, str]:
+        """Process id -> kind, of which there are those of `_processes`, and `child`."""
+        found = {}
+        for name, process in self._processes.items():
+            for pid in machine.tree(process.pid or 0):
+                found[pid] = name if pid == process.pid else f"{name}'s child"
+        return found
+
+    def take(self) -> None:
+        total: Counter[str] = Counter()
+        for pid, kind in self.kinds().items():
+            seen = Counter(self._connections(pid))
+            total.update(seen)
+            most = self.most.setdefault(kind, Counter())
+            most |= seen
+            self.most[kind] = most
+        self.together |= total
+
+    def _connections(self, pid: int) -> list[str]:
+        with suppress(psutil.Error):
+            return [
+                server
+                for connection in psutil.Process(pid).net_connections("tcp")
+                for server, port in self._ports.items()
+                if connection.raddr and connection.raddr.port == port
+            ]
+        return []
+
+    def memory(self) -> dict[str, dict[str, float]]:
+        """Kind -> number of processes, and of one of them the mean MB: resident, its own, and highest."""
+        found: dict[str, list[tuple[float, float, float]]] = {}
+        for pid, kind in self.kinds().items():
+            with suppress(psutil.Error):
+                full = psutil.Process(pid).memory_full_info()
+                peak = machine.peak_mb(pid) if kind.endswith("child") else 0.0
+                found.setdefault(kind, []).append((full.rss, full.uss, peak * 2**20))
+        return {
+            kind: {
+                "processes": len(of),
+                **{
+                    name: round(sum(x[n] for x in of) / len(of) / 2**20, 1)
+                    for n, name in enumerate(("rss_mb", "own_mb", "peak_mb"))
+                },
+            }
+            for kind, of in found.items()
+        }
+
+
+def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
+    broker = Broker(kind, made.root)
+    port = free_port()
+    env = {
+        "SENSORFLOW_DATABASE_URL": made.server.url,
+        "SENSORFLOW_BROKER_URL": broker.url,
+        "SENSORFLOW_CONFIG": str(made.project / "sensorflow.toml"),
+    }
+    commands = {
+        "daemon": [sys.executable, "-m", "sensorflow", "watch"],
+        "worker": celery("worker", f"--concurrency={children}", "--loglevel=WARNING"),
+        "beat": celery("beat", "--loglevel=WARNING", f"--schedule={made.root / 'beat'}"),
+        "flower": celery("flower", "--address=127.0.0.1", f"--port={port}"),
+    }
+    processes = {
+        name: Process(name, command, made.project / f"{name}.log", env=env, cwd=made.project)
+        for name, command in commands.items()
+    }
+    ports = {"database": _port(made.server.url), "broker": _port(broker.url)}
+    sample = Sample(processes, ports)
+    try:
+        for process in processes.values():
+            process.start()
+        time.sleep(15)
+        sample.take()
+        idle, before = {k: dict(v) for k, v in sample.most.items()}, sample.memory()
+        paths = inputs.many(made.root / "inputs", FILES * ROWS, FILES)
+        size = sum(path.stat().st_size for path in paths)
+        for path in paths:
+            path.rename(made.project / "drop-csv" / path.name)
+        began = time.monotonic()
+        while _loaded(made) < FILES:
+            sample.take()
+            if time.monotonic() - began > 120:
+                raise SystemExit((made.project / "worker.log").read_text()[-3000:])
+            time.sleep(0.1)
+        sample.take()
+        return {
+            "idle": idle,
+            "most": {k: dict(v) for k, v in sample.most.items()},
+            "together": dict(sample.together),
+            "memory_idle": before,
+            "memory": sample.memory(),
+            "disk": disk(made, size),
+        }
+    finally:
+        for process in processes.values():
+            if process.is_alive:
+                process.stop = signal.SIGTERM
+                process.terminate(20)
+        broker.stop()
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
+
+
+def _loaded(made: BenchmarkFleet) -> int:
+    (found,) = made.sql.execute("SELECT count(*) FROM files WHERE state = 'loaded'").fetchone() or (
+        0,
+    )
+    return int(found)
+
+
+def disk(made: BenchmarkFleet, size: int) -> dict[str, Any]:
+    """Bytes after the load. size: of the files."""
+    made.sql.execute("CHECKPOINT")
+    made.sql.execute("VACUUM ANALYZE")
+    data = made.project / "data"
+    folders = {
+        name: sum(p.stat().st_size for p in (data / name).rglob("*") if p.is_file())
+        for name in ("landing", "bronze", "silver", "rejects")
+    }
+    tables = {name: (int(a), int(b)) for name, a, b in made.sql.execute(TABLES).fetchall()}
+    rows, files = made.rows(), _loaded(made)
+    database = {
+        f"{name} {what}": of[n]
+        for name, of in tables.items()
+        for n, what in enumerate(("table", "indexes"))
+    }
+    return {
+        "csv_bytes": size,
+        "readings": rows,
+        "files": files,
+        "folders": folders,
+        "database": database,
+        "per_reading": {
+            k: round(v / rows, 1)
+            for k, v in {"csv": size, **folders, **database}.items()
+            if "ledger" not in k
+        },
+    }
+
+
+def real(folder: Path) -> dict[str, Any]:
+    """The same for files of real loggers, one after the other."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "real_data"))
+    from run import Pipeline, profile_of
+
+    with stand() as made, tempfile.TemporaryDirectory() as home:
+        pipeline = Pipeline(Path(home), made.server.url)
+        size = 0
+        for path in sorted((folder / "files").iterdir()):
+            try:
+                profile = profile_of(path.name)
+            except Exception as error:  # noqa: BLE001 - a file for another test
+                print(path.name, error, file=sys.stderr)
+                continue
+            pipeline.load(path, profile)
+            size += path.stat().st_size
+        (made.project / "data").symlink_to(Path(home) / "data")
+        return disk(made, size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--broker", choices=("valkey", "rabbitmq"), default="valkey")
+    parser.add_argument("--children", type=int, default=4)
+    parser.add_argument("--real", type=Path, help="folder of files of real loggers")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with stand() as made:
+        found = {"children": given.children, **fleet(made, given.broker, given.children)}
+    if given.real:
+        found["real"] = real(given.real)
+    text = json.dumps({given.broker: found}, indent=1)
+    print(text)
+    if given.json:
+        kept = json.loads(given.json.read_text()) if given.json.exists() else {}
+        given.json.write_text(json.dumps({**kept, given.broker: found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
