@@ -31,9 +31,10 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 	@$(BIN)/python demo/project.py
 	@cd .demo && ../$(BIN)/python -m sensorflow up
 
-test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
+test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey, RabbitMQ and Prometheus
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
+	@sh tools/prometheus.sh
 	@sh tools/systemd.sh
 	@$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
 

@@ -16,6 +16,7 @@ HOST = frozenset(
     (
         *("workers", "log_level", "log_size", "log_files"),
         *("flower_port", "flower_user", "flower_password", "liveness_file"),
+        *("metrics_port", "metrics_host"),
     )
 )
 """Settings that may differ between hosts and do not affect what is loaded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from array import array
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -20,15 +21,18 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Event(StrEnum):
-    """All log events of sensorflow, each with its log level. former: its name in the previous version."""
+    """All log events of sensorflow, each with its log level. former: its name in the previous version.
+    number: its place in the list."""
 
     level: Level
     former: str | None
+    number: int
 
     def __new__(cls, name: str, level: Level, former: str | None = None) -> Self:
         made = str.__new__(cls, name)
         made._value_ = name
         made.level, made.former = level, former
+        made.number = len(cls.__members__)
         return made
 
     DAEMON_STARTED = "daemon.started", "info"  # with its sources
@@ -108,9 +112,26 @@ class Event(StrEnum):
     ACKNOWLEDGEMENT_FAILED = "acknowledgement.failed", "warning", "acknowledgement.dropped"
     # beat cannot save its schedule; it continues
     SCHEDULE_NOT_SAVED = "schedule.not_saved", "error", "beat.unkept"
+    # the port of metrics_port cannot be opened; the process works without it
+    METRICS_UNAVAILABLE = "metrics.unavailable", "error"
     # a key of the settings has another name now; the next version will refuse the former one
     SETTING_RENAMED = "setting.renamed", "warning"
     DEFECT = "defect", "error"  # a defect in sensorflow; retried
+
+
+_counts: array[int] | memoryview[int] = array("Q", [0] * len(Event))
+"""The number of emitted events, by `Event.number`."""
+
+
+def count_into(counts: array[int] | memoryview[int]) -> None:
+    """Count the events of this process there from now on. counts: at least `len(Event)` places."""
+    global _counts
+    _counts = counts
+
+
+def counted() -> list[int]:
+    """Returns how many of each event this process has emitted since its start or `count_into`."""
+    return list(_counts)
 
 
 class _Lines:
@@ -178,6 +199,7 @@ def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
     fields: the fields of the log line; `exc_info` (True or an exception) adds the traceback. level:
     overrides the level of the event.
     """
+    _counts[event.number] += 1
     write = getattr(structlog.get_logger(), level or event.level)
     if event.former is not None:
         fields["former_event"] = event.former

@@ -11,6 +11,7 @@ from celery.worker import state
 from sensorflow import bootstrap
 from sensorflow.adapters.host import process
 from sensorflow.core.heartbeat import Role
+from sensorflow.engine import process_metrics
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.heartbeats import HeartbeatSender, LoopStatus
 from workers import schedule
@@ -49,6 +50,11 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
             self._loop.pause(AWAY)
             self._loop.begin_long_call()
             made.start()
+            from workers.process import board  # not in beat, which imports no Arrow
+
+            process_metrics.serve(
+                settings(), Role.WORKER, [self._loop], lambda: [*pids(c.pool)], board.events
+            )
             if (scaler := getattr(c.controller, "autoscaler", None)) is not None:
                 scaler.start_measuring(process())
             worker_shutdown.connect(lambda **_: made.stop(), weak=False)
@@ -110,6 +116,7 @@ class Scheduler(schedule.Scheduler):
             if (found := heartbeat_sender(Role.BEAT)) is not None:
                 self._heartbeats, self._loop = found
                 self._heartbeats.start()
+                process_metrics.serve(settings(), Role.BEAT, [self._loop])
         if self._loop is not None:
             self._loop.touch()
         return super().tick(*given, **options)

@@ -1,4 +1,5 @@
-"""Memory that a worker's parent shares with its children. Each child records its claims there."""
+"""Memory that a worker's parent shares with its children. Each child records its claims and counts its log
+events there."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from sensorflow.adapters.host import status
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
+from sensorflow.telemetry import Event
 
 SLOTS = 512
 SIZE = 1 << 16
@@ -41,13 +43,15 @@ class Slot:
 _SLOT = struct.Struct("=qdddqdqd")
 _BEAT, _SINCE, _READING, _LENGTH, _LOST = 8, 16, 24, 48, 56
 _CLAIMS = SLOTS * _SLOT.size
+_EVENTS = _CLAIMS + SLOTS * SIZE
+_EVENT_BYTES = 8 * len(Event)
 
 
 class Board:
     """The shared memory, with a slot for each child. Created by the parent before it forks."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
+        self._memory = mmap.mmap(-1, _EVENTS + SLOTS * _EVENT_BYTES)
         self._number: int | None = None
 
     def join(self, number: int) -> None:
@@ -56,6 +60,17 @@ class Board:
         self._number = number % SLOTS
         slot = Slot(pid=os.getpid(), beat=now())
         _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
+
+    def event_counts(self, number: int) -> memoryview:
+        """Returns the place in which the child of this number counts its log events, see
+        `telemetry.count_into`. It is not emptied for another child, so the sum only grows."""
+        begin = _EVENTS + number % SLOTS * _EVENT_BYTES
+        return memoryview(self._memory)[begin : begin + _EVENT_BYTES].cast("Q")
+
+    def events(self) -> list[int]:
+        """Returns how many of each log event all children have emitted, by `Event.number`."""
+        counts = [self.event_counts(number) for number, _ in self.slots()]
+        return [sum(column) for column in zip(*counts, strict=True)] or [0] * len(Event)
 
     def beat(self) -> None:
         self._put(_BEAT, "=d", now())

@@ -39,6 +39,10 @@ class LoopStatus:
         self._touched = self._paused_at = now()
         self._in_long_call = False
 
+    @property
+    def role(self) -> Role:
+        return self._report.role
+
     def touch(self) -> None:
         """Report progress."""
         self._touched, self._in_long_call = now(), False

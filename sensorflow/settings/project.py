@@ -101,6 +101,11 @@ class Settings(Strict):
     """User name for Flower."""
     flower_password: SecretStr | None = None
     """Password for Flower. If not set, one is generated once."""
+    metrics_port: int = Field(default=0, ge=0, le=65533)
+    """Port at which each process serves [metrics of its own](../reference/metrics.md#metrics-of-a-process):
+    the daemon at this one, a worker at the next one, beat at the one after that. 0: none does."""
+    metrics_host: str = "127.0.0.1"
+    """Address for `metrics_port`; `0.0.0.0` for all."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum level of log messages."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)

@@ -9,9 +9,12 @@ from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
 from sensorflow.adapters.postgres.maintenance import Maintenance
+from sensorflow.adapters.postgres.measurements import Measurements
 from sensorflow.adapters.postgres.outbox import Outbox
 from sensorflow.adapters.postgres.workload import Workload
 
 
-class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog, Workload):
+class PostgresLedger(
+    Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog, Workload, Measurements
+):
     """See `ports.ledger.Ledger`; for the constructor's arguments, `Loader` and `Transactions`."""

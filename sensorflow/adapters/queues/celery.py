@@ -217,20 +217,23 @@ class CeleryPublisher:
         return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
     def depth(self) -> int:
-        """Return the number of messages in all queues. Declares missing queues and bindings at each call,
+        """Return the number of messages in all queues but that of the reconciler; see `depths`."""
+        return sum(size for queue, size in self.depths().items() if queue != task_name(SWEEP))
+
+    def depths(self) -> dict[str, int]:
+        """Return the number of messages in each queue. Declares missing queues and bindings at each call,
         so that they are restored after a broker has lost them."""
         with (
             self._errors(),
             self._app.connection_for_write() as connection,
             connection.channel() as channel,
         ):
-            entry = 0
+            found: dict[str, int] = {}
             for queue in self._app.conf.task_queues:
                 bound = queue(channel)
                 bound.declare()
-                if queue.name != task_name(SWEEP):
-                    entry += bound.queue_declare().message_count
-            return entry
+                found[queue.name] = bound.queue_declare().message_count
+            return found
 
     def close(self) -> None:
         with self._lock:
