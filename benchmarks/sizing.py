@@ -25,6 +25,7 @@ import psutil
 from benchmarks import inputs, machine
 from benchmarks.stack import Broker
 from benchmarks.stand import BenchmarkFleet, stand
+from sensorflow.core.heartbeat import Role
 from sensorflow.embedded.process import Process, free_port
 from sensorflow.embedded.stack import celery
 
@@ -107,6 +108,7 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
         "worker": celery("worker", f"--concurrency={children}", "--loglevel=WARNING"),
         "beat": celery("beat", "--loglevel=WARNING", f"--schedule={made.root / 'beat'}"),
         "flower": celery("flower", "--address=127.0.0.1", f"--port={port}"),
+        "metrics": [sys.executable, "-m", "sensorflow", "metrics", f"--port={free_port()}"],
     }
     processes = {
         name: Process(name, command, made.project / f"{name}.log", env=env, cwd=made.project)
@@ -117,7 +119,10 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
     try:
         for process in processes.values():
             process.start()
-        time.sleep(15)
+        until = time.monotonic() + 120
+        while _loops(made) < len(Role) and time.monotonic() < until:
+            time.sleep(0.5)
+        time.sleep(10)  # Flower and the metrics send no heartbeats
         sample.take()
         idle, before = {k: dict(v) for k, v in sample.most.items()}, sample.memory()
         paths = inputs.many(made.root / "inputs", FILES * ROWS, FILES)
@@ -149,6 +154,11 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
 
 def _port(url: str) -> int:
     return int(url.rpartition(":")[2].partition("/")[0])
+
+
+def _loops(made: BenchmarkFleet) -> int:
+    (found,) = made.sql.execute("SELECT count(*) FROM heartbeats").fetchone() or (0,)
+    return int(found)
 
 
 def _loaded(made: BenchmarkFleet) -> int:

@@ -54,7 +54,7 @@ STACKS = {
     "timescale": ("timescale",),
     "both": ("rabbitmq", "timescale"),
 }
-OURS = ("migrate", "daemon", "worker", "beat", "flower")
+OURS = ("migrate", "daemon", "worker", "beat", "flower", "metrics")
 SERVERS = ("database", "broker")
 LOOPS = ("daemon", "worker", "beat")
 VARIABLES = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
@@ -63,6 +63,7 @@ READY = {
     "worker": " ready.",
     "beat": "beat: Starting",
     "flower": "Visit me at",
+    "metrics": "/metrics",
 }
 
 
@@ -347,7 +348,7 @@ class ComposeOnHost:
 
     def __init__(self, root: Path, database: str) -> None:
         self.root, self.database = root, database
-        self.flower, self.broker = free_port(), free_port()
+        self.flower, self.metrics, self.broker = free_port(), free_port(), free_port()
         shutil.copytree(DOCKER, root / "docker", ignore=shutil.ignore_patterns("secrets", ".env"))
         password = urlsplit(database).password or ""
         (root / "docker" / ".env").write_text(f"POSTGRES_PASSWORD={password}\n")
@@ -401,6 +402,7 @@ class ComposeOnHost:
             "broker:6379": f"127.0.0.1:{self.broker}",
             "0.0.0.0": "127.0.0.1",
             "5555": str(self.flower),
+            "9808": str(self.metrics),
         }
         longest = sorted(known, key=len, reverse=True)
         pattern = rf"(?<![\w./-])({'|'.join(map(re.escape, longest))})(?![\w-])"
@@ -438,6 +440,10 @@ class ComposeOnHost:
         folder.mkdir(parents=True)
         volumes = self._volumes(name)
         tmp = volumes.pop("/tmp")
+        given = self.compose["services"][name].get("volumes", [])
+        for volume in given:
+            if volume.get("read_only"):
+                volumes.pop(volume["target"])
         container.give(*volumes.values())
         return [*container.enter(folder, [*volumes.values()], tmp), *words]
 
@@ -555,7 +561,7 @@ def outside(postgres: Postgres, place: ServerFolder) -> Iterator[ComposeOnHost]:
                 made.wait_healthy(server)
             done = made.run("migrate", made.command("migrate"))
             assert done.returncode == 0, done.stderr
-            for service in ("daemon", "worker", "beat", "flower"):
+            for service in ("daemon", "worker", "beat", "flower", "metrics"):
                 made.start(service)
             yield made
         finally:
@@ -597,7 +603,7 @@ def test_service_becomes_healthy(outside: ComposeOnHost, service: str):
     outside.wait_healthy(service)
 
 
-@pytest.mark.parametrize("service", ["daemon", "worker", "beat", "flower"])
+@pytest.mark.parametrize("service", [n for n in OURS if n != "migrate"])
 def test_our_processes_have_another_user_no_rights_and_no_home(
     outside: ComposeOnHost, service: str
 ):
@@ -663,6 +669,23 @@ def test_flower_asks_for_the_password(outside: ComposeOnHost):
     assert outside.get("/workers", outside.secrets["flower_password"].strip()) == 200
 
 
+def test_metrics_count_what_was_loaded(outside: ComposeOnHost):
+    outside.wait_healthy("metrics")
+    loaded = re.compile(r'^sensorflow_files{[^}]*state="loaded"[^}]*} (\d+)', re.M)
+
+    def counted() -> int:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{outside.metrics}/metrics", timeout=PATIENCE
+        ) as page:
+            return sum(int(n) for n in loaded.findall(page.read().decode()))
+
+    outside.put("counted")
+    wait(
+        lambda: outside.rows() % 60 == 0 and counted() * 60 == outside.rows() > 0,
+        lambda: outside.log("metrics"),
+    )
+
+
 def test_broker_asks_for_the_password(outside: ComposeOnHost):
     with socket.create_connection(("127.0.0.1", outside.broker), 5) as probe:
         probe.sendall(b"PING\r\n")
@@ -671,7 +694,7 @@ def test_broker_asks_for_the_password(outside: ComposeOnHost):
 
 def test_stopped_services_end_well_and_their_health_checks_fail(outside: ComposeOnHost):
     """The last one: it ends what the others use."""
-    for service in (ours := ("flower", "beat", "daemon", "worker")):
+    for service in (ours := ("metrics", "flower", "beat", "daemon", "worker")):
         outside.wait_healthy(service)
     with ThreadPoolExecutor() as threads:
         codes = dict(zip(ours, threads.map(outside.stop, ours), strict=True))

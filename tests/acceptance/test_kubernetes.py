@@ -182,7 +182,7 @@ def test_what_a_pod_mounts_and_refers_to_is_there(overlay: str):
             )
 
 
-@pytest.mark.parametrize("name", ["migrate", *LOOPS, "flower"])
+@pytest.mark.parametrize("name", OURS)
 def test_commands_and_probes_are_those_of_compose(name: str):
     found, service = container(name), COMPOSE[name]
     assert found["args"] == service["command"]
