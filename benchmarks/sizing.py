@@ -2,9 +2,8 @@
 
     PYTHONPATH=. python benchmarks/sizing.py [--broker rabbitmq] [--children 4] [--real FOLDER]
 
-Daemon, one worker, beat and Flower run on a database and a broker of their own. Connections are those of the
-kernel, counted several times a second while the worker loads files: the most that there were, for each
-process.
+Daemon, one worker, beat, Flower and the metrics run on a database and a broker of their own. The kernel's
+connections are counted several times a second while the worker loads files.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from sensorflow.embedded.process import Process, free_port
 from sensorflow.embedded.stack import celery
 
 FILES, ROWS = 40, 25_000
+SMALL = 2_000
 TABLES = """
 SELECT CASE WHEN relname LIKE 'raw_readings%' THEN 'readings' ELSE 'ledger' END,
        sum(pg_table_size(oid)), sum(pg_indexes_size(oid))
@@ -105,7 +105,7 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
     }
     commands = {
         "daemon": [sys.executable, "-m", "sensorflow", "watch"],
-        "worker": celery("worker", f"--concurrency={children}", "--loglevel=WARNING"),
+        "worker": celery("worker", f"--autoscale={children},{children}", "--loglevel=WARNING"),
         "beat": celery("beat", "--loglevel=WARNING", f"--schedule={made.root / 'beat'}"),
         "flower": celery("flower", "--address=127.0.0.1", f"--port={port}"),
         "metrics": [sys.executable, "-m", "sensorflow", "metrics", f"--port={free_port()}"],
@@ -136,13 +136,15 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
                 raise SystemExit((made.project / "worker.log").read_text()[-3000:])
             time.sleep(0.1)
         sample.take()
+        loaded = disk(made, size)
         return {
             "idle": idle,
             "most": {k: dict(v) for k, v in sample.most.items()},
             "together": dict(sample.together),
             "memory_idle": before,
             "memory": sample.memory(),
-            "disk": disk(made, size),
+            "disk": loaded,
+            "ledger_bytes_per_file": ledger_of_small_files(made, loaded),
         }
     finally:
         for process in processes.values():
@@ -150,6 +152,27 @@ def fleet(made: BenchmarkFleet, kind: str, children: int) -> dict[str, Any]:
                 process.stop = signal.SIGTERM
                 process.terminate(20)
         broker.stop()
+
+
+def ledger_of_small_files(made: BenchmarkFleet, before: dict[str, Any]) -> int:
+    """Bytes of tables and indexes, but for those of readings, that a file adds."""
+    folder = made.root / "small"
+    folder.mkdir()
+    for number in range(SMALL):
+        path = inputs.write(folder / f"small-{number:05}.csv", 10, first=FILES * ROWS + number * 10)
+        path.rename(made.project / "drop-csv" / path.name)
+    _wait(made, FILES + SMALL)
+    after = disk(made, 1)["database"]
+    more = sum(size - before["database"][name] for name, size in after.items() if "ledger" in name)
+    return round(more / SMALL)
+
+
+def _wait(made: BenchmarkFleet, files: int) -> None:
+    began = time.monotonic()
+    while _loaded(made) < files:
+        if time.monotonic() - began > 300:
+            raise SystemExit((made.project / "worker.log").read_text()[-3000:])
+        time.sleep(0.5)
 
 
 def _port(url: str) -> int:

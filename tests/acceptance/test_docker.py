@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import container
 import psycopg
 import pytest
+import yaml
 from patience import PATIENCE
 from servers import RabbitMQ, ServerFolder
 
@@ -56,6 +57,7 @@ STACKS = {
 }
 OURS = ("migrate", "daemon", "worker", "beat", "flower", "metrics")
 SERVERS = ("database", "broker")
+WATCHING = ("prometheus", "grafana")
 LOOPS = ("daemon", "worker", "beat")
 VARIABLES = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 READY = {
@@ -83,7 +85,8 @@ def compose(folder: Path, stack: str, *words: str) -> str:
     files = ["compose.yaml", *(f"compose.{name}.yaml" for name in STACKS[stack])]
     program = Path(sys.executable).with_name("docker-compose")
     named = [word for file in files for word in ("-f", str(folder / file))]
-    command = [str(program), "--env-file", os.devnull, *named, *words]
+    everything = ["--profile", "*"]
+    command = [str(program), "--env-file", os.devnull, *everything, *named, *words]
     given = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -115,7 +118,7 @@ def files_of(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def every_service() -> list[tuple[str, str]]:
-    return [(stack, name) for stack in STACKS for name in (*SERVERS, *OURS)]
+    return [(stack, name) for stack in STACKS for name in (*SERVERS, *OURS, *WATCHING)]
 
 
 # --- the Compose files as they stand ---
@@ -140,7 +143,7 @@ def test_stacks_differ_only_in_their_servers():
     }
     assert images["dev"] == ["postgres", "valkey/valkey"]
     assert images["both"] == ["timescale/timescaledb", "rabbitmq"]
-    assert all(set(services(stack)) == {*SERVERS, *OURS} for stack in STACKS)
+    assert all(set(services(stack)) == {*SERVERS, *OURS, *WATCHING} for stack in STACKS)
 
 
 @pytest.mark.parametrize(("stack", "name"), every_service())
@@ -152,7 +155,7 @@ def test_service_is_limited_restarted_and_stopped_gently(stack: str, name: str):
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
     assert service["logging"]["options"]["max-file"]
     assert service["healthcheck"].get("disable", False) is (name == "migrate")
-    assert re.search(r":\d+\.\d+", service["image"]), "an exact version"
+    assert re.search(r":v?\d+\.\d+", service["image"]), "an exact version"
     if name in (*SERVERS, "daemon", "worker"):
         assert service["stop_grace_period"]
 
@@ -202,7 +205,7 @@ def test_passwords_are_random_kept_and_those_of_an_earlier_version(
     written: dict[str, str], tmp_path: Path
 ):
     names = [name for name in written if name.endswith("_password")]
-    assert len({written[name] for name in names}) == len(names) == 4
+    assert len({written[name] for name in names}) == len(names) == 5
     assert all(re.fullmatch(r"[0-9a-f]{48}\n", written[name]) for name in names)
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=former\n")
     first = written_in(tmp_path)
@@ -690,6 +693,34 @@ def test_broker_asks_for_the_password(outside: ComposeOnHost):
     with socket.create_connection(("127.0.0.1", outside.broker), 5) as probe:
         probe.sendall(b"PING\r\n")
         assert b"NOAUTH" in probe.recv(256)
+
+
+def test_prometheus_takes_its_file_and_scrapes_the_service(tmp_path: Path):
+    files = {
+        t: Path(model("dev")["configs"][s]["file"])
+        for _, s, t in files_of(services()["prometheus"])
+    }
+    for target, file in files.items():
+        shutil.copy(file, tmp_path / Path(target).name)
+    config = tmp_path / "prometheus.yml"
+    done = subprocess.run(
+        ["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (job,) = yaml.safe_load(config.read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert f"--port={port}" in services()[name]["command"]
+
+
+def test_monitoring_starts_only_when_asked_for_and_grafana_finds_its_files():
+    assert {n for n, s in services().items() if s.get("profiles") == ["monitoring"]} == {*WATCHING}
+    source = yaml.safe_load((DOCKER / "grafana" / "provisioning.yaml").read_text())["datasources"]
+    assert [s["url"] for s in source] == ["http://prometheus:9090"]
+    (provider,) = yaml.safe_load((DOCKER / "grafana" / "dashboards.yaml").read_text())["providers"]
+    targets = [target for _, _, target in files_of(services()["grafana"])]
+    assert f"{provider['options']['path']}/sensorflow.json" in targets
+    assert "/run/secrets/grafana_password" in targets
 
 
 def test_stopped_services_end_well_and_their_health_checks_fail(outside: ComposeOnHost):
