@@ -110,7 +110,7 @@ class Metric(StrEnum):
     )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
-        "Readings of all files as they are now. Outcomes: loaded, rejected, duplicate, not_loaded.",
+        "Readings of all files as they are now: loaded, rejected, duplicate or not_loaded.",
     )
     ROWS_LOADED = (
         *("sensorflow_rows_loaded_total", _COUNTER, _FLEET, ("source",), ""),

@@ -34,7 +34,11 @@ class Exporter:
         depths, free = partial(_depths, self._publisher), partial(disk.free, settings.data_folder)
         self.surroundings = SurroundingsWatch(depths, free, zones)
         self.meter = FleetMeter(
-            self._ledger, int(settings.inline_below), migrate.head(), self.surroundings.current
+            self._ledger,
+            int(settings.inline_below),
+            migrate.head(),
+            self.surroundings.current,
+            tuple(settings.sources),
         )
 
     def run(self, stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from sensorflow.core.event_totals import EventFollower
@@ -59,7 +59,7 @@ class FleetMeter:
     """The figures of the fleet. `look` is for one thread; the other methods are for any.
 
     large_bytes: see `flow.scaling.FleetScaler`. schema: the expected revision. surroundings: returns what
-    the ledger does not know.
+    the ledger does not know. sources: names of the sources in the settings.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class FleetMeter:
         large_bytes: int,
         schema: str,
         surroundings: Callable[[], Surroundings],
+        sources: Collection[str] = (),
     ) -> None:
+        self._sources = sources
         self._source, self._large_bytes, self._schema = ledger, large_bytes, schema
         self._surroundings = surroundings
         self._scaler = Scaler()
@@ -183,9 +185,9 @@ class FleetMeter:
         if self._work is not None:
             found += work_samples(self._work, self._ledger.files)
         if self._ledger.files_counted:
-            found += file_samples(self._ledger.files, now)
+            found += file_samples(self._ledger.files, now, self._sources)
         if self._ledger.events_counted:
-            found += event_samples(self._ledger.follower.totals)
+            found += event_samples(self._ledger.follower.totals, self._sources)
         return found
 
 

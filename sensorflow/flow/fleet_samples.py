@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sensorflow.core.event_totals import EventTotals
@@ -12,11 +12,13 @@ from sensorflow.core.file_totals import FileTotals, account_of
 from sensorflow.core.heartbeat import Heartbeat, Role
 from sensorflow.core.metrics import LATENCY_BUCKETS, STAGE_BUCKETS, Histogram, Metric, Sample
 from sensorflow.core.scaling import work_of
-from sensorflow.core.states import State
+from sensorflow.core.states import Stage, State
 from sensorflow.ports.measurements import Sizes
 from sensorflow.ports.workload import OpenWork, Rates
 
 UNFINISHED = (State.PENDING, State.RUNNING)
+OUTCOMES = ("loaded", "rejected", "duplicate", "not_loaded")
+"""The outcomes of readings, see `core.account.Account`."""
 CAPPED = 10_000
 """Number of files from which `Workload.open_work` may not have examined all."""
 
@@ -41,8 +43,9 @@ class Surroundings:
     zones: Mapping[str, int] = field(default_factory=dict)
 
 
-def file_samples(totals: FileTotals, now: float) -> Iterator[Sample]:
-    """Yield the metrics of all files. now: the database's time, in seconds since 1970."""
+def file_samples(totals: FileTotals, now: float, sources: Collection[str] = ()) -> Iterator[Sample]:
+    """Yield the metrics of all files. now: the database's time, in seconds since 1970. sources: known ones,
+    also without files."""
     files: Counter[tuple[str, State]] = Counter()
     sizes: Counter[tuple[str, State]] = Counter()
     rows: Counter[tuple[str, str]] = Counter()
@@ -52,11 +55,11 @@ def file_samples(totals: FileTotals, now: float) -> Iterator[Sample]:
         sizes[group.source, group.state] += group.bytes
         landed += group.landed
         found = account_of(group)
-        for outcome in ("loaded", "rejected", "duplicate", "not_loaded"):
+        for outcome in OUTCOMES:
             rows[group.source, outcome] += getattr(found, outcome)
         if group.state is State.QUARANTINED:
             yield Sample(Metric.QUARANTINED_FILES, (group.source, group.code), group.files)
-    times = totals.times()
+    times = {**dict.fromkeys(sources, (None, None, None)), **totals.times()}
     for source, (reading, file, oldest) in sorted(times.items()):
         for state in State:
             yield Sample(Metric.FILES, (source, state), files[source, state])
@@ -65,32 +68,33 @@ def file_samples(totals: FileTotals, now: float) -> Iterator[Sample]:
         size = sum(sizes[source, state] for state in UNFINISHED)
         yield Sample(Metric.BACKLOG_BYTES, (source,), size)
         yield Sample(Metric.BACKLOG_OLDEST, (source,), max(0.0, now - oldest) if oldest else 0.0)
+        for outcome in OUTCOMES:
+            yield Sample(Metric.ROWS, (source, outcome), rows[source, outcome])
         if reading is not None:
             yield Sample(Metric.EVENT_TIME_BEHIND, (source,), now - reading)
         if file is not None:
             yield Sample(Metric.LAST_FILE_AGE, (source,), max(0.0, now - file))
-    for (source, outcome), count in rows.items():
-        yield Sample(Metric.ROWS, (source, outcome), count)
     yield Sample(Metric.STORED_BYTES, ("landing",), landed)
 
 
-def event_samples(totals: EventTotals) -> Iterator[Sample]:
-    """Yield the metrics of all events."""
-    for (source, event), count in totals.events.items():
-        yield Sample(Metric.FILE_EVENTS, (source, event), count)
+def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterator[Sample]:
+    """Yield the metrics of all events. sources: known ones, also without files. Events that have not
+    happened have zeros, so that the first one is an increase."""
+    for source in sorted({*sources, *(source for source, _ in totals.events)}):
+        for event in FileEvent:
+            yield Sample(Metric.FILE_EVENTS, (source, event), totals.events[source, event])
+        yield Sample(Metric.ROWS_LOADED, (source,), totals.rows_loaded[source])
+        counts = tuple(totals.latencies[source, n] for n in range(len(LATENCY_BUCKETS) + 1))
+        found = Histogram(LATENCY_BUCKETS, counts, totals.latency_seconds.get(source, 0.0))
+        yield Sample(Metric.LATENCY, (source,), found)
     failures = {FileEvent.RETRIED: Metric.RETRIES, FileEvent.QUARANTINED: Metric.QUARANTINES}
     for (event, source, code), count in totals.codes.items():
         if (metric := failures.get(FileEvent(event))) is not None:
             yield Sample(metric, (source, code), count)
-    for source, count in totals.rows_loaded.items():
-        yield Sample(Metric.ROWS_LOADED, (source,), count)
-    for stage, seconds in totals.stage_seconds.items():
+    for stage in Stage:
         counts = tuple(totals.stages[stage, n] for n in range(len(STAGE_BUCKETS) + 1))
-        found = Histogram(STAGE_BUCKETS, counts, seconds)
+        found = Histogram(STAGE_BUCKETS, counts, totals.stage_seconds.get(stage, 0.0))
         yield Sample(Metric.STAGE_SECONDS, (stage,), found)
-    for source, seconds in totals.latency_seconds.items():
-        counts = tuple(totals.latencies[source, n] for n in range(len(LATENCY_BUCKETS) + 1))
-        yield Sample(Metric.LATENCY, (source,), Histogram(LATENCY_BUCKETS, counts, seconds))
 
 
 def work_samples(work: Work, totals: FileTotals) -> Iterator[Sample]:

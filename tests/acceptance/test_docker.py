@@ -575,7 +575,7 @@ def outside(postgres: Postgres, place: ServerFolder) -> Iterator[ComposeOnHost]:
 
 
 def test_commands_are_those_of_the_services():
-    shown = {name: " ".join(service["command"]) for name, service in services().items()}
+    shown = {name: " ".join(services()[name]["command"]) for name in OURS}
     assert shown["migrate"] == "sensorflow db upgrade"
     assert shown["daemon"] == "sensorflow watch"
     assert all(shown[n].startswith(f"celery -A workers {n} ") for n in ("worker", "beat", "flower"))
