@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -265,6 +266,7 @@ def main() -> None:
     base = next(rest for word, rest in instructions() if word == "ARG").partition("=")[2]
     release = base.rpartition("-")[2]
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     place = Path(tempfile.mkdtemp(prefix="image-"))
     place.chmod(0o755)
     try:
