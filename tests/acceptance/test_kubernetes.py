@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from sensorflow import __version__, settings
+from sensorflow.core.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -275,6 +277,46 @@ def test_keda_scales_the_workers_and_nothing_else_sets_their_number(scaled: list
     assert autoscale == f"--autoscale={wanted['threshold']},1", "a pod for as many processes as fit"
     assert "sensorflow_workers_wanted" in wanted["query"]
     assert "sensorflow_backlog_seconds" in waiting["query"]
+
+
+def test_queries_give_processes_and_without_a_worker_seconds(
+    scaled: list[dict[str, Any]], tmp_path: Path
+):
+    """Prometheus itself evaluates them."""
+    (one,) = (m for m in scaled if m["kind"] == "ScaledObject")
+    wanted, waiting = (t["metadata"]["query"] for t in one["spec"]["triggers"])
+    names = {str(metric.value) for metric in Metric}
+    assert set(re.findall(r"sensorflow_\w+", wanted + waiting)) <= names
+    series = {"sensorflow_workers_wanted": 7, "sensorflow_backlog_seconds": 90}
+
+    def case(present: dict[str, int], expected: dict[str, float | None]) -> dict[str, Any]:
+        given = {
+            **series,
+            **{f'sensorflow_workers_present{{host="{h}"}}': n for h, n in present.items()},
+        }
+        return {
+            "input_series": [
+                {"series": name, "values": str(value)} for name, value in given.items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": expr,
+                    "eval_time": "0m",
+                    "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+                }
+                for expr, value in expected.items()
+            ],
+        }
+
+    tests = [
+        case({}, {wanted: 7, waiting: 90}),
+        case({"a": 0}, {wanted: 7, waiting: 90}),
+        case({"a": 0, "b": 2}, {wanted: 7, waiting: None}),
+    ]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"tests": tests}))
+    command = ["promtool", "test", "rules", str(tmp_path / "tests.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("wrong", [{"pollinginterval": 15}, {"triggers": []}])
