@@ -38,7 +38,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         super().__init__(*args, **options)
         self.keepalive: float = BUSY_SECONDS
         self._measure: Callable[[], Plan] | None = None
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._wake, self._ending = threading.Event(), threading.Event()
         self._meter = resources.CpuMeter()
 
     def start_measuring(self, me: str) -> None:
@@ -65,7 +65,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
 
     def _run(self) -> None:
         assert self._measure is not None
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             self._wake.clear()
             began = time.monotonic()
             try:
@@ -76,10 +76,10 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             pause = BUSY_SECONDS * max(1.0, nodes / NODES_PER_SECOND)
             if not self.qty:
                 self._wake.wait(max(pause, IDLE_SECONDS))
-            self._stop.wait(max(0.0, began + pause - time.monotonic()))
+            self._ending.wait(max(0.0, began + pause - time.monotonic()))
 
     def _end(self, **_: Any) -> None:
-        self._stop.set()
+        self._ending.set()
         self._wake.set()
 
     def _maybe_scale(self, req: Any = None) -> bool:
