@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +131,11 @@ bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its 
 
 bench-audit: .venv/.has-dev ## seconds and memory of sensorflow audit over 10 million readings
 	@PYTHONPATH=. $(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
+
+bench-sizing: .venv/.has-dev ## connections, memory and disk of a fleet on each broker: CHILDREN=4
+	@sh tools/rabbitmq.sh
+	@for broker in valkey rabbitmq; do PYTHONPATH=. $(BIN)/python benchmarks/sizing.py --broker $$broker \
+		--children $(or $(CHILDREN),4) --json benchmarks/results/sizing.json; done
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist
