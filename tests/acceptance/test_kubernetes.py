@@ -253,6 +253,25 @@ def test_services_and_policies_select_pods_that_exist():
     assert set(named("base", "PodDisruptionBudget")) == {"daemon", "worker"}
 
 
+def test_overlay_of_the_docs_sets_image_settings_and_storage(tmp_path: Path):
+    page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    text = page.partition('title="kustomization.yaml"\n')[2].partition("```")[0]
+    above = os.path.relpath(KUBERNETES, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(text.replace("../..", above))
+    (tmp_path / "sensorflow.toml").write_text("# mine\n")
+    made = build(tmp_path)
+    pods_ = [m["spec"]["template"]["spec"] for m in made if m["kind"] in ("Deployment", "Job")]
+    (settings_,) = (m for m in made if m["kind"] == "ConfigMap")
+    assert settings_["data"] == {"sensorflow.toml": "# mine\n"}
+    for pod in pods_:
+        assert pod["containers"][0]["image"] == "registry.example.org/sensorflow:1"
+        assert settings_["metadata"]["name"] in [
+            v.get("configMap", {}).get("name") for v in pod["volumes"]
+        ]
+    claims = [m["spec"] for m in made if m["kind"] == "PersistentVolumeClaim"]
+    assert {claim["storageClassName"] for claim in claims} == {"nfs"}
+
+
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """An overlay with KEDA, as docs/how-to/kubernetes.md shows."""
