@@ -7,7 +7,9 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
+ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
+
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +65,14 @@ growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes,
 fair: .venv/.has-dev ## 20,000 files of one source, and what a file of another one waits meanwhile: FILES= BROKER=
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python tests/fair.py $(if $(FILES),--files $(FILES)) $(if $(BROKER),--broker $(BROKER))
+
+burst: .venv/.has-dev ## 2,000 files at once: how soon the pools grow and shrink, nothing lost: FILES= BROKER= NODES=1 WORKERS=4 PLOT=docs/burst.svg
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.burst $(ELASTIC) $(if $(FILES),--files $(FILES)) $(if $(PLOT),--plot $(PLOT))
+
+soak: .venv/.has-dev ## 80 % of what the fleet can do, for MINUTES=30: what grows, and what an idle fleet costs: BROKER= WORKERS=
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.soak $(ELASTIC) $(if $(MINUTES),--minutes $(MINUTES))
 
 fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
 	@sh tools/rabbitmq.sh

@@ -1,0 +1,132 @@
+"""Samples of everything that could grow in a fleet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chaos.scene import Observer
+from elastic.brokers import BrokerSeen, database
+from elastic.processes import ours, usage
+from elastic.slopes import Series
+from elastic.stand import Stand
+
+SMALLEST = 36
+"""Bytes of the smallest object that Python can keep for a file: an integer, and its place in a
+container."""
+YOUNG = 60.0
+"""Seconds for which a process has still to import and to allocate what it needs."""
+SLOWLY = 6
+"""Samples of processes for each one of servers."""
+FLOWERS = 11_000
+"""Files after which Flower has as many tasks as it keeps."""
+PAGES = 8 * 8192
+"""Bytes by which a table that stays small may grow."""
+
+
+@dataclass
+class Recorder:
+    """series: by name. files: (second, finished files). length: seconds that are to be recorded."""
+
+    stand: Stand
+    observer: Observer
+    length: float
+    series: dict[str, Series] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._broker = BrokerSeen(self.stand)
+        self._born: dict[int, float] = {}
+        self._samples = 0
+        self._log = (0.0, 0.0, 0)
+
+    def close(self) -> None:
+        self._broker.close()
+
+    def sample(self, files_per_second: float, finished: int) -> None:
+        """Take a sample. files_per_second: of the load, which says what a byte per file is in an hour.
+        finished: number of files."""
+        now = time.monotonic()
+        for name, unit, value in self._processes(now, finished):
+            most = SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
+            self._add(name, unit, most, now, value)
+        if self._samples % SLOWLY == 0:
+            for name, unit, value in self._servers():
+                self._add(name, unit, self._most(name, unit, files_per_second), now, value)
+            self._logs(now, finished)
+        self._samples += 1
+
+    def _one(self) -> float:
+        """Growth per hour of less than one within the run: nothing is counted up."""
+        return 3600 / self.length
+
+    def _most(self, name: str, unit: str, files_per_second: float) -> float:
+        """What is a leak of a server's series. Dead tuples and bytes of tables come and go with
+        vacuum: so many pages within the run. The broker's memory: as of a process."""
+        if name == "broker memory":
+            return SMALLEST * files_per_second * 3600
+        if name.endswith("dead tuples"):
+            return 1000 * self._one()
+        if name.endswith("of a row"):
+            return 16 * self._one()
+        return (PAGES if unit == "B" else 1) * self._one()
+
+    def _add(self, name: str, unit: str, most: float, at: float, value: float) -> None:
+        self.series.setdefault(name, Series(unit, most)).add(at, value)
+
+    def _processes(self, now: float, finished: int) -> Iterator[tuple[str, str, float]]:
+        """Of each process; those of a pool, which come and go, each by its pid."""
+        for name, pids in ours(self.stand.fleet).items():
+            if name == "flower" and finished < FLOWERS:
+                continue
+            for pid in pids:
+                found = usage(pid)
+                if (
+                    now - self._born.setdefault(pid, now) < min(YOUNG, self.length / 10)
+                    or not found
+                ):
+                    continue
+                shown = f"{name} {pid}" if name.endswith("child") else name
+                yield f"{shown}: private and shared memory", "B", float(found.proportional)
+                yield f"{shown}: resident memory", "B", float(found.resident)
+                yield f"{shown}: files", "", float(found.files)
+                yield f"{shown}: threads", "", float(found.threads)
+
+    def _servers(self) -> Iterator[tuple[str, str, float]]:
+        for ask in (lambda: database(self.observer), self._broker.facts, self._broker.consumers):
+            try:
+                yield from ask()
+            except Exception as error:  # noqa: BLE001 - a sample is missing, and the run says so
+                self.errors.append(f"{type(error).__name__}: {error}")
+
+    def _logs(self, now: float, finished: int) -> None:
+        """Bytes that the fleet has written to its logs for each file since the sample before."""
+        size = sum(path.stat().st_size for path in self.stand.fleet.project.glob("*.log"))
+        before, _, files = self._log
+        if self._samples and finished > files:
+            self._add(
+                "log bytes of a file",
+                "B",
+                50 * self._one(),
+                now,
+                (size - before) / (finished - files),
+            )
+        self._log = (float(size), now, finished)
+
+
+def table(series: dict[str, Series], most: int = 200) -> list[str]:
+    """A line for each series that is long enough: mean, growth per hour, whether it is a leak."""
+    lines = [f"  {'':52} {'mean':>12} {'an hour':>12} {'error':>10} {'limit':>10}"]
+    for name, found in sorted(series.items())[:most]:
+        if (line := found.slope()) is None:
+            continue
+        scale = 1e6 if found.unit == "B" and abs(line.mean) >= 1e5 else 1.0
+        unit = "MB" if scale > 1 else found.unit
+        numbers = (line.mean, line.per_hour, line.error, found.most)
+        cells = [f"{value / scale:,.2f}" for value in numbers]
+        lines.append(
+            f"  {name:52} {cells[0]:>9} {unit:2} {cells[1]:>12} {cells[2]:>10} {cells[3]:>10}"
+            + ("  LEAK" if found.is_leak else "")
+        )
+    return lines
