@@ -74,6 +74,10 @@ soak: .venv/.has-dev ## 80 % of what the fleet can do, for MINUTES=30: what grow
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m elastic.soak $(ELASTIC) $(if $(MINUTES),--minutes $(MINUTES))
 
+rolling: .venv/.has-dev ## two autoscaled nodes under load: daemon and workers restarted, killed, cut off, nothing lost: BROKER= WORKERS=2; root
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.rolling $(ELASTIC)
+
 fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --soak $(or $(MINUTES),15) $(CHAOS)

@@ -93,7 +93,7 @@ class Burst:
         found += [
             f"  idle: {node} committed nothing for {seconds:.1f} s while files waited"
             for node, seconds in self.idle.items()
-            if seconds > IDLE
+            if self.timed and seconds > IDLE
         ]
         return found
 
@@ -109,7 +109,8 @@ def _said(seconds: float | None) -> str:
 def run(
     made: Stand, count: int, workers: int, say: Say, plot: Path | None = None, timed: bool = True
 ) -> Burst:
-    """Start the fleet, drop the files at once, and watch until all pools are small again."""
+    """Start the fleet, drop the files at once, and watch until all pools are small again. timed: whether
+    the seconds count; otherwise the files are as `TIMES` says."""
     fleet, nodes = made.fleet, made.nodes
     observer = Observer(fleet.database)
     files = Files(fleet.drop, TIMES)

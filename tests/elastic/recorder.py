@@ -17,8 +17,8 @@ SMALLEST = 36
 container."""
 YOUNG = 60.0
 """Seconds for which a process has still to import and to allocate what it needs."""
-SLOWLY = 6
-"""Samples of processes for each one of servers."""
+SLOWLY, LONG = 6, 300.0
+"""Samples of processes for each one of servers, in a run of more than so many seconds; else two."""
 FLOWERS = 11_000
 """Files after which Flower has as many tasks as it keeps."""
 PAGES = 8 * 8192
@@ -51,7 +51,7 @@ class Recorder:
         for name, unit, value in self._processes(now, finished):
             most = SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
             self._add(name, unit, most, now, value)
-        if self._samples % SLOWLY == 0:
+        if self._samples % (SLOWLY if self.length > LONG else 2) == 0:
             for name, unit, value in self._servers():
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
             self._logs(now, finished)

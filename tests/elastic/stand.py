@@ -26,10 +26,14 @@ BROKERS = ("valkey", "rabbitmq")
 
 
 class Stand:
-    """servers: those of the run, for what is asked of them directly. nodes: names of the workers."""
+    """nodes: names of the workers. postgres, broker: the servers, for what is asked of them directly."""
 
     def __init__(
-        self, fleet: Fleet, nodes: Sequence[str], postgres: Postgres, broker: Server
+        self,
+        fleet: Fleet,
+        nodes: Sequence[str],
+        postgres: Postgres,
+        broker: Server | None = None,
     ) -> None:
         self.fleet, self.nodes = fleet, tuple(nodes)
         self.postgres, self.broker = postgres, broker
