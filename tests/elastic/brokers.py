@@ -63,9 +63,10 @@ class BrokerSeen:
     def facts(self) -> Facts:
         yield from self._valkey() if self._redis is not None else self._rabbit()
 
-    def consumers(self, timeout: float = 2.0) -> Facts:
+    def consumers(self, timeout: float = 10.0) -> Facts:
         """The prefetch count of each worker, and how many messages it holds, those at work included."""
-        said = self._app.control.inspect(timeout=timeout).stats() or {}
+        asked = self._app.control.inspect(timeout=timeout, limit=len(self._stand.nodes))
+        said = asked.stats() or {}
         for name, stats in said.items():
             node = name.partition("@")[0]
             yield f"{node} prefetch", "", float(stats["prefetch_count"])

@@ -38,7 +38,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self._broker = BrokerSeen(self.stand)
         self._born: dict[int, float] = {}
-        self._samples = 0
+        self.samples = 0
         self._log = (0.0, 0.0, 0)
 
     def close(self) -> None:
@@ -51,11 +51,11 @@ class Recorder:
         for name, unit, value in self._processes(now, finished):
             most = SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
             self._add(name, unit, most, now, value)
-        if self._samples % (SLOWLY if self.length > LONG else 2) == 0:
+        if self.samples % (SLOWLY if self.length > LONG else 2) == 0:
             for name, unit, value in self._servers():
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
             self._logs(now, finished)
-        self._samples += 1
+        self.samples += 1
 
     def _one(self) -> float:
         """Growth per hour of less than one within the run: nothing is counted up."""
@@ -104,7 +104,7 @@ class Recorder:
         """Bytes that the fleet has written to its logs for each file since the sample before."""
         size = sum(path.stat().st_size for path in self.stand.fleet.project.glob("*.log"))
         before, _, files = self._log
-        if self._samples and finished > files:
+        if self.samples and finished > files:
             self._add(
                 "log bytes of a file",
                 "B",
