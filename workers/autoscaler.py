@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,8 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
     def _run(self) -> None:
         assert self._measure is not None
         while not self._stop.is_set():
+            self._wake.clear()
+            began = time.monotonic()
             try:
                 self.plan = self._measure()
             except Exception:  # noqa: BLE001 - this thread must outlive any defect
@@ -73,8 +76,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             pause = BUSY_SECONDS * max(1.0, nodes / NODES_PER_SECOND)
             if not self.qty:
                 self._wake.wait(max(pause, IDLE_SECONDS))
-            self._stop.wait(pause)
-            self._wake.clear()
+            self._stop.wait(max(0.0, began + pause - time.monotonic()))
 
     def _end(self, **_: Any) -> None:
         self._stop.set()
