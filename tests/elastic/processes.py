@@ -10,6 +10,8 @@ from pathlib import Path
 
 from fleet import Fleet
 
+ESTABLISHED = "01"
+"""Of tcp_states.h."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,6 +38,22 @@ def usage(pid: int) -> Usage | None:
     except OSError:
         return None
     return Usage(sizes["Rss"], sizes["Pss"], files, int(fields[17]), _cpu(fields))
+
+
+def connections(pid: int, port: int) -> int:
+    """Number of a process's TCP connections to a port, those that it has inherited included."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                _, _, remote, state, *rest = line.split()
+                if state == ESTABLISHED and int(remote.rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{rest[5]}]")
+    found = 0
+    for path in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(OSError):
+            found += os.readlink(path) in inodes
+    return found
 
 
 def cpu(pid: int) -> float:

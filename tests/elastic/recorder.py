@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from chaos.scene import Observer
 from elastic.brokers import BrokerSeen, database
-from elastic.processes import ours, usage
+from elastic.processes import connections, ours, usage
 from elastic.slopes import Series
 from elastic.stand import Stand
 
@@ -17,6 +18,9 @@ SMALLEST = 36
 container."""
 YOUNG = 60.0
 """Seconds for which a process has still to import and to allocate what it needs."""
+LIFE = 0.5
+"""Share of a run that a process must have lived to be judged. A child's heap settles in its first ten
+minutes, by two megabytes, and a pool that shrinks and grows has new children again and again."""
 SLOWLY, LONG = 6, 300.0
 """Samples of processes for each one of servers, in a run of more than so many seconds; else two."""
 FLOWERS = 11_000
@@ -37,6 +41,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._broker = BrokerSeen(self.stand)
+        self._port = urlsplit(self.stand.fleet.env["SENSORFLOW_BROKER_URL"]).port or 0
         self._born: dict[int, float] = {}
         self.samples = 0
         self._log = (0.0, 0.0, 0)
@@ -56,6 +61,13 @@ class Recorder:
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
             self._logs(now, finished)
         self.samples += 1
+
+    def leaks(self) -> list[str]:
+        """The series that grow, of those that are long enough."""
+        least = LIFE * self.length
+        return sorted(
+            n for n, found in self.series.items() if found.is_leak and found.spans > least
+        )
 
     def _one(self) -> float:
         """Growth per hour of less than one within the run: nothing is counted up."""
@@ -92,6 +104,7 @@ class Recorder:
                 yield f"{shown}: resident memory", "B", float(found.resident)
                 yield f"{shown}: files", "", float(found.files)
                 yield f"{shown}: threads", "", float(found.threads)
+                yield f"{shown}: broker connections", "", float(connections(pid, self._port))
 
     def _servers(self) -> Iterator[tuple[str, str, float]]:
         for ask in (lambda: database(self.observer), self._broker.facts, self._broker.consumers):
@@ -115,10 +128,10 @@ class Recorder:
         self._log = (float(size), now, finished)
 
 
-def table(series: dict[str, Series], most: int = 200) -> list[str]:
+def table(series: dict[str, Series], leaks: Collection[str]) -> list[str]:
     """A line for each series that is long enough: mean, growth per hour, whether it is a leak."""
-    lines = [f"  {'':52} {'mean':>12} {'an hour':>12} {'error':>10} {'limit':>10}"]
-    for name, found in sorted(series.items())[:most]:
+    lines = [f"  {'':52} {'mean':>12} {'an hour':>12} {'error':>10} {'limit':>10} {'minutes':>8}"]
+    for name, found in sorted(series.items()):
         if (line := found.slope()) is None:
             continue
         scale = 1e6 if found.unit == "B" and abs(line.mean) >= 1e5 else 1.0
@@ -127,6 +140,6 @@ def table(series: dict[str, Series], most: int = 200) -> list[str]:
         cells = [f"{value / scale:,.2f}" for value in numbers]
         lines.append(
             f"  {name:52} {cells[0]:>9} {unit:2} {cells[1]:>12} {cells[2]:>10} {cells[3]:>10}"
-            + ("  LEAK" if found.is_leak else "")
+            f" {found.spans / 60:8.1f}" + ("  LEAK" if name in leaks else "")
         )
     return lines

@@ -52,6 +52,11 @@ class Series:
         return slope(self.points)
 
     @property
+    def spans(self) -> float:
+        """Seconds from the first value to the last one."""
+        return self.points[-1][0] - self.points[0][0] if self.points else 0.0
+
+    @property
     def is_leak(self) -> bool:
         found = self.slope()
         return found is not None and found.is_leak(self.most)

@@ -61,7 +61,8 @@ class Lengths:
 @dataclass
 class Soaked:
     """capacity: files per second. rate: files per second that were loaded meanwhile. paused:
-    seconds in which too many files waited. idle: name -> per cent of one core."""
+    seconds in which too many files waited. leaks: names of series. idle: name -> per cent of one
+    core."""
 
     minutes: float
     account: Account
@@ -70,12 +71,9 @@ class Soaked:
     rate: float
     paused: float
     series: dict[str, Series]
+    leaks: list[str]
     idle: dict[str, float]
     errors: list[str] = field(default_factory=list)
-
-    @property
-    def leaks(self) -> list[str]:
-        return sorted(name for name, found in self.series.items() if found.is_leak)
 
     @property
     def idle_cpu(self) -> float:
@@ -96,7 +94,7 @@ class Soaked:
         rates = f"capacity {self.capacity:.1f} files/s, loaded at {self.rate:.1f}"
         return [
             f"  {rates}; the load paused for {self.paused:.0f} s",
-            *table(self.series),
+            *table(self.series, self.leaks),
             *(f"  idle: {name:28} {share:6.2f} %" for name, share in sorted(self.idle.items())),
             *self.account.details(),
             *(f"  a sample is missing: {error}" for error in self.errors[:5]),
@@ -130,6 +128,7 @@ def run(made: Stand, lengths: Lengths, say: Say) -> Soaked:
             rate,
             paused,
             recorder.series,
+            recorder.leaks(),
             idle,
             recorder.errors,
         )

@@ -10,6 +10,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
 
 
 def test_the_page_has_the_figures_of_the_simulation() -> None:
-    _, _, rest = PAGE.read_text("utf-8").partition("<!-- simulated: begin; python -m tests.scaling -->")
+    _, _, rest = PAGE.read_text("utf-8").partition(
+        "<!-- simulated: begin; python -m tests.scaling -->"
+    )
     shown, _, _ = rest.partition("<!-- simulated: end -->")
     assert shown.strip().splitlines() == table()
