@@ -37,7 +37,7 @@ def steps(
         x = plot.x(at)
         parts += [
             f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{GREY}" stroke-dasharray="2 4"/>',
-            f'<text x="{x + 4:.1f}" y="{TOP + 12}">{escape(label)}</text>',
+            _label(label, x),
         ]
     for name, points in series.items():
         dashes = ' stroke-dasharray="5 4"' if name == "wanted" else ""
@@ -46,6 +46,12 @@ def steps(
             f'stroke-width="2"{dashes}/>'
         )
     return "\n".join([*parts, *_legend(series), "</svg>"]) + "\n"
+
+
+def _label(text: str, x: float) -> str:
+    """At the side of a line on which there is more room."""
+    side, anchor = (4, "start") if x < WIDTH / 2 else (-4, "end")
+    return f'<text x="{x + side:.1f}" y="{TOP + 12}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 class _Plot:
