@@ -18,7 +18,7 @@ OF_BOTH = {
     *("database connections", "files dead tuples", "heartbeats bytes", "log bytes of a file"),
     *("broker memory", "broker messages", "broker unacked"),
     *("worker1 prefetch", "worker1 messages held"),
-    *("daemon: resident memory", "worker1: private and shared memory"),
+    *("daemon: resident memory", "worker1: private memory"),
     *("worker1: files", "beat: threads"),
 }
 OF = {"valkey": {"broker keys"}, "rabbitmq": {"broker consumers", "broker prefetch, largest"}}

@@ -17,9 +17,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """resident, proportional: bytes; the second one counts shared pages by their share. cpu:
-    seconds since its start. files: open descriptors."""
+    """private, resident, proportional: bytes of memory: those of this process alone, those with all shared
+    pages, and those with its part of each shared page. cpu: seconds since its start. files: open
+    descriptors."""
 
+    private: int
     resident: int
     proportional: int
     files: int
@@ -37,7 +39,8 @@ def usage(pid: int) -> Usage | None:
         fields = (here / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return Usage(sizes["Rss"], sizes["Pss"], files, int(fields[17]), _cpu(fields))
+    private = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return Usage(private, sizes["Rss"], sizes["Pss"], files, int(fields[17]), _cpu(fields))
 
 
 def connections(pid: int, port: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from elastic.brokers import BrokerSeen, database
 from elastic.processes import connections, ours, usage
 from elastic.slopes import Series
 from elastic.stand import Stand
+from servers import RabbitMQ
 
 SMALLEST = 36
 """Bytes of the smallest object that Python can keep for a file: an integer, and its place in a
@@ -25,6 +27,11 @@ SLOWLY, LONG = 6, 300.0
 """Samples of processes for each one of servers, in a run of more than so many seconds; else two."""
 FLOWERS = 11_000
 """Files after which Flower has as many tasks as it keeps."""
+PROPORTIONAL = "memory, shared pages by parts"
+"""Of a process's memory: it changes with the number of children that share pages, and is no leak."""
+LOG_BYTES = 512 * 1024**2
+"""Bytes of the log of quorum queues, the entries of which RabbitMQ has in memory until it begins a new
+one."""
 PAGES = 8 * 8192
 """Bytes by which a table that stays small may grow."""
 
@@ -55,7 +62,7 @@ class Recorder:
         now = time.monotonic()
         for name, unit, value in self._processes(now, finished):
             most = SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
-            self._add(name, unit, most, now, value)
+            self._add(name, unit, math.inf if PROPORTIONAL in name else most, now, value)
         if self.samples % (SLOWLY if self.length > LONG else 2) == 0:
             for name, unit, value in self._servers():
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
@@ -75,9 +82,11 @@ class Recorder:
 
     def _most(self, name: str, unit: str, files_per_second: float) -> float:
         """What is a leak of a server's series. Dead tuples and bytes of tables come and go with
-        vacuum: so many pages within the run. The broker's memory: as of a process."""
+        vacuum: so many pages within the run. The broker's memory: as of a process, but for the log
+        of RabbitMQ."""
         if name == "broker memory":
-            return SMALLEST * files_per_second * 3600
+            quorum = isinstance(self.stand.broker, RabbitMQ)
+            return LOG_BYTES * self._one() if quorum else SMALLEST * files_per_second * 3600
         if name.endswith("dead tuples"):
             return 1000 * self._one()
         if name.endswith("of a row"):
@@ -100,7 +109,8 @@ class Recorder:
                 ):
                     continue
                 shown = f"{name} {pid}" if name.endswith("child") else name
-                yield f"{shown}: private and shared memory", "B", float(found.proportional)
+                yield f"{shown}: private memory", "B", float(found.private)
+                yield f"{shown}: {PROPORTIONAL}", "B", float(found.proportional)
                 yield f"{shown}: resident memory", "B", float(found.resident)
                 yield f"{shown}: files", "", float(found.files)
                 yield f"{shown}: threads", "", float(found.threads)
