@@ -7,7 +7,9 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit clean
+ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
+
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +33,10 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 	@$(BIN)/python demo/project.py
 	@cd .demo && ../$(BIN)/python -m sensorflow up
 
-test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
+test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey, RabbitMQ and Prometheus
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
+	@sh tools/prometheus.sh
 	@sh tools/systemd.sh
 	@$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
 
@@ -64,6 +67,18 @@ fair: .venv/.has-dev ## 20,000 files of one source, and what a file of another o
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python tests/fair.py $(if $(FILES),--files $(FILES)) $(if $(BROKER),--broker $(BROKER))
 
+burst: .venv/.has-dev ## 2,000 files at once: how soon the pools grow and shrink, nothing lost: FILES= BROKER= NODES=1 WORKERS=4 PLOT=docs/burst.svg
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.burst $(ELASTIC) $(if $(FILES),--files $(FILES)) $(if $(PLOT),--plot $(PLOT))
+
+soak: .venv/.has-dev ## 80 % of what the fleet can do, for MINUTES=30: what grows, and what an idle fleet costs: BROKER= WORKERS=
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.soak $(ELASTIC) $(if $(MINUTES),--minutes $(MINUTES))
+
+rolling: .venv/.has-dev ## two autoscaled nodes under load: daemon and workers restarted, killed, cut off, nothing lost: BROKER= WORKERS=2; root
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m elastic.rolling $(ELASTIC)
+
 fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --soak $(or $(MINUTES),15) $(CHAOS)
@@ -92,6 +107,9 @@ fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with goo
 service: .venv/.has-dev ## a systemd of its own boots the project as a service, which is killed, stopped, booted again; root
 	@sh tools/systemd.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m service
+
+image-steps: .venv/.has-dev ## the steps of docker/Dockerfile without Docker, in a bare Debian; root, a few minutes
+	@$(BIN)/python tools/image_steps.py
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .
@@ -127,6 +145,11 @@ bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its 
 
 bench-audit: .venv/.has-dev ## seconds and memory of sensorflow audit over 10 million readings
 	@PYTHONPATH=. $(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
+
+bench-sizing: .venv/.has-dev ## connections, memory and disk of a fleet on each broker: CHILDREN=4
+	@sh tools/rabbitmq.sh
+	@for broker in valkey rabbitmq; do PYTHONPATH=. $(BIN)/python benchmarks/sizing.py --broker $$broker \
+		--children $(or $(CHILDREN),4) --json benchmarks/results/sizing.json; done
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

@@ -320,9 +320,8 @@ def identity() -> str:
 def heartbeat_sender(settings: Settings, ledger: Ledger, own_process: str) -> HeartbeatSender:
     from sensorflow.flow.heartbeats import HeartbeatSender
 
-    return HeartbeatSender(
-        ledger, socket.gethostname(), os.getpid(), own_process, shared_digest(settings)
-    )
+    me = socket.gethostname(), os.getpid(), own_process, shared_digest(settings)
+    return HeartbeatSender(ledger, *me, liveness_file=settings.liveness)
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], own_process: str) -> Leases:

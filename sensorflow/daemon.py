@@ -13,6 +13,7 @@ from types import FrameType
 
 from sensorflow import bootstrap
 from sensorflow.core.heartbeat import Role
+from sensorflow.engine import process_metrics
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.publisher import PublisherLoop
@@ -43,6 +44,7 @@ class Daemon:
         reconciler = bootstrap.reconciler(settings, ledger, queue_, sending.touch)
         self._publisher = PublisherLoop(settings, ledger, queue_, sending, reconciler)
         wake = self._publisher.wake
+        self._settings, self._loops = settings, (taking, sending)
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
@@ -55,6 +57,7 @@ class Daemon:
         self._leases.start()
         self._heartbeats.start()
         self._intake.start()
+        process_metrics.serve(self._settings, Role.INTAKE, self._loops)
         publisher = threading.Thread(target=self._publisher.run, name="publisher")
         publisher.start()
         emit(Event.DAEMON_STARTED, sources=self._sources)

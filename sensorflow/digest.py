@@ -14,8 +14,9 @@ from sensorflow import plugins
 
 HOST = frozenset(
     (
-        *("workers", "log_level", "log_size", "log_files"),
-        *("flower_port", "flower_user", "flower_password"),
+        *("workers", "min_free", "log_level", "log_size", "log_files"),
+        *("flower_port", "flower_user", "flower_password", "liveness_file"),
+        *("metrics_port", "metrics_host"),
     )
 )
 """Settings that may differ between hosts and do not affect what is loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -120,11 +121,16 @@ def _spelt(part: str, target: Mapping[str, Any]) -> str:
 
 
 def _secret(variable: str, path: str) -> str:
+    """Return the content of a file without the line break at its end. Raises UsageError, which never
+    contains the content."""
+    shown = "a URL" if "://" in path else path  # a URL may contain a password
     try:
-        return Path(path).read_text("utf-8").strip()
+        content = Path(path).read_text("utf-8").strip()
     except OSError as error:
-        shown = "a URL" if "://" in path else path  # a URL may contain a password
-        raise UsageError(
-            f"{variable}: {shown}: {error.strerror}; the variable must name a readable file",
-            Code.SETTINGS,
-        ) from error
+        reason = f"{error.strerror}; the variable must name a file that uid {os.geteuid()} may read"
+        raise UsageError(f"{variable}: {shown}: {reason}", Code.SETTINGS) from error
+    except ValueError:
+        raise UsageError(f"{variable}: {shown} is not UTF-8 text", Code.SETTINGS) from None
+    if not content:
+        raise UsageError(f"{variable}: {shown} is empty; write the value into it", Code.SETTINGS)
+    return content

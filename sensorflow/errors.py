@@ -1,7 +1,8 @@
 """Error codes, remedies and exception classes.
 
-The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or `Permanent`
-(the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a setting.
+The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or
+`Permanent` (the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a
+setting.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Code(StrEnum):
     DATABASE_RIGHTS = "I510 database-rights-missing"
     SCHEMA = "I511 schema-outdated"
     DATABASE_LIMIT = "I512 database-limit"
+    DISK_RESERVE = "I513 disk-reserve-reached"
     HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
@@ -140,6 +142,8 @@ REMEDY: dict[Code, str] = {
     "correct gate",
     Code.UNEXPECTED: "this is a defect in sensorflow: report it with the manifest, then replay",
     Code.DATABASE_FULL: "free space on the database's disk; work resumes automatically",
+    Code.DISK_RESERVE: "free space on this disk, or set min_free to a smaller reserve; work resumes "
+    "automatically",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
     "pool_mode = session), or point database_url at the server itself; then restart daemon, workers and "
     "beat",

@@ -3,20 +3,21 @@ the failures that block files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sensorflow.core.account import Totals
+from sensorflow.core.controls import Mode
 from sensorflow.core.health import health, stalled, summary
 from sensorflow.errors import REMEDY
 
 if TYPE_CHECKING:
+    from sensorflow.core.controls import Control
     from sensorflow.core.health import Check
-    from sensorflow.core.listing import Activity
+    from sensorflow.core.listing import Activity, LargeFile
     from sensorflow.ports.backlog import GatedFile
-    from sensorflow.ports.catalog import Catalog
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -70,7 +71,8 @@ class Status:
     last file, for each source that has been silent for longer than its `silent_after`. unseen: sources from
     which no file has arrived yet. gated: files that wait for their gates, and gates that wait for their
     files. flower: the URL of Flower; None if Flower does not run. flower_login: user and location of the
-    password.
+    password. controls: the sources that are paused or draining. large: the large files that workers are
+    reading, with their progress.
     """
 
     totals: dict[str, Totals]
@@ -83,6 +85,8 @@ class Status:
     gated: list[GatedFile] = field(default_factory=list)
     flower: str | None = None
     flower_login: str = ""
+    controls: dict[str, Control] = field(default_factory=dict)
+    large: list[LargeFile] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
@@ -109,6 +113,8 @@ class Status:
             "health": self.health,
             "silent": self.silent,
             "no_file_yet": self.unseen,
+            "held_back": {name: asdict(control) for name, control in self.controls.items()},
+            "large_files": [file.as_dict() for file in self.large],
             "gates": [w.as_dict() for w in self.gated],
             "settings": self.differs or "ok",
             "flower": self.flower,
@@ -125,17 +131,20 @@ def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Sta
     running = state.running(settings.data_folder) if settings.embedded else None
     password = state.home(settings.data_folder) / "flower-password"
     activity = {n: a for n, a in ledger.activity().items() if source in (None, n)}
+    held = {n: control for n, control in ledger.controls().items() if source in (None, n)}
     return Status(
         {n: sums for n, sums in ledger.totals().items() if source in (None, n)},
         activity,
         processes(settings, ledger),
         long_outages(bootstrap.database_url(settings)),
         bootstrap.differs(settings),
-        silent_sources(settings, activity),
-        [n for n in settings.sources if n not in activity and source in (None, n)],
+        silent_sources(settings, activity, held),
+        [n for n in settings.sources if n not in {*activity, *held} and source in (None, n)],
         waiting(settings, ledger, source),
         running.flower_url if running else None,
         f"user {settings.flower_user}, password in {password}",
+        held,
+        [file for file in ledger.large_files(settings.lease) if source in (None, file.source)],
     )
 
 
@@ -143,7 +152,7 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
     return sum(totals.values(), Totals())
 
 
-def processes(settings: Settings, ledger: Catalog) -> list[Check]:
+def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     """Check the processes of the fleet by their heartbeats, and return the results. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
@@ -152,26 +161,33 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     beats = ledger.heartbeats()
     found = list(health(beats, digest, has_ended, settings.by_celery))
     if any(beat.report.state.get("busy") for beat in beats):
-        waiting = sum(source.waiting for source in ledger.activity().values())
+        paused = {n for n, held in ledger.controls().items() if held.mode is Mode.PAUSED}
+        waiting = sum(a.waiting for name, a in ledger.activity().items() if name not in paused)
         found += stalled(beats, waiting)
     return found
 
 
-def silent_sources(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
+def silent_sources(
+    settings: Settings, activity: Mapping[str, Activity], held: Collection[str] = ()
+) -> dict[str, float]:
     """Return the sources from which no file has arrived for longer than their `silent_after`: name of the
-    source -> seconds since the last file. A source from which no file has ever arrived is not included."""
+    source -> seconds since the last file. A source from which no file has ever arrived is not included, nor
+    is a source in `held`, of which no file is ingested."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
         after = source.silent_after
-        if after is not None and age is not None and age > after.total_seconds():
+        if after is None or age is None or name in held:
+            continue
+        if age > after.total_seconds():
             found[name] = age
     return found
 
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
     """Return the files that wait for their gates, and the gates that wait for their files. source: the only
-    source to include; None for all sources. Unreadable folders are skipped.
+    source to include; None for all sources. Unreadable folders are skipped. Nothing is overdue in a source
+    that is paused or draining.
 
     Raises Transient.
     """
@@ -180,11 +196,11 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
     found: list[GatedFile] = []
     if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
-    audit_store = bootstrap.audit_store(settings)
+    audit_store, held = bootstrap.audit_store(settings), ledger.controls()
     for backlog in bootstrap.backlogs(settings, ledger):
         if source in (None, backlog.name) and backlog.is_reachable():
             found += backlog.gated_files(audit_store)
-    return found
+    return [replace(w, is_overdue=False) if w.source in held else w for w in found]
 
 
 def long_outages(url: str) -> list[LongOutage]:

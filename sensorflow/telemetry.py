@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from array import array
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,15 +22,17 @@ Level = Literal["debug", "info", "warning", "error"]
 
 class Event(StrEnum):
     """All log events of sensorflow. level: the log level of the event. former: the name of the event in the
-    previous version, if it had another name."""
+    previous version, if it had another name. number: the position of the event in the list."""
 
     level: Level
     former: str | None
+    number: int
 
     def __new__(cls, name: str, level: Level, former: str | None = None) -> Self:
         event = str.__new__(cls, name)
         event._value_ = name
         event.level, event.former = level, former
+        event.number = len(cls.__members__)
         return event
 
     DAEMON_STARTED = "daemon.started", "info"  # the daemon has started; the event lists its sources
@@ -67,6 +70,12 @@ class Event(StrEnum):
     PUBLISH_PAUSED = "publish.paused", "error"
     # inotify has lost events or has no free watches; the daemon scans the folders instead
     WATCH_DEGRADED = "watch.degraded", "warning"
+    # somebody has paused a source; the intake of this daemon has stopped for it
+    SOURCE_PAUSED = "source.paused", "info"
+    # somebody drains a source; the intake of this daemon has stopped for it
+    SOURCE_DRAINING = "source.draining", "info"
+    # a source is active again; the intake of this daemon continues for it
+    SOURCE_RESUMED = "source.resumed", "info"
     FILE_LOADED = "file.loaded", "info"  # a file is loaded; the event contains its row counts
     # the members of an archive are registered and pending
     ARCHIVE_UNPACKED = "archive.unpacked", "info"
@@ -119,12 +128,29 @@ class Event(StrEnum):
     ACKNOWLEDGEMENT_FAILED = "acknowledgement.failed", "warning", "acknowledgement.dropped"
     # beat cannot save its schedule, but continues to run
     SCHEDULE_NOT_SAVED = "schedule.not_saved", "error", "beat.unkept"
+    # the port of metrics_port cannot be opened; the process works without it
+    METRICS_UNAVAILABLE = "metrics.unavailable", "error"
     # a setting was given under its former name, which the next version will not accept
     SETTING_RENAMED = "setting.renamed", "warning"
     DEFECT = (
         "defect",
         "error",
     )  # an unexpected error, that is, a bug in sensorflow; the step is retried
+
+
+_counts: array[int] | memoryview[int] = array("Q", [0] * len(Event))
+"""The number of emitted events, by `Event.number`."""
+
+
+def count_into(counts: array[int] | memoryview[int]) -> None:
+    """Count the events of this process there from now on. counts: at least `len(Event)` places."""
+    global _counts
+    _counts = counts
+
+
+def counted() -> list[int]:
+    """Returns how many of each event this process has emitted since its start or `count_into`."""
+    return list(_counts)
 
 
 class _Lines:
@@ -193,6 +219,7 @@ def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
     level: used instead of the level of the event. fields: the fields of the log line; `exc_info` (True or
     an exception) adds the traceback.
     """
+    _counts[event.number] += 1
     write = getattr(structlog.get_logger(), level or event.level)
     if event.former is not None:
         fields["former_event"] = event.former

@@ -59,7 +59,9 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
     if url is None:
         if tls is not None:
             raise UsageError(
-                "broker_tls: the embedded broker has no TLS; set broker_url", Code.SETTINGS
+                "broker_tls is set, but the embedded broker has no TLS; remove broker_tls, or set "
+                "broker_url to use another broker",
+                Code.SETTINGS,
             )
         return
     scheme = urlsplit(url).scheme
@@ -87,7 +89,10 @@ def database_url(url: str | None, tls: Tls | None) -> str | None:
     if tls is None:
         return url
     if url is None:
-        raise UsageError("database_tls: the embedded database has no TLS; set database_url")
+        raise UsageError(
+            "database_tls is set, but the embedded database has no TLS; remove database_tls, or set "
+            "database_url to use another database"
+        )
     if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query)):
         raise UsageError(
             "database_tls is set, and database_url has ?ssl… too; use only one of them",

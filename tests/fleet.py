@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,7 +71,7 @@ class Fleet:
 
     source: keys of the source `plant`; sources, profiles: further ones; keys: those above all tables.
     settings: a text in place of these. environment: for all processes, over our own. cold: each process
-    starts Python anew, instead of by `tests/warm.py`.
+    starts Python anew, instead of by `tests/warm.py`. autoscale: of a worker.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Fleet:
         environment: Mapping[str, str] | None = None,
         cold: bool = False,
         level: str = "INFO",
+        autoscale: str = "2,1",
         settings: str = "",
         source: Table | None = None,
         sources: Mapping[str, Table] | None = None,
@@ -103,22 +105,23 @@ class Fleet:
             "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
             **(environment or {}),
         }
-        self.flower_port = free_port()
-        self.level = level
+        self.flower_port, self.metrics_port = free_port(), free_port()
+        self.level, self.autoscale = level, autoscale
         self.running: dict[str, subprocess.Popen[bytes] | warm.Process] = {}
         self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Of a process on another host: what its command begins with, and its environment."""
         self.ledger = PostgresLedger(database, "test")
 
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
-        """Names are daemon, daemon-…, loop, loop-… (a worker without Celery), flower, beat, and any that
-        begin with worker. env, crash (see `sensorflow.failpoints`): for these alone."""
+        """Names are daemon, daemon-…, loop, loop-… (a worker without Celery), flower, metrics, beat, and
+        any that begin with worker. env, crash (see `sensorflow.failpoints`): for these alone."""
         celery = ["celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": ["sensorflow", "watch"],
             "loop": ["sensorflow", "worker", "-c", "2"],
             "flower": [*celery, "flower", f"--port={self.flower_port}"],
+            "metrics": ["sensorflow", "metrics", f"--port={self.metrics_port}"],
             "beat": [
                 *celery,
                 "beat",
@@ -128,7 +131,8 @@ class Fleet:
         }
         crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
-            worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
+            worker = [*celery, "worker", f"--autoscale={self.autoscale}", *quick]
+            worker += [f"--hostname={name}@%h"]
             words = commands.get(name.partition("-")[0], worker)
             entering, extra_env = self.elsewhere.get(name, ([], {}))
             given = {**self.env, **extra_env, **(env or {}), **crashing}
@@ -205,6 +209,19 @@ class Fleet:
             f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-15:])
             for p in sorted(self.project.glob("*.log"))
         )
+
+
+def ports_in_a_row(count: int) -> int:
+    """The first of so many free ports."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return first
 
 
 def state_of(pid: int) -> str:

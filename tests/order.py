@@ -27,6 +27,8 @@ LONGEST = (
     "acceptance/test_secrets.py",
     "faults/test_fleet.py",
     "acceptance/test_up.py",
+    "acceptance/test_soak.py",
+    "acceptance/test_burst.py",
     "unit/test_round_trip.py",
 )
 """These before all others."""

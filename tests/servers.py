@@ -190,6 +190,10 @@ class RabbitMQ:
         lines = (line.partition("\t") for line in shown.decode().splitlines())
         return {name: rest for name, _, rest in lines if name.startswith("sensorflow.")}
 
+    def ask(self, *arguments: str) -> bytes:
+        """What rabbitmqctl prints."""
+        return self._run(*arguments).stdout
+
     def _ctl(self, *arguments: str) -> int:
         return self._run(*arguments).returncode
 

@@ -77,8 +77,9 @@ _TASKS = [] if _COMMAND == "beat" else ["workers.tasks", "workers.signals"]
 app = Celery("sensorflow", include=_TASKS)
 app.add_defaults(configure)
 if _COMMAND == "worker":
-    from workers.events import EventBufferStep
+    from workers.events import EventBufferStep, ProgressStep
     from workers.heartbeats import HeartbeatStep
 
     app.steps["consumer"].add(EventBufferStep)
+    app.steps["consumer"].add(ProgressStep)
     app.steps["consumer"].add(HeartbeatStep)

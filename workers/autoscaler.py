@@ -1,52 +1,98 @@
-"""Sizes the pool by the recent maximum of concurrent messages. The pool grows at once and shrinks after a
-delay.
-
-Celery's autoscaler measures the time since the last task. A reconciliation every 15 s would then keep all
-children forever.
-"""
+"""Sizes the pool by the work that waits in the ledger. See `core.scaling`."""
 
 from __future__ import annotations
 
-from collections import deque
-from time import monotonic
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
+from celery.signals import worker_shutdown
 from celery.worker import autoscale, state
 
-CHECK_INTERVAL_SECONDS = 5.0
-"""Maximum seconds between checks. Each message triggers a check as well."""
+from sensorflow import bootstrap
+from sensorflow.core.scaling import Node
+from sensorflow.engine import resources
+from sensorflow.flow.scaling import FleetScaler, Plan
+from sensorflow.telemetry import Event, emit
+from workers.configured import settings
+from workers.pool import pids
+
+BUSY_SECONDS, IDLE_SECONDS = 1.0, 5.0
+"""Seconds between two decisions while this worker has messages, and while it has none. A message
+that arrives at an idle worker causes a decision too."""
+NODES_PER_SECOND = 8
+"""Number of workers from which each of them decides less often, so that the database answers no
+more queries."""
 
 
 class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no types
-    """Celery's autoscaler with another rule for the pool size: the maximum number of concurrent messages
-    within the last `keepalive` seconds, including housekeeping tasks.
+    """Celery's autoscaler with another rule. A thread measures and decides; the worker's loop,
+    which calls `maybe_scale` each second and for each message, changes the pool. The loop never
+    waits for the database."""
 
-    If messages arrive at shorter intervals than `keepalive` (AUTOSCALE_KEEPALIVE), no child is ended and
-    forked again.
-    """
+    plan: Plan | None = None
+    """The latest decision."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._keepalive_seconds: float = self.keepalive
-        self.keepalive: float = min(CHECK_INTERVAL_SECONDS, self._keepalive_seconds)
-        self._seen: deque[tuple[float, int]] = deque()
+        self.keepalive: float = BUSY_SECONDS
+        self._measure: Callable[[], Plan] | None = None
+        self._wake, self._ending = threading.Event(), threading.Event()
+        self._meter = resources.CpuMeter()
+
+    def start_measuring(self, me: str) -> None:
+        """Start the thread. Called when the pool has been forked. me: the id of this process in
+        heartbeats."""
+        given = settings()
+        ledger = bootstrap.ledger(given, "worker")
+        result = FleetScaler(ledger, me, int(given.inline_below))
+        self._measure = lambda: result.plan(self.node())
+        worker_shutdown.connect(self._end, weak=False)
+        threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
+
+    def node(self) -> Node:
+        """Returns the resources of this worker."""
+        return Node(
+            self.min_concurrency,
+            self.max_concurrency,
+            int(getattr(self.pool, "num_processes", 0) or 0),  # not before the pool is started
+            resources.cpus(),
+            self._meter.busy(),
+            resources.free_bytes(),
+            resources.process_bytes(pids(self.pool)),
+        )
+
+    def _run(self) -> None:
+        assert self._measure is not None
+        while not self._ending.is_set():
+            self._wake.clear()
+            began = time.monotonic()
+            try:
+                self.plan = self._measure()
+            except Exception:  # noqa: BLE001 - this thread must outlive any defect
+                emit(Event.DEFECT, exc_info=True)
+            nodes = self.plan.nodes if self.plan else 1
+            pause = BUSY_SECONDS * max(1.0, nodes / NODES_PER_SECOND)
+            if not self.qty:
+                self._wake.wait(max(pause, IDLE_SECONDS))
+            self._ending.wait(max(0.0, began + pause - time.monotonic()))
+
+    def _end(self, **_: Any) -> None:
+        self._ending.set()
+        self._wake.set()
 
     def _maybe_scale(self, req: Any = None) -> bool:
-        """Adapt the pool to the recent load. Returns True if the pool was changed."""
-        wanted = min(max(self._max_concurrent(), self.min_concurrency), self.max_concurrency)
-        more: int = wanted - self.processes
+        """Adapt the pool to the latest decision. Returns True if the pool was changed."""
+        if req is not None:
+            self._wake.set()
+        if self.plan is None or state.should_stop or state.should_terminate:
+            return False
+        more: int = (
+            min(max(self.plan.mine, self.min_concurrency), self.max_concurrency) - self.processes
+        )
         if more > 0:
             self.scale_up(more)
-        elif more < 0 and not state.reserved_requests - state.active_requests:
-            self._shrink(-more)  # a message may be on its way to any child
+        elif more < 0:
+            self._shrink(-more)
         return more != 0
-
-    def _max_concurrent(self) -> int:
-        """Returns the maximum number of concurrent messages within the keepalive time."""
-        now, count = monotonic(), self.qty
-        while self._seen and self._seen[-1][1] <= count:  # no longer the maximum
-            self._seen.pop()
-        self._seen.append((now, count))
-        while now - self._seen[0][0] > self._keepalive_seconds:
-            self._seen.popleft()
-        return self._seen[0][1]

@@ -1,5 +1,5 @@
-"""Send task events to Flower in batches. Sending them one by one costs more than the task of a file that is
-already loaded."""
+"""Send task events to Flower in batches. Sending them one by one costs more than the task of a file
+that is already loaded. Also send how far large files were read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from celery import bootsteps
+from celery.worker import state
 from celery.worker.consumer.events import Events
 from kombu.common import ignore_errors
 
@@ -25,8 +26,8 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
         super().__init__(c, **options)
 
     def start(self, c: Any) -> None:
-        """Install the delay for a new connection, because each connection has its own dispatcher. Without
-        an event loop, events are not buffered."""
+        """Install the delay for a new connection, because each connection has its own dispatcher.
+        Without an event loop, events are not buffered."""
         if c.hub is not None:
             c.event_dispatcher.on_send_buffered = lambda: self._later(c)
 
@@ -37,9 +38,46 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
             c.hub.call_later(PAUSE, c.on_send_event_buffered)
 
     def stop(self, c: Any) -> None:
-        """Send the buffered events. Also called for a broken connection; unsent events are then sent over
-        the next connection."""
+        """Send the buffered events. Also called for a broken connection; unsent events are then
+        sent over the next connection."""
         if c.event_dispatcher is not None:
             ignore_errors(c, c.event_dispatcher.flush)
 
     shutdown = stop
+
+
+PROGRESS_SECONDS = 2.0
+"""Seconds between two looks at how far the children have read."""
+PROGRESS = "task-progress"
+"""A custom event: Flower shows its last part as the state of the task, and its result, until the
+task ends."""
+
+
+class ProgressStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Sends an event for each task whose file is so large that its lease was renewed, whenever it has
+    progressed. The parent sends it, so that children need no connection for events."""
+
+    requires = (Events,)
+
+    def __init__(self, c: Any, **options: Any) -> None:
+        self._sent: dict[int, tuple[int | None, int]] = {}
+        super().__init__(c, **options)
+
+    def start(self, c: Any) -> None:
+        c.timer.call_repeatedly(PROGRESS_SECONDS, self._send, (c,))
+
+    def _send(self, c: Any) -> None:
+        from workers.process import board
+
+        found = board.progress()
+        if c.event_dispatcher is not None and c.event_dispatcher.enabled:
+            for request in list(state.active_requests):
+                read = found.get(request.worker_pid)
+                if read is not None and self._sent.get(request.worker_pid) != read:
+                    c.event_dispatcher.send(PROGRESS, uuid=request.id, result=progress_text(*read))
+        self._sent = found
+
+
+def progress_text(percent: int | None, rows: int) -> str:
+    share = "" if percent is None else f"{percent} % read, "
+    return f"{share}{rows:,} readings so far"

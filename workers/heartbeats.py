@@ -11,18 +11,20 @@ from celery.worker import state
 from sensorflow import bootstrap
 from sensorflow.adapters.host import process
 from sensorflow.core.heartbeat import Role
+from sensorflow.engine import process_metrics
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.heartbeats import HeartbeatSender, LoopStatus
 from workers import schedule
 from workers.configured import settings
+from workers.pool import pids
 
 INTERVAL_SECONDS = 2.0
 """Seconds between signs of life of a worker's loop."""
 
 
 def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
-    """Returns the heartbeat sender of this process, which sends nothing before it is started. Returns None
-    if the settings do not define a database."""
+    """Returns the heartbeat sender of this process, which sends nothing before it is started.
+    Returns None if the settings do not define a database."""
     try:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:
@@ -38,8 +40,8 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def __init__(self, c: Any, **options: Any) -> None:
-        """Start the heartbeat sender. Celery calls this after forking the pool, so no child inherits a lock
-        of the sender's thread."""
+        """Start the heartbeat sender. Celery calls this after forking the pool, so no child
+        inherits a lock of the sender's thread."""
         super().__init__(c, **options)
         self._loop: LoopStatus | None = None
         if (found := heartbeat_sender(Role.WORKER)) is not None:
@@ -48,6 +50,13 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
             self._loop.pause(CONNECTING)
             self._loop.begin_long_call()
             sender.start()
+            from workers.process import board  # not in beat, which imports no Arrow
+
+            process_metrics.serve(
+                settings(), Role.WORKER, [self._loop], lambda: [*pids(c.pool)], board.events
+            )
+            if (scaler := getattr(c.controller, "autoscaler", None)) is not None:
+                scaler.start_measuring(process())
             worker_shutdown.connect(lambda **_: sender.stop(), weak=False)
 
     def start(self, c: Any) -> None:
@@ -58,8 +67,8 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
             c.timer.call_repeatedly(INTERVAL_SECONDS, self._note, (c,))
 
     def stop(self, c: Any) -> None:
-        """Report that the connection has ended. A worker that is shutting down finishes its files without a
-        connection."""
+        """Report that the connection has ended. A worker that is shutting down finishes its files
+        without a connection."""
         if self._loop is None:
             return
         if state.should_stop in (None, False) and state.should_terminate in (None, False):
@@ -70,17 +79,25 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
 
     def _note(self, c: Any) -> None:
         if self._loop is not None:
-            scaler = getattr(c.controller, "autoscaler", None)
-            limit = scaler.max_concurrency if scaler else c.controller.concurrency
-            children = int(getattr(c.pool, "num_processes", 0) or 0)
             from workers.process import board  # not in beat, which imports no Arrow
 
-            self._loop.set_facts(children=children, most=int(limit), **board.facts(_pids(c.pool)))
+            self._loop.set_facts(**size(c), **board.facts(pids(c.pool)))
 
 
-def _pids(pool: Any) -> list[int]:
-    children = getattr(getattr(pool, "_pool", None), "_pool", ())
-    return [child.pid for child in list(children) if child.pid]
+def size(c: Any) -> dict[str, int | None]:
+    """Returns the heartbeat's facts about the size of a worker's pool, see
+    `core.heartbeat.LoopReport`."""
+    scaler = getattr(c.controller, "autoscaler", None)
+    if scaler is None:
+        most = int(c.controller.concurrency)
+        return {
+            "children": int(getattr(c.pool, "num_processes", 0) or 0),
+            "least": most,
+            "most": most,
+        }
+    node = scaler.node()
+    facts = {"children": node.present, "least": node.least, "most": node.most, "limit": node.limit}
+    return {**facts, "wanted": scaler.plan.wanted if scaler.plan else None}
 
 
 CONNECTING = Transient(Code.BROKER, "connecting to the broker")
@@ -99,6 +116,7 @@ class Scheduler(schedule.Scheduler):
             if (found := heartbeat_sender(Role.BEAT)) is not None:
                 self._heartbeats, self._loop = found
                 self._heartbeats.start()
+                process_metrics.serve(settings(), Role.BEAT, [self._loop])
         if self._loop is not None:
             self._loop.touch()
         return super().tick(*given, **options)

@@ -53,7 +53,7 @@ def forget() -> None:
 @cache
 def keeper() -> LeaseKeeper:
     """Returns the lease keeper of this process. Raises Transient HOST if no thread can be started."""
-    return LeaseKeeper(settings().lease, board.hold, board.lose)
+    return LeaseKeeper(settings().lease, board.hold, board.lose, board.report)
 
 
 def keep(claims: Sequence[Claim]) -> AbstractContextManager[IsLost]:

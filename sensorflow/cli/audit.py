@@ -28,22 +28,36 @@ def audit(
         bool, typer.Option("--checksum", help="Also verify the checksum of every stored reading.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also hash and parse the original bytes of every file.")
+        bool,
+        typer.Option(
+            "--deep",
+            help="As --checksum, and also hash and parse the original bytes of every file.",
+        ),
     ] = False,
     subset: Annotated[
-        str, typer.Option(metavar="N/T", help="With --deep: check only part N of T of the files.")
+        str,
+        typer.Option(
+            metavar="N/T", help="Only with --deep: hash and parse only part N of T of the files."
+        ),
     ] = "1/1",
     source: Annotated[
         str | None, typer.Option(help="Audit only this source.", autocompletion=complete_source)
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of findings to list.")] = 50,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Show how to fix each finding. Changes nothing.")
+        bool,
+        typer.Option(
+            "--repair", help="Show how to fix each finding. Changes nothing without --apply."
+        ),
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="With --repair: apply the fixes.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Only with --repair: apply the fixes.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare ledger, disk and database, and report every missing or damaged reading.
+
+    Give at most one of --fast, --checksum and --deep.
 
     Exit codes: 0 if there are no findings or --apply has fixed all of them, 1 if there are findings, 2 if
     the audit could not finish.

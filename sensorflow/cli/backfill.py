@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.controls import paused
 from sensorflow.cli.selection import complete_source
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
@@ -43,7 +44,10 @@ def backfill(
         ),
     ] = None,
     ahead: Annotated[
-        int, typer.Option(min=1, help="Maximum number of unfinished files in the pipeline.")
+        int,
+        typer.Option(
+            min=1, help="Wait while this many files of backfills and replays are unfinished."
+        ),
     ] = 200,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Maximum files per second.")] = None,
 ) -> None:
@@ -73,6 +77,8 @@ def backfill(
         raise UsageError(
             f"no file in {root} matches the source {source}{asked}; check include and exclude of the source"
         )
+    for text in paused(ledger, {source}):
+        line(text)
     try:
         _run(work, total)
     except KeyboardInterrupt:

@@ -32,7 +32,10 @@ def backup(
     ],
     keep: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of backups to keep. Older backups are removed."),
+        typer.Option(
+            min=1,
+            help="Number of backups to keep. Older backups are removed. Ignored with --verify.",
+        ),
     ] = None,
     verify: Annotated[
         bool,

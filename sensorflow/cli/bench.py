@@ -35,7 +35,10 @@ def bench(
     ] = None,
     zone: Annotated[
         str | None,
-        typer.Option(help="For a proposed profile: time zone of times without an offset."),
+        typer.Option(
+            help="Time zone of times without an offset. Used only for a proposed profile, not if "
+            "--profile or a source states the profile."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -39,7 +39,10 @@ def check(
     ] = None,
     zone: Annotated[
         str | None,
-        typer.Option(help="For a proposed profile: time zone of times without an offset."),
+        typer.Option(
+            help="Time zone of times without an offset. Used only for a proposed profile, not if "
+            "--profile or a source states the profile."
+        ),
     ] = None,
     max_rejects: Annotated[
         str | None,
@@ -49,7 +52,10 @@ def check(
         ),
     ] = None,
     rejects: Annotated[
-        int, typer.Option(min=0, help="Maximum number of rejects to show per file.")
+        int,
+        typer.Option(
+            min=0, help="Maximum number of rejects to show per file. Ignored with --json."
+        ),
     ] = 20,
     json: Json = False,
 ) -> None:

@@ -17,6 +17,7 @@ from sensorflow.cli import (
     files,
     init,
     logs,
+    metrics,
     profiles,
     quarantine,
     rejects,
@@ -58,6 +59,9 @@ def register(app: typer.Typer) -> None:
     app.command("backup", short_help="Back up database, files and settings online.")(backup.backup)
     app.command("restore", short_help="Restore a backup into an empty project.")(restore.restore)
     app.command("doctor", short_help="Check the installation; suggest fixes.")(doctor.doctor)
+    app.command("metrics", short_help="Serve metrics for Prometheus, and health checks.")(
+        metrics.metrics
+    )
     app.command("watch", short_help="Run only the ingest daemon.")(watch.watch)
     app.command("worker", short_help="Run one worker with autoscaled processes.")(worker.worker)
     app.add_typer(service.app, name="service")

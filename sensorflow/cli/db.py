@@ -65,7 +65,9 @@ def upgrade(
 
 @app.command("seal", short_help="Build the unique index of past months.")
 def seal(
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Only this month.")] = None,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Seal only this month.")
+    ] = None,
 ) -> None:
     """Seal past months: build their unique index (dedupe_index = "deferred").
 

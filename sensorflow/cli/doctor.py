@@ -30,12 +30,14 @@ WATCHES = 8192
 
 def doctor(
     json: Json = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also exit with 1 if a check warns.")
+    ] = False,
     only: Annotated[
         str,
         typer.Option(
             "--only",
-            help="Check only the heartbeats of one kind of process: daemon, workers or beat.",
+            help="Check only the heartbeats of one kind of process on this host: daemon, workers or beat.",
         ),
     ] = "",
 ) -> None:
@@ -237,7 +239,8 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
         ledger = bootstrap.ledger(settings, "doctor")
         yield from processes(settings, ledger)
-        yield from running.ledger(settings, url)
+        yield from running.held_back(ledger)
+        yield from running.ledger(settings, url, ledger.controls())
         yield from running.overdue_arrivals(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
@@ -335,14 +338,14 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.cli import drops
     from sensorflow.core.heartbeat import Role
 
-    audit_store, is_ingesting, ledger = None, False, None
+    audit_store, is_ingesting, ledger, held = None, False, None, {}
     with suppress(SensorflowError):  # another check reports this; these checks need no ledger
         ledger = bootstrap.ledger(settings, "doctor")
-        beats = ledger.heartbeats()
+        beats, held = ledger.heartbeats(), ledger.controls()
         is_ingesting = any(b.is_alive for b in beats if b.report.role is Role.INTAKE)
         audit_store = bootstrap.audit_store(settings)
     yield from drops.checks(
-        settings, bootstrap.backlogs(settings, ledger), audit_store, is_ingesting
+        settings, bootstrap.backlogs(settings, ledger), audit_store, is_ingesting, held
     )
 
 

@@ -3,7 +3,9 @@ are incomplete, or match no pattern of their source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import gated
@@ -28,14 +30,18 @@ def checks(
     backlogs: Iterable[Backlog],
     audit_store: AuditStore | None,
     is_ingesting: bool,
+    held: Collection[str] = (),
 ) -> Iterator[Check]:
     """Yields the results of the checks, for `doctor`. audit_store: the ledger; None if it is unavailable.
-    is_ingesting: whether a daemon is running that ingests files."""
+    is_ingesting: whether a daemon is running that ingests files. held: the sources that are paused or
+    draining, in which nothing is overdue."""
     for backlog in backlogs:
         if backlog.is_reachable():
             waits = gated.waiting_or_none(backlog, audit_store)
-            yield from gated.checks(backlog.name, waits)
             late = max(LATE, 4 * settings.rescan)
+            if backlog.name in held:
+                waits, late = [replace(w, is_overdue=False) for w in waits], math.inf
+            yield from gated.checks(backlog.name, waits)
             found = backlog.inspect(audit_store, late, UNFINISHED, gated.held_keys(waits))
             yield from _checks_of(backlog.name, found, is_ingesting)
 

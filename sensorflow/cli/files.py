@@ -16,6 +16,7 @@ from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
+from sensorflow.core.tasks import tasks_of
 from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def ls(
         ),
     ] = 50,
     each: Annotated[
-        bool, typer.Option("--each", help="List every part of a growing file.")
+        bool, typer.Option("--each", help="List each part of a growing file on its own line.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -130,6 +131,8 @@ def _row(view: FileView, chain: ChainView | None) -> list[Any]:
         if view.state in (State.PENDING, State.RUNNING)
         else view.state
     )
+    if view.percent is not None:
+        where += f" {view.percent:.0f} %"
     if chain is not None:
         root, view, a, where = view.file_id, chain.newest, chain.account, grown(chain)
         view = replace(view, file_id=root)
@@ -190,6 +193,7 @@ def show(
     if json:
         others = [record(version) for version in versions]
         details = {"history": [*map(vars, history)], "arrivals": [*map(vars, arrivals)]}
+        details["tasks"] = [*map(vars, tasks_of(history))]
         details["versions"] = others
         if view.members is not None:
             details["members"] = [
@@ -268,6 +272,9 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
             "missing cells": c.missing,
         }
     )
+    if view.state is State.RUNNING and view.progress_rows is not None:
+        share = "" if view.percent is None else f"{view.percent:.0f} % of its bytes, "
+        facts({"progress": f"{share}{readings(view.progress_rows)} so far, by {view.lease_owner}"})
     if view.remarks:
         facts({"remarks": view.remarks})
     if view.error_code:
@@ -275,11 +282,39 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
     if view.quarantined_to:
         line(f"manifest: sensorflow quarantine show {view.file_id}")
     line()
+    _print_tasks(history)
     heads = ("at", "what", "stage", "attempt", "seconds", "rows", "who", "why")
     table("history", heads, [[getattr(event, head) for head in heads] for event in history])
     line()
     rows = [[a.at, a.kind, a.name, a.archive] for a in arrivals]
     table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
+
+
+def _print_tasks(history: list[HistoryEvent]) -> None:
+    """Print the claims of a file: one line for each task that worked on it."""
+    found = tasks_of(history)
+    heads = (
+        "claimed",
+        "stage",
+        "attempt",
+        "queued s",
+        "worker",
+        "seconds",
+        "rows",
+        "outcome",
+        "code",
+    )
+    rows = [
+        [
+            *(t.claimed_at, t.stage, t.attempt, t.queued_seconds, t.worker, t.seconds, t.rows),
+            t.outcome if t.batch is None else f"{t.outcome} in the batch of file {t.batch}",
+            t.code,
+        ]
+        for t in found
+    ]
+    if rows:
+        table("tasks", heads, rows, ("code",))
+        line()
 
 
 MAX_SHOWN = 10

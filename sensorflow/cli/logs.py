@@ -41,7 +41,12 @@ def logs(
     ] = None,
     lines: Annotated[
         int | None,
-        typer.Option("--lines", "-n", min=0, help=f"Number of lines to show. Default: {LINES}."),
+        typer.Option(
+            "--lines",
+            "-n",
+            min=0,
+            help=f"Number of lines to show. Default: {LINES}; with --since, all.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:

@@ -49,7 +49,7 @@ def show(
         typer.Option(
             "--as",
             metavar="KIND",
-            help="Print in another format: table-schema (Frictionless) or csvw.",
+            help="Print in another format instead of TOML: table-schema (Frictionless) or csvw.",
         ),
     ] = None,
 ) -> None:
@@ -102,7 +102,7 @@ def import_(
     of: Annotated[
         str | None,
         typer.Option(
-            "--table", metavar="NAME", help="The table to import, if the file has several."
+            "--table", metavar="NAME", help="The table to import. Needed if the file has several."
         ),
     ] = None,
     zone: Annotated[

@@ -99,7 +99,10 @@ def show(
 def export(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="File ids or names. Default: all."),
+        typer.Argument(
+            metavar="FILE",
+            help="File ids or names, not together with --source. Default: all files.",
+        ),
     ] = None,
     source: Source = None,
     to: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import archived
+from sensorflow.cli.controls import paused
 from sensorflow.cli.files import record
 from sensorflow.cli.former import warn_former
 from sensorflow.cli.selection import Source
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="File ids or names; NAME@2 and NAME@2-9 select versions."),
+    typer.Argument(
+        metavar="FILE",
+        help="File ids or names; NAME@2 and NAME@2-9 select versions. "
+        "Not needed if --source, --since, --state or --rejected selects files.",
+    ),
 ]
 
 
@@ -55,7 +60,9 @@ def replay(
     profile: Annotated[
         str | None, typer.Option(help="Use this profile instead of the profile of the source.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the files that would be replayed.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Process files again from their landed bytes.
@@ -91,6 +98,8 @@ def replay(
     elif done:
         goes = "file is" if done == 1 else "files are"
         line(f"{done:,} {goes} queued for replay; see `sensorflow files ls`")
+        for text in paused(ledger, {view.source for view in found}):
+            line(text)
     for view in refused if not json else []:
         line(f"not replayed: {view.file_id} {view.name}: {not_replayed(view)}")
     if refused:

@@ -31,7 +31,10 @@ def restore(
         typer.Argument(metavar="DIR", help="A backup. A folder of backups selects the newest one."),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Project folder. Default: the current project.")
+        Path | None,
+        typer.Option(
+            help="Project folder to restore into. Default: the current project. Ignored with --check."
+        ),
     ] = None,
     only_check: Annotated[
         bool, typer.Option("--check", help="Verify the backup, and do not restore it.")

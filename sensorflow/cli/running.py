@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from sensorflow.core.health import Check, span
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.inspect import Session
-    from sensorflow.ports.catalog import Catalog
+    from sensorflow.ports.controls import Controls
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 OLD = 60.0
@@ -19,21 +20,29 @@ WAITING = 900.0
 """Age in seconds of the oldest waiting file above which `doctor` warns."""
 
 
-def overdue_arrivals(settings: Settings, ledger: Catalog) -> Iterator[Check]:
+def overdue_arrivals(settings: Settings, ledger: Ledger) -> Iterator[Check]:
     """Yields a warning for each source from which no file has arrived for longer than its `silent_after`. A
     source from which no file has ever arrived is not included. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.status import silent_sources
 
-        for name, age in silent_sources(settings, ledger.activity()).items():
+        held = ledger.controls()
+        for name, age in silent_sources(settings, ledger.activity(), held).items():
             found = f"no file has arrived for {span(age)}"
             todo = "check that the logger is on and writes to the drop folder"
             yield Check(f"source {name}", "warn", found, todo)
 
 
-def ledger(settings: Settings, url: str) -> Iterator[Check]:
+def held_back(ledger: Controls) -> Iterator[Check]:
+    """Yields a warning for each source that is paused or draining, so that nobody forgets it."""
+    for name, control in ledger.controls().items():
+        yield Check(f"source {name}", "warn", str(control), f"`sensorflow sources resume {name}`")
+
+
+def ledger(settings: Settings, url: str, excused: Collection[str] = ()) -> Iterator[Check]:
     """Yields results of the checks of leases, old sessions, waiting files and quarantined files. url: the
-    database, which contains all of these."""
+    database, which contains all of these. excused: the sources that are paused or draining, whose files may
+    wait for long."""
     from sensorflow.adapters.postgres import inspect
 
     holders = {row.name: row for row in inspect.holders(url)}
@@ -52,7 +61,7 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
         yield session_check(session)
     for row in inspect.backlog(url):
         found = f"{row.files:,} files are waiting, the oldest for {span(row.age)}: {row.key_text}"
-        late = row.age > WAITING
+        late = row.age > WAITING and row.source not in excused
         todo = (
             "workers are behind, or the file is being retried: see `sensorflow files ls`"
             if late

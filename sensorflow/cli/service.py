@@ -36,13 +36,16 @@ def install(
     parts: Annotated[
         str,
         typer.Option(
-            "--parts", help="Comma-separated parts to run as units: daemon,worker,beat,flower."
+            "--parts",
+            help="Comma-separated parts to run as units: daemon,worker,beat,flower. "
+            "Needs database_url and broker_url. Default: one unit for `sensorflow up`.",
         ),
     ] = "",
     run_as: Annotated[
         str | None,
         typer.Option(
-            "--run-as", help="User that runs the units. Default: owner of sensorflow.toml."
+            "--run-as",
+            help="User that runs the units. Default: owner of sensorflow.toml. Not with --user.",
         ),
     ] = None,
     name: Annotated[
@@ -59,7 +62,9 @@ def install(
     show: Annotated[
         bool, typer.Option("--print", help="Only print the units, and write nothing.")
     ] = False,
-    now: Annotated[bool, typer.Option("--now", help="Also enable and start the units.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also enable and start the units. Ignored with --print.")
+    ] = False,
 ) -> None:
     """Write systemd units for this project: one for `sensorflow up`, or one per part with --parts."""
     from sensorflow.service import plan as plans
@@ -110,8 +115,8 @@ def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
     if not user and not show and os.geteuid() != 0:
         again = command(sys.argv[0], *sys.argv[1:])
         raise UsageError(
-            f"only root can write system units: run `sudo {again}`, or add --user for units of your "
-            "own, or --print to show them"
+            f"only root can write system units: run `sudo {again}`, or add --user to write units of "
+            "your own, or --print to show the system units without writing them"
         )
 
 

@@ -15,7 +15,7 @@ WIDE = 400
 MIN_WIDTH = 10
 """Minimum width of a text column on a narrow terminal, in characters."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def as_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.follow_ups import typed
-from sensorflow.cli.show import Json, as_json, line
+from sensorflow.cli.show import as_json, line
 from sensorflow.errors import UsageError
 from sensorflow.escaping import escape
 from sensorflow.shell import command
@@ -27,11 +27,15 @@ def sniff(
         str | None,
         typer.Option(
             help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC. "
-            "It is never guessed."
+            "Needed if a file has such times: the time zone is never guessed."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile to this file.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Write the profile to this file. For a folder, only with --add.",
+        ),
     ] = None,
     add: Annotated[
         str | None,
@@ -42,26 +46,32 @@ def sniff(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--path", metavar="DIR", help="With --add: the drop folder. Default: drop/NAME."
+            "--path",
+            metavar="DIR",
+            help="Only with --add: the drop folder of the source. Default: drop/NAME.",
         ),
     ] = None,
     after: Annotated[
         str | None,
         typer.Option(
-            help="With --add: what to do with files after intake: archive, delete or keep."
+            help="Only with --add: what to do with files after intake: archive (default), delete or keep."
         ),
     ] = None,
     accept: Annotated[
         bool,
-        typer.Option("--accept", help="With --add: add the profile despite open questions."),
+        typer.Option("--accept", help="Only with --add: add the profile despite open questions."),
     ] = False,
-    json: Json = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON instead of TOML. Not with --add, --out or --as."),
+    ] = False,
     kind: Annotated[
         str | None,
         typer.Option(
             "--as",
             metavar="KIND",
-            help="Print the profile in another format: table-schema (Frictionless) or csvw.",
+            help="Print the profile in another format: table-schema (Frictionless) or csvw. "
+            "Only for a single file, without --add, --out and --json.",
         ),
     ] = None,
 ) -> None:
@@ -81,14 +91,18 @@ def sniff(
         raise UsageError(f"{out} already exists; choose another file")
     if kind is not None and (json or path.is_dir() or add is not None or out is not None):
         raise UsageError(
-            "--as needs a single file and cannot be combined with --add, --out or --json"
+            "--as can print only the profile of a single file, not of a folder, and cannot be combined "
+            "with --add, --out or --json"
         )
     names = [path.name]
     if path.is_dir():
         from sensorflow.cli.sniff_folder import only_kind, sniff_folder
 
         if add is None and out is not None:
-            raise UsageError("--out needs a single file, not a folder")
+            raise UsageError(
+                f"--out can write only one profile, but {path} is a folder: give a single file, or use "
+                "--add NAME"
+            )
         if add is None:
             sniff_folder(path, zone, json)
             return

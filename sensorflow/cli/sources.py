@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.controls import drain, pause, record, resume
 from sensorflow.cli.show import Json, as_json, line, table
-from sensorflow.errors import UsageError
+from sensorflow.core.controls import ACTIVE
+from sensorflow.errors import SensorflowError, UsageError
 
 if TYPE_CHECKING:
+    from sensorflow.core.controls import Control
     from sensorflow.core.profile import Profile
     from sensorflow.settings import Settings, Source
 
 AFTER = ("archive", "delete", "keep")
-app = typer.Typer(help="List and add sources with their drop folders.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, add, pause and drain sources with their drop folders.", no_args_is_help=True
+)
 
 To = Annotated[
     Path | None, typer.Option("--path", metavar="DIR", help="Drop folder. Default: drop/NAME.")
@@ -24,24 +30,90 @@ To = Annotated[
 
 @app.command("ls", short_help="List the sources with folder, profile and waiting files.")
 def ls(json: Json = False) -> None:
-    """List the sources with their folders, profiles and numbers of waiting files."""
+    """List the sources: kind, state, pending and running files, weight, quota, folder and profile.
+
+    The column "in folder" counts files that are not ingested yet.
+    """
     from sensorflow import bootstrap
-    from sensorflow.cli.profiles import file_shown
 
     settings = bootstrap.settings()
-    found = []
-    for name, source in settings.sources.items():
-        file = settings.profile_files.get(source.profile)
-        profile = file_shown(file, settings) if file else source.profile
-        found.append((name, *_place(settings, name, source, profile)))
+    held, work = _fleet(settings)
+    found = [_record(settings, name, held, work) for name in settings.sources]
     if json:
-        keys = ("name", "path", "profile", "after", "waiting", "folder_exists")
-        as_json([dict(zip(keys, row, strict=True)) for row in found])
+        as_json(found)
         return
-    rows = [(*(cell or "-" for cell in row[:4]), _count(row[4], row[5])) for row in found]
-    table("", ("name", "path", "profile", "after", "files waiting"), rows)
+    table("", HEADS, map(_row, found), ("quota", "oldest waits", "path"))
     if not found:
         line("no sources: `sensorflow sniff FILE --add NAME` adds one")
+    for control in (held or {}).values():
+        line(f"{control.source}: {control}")
+
+
+HEADS = (
+    *("name", "kind", "state", "waiting", "oldest waits", "weight", "quota"),
+    *("in folder", "path", "profile", "after"),
+)
+
+
+def _fleet(
+    settings: Settings,
+) -> tuple[dict[str, Control] | None, dict[str, tuple[int, float]] | None]:
+    """Returns the controls, and the number of unfinished files and the age of the oldest in seconds, by
+    source. Both are None if the ledger is unavailable."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres import inspect
+
+    with suppress(SensorflowError):
+        held = bootstrap.ledger(settings, "cli").controls()
+        rows = inspect.backlog(bootstrap.database_url(settings))
+        return held, {row.source: (row.files, row.age) for row in rows}
+    return None, None
+
+
+def _record(
+    settings: Settings,
+    name: str,
+    held: dict[str, Control] | None,
+    work: dict[str, tuple[int, float]] | None,
+) -> dict[str, Any]:
+    """Returns a source as JSON data. What is only in the ledger is None if the ledger is unavailable."""
+    from sensorflow.cli.profiles import file_shown
+
+    source = settings.sources[name]
+    file = settings.profile_files.get(source.profile)
+    profile = file_shown(file, settings) if file else source.profile
+    keys = ("path", "profile", "after", "waiting", "folder_exists")
+    place = dict(zip(keys, _place(settings, name, source, profile), strict=True))
+    control = (held or {}).get(name)
+    files, oldest = (work or {}).get(name, (0, None))
+    return {
+        "name": name,
+        "kind": source.kind,
+        "state": None if held is None else str(control.mode) if control else ACTIVE,
+        "control": control and record(control),
+        "unfinished": None if work is None else files,
+        "oldest_seconds": oldest,
+        "weight": source.weight,
+        "max_in_flight": source.max_in_flight,
+        **place,
+    }
+
+
+def _row(found: dict[str, Any]) -> list[Any]:
+    from sensorflow.core.health import span
+
+    oldest, unknown = found["oldest_seconds"], found["state"] is None
+    return [
+        found["name"],
+        found["kind"],
+        found["state"] or "unknown: the database is unavailable",
+        "-" if unknown else found["unfinished"],
+        "" if oldest is None else span(max(0.0, oldest)),
+        f"{found['weight']:g}",
+        found["max_in_flight"],
+        _count(found["waiting"], found["folder_exists"]),
+        *(found[key] or "-" for key in ("path", "profile", "after")),
+    ]
 
 
 def _place(
@@ -80,7 +152,8 @@ def add(
     zone: Annotated[
         str | None,
         typer.Option(
-            help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC."
+            help="Time zone of times without an offset, such as Europe/Berlin, +01:00 or UTC. "
+            "Needed if the profile sets no time zone and its times have no offset."
         ),
     ] = None,
     include: Annotated[
@@ -197,3 +270,8 @@ def needs_zone(profile: Profile) -> bool | None:
         return False
     offset = any(f in EPOCH_UNITS or f == "iso8601" or "%z" in f or "%Z" in f for f in formats)
     return None if offset else True
+
+
+app.command("pause", short_help="Stop intake and processing of sources.")(pause)
+app.command("resume", short_help="Make paused and draining sources active.")(resume)
+app.command("drain", short_help="Stop intake, and finish what is registered.")(drain)

@@ -12,7 +12,7 @@ import typer
 
 from sensorflow.cli import gated
 from sensorflow.cli.selection import Source
-from sensorflow.cli.show import Json, as_json, empty_table, line, table
+from sensorflow.cli.show import Json, as_json, empty_table, line, readings, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient, UsageError
@@ -20,7 +20,7 @@ from sensorflow.escaping import to_json
 from sensorflow.flow.choose import require_source
 
 if TYPE_CHECKING:
-    from sensorflow.core.listing import Activity
+    from sensorflow.core.listing import Activity, LargeFile
     from sensorflow.status import Status
 
 STATES = tuple(State)
@@ -31,7 +31,7 @@ def status(
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="SECONDS", help="With --watch: update interval. Default: 2.", min=0.2
+            metavar="SECONDS", help="Only with --watch: update interval. Default: 2.", min=0.2
         ),
     ] = None,
     watch: Annotated[
@@ -44,7 +44,11 @@ def status(
     source: Source = None,
     json: Json = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if anything is wrong, for cron and alerts.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit with 1 if anything is wrong, for cron and alerts. Not with --watch.",
+        ),
     ] = False,
 ) -> None:
     """Show files by state, the lag of each source, and whether every row is accounted for.
@@ -100,6 +104,8 @@ def show_status(found: Status) -> None:
 
 def words(found: Status) -> list[str]:
     parts = [balance(found.totals), f"health: {found.health}", *silences(found.silent)]
+    parts += [_held_back(found, name) for name in found.controls]
+    parts += [_large(file) for file in found.large]
     if found.unseen:
         parts.append(f"no file of {', '.join(found.unseen)} has arrived yet")
     parts += gated.words(found.gated)
@@ -107,6 +113,21 @@ def words(found: Status) -> list[str]:
     if found.flower:
         parts.append(f"Flower: {found.flower}, {found.flower_login}")
     return parts
+
+
+def _held_back(found: Status, name: str) -> str:
+    waiting = found.activity[name].waiting if name in found.activity else 0
+    files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
+    return f"source {name}: {found.controls[name]}; {files}; `sensorflow sources resume {name}`"
+
+
+def _large(file: LargeFile) -> str:
+    share = "" if file.percent is None else f" {file.percent:.0f} %,"
+    left = "" if file.seconds_left is None else f", about {_span(file.seconds_left)} left"
+    return (
+        f"large file {file.file_id} {file.name} of {file.source}: {file.stage}{share} "
+        f"{readings(file.rows)}, {file.rows_per_second:,.0f} rows/s{left}"
+    )
 
 
 def short(found: Status) -> str:

@@ -17,14 +17,17 @@ def worker(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            "-c", min=1, help="Maximum number of processes. Default: the setting `workers`."
+            "-c",
+            min=1,
+            help="Number of processes; with Celery, the maximum. Default: the setting `workers`.",
         ),
     ] = None,
     beat: Annotated[
         bool,
         typer.Option(
             "--beat",
-            help="Also run beat, the scheduler of the reconciler. Use this for one worker only.",
+            help="Only with Celery: also run beat, the scheduler of the reconciler. Use this for one "
+            "worker only.",
         ),
     ] = False,
 ) -> None:

@@ -52,8 +52,8 @@ class Arrival:
     """A complete file that arrived in a feed and was landed.
 
     key: the file's name in its feed; for a drop folder, the path below the folder, in bytes as the file
-    system returned them. fingerprint: the state of the file that was read; for a drop folder, see
-    `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
+    system returned them. fingerprint: identifies the state in which the file was read; for a drop folder,
+    see `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
     changes. announcement: the gate (marker file) that announced the file, if the source has gates.
     """
 

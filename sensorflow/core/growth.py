@@ -78,8 +78,8 @@ class Ingested:
         return (max(every, BACKLOG) if self.waiting else every) - self.age
 
     def recheck_seconds(self, every: float) -> float:
-        """Return the seconds after which the caller must check again whether the next part is due. This may
-        be less than the result of `wait`, because an unfinished part may be loaded at any time."""
+        """Return the seconds after which the caller must check again whether the next part is due. They
+        may be fewer than `wait` returns, because an unfinished part may be loaded at any time."""
         return every - self.age if self.age < every else min(every, self.wait(every))
 
     @property
@@ -310,8 +310,9 @@ class Lines:
         return data
 
     def edges(self, stream: Stream, start: int, end: int) -> tuple[bytes, bytes]:
-        """Return the result of `edges` for the first `end` bytes of the file. start, end: the offsets
-        between which this stream has read."""
+        """Return the SHA-256 digests of the first and of the last `EDGE` bytes in the first `end` bytes of
+        the file. Reads only bytes that were not recorded. start, end: the offsets between which bytes were
+        recorded."""
         width = min(end, EDGE)
         head = (_read(stream, 0, min(start, EDGE)) + self.first)[:width]
         short = max(0, width - len(self.last))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensorflow.core.heartbeat import Heartbeat, Role
+from sensorflow.errors import REMEDY, Code
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
@@ -164,6 +165,9 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
         for source, reason in (beat.report.state.get("defects") or {}).items():
             found = f"its feed has a defect; this source waits, other sources do not: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
+        for source, reason in (beat.report.state.get("short") or {}).items():
+            found = f"its next file does not fit, and this source alone waits: {reason}"
+            yield Check(f"source {source}", "fail", found, REMEDY[Code.DISK_RESERVE])
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:

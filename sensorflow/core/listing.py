@@ -51,6 +51,53 @@ class Activity:
     quarantined: int = 0
 
 
+@dataclass(frozen=True)
+class LargeFile:
+    """A file that a worker has read for longer than a third of a lease.
+
+    size: bytes of the landed file. bytes: how many of them are read; None if unknown. rows:
+    readings so far. worker: who reads it. seconds: time from its claim until this was reported.
+    age: seconds since then.
+    """
+
+    file_id: int
+    source: str
+    name: str
+    stage: str
+    size: int
+    bytes: int | None
+    rows: int
+    worker: str
+    seconds: float
+    age: float
+
+    @property
+    def percent(self) -> float | None:
+        return None if self.bytes is None or not self.size else 100 * self.bytes / self.size
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / max(self.seconds, 0.001)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end of the stage, at the rate so far. None if unknown."""
+        if not self.bytes:
+            return None
+        return max(0.0, (self.size - self.bytes) * self.seconds / self.bytes - self.age)
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        left, percent = self.seconds_left, self.percent
+        return {
+            **vars(self),
+            "seconds": round(self.seconds, 1),
+            "age": round(self.age, 1),
+            "percent": None if percent is None else round(percent, 1),
+            "rows_per_second": round(self.rows_per_second, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
+
 RATE_WINDOW_SECONDS = 60.0
 """Seconds over which `rows_per_second` is averaged."""
 

@@ -13,10 +13,12 @@ from typing import Any
 
 def steps(text: str, flags: int, length: int) -> float:
     """Return an upper bound on the number of steps that `re` needs for a text of `length` characters; inf
-    if unknown.
+    if unknown or very large.
 
-    The costs of the items of a sequence are multiplied, and the costs of alternatives are added. If a
-    repeated item matches in several ways, each way counts in every iteration.
+    The bound is derived from the number of ways in which the pattern can match. For a sequence, this number
+    is the product over its items; for alternatives, it is the sum. For an item that can match in w ways and
+    is repeated m to n times, it is (n - m + 1) * w**n. Here n counts as at most `length` + 1, but at least
+    as m.
     """
     try:
         parsed = _parsed(text, flags)

@@ -1,5 +1,5 @@
-"""Memory that a worker's parent process shares with its children. Each child records its claims in this
-memory."""
+"""Memory that a worker's parent process shares with its children. Each child records its claims and the
+numbers of its log events in this memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from sensorflow.adapters.host import status
 from sensorflow.flow.clock import now
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, ReadSoFar
+from sensorflow.telemetry import Event
 
 SLOTS = 512
 SIZE = 1 << 16
@@ -24,10 +25,12 @@ class Slot:
     """The state that a child reports. All times are values of `clock.now`, or 0.0 if the event has not
     happened.
 
-    beat: when the child last ran any Python code. since: when the child claimed its files. length: size of
-    the pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if no decoder is
-    reading. began: when this decoder started. until: when this decoder must have returned. lost: when the
-    child noticed that the lease of the file `reading` was lost.
+    beat: when the child last ran any Python code. since: when the child claimed its files. length: size
+    of the pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if no decoder
+    is reading. began: when this decoder started. until: when this decoder must have returned. lost: when
+    the child noticed that the lease of the file `reading` was lost. size: bytes of the large file that
+    the child is reading; 0 if it reads none. bytes, rows: the bytes of this file and the readings that
+    the child has read; bytes is -1 if it is unknown.
     """
 
     pid: int = 0
@@ -38,18 +41,23 @@ class Slot:
     began: float = 0.0
     length: int = 0
     lost: float = 0.0
+    size: int = 0
+    bytes: int = 0
+    rows: int = 0
 
 
-_SLOT = struct.Struct("=qdddqdqd")
-_BEAT, _SINCE, _READING, _LENGTH, _LOST = 8, 16, 24, 48, 56
+_SLOT = struct.Struct("=qdddqdqdqqq")
+_BEAT, _SINCE, _READING, _LENGTH, _LOST, _PROGRESS = 8, 16, 24, 48, 56, 64
 _CLAIMS = SLOTS * _SLOT.size
+_EVENTS = _CLAIMS + SLOTS * SIZE
+_EVENT_BYTES = 8 * len(Event)
 
 
 class Board:
     """The shared memory, with a slot for each child. The parent creates it before it forks the children."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
+        self._memory = mmap.mmap(-1, _EVENTS + SLOTS * _EVENT_BYTES)
         self._number: int | None = None
 
     def join(self, number: int) -> None:
@@ -58,6 +66,17 @@ class Board:
         self._number = number % SLOTS
         slot = Slot(pid=os.getpid(), beat=now())
         _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
+
+    def event_counts(self, number: int) -> memoryview:
+        """Returns the place in which the child of this number counts its log events, see
+        `telemetry.count_into`. It is not emptied for another child, so the sum only grows."""
+        begin = _EVENTS + number % SLOTS * _EVENT_BYTES
+        return memoryview(self._memory)[begin : begin + _EVENT_BYTES].cast("Q")
+
+    def events(self) -> list[int]:
+        """Returns how many of each log event all children have emitted, by `Event.number`."""
+        counts = [self.event_counts(number) for number, _ in self.slots()]
+        return [sum(column) for column in zip(*counts, strict=True)] or [0] * len(Event)
 
     def beat(self) -> None:
         self._put(_BEAT, "=d", now())
@@ -72,6 +91,12 @@ class Board:
             self._memory[start : start + len(data)] = data
         self._put(_LENGTH, "=q", len(data))
         self._put(_SINCE, "=d", now() if claims else 0.0)
+        self._put(_PROGRESS, "=q", 0)
+
+    def report(self, claim: Claim, read: ReadSoFar) -> None:
+        """Record how far the child has read a file. Until it holds other claims."""
+        known = -1 if read.bytes is None else read.bytes
+        self._put(_PROGRESS, "=qqq", claim.size, known, read.rows)
 
     def mark(self, file_id: int, seconds: float) -> None:
         """Record the file that a decoder is reading, see `deadlines.DeadlineWatcher`."""
@@ -96,6 +121,14 @@ class Board:
         since = {slot.pid: slot.since for _, slot in self.slots()}
         starts = [since.get(pid, 0.0) for pid in pids]
         return now() - max(starts) if starts and all(starts) else 0.0
+
+    def progress(self) -> dict[int, tuple[int | None, int]]:
+        """Returns how far each child has read a large file, by pid: percent, None if unknown, and rows."""
+        found = {slot.pid: slot for _, slot in self.slots() if slot.size}
+        return {
+            pid: (None if slot.bytes < 0 else 100 * slot.bytes // slot.size, slot.rows)
+            for pid, slot in found.items()
+        }
 
     def facts(self, pids: Collection[int]) -> dict[str, int | None]:
         """Returns the heartbeat's fields `stopped` and `busy` for these children, see

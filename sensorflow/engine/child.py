@@ -8,7 +8,7 @@ import os
 import resource
 import time
 
-from sensorflow import bootstrap, threads
+from sensorflow import bootstrap, telemetry, threads
 from sensorflow.engine.board import Board
 from sensorflow.flow import deadlines
 from sensorflow.settings import Settings
@@ -65,6 +65,7 @@ def join(board: Board, number: int, parent: int) -> None:
     has forked ends, even if the parent process continues.
     """
     board.join(number)
+    telemetry.count_into(board.event_counts(number))
     deadlines.set_watcher(board.mark)
     threads.start(lambda: _end_with(parent, board))
 

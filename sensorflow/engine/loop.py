@@ -20,7 +20,7 @@ from typing import NoReturn
 from sensorflow import bootstrap, lossy_stream, memory, telemetry
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
-from sensorflow.engine import child, watchdog
+from sensorflow.engine import child, process_metrics, watchdog
 from sensorflow.engine.board import Board
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.consume import consume
@@ -79,6 +79,9 @@ class _Parent:
         loop = heartbeats.add_loop(Role.WORKER)
         self._note(loop)
         heartbeats.start()
+        process_metrics.serve(
+            self._settings, Role.WORKER, [loop], lambda: [*self._pids.values()], self._board.events
+        )
         while not self._stop.wait(POLL_SECONDS):
             self._start_missing_children()
             self._note(loop)

@@ -118,7 +118,7 @@ class Backfill:
         if not is_first and p.registered % 20:
             return
         while True:
-            p.entry = self._ledger.unfinished(Lane.BACKFILL)
+            p.entry = self._ledger.unfinished(Lane.BACKFILL, self._feed.name)
             on_progress(p)
             if p.entry <= limit:
                 return

@@ -16,6 +16,7 @@ from sensorflow.errors import Code, Fenced, Permanent
 from sensorflow.flow.clock import now
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.leases import IsLost
+from sensorflow.flow.meter import Meter
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
@@ -49,7 +50,7 @@ class FileTask:
     """One claimed file, its counts so far, and the settings that apply to it.
 
     claimed_at: time of the claim, see `clock.now`. is_lost: a function that returns whether the lease is
-    known to be lost; None if nobody renews the lease.
+    known to be lost; None if nobody renews the lease. meter: the stages report their progress to it.
     """
 
     services: Services
@@ -57,6 +58,7 @@ class FileTask:
     claimed_at: float = -math.inf
     progress: Progress = field(default_factory=Progress)
     is_lost: IsLost | None = None
+    meter: Meter = field(default_factory=Meter)
 
     @cached_property
     def source(self) -> Source:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sensorflow.core.heartbeat import INTERVAL_SECONDS, LoopReport, Role
 from sensorflow.errors import REMEDY, SensorflowError, Transient
 from sensorflow.flow.clock import now
+from sensorflow.flow.liveness import LivenessFile
 from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
@@ -36,6 +38,10 @@ class LoopStatus:
         self._state: Mapping[str, Any] = report.state
         self._touched = self._paused_at = now()
         self._in_long_call = False
+
+    @property
+    def role(self) -> Role:
+        return self._report.role
 
     def touch(self) -> None:
         """Report progress."""
@@ -97,7 +103,7 @@ class LoopStatus:
 
 class HeartbeatSender:
     """Sends the heartbeats of this process. process, settings: see `LoopReport`. Continues after outages of
-    the database."""
+    the database. liveness_file: see `flow.liveness`."""
 
     def __init__(
         self,
@@ -107,6 +113,7 @@ class HeartbeatSender:
         process: str,
         settings: str,
         every: float = INTERVAL_SECONDS,
+        liveness_file: Path | None = None,
     ) -> None:
         self._store, self._every = store, every
         self._facts = (host, pid, process, settings)
@@ -114,6 +121,7 @@ class HeartbeatSender:
         self._loops: list[LoopStatus] = []
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._liveness = LivenessFile(liveness_file, self.is_alive) if liveness_file else None
 
     def add_loop(self, role: Role, **state: Any) -> LoopStatus:
         """Add a loop of this process, and return its status. Call this before `start`."""
@@ -121,7 +129,14 @@ class HeartbeatSender:
         self._loops.append(status)
         return status
 
+    def is_alive(self) -> bool:
+        """Returns whether all loops make progress."""
+        return all(loop.report() is not None for loop in self._loops)
+
     def start(self) -> None:
+        """Raises UsageError if the liveness file cannot be written."""
+        if self._liveness is not None:
+            self._liveness.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -131,6 +146,8 @@ class HeartbeatSender:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._liveness is not None:
+            self._liveness.stop()
         with suppress(Transient):
             self._store.remove_reports(self._process)
 

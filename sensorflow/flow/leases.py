@@ -11,7 +11,8 @@ from itertools import count
 
 from sensorflow import threads
 from sensorflow.errors import Fenced, Transient
-from sensorflow.ports.claims import Claim, Claims
+from sensorflow.flow.meter import Meter
+from sensorflow.ports.claims import Claim, Claims, ReadSoFar
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
@@ -25,9 +26,24 @@ the process has no claims. A watchdog outside the process uses it. It must not r
 OnLost = Callable[[int], object]
 """A function that is called with the id of a file as soon as the file's lease is found to be lost. It is
 called in another thread and must not raise."""
+Note = Callable[[Claim, ReadSoFar], object]
+"""A function that is called with the progress of a file at each renewal of its lease. It is called in
+another thread and must not raise."""
 IsLost = Callable[[Claim], bool]
 """A function that returns whether the lease of a claim is known to be lost, so that another worker may have
 claimed the file."""
+
+
+class Watched:
+    """The claims whose leases a `LeaseKeeper` renews. Implements `IsLost`. meters: file id -> how far
+    the file was read, recorded with each renewal."""
+
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        self.meters = {claim.file_id: Meter() for claim in claims}
+        self.lost: set[int] = set()
+
+    def __call__(self, claim: Claim) -> bool:
+        return claim.file_id in self.lost
 
 
 def ignore_claims(_claims: Sequence[Claim]) -> None:
@@ -38,19 +54,27 @@ def ignore_lost(_file_id: int) -> None:
     """Do nothing, because no watchdog needs to know of lost leases."""
 
 
+def unnoted(_claim: Claim, _read: ReadSoFar) -> None:
+    """Do nothing, because only the ledger shows progress."""
+
+
 class LeaseKeeper:
     """Renews the leases of this process in one thread, until it is closed. lease: duration of a lease in
     seconds; it is renewed after a third of this time.
 
     If a renewal fails because the ledger is unavailable, it is repeated. If a lease is lost, it is not
-    renewed any more, and the work on its file ends at the next block. on_claims, on_lost: see `OnClaims`
-    and `OnLost`. Raises Transient HOST if no thread can be started.
+    renewed any more, and the work on its file ends at the next block. on_claims, on_lost, note: see
+    `OnClaims`, `OnLost` and `Note`. Raises Transient HOST if no thread can be started.
     """
 
     def __init__(
-        self, lease: float, on_claims: OnClaims = ignore_claims, on_lost: OnLost = ignore_lost
+        self,
+        lease: float,
+        on_claims: OnClaims = ignore_claims,
+        on_lost: OnLost = ignore_lost,
+        note: Note = unnoted,
     ) -> None:
-        self._lease, self._on_claims, self._on_lost = lease, on_claims, on_lost
+        self._lease, self._on_claims, self._on_lost, self._note = lease, on_claims, on_lost, note
         self._numbers = count()
         self._leases: dict[int, tuple[Renew, float]] = {}
         """Number of a renewal -> the renewal, and the time at which it is due."""
@@ -74,20 +98,23 @@ class LeaseKeeper:
     @contextmanager
     def keep_claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[IsLost]:
         """Renew the leases of claims until the context exits, see `process.KeepLeases`."""
-        lost: set[int] = set()
+        watched = Watched(claims)
 
         def renew(claim: Claim, seconds: float) -> None:
             try:
-                ledger.renew(claim, seconds)
+                read = watched.meters[claim.file_id].read()
+                ledger.renew(claim, seconds, read)
+                if read is not None:
+                    self._note(claim, read)
             except Fenced:
-                lost.add(claim.file_id)
+                watched.lost.add(claim.file_id)
                 self._on_lost(claim.file_id)
                 raise
 
         self._on_claims(claims)
         try:
             with self.keep([partial(renew, claim) for claim in claims]):
-                yield lambda claim: claim.file_id in lost
+                yield watched
         finally:
             self._on_claims(())
 

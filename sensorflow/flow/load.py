@@ -113,6 +113,9 @@ def _collect_garbage(file_task: FileTask) -> None:
 
 
 def _keyed(file_task: FileTask) -> Iterator[Keyed]:
+    meter, counts = file_task.meter, file_task.counts
+    meter.begin_rows(file_task.claim.size, counts.read - counts.rejected - counts.duplicate)
     for batch in file_task.services.lake.read(Layer.SILVER, file_task.layer_file):
         file_task.require_lease()
+        meter.rows += len(batch)
         yield batch, keys(batch, file_task.identity)

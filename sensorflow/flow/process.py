@@ -15,7 +15,7 @@ from sensorflow.errors import SensorflowError
 from sensorflow.flow import micro_batch, publish
 from sensorflow.flow.clock import now
 from sensorflow.flow.file_task import FileTask, Services
-from sensorflow.flow.leases import IsLost
+from sensorflow.flow.leases import IsLost, Watched
 from sensorflow.flow.load import load
 from sensorflow.flow.outcomes import Outcome, Result, after_failure, run_to_outcome
 from sensorflow.flow.quarantine import quarantine
@@ -56,7 +56,7 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
             lost = stack.enter_context(keep_leases(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims must be nacked
             return [after_failure(file_task, error) for file_task in file_tasks]
-        file_tasks = [replace(file_task, is_lost=lost) for file_task in file_tasks]
+        file_tasks = [_watched(file_task, lost) for file_task in file_tasks]
         if len(file_tasks) > 1:  # runs all stages: a message for one stage has one file
             can_batch = [_can_batch(file_task) for file_task in file_tasks]
             batchable, file_tasks = (
@@ -83,6 +83,12 @@ def _file_tasks(services: Services, claimed: Claimed, at: float) -> list[FileTas
     return [
         FileTask(services, claim, at, claimed.progress[claim.file_id]) for claim in claimed.claims
     ]
+
+
+def _watched(file_task: FileTask, lost: IsLost | None) -> FileTask:
+    if isinstance(lost, Watched):
+        return replace(file_task, is_lost=lost, meter=lost.meters[file_task.claim.file_id])
+    return replace(file_task, is_lost=lost)
 
 
 def _can_batch(file_task: FileTask) -> bool:

@@ -49,7 +49,7 @@ def publish(
     sent before are recorded.
     """
     total = 0
-    if not _pending(ledger, limits, NO_IN_FLIGHT_LIMITS, 1):
+    if not _pending(ledger, limits, replace(NO_IN_FLIGHT_LIMITS, shares=limits.shares), 1):
         return total
     with ledger.publisher_lease() as is_mine:
         for share in _in_flight_limits(ledger, limits) if is_mine() else ():
@@ -77,6 +77,7 @@ def in_flight_limits(limits: Limits, pace: Throughput) -> InFlightLimits:
         least=children + 1,
         large=children - 1 if children > 2 else children,
         large_bytes=LARGE_FILE_BYTES,
+        shares=limits.shares,
     )
 
 

@@ -45,8 +45,11 @@ def _write(file_task: FileTask, seen: Deduplicator) -> tuple[int, int]:
 
 
 def _bronze(file_task: FileTask) -> Iterator[pa.RecordBatch]:
+    meter, counts = file_task.meter, file_task.counts
+    meter.begin_rows(file_task.claim.size, counts.read - counts.rejected)
     for batch in file_task.services.lake.read(Layer.BRONZE, file_task.layer_file):
         file_task.require_lease()
+        meter.rows += len(batch)
         yield batch
 
 

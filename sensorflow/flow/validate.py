@@ -94,6 +94,7 @@ class Validation:
                 self._write_rejects(accepted.rejects)
             self.rows += len(accepted.bronze)
             read += accepted.readings
+            self.file_task.meter.rows = read
             rejected += len(accepted.rejects)
             rows += accepted.rows
             missing += accepted.missing
@@ -205,6 +206,7 @@ def open_landed(file_task: FileTask) -> Iterator[BinaryIO]:
     the part; only the bytes of the part are verified."""
     with file_task.services.landing.open(file_task.claim.landing) as stream:
         _check_bytes(stream, file_task.claim.sha256)
+        file_task.meter.begin(file_task.claim.size, stream)
         yield (
             stream
             if file_task.claim.part is None

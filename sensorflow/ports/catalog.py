@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sensorflow.core.account import Totals
 from sensorflow.core.heartbeat import Heartbeat
-from sensorflow.core.listing import Activity, FileFilter
+from sensorflow.core.listing import Activity, FileFilter, LargeFile
 from sensorflow.core.states import State
 from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent, Listed
 
@@ -49,6 +49,11 @@ class Catalog(Protocol):
 
     def activity(self) -> dict[str, Activity]:
         """Returns the activity of each source that has ever had a file."""
+        ...
+
+    def large_files(self, lease: float) -> list[LargeFile]:
+        """Returns the files of which workers have reported progress. lease: the duration of a lease in
+        seconds, as workers have it."""
         ...
 
     def file(self, file_id: int) -> FileView | None: ...

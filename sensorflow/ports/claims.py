@@ -68,12 +68,22 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class ReadSoFar:
+    """What a worker has read of a file that it still works on. bytes: of the landed file; None if
+    unknown. rows: readings."""
+
+    bytes: int | None
+    rows: int
+
+
+@dataclass(frozen=True)
 class BatchLimits:
     """Limits on the files that may be claimed together with the file of a message.
 
-    sources: sources whose files may be claimed. file_bytes: each file is smaller than this. total_bytes:
-    maximum size of all files, including the first. files: maximum number of files in addition to the first.
-    share: at most 1/`share` of the pending files may be claimed, so that other workers get the rest.
+    sources: sources whose files may be claimed. file_bytes: each file is smaller than this.
+    total_bytes: maximum size of all files, including the first. files: maximum number of files in
+    addition to the first. share: at most 1/`share` of the pending files may be claimed, so that
+    other workers get the rest.
     """
 
     sources: tuple[str, ...]
@@ -87,9 +97,9 @@ class BatchLimits:
 class Claimed:
     """The result of claiming the files of a message.
 
-    progress: the progress of each claimed file, by id. state: if nothing was claimed, the state of the
-    message's file; None if this file does not exist. taken_with: the file in whose batch the message's file
-    was last claimed; None if it was never claimed in a batch.
+    progress: the progress of each claimed file, by id. state: if nothing was claimed, the state of
+    the message's file; None if this file does not exist. taken_with: the file in whose batch the
+    message's file was last claimed; None if it was never claimed in a batch.
     """
 
     claims: list[Claim]
@@ -121,9 +131,9 @@ class Claims(Protocol):
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claimed:
-        """Claim the files of one message at once, as `claim` does, in the order of their ids. The first of
-        `file_ids` may have been claimed before; each other file is claimed only if it never was. The states
-        of files that were not claimed are not returned."""
+        """Claim the files of one message at once, as `claim` does, in the order of their ids. The
+        first of `file_ids` may have been claimed before; each other file is claimed only if it
+        never was. The states of files that were not claimed are not returned."""
         ...
 
     def claim_batch(
@@ -132,11 +142,15 @@ class Claims(Protocol):
         """Claim the file of a message. If this file is small, has version 1 and was never claimed, also
         claim similar files of the same source and lane, in the order in which their messages were sent.
 
-        Does not wait for other workers that claim files. The returned claims are in the order of their ids.
+        Does not wait for other workers that claim files. The returned claims are in the order of
+        their ids.
         """
         ...
 
-    def renew(self, claim: Claim, lease: float) -> None: ...
+    def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
+        """Extend the lease to `lease` seconds from now. read: recorded until the claim ends; None
+        keeps what is recorded."""
+        ...
 
     def advance(
         self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
@@ -151,22 +165,24 @@ class Claims(Protocol):
     def nack(
         self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
     ) -> None:
-        """Nack a claim after a failure: the file becomes pending again, and is due in `delay` seconds.
+        """Nack a claim after a failure: the file becomes pending again, and is due in `delay`
+        seconds.
 
-        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for a lease that
-        has merely expired, because an outage may outlast a lease. Raises Fenced if another worker has
-        claimed the file.
+        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for a lease
+        that has merely expired, because an outage may outlast a lease. Raises Fenced if another
+        worker has claimed the file.
         """
         ...
 
     def dead_letter(
         self, claim: Claim, error: SensorflowError, counts: Counts | None = None
     ) -> State:
-        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine. The error
-        is recorded as the reason. Returns the new state.
+        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine. The
+        error is recorded as the reason. Returns the new state.
 
-        If the file was replayed and rows of its earlier load are in the database, it becomes loaded again
-        instead, as before the replay. counts: the file's results; None keeps the results of earlier stages.
+        If the file was replayed and rows of its earlier load are in the database, it becomes loaded
+        again instead, as before the replay. counts: the file's results; None keeps the results of
+        earlier stages.
         """
         ...
 

@@ -61,7 +61,9 @@ class FileView:
     the key. finished_at: the time of the last load, quarantine, undo or replacement. previous: the account
     of the rows that stay in the database while the file is processed again. identity: the dedupe scope as
     the ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive,
-    the number of files in it.
+    the number of files in it. progress_bytes, progress_rows: the bytes and readings of a large file that a
+    worker has read; None before the first renewal of its lease and after the work. trace_id: 16 bytes; None
+    without tracing.
     """
 
     file_id: int
@@ -114,12 +116,22 @@ class FileView:
     collected_for: datetime | None = None
     known_as: bytes | None = None
     members: int | None = None
+    progress_bytes: int | None = None
+    progress_rows: int | None = None
+    trace_id: bytes | None = None
 
     @property
     def account(self) -> Account:
         """The outcome of each of the file's readings. Readings of an undone or superseded file do not count
         as loaded."""
         return account(self.state, **vars(self.counts))
+
+    @property
+    def percent(self) -> float | None:
+        """The share of its bytes that a worker has read; None if unknown, or if no worker reads it."""
+        if self.state is not State.RUNNING or self.progress_bytes is None or not self.size:
+            return None
+        return 100 * self.progress_bytes / self.size
 
     @property
     def layer_file(self) -> LayerFile:

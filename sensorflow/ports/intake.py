@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sensorflow.core.arrival import Arrival
+from sensorflow.core.forecast import Unloaded
 from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code, IntakeLost
 from sensorflow.ports.segments import Segments
@@ -125,6 +126,10 @@ class Intake(Segments, Protocol):
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
         """Returns the keys of the files that a gate announced when they were registered. gate: the gate's
         key. mark: the gate's state, see `Announcement`."""
+        ...
+
+    def unloaded(self) -> list[Unloaded]:
+        """Returns the landed bytes of the files that are pending or running, by source."""
         ...
 
     def recently_nacked(self, code: Code, within: float) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sensorflow.ports.catalog import Catalog
 from sensorflow.ports.claims import Claims
+from sensorflow.ports.controls import Controls
 from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.ports.intake import Intake
 from sensorflow.ports.loading import Loader
@@ -18,6 +19,6 @@ class FileLedger(Claims, Loader, Maintenance, Protocol):
     parts."""
 
 
-class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):
+class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Controls, Protocol):
     """The complete ledger. One adapter implements all of it, because its parts commit in one
     transaction."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sensorflow.core.arrival import Lane, OutboxEntry
+from sensorflow.core.shares import Share
 
 PUBLISHER_LEASE_SECONDS = 15.0
 """Duration of the publisher's lease in seconds. If the publisher's host fails, another process can acquire
@@ -50,7 +51,8 @@ class InFlightLimits:
     window: maximum work of all files in flight, see `estimated_work`. files: maximum number of files in
     flight. least: number of files that may always be in flight, so that no worker is idle. large: maximum
     number of files of `large_bytes` or more. Each live source may use its share of the window, or have one
-    file in flight, even if other sources have used up the window.
+    file in flight, even if other sources have used up the window. shares: those of the sources whose share
+    is not the default.
     """
 
     window: int
@@ -58,6 +60,7 @@ class InFlightLimits:
     least: int
     large: int
     large_bytes: int
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
 
 NO_IN_FLIGHT_LIMITS = InFlightLimits(
@@ -100,9 +103,10 @@ class Outbox(Protocol):
         backfill_in_flight: int | None = None,
         in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
     ) -> list[OutboxEntry]:
-        """Returns pending files that have not been sent and are not waiting for a retry. Sources take
-        turns; the source with the least work in flight comes first. Within a source, the oldest files come
-        first. May return fewer files than there are, but returns at least one if there are any.
+        """Returns pending files that have not been sent and are not waiting for a retry, except those of
+        paused sources. Sources take turns; the source with the least work in flight, divided by its weight,
+        comes first. Within a source, the oldest files come first. May return fewer files than may be sent,
+        but returns at least one if there are any.
 
         Returns files of the backfill lane only if no live file is pending. At most `backfill_in_flight`
         files of the backfill lane are in flight at a time; the default is `max_in_flight`.
@@ -113,8 +117,9 @@ class Outbox(Protocol):
         """Returns the throughput of the last seconds. work is 0 while no file is pending."""
         ...
 
-    def unfinished(self, lane: Lane) -> int:
-        """Returns how many files of a lane are pending or running."""
+    def unfinished(self, lane: Lane, source: str | None = None) -> int:
+        """Returns how many files of a lane are pending or running. Files that wait because their source is
+        paused count only if it is `source`."""
         ...
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:

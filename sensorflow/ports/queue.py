@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
@@ -69,6 +69,15 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Close the connections. The publisher sends nothing afterwards."""
+        ...
+
+
+@runtime_checkable
+class QueueDepths(Protocol):
+    """A publisher whose broker has several queues."""
+
+    def depths(self) -> dict[str, int]:
+        """Returns the number of queued messages by the name of the queue. Raises as `Publisher.depth`."""
         ...
 
 

@@ -26,9 +26,9 @@ SETTINGS = ""
 class TextCache:
     """Reads the settings file and the profile files to which it refers, each file only once.
 
-    path: the settings file; None if there is none. copy: path of a file with the result of `copied`, which
-    is read instead of all these files. given: a text that is used instead of the content of the settings
-    file.
+    path: the settings file; None if there is none. copy: path of a file that contains the string that
+    `copied` returned. It is read instead of all these files. given: a text that is used instead of the
+    content of the settings file.
     """
 
     def __init__(

@@ -195,7 +195,7 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
         if done.returncode != 0:
             raise UsageError(
                 f"user {user} may not use {what}: put sensorflow and the project into folders that this "
-                "user may read, such as below /opt, /srv or the user's home"
+                "user may read, for example below /opt, /srv or the user's home"
             )
 
 
@@ -215,6 +215,7 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
     user_kind = "an ordinary user" if found.pw_uid == 0 else "root"
     raise UsageError(
         f"the embedded database of this project was created by {user_kind} and is in {other_user}; the "
-        f"user {found.pw_name} would create a new, empty one. Use the previous --run-as, or stop the "
-        f"stack, move that folder to {this_user} and run `chown -R {found.pw_name}: {quoted(this_user)}`"
+        f"user {found.pw_name} would create a new, empty one. Install the service for the user who "
+        "created the database (--run-as). Or stop the stack, move that folder to "
+        f"{this_user} and run `chown -R {found.pw_name}: {quoted(this_user)}`"
     )

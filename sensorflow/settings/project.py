@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,8 @@ from pydantic import (
 
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.strict import Strict
+from sensorflow.core.profile.strict import Strict, later_default
+from sensorflow.core.shares import Share
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
@@ -32,10 +34,11 @@ from sensorflow.tls import Tls
 class Limits:
     """The settings that limit how many files are published at a time.
 
-    inline_below: a file smaller than this number of bytes is processed in one task. max_in_flight: maximum
-    number of published, unfinished files. backfill_in_flight: maximum number of such files in the backfill
-    lane. group_small_files: whether several small files share a message. workers: number of worker
-    processes to assume while no worker sends heartbeats.
+    inline_below: a file smaller than this number of bytes is processed in one task. max_in_flight:
+    maximum number of published, unfinished files. backfill_in_flight: maximum number of such files
+    in the backfill lane. group_small_files: whether several small files share a message. workers:
+    number of worker processes to assume while no worker sends heartbeats. shares: the sources that
+    have a weight or a quota.
     """
 
     inline_below: int
@@ -43,14 +46,15 @@ class Limits:
     backfill_in_flight: int
     group_small_files: bool = False
     workers: int = 4
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
 
 class Settings(Strict):
     """All settings of a project. Each key can also be set by an environment variable, such as
     SENSORFLOW_RESCAN=10.
 
-    home: folder of the settings file. profile_files: file of each profile that was read from a file of its
-    own, by the name of the profile.
+    home: folder of the settings file. profile_files: file of each profile that was read from a file
+    of its own, by the name of the profile.
     """
 
     former = {"reconcile": "sweep", "seal_after": "deferred_close"}  # noqa: RUF012
@@ -69,16 +73,21 @@ class Settings(Strict):
     broker_tls: Tls | None = None
     """TLS of the connection to the broker, with the same keys as `database_tls`."""
     data: Path = Path("data")
-    """Folder of the landing zone, lake, quarantine, archive and logs. The daemon and all workers must use
-    the same folder."""
+    """Folder of the landing zone, lake, quarantine, archive and logs. The daemon and all workers
+    must use the same folder."""
     storage: Storage = Storage()
     """Locations of the landing zone and the quarantine, if they are not in `data`: see
     [below](#storage)."""
+    min_free: ByteSize | Literal["auto"] = later_default("auto")
+    """The intake pauses (`I513`) if less than this would stay free on the disk of `data` or of the
+    landing zone when all registered files are loaded. `"auto"`: a hundredth of the disk, at most 1
+    GiB. See [control](../how-to/control.md#room-on-the-disk)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     reconcile: float = Field(default=15.0, gt=0, le=3600)
-    """Seconds between runs of the reconciler, which sends lost messages again and frees expired leases. One
-    process runs it for the whole fleet. This is also the time after which a message counts as lost."""
+    """Seconds between runs of the reconciler, which sends lost messages again and frees expired
+    leases. One process runs it for the whole fleet. This is also the time after which a message
+    counts as lost."""
     lease: float = Field(default=30.0, ge=3, le=86400)
     """Seconds for which a worker may keep a file without renewing its lease. After this time, another
     worker may claim the file."""
@@ -86,47 +95,59 @@ class Settings(Strict):
     """Maximum number of attempts at a stage of a file. If the last attempt fails, the file is
     quarantined."""
     max_in_flight: int = Field(default=1000, ge=1)
-    """Maximum number of published, unfinished files. If the workers are slow, fewer files are published:
-    about as many as the workers finish in two seconds. All other files wait in the ledger. The sources take
-    turns."""
+    """Maximum number of published, unfinished files. If the workers are slow, fewer files are
+    published: about as many as the workers finish in two seconds. All other files wait in the
+    ledger. The sources take turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """Maximum number of published, unfinished files in the backfill lane, that is, files of `backfill` and
-    `replay`. A live file waits for at most this number of backfill files."""
+    """Maximum number of published, unfinished files in the backfill lane, that is, files of
+    `backfill` and `replay`. A live file waits for at most this number of backfill files."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
     """Size below which a file is processed in one task. Larger files are processed in three tasks:
     validate, transform and load."""
     group_small_files: bool = False
-    """`true`: small new files that are pending at the same time share a message and a task. This reduces
-    the CPU time to about 60 %. `false`: each file has its own message and task, so that each is visible in
-    [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task. This
+    reduces the CPU time to about 60 %. `false`: each file has its own message and task, so that
+    each is visible in [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     """Memory limit per file. If a file needs more memory than this, the attempt fails (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
-    """`unique`: a unique index prevents duplicate readings at all times. `deferred`: files are loaded at
-    the speed of COPY, and the unique index of a month is built when the month is over. After you change the
-    setting, run `sensorflow db upgrade`. See [deferred index](../how-to/deferred-index.md)."""
+    """`unique`: a unique index prevents duplicate readings at all times. `deferred`: files are
+    loaded at the speed of COPY, and the unique index of a month is built when the month is over.
+    After you change the setting, run `sensorflow db upgrade`. See [deferred
+    index](../how-to/deferred-index.md)."""
     seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
     """Time between the end of a month and the building of its unique index, if
     `dedupe_index = "deferred"`."""
     workers: int = Field(default=4, ge=1, le=512)
     """Maximum number of worker processes that `sensorflow up` and `sensorflow worker` run."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
-    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port and it is in use, `up` does not
-    start. If you set no port and 5555 is in use, `up` selects another port and reports it. 0 selects any
-    free port."""
+    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port and it is in use, `up`
+    does not start. If you set no port and 5555 is in use, `up` selects another port and reports it.
+    0 selects any free port."""
     flower_hosts: tuple[str, ...] = ()
     """Additional host names at which Flower answers. Flower always answers at `localhost` and at IP
     addresses. Needed for a reverse proxy that passes the Host header on."""
     flower_user: str = "sensorflow"
     """User name for Flower."""
     flower_password: SecretStr | None = None
-    """Password for Flower. If it is not set, `sensorflow up` generates a password once and stores it."""
+    """Password for Flower. If it is not set, `sensorflow up` generates a password once and stores
+    it."""
+    metrics_port: int = Field(default=0, ge=0, le=65533)
+    """Port at which each process serves [metrics of its
+    own](../reference/metrics.md#metrics-of-a-process). The daemon uses this port, a worker the next
+    one, and beat the one after that. 0: no process serves metrics."""
+    metrics_host: str = "127.0.0.1"
+    """Address for `metrics_port`. `0.0.0.0` stands for all addresses of the host."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum level of log messages."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
     """Size at which a log file in `data/logs` is rotated."""
     log_files: int = Field(default=5, ge=1, le=1000)
     """Number of rotated files to keep for each log."""
+    liveness_file: Path | None = None
+    """File that the daemon, a worker or beat touches every 5 s while its loops make progress, even
+    if the database is unavailable. Use one file per container, for [liveness
+    probes](../how-to/kubernetes.md#probes)."""
     sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
@@ -189,7 +210,13 @@ class Settings(Strict):
             self.backfill_in_flight,
             self.group_small_files,
             self.workers,
+            {name: s.share for name, s in self.sources.items() if s.share != Share()},
         )
+
+    @property
+    def min_free_bytes(self) -> int | None:
+        """`min_free` in bytes; None for the default."""
+        return None if self.min_free == "auto" else int(self.min_free)
 
     @property
     def embedded(self) -> bool:
@@ -198,8 +225,8 @@ class Settings(Strict):
 
     @property
     def by_celery(self) -> bool:
-        """Whether messages are sent by Celery, with beat and Flower. False for a broker of another
-        package."""
+        """Whether Celery sends the messages. Only Celery needs beat and Flower. False if an adapter
+        package provides the broker."""
         return self.broker_url is None or (
             plugins.scheme(self.broker_url.get_secret_value()) in plugins.CELERY
         )
@@ -225,10 +252,11 @@ class Settings(Strict):
         return self._bounded(source.profile, self.profiles[source.profile], source)
 
     def profile(self, name: str, source: Source | None = None) -> Profile | None:
-        """Return the profile with this name in the settings or in the library; None if there is no such
-        profile.
+        """Return the profile with this name in the settings or in the library; None if there is no
+        such profile.
 
-        source: the source that uses the profile. Its `earliest` and `latest` replace those of the profile.
+        source: the source that uses the profile. Its `earliest` and `latest` replace those of the
+        profile.
         """
         if name in self.profiles or name not in profiles.builtin():
             found = self.profiles.get(name)
@@ -237,8 +265,9 @@ class Settings(Strict):
         return found if source is None or found is None else self._bounded(name, found, source)
 
     def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
-        """Return the profile with the bounds `earliest` and `latest` of the source. Equal arguments return
-        the same object, because files with the same profile object are validated together."""
+        """Return the profile with the bounds `earliest` and `latest` of the source. Equal arguments
+        return the same object, because files with the same profile object are validated together.
+        """
         given = {"earliest": source.earliest, "latest": source.latest}
         bounds = {key: value for key, value in given.items() if value is not None}
         if not bounds:
@@ -255,6 +284,10 @@ class Settings(Strict):
     def path(self, relative: Path) -> Path:
         """Return the absolute path of a path that is relative to the folder of sensorflow.toml."""
         return (self.home / relative).absolute()
+
+    @property
+    def liveness(self) -> Path | None:
+        return self.path(self.liveness_file) if self.liveness_file else None
 
     @property
     def data_folder(self) -> Path:
@@ -281,15 +314,15 @@ class Settings(Strict):
         return digest.digest(self.compared(database_url, broker_url))
 
     def shared_digest(self, broker_url: str | None = None) -> str:
-        """Return a digest of the settings that all processes of a fleet must share. It does not depend on
-        the host or the user; see `digest.shared`."""
+        """Return a digest of the settings that all processes of a fleet must share. It does not
+        depend on the host or the user; see `digest.shared`."""
         return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    """Return the URL if it is well-formed and its scheme is in `known`. Raises ValueError otherwise. The
-    URL is checked here because the message of a driver about a malformed URL may contain parts of the
-    password."""
+    """Return the URL if it is well-formed and its scheme is in `known`. Raises ValueError
+    otherwise. The URL is checked here because the message of a driver about a malformed URL may
+    contain parts of the password."""
     if url is None:
         return None
     try:

@@ -25,6 +25,7 @@ from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile.scalars import Instant
 from sensorflow.core.profile.strict import Strict, later_default
+from sensorflow.core.shares import Share
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import UsageError
 from sensorflow.settings.retention import Duration, Retention, patience
@@ -45,8 +46,8 @@ def tolerance(value: Any) -> str:
 
 
 def tolerates(limit: str, rejected: int, read: int) -> bool:
-    """Return whether a file may have this number of rejects. limit: a share of `read`, such as "10%", or a
-    number, such as "5". Returns False if all rows are rejected."""
+    """Return whether a file may have this number of rejects. limit: a share of `read`, such as
+    "10%", or a number, such as "5". Returns False if all rows are rejected."""
     if rejected == 0 or rejected >= read:
         return rejected == 0
     if limit.endswith("%"):
@@ -57,8 +58,9 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
 class Gate(Strict):
     """A file by which a sender announces that other files are complete.
 
-    file: pattern of the gate's name, such as `"{name}.done"`, if each file has its own gate. manifest:
-    pattern of the manifest's name, if one manifest announces several files. Exactly one of the two is set.
+    file: pattern of the gate's name, such as `"{name}.done"`, if each file has its own gate.
+    manifest: pattern of the manifest's name, if one manifest announces several files. Exactly one
+    of the two is set.
     """
 
     file: str | None = None
@@ -109,13 +111,14 @@ class Source(Strict):
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
     kind: str = later_default("folder")
-    """The kind of the source, which determines where its files come from. `folder` is a drop folder. Other
-    packages can add kinds, see [adapters](../how-to/adapters.md)."""
+    """The kind of the source, which determines where its files come from. `folder` is a drop
+    folder. Other packages can add kinds, see [adapters](../how-to/adapters.md)."""
     profile: str
-    """The profile that reads the files: the name of a table `[profiles.<name>]`, the name of a profile of
-    [the library](library.md), or the path of a file such as `"testo.toml"`, relative to the folder of
-    `sensorflow.toml`. The name of a profile in a file is the file's name without `.toml`. If a file
-    contains several profiles, `"loggers.toml:testo"` selects the profile `testo`."""
+    """The profile that reads the files: the name of a table `[profiles.<name>]`, the name of a
+    profile of [the library](library.md), or the path of a file such as `"testo.toml"`, relative to
+    the folder of `sensorflow.toml`. The name of a profile in a file is the file's name without
+    `.toml`. If a file contains several profiles, `"loggers.toml:testo"` selects the profile
+    `testo`."""
     include: tuple[str, ...] = (
         "*.csv",
         "*.txt",
@@ -146,45 +149,53 @@ class Source(Strict):
     exclude: tuple[str, ...] = IGNORED
     """Patterns of the names of files and folders to ignore, in all subfolders."""
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
-    """What to do when a file's content changes. `merge`: the new version replaces the readings that it
-    contains again, and all other readings remain. `supersede`: the new version replaces all readings of the
-    older version. `keep`: the readings of both versions are kept. `reject`: the new version is quarantined.
-    See [corrections](../how-to/corrections.md)."""
+    """What to do when a file's content changes. `merge`: the new version replaces the readings that
+    it contains again, and all other readings remain. `supersede`: the new version replaces all
+    readings of the older version. `keep`: the readings of both versions are kept. `reject`: the new
+    version is quarantined. See [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
-    """Where a reading with the same sensor, time and type is loaded only once. `file`: in all versions of
-    one file. `source`: in all files of the source, for exporters that send overlapping periods. `source`
-    needs `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that
-    contained it, and no newer version of another file may replace it."""
+    """Where a reading with the same sensor, time and type is loaded only once. `file`: in all
+    versions of one file. `source`: in all files of the source, for exporters that send overlapping
+    periods. `source` needs `on_change = "keep"` or `"reject"`, because a reading then belongs to
+    the first file that contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
-    """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or `"none"`. A
-    file with more rejects than this is quarantined (`F204`)."""
+    """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or
+    `"none"`. A file with more rejects than this is quarantined (`F204`)."""
     earliest: Instant = None
     """The earliest valid time of a reading: a date or time in ISO 8601. Readings before this time are
     rejected (`F109`)."""
     latest: Instant = None
-    """The latest valid time of a reading: a date or time in ISO 8601. Readings after this time are rejected
-    (`F109`). For a bound relative to the file's arrival, use the [rule](../profiles/rules-and-quality.md)
-    `future`."""
+    """The latest valid time of a reading: a date or time in ISO 8601. Readings after this time are
+    rejected (`F109`). For a bound relative to the file's arrival, use the
+    [rule](../profiles/rules-and-quality.md) `future`."""
     new_months: int = Field(default=1200, ge=1)
-    """Maximum number of new months in a file, that is, months from which the database has no readings yet.
-    A file with more new months than this is quarantined (`F219`). Each month is a permanent table, which
-    slows down queries."""
+    """Maximum number of new months in a file, that is, months from which the database has no
+    readings yet. A file with more new months than this is quarantined (`F219`). Each month is a
+    permanent table, which slows down queries."""
     sparse_months: int = Field(default=360, ge=1)
-    """Maximum number of new months in which a file has fewer than ten readings. A file with more such
-    months than this is quarantined (`F219`). Raise the limit for files with one reading a month over more
-    than thirty years."""
+    """Maximum number of new months in which a file has fewer than ten readings. A file with more
+    such months than this is quarantined (`F219`). Raise the limit for files with one reading a
+    month over more than thirty years."""
     drift: Drift = Drift()
-    """What to do if a file's columns differ from the profile. A table with the keys `new`, `missing` and
-    `changed`, each with the value `ignore`, `rescue` (keep the cells of new columns) or `quarantine`. A
-    single value applies to all three keys. See [drift](../profiles/drift.md)."""
+    """What to do if a file's columns differ from the profile. A table with the keys `new`,
+    `missing` and `changed`, each with the value `ignore`, `rescue` (keep the cells of new columns)
+    or `quarantine`. A single value applies to all three keys. See [drift](../profiles/drift.md)."""
     retention: Retention = Retention()
     """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
     """A time such as `"1h"` or `"2d"`. If no file arrives for longer than this time, `sensorflow status
     --check` exits with 1, and `status` and `doctor` report the source."""
+    weight: float = later_default(1.0, ge=0.01, le=1000)
+    """The share of the workers while several sources have files that wait. A source of weight 2
+    gets twice the work of a source of weight 1. See
+    [control](../how-to/control.md#weights-and-quotas)."""
+    max_in_flight: int | None = later_default(None, ge=1, le=1_000_000)
+    """The quota: the maximum number of published, unfinished files of this source. Other files of
+    the source wait in the ledger, and other sources use the workers. By default, only the limit of
+    the project applies."""
     unpack: bool = later_default(False)
-    """`true`: unpack zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`), and process
-    the files in them. See [archives](../how-to/archives.md)."""
+    """`true`: unpack zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`), and
+    process the files in them. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -211,10 +222,14 @@ class Source(Strict):
 
     @property
     def accepted_patterns(self) -> tuple[str, ...]:
-        """The patterns of file names to process: `include`, and `ARCHIVES` if the source unpacks archives
-        and does not set `include`."""
+        """The patterns of file names to process: `include`, and `ARCHIVES` if the source unpacks
+        archives and does not set `include`."""
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
+
+    @property
+    def share(self) -> Share:
+        return Share(self.weight, self.max_in_flight)
 
     @property
     def is_gated(self) -> bool:
@@ -223,8 +238,8 @@ class Source(Strict):
 
     @classmethod
     def chosen(cls, table: Any) -> type[Source]:
-        """Return the class for a source's table, selected by the key `kind`. Returns `FolderSource` if the
-        kind is missing or unknown."""
+        """Return the class for a source's table, selected by the key `kind`. Returns `FolderSource`
+        if the kind is missing or unknown."""
         kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
         try:
             return _model(kind)
@@ -247,14 +262,14 @@ class Folder(Strict):
     path: Path
     """The drop folder. Files in its subfolders are processed too."""
     after: Literal["archive", "delete", "keep"] = "archive"
-    """What to do with a file after it is registered. `archive`: move the file to `data/archive`. `delete`:
-    delete the file. `keep`: leave the file in place."""
+    """What to do with a file after it is registered. `archive`: move the file to `data/archive`.
+    `delete`: delete the file. `keep`: leave the file in place."""
     polling: bool = False
-    """`true` for network shares: files are found only by scans, without inotify. The kernel is not asked
-    which files are open, and inode numbers are not compared."""
+    """`true` for network shares: files are found only by scans, without inotify. The kernel is not
+    asked which files are open, and inode numbers are not compared."""
     stability_window: float = Field(default=2.0, ge=0, le=3600)
-    """Seconds without change after which a file counts as complete. This is used if no notification reports
-    that the file was closed."""
+    """Seconds without change after which a file counts as complete. This is used if no notification
+    reports that the file was closed."""
     growing: bool = False
     """`true`: read files line by line while they grow, even while a logger has them open. Needs
     `after = "keep"`, `on_change = "merge"` and a line-based format. See [growing
@@ -262,18 +277,19 @@ class Folder(Strict):
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     """Minimum seconds between two reads of a growing file. 0 means a quarter of a second."""
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later_default(None)
-    """A file by which a sender announces that other files are complete: `"{name}.done"`, `"{name}.sha256"`,
-    or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
+    """A file by which a sender announces that other files are complete: `"{name}.done"`,
+    `"{name}.sha256"`, or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
     overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later_default(
         timedelta(hours=1)
     )
-    """The time, such as `"90s"`, `"30m"` or `"2d"`, after which a file without its gate, or a gate without
-    its file, is overdue. `status` and `doctor` report overdue files, and `status --check` exits with 1.
-    `"forever"`: files are never overdue."""
+    """The time, such as `"90s"`, `"30m"` or `"2d"`, after which a file without its gate, or a gate
+    without its file, is overdue. `status` and `doctor` report overdue files, and `status --check`
+    exits with 1. `"forever"`: files are never overdue."""
 
 
 class FolderSource(Source, Folder):
-    """All settings of a source of the kind `folder`: the drop folder, and how its files are processed."""
+    """All settings of a source of the kind `folder`: the drop folder, and how its files are
+    processed."""
 
     kind: Literal["folder"] = later_default(FOLDER)
 
@@ -320,8 +336,8 @@ def as_folder(source: Source, **changes: Any) -> FolderSource:
 
 
 KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
-"""The class of each built-in kind of source. For the kind of a package, the class is the attribute `Source`
-of the package's feed."""
+"""The class of each built-in kind of source. For the kind of a package, the class is the attribute
+`Source` of the package's feed."""
 
 
 def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -333,7 +349,8 @@ def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _model(kind: Any) -> type[Source]:
-    """Return the class of a kind. Raises ValidationError, with the location `kind`, for an unknown kind."""
+    """Return the class of a kind. Raises ValidationError, with the location `kind`, for an unknown
+    kind."""
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
     external = plugins.names(plugins.Group.FEEDS)

@@ -1,15 +1,19 @@
-"""docker/ without Docker: the files are checked as they stand, and every command and health check of
-compose.yaml is run, with folders in place of volumes and ports of 127.0.0.1 in place of hosts."""
+"""docker/ without an engine: Docker Compose reads the files, and every command and health check of their
+services is run as in a container, with folders in place of volumes and ports of 127.0.0.1 in place of
+hosts."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import functools
+import json
 import os
 import re
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,23 +21,27 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import container
 import psycopg
 import pytest
 import yaml
 from patience import PATIENCE
+from servers import RabbitMQ, ServerFolder
 
 from sensorflow import __version__, settings
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import postgres as embedded_postgres
 from sensorflow.embedded import valkey as embedded_valkey
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.process import free_port
+from sensorflow.errors import SensorflowError
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -41,18 +49,24 @@ CONTEXT = (
     *("pyproject.toml", "README.md", "LICENSE", "NOTICE", "requirements"),
     *("sensorflow", "workers", "migrations"),
 )
-COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("migrate", "daemon", "worker", "beat", "flower")
-CHECKED = [name for name, s in SERVICES.items() if not s["healthcheck"].get("disable")]
-PASSWORDS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "FLOWER_PASSWORD")
+STACKS = {
+    "dev": (),
+    "rabbitmq": ("rabbitmq",),
+    "timescale": ("timescale",),
+    "both": ("rabbitmq", "timescale"),
+}
+OURS = ("migrate", "daemon", "worker", "beat", "flower", "metrics")
+SERVERS = ("database", "broker")
+WATCHING = ("prometheus", "grafana")
+LOOPS = ("daemon", "worker", "beat")
+VARIABLES = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 READY = {
     "daemon": "daemon.started",
     "worker": " ready.",
     "beat": "beat: Starting",
     "flower": "Visit me at",
+    "metrics": "/metrics",
 }
-VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 
 
 CLIENT = """\
@@ -66,120 +80,189 @@ with socket.create_connection(("127.0.0.1", {port}), 5) as server:
 """`valkey-cli ping`, where there is none."""
 
 
-class VariableRequired(Exception):
-    """A variable that compose.yaml requires."""
+def compose(folder: Path, stack: str, *words: str) -> str:
+    """What Docker Compose says about the files of a stack."""
+    files = ["compose.yaml", *(f"compose.{name}.yaml" for name in STACKS[stack])]
+    program = Path(sys.executable).with_name("docker-compose")
+    named = [word for file in files for word in ("-f", str(folder / file))]
+    everything = ["--profile", "*"]
+    command = [str(program), "--env-file", os.devnull, *everything, *named, *words]
+    given = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
-    """As Compose does it: $$, ${NAME}, ${NAME:-default}, ${NAME:?message}."""
-
-    def one(found: re.Match[str]) -> str:
-        if found["dollar"]:
-            return "$"
-        given = environ.get(found["name"], "")
-        if not given and found["kind"] == "?":
-            raise VariableRequired(found["name"])
-        return given or (found["rest"] if found["kind"] == "-" else "") or ""
-
-    if isinstance(value, dict):
-        return {key: interpolated(inner, environ) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [interpolated(inner, environ) for inner in value]
-    return VARIABLE.sub(one, value) if isinstance(value, str) else value
-
-
-def texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        value = [*value.values()]
-    if isinstance(value, list):
-        for inner in value:
-            yield from texts(inner)
-    elif isinstance(value, str):
-        yield value
-
-
-def mounts(service: dict[str, Any]) -> dict[str, str]:
-    """Each volume's target in a container -> the volume's name, or the host's path."""
-    found = {}
-    for volume in service.get("volumes", []):
-        if isinstance(volume, str):
-            source, target = volume.split(":")
-        else:
-            source, target = volume["source"], volume["target"]
-        found[target] = source
+@functools.cache
+def model(stack: str, folder: Path = DOCKER) -> dict[str, Any]:
+    """The merged files of a stack, with defaults in place of variables."""
+    found: dict[str, Any] = json.loads(compose(folder, stack, "config", "--format=json"))
     return found
 
 
-# --- compose.yaml as it stands ---
+def services(stack: str = "dev") -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = model(stack)["services"]
+    return found
 
 
-def test_compose_file_follows_the_specification():
+def mounts(service: dict[str, Any]) -> dict[str, str]:
+    """Each volume's target in a container -> its name, its path on the host, or "" if it has no name."""
+    return {v["target"]: v.get("source", "") for v in service.get("volumes", [])}
+
+
+def files_of(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(configs or secrets, name, target in the container)."""
+    for kind in ("configs", "secrets"):
+        for given in service.get(kind, []):
+            yield kind, given["source"], given.get("target") or f"/run/secrets/{given['source']}"
+
+
+def every_service() -> list[tuple[str, str]]:
+    return [(stack, name) for stack in STACKS for name in (*SERVERS, *OURS, *WATCHING)]
+
+
+# --- the Compose files as they stand ---
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_compose_files_follow_the_specification(stack: str, tmp_path: Path):
+    (tmp_path / "compose.json").write_text(json.dumps(model(stack)))
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run(
-        [*command, str(DOCKER / "compose.yaml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for file in (DOCKER / "compose.yaml", tmp_path / "compose.json"):
+        done = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_everything_that_a_service_names_is_declared():
-    for name, service in SERVICES.items():
-        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
-        assert {c["source"] for c in service.get("configs", [])} <= set(COMPOSE["configs"]), name
-        volumes = {source for source in mounts(service).values() if source.isidentifier()}
-        assert volumes <= set(COMPOSE["volumes"]), name
-        for other, how in service.get("depends_on", {}).items():
-            condition = "service_healthy" if other in CHECKED else "service_completed_successfully"
-            assert how == {"condition": condition}, (name, other)
-    for file in (c["file"] for c in COMPOSE["configs"].values() if "file" in c):
-        assert (DOCKER / file).is_file(), file
+def test_stacks_differ_only_in_their_servers():
+    def ours(stack: str) -> dict[str, Any]:
+        return {name: service for name, service in services(stack).items() if name in OURS}
 
-
-@pytest.mark.parametrize("missing", PASSWORDS)
-def test_nothing_starts_while_a_password_is_missing(missing: str):
-    given = {name: "x" for name in PASSWORDS if name != missing}
-    with pytest.raises(VariableRequired, match=missing):
-        interpolated(COMPOSE, given)
-    with pytest.raises(VariableRequired, match=missing):
-        interpolated(COMPOSE, given | {missing: ""})
-
-
-def test_example_environment_names_every_variable_and_no_password():
-    found = {
-        m["name"]: m["rest"] for t in texts(COMPOSE) for m in VARIABLE.finditer(t) if m["name"]
+    assert all(ours(stack) == ours("dev") for stack in STACKS)
+    images = {
+        stack: [services(stack)[n]["image"].split(":")[0] for n in SERVERS] for stack in STACKS
     }
+    assert images["dev"] == ["postgres", "valkey/valkey"]
+    assert images["both"] == ["timescale/timescaledb", "rabbitmq"]
+    assert all(set(services(stack)) == {*SERVERS, *OURS, *WATCHING} for stack in STACKS)
+
+
+@pytest.mark.parametrize(("stack", "name"), every_service())
+def test_service_is_limited_restarted_and_stopped_gently(stack: str, name: str):
+    service = services(stack)[name]
+    limits = service["deploy"]["resources"]["limits"]
+    assert int(limits["memory"]) >= 256 << 20
+    assert limits["cpus"]
+    assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
+    assert service["logging"]["options"]["max-file"]
+    assert service["healthcheck"].get("disable", False) is (name == "migrate")
+    assert re.search(r":v?\d+\.\d+", service["image"]), "an exact version"
+    if name in (*SERVERS, "daemon", "worker"):
+        assert service["stop_grace_period"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_a_read_only_root_and_no_capabilities(name: str):
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    temporary = [*service.get("tmpfs", []), *mounts(service)]
+    assert [place for place in temporary if place.startswith("/tmp")], "a place for scratch files"
+    assert "user" not in service, "the image's"
+
+
+@pytest.mark.parametrize(("stack", "name"), every_service())
+def test_secrets_are_files_that_exist_and_no_environment_has_one(
+    stack: str, name: str, written: dict[str, str]
+):
+    """Compose cannot give a container with a read-only root a secret that is not a file."""
+    declared, service = model(stack), services(stack)[name]
+    for kind, source, _ in files_of(service):
+        file = Path(declared[kind][source]["file"])
+        assert file.name in written if kind == "secrets" else file.is_file(), source
+    for key, value in service.get("environment", {}).items():
+        assert ("PASSWORD" not in key and "URL" not in key) or key.endswith("_FILE"), key
+        if key.endswith("_FILE") and value.startswith("/run/secrets/"):
+            assert value in [target for _, _, target in files_of(service)], key
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What docker/secrets.sh writes."""
+    folder = tmp_path_factory.mktemp("secrets") / "docker"
+    folder.mkdir()
+    return written_in(folder)
+
+
+def written_in(folder: Path) -> dict[str, str]:
+    shutil.copy(DOCKER / "secrets.sh", folder)
+    subprocess.run(["sh", str(folder / "secrets.sh")], check=True)
+    assert (folder / "secrets").stat().st_mode & 0o777 == 0o700
+    return {path.name: path.read_text() for path in (folder / "secrets").iterdir()}
+
+
+def test_passwords_are_random_kept_and_those_of_an_earlier_version(
+    written: dict[str, str], tmp_path: Path
+):
+    names = [name for name in written if name.endswith("_password")]
+    assert len({written[name] for name in names}) == len(names) == 5
+    assert all(re.fullmatch(r"[0-9a-f]{48}\n", written[name]) for name in names)
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=former\n")
+    first = written_in(tmp_path)
+    assert first["database_url"] == "postgresql://sensorflow:former@database:5432/sensorflow\n"
+    assert written_in(tmp_path) == first
+
+
+def test_git_and_the_image_get_no_secret():
+    assert "/secrets/" in (DOCKER / ".gitignore").read_text().splitlines()
+    assert ignored("docker/secrets/database_url")
+
+
+def test_example_environment_names_every_variable_with_its_default():
+    texts = "".join(path.read_text() for path in DOCKER.glob("compose*.yaml"))
+    found = {name: rest for name, _, rest in VARIABLES.findall(texts)}
     lines = (DOCKER / ".env.example").read_text().splitlines()
-    named = dict(re.findall(r"^(?:# )?(\w+)=(\S*)", line)[0] for line in lines if "=" in line)
-    assert set(named) == set(found)
-    assert all(named[name] == "" for name in PASSWORDS)
-    assert all(named[name] == found[name] for name in named if name not in PASSWORDS)
-
-
-def test_no_password_is_in_an_environment_or_on_a_command_line():
-    marks = {name: f"mark-{name}" for name in PASSWORDS}
-    for name, service in interpolated(SERVICES, marks).items():
-        assert [text for text in texts(service) if "mark-" in text] == [], name
+    named = dict(re.findall(r"^# (\w+)=(\S*)", line)[0] for line in lines if "=" in line)
+    assert named == found
 
 
 def test_ports_are_published_on_the_loopback_address_alone():
-    for name, service in interpolated(SERVICES, dict.fromkeys(PASSWORDS, "x")).items():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+    for stack, name in every_service():
+        ports = services(stack)[name].get("ports", [])
+        assert [port["host_ip"] for port in ports] == ["127.0.0.1"] * len(ports), name
 
 
 def test_worker_can_be_scaled_and_has_time_for_a_warm_shutdown():
-    worker = SERVICES["worker"]
+    worker = services()["worker"]
     assert not {"container_name", "ports", "hostname"} & set(worker)
-    assert worker["stop_grace_period"] == "5m"
+    assert worker["stop_grace_period"] == "5m0s"
 
 
 def test_daemon_workers_and_beat_share_the_data_folder():
-    assert {mounts(SERVICES[name])["/data"] for name in ("daemon", "worker", "beat")} == {"data"}
+    found = services()
+    assert {mounts(found[name])["/data"] for name in LOOPS} == {"data"}
     mounted = settings.load(DOCKER / "sensorflow.toml", {})
     assert mounted.data_folder == Path("/data")
-    drop = next(target for target, source in mounts(SERVICES["daemon"]).items() if "DROP" in source)
-    assert all(source.path.is_relative_to(drop) for source in mounted.sources.values())
-    assert all(
-        (DOCKER / source.path.relative_to("/")).is_dir() for source in mounted.sources.values()
-    )
+    assert "/drop" in mounts(found["daemon"])
+    for source in mounted.folders.values():
+        assert source.path.is_relative_to("/drop")
+        assert (DOCKER / source.path.relative_to("/")).is_dir()
+
+
+def test_broker_keeps_all_messages_and_has_more_memory_than_it_may_fill():
+    def bytes_of(text: str) -> int:
+        number, unit = re.fullmatch(r"(\d+)\s*([a-zA-Z]+)", text).groups()  # type: ignore[union-attr]
+        return int(number) << {"mb": 20, "gb": 30}[unit.lower()]
+
+    valkey = dict(re.findall(r"^([\w-]+) (.+)$", (DOCKER / "valkey.conf").read_text(), re.M))
+    assert (valkey["appendonly"], valkey["maxmemory-policy"]) == ("yes", "noeviction")
+    rabbit = dict(re.findall(r"^([\w.]+) = (.+)$", (DOCKER / "rabbitmq.conf").read_text(), re.M))
+    for stack, most in (
+        ("dev", valkey["maxmemory"]),
+        ("rabbitmq", rabbit["vm_memory_high_watermark.absolute"]),
+    ):
+        limit = services(stack)["broker"]["deploy"]["resources"]["limits"]["memory"]
+        assert bytes_of(most) * 1.25 < int(limit)
 
 
 # --- the Dockerfile as it stands ---
@@ -216,9 +299,12 @@ def test_final_stage_runs_as_a_user_of_a_fixed_number():
 def test_final_stage_has_a_health_check_labels_zones_and_an_init():
     final = stages()[-1]
     given = {word: rest for word, rest in final if word != "RUN"}
-    assert given["HEALTHCHECK"].endswith('CMD ["sensorflow", "doctor", "--only", "daemon"]')
+    check = json.loads(given["HEALTHCHECK"].partition("CMD ")[2])
+    assert check[-1] == services()["daemon"]["healthcheck"]["test"][-1]
+    assert "SENSORFLOW_LIVENESS_FILE=/tmp/alive" in given["ENV"]
     assert given["ENTRYPOINT"] == '["tini", "--"]'
     assert "org.opencontainers.image.licenses" in given["LABEL"]
+    assert f'image.version="{__version__}"' in given["LABEL"]
     installed = next(rest for word, rest in final if word == "RUN")
     assert {"tini", "tzdata"} <= set(shlex.split(installed))
 
@@ -228,7 +314,7 @@ def test_every_copied_file_is_there_and_let_through_by_dockerignore():
     names = {name for sources in copied if not sources[0].startswith("--from=") for name in sources}
     assert names == set(CONTEXT)
     assert all((ROOT / name).exists() and not ignored(name) for name in names)
-    assert all(ignored(name) for name in ("docker/.env", "tests", ".git", "drop"))
+    assert all(ignored(name) for name in ("docker/.env", "docker/secrets", "tests", ".git"))
 
 
 def ignored(name: str) -> bool:
@@ -260,22 +346,23 @@ def test_dockerfile_passes_hadolint():
 
 
 class ComposeOnHost:
-    """The services of compose.yaml as processes here, below one folder."""
+    """The services of a stack as processes here, below one folder. Ours have what a container gives them:
+    see `container.py`."""
 
     def __init__(self, root: Path, database: str) -> None:
-        self.root = root
-        self.database = database
-        self.flower = free_port()
-        self.broker = free_port()
-        self.password = secrets.token_hex(8)
-        given = dict.fromkeys(PASSWORDS, self.password)
-        given["POSTGRES_PASSWORD"] = urlsplit(database).password or ""
-        self.compose = interpolated(COMPOSE, given | {"DROP_FOLDER": str(root / "drop")})
+        self.root, self.database = root, database
+        self.flower, self.metrics, self.broker = free_port(), free_port(), free_port()
+        shutil.copytree(DOCKER, root / "docker", ignore=shutil.ignore_patterns("secrets", ".env"))
+        password = urlsplit(database).password or ""
+        (root / "docker" / ".env").write_text(f"POSTGRES_PASSWORD={password}\n")
+        self.secrets = written_in(root / "docker")
+        self.compose = model("dev", root / "docker")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.well: set[str] = set()
-        (root / "drop" / "readings").mkdir(parents=True)
         self._programs()
-        for name in SERVICES:
+        self.drop = root / "docker" / "drop" / "readings"
+        container.give(self.drop)
+        for name in self.compose["services"]:
             self._files(name)
 
     def _programs(self) -> None:
@@ -293,40 +380,43 @@ class ComposeOnHost:
             client.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         client.chmod(0o755)
 
-    def _paths(self, name: str) -> dict[str, str]:
-        """Paths in the container of a service -> paths here."""
-        service = self.compose["services"][name]
+    def _volumes(self, name: str) -> dict[str, Path]:
+        """The writable folders in the container of a service -> folders here."""
         found = {}
-        for target, source in mounts(service).items():
-            found[target] = (
-                source if source.startswith("/") else str(self.root / "volumes" / source)
-            )
-            Path(found[target]).mkdir(parents=True, exist_ok=True)
-        for config in service.get("configs", []):
-            found[config["target"]] = str(self.root / name / config["source"])
+        for target, source in mounts(self.compose["services"][name]).items():
+            plain = self.root / "volumes" / (source or f"{name}-tmp")
+            found[target] = Path(source) if source.startswith("/") else plain
+        found.setdefault("/tmp", self.root / name / "tmp")
+        for path in found.values():
+            path.mkdir(parents=True, exist_ok=True)
         return found
 
     def rewrite_paths(self, name: str, text: str) -> str:
         """A text of a service with the paths and addresses of here."""
         url = urlsplit(self.database)
+        places = {target: str(path) for target, path in self._volumes(name).items()}
+        files = {
+            t: str(self.root / name / s) for _, s, t in files_of(self.compose["services"][name])
+        }
         known = {
-            **self._paths(name),
-            "timescaledb:5432/sensorflow": f"{url.hostname}:{url.port}{url.path}",
-            "valkey:6379": f"127.0.0.1:{self.broker}",
+            **places,
+            **files,
+            "database:5432/sensorflow": f"{url.hostname}:{url.port}{url.path}",
+            "broker:6379": f"127.0.0.1:{self.broker}",
             "0.0.0.0": "127.0.0.1",
             "5555": str(self.flower),
+            "9808": str(self.metrics),
         }
         longest = sorted(known, key=len, reverse=True)
         pattern = rf"(?<![\w./-])({'|'.join(map(re.escape, longest))})(?![\w-])"
         return re.sub(pattern, lambda found: known[found[1]], text)
 
     def _files(self, name: str) -> None:
-        for config in self.compose["services"][name].get("configs", []):
-            given = self.compose["configs"][config["source"]]
-            text = given.get("content") or (DOCKER / given["file"]).read_text()
-            path = self.root / name / config["source"]
+        for kind, source, _ in files_of(self.compose["services"][name]):
+            given = Path(self.compose[kind][source]["file"])
+            path = self.root / name / source
             path.parent.mkdir(exist_ok=True)
-            path.write_text(self.rewrite_paths(name, text))
+            path.write_text(self.rewrite_paths(name, given.read_text()))
 
     def env(self, name: str) -> dict[str, str]:
         given = self.compose["services"][name].get("environment", {})
@@ -341,6 +431,7 @@ class ComposeOnHost:
             **{key: self.rewrite_paths(name, value) for key, value in given.items()},
             "PATH": os.pathsep.join(map(str, folders)),
             "HOSTNAME": socket.gethostname(),
+            "TMPDIR": str(self._volumes(name)["/tmp"]),
             "PGPORT": str(urlsplit(self.database).port),
         }
 
@@ -348,19 +439,25 @@ class ComposeOnHost:
         words = [
             self.rewrite_paths(name, word) for word in self.compose["services"][name]["command"]
         ]
-        return (
-            [*words, "--port", str(self.broker), "--bind", "127.0.0.1"]
-            if name == "valkey"
-            else words
-        )
+        if name == "broker":
+            return [*words, "--port", str(self.broker), "--bind", "127.0.0.1"]
+        folder = self.root / name / f"enter{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        volumes = self._volumes(name)
+        tmp = volumes.pop("/tmp")
+        given = self.compose["services"][name].get("volumes", [])
+        for volume in given:
+            if volume.get("read_only"):
+                volumes.pop(volume["target"])
+        container.give(*volumes.values())
+        return [*container.enter(folder, [*volumes.values()], tmp), *words]
 
     def folder(self, name: str) -> Path:
         """Where it works: in the containers it is /data."""
-        found = self.root / name / "work"
-        found.mkdir(parents=True, exist_ok=True)
-        return Path(self._paths(name).get("/data", found))
+        return self._volumes(name).get("/data", self.root / name)
 
     def start(self, name: str) -> None:
+        self.well.discard(name)
         with (self.root / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 self.command(name),
@@ -383,11 +480,17 @@ class ComposeOnHost:
             check=False,
         )
 
+    def beside(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as `docker exec`."""
+        process = self.running.get(name)
+        entering = container.join(process.pid) if process and name in OURS else []
+        return self.run(name, [*entering, *command])
+
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """Run the health check of a service."""
         kind, *words = self.compose["services"][name]["healthcheck"]["test"]
-        words = [self.rewrite_paths(name, word) for word in words]
-        return self.run(name, words if kind == "CMD" else ["/bin/sh", "-c", *words])
+        words = [self.rewrite_paths(name, word.replace("$$", "$")) for word in words]
+        return self.beside(name, *(words if kind == "CMD" else ["/bin/sh", "-c", *words]))
 
     def wait_healthy(self, name: str) -> None:
         """Its log is read first: a health check that comes too early costs seconds."""
@@ -416,6 +519,13 @@ class ComposeOnHost:
         path = self.root / f"{name}.log"
         return path.read_text(errors="replace")[-3000:] if path.exists() else ""
 
+    def put(self, name: str) -> None:
+        head = "time,sensor,type,value,unit\n"
+        rows = [f"2026-01-31T12:00:{s:02}Z,{name},temperature,{s},degC\n" for s in range(60)]
+        path = self.drop / f"{name}.csv"
+        path.with_suffix(".part").write_text(head + "".join(rows))
+        path.with_suffix(".part").rename(path)
+
     def rows(self) -> int:
         with psycopg.connect(self.database) as connection:
             found = connection.execute("SELECT count(*) FROM raw_readings").fetchone()
@@ -443,23 +553,20 @@ def wait(done: Callable[[], bool], reason: Callable[[], str], seconds: float = P
 
 
 @pytest.fixture(scope="module")
-def outside(
-    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComposeOnHost]:
+def outside(postgres: Postgres, place: ServerFolder) -> Iterator[ComposeOnHost]:
     """All services, started in the order of their conditions, each waited for as Compose would."""
     name = f"docker_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        compose = ComposeOnHost(
-            tmp_path_factory.mktemp("docker"), postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        )
+        (root := place.root / name).mkdir()
+        compose = ComposeOnHost(root, postgres.url.rsplit("/", 1)[0] + f"/{name}")
         try:
-            compose.start("valkey")
-            for server in ("valkey", "timescaledb"):
+            compose.start("broker")
+            for server in SERVERS:
                 compose.wait_healthy(server)
             done = compose.run("migrate", compose.command("migrate"))
             assert done.returncode == 0, done.stderr
-            for service in ("daemon", "worker", "beat", "flower"):
+            for service in ("daemon", "worker", "beat", "flower", "metrics"):
                 compose.start(service)
             yield compose
         finally:
@@ -470,39 +577,93 @@ def outside(
 
 
 def test_commands_are_those_of_the_services():
-    shown = {name: " ".join(service["command"]) for name, service in SERVICES.items()}
+    shown = {name: " ".join(services()[name]["command"]) for name in OURS}
     assert shown["migrate"] == "sensorflow db upgrade"
     assert shown["daemon"] == "sensorflow watch"
     assert all(shown[n].startswith(f"celery -A workers {n} ") for n in ("worker", "beat", "flower"))
-    assert {n for n, s in SERVICES.items() if s["image"] == f"sensorflow:{__version__}"} == set(
-        OURS
-    )
+    ours = {n for n, s in services().items() if s["image"] == f"sensorflow:{__version__}"}
+    assert ours == set(OURS)
 
 
-def test_postgres_takes_the_options_of_its_command(tmp_path: Path):
+@pytest.mark.parametrize("stack", ["dev", "timescale"])
+def test_postgres_takes_the_options_of_its_command(stack: str, tmp_path: Path):
     """timescaledb itself is not there to be loaded; that it is asked for can be seen."""
     (tmp_path / "postgresql.conf").touch()
     program = str(embedded_postgres.binaries() / "postgres")
-    options = SERVICES["timescaledb"]["command"][1:]
+    options = services(stack)["database"]["command"][1:]
+    units = {"512MB": "65536", "1GB": "131072", "4GB": "4096", "15min": "900", "on": "pglz"}
     for name, value in (option.removeprefix("-c").split("=") for option in options):
         command = [program, "-C", name, "-D", str(tmp_path), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.stdout.strip() == value, done.stderr
+        assert done.stdout.strip() in (value, units.get(value)), done.stderr
 
 
-@pytest.mark.parametrize("service", CHECKED)
+def test_timescale_has_all_options_of_postgres():
+    plain, timescale = (services(s)["database"]["command"] for s in ("dev", "timescale"))
+    assert set(plain) < set(timescale)
+
+
+@pytest.mark.parametrize("service", [n for n in (*SERVERS, *OURS) if n != "migrate"])
 def test_service_becomes_healthy(outside: ComposeOnHost, service: str):
     outside.wait_healthy(service)
 
 
+@pytest.mark.parametrize("service", [n for n in OURS if n != "migrate"])
+def test_our_processes_have_another_user_no_rights_and_no_home(
+    outside: ComposeOnHost, service: str
+):
+    process = Path(f"/proc/{outside.running[service].pid}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+    assert {status[name] for name in ("CapEff", "CapBnd", "CapPrm")} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1"
+    if os.geteuid() == 0:
+        assert set(status["Uid"].split()) == {str(container.UID)}
+    names = [item.split(b"=")[0] for item in (process / "environ").read_bytes().split(b"\0")]
+    assert b"HOME" not in names
+    done = outside.beside(service, "touch", str(outside.root / service / "new"))
+    assert "Read-only file system" in done.stderr
+
+
 def test_dropped_file_is_loaded_and_kept_in_the_shared_folder(outside: ComposeOnHost):
-    head = "time,sensor,type,value,unit\n"
-    rows = [f"2026-01-31T12:00:{s:02}Z,tank-7,temperature,{s},degC\n" for s in range(60)]
-    (outside.root / "drop" / "readings" / "first.csv").write_text(head + "".join(rows))
+    outside.put("first")
     wait(lambda: outside.rows() == 60, lambda: outside.log("daemon") + outside.log("worker"))
     data = outside.root / "volumes" / "data"
     assert len(list((data / "archive").rglob("first.csv"))) == 1
-    assert not list((outside.root / "drop" / "readings").iterdir())
+    assert not list(outside.drop.glob("*.csv"))
+
+
+def test_worker_needs_nothing_of_its_own_disk_from_file_to_file(outside: ComposeOnHost):
+    """Its scratch folder is emptied between two files; then another worker with an empty one goes on."""
+    outside.wait_healthy("worker")
+    before, tmp = outside.rows(), outside._volumes("worker")["/tmp"]
+    outside.beside("worker", "find", str(tmp), "-mindepth", "1", "-delete")
+    assert outside.beside("worker", "find", str(tmp), "-mindepth", "1").stdout in (
+        "",
+        f"{tmp}/alive\n",
+    )
+    outside.put("emptied")
+    wait(lambda: outside.rows() == before + 60, lambda: outside.log("worker"))
+    process = outside.running.pop("worker")
+    process.kill()
+    process.wait()
+    outside.put("replaced")
+    outside.start("worker")
+    wait(lambda: outside.rows() == before + 120, lambda: outside.log("worker"))
+
+
+@pytest.mark.parametrize("service", LOOPS)
+def test_health_check_fails_while_the_process_is_stopped(outside: ComposeOnHost, service: str):
+    """The file is made older, as half a minute would."""
+    outside.wait_healthy(service)
+    process = outside.running[service]
+    alive = str(outside._volumes(service)["/tmp"] / "alive")
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert outside.beside(service, "touch", "-d", "1 minute ago", alive).returncode == 0
+        assert outside.check(service).returncode != 0
+    finally:
+        process.send_signal(signal.SIGCONT)
+    wait(lambda: outside.check(service).returncode == 0, lambda: outside.log(service))
 
 
 def test_flower_asks_for_the_password(outside: ComposeOnHost):
@@ -510,7 +671,24 @@ def test_flower_asks_for_the_password(outside: ComposeOnHost):
     for path in ("/", "/workers", "/broker", "/tasks", "/api/workers", "/api/tasks"):
         assert outside.get(path) == 401, path
     assert outside.get("/workers", "wrong") == 401
-    assert outside.get("/workers", outside.password) == 200
+    assert outside.get("/workers", outside.secrets["flower_password"].strip()) == 200
+
+
+def test_metrics_count_what_was_loaded(outside: ComposeOnHost):
+    outside.wait_healthy("metrics")
+    loaded = re.compile(r'^sensorflow_files{[^}]*state="loaded"[^}]*} (\d+)', re.M)
+
+    def counted() -> int:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{outside.metrics}/metrics", timeout=PATIENCE
+        ) as page:
+            return sum(int(n) for n in loaded.findall(page.read().decode()))
+
+    outside.put("counted")
+    wait(
+        lambda: outside.rows() % 60 == 0 and counted() * 60 == outside.rows() > 0,
+        lambda: outside.log("metrics"),
+    )
 
 
 def test_broker_asks_for_the_password(outside: ComposeOnHost):
@@ -519,15 +697,87 @@ def test_broker_asks_for_the_password(outside: ComposeOnHost):
         assert b"NOAUTH" in probe.recv(256)
 
 
+def test_prometheus_takes_its_file_and_scrapes_the_service(tmp_path: Path):
+    files = {
+        t: Path(model("dev")["configs"][s]["file"])
+        for _, s, t in files_of(services()["prometheus"])
+    }
+    for target, file in files.items():
+        shutil.copy(file, tmp_path / Path(target).name)
+    config = tmp_path / "prometheus.yml"
+    done = subprocess.run(
+        ["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (job,) = yaml.safe_load(config.read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert f"--port={port}" in services()[name]["command"]
+
+
+def test_monitoring_starts_only_when_asked_for_and_grafana_finds_its_files():
+    assert {n for n, s in services().items() if s.get("profiles") == ["monitoring"]} == {*WATCHING}
+    source = yaml.safe_load((DOCKER / "grafana" / "provisioning.yaml").read_text())["datasources"]
+    assert [s["url"] for s in source] == ["http://prometheus:9090"]
+    (provider,) = yaml.safe_load((DOCKER / "grafana" / "dashboards.yaml").read_text())["providers"]
+    targets = [target for _, _, target in files_of(services()["grafana"])]
+    assert f"{provider['options']['path']}/sensorflow.json" in targets
+    assert "/run/secrets/grafana_password" in targets
+
+
 def test_stopped_services_end_well_and_their_health_checks_fail(outside: ComposeOnHost):
     """The last one: it ends what the others use."""
-    for service in (services := ("flower", "beat", "daemon", "worker")):
+    for service in (ours := ("metrics", "flower", "beat", "daemon", "worker")):
         outside.wait_healthy(service)
     with ThreadPoolExecutor() as threads:
-        codes = dict(zip(services, threads.map(outside.stop, services), strict=True))
-        assert codes == dict.fromkeys(services, 0), codes
-        (outside.root / "drop" / "readings").rename(outside.root / "drop" / "gone")
-        done = threads.map(outside.check, ("flower", "daemon", "worker"))
+        codes = dict(zip(ours, threads.map(outside.stop, ours), strict=True))
+        assert codes == dict.fromkeys(ours, 0), codes
+        done = threads.map(outside.check, ours)
         assert [check.args for check in done if check.returncode == 0] == []
-    assert outside.stop("valkey") == 0, outside.log("valkey")
-    assert outside.check("valkey").returncode != 0
+    assert outside.stop("broker") == 0, outside.log("broker")
+    assert outside.check("broker").returncode != 0
+
+
+class RabbitOfCompose(RabbitMQ):
+    """Configured by the files of docker/, but for its ports."""
+
+    def __init__(self, place: ServerFolder, secrets_: dict[str, str]) -> None:
+        super().__init__(place)
+        self._secrets = secrets_
+
+    def _env(self) -> dict[str, str]:
+        env = super()._env()
+        ports, folder = Path(env.pop("RABBITMQ_CONFIG_FILE")), self._folder / "conf.d"
+        folder.mkdir(exist_ok=True)
+        lines = [x for x in ports.read_text().splitlines() if x.startswith("listeners.tcp")]
+        (folder / "10-ports.conf").write_text("\n".join(lines) + "\n")
+        (folder / "20-broker.conf").write_text((DOCKER / "rabbitmq.conf").read_text())
+        (folder / "30-user.conf").write_text(self._secrets["rabbitmq.conf"])
+        return {**env, "RABBITMQ_CONFIG_FILES": str(folder / "*.conf")}
+
+    def check(self, command: str) -> int:
+        env = self._env()
+        env["PATH"] = f"{Path(self._program).parent}:{env['PATH']}"
+        done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, check=False)
+        return done.returncode
+
+    def address(self, url: str) -> str:
+        return url.strip().replace("broker:5672", f"127.0.0.1:{self._port}")
+
+
+def test_rabbitmq_starts_with_its_files_and_knows_the_user_of_the_url(
+    place: ServerFolder, written: dict[str, str]
+):
+    (root := place.root / f"rabbit_{secrets.token_hex(4)}").mkdir()
+    broker = RabbitOfCompose(ServerFolder(root, root), written)
+    check = services("rabbitmq")["broker"]["healthcheck"]["test"][1]
+    try:
+        broker.start()
+        assert broker.check(check) == 0
+        assert CeleryPublisher(broker.address(written["rabbitmq_url"]), "landing").depth() == 0
+        wrong = broker.address(written["rabbitmq_url"]).replace("sensorflow:", "guest:")
+        with pytest.raises(SensorflowError):
+            CeleryPublisher(wrong, "landing").depth()
+    finally:
+        broker.stop()
+    assert broker.check(check) != 0

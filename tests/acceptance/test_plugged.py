@@ -10,10 +10,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg
 import warm
-from fleet import Fleet, Manifest, fleet, generate, rows, text
+from fleet import Fleet, Manifest, fleet, generate, ports_in_a_row, rows, text
 from installed import install
 from patience import PATIENCE
 
@@ -119,7 +120,8 @@ def test_a_child_that_is_stuck_is_ended_and_none_takes_more_memory_than_it_may(
     (about / "entry_points.txt").write_text(
         "[sensorflow.decoders]\nstuck = trouble:stuck\ngreedy = trouble:greedy\n"
     )
-    with plugged(project, database, **TROUBLE) as f:
+    own = ports_in_a_row(2)
+    with plugged(project, database, **TROUBLE, metrics_port=own) as f:
         for source in ("stuck", "greedy"):
             (project / source).mkdir()
             (project / source / "a.csv").write_bytes(b"anything")
@@ -129,6 +131,11 @@ def test_a_child_that_is_stuck_is_ended_and_none_takes_more_memory_than_it_may(
         assert codes == {"stuck": "F215 too-slow", "greedy": "F217 out-of-memory"}
         f.put("after.csv", text(rows(1, 20, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)
+        metrics = urlopen(f"http://127.0.0.1:{own + 1}/metrics").read().decode()
+        assert 'log_events_total{event="file.quarantined",level="warning"} 2.0\n' in metrics
+        done, printed = command(f, "metrics", "--once")
+        assert done == 0
+        assert 'sensorflow_broker_messages{queue="all"} 0.0\n' in printed
         f.running["loop"].send_signal(signal.SIGTERM)
         assert f.running.pop("loop").wait(PATIENCE) == 0
         assert [b for b in f.ledger.heartbeats() if b.report.role is Role.WORKER] == []

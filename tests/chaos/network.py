@@ -14,12 +14,12 @@ INNER_ADDRESS, OUTER_ADDRESS = "10.77.0.1", "10.77.0.2"
 _MACS = {INNER_ADDRESS: "02:00:00:00:00:01", OUTER_ADDRESS: "02:00:00:00:00:02"}
 
 
-def alone(*arguments: str) -> int:
-    """Run ``python -m chaos`` with these arguments in a namespace of its own; returns its exit code."""
+def alone(*arguments: str, module: str = "chaos") -> int:
+    """Run ``python -m MODULE`` with these arguments in a namespace of its own; returns its exit code."""
     if reason := why_not():
-        print(reason.replace("hosts:", "soak:", 1), file=sys.stderr)
+        print(reason.replace("hosts:", f"{module}:", 1), file=sys.stderr)
         return 2
-    command = [sys.executable, "-m", "chaos", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(
         ["unshare", "--net", "--kill-child", "--fork", *command], check=False
     ).returncode

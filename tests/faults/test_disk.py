@@ -132,7 +132,7 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
         f.start("worker")
         f.wait(lambda: all("will be tried again" in history_of(f, f"{n}.csv") for n in range(4)))
         drops.put("late.csv")
-        f.wait(lambda: paused(project, "I503"))
+        f.wait(lambda: paused(project, "I513"))
         waiting = f.ledger.files()
         assert f.counts()["loaded"] == 0
         assert {v.error_code for v in waiting} == {"I503 storage-unavailable"}

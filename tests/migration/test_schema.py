@@ -263,17 +263,14 @@ def test_a_migration_that_was_killed_before_it_read_old_events_goes_on(
         c.execute(EVENT, ("registered",))
 
 
-LOCKS = (
-    "SELECT count(*) FROM pg_locks"
-    " WHERE relation = 'file_events'::regclass AND mode = %s AND granted = %s"
-)
+LOCKS = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND mode = %s AND granted = %s"
 
 
-def locked(database: str, mode: str, granted: bool) -> None:
-    """Wait until somebody has a lock of the events, or waits for it."""
+def locked(database: str, mode: str, granted: bool, table: str = "file_events") -> None:
+    """Wait until somebody has a lock of the table, or waits for it."""
     until = time.monotonic() + PATIENCE
     with psycopg.connect(database, autocommit=True) as c:
-        while c.execute(LOCKS, (mode, granted)).fetchone() == (0,):
+        while c.execute(LOCKS, (table, mode, granted)).fetchone() == (0,):
             assert time.monotonic() < until
             time.sleep(0.01)
 
@@ -338,6 +335,42 @@ def test_nobody_who_writes_events_waits_while_old_ones_are_read(
         reader.commit()
         migration.join(PATIENCE)
         assert reader.execute(KNOWN).fetchone() == (True,)
+
+
+def test_the_columns_of_progress_wait_for_a_long_load_only_as_long_as_their_patience(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that reads `files` keeps the upgrade out. Others write in between its tries."""
+    monkeypatch.setattr(migrate, "LOCKS", "100ms")
+    migrate.upgrade(empty_database, "0014")
+    migration = threading.Thread(target=migrate.upgrade, args=(empty_database, "0015"))
+    with psycopg.connect(empty_database) as long, psycopg.connect(empty_database) as short:
+        long.execute("SELECT count(*) FROM files")
+        migration.start()
+        for source in "ab":
+            locked(empty_database, "AccessExclusiveLock", granted=False, table="files")
+            short.execute("SET lock_timeout = '30s'")
+            short.execute(FILE.replace("('s'", f"('{source}'"))
+            short.commit()
+        assert migration.is_alive()
+        long.commit()
+        migration.join(PATIENCE)
+        assert short.execute("SELECT count(*), count(trace_id) FROM files").fetchone() == (2, 0)
+
+
+def test_files_stay_when_the_controls_of_sources_go_with_a_downgrade(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as c:
+        c.execute(FILE)
+        c.execute("UPDATE files SET progress_bytes = 1, trace_id = 'x'")
+        c.execute("INSERT INTO source_controls (source, mode, actor) VALUES ('s', 'paused', 'a')")
+        with pytest.raises(psycopg.errors.CheckViolation, match="ck_controls_mode"):
+            c.execute("UPDATE source_controls SET mode = 'asleep'")
+        migrate.downgrade(database, "0014")
+        assert "source_controls" not in tables(database)
+        migrate.upgrade(database)
+        progress = "SELECT progress_bytes, progress_rows, trace_id FROM files"
+        assert c.execute(progress).fetchall() == [(None, None, None)]
+        assert c.execute("SELECT count(*) FROM source_controls").fetchone() == (0,)
 
 
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:

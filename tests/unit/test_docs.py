@@ -33,7 +33,7 @@ DOCS = ROOT / "docs"
 PAGES = blocks.pages()
 BLOCKS = [block for page in PAGES for block in blocks.blocks(page)]
 PROGRAMS = """
-. [ apt-get cat cd celery chown cp curl docker echo find for git grep id journalctl loginctl ln
+. [ apt-get cat cd celery chown cp curl docker echo find for git grep id journalctl kubectl loginctl ln
 ls mkdir mv openssl pip printf psql python python3 pytest rm sh sha256sum systemctl touch umask
 useradd done do uv tail du
 """
@@ -207,6 +207,9 @@ def _is_command(words: list[str]) -> None:
         ] == []
     elif program == "docker" and "sensorflow" in words[2:]:
         _parses(words[words.index("sensorflow") + 1 :])
+    elif program == "kubectl" and "--" in words:
+        assert words[words.index("--") + 1] == "sensorflow"
+        _parses(words[words.index("--") + 2 :])
     else:
         assert program in PROGRAMS.split(), f"{program}: a command that nobody checks"
 

@@ -21,7 +21,7 @@ from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import validate
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, ReadSoFar
 from sensorflow.ports.queue import Task
 from sensorflow.testing.ledger import MemoryLedger
 
@@ -83,7 +83,7 @@ class LeaseStealingLedger(MemoryLedger):
 
     stolen: frozenset[int] = frozenset()
 
-    def renew(self, claim: Claim, lease: float) -> None:
+    def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
         if claim.file_id in self.stolen:
             raise Fenced("another's")
 

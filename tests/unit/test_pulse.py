@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from sensorflow.core.health import health, stalled, summary
 from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow import heartbeats
 from sensorflow.flow.heartbeats import HeartbeatSender
+from sensorflow.flow.liveness import LivenessFile
 from sensorflow.testing.ledger import MemoryLedger
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -135,3 +139,36 @@ def test_workers_that_finish_nothing_while_files_wait_are_told() -> None:
     assert messages(15) == ["fail"]
     assert messages(15, None) == []  # another worker goes on
     assert messages(15, waiting=2) == []  # they have all there is
+
+
+def test_a_liveness_file_is_touched_only_while_all_loops_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the database: its store is never asked."""
+    path, real = tmp_path / "alive", heartbeats.now
+    sender = HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest")
+    going, hanging = sender.add_loop(Role.INTAKE), sender.add_loop(Role.PUBLISHER)
+    file = LivenessFile(path, sender.is_alive, every=0.001)
+    file.start()
+
+    def is_touched() -> bool:
+        os.utime(path, (1, 1))
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until and (touched := path.stat().st_mtime) == 1:
+            time.sleep(0.001)
+        return touched != 1
+
+    assert is_touched()
+    monkeypatch.setattr(heartbeats, "now", lambda: real() + heartbeats.MAX_SILENCE_SECONDS + 1)
+    going.touch()
+    time.sleep(0.01)  # a round that began before
+    assert not is_touched()
+    hanging.begin_long_call()
+    assert is_touched()
+    file.stop()
+    assert not path.exists()
+
+
+def test_a_liveness_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"liveness_file: .*/gone/alive: No such file"):
+        LivenessFile(tmp_path / "gone" / "alive", lambda: True).start()

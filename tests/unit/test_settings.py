@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,38 @@ def test_variables_win_over_the_file_and_secrets_come_from_files(tmp_path: Path)
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://u:secret@h/d"
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"hunter2\xff", "not UTF-8")],
+)
+def test_an_unusable_secret_is_named_and_not_shown(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    message = mistake(tmp_path, GOOD, {"SENSORFLOW_DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert "SENSORFLOW_DATABASE_URL_FILE" in message
+    assert expected in message
+    assert "hunter2" not in message
+
+
+def test_a_secret_without_read_permission_is_named_with_the_user(tmp_path: Path) -> None:
+    """In a process of its own, because it gives up root."""
+    (tmp_path / "url").write_text("postgresql://u:hunter2@h/d")
+    (tmp_path / "url").chmod(0o200)
+    tmp_path.chmod(0o755)
+    program = f"""import os
+from sensorflow.environment import Variables
+if os.geteuid() == 0: os.setuid(12345)
+os.environ["SENSORFLOW_DATABASE_URL_FILE"] = {str(tmp_path / "url")!r}
+Variables(os.environ, ["database_url"]).overlay({{}})"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "Permission denied; the variable must name a file that uid" in done.stderr
+    assert "hunter2" not in done.stderr
 
 
 def test_a_mistake_in_a_secret_does_not_show_it(tmp_path: Path) -> None:

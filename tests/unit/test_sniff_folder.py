@@ -79,7 +79,7 @@ def test_what_is_said_of_a_folder(folder: Path) -> None:
     assert "16 files, 8 sampled: 2 kinds" in output
     assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in output
     assert "no delimiter splits the lines" in output
-    with pytest.raises(UsageError, match="--out needs a single file"):
+    with pytest.raises(UsageError, match="--out can write only one profile"):
         run(str(folder), "--out", "x.toml")
     with pytest.raises(UsageError, match="the folder has no files"):
         (folder / "none").mkdir()

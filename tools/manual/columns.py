@@ -16,6 +16,7 @@ TABLES: dict[str, str] = {
     "announcements": "The properties of files that senders have announced by gates.",
     "intake_leases": "Which daemon ingests the files of a source.",
     "leases": "Tasks that only one process of the fleet may do at a time, such as publishing.",
+    "source_controls": "The sources that are paused or draining. An active source has no row.",
     "heartbeats": "The running processes, one row for each loop of a process.",
 }
 
@@ -92,6 +93,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "collected_for": "value of `finished_at` when garbage of the file was last searched for",
         "name": "the name that all versions share, if it differs from the key",
         "members": "number of files that an unpacked archive contained",
+        "progress_bytes": "while a worker reads a large file, the bytes of the landed file that are read",
+        "progress_rows": "while a worker reads a large file, the readings that it has read",
+        "trace_id": "id of the trace of the file, 16 bytes; null without tracing",
     },
     "arrivals": {
         "id": "id of the arrival",
@@ -174,6 +178,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "state": "the reported status, as JSON",
         "started_at": "time at which the process started",
         "beat_at": "time of the last heartbeat",
+    },
+    "source_controls": {
+        "mode": "`paused` or `draining`",
+        "since": "when that began",
+        "actor": "who requested it",
+        "reason": "why, if given",
     },
 }
 

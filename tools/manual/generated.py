@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from manual import commands, decisions, events, settings, tables
+from manual import commands, decisions, events, metrics, settings, tables
 from sensorflow.settings import FolderSource, Settings
 from sensorflow.settings.retention import Retention
 from sensorflow.settings.storage import Storage
@@ -20,5 +20,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "decisions": decisions.index,
     "log_events": events.of_the_log,
     "file_events": events.of_a_file,
+    "fleet_metrics": metrics.of_the_fleet,
+    "process_metrics": metrics.of_a_process,
     "tables": tables.reference,
 }

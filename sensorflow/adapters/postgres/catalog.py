@@ -14,7 +14,7 @@ from sensorflow.adapters.postgres.rows import counts_of, view_of
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.account import Account, Totals, account
 from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
-from sensorflow.core.listing import RATE_WINDOW_SECONDS, Activity, FileFilter, pattern
+from sensorflow.core.listing import RATE_WINDOW_SECONDS, Activity, FileFilter, LargeFile, pattern
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
 from sensorflow.ports.catalog import Member
@@ -49,6 +49,10 @@ class Catalog(Transactions):
         return {
             row["source"]: Activity(**{k: row[k] for k in row if k != "source"}) for row in rows
         }
+
+    def large_files(self, lease: float) -> list[LargeFile]:
+        with self._statement() as c:
+            return [LargeFile(**row) for row in run(c, "large_files", lease=lease).mappings()]
 
     def file(self, file_id: int) -> FileView | None:
         with self._transaction() as c:

@@ -20,7 +20,7 @@ from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed, ReadSoFar
 from sensorflow.ports.files import Counts, StageReport
 
 _UNKNOWN = dict.fromkeys(count_values(Counts()))
@@ -62,9 +62,10 @@ class Claims(Transactions):
             return unclaimed_of(rows[0])
         return Claimed([claim_of(row) for row in rows], {row.id: progress_of(row) for row in rows})
 
-    def renew(self, claim: Claim, lease: float) -> None:
+    def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
+        facts = {"bytes": read and read.bytes, "rows": read and read.rows}
         with self._statement() as c:
-            guarded(c, "renew", claim, lease=lease)
+            guarded(c, "renew", claim, lease=lease, **facts)
 
     def advance(
         self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool

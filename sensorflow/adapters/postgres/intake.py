@@ -9,9 +9,13 @@ from sensorflow.adapters.postgres.growing import Segments, grow, taken_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import announce, hold_source, name_of, register_all
 from sensorflow.core.arrival import Arrival, printable
+from sensorflow.core.forecast import Unloaded
 from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost
+
+EVENTS = 1_000
+"""Number of the newest events that say how many readings the files of a source have."""
 
 
 class Intake(Segments):
@@ -82,6 +86,11 @@ class Intake(Segments):
         with self._statement() as c:
             found = run(c, "given_back_lately", code=str(code), within=within)
             return bool(found.scalar_one())
+
+    def unloaded(self) -> list[Unloaded]:
+        with self._statement() as c:
+            rows = run(c, "unloaded", events=EVENTS).all()
+        return [Unloaded(row.source, row.bytes, row.rows_per_byte) for row in rows]
 
     def find_ingested(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0

@@ -1,16 +1,31 @@
-"""The ledger in PostgreSQL. State changes are guarded UPDATEs. Readings and the state of their file change
-in one transaction."""
+"""The ledger in PostgreSQL. State changes are guarded UPDATEs. Readings and the state of their file
+change in one transaction."""
 
 from __future__ import annotations
 
 from sensorflow.adapters.postgres.catalog import Catalog
 from sensorflow.adapters.postgres.claims import Claims
+from sensorflow.adapters.postgres.controls import Controls
 from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
 from sensorflow.adapters.postgres.maintenance import Maintenance
+from sensorflow.adapters.postgres.measurements import Measurements
 from sensorflow.adapters.postgres.outbox import Outbox
+from sensorflow.adapters.postgres.workload import Workload
 
 
-class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog):
-    """Implements `ports.ledger.Ledger`. For the constructor's arguments see `Loader` and `Transactions`."""
+class PostgresLedger(
+    Intake,
+    Outbox,
+    Claims,
+    Loader,
+    Maintenance,
+    Heartbeats,
+    Catalog,
+    Controls,
+    Workload,
+    Measurements,
+):
+    """Implements `ports.ledger.Ledger`, `ports.workload.Workload` and `ports.measurements.Measurements`.
+    For the constructor's arguments see `Loader` and `Transactions`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import run
@@ -46,7 +47,7 @@ class Outbox(Transactions):
         in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
     ) -> list[OutboxEntry]:
         room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        facts = {**vars(in_flight), **_WORK, "a_turn": A_TURN}
+        facts = {**vars(in_flight), **_WORK, **_shares(in_flight), "a_turn": A_TURN}
         facts |= {"limit": limit, "max_in_flight": max_in_flight}
         with self._statement() as c:
             rows = run(c, "due", **facts, lane=Lane.LIVE, live=True, room=max_in_flight).all()
@@ -60,9 +61,9 @@ class Outbox(Transactions):
             row = run(c, "pace", **facts, **_WORK).one()
         return Throughput(row.work or 0.0, row.children)
 
-    def unfinished(self, lane: Lane) -> int:
+    def unfinished(self, lane: Lane, source: str | None = None) -> int:
         with self._transaction() as c:
-            return int(run(c, "unfinished", lane=lane).scalar_one())
+            return int(run(c, "unfinished", lane=lane, source=source or "").scalar_one())
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:
         ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
@@ -83,3 +84,13 @@ class Outbox(Transactions):
             facts = {"stale_after": stale_after, "lost": lost, "who": self._actor}
             stale = run(c, "stale", **facts).scalar_one()
         return Reconciled(expired, int(stale))
+
+
+def _shares(in_flight: InFlightLimits) -> dict[str, Any]:
+    """Returns the shares of the sources as arrays."""
+    shares = in_flight.shares.values()
+    return {
+        "sources": list(in_flight.shares),
+        "weights": [share.weight for share in shares],
+        "quotas": [share.max_in_flight for share in shares],
+    }

@@ -219,20 +219,23 @@ class CeleryPublisher:
         return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
     def depth(self) -> int:
-        """Return the number of messages in all queues. Each call declares missing queues and bindings,
+        """Return the number of messages in all queues except that of the reconciler; see `depths`."""
+        return sum(size for queue, size in self.depths().items() if queue != task_name(SWEEP))
+
+    def depths(self) -> dict[str, int]:
+        """Return the number of messages in each queue. Each call declares missing queues and bindings,
         because a broker may have lost them."""
         with (
             self._errors(),
             self._app.connection_for_write() as connection,
             connection.channel() as channel,
         ):
-            entry = 0
+            found: dict[str, int] = {}
             for queue in self._app.conf.task_queues:
                 bound = queue(channel)
                 bound.declare()
-                if queue.name != task_name(SWEEP):
-                    entry += bound.queue_declare().message_count
-            return entry
+                found[queue.name] = bound.queue_declare().message_count
+            return found
 
     def close(self) -> None:
         with self._lock:

@@ -29,10 +29,12 @@ def up(
     reset: Annotated[
         bool,
         typer.Option(
-            "--reset", help="First remove all data of this project, after a confirmation."
+            "--reset",
+            help="First remove all data of this project, after a confirmation. "
+            "Works only with the embedded database.",
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Only with --reset: do not ask.")] = False,
     logs: Annotated[
         LogTarget,
         typer.Option(help="Write the logs to files in data/logs, to stdout, or to the journal."),

@@ -232,5 +232,6 @@ class _Table:
         what_has = (
             "the header has" if titles.header_rows(self.profile) else "the number of columns is"
         )
-        reason = f"{count} cells where {what_has} {self.width}"
+        cells_found = "1 cell" if count == 1 else f"{count} cells"
+        reason = f"{cells_found} where {what_has} {self.width}"
         return [], refuse(line, Code.COLUMN_COUNT, reason)

@@ -91,7 +91,7 @@ class _Reading:
             value = MEMBERS.decode(raw.decode())
         except (ValueError, RecursionError) as error:
             what = " ".join(str(error).split())[:300]
-            raise Permanent(Code.UNREADABLE, f"not JSON: element {place + 1:,}, {what}") from error
+            raise Permanent(Code.UNREADABLE, f"not JSON: element {place + 1:,}: {what}") from error
         return explode(value, self.below_list, (None,) * (len(self.head) + 1), (Place(place),))
 
     def spot(self, block: Block, lines: np.ndarray[Any, np.dtype[np.int64]], row: int) -> Spot:

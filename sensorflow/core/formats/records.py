@@ -158,8 +158,8 @@ def text(value: Any) -> str | None:
 
 
 def label(value: Any) -> str | None:
-    """Return a value as text. This is the result of `text`, except that an object becomes "k=v,k=v", and
-    a list becomes its members joined by commas."""
+    """Return a value as `text` does, except that an object becomes "k=v,k=v", and a list becomes its
+    members joined by commas."""
     if isinstance(value, dict):
         return ",".join(f"{key}={label(member) or ''}" for key, member in value.items())
     if isinstance(value, list):

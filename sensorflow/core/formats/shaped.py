@@ -177,8 +177,11 @@ class Shaped:
 
 
 def _all_numbered(value: Any, found: Scan, line: int) -> bool:
-    """Return whether the parsed line `value` contains the index of each leaf exactly once. Two adjacent
-    strings, which are not valid JSON, fail this test, because their indexes merge into one number."""
+    """Return whether `value` contains the index of each leaf exactly once. value: a line that was parsed
+    after each leaf was replaced by its index (see `_numbered`).
+
+    This detects two strings without a comma between them, such as "a""b". The line is not valid JSON, but
+    their indexes become one number, so the line with the indexes can be parsed."""
     last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
     leaves = [leaf for _, leaf in flat(value) if isinstance(leaf, Number)]
     count = last - int(found.first[line])

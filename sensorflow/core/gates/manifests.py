@@ -129,8 +129,9 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Normalize the keys of one entry of a manifest. Raises GateUnreadable if two keys have the same
-    normalized form and different values."""
+    """Normalize the keys of one entry of a manifest. If several keys have the same normalized form, the
+    value of the last one is used. Raises GateUnreadable if their values differ and the key is one that
+    sensorflow reads (`KNOWN`)."""
     found: dict[str, Any] = {}
     for name, value in given.items():
         plain = _plain(name)

@@ -56,9 +56,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Text:
-    """The beginning of a text file. Lines end with newlines, without carriage returns. If the text is
-    not the whole file, its last line is complete. complete: whether the text is the whole file.
-    settings: profile keys that are needed to read the file."""
+    """The beginning of a text file. Lines end with newlines, without carriage returns. complete: whether
+    the text is the whole file. Otherwise the text ends with the last newline, if it has one. settings:
+    profile keys that are needed to read the file."""
 
     text: str
     complete: bool

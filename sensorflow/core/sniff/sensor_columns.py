@@ -155,8 +155,8 @@ def is_long(column: Column) -> bool:
 
 
 def tells_rows_apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
-    """Return the share (0 to 1) of rows that have distinct values in their times and these columns.
-    cells: the time of each row."""
+    """Return the number of distinct combinations of a time and the cells of these columns, divided by the
+    number of rows. It is 1 if no two rows have the same combination. cells: the time of each row."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
 

@@ -226,8 +226,8 @@ class Inspection:
     def _unread_end_of(
         self, ingested: Ingested, verdict: Verdict, siblings: Sequence[Candidate]
     ) -> Unit:
-        """Find the old file under another name, after a rename or after a copy and truncation. Returns its
-        unread end."""
+        """Find the old file under another name, because it was renamed, or copied and then truncated.
+        Returns its unread end."""
         feed = self._all.feed
         if verdict is Verdict.REPLACED:
             wanted = [file for file in siblings if feed.place(file) == ingested.inode]

@@ -15,10 +15,12 @@ from sensorflow.core.retry import backoff
 from sensorflow.errors import REMEDY, Code, Transient, unexpected
 from sensorflow.flow.heartbeats import LoopStatus
 from sensorflow.flow.intake.away import Outages
+from sensorflow.flow.intake.held import HeldBack
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.offered import offered
 from sensorflow.flow.intake.parts import Parts
+from sensorflow.flow.intake.room import Room
 from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.strategy import Strategy, TooLarge
 from sensorflow.flow.intake.take import Group
@@ -34,8 +36,8 @@ from sensorflow.telemetry import Event, emit
 
 POLL_SECONDS = 0.25
 """Seconds between polls of feeds that have not called `wake`."""
-FULL_CHECK_SECONDS = 2.0
-"""Seconds between checks for a full disk of the database while files arrive."""
+CHECK_SECONDS = 2.0
+"""Seconds between checks whether the intake, or that of a source, must pause."""
 FULL_REPORT_SECONDS = 120.0
 """Age in seconds from which a worker's report of a full disk no longer stops the intake."""
 GROUP_FILES = 100
@@ -67,17 +69,20 @@ class Intake:
         """The leases of the sources from which this process takes in files, as far as this thread knows."""
         self._spellings = Spellings(ledger)
         self._known = Known(ledger, self._spellings)
+        self._room = Room(settings, ledger)
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
         self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
         self._outages = Outages()
+        self._held_back = HeldBack(ledger, self._feeds)
         self._wakeup = threading.Event()
         self._stop = threading.Event()
         self._failures = 0
 
     def _strategy_of(self, feed: Feed) -> Strategy:
         if not isinstance(feed, GrowingFeed):
-            return WholeFiles(feed, self._known, self._spellings, self.touch)
+            fits = self._room.require_for
+            return WholeFiles(feed, self._known, self._spellings, self.touch, fits)
         given = self._settings, feed, self._landing, self._ledger
         return Parts(*given, self._known, self._spellings, self.touch)
 
@@ -128,6 +133,10 @@ class Intake:
 
         return Permit(lease.token, allowed)
 
+    def landed(self, size: int) -> None:
+        """Called after a file of `size` bytes was landed."""
+        self._room.landed(size)
+
     def entered(self) -> None:
         """End a pause of the loop. Called after files were registered, because then the disk and the
         database are available again."""
@@ -139,8 +148,9 @@ class Intake:
 
     @contextmanager
     def isolate(self, source: str) -> Iterator[None]:
-        """Returns a context manager that isolates a source. If the source's storage is unavailable or its
-        feed has a defect, the source is skipped for a while, and the other sources continue."""
+        """Returns a context manager that isolates a source. If the source's storage is unavailable
+        or its feed has a defect, the source is skipped for a while, and the other sources continue.
+        """
         try:
             try:
                 yield
@@ -182,12 +192,22 @@ class Intake:
             self._report(source, error)
 
     def _is_unavailable(self, source: str, error: Transient) -> bool:
-        """Whether an error concerns only this source's storage. If so, back off from the source."""
+        """Whether an error concerns only this source's storage or one of its files. If so, back off
+        from the source."""
+        if error.code is Code.DISK_RESERVE:  # of a file that is too large for the disk
+            self._wait_for_room(source, error)
+            return True
         if error.code is not Code.STORAGE or self._feeds[source].is_reachable():
             return False
         if self._outages.failed(source, time.monotonic()):
             emit(Event.SOURCE_UNAVAILABLE, source=source, reason=error.message)
         return True
+
+    def _wait_for_room(self, source: str, error: Transient) -> None:
+        if self._outages.failed(source, time.monotonic()):
+            facts = {"code": error.code, "reason": error.message, "source": source}
+            emit(Event.INTAKE_PAUSED, **facts, do=REMEDY[error.code])
+        self._rewind(source)
 
     def lose(self, lease: IntakeLease) -> None:
         """Give up a source that another daemon has taken over."""
@@ -215,15 +235,18 @@ class Intake:
                 feed.stop()
 
     def _run(self) -> None:
-        next_poll = next_room = time.monotonic()
+        next_poll = next_check = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
             self._loop.touch()
             try:
+                checks = now >= next_check
+                if checks:
+                    self._held_back.refresh()
                 self._apply_lease_changes()
-                if now >= next_room:
+                if checks:
                     self._require_room()
-                    next_room = now + FULL_CHECK_SECONDS
+                    next_check = now + CHECK_SECONDS
                 if now >= next_poll:
                     next_poll = now + POLL_SECONDS
                 self._poll(now)
@@ -237,9 +260,11 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _apply_lease_changes(self) -> None:
-        """Activate the feeds of newly acquired sources. Put the feeds of all other sources on standby."""
+        """Activate the feeds of newly acquired and of resumed sources. All other feeds are on
+        standby, also those of sources that are held back: this process keeps their leases, but does
+        not use them."""
         for source, feed in self._feeds.items():
-            lease = self._keeper.held(source)
+            lease = None if source in self._held_back else self._keeper.held(source)
             if lease == self._leases.get(source):
                 continue
             self._leases.pop(source, None)
@@ -247,10 +272,12 @@ class Intake:
                 with self.isolate(source):
                     feed.activate(self.permit(lease))
                 self._leases[source] = lease
+        self._loop.set_facts(controls=self._held_back.modes or None)
 
     def _require_room(self) -> None:
-        """Raises Transient DATABASE_FULL while workers report a full database, because new files could not
-        be loaded."""
+        """Raises Transient DISK_RESERVE if a disk is nearly full; Transient DATABASE_FULL while
+        workers report a full database, because new files could not be loaded."""
+        self._room.require()
         if self._ledger.recently_nacked(Code.DATABASE_FULL, FULL_REPORT_SECONDS):
             raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
@@ -276,7 +303,8 @@ class Intake:
                 with self._calling_feed(name):
                     for files in self._strategies[name].poll(now):
                         self._turns.add(name, "polled", offered(name, files))
-        self._loop.set_facts(defects=self._outages.defects(now) or None)
+        facts = {"defects": self._outages.defects(now), "short": self._room.refused(now)}
+        self._loop.set_facts(**{name: found or None for name, found in facts.items()})
 
     def _take_turn(self, until: float) -> None:
         """Take in a group of files from all sources in turn. If there are no files, wait for a short

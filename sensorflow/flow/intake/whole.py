@@ -18,12 +18,19 @@ from sensorflow.telemetry import Event, emit
 
 
 class WholeFiles:
-    """The `Strategy` for complete files. touch: called repeatedly while a file is read."""
+    """The `Strategy` for complete files. touch: called repeatedly while a file is read.
+    require_room: called with source and size before a file is landed."""
 
     def __init__(
-        self, feed: Feed, known: Known, spellings: Spellings, touch: Callable[[], object]
+        self,
+        feed: Feed,
+        known: Known,
+        spellings: Spellings,
+        touch: Callable[[], object],
+        require_room: Callable[[str, int], object],
     ) -> None:
         self.feed, self._known, self._spellings, self._touch = feed, known, spellings, touch
+        self._require_room = require_room
         self._reported: dict[bytes, str] = {}
         """The last reported states of files that wait for their gates."""
 
@@ -48,6 +55,7 @@ class WholeFiles:
             if state.size > room:
                 raise TooLarge
             self._admit(state)
+            self._require_room(state.source, state.size)
             landed = land(batch, opened, self._touch)
             if landed is None:
                 self.feed.nack(opened.state(), Busy("the file changed while it was read"))
@@ -71,8 +79,8 @@ class WholeFiles:
             emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
-        """Returns the units to register, without files whose name belongs to another file of the source in
-        a different spelling."""
+        """Returns the units to register, without files whose name belongs to another file of the
+        source in a different spelling."""
         feed, done = self.feed, self._spellings.sort_out(self.feed, [f for u in units for f in u])
         for file in done.later:
             feed.nack(file.candidate, Busy("after the other file with the same name"))

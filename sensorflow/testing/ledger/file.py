@@ -13,6 +13,7 @@ from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, HistoryEvent
+from sensorflow.ports.outbox import InFlightLimits
 
 T = TypeVar("T")
 
@@ -40,6 +41,8 @@ class File:
     checksum: int | None = None
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None
+    progress_bytes: int | None = None
+    progress_rows: int | None = None
     span: Span = field(default_factory=Span)
     events: list[HistoryEvent] = field(default_factory=list)
 
@@ -102,6 +105,12 @@ def view_of(file: File) -> FileView:
         error_place=place,
         lane=str(file.arrival.lane),
     )
+
+
+def quota(most: int, in_flight: InFlightLimits) -> int:
+    """Return how many files of the only source may be in flight, at most `most`."""
+    given = [share.max_in_flight for share in in_flight.shares.values()]
+    return min([most, *(found for found in given if found is not None)])
 
 
 def _project(kind: type[T], file: File, **more: Any) -> T:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from sensorflow.core.arrival import Arrival, Lane, printable
+from sensorflow.core.controls import Control, Mode
 from sensorflow.core.events import FileEvent
+from sensorflow.core.forecast import Unloaded
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import same_state
@@ -25,8 +28,8 @@ def unsupported(what: str) -> NoReturn:
 
 
 class MemoryIntake:
-    """The intake part of an in-memory ledger (see `ports.intake.Intake`). Does not support growing
-    files."""
+    """The intake and the controls of an in-memory ledger (see `ports.intake.Intake` and
+    `ports.controls.Controls`). Does not support growing files."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -36,6 +39,28 @@ class MemoryIntake:
         self._announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self._tokens = 0
+        self._controls: dict[str, Control] = {}
+
+    def controls(self) -> dict[str, Control]:
+        with self._lock:
+            return dict(sorted(self._controls.items()))
+
+    def hold_back(self, source: str, mode: Mode, actor: str, reason: str | None = None) -> Control:
+        with self._lock:
+            known = self._controls.get(source)
+            if known is None or known.mode is not mode:
+                known = Control(source, mode, self._clock(), actor, reason)
+            elif reason not in (None, known.reason):
+                known = Control(source, mode, known.since, actor, reason)
+            self._controls[source] = known
+            return known
+
+    def resume(self, source: str) -> bool:
+        with self._lock:
+            return self._controls.pop(source, None) is not None
+
+    def _is_paused(self, source: str) -> bool:
+        return source in self._controls and self._controls[source].mode is Mode.PAUSED
 
     def acquire_intake_lease(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
@@ -171,6 +196,19 @@ class MemoryIntake:
         with self._lock:
             return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
 
+    def unloaded(self) -> list[Unloaded]:
+        with self._lock:
+            open_, loaded = Counter[str](), Counter[str]()
+            rows = Counter[str]()
+            for file in self._files.values():
+                if file.state in OPEN:
+                    open_[file.source] += file.size
+                elif file.state is State.LOADED:
+                    loaded[file.source] += file.size
+                    rows[file.source] += file.counts.read
+            rates = {source: rows[source] / size for source, size in loaded.items() if size}
+            return [Unloaded(s, open_[s], rates.get(s)) for s in sorted({*open_, *rates})]
+
     def recently_nacked(self, code: Code, within: float) -> bool:
         with self._lock:
             after = self._in(-within)
@@ -202,6 +240,7 @@ class MemoryIntake:
     def _move(self, file: File, state: State, file_event: FileEvent, **facts: Any) -> None:
         assert allowed(file.state, state), (file.state, state)
         before, file.state, file.lease_until = file.state, state, None
+        file.progress_bytes = file.progress_rows = None
         self._add_event(file, file_event, from_state=str(before), to_state=str(state), **facts)
 
     def _add_event(self, file: File, file_event: FileEvent, **facts: Any) -> None:

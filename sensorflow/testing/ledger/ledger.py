@@ -16,14 +16,13 @@ from sensorflow.core.account import Totals
 from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
-from sensorflow.core.heartbeat import FORGET_AFTER_SECONDS, Heartbeat, LoopReport
 from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
 from sensorflow.errors import Fenced, SensorflowError
 from sensorflow.flow.file_task import spans_whole_source
-from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress, ReadSoFar
 from sensorflow.ports.files import Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded, OlderVersions
@@ -35,11 +34,20 @@ from sensorflow.ports.outbox import (
     Throughput,
     estimated_work,
 )
-from sensorflow.testing.ledger.file import OPEN, File, claim_of, error_of, outbox_entry_of, view_of
-from sensorflow.testing.ledger.intake import MemoryIntake, unsupported
+from sensorflow.testing.ledger.file import (
+    OPEN,
+    File,
+    claim_of,
+    error_of,
+    outbox_entry_of,
+    quota,
+    view_of,
+)
+from sensorflow.testing.ledger.heartbeats import MemoryHeartbeats
+from sensorflow.testing.ledger.intake import unsupported
 
 
-class MemoryLedger(MemoryIntake):
+class MemoryLedger(MemoryHeartbeats):
     """An in-memory ledger (see `ports.ledger.Ledger`). Supports files of one source that are registered,
     published, claimed, and then loaded or quarantined once. clock: a function that returns the present
     time, used instead of the database's clock.
@@ -55,7 +63,6 @@ class MemoryLedger(MemoryIntake):
         self._turns: dict[str, datetime] = {}
         self._publisher = threading.Lock()
         self._months: set[date] = set()
-        self._beats: dict[tuple[str, str], Heartbeat] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings, as dedupe key -> (file id, value)."""
 
@@ -83,6 +90,7 @@ class MemoryLedger(MemoryIntake):
             now = self._clock()
             flying = [f for f in self._open() if f.published_at]
             waiting = [f for f in self._open() if not f.published_at and f.claimable(now)]
+            waiting = [f for f in waiting if not self._is_paused(f.source)]
             if len({f.source for f in (*waiting, *flying)}) > 1:
                 unsupported("alternate between sources")
             if any(f.size >= in_flight.large_bytes for f in (*waiting, *flying)):
@@ -98,7 +106,7 @@ class MemoryLedger(MemoryIntake):
             ]
             return [
                 outbox_entry_of(f)
-                for f in chosen[: max(0, min(limit, max_in_flight - len(flying)))]
+                for f in chosen[: max(0, min(limit, quota(max_in_flight, in_flight) - len(flying)))]
             ]
 
     def _open(self) -> list[File]:
@@ -107,9 +115,11 @@ class MemoryLedger(MemoryIntake):
     def throughput(self) -> Throughput:
         return Throughput(0.0, None)
 
-    def unfinished(self, lane: Lane) -> int:
+    def unfinished(self, lane: Lane, source: str | None = None) -> int:
         with self._lock:
-            return sum(f.arrival.lane is lane for f in self._open())
+            found = [f for f in self._open() if f.arrival.lane is lane]
+            stay = [f for f in found if self._is_paused(f.source) and not f.published_at]
+            return len(found) - sum(f.source != source for f in stay)
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:
         with self._lock:
@@ -184,9 +194,13 @@ class MemoryLedger(MemoryIntake):
             raise Fenced(f"file {claim.file_id} was claimed by another worker", token=claim.token)
         return file
 
-    def renew(self, claim: Claim, lease: float) -> None:
+    def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
         with self._lock:
-            self._guard(claim).lease_until = self._in(lease)
+            file = self._guard(claim)
+            file.lease_until = self._in(lease)
+            if read is not None:
+                file.progress_rows = read.rows
+                file.progress_bytes = file.progress_bytes if read.bytes is None else read.bytes
 
     def advance(
         self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
@@ -310,7 +324,7 @@ class MemoryLedger(MemoryIntake):
     def unpack(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("process archives")
 
-    # --- housekeeping, processes ---
+    # --- housekeeping ---
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         with self._lock:
@@ -327,27 +341,6 @@ class MemoryLedger(MemoryIntake):
         unsupported("replay or undo a file, or remove its data")
 
     undo = collect_garbage = expire = delete_history = replay
-
-    def record_report(self, report: LoopReport) -> None:
-        with self._lock:
-            now, key = self._clock(), (report.process, str(report.role))
-            known = self._beats.get(key)
-            self._beats[key] = Heartbeat(report, known.started_at if known else now, now, 0.0)
-            self._beats = {
-                key: b for key, b in self._beats.items() if self._age(b) < FORGET_AFTER_SECONDS
-            }
-
-    def remove_reports(self, process: str) -> None:
-        with self._lock:
-            self._beats = {key: b for key, b in self._beats.items() if key[0] != process}
-
-    def heartbeats(self) -> list[Heartbeat]:
-        with self._lock:
-            found = [replace(b, age=self._age(b)) for b in self._beats.values()]
-        return sorted(found, key=lambda b: (b.report.role, b.started_at, b.report.process))
-
-    def _age(self, beat: Heartbeat) -> float:
-        return (self._clock() - beat.beat_at).total_seconds()
 
     # --- views ---
 
@@ -382,7 +375,7 @@ class MemoryLedger(MemoryIntake):
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("answer this query")
 
-    activity = named = select = members = matching
+    activity = large_files = named = select = members = matching
 
 
 def _contests(file: File, other: File, load: Load) -> bool:

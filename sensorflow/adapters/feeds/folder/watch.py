@@ -143,7 +143,8 @@ class InotifyWatcher:
             now.on_doubt("" if number else reason)
 
     def renew(self, folder: DropFolder) -> None:
-        """Start a new watch for each folder that was replaced or could not be watched. Call this often.
+        """Start a new watch of a drop folder if the folder or one of its subfolders was replaced, or if the
+        watch has ended or could not be started. Call this often.
 
         inotify watches an inode, not a path. If the path leads to another inode because the folder was
         removed, renamed or mounted over, or because a link was changed, inotify reports no events of the

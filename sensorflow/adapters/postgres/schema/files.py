@@ -95,6 +95,11 @@ files = Table(
     Column("name", LargeBinary),
     # number of files that an unpacked archive contained
     Column("members", Integer),
+    # bytes of the landed file that were read, and readings so far, while a worker reads a large file
+    Column("progress_bytes", BigInteger),
+    Column("progress_rows", BigInteger),
+    # 16 bytes, if the file is traced
+    Column("trace_id", LargeBinary),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
     CheckConstraint(

@@ -1,9 +1,10 @@
-"""Tables of the leases and heartbeats of processes."""
+"""Tables of the leases and heartbeats of processes, and of sources that people have paused or drain."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Sequence,
     Table,
@@ -51,4 +52,16 @@ heartbeats = Table(
     Column("state", JSONB, nullable=False, server_default=text("'{}'")),
     time("started_at", nullable=False, default="now()"),
     time("beat_at", nullable=False, default="now()"),
+)
+
+source_controls = Table(
+    "source_controls",
+    metadata,
+    # an active source has no row
+    Column("source", Text, primary_key=True),
+    Column("mode", Text, nullable=False),
+    time("since", nullable=False, default="now()"),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text),
+    CheckConstraint("mode IN ('paused', 'draining')", name="ck_controls_mode"),
 )

@@ -37,7 +37,8 @@ UPDATE files SET wanted_profile = :profile WHERE id = ANY(CAST(:ids AS bigint[])
 -- name: unpacked
 -- Like finish, but for an archive, which has no readings of its own.
 UPDATE files
-   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(), members = :members,
+   SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       finished_at = now(), members = :members,
        rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
        rows_replaced = 0, checksum = 0, ts_min = NULL, ts_max = NULL, identity = NULL, previous = NULL,
        profile = :profile, profile_hash = :profile_hash, code_version = :code_version,

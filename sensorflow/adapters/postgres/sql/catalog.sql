@@ -82,6 +82,19 @@ SELECT known.source, coalesce(open.files, 0) AS waiting,
        known.quarantined
   FROM known LEFT JOIN again USING (source) LEFT JOIN open USING (source) ORDER BY known.source;
 
+-- name: large_files
+-- See `listing.LargeFile`. Progress is recorded with each renewal, which sets the lease to :lease seconds.
+SELECT f.id AS file_id, f.source, f.key_text AS name, f.stage, f.size, f.progress_bytes AS bytes,
+       f.progress_rows AS rows, coalesce(f.lease_owner, '') AS worker,
+       CAST(greatest(0, extract(epoch FROM r.at - e.at)) AS float8) AS seconds,
+       CAST(greatest(0, extract(epoch FROM now() - r.at)) AS float8) AS age
+  FROM files f
+ CROSS JOIN LATERAL (SELECT f.lease_until - make_interval(secs => :lease) AS at) r
+  LEFT JOIN LATERAL (SELECT max(at) AS at FROM file_events
+                      WHERE file_id = f.id AND what = 'claimed') e ON true
+ WHERE f.state = 'running' AND f.progress_rows IS NOT NULL
+ ORDER BY f.id;
+
 -- name: heartbeats
 SELECT process, role, host, pid, settings, state, started_at, beat_at,
        CAST(extract(epoch FROM now() - beat_at) AS float8) AS age

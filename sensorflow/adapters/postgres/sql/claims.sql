@@ -46,6 +46,7 @@ won AS (
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
            lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,
            started_at = coalesce(started_at, now()), not_before = NULL,
+           progress_bytes = NULL, progress_rows = NULL,
            published_at = coalesce(published_at, now())
       FROM before b
      WHERE f.id = b.id
@@ -83,7 +84,9 @@ SELECT won.*, other.state AS other_state, other.why AS other_why,
  ORDER BY won.id;
 
 -- name: renew
-UPDATE files SET lease_until = now() + make_interval(secs => :lease)
+UPDATE files SET lease_until = now() + make_interval(secs => :lease),
+                 progress_bytes = coalesce(CAST(:bytes AS bigint), progress_bytes),
+                 progress_rows = coalesce(CAST(:rows AS bigint), progress_rows)
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: advance
@@ -91,6 +94,7 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease)
 -- on.
 UPDATE files
    SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
+       progress_bytes = NULL, progress_rows = NULL,
        published_at = CASE WHEN :published THEN now() END, sent_with = NULL,
        rows_read = :read, rows_rejected = :rejected, rows_duplicate = :duplicate,
        rows_missing = :missing, error_code = NULL, error_detail = NULL, error_place = NULL
@@ -99,7 +103,8 @@ UPDATE files
 -- name: release
 -- Also works for an expired lease, as long as nobody else has claimed the file. Idempotent.
 UPDATE files
-   SET state = 'pending', lease_until = NULL, published_at = NULL,
+   SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       published_at = NULL,
        not_before = now() + make_interval(secs => :delay), retries = retries + 1,
        attempts = :attempt - CASE WHEN :burned THEN 0 ELSE 1 END,
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
@@ -108,6 +113,7 @@ UPDATE files
 -- name: condemn
 UPDATE files
    SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,
+       progress_bytes = NULL, progress_rows = NULL,
        published_at = NULL, rows_read = coalesce(CAST(:read AS bigint), rows_read),
        rows_rejected = coalesce(CAST(:rejected AS bigint), rows_rejected),
        rows_duplicate = coalesce(CAST(:duplicate AS bigint), rows_duplicate),
@@ -117,7 +123,8 @@ UPDATE files
 
 -- name: quarantined
 UPDATE files
-   SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
+   SET state = 'quarantined', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       quarantined_to = :where,
        quarantines = quarantines + 1, finished_at = now(), tidy = false
  WHERE id = :id AND lease_token = :token AND state = 'running'
 RETURNING error_code;
@@ -126,6 +133,7 @@ RETURNING error_code;
 -- Ends a replay that has loaded nothing, and restores the row counts of the existing rows.
 UPDATE files
    SET state = 'loaded', stage = 'load', attempts = 0, retries = 0, lease_until = NULL,
+       progress_bytes = NULL, progress_rows = NULL,
        rows_read = (previous->>'rows_read')::bigint,
        rows_loaded = (previous->>'rows_loaded')::bigint,
        rows_rejected = (previous->>'rows_rejected')::bigint,

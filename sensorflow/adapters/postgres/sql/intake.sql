@@ -38,6 +38,24 @@ UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token
 -- commit.
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
+-- name: unloaded
+-- Landed bytes that wait for their load, in two parts to use two indexes; and, from the newest :events events,
+-- how many readings a landed byte of the source has.
+WITH open AS (
+    SELECT source, CAST(sum(size) AS bigint) AS bytes
+      FROM (SELECT source, size FROM files WHERE state = 'pending' AND published_at IS NULL
+             UNION ALL
+            SELECT source, size FROM files
+             WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) f
+     GROUP BY source),
+known AS (
+    SELECT f.source, CAST(sum(f.rows_read) AS float8) / nullif(sum(f.size), 0) AS rows_per_byte
+      FROM (SELECT file_id, what FROM file_events ORDER BY id DESC LIMIT :events) e
+      JOIN files f ON f.id = e.file_id
+     WHERE e.what = 'loaded' AND f.state = 'loaded' GROUP BY f.source)
+SELECT source, coalesce(open.bytes, 0) AS bytes, known.rows_per_byte
+  FROM open FULL JOIN known USING (source);
+
 -- name: seen
 -- The arrival of this file in exactly this state, if it was registered. If :sha256 is given, the bytes must
 -- be equal too, because two writes within one tick of a coarse clock have the same state. A state without

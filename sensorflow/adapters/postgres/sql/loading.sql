@@ -9,7 +9,8 @@ DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 -- database is in the index mode that the loader expects. The mode cannot change until the commit, because
 -- the rows written by the load block any change of the index.
 UPDATE files
-   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+   SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       finished_at = now(),
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
        rows_duplicate = :duplicate, rows_missing = :missing, checksum = :checksum,
        ts_min = :ts_min, ts_max = :ts_max, profile = :profile, profile_hash = :profile_hash,
@@ -24,7 +25,8 @@ UPDATE files
 -- name: finish_together
 -- Like finish, but for several files that were never loaded before.
 UPDATE files f
-   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+   SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       finished_at = now(),
        rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
        rows_duplicate = d.duplicate, rows_missing = d.missing, checksum = d.checksum,
        ts_min = d.ts_min, ts_max = d.ts_max, profile = d.profile, profile_hash = d.profile_hash,

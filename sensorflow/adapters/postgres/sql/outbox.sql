@@ -35,13 +35,14 @@ RETURNING name;
 
 -- name: due
 -- The pending files of one lane to publish. The oldest files of a source come first, and the sources
--- alternate according to their work in flight (see `ports.outbox.estimated_work`). A file is chosen in each
--- of three cases. First, the total work in flight is below :window and fewer than :files files are in
--- flight. Second, fewer than :least files are in flight, so that no worker is idle. Third, in a :live lane,
--- the file's source has nothing in flight or less than its share of both limits, so that no source delays
--- another. Upper limits: :large files of :large_bytes or more in flight, :max_in_flight files in total,
--- :room files of this lane. The last LIMIT helps the planner, which would otherwise overestimate the join
--- with files and read the whole table.
+-- alternate according to their work in flight (see `ports.outbox.estimated_work`), divided by their weight. A
+-- file is chosen in each of three cases. First, the total work in flight is below :window and fewer than
+-- :files files are in flight. Second, fewer than :least files are in flight, so that no worker is idle. Third,
+-- in a :live lane, the file's source has nothing in flight or less than its share of both limits, so that no
+-- source delays another. Upper limits: :large files of :large_bytes or more in flight, the quota of the source,
+-- :max_in_flight files in total, :room files of this lane. Files of paused sources are not chosen. :sources,
+-- :weights and :quotas describe the sources that have a weight or a quota. The last LIMIT helps the planner,
+-- which would otherwise overestimate the join with files and read the whole table.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -58,23 +59,35 @@ waiting AS (
                AND f.source > w.source
              ORDER BY f.source LIMIT 1)
       FROM waiting w WHERE w.source IS NOT NULL),
+rules AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:weights AS float8[]), CAST(:quotas AS int[]))
+                  AS r(source, weight, quota)),
 sources AS MATERIALIZED (
-    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held
-      FROM waiting w LEFT JOIN flying USING (source)
-     WHERE w.source IS NOT NULL GROUP BY w.source),
+    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held,
+           coalesce(max(rules.weight), 1) AS weight,
+           CASE WHEN max(rules.quota) IS NOT NULL  -- what is left of it
+                THEN greatest(0, max(rules.quota) - count(flying.source)) END AS quota
+      FROM waiting w LEFT JOIN rules USING (source) LEFT JOIN flying USING (source)
+     WHERE w.source IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM source_controls c WHERE c.source = w.source AND c.mode = 'paused')
+     GROUP BY w.source),
 now_ AS MATERIALIZED (
     SELECT count(*) AS files, coalesce(sum(work), 0) AS work,
            count(*) FILTER (WHERE lane = :lane) AS of_lane,
            greatest(0, :large - count(*) FILTER (WHERE large)) AS large,
-           least(:limit, greatest(:a_turn, :limit / greatest(1, (SELECT count(*) FROM sources)))) AS each,
-           (SELECT count(*) FROM (SELECT source FROM sources UNION SELECT source FROM flying) s) AS sources
+           (SELECT sum(weight) FROM sources) AS waiting_weight,
+           (SELECT sum(coalesce(rules.weight, 1))
+              FROM (SELECT source FROM sources UNION SELECT source FROM flying) s
+              LEFT JOIN rules USING (source)) AS weight
       FROM flying),
 ready AS (
-    SELECT found.*,
-           s.files + row_number() OVER (PARTITION BY found.source ORDER BY found.id) AS nth,
-           s.held - found.work + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)
-               AS turn
+    SELECT found.*, s.files, s.weight, s.quota,
+           (s.held - found.work
+            + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)) / s.weight AS turn
       FROM sources s CROSS JOIN now_ CROSS JOIN LATERAL (
+           SELECT least(:limit, s.quota,
+                        greatest(:a_turn, CAST(:limit * s.weight / now_.waiting_weight AS int))) AS files) each
+     CROSS JOIN LATERAL (
            (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes AS work, false AS large
               FROM files
              WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
@@ -82,7 +95,7 @@ ready AS (
                AND (not_before IS NULL OR not_before <= now())
                AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
                                 WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
-             ORDER BY id LIMIT now_.each)
+             ORDER BY id LIMIT each.files)
            UNION ALL
            (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
               FROM (SELECT id, source, size FROM files
@@ -92,20 +105,25 @@ ready AS (
                        AND NOT EXISTS (
                            SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
                             WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
-                     ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
+                     ORDER BY id LIMIT each.files) first -- those behind many small ones have time
              WHERE size >= :large_bytes LIMIT now_.large)) found),
-placed AS (
-    SELECT id, turn, work, nth, row_number() OVER by_turn AS place, sum(work) OVER by_turn AS total
+allowed AS (
+    SELECT r.*, row_number() OVER (PARTITION BY source ORDER BY id) AS nth
       FROM (SELECT ready.*, row_number() OVER (PARTITION BY large ORDER BY turn, id) AS of_size
               FROM ready) r
-     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)
+     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)),
+placed AS (
+    SELECT id, turn, work, weight, files + nth AS nth, row_number() OVER by_turn AS place,
+           sum(work) OVER by_turn AS total
+      FROM allowed
+     WHERE quota IS NULL OR nth <= quota  -- the others take no place
     WINDOW by_turn AS (ORDER BY turn, id)),
 chosen AS (
     SELECT placed.id, turn FROM placed CROSS JOIN now_
      WHERE total <= :window - now_.work AND place <= :files - now_.files
         OR place <= :least - now_.files
-        OR :live AND (turn = 0 OR turn + placed.work <= :window / now_.sources
-                                  AND nth <= :files / now_.sources)
+        OR :live AND (turn = 0 OR turn + placed.work / placed.weight <= :window / now_.weight
+                                  AND nth <= :files * placed.weight / now_.weight)
      ORDER BY turn, placed.id
      LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
               FROM now_))
@@ -129,9 +147,12 @@ SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WH
    AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
--- The query has two parts, so that two indexes are used.
+-- Files of paused sources are not counted, except those of :source. The query has two parts, so that two
+-- indexes are used.
 SELECT (SELECT count(*) FROM files
-         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
+         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+           AND (source = :source OR source NOT IN (
+                SELECT c.source FROM source_controls c WHERE c.mode = 'paused')))
      + (SELECT count(*) FROM files
          WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 
@@ -157,7 +178,8 @@ SELECT id, 'published', stage, attempts, :who FROM done;
 -- Frees expired leases. Their workers have ended, or will be fenced. Leases are not freed soon after a
 -- start of the server, because their workers may be alive and able to reconnect only now.
 WITH expired AS (
-    UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
+    UPDATE files SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       published_at = NULL
      WHERE id IN (SELECT id FROM files
                    WHERE state = 'running' AND lease_until < now()
                      AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)

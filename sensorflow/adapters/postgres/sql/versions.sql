@@ -4,7 +4,8 @@
 -- Supersedes the versions that a newer version replaces. The row locks wait until a load of an older
 -- version ends, but allow the registration of an arrival that refers to the older version.
 UPDATE files f
-   SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
+   SET state = 'superseded', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
+       finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
   FROM (SELECT id, state, stage, attempts FROM files
          WHERE source = :source AND coalesce(name, key) = :name AND version < :version

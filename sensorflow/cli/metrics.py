@@ -1,0 +1,73 @@
+"""sensorflow metrics"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.show import line
+
+if TYPE_CHECKING:
+    from sensorflow.engine.exporter import Exporter
+
+PORT = 9808
+
+
+def metrics(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any free one.")
+    ] = PORT,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print the metrics to stdout, and serve nothing.")
+    ] = False,
+) -> None:
+    """Serve the metrics of the whole fleet for Prometheus. One such process per fleet is enough.
+
+    /metrics has the metrics, /healthz says whether this process works, /readyz whether database and broker
+    answer. All figures come from the ledger, so a restart loses none. With --once, exit code 1 if the
+    database does not answer.
+    """
+    from sensorflow import bootstrap, lossy_stream, telemetry
+    from sensorflow.engine.exporter import Exporter
+
+    settings = bootstrap.settings(warn=False)
+    lossy_stream.install()
+    telemetry.configure_for(settings)
+    exporter = Exporter(settings)
+    if once:
+        _print(exporter)
+    else:
+        _serve(exporter, host, port)
+
+
+def _print(exporter: Exporter) -> None:
+    exporter.measure()
+    exporter.close()
+    if exporter.meter.error is not None:
+        typer.echo(exporter.meter.error, err=True)
+        raise typer.Exit(1)
+    sys.stdout.write(exporter.page().decode())
+
+
+def _serve(exporter: Exporter, host: str, port: int) -> None:
+    import signal
+    import threading
+
+    from sensorflow.adapters.http import Server
+
+    server = Server(host, port, exporter.routes())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server.start()
+    line(f"metrics: http://{host}:{server.port}/metrics")
+    sys.stdout.flush()
+    try:
+        exporter.run(stop)
+    finally:
+        server.stop()

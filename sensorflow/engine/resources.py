@@ -1,0 +1,85 @@
+"""The CPU and memory that this host, or the control group of this container, offers a worker
+(proc(5), cgroup v2)."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+PROCESS_BYTES = 200e6
+"""Assumed memory of a process that cannot be measured."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def cpus() -> float:
+    """Returns the number of CPUs that this process may use. May be a fraction in a container."""
+    count = float(len(os.sched_getaffinity(0)))
+    with suppress(OSError, ValueError):
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        count = min(count, float(quota) / float(period))  # "max" is no number
+    return count
+
+
+def free_bytes() -> float:
+    """Returns the memory that is available: on the host, and within the limit of the container."""
+    free = math.inf
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(float(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+    with suppress(OSError, ValueError):
+        limit = float((CGROUP / "memory.max").read_text())
+        used = float((CGROUP / "memory.current").read_text())
+        free = min(free, max(0.0, limit - used) + _reclaimable())
+    return free
+
+
+def _reclaimable() -> float:
+    """Returns the bytes of cached files of the container, which the kernel drops first."""
+    lines = (CGROUP / "memory.stat").read_text().splitlines()
+    return sum(float(x.split()[1]) for x in lines if x.split()[0] == "inactive_file")
+
+
+def process_bytes(pids: Collection[int]) -> float:
+    """Returns the mean memory of processes that they do not share with others, in bytes."""
+    found = [size for pid in pids if (size := _private(pid))]
+    return sum(found) / len(found) if found else PROCESS_BYTES
+
+
+def _private(pid: int) -> float:
+    with suppress(OSError, ValueError, IndexError):
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+        return max(0, int(resident) - int(shared)) * PAGE
+    return 0.0
+
+
+class CpuMeter:
+    """The share of this host's CPU time in use since the previous call, over at least a second."""
+
+    def __init__(self) -> None:
+        self._at, self._busy = 0.0, 0.0
+        self._seen = (0.0, 0.0)
+
+    def busy(self) -> float:
+        """Returns the share, 0.0 to 1.0. Returns 0.0 on the first call, and if it cannot be
+        measured."""
+        now = time.monotonic()
+        if now - self._at >= 1.0:
+            idle, total = _times()
+            spent = total - self._seen[1]
+            if self._at and spent > 0:
+                self._busy = 1.0 - (idle - self._seen[0]) / spent
+            self._at, self._seen = now, (idle, total)
+        return self._busy
+
+
+def _times() -> tuple[float, float]:
+    """Returns the idle time and the total time of all CPUs, in clock ticks."""
+    with suppress(OSError, ValueError, IndexError):
+        fields = [float(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return fields[3] + fields[4], sum(fields[:8])
+    return 0.0, 0.0

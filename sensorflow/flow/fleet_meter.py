@@ -1,0 +1,195 @@
+"""Measures the fleet for its metrics. All figures come from the ledger, so a restart loses none.
+
+The histories and all files are counted once at the start, a page at a time. After that, a look reads only
+new events, and counts only the chunks of files to which they belong.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from sensorflow.core.event_totals import EventFollower
+from sensorflow.core.file_totals import CHUNK, FileTotals
+from sensorflow.core.heartbeat import Heartbeat, Role
+from sensorflow.core.metrics import Metric, Sample
+from sensorflow.core.scaling import Scaler
+from sensorflow.errors import Code, SensorflowError, Transient
+from sensorflow.flow.fleet_samples import (
+    Surroundings,
+    Work,
+    event_samples,
+    file_samples,
+    process_samples,
+    surrounding_samples,
+    work_samples,
+)
+from sensorflow.flow.scaling import load_of
+from sensorflow.ports.measurements import LedgerEnds, Measurements, Sizes
+from sensorflow.telemetry import Event, emit
+
+LOOK_SECONDS = 5.0
+"""Seconds between two looks at the ledger."""
+SIZES_SECONDS = 60.0
+"""Seconds between two measurements of the database's size, which lists all of its files."""
+RECOUNT_SECONDS = 6 * 3600.0
+"""Seconds after which all files are counted again, whether their histories say so or not."""
+CHUNKS = 25
+"""Number of chunks of files that are counted in one statement."""
+BUDGET_SECONDS = 2.0
+"""Time of one look for counting. What is left is counted at the next looks."""
+STUCK_SECONDS = 60.0
+"""Seconds without a look after which the loop counts as stuck."""
+
+
+@dataclass
+class _Ledger:
+    """What is known of one database."""
+
+    follower: EventFollower
+    files: FileTotals = field(default_factory=FileTotals)
+    recount_at: float = 0.0
+    events_counted: bool = False
+    files_counted: bool = False
+
+
+class FleetMeter:
+    """The figures of the fleet. `look` is for one thread; the other methods are for any.
+
+    large_bytes: see `flow.scaling.FleetScaler`. schema: the expected revision. surroundings: returns what
+    the ledger does not know. sources: names of the sources in the settings.
+    """
+
+    def __init__(
+        self,
+        ledger: Measurements,
+        large_bytes: int,
+        schema: str,
+        surroundings: Callable[[], Surroundings],
+        sources: Collection[str] = (),
+    ) -> None:
+        self._sources = sources
+        self._source, self._large_bytes, self._schema = ledger, large_bytes, schema
+        self._surroundings = surroundings
+        self._scaler = Scaler()
+        self._ledger: _Ledger | None = None
+        self._ends: LedgerEnds | None = None
+        self._ends_at = 0.0
+        self._work: Work | None = None
+        self._beats: list[Heartbeat] = []
+        self._sizes: Sizes | None = None
+        self._sizes_at = -SIZES_SECONDS
+        self._samples: list[Sample] = []
+        self._looked_at = time.monotonic()
+        self._error: str | None = "the ledger has not been read yet"
+
+    @property
+    def error(self) -> str | None:
+        """Why the figures of the ledger are not current, or None if they are."""
+        return self._error
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all files and events have been counted."""
+        known = self._ledger
+        return known is not None and known.events_counted and known.files_counted
+
+    @property
+    def is_stuck(self) -> bool:
+        return time.monotonic() - self._looked_at > STUCK_SECONDS
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until `stop` is set. Continues after outages and defects."""
+        while not stop.is_set():
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - this loop must outlive any defect
+                emit(Event.DEFECT, exc_info=True)
+            stop.wait(LOOK_SECONDS if self.is_complete or self._error else 0.1)
+
+    def look(self) -> None:
+        """Measure everything once."""
+        try:
+            self._read()
+            self._error = None
+        except SensorflowError as error:
+            self._error = str(error)
+        self._samples = list(self._current())
+        self._looked_at = time.monotonic()
+
+    def samples(self) -> list[Sample]:
+        """Returns the metrics as of the latest look."""
+        there = self._surroundings()
+        age = [] if not self._ends_at else [time.monotonic() - self._ends_at]
+        return [
+            *self._samples,
+            *surrounding_samples(there, self._sizes),
+            Sample(Metric.DATABASE_UP, (), float(self._error is None)),
+            Sample(Metric.BROKER_UP, (), float(there.queues is not None)),
+            *(Sample(Metric.LEDGER_AGE, (), seconds) for seconds in age),
+        ]
+
+    def _read(self) -> None:
+        now = time.monotonic()
+        ends = self._source.ends()
+        if ends.schema != self._schema:
+            raise _outdated(ends.schema, self._schema)
+        known = self._ledger
+        if known is None or ends.newest_event < known.follower.top:
+            known = self._ledger = _Ledger(EventFollower(ends.newest_event))
+        if now >= known.recount_at:  # also the first time
+            known.files.mark(range(ends.newest_file // CHUNK + 1))
+            known.recount_at = now + RECOUNT_SECONDS
+        self._count(known, now + BUDGET_SECONDS)
+        self._beats = self._source.heartbeats()
+        self._work = self._measure_work(now)
+        if now - self._sizes_at >= SIZES_SECONDS:
+            self._sizes, self._sizes_at = self._source.sizes(), now
+        self._ends, self._ends_at = ends, now
+
+    def _count(self, known: _Ledger, until: float) -> None:
+        """Count new events and changed files until the time is over. Files are counted after the events
+        that mark them."""
+        more = True
+        while more and time.monotonic() < until:
+            page = self._source.events_in(known.follower.wanted())
+            more = known.follower.add(page, time.monotonic())
+            known.files.mark(page.chunks)
+        known.events_counted = known.events_counted or not more
+        while chunks := known.files.due(CHUNKS):
+            try:
+                known.files.put(self._source.files_in(chunks))
+            except BaseException:
+                known.files.mark(chunks)
+                raise
+            if time.monotonic() >= until:
+                break
+        known.files_counted = known.files_counted or known.files.complete
+
+    def _measure_work(self, now: float) -> Work:
+        parts, rates = self._source.open_work(self._large_bytes), self._source.rates()
+        load = load_of(parts, rates, self._source.blocked())
+        workers = [b.report for b in self._beats if b.is_alive and b.report.role is Role.WORKER]
+        present = sum(int(report.state.get("children", 0)) for report in workers)
+        return Work(parts, rates, self._scaler.fleet(now, load, present))
+
+    def _current(self) -> list[Sample]:
+        """Returns the metrics of the ledger. Totals appear when they are complete: growing ones would look
+        like a burst."""
+        if self._ends is None or self._ledger is None:
+            return []
+        now = self._ends.now + time.monotonic() - self._ends_at
+        found = [*process_samples(self._beats)]
+        if self._work is not None:
+            found += work_samples(self._work, self._ledger.files)
+        if self._ledger.files_counted:
+            found += file_samples(self._ledger.files, now, self._sources)
+        if self._ledger.events_counted:
+            found += event_samples(self._ledger.follower.totals, self._sources)
+        return found
+
+
+def _outdated(found: str, wanted: str) -> Transient:
+    return Transient(Code.SCHEMA, f"schema {found or 'empty'}, expected {wanted}")

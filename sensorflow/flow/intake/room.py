@@ -1,0 +1,153 @@
+"""Stops the intake before a disk is full: what is registered must still find room in lake and
+database."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorflow import disk
+from sensorflow.core import forecast
+from sensorflow.core.forecast import Unloaded, Writes
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.intake import Intake
+from sensorflow.settings import Settings
+
+ASK_SECONDS = 10.0
+"""Seconds between two queries of what is not loaded yet."""
+RATE_SECONDS = 60.0
+"""Seconds over which the rate of the intake is averaged."""
+
+
+REFUSED_SECONDS = 20.0
+"""Seconds for which a source is reported after a file of it was refused. It is tried again before."""
+
+
+@dataclass(frozen=True)
+class _Disk:
+    """A disk that the pipeline writes to. path: a folder on it, which exists. reserve: bytes that stay
+    free. need: bytes that the registered files will still take."""
+
+    path: Path
+    writes: Writes
+    reserve: float = 0.0
+    need: float = 0.0
+
+
+class Room:
+    """The room on the disks of the landing zone and of the data folder. Used by one thread.
+
+    Asks the disks at each call, and the ledger every `ASK_SECONDS`. A check of one file costs microseconds.
+    """
+
+    def __init__(
+        self, settings: Settings, ledger: Intake, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._ledger, self._clock = settings, ledger, clock
+        self._unloaded: dict[str, Unloaded] = {}
+        self._disks: list[_Disk] = []
+        self._asked_at = -math.inf
+        self._since = 0
+        """Bytes landed since the ledger was asked."""
+        self._landed: deque[tuple[int, int]] = deque()
+        """(second, bytes landed in it)"""
+        self._is_short = False
+        self._refused: dict[str, tuple[float, str]] = {}
+
+    def landed(self, size: int) -> None:
+        """Record that files of `size` bytes in total were landed."""
+        second = int(self._clock())
+        self._since += size
+        if self._landed and self._landed[-1][0] == second:
+            size += self._landed.pop()[1]
+        self._landed.append((second, size))
+
+    def require(self) -> None:
+        """Raises Transient DISK_RESERVE if a disk has no room for what is registered and for the
+        intake of the next seconds; Transient DATABASE."""
+        now = self._clock()
+        if now >= self._asked_at + ASK_SECONDS or self._is_short:
+            self._ask(now)
+        while self._landed and self._landed[0][0] < now - RATE_SECONDS:
+            self._landed.popleft()
+        rate = sum(size for _, size in self._landed) / RATE_SECONDS
+        short, self._is_short = self._is_short, True
+        self._check("", rate * forecast.HORIZON_SECONDS, forecast.RESUMES if short else 1.0)
+        self._is_short = False
+
+    def _ask(self, now: float) -> None:
+        self._unloaded = {found.source: found for found in self._ledger.unloaded()}
+        self._asked_at, self._since = now, 0
+        self._disks = [self._measured(found) for found in self._written()]
+
+    def _measured(self, found: _Disk) -> _Disk:
+        path = disk.nearest(found.path)
+        reserve = forecast.reserve(shutil.disk_usage(path).total, self._settings.min_free_bytes)
+        need = forecast.needed(self._unloaded.values(), found.writes)
+        return _Disk(path, found.writes, reserve, need)
+
+    def require_for(self, source: str, size: int) -> None:
+        """Raises Transient DISK_RESERVE if a disk has no room for one more file of `size` bytes."""
+        try:
+            self._check(source, size, 1.0)
+        except Transient as error:
+            self._refused[source] = self._clock(), error.message
+            raise
+
+    def _check(self, source: str, size: float, factor: float) -> None:
+        known = self._unloaded.get(source)
+        for found in self._disks:
+            free = shutil.disk_usage(found.path).free
+            need = found.need + found.writes.behind(self._since, None)
+            coming = found.writes.ahead(size, None if known is None else known.rows_per_byte)
+            if free < found.reserve * factor + need + coming:
+                raise _error(found, free, need, coming if source else 0.0)
+
+    def refused(self, now: float) -> dict[str, str]:
+        """Returns why files were refused recently, by source. now: monotonic seconds."""
+        recent = {s: why for s, (at, why) in self._refused.items() if now < at + REFUSED_SECONDS}
+        self._refused = {source: self._refused[source] for source in recent}
+        return recent
+
+    def _written(self) -> Iterator[_Disk]:
+        """Yields each disk once, with all that is written to it."""
+        data, landing = self._settings.data_folder, self._settings.zone_folder("landing")
+        kept = Writes(self._archived(data), forecast.LAKE_BYTES + self._database_bytes)
+        if landing is None:  # a store of a package
+            yield _Disk(data, kept)
+        elif _device(landing) == _device(data):
+            yield _Disk(data, Writes(kept.landed + 1, kept.row))
+        else:
+            yield _Disk(data, kept)
+            yield _Disk(landing, Writes(1, 0))
+
+    @property
+    def _database_bytes(self) -> int:
+        return forecast.DATABASE_BYTES if self._settings.database is None else 0
+
+    def _archived(self, data: Path) -> int:
+        """Returns 1 if a source copies its files to the archive, because its drop folder is on
+        another disk."""
+        folders = [s.path for s in self._settings.folders.values() if s.after == "archive"]
+        here = _device(data)
+        return int(any(_device(self._settings.path(folder)) != here for folder in folders))
+
+
+def _device(path: Path) -> int:
+    return os.stat(disk.nearest(path)).st_dev  # noqa: PTH116 - of the folder that exists
+
+
+def _error(place: _Disk, free: int, need: float, file: float) -> Transient:
+    parts = [f"{disk.size(round(place.reserve))} stay free"]
+    if need:
+        parts.append(f"registered files need about {disk.size(round(need))}")
+    if file:
+        parts.append(f"the next file needs about {disk.size(round(file))}")
+    found = f"{disk.size(free)} free on the disk of {place.path}, of which {', '.join(parts)}"
+    return Transient(Code.DISK_RESERVE, found)

@@ -1,0 +1,48 @@
+"""A soak in short: everything that could grow is measured. `make soak` is long enough to say what does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import flush
+from elastic.soak import Lengths, run
+from elastic.stand import Stand, fleet_of, names
+from servers import RabbitMQ
+
+from sensorflow.embedded.postgres import Postgres
+from sensorflow.embedded.valkey import Valkey
+
+WORKERS = 2
+OF_BOTH = {
+    *("database connections", "files dead tuples", "heartbeats bytes", "log bytes of a file"),
+    *("broker memory", "broker messages", "broker unacked"),
+    *("worker1 prefetch", "worker1 messages held"),
+    *("daemon: resident memory", "worker1: private memory"),
+    *("worker1: files", "beat: threads"),
+}
+OF = {"valkey": {"broker keys"}, "rabbitmq": {"broker consumers", "broker prefetch, largest"}}
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("valkey", 20.0), ("rabbitmq", 6.0)])
+def test_all_that_could_grow_is_measured(
+    kind: str, seconds: float, request: pytest.FixtureRequest, project: Path, database: str
+) -> None:
+    postgres: Postgres = request.getfixturevalue("postgres")
+    server: Valkey | RabbitMQ = request.getfixturevalue(kind)
+    if isinstance(server, Valkey):
+        flush(server.url)
+    url = server.url if isinstance(server, Valkey) else server.new_vhost()
+    fleet = fleet_of(project, database, url, WORKERS)
+    lengths = Lengths(seconds, capacity=2.0, idle=2.0, most_rate=5.0)
+    try:
+        found = run(Stand(fleet, names(1), postgres, server), lengths, print)
+    finally:
+        fleet.stop()
+    assert found.account.clean, "\n".join(found.details())
+    assert not found.errors
+    assert found.series.keys() >= OF_BOTH | OF[kind]
+    assert {p for _, p in found.series["worker1 prefetch"].points} == {float(WORKERS)}
+    assert max(claim for _, claim in found.series["worker1 messages held"].points) <= WORKERS
+    assert found.idle.keys() >= {"daemon", "worker1", "worker1 child", "beat", "flower"}
+    assert found.line.startswith(f"soak: minutes={seconds / 60:.2g}")

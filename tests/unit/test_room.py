@@ -1,0 +1,92 @@
+"""Whether a disk has room for what is registered, and for the next file."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import arrival
+
+from sensorflow.core.forecast import Unloaded, Writes, needed, reserve
+from sensorflow.errors import Code, Transient
+from sensorflow.flow.intake.room import Room
+from sensorflow.ports.intake import OnChange
+from sensorflow.settings import Settings
+from sensorflow.testing.ledger import MemoryLedger
+
+GIB = 1 << 30
+
+
+def test_the_reserve_is_a_hundredth_of_the_disk_and_a_gibibyte_at_most() -> None:
+    assert reserve(50 * GIB, None) == GIB // 2
+    assert reserve(5000 * GIB, None) == GIB
+    assert reserve(50 * GIB, 7) == 7
+
+
+def test_a_landed_file_needs_room_for_its_readings_only() -> None:
+    writes = Writes(landed=1, row=30)
+    assert writes.ahead(400, None) == 400 + 10 * 30
+    assert needed([Unloaded("a", 400), Unloaded("b", 100, 0.5)], writes) == 10 * 30 + 50 * 30
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def room(folder: Path, min_free: int, ledger: MemoryLedger, clock: Clock) -> Room:
+    settings = Settings.model_validate(
+        {"home": folder, "database_url": "postgresql://x/y", "min_free": min_free}
+    )
+    return Room(settings, ledger, clock)
+
+
+def add(ledger: MemoryLedger, size: int) -> None:
+    given = arrival()
+    ledger.register(replace(given, landed=replace(given.landed, size=size)), OnChange.MERGE, False)
+
+
+def is_short(found: Room) -> bool:
+    try:
+        found.require()
+    except Transient as error:
+        return error.code is Code.DISK_RESERVE
+    return False
+
+
+def test_what_is_registered_counts_and_what_was_landed_since(tmp_path: Path) -> None:
+    """Half of the disk's free bytes are to stay free; the other half is about to be used."""
+    free = shutil.disk_usage(tmp_path).free
+    clock, ledger = Clock(), MemoryLedger()
+    found = room(tmp_path, free // 2, ledger, clock)
+    assert not is_short(found)
+    found.require_for("plant", free // 8)
+    with pytest.raises(Transient, match="the next file needs about"):
+        found.require_for("plant", free // 2)
+    assert list(found.refused(clock.now)) == ["plant"]
+    add(ledger, free)  # of which three quarters are still to be written to the lake
+    clock.now = 5.0
+    assert not is_short(found)  # the ledger is asked every ten seconds
+    clock.now = 10.0
+    assert is_short(found)
+    assert found.refused(clock.now + 60) == {}
+
+
+def test_the_rate_of_the_last_minute_is_kept_free_ahead(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    clock = Clock()
+    found = room(tmp_path, free // 2, MemoryLedger(), clock)
+    assert not is_short(found)
+    found.landed(free)  # a sixth of it comes in the next ten seconds, and 75 % more to the lake
+    clock.now = 20.0
+    assert not is_short(found)
+    for _ in range(2):
+        found.landed(free // 2)
+    clock.now = 40.0
+    assert is_short(found)
+    clock.now = 200.0
+    assert not is_short(found)
