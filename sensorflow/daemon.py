@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, tracing
 from sensorflow.core.heartbeat import Role
 from sensorflow.engine import process_metrics
 from sensorflow.flow.intake.loop import Intake
@@ -72,7 +72,9 @@ class Daemon:
 
 
 def run(settings: Settings) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+    """Run the daemon until SIGTERM or SIGINT. Raises UsageError if tracing is requested but not
+    installed."""
+    tracing.start("daemon")
     ledger = bootstrap.ledger(settings, "daemon")
     queue_ = bootstrap.publisher(settings)
     feeds = bootstrap.feeds(settings, ledger)
@@ -88,3 +90,4 @@ def run(settings: Settings) -> None:
     finally:
         queue_.close()
         ledger.close()
+        tracing.stop()

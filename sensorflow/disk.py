@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sensorflow.shell import quoted
 
+Folder = Path
+"""A folder, for modules that do not use the file system themselves."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _MESSAGES = {
     errno.EROFS: "the file system is read-only; choose another folder, or mount it read-write",
@@ -122,6 +124,16 @@ def free(path: Path) -> int:
     """Return the number of free bytes on the disk of a path. Bytes that are reserved for root do not
     count."""
     return shutil.disk_usage(nearest(path)).free
+
+
+def total(path: Path) -> int:
+    """Return the number of bytes of the disk of a path."""
+    return shutil.disk_usage(nearest(path)).total
+
+
+def device(path: Path) -> int:
+    """Return the id of the disk of a path."""
+    return nearest(path).stat().st_dev
 
 
 def room(path: Path) -> str:

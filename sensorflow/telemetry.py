@@ -132,6 +132,8 @@ class Event(StrEnum):
     METRICS_UNAVAILABLE = "metrics.unavailable", "error"
     # a setting was given under its former name, which the next version will not accept
     SETTING_RENAMED = "setting.renamed", "warning"
+    # spans of traces were not sent: the collector is unavailable, or the queue is full; work continues
+    SPANS_LOST = "spans.lost", "warning"
     DEFECT = (
         "defect",
         "error",

@@ -15,7 +15,7 @@ import pytest
 from fresh_database import FreshDatabase, FreshDatabaseWithClock
 from hypothesis import settings
 from order import LongestFirst, position
-from servers import RabbitMQ, ServerFolder, place_for_servers
+from servers import RabbitMQ, ServerFolder, flush, place_for_servers
 
 from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -176,13 +176,6 @@ def broker(request: pytest.FixtureRequest) -> str:
 def valkey_url(valkey: Valkey) -> str:
     flush(valkey.url)
     return valkey.url
-
-
-def flush(url: str) -> None:
-    import redis
-
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
 
 
 def _database(postgres: Postgres, template: str) -> Iterator[str]:

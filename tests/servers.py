@@ -238,3 +238,10 @@ def _program() -> str:
     found = shutil.which("rabbitmq-server")
     assert found, "RabbitMQ is not installed: sh tools/rabbitmq.sh"
     return found
+
+
+def flush(url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        client.flushall()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from celery import Celery
 
-from sensorflow import bootstrap, telemetry
+from sensorflow import bootstrap, telemetry, tracing
 from sensorflow.adapters.queues.celery import configuration
 from sensorflow.errors import UsageError
 from workers import configured
@@ -23,6 +23,8 @@ def configure() -> dict[str, Any]:
         broker = bootstrap.broker_url(settings)
         if _COMMAND in ("worker", "beat"):
             bootstrap.require_sessions(settings)
+        if _COMMAND == "worker":
+            tracing.require()
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure_for(settings)

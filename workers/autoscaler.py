@@ -11,16 +11,19 @@ from celery.signals import worker_shutdown
 from celery.worker import autoscale, state
 
 from sensorflow import bootstrap
-from sensorflow.core.scaling import Node
+from sensorflow.core.scaling import SHRINK_AFTER_SECONDS, Maximum, Node
 from sensorflow.engine import resources
 from sensorflow.flow.scaling import FleetScaler, Plan
 from sensorflow.telemetry import Event, emit
+from workers import process
 from workers.configured import settings
 from workers.pool import pids
 
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 5.0
 """Seconds between two decisions while this worker has messages, and while it has none. A message
 that arrives at an idle worker causes a decision too."""
+OCCUPIED_SECONDS = 2.0
+"""Seconds that a child has worked on the same files after which it counts as occupied for long."""
 NODES_PER_SECOND = 8
 """Number of workers from which each of them decides less often, so that the database answers no
 more queries."""
@@ -40,6 +43,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         self._measure: Callable[[], Plan] | None = None
         self._wake, self._ending = threading.Event(), threading.Event()
         self._meter = resources.CpuMeter()
+        self._recent, self._least = Maximum(SHRINK_AFTER_SECONDS), 0
 
     def start_measuring(self, me: str) -> None:
         """Start the thread. Called when the pool has been forked. me: the id of this process in
@@ -70,6 +74,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             began = time.monotonic()
             try:
                 self.plan = self._measure()
+                self._least = round(self._recent.add(began, self._not_blocked()))
             except Exception:  # noqa: BLE001 - this thread must outlive any defect
                 emit(Event.DEFECT, exc_info=True)
             nodes = self.plan.nodes if self.plan else 1
@@ -77,6 +82,13 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             if not self.qty:
                 self._wake.wait(max(pause, IDLE_SECONDS))
             self._ending.wait(max(0.0, began + pause - time.monotonic()))
+
+    def _not_blocked(self) -> int:
+        """Returns how many processes this worker needs so that no message waits for a child that is
+        occupied for long, for example with a large file. Such a message is little work, but would wait
+        for minutes."""
+        occupied = process.board.occupied(pids(self.pool), OCCUPIED_SECONDS)
+        return occupied + 1 if self.qty > occupied > 0 else 0
 
     def _end(self, **_: Any) -> None:
         self._ending.set()
@@ -89,10 +101,13 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         if self.plan is None or state.should_stop or state.should_terminate:
             return False
         more: int = (
-            min(max(self.plan.mine, self.min_concurrency), self.max_concurrency) - self.processes
+            min(max(self.plan.mine, self._least, self.min_concurrency), self.max_concurrency)
+            - self.processes
         )
         if more > 0:
             self.scale_up(more)
         elif more < 0:
-            self._shrink(-more)
+            more = -min(-more, len(self.pool._pool.idle()))
+            if more < 0:
+                self._shrink(-more)
         return more != 0

@@ -23,7 +23,7 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
     def shrink(self, n: int = 1) -> None:
         """End up to n children that have no message. Celery's own pool may end a child to which a
         message was just sent; the message then waits until another child is free."""
-        for child in self._idle()[:n]:
+        for child in self.idle()[:n]:
             self._all_inqueues.discard(child.inqW_fd)  # no message is sent to it from now on
             self._processes -= 1
             if self._putlock:
@@ -31,7 +31,7 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
             child.terminate_controlled()
             self.on_shrink(1)
 
-    def _idle(self) -> list[Any]:
+    def idle(self) -> list[Any]:
         """Returns the children that are ready, have no message, and are not ending."""
         sent = {
             id(child)

@@ -7,9 +7,16 @@ import time
 from typing import Any
 
 from billiard import current_process
-from celery.signals import task_received, worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    task_received,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
 
-from sensorflow import failpoints
+from sensorflow import failpoints, tracing
 from sensorflow.engine import child, watchdog
 from sensorflow.errors import Code, Transient
 from sensorflow.telemetry import Event, emit
@@ -37,6 +44,16 @@ def started(**_: Any) -> None:
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
             time.sleep(1.0)
             os._exit(1)
+    else:
+        tracing.start("worker")
+
+
+@worker_process_shutdown.connect
+@worker_shutdown.connect
+def ended(**_: Any) -> None:
+    """Send the remaining spans, for a few seconds at most. The second signal is for a pool that does not
+    fork."""
+    tracing.stop()
 
 
 @task_received.connect

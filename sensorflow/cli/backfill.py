@@ -56,7 +56,7 @@ def backfill(
     The files are not moved or deleted. The name of each file is its path in the folder. Workers must be
     running, for example by `sensorflow up`.
     """
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, tracing
     from sensorflow.flow.backfill import Backfill, Window
 
     settings = bootstrap.settings()
@@ -80,7 +80,8 @@ def backfill(
     for text in paused(ledger, {source}):
         line(text)
     try:
-        _run(work, total)
+        with tracing.running("backfill"):
+            _run(work, total)
     except KeyboardInterrupt:
         line(f"stopped after {work.progress.seen:,} of {total:,} files. Nothing is lost:")
         line("registered files will be loaded; run the same command again for all other files")

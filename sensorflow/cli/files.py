@@ -275,6 +275,8 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
     if view.state is State.RUNNING and view.progress_rows is not None:
         share = "" if view.percent is None else f"{view.percent:.0f} % of its bytes, "
         facts({"progress": f"{share}{readings(view.progress_rows)} so far, by {view.lease_owner}"})
+    if view.trace_id is not None:
+        facts({"trace": bytes(view.trace_id).hex()})
     if view.remarks:
         facts({"remarks": view.remarks})
     if view.error_code:

@@ -95,23 +95,24 @@ def replay(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="File ids or names.")],
 ) -> None:
     """Process quarantined files again from their landed bytes, with the current profile."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, tracing
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
     views = [file_of(ledger, file) for file in files]  # if one file is unknown, none is replayed
     done, refused = 0, []
-    for view in {view.file_id: view for view in views}.values():
-        if view.state is not State.QUARANTINED:
-            refused.append(
-                f"{view.file_id} {view.name}: its state is {view.state}, not quarantined"
-            )
-        elif not ledger.replay(view.file_id):
-            refused.append(
-                f"{view.file_id} {view.name}: its bytes have expired, or it is already being replayed"
-            )
-        else:
-            done += 1
+    with tracing.running("cli"):
+        for view in {view.file_id: view for view in views}.values():
+            if view.state is not State.QUARANTINED:
+                refused.append(
+                    f"{view.file_id} {view.name}: its state is {view.state}, not quarantined"
+                )
+            elif not ledger.replay(view.file_id):
+                refused.append(
+                    f"{view.file_id} {view.name}: its bytes have expired, or it is already being replayed"
+                )
+            else:
+                done += 1
     if done:
         goes = "file is" if done == 1 else "files are"
         line(f"{done:,} {goes} queued for replay; see `sensorflow files ls`")

@@ -70,7 +70,7 @@ def replay(
     Rows in the database that are already correct do not change. Missing rows are added and obsolete rows
     are removed in one transaction.
     """
-    from sensorflow import bootstrap, profiles
+    from sensorflow import bootstrap, profiles, tracing
 
     settings = bootstrap.settings()
     after = given(since, "--since")
@@ -91,7 +91,8 @@ def replay(
         rows = [[v.file_id, v.source, v.name, str(v.state), v.counts.rejected] for v in found]
         table("", ("id", "source", "file", "state", "rejected"), rows)
         return
-    refused = [v for v in found if not ledger.replay(v.file_id, profile)]
+    with tracing.running("cli"):
+        refused = [v for v in found if not ledger.replay(v.file_id, profile)]
     done = len(found) - len(refused)
     if json:
         as_json([{**_named_as(v), "replayed": v not in refused} for v in found])
@@ -119,7 +120,7 @@ def undo(
     json: Json = False,
 ) -> None:
     """Remove the rows of files from the database and from silver. `sensorflow replay` restores them."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, tracing
     from sensorflow.flow.undo import undo as undo_flow
 
     if why:
@@ -133,6 +134,7 @@ def undo(
     found, shared = to_undo(ledger, files, source)
     file_ids = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
+    tracing.start("cli")  # files whose readings are restored are replayed
     for view in found:
         rows = undo_flow(ledger, lake, landing, view.file_id, reason, file_ids)
         results.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
@@ -151,6 +153,7 @@ def undo(
             for text in archived.shared(view, shared):
                 line(text)
             line(f"  to reverse this: sensorflow replay {view.file_id}")
+    tracing.stop()
     if json:
         as_json(results)
     if not all(one["undone"] for one in results):

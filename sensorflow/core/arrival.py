@@ -55,6 +55,7 @@ class Arrival:
     system returned them. fingerprint: identifies the state in which the file was read; for a drop folder,
     see `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
     changes. announcement: the gate (marker file) that announced the file, if the source has gates.
+    trace_id: see `core.trace`; None if the file is not traced.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Arrival:
     landed_at: datetime
     lane: Lane = Lane.LIVE
     announcement: Announcement | None = None
+    trace_id: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class OutboxEntry:
     token: int = 0
     lane: Lane = Lane.LIVE
     sent_with: int | None = None
+    trace_id: bytes | None = None
 
 
 def message_of(

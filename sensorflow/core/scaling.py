@@ -24,7 +24,7 @@ FILE_SECONDS, BYTE_SECONDS = 0.02, 1.5e-7
 recently."""
 FIXED_FILE_SECONDS = 0.005
 """Seconds of each file's work that do not depend on its size: claim, commit, history."""
-BLOCKED_SHARE, FREE_SHARE = 0.5, 0.25
+BLOCKED_SHARE, FREE_SHARE = 0.6, 0.3
 """The database is overloaded if more than the first share of its loading sessions waits for a lock
 or a disk. It can serve more sessions if less than the second share waits."""
 SETTLE_SECONDS = 4.0

@@ -130,6 +130,12 @@ class Board:
             for pid, slot in found.items()
         }
 
+    def occupied(self, pids: Collection[int], seconds: float) -> int:
+        """Returns how many of these children have been processing the same files for longer than so many
+        seconds."""
+        since = {slot.pid: slot.since for _, slot in self.slots()}
+        return sum(0 < since.get(pid, 0.0) < now() - seconds for pid in pids)
+
     def facts(self, pids: Collection[int]) -> dict[str, int | None]:
         """Returns the heartbeat's fields `stopped` and `busy` for these children, see
         `core.heartbeat.LoopReport`. A field that does not apply is None."""

@@ -8,7 +8,7 @@ import os
 import resource
 import time
 
-from sensorflow import bootstrap, telemetry, threads
+from sensorflow import bootstrap, telemetry, threads, tracing
 from sensorflow.engine.board import Board
 from sensorflow.flow import deadlines
 from sensorflow.settings import Settings
@@ -22,8 +22,9 @@ def warm(settings: Settings) -> None:
     and the children share the memory of these modules.
 
     Turns off pyarrow's signal handlers, which would start a thread for each small file and intercept
-    SIGTERM.
+    SIGTERM. Raises UsageError if tracing is requested but not installed.
     """
+    tracing.require()
     import pyarrow as pa
 
     import sensorflow.adapters.postgres.batch_loading  # noqa: F401 - a ledger imports this at its first load
@@ -57,8 +58,8 @@ def limit_memory(limit: int) -> None:
 
 
 def join(board: Board, number: int, parent: int) -> None:
-    """Attach this child to the watchdog, and let the child end when the parent ends. Raises Transient HOST
-    or MemoryError.
+    """Attach this child to the watchdog, let the child end when the parent ends, and start tracing if it is
+    requested. Raises Transient HOST or MemoryError.
 
     parent: the parent's pid, recorded before the fork, because the parent may end before the child can
     query the pid. The kernel's parent-death signal cannot be used, because it is sent when the thread that
@@ -68,6 +69,7 @@ def join(board: Board, number: int, parent: int) -> None:
     telemetry.count_into(board.event_counts(number))
     deadlines.set_watcher(board.mark)
     threads.start(lambda: _end_with(parent, board))
+    tracing.start("worker")
 
 
 def _end_with(parent: int, board: Board) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from sensorflow import bootstrap, lossy_stream, memory, telemetry
+from sensorflow import bootstrap, lossy_stream, memory, telemetry, tracing
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
 from sensorflow.engine import child, process_metrics, watchdog
@@ -200,3 +200,4 @@ def _consume(
     finally:
         broker.close()
         ledger.close()
+        tracing.stop()

@@ -87,7 +87,7 @@ class EndedChild:
             self.recorder.kill()
             self.recorder.wait()
         if code != 0:
-            emit(Event.WATCHDOG_FAILED, reason=NOT_RECORDED)
+            emit(Event.WATCHDOG_FAILED, file_id=self.found.reading or None, reason=NOT_RECORDED)
         return True
 
     def _begin(self) -> bool:
@@ -102,7 +102,7 @@ class EndedChild:
         try:
             self.recorder = _log_stuck(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
-            emit(Event.WATCHDOG_FAILED, reason=f"{NOT_RECORDED}: {error}")
+            emit(Event.WATCHDOG_FAILED, file_id=file_id, reason=f"{NOT_RECORDED}: {error}")
             return True
         self._until = time.monotonic() + 2 * RECORD_TIMEOUT_SECONDS
         return False

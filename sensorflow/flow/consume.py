@@ -87,7 +87,8 @@ def _work(delivery: Delivery, services: Services, keeper: LeaseKeeper) -> None:
     try:
         delivery.ack()
     except Transient as error:  # the redelivered message will have no effect
-        emit(Event.ACKNOWLEDGEMENT_FAILED, reason=error.message)
+        file_ids = list(delivery.task.file_ids)
+        emit(Event.ACKNOWLEDGEMENT_FAILED, file_ids=file_ids, reason=error.message)
 
 
 def _pause(seconds: float, error: Exception, stop: Callable[[], bool]) -> None:

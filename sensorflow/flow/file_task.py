@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
@@ -88,6 +89,12 @@ class FileTask:
     def name(self) -> str:
         """The file's display name."""
         return printable(self.claim.key)
+
+    @property
+    def log_ids(self) -> dict[str, Any]:
+        """The fields that identify the file in each log event about it."""
+        trace = self.claim.trace
+        return {"file_id": self.claim.file_id, **({"trace_id": trace.hex} if trace else {})}
 
     @cached_property
     def file_path(self) -> FilePath:

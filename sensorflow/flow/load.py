@@ -75,7 +75,7 @@ def after_commit(file_task: FileTask, loaded: Loaded) -> Counts:
     """Update silver after the commit, and report the load. Silver may be older than the database, but never
     newer."""
     failpoints.hit(failpoints.Failpoint.COMMITTED)
-    facts = {"file_id": file_task.claim.file_id, "version": file_task.claim.version}
+    facts = {**file_task.log_ids, "version": file_task.claim.version}
     if loaded.replaced:
         emit(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
     if loaded.remarks:
@@ -93,7 +93,7 @@ def _log_kept(file_task: FileTask, old: FileView) -> None:
     which case applies."""
     emit(
         Event.READINGS_KEPT,
-        file_id=file_task.claim.file_id,
+        **file_task.log_ids,
         version=file_task.claim.version,
         of_version=old.version,
         readings=old.counts.served,

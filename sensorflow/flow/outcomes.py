@@ -26,6 +26,7 @@ from sensorflow.errors import (
 )
 from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.validate import TooManyRejects
+from sensorflow.ports.files import Counts
 from sensorflow.telemetry import Event, emit
 
 
@@ -43,13 +44,14 @@ class Outcome(StrEnum):
 class Result:
     """The outcome of one file. text: a human-readable line. error: the error of a file that failed. delay:
     seconds until a retry. has_own_message: whether the file was claimed in another file's batch, so that
-    its own message will have no effect."""
+    its own message will have no effect. counts: the row counts of a loaded file."""
 
     outcome: Outcome
     text: str
     error: SensorflowError | None = None
     delay: float = 0.0
     has_own_message: bool = False
+    counts: Counts | None = None
 
 
 NACK_RETRY_SECONDS = 1.0
@@ -110,14 +112,14 @@ def _dead_letter(file_task: FileTask, error: Permanent) -> Result:
         failpoints.hit(failpoints.Failpoint.DEAD_LETTERED)
     except Fenced as fenced:
         return _after_fencing(file_task, fenced)
-    emit(Event.FILE_DEAD_LETTERED, file_id=file_task.claim.file_id, code=error.code, state=state)
+    emit(Event.FILE_DEAD_LETTERED, **file_task.log_ids, code=error.code, state=state)
     return Result(Outcome.DEAD_LETTERED, f"{printable(file_task.claim.key)}: {error}", error)
 
 
 def _after_fencing(file_task: FileTask, error: Fenced) -> Result:
     with suppress(Transient):  # otherwise `Maintenance.collect_garbage` finds the file
         file_task.services.ledger.mark_garbage(file_task.claim.file_id)
-    emit(Event.LEASE_LOST, file_id=file_task.claim.file_id, token=file_task.claim.token)
+    emit(Event.LEASE_LOST, **file_task.log_ids, token=file_task.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 
 
@@ -128,7 +130,7 @@ def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool)
         _nack(file_task, error, delay, counts_as_attempt)
     except Fenced as fenced:
         return _after_fencing(file_task, fenced)
-    emit(Event.FILE_RETRIED, file_id=file_task.claim.file_id, code=error.code, delay=delay)
+    emit(Event.FILE_RETRIED, **file_task.log_ids, code=error.code, delay=delay)
     return Result(Outcome.RETRY, f"{file_task.name}: {error}", error, delay)
 
 
@@ -146,7 +148,7 @@ def _nack(
         except Transient as is_unavailable:
             emit(
                 Event.WORK_PAUSED,
-                file_id=file_task.claim.file_id,
+                **file_task.log_ids,
                 code=is_unavailable.code,
                 reason=is_unavailable.message,
                 do=REMEDY.get(is_unavailable.code, ""),
@@ -159,7 +161,7 @@ def _nack(
 def _after_defect(file_task: FileTask, error: Exception) -> Result:
     """Handle a defect of the program, which the file may have triggered. The attempt counts; after the last
     allowed attempt, the file is dead-lettered."""
-    emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=file_task.claim.file_id)
+    emit(Event.FILE_RETRIED, "error", exc_info=True, **file_task.log_ids)
     code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
     if isinstance(error, DecoderFailed):
         reason, do = error.message, error.place.get(DO)

@@ -12,7 +12,7 @@ from sensorflow import failpoints
 from sensorflow.core.deduplicate import OutOfOrder
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.flow import micro_batch, publish
+from sensorflow.flow import micro_batch, publish, spans
 from sensorflow.flow.clock import now
 from sensorflow.flow.file_task import FileTask, Services
 from sensorflow.flow.leases import IsLost, Watched
@@ -38,12 +38,12 @@ _ALL_STAGES = Task(())
 
 
 def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Result]:
-    """Do the task of a message. A small new file that has its own message is claimed in a batch with other
-    pending files.
+    """Do the task of a message. A small new file that has its own message is claimed in a batch
+    with other pending files.
 
-    Returns the outcome of each claimed file, or a single result if no file was claimed. Never raises for a
-    fault of a file. Raises Transient DATABASE if the outcome cannot be recorded. The lease then expires,
-    and the reconciler sends the file again.
+    Returns the outcome of each claimed file, or a single result if no file was claimed. Never
+    raises for a fault of a file. Raises Transient DATABASE if the outcome cannot be recorded. The
+    lease then expires, and the reconciler sends the file again.
     """
     at = now()
     claimed = _claim(services, task)
@@ -55,7 +55,10 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
         try:
             lost = stack.enter_context(keep_leases(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims must be nacked
-            return [after_failure(file_task, error) for file_task in file_tasks]
+            return [
+                spans.attempted(file_task, after_failure(file_task, error))
+                for file_task in file_tasks
+            ]
         file_tasks = [_watched(file_task, lost) for file_task in file_tasks]
         if len(file_tasks) > 1:  # runs all stages: a message for one stage has one file
             can_batch = [_can_batch(file_task) for file_task in file_tasks]
@@ -67,16 +70,21 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
                     if not fits
                 ],
             )
+        loaded = partial(_loaded_in_batch, time.time_ns(), len(batchable))
         results = micro_batch.run(
-            batchable, run_to_outcome, lambda file_task: _work(file_task, _ALL_STAGES), _loaded
+            batchable, _attempt, lambda file_task: _work(file_task, _ALL_STAGES), loaded
         )
         results += [
-            run_to_outcome(file_task, partial(_work, file_task, task)) for file_task in file_tasks
+            _attempt(file_task, partial(_work, file_task, task)) for file_task in file_tasks
         ]
     return [
         replace(result, has_own_message=file_task.claim.file_id not in task.file_ids)
         for file_task, result in zip([*batchable, *file_tasks], results, strict=True)
     ]
+
+
+def _attempt(file_task: FileTask, work: Callable[[], Result]) -> Result:
+    return spans.attempted(file_task, run_to_outcome(file_task, work))
 
 
 def _file_tasks(services: Services, claimed: Claimed, at: float) -> list[FileTask]:
@@ -92,8 +100,8 @@ def _watched(file_task: FileTask, lost: IsLost | None) -> FileTask:
 
 
 def _can_batch(file_task: FileTask) -> bool:
-    """Whether a file may be committed with others. Returns False if this cannot be determined; the error
-    then occurs again when the file is processed alone."""
+    """Whether a file may be committed with others. Returns False if this cannot be determined; the
+    error then occurs again when the file is processed alone."""
     if not micro_batch.is_eligible(file_task):
         return False
     try:
@@ -139,29 +147,40 @@ def _work(file_task: FileTask, task: Task) -> Result:
         and file_task.claim.stage is Stage.VALIDATE
         and not file_task.claim.has_loaded_rows
     ):
-        with suppress(OutOfOrder):  # too large for a single pass, and out of order
+        with suppress(OutOfOrder), spans.Work(file_task, "process", (OutOfOrder,)):
+            # OutOfOrder: too large for a single pass, and out of order
             return _loaded(file_task, load_single_pass(file_task))
     return _in_stages(file_task, task)
 
 
 def _unpacked(file_task: FileTask) -> Result:
-    note = unpack(file_task)
-    emit(Event.ARCHIVE_UNPACKED, file_id=file_task.claim.file_id, note=note)
+    with spans.Work(file_task, "unpack"):
+        note = unpack(file_task)
+    emit(Event.ARCHIVE_UNPACKED, **file_task.log_ids, note=note)
     return Result(Outcome.LOADED, f"{file_task.name}: {note}")
 
 
 def _loaded(file_task: FileTask, counts: Counts) -> Result:
-    emit(Event.FILE_LOADED, file_id=file_task.claim.file_id, loaded=counts.loaded)
-    return Result(Outcome.LOADED, _describe_counts(file_task, counts))
+    emit(Event.FILE_LOADED, **file_task.log_ids, loaded=counts.loaded)
+    return Result(Outcome.LOADED, _describe_counts(file_task, counts), counts=counts)
+
+
+def _loaded_in_batch(began: int, files: int, file_task: FileTask, counts: Counts) -> Result:
+    spans.worked(file_task, "process", began, counts.loaded, batch=files)
+    return _loaded(file_task, counts)
 
 
 def _in_stages(file_task: FileTask, task: Task) -> Result:
     reports: list[StageReport] = []
     for stage in WORK[WORK.index(file_task.claim.stage) :]:
         began = time.perf_counter()
-        if stage is Stage.LOAD:
-            return _loaded(file_task, load(file_task, tuple(reports)))
-        file_task, rows, note = _STEPS[stage](file_task)
+        with spans.Work(file_task, stage) as work:
+            if stage is Stage.LOAD:
+                counts = load(file_task, tuple(reports))
+                work.rows = counts.loaded
+                return _loaded(file_task, counts)
+            file_task, rows, note = _STEPS[stage](file_task)
+            work.rows = rows
         failpoints.hit(_DONE[stage])
         report = StageReport(stage, time.perf_counter() - began, rows, note)
         if task.only is not None:
@@ -194,10 +213,11 @@ def _describe_counts(file_task: FileTask, counts: Counts) -> str:
 
 def _quarantine(file_task: FileTask) -> Result:
     began = time.perf_counter()
-    where = quarantine(file_task)
+    with spans.Work(file_task, Stage.QUARANTINE):
+        where = quarantine(file_task)
     failpoints.hit(failpoints.Failpoint.MANIFEST_WRITTEN)
     report = StageReport(Stage.QUARANTINE, time.perf_counter() - began, 0)
     file_task.services.ledger.mark_quarantined(file_task.claim, where, report)
     failpoints.hit(failpoints.Failpoint.QUARANTINED)
-    emit(Event.FILE_QUARANTINED, file_id=file_task.claim.file_id, where=where)
+    emit(Event.FILE_QUARANTINED, **file_task.log_ids, where=where)
     return Result(Outcome.QUARANTINED, f"quarantined {file_task.name}: {where}")

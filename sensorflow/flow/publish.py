@@ -3,6 +3,7 @@ its message."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
@@ -10,6 +11,7 @@ from itertools import groupby, islice
 from sensorflow import failpoints
 from sensorflow.core.arrival import OutboxEntry
 from sensorflow.core.states import Stage
+from sensorflow.flow import spans
 from sensorflow.ports.outbox import NO_IN_FLIGHT_LIMITS, InFlightLimits, Outbox, Throughput
 from sensorflow.ports.queue import Message, Publisher
 from sensorflow.settings import Limits
@@ -100,9 +102,11 @@ def _message(files: Sequence[OutboxEntry], below: int) -> Message:
 def _send(ledger: Outbox, publisher: Publisher, messages: Sequence[Message]) -> int:
     """Send messages, and record in the ledger that they were sent. Returns the number of files sent."""
     sent: list[OutboxEntry] = []
+    began = time.time_ns()
 
     def confirmed(message: Message) -> None:
         failpoints.hit(failpoints.Failpoint.SENT)
+        spans.published(message.files, began)
         first, *others = message.files
         sent.extend((first, *(replace(o, sent_with=first.file_id) for o in others)))
 

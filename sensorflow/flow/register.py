@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sensorflow import tracing
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.growth import Growth, Increment
+from sensorflow.flow import spans
 from sensorflow.ports.feed import Candidate
 from sensorflow.ports.intake import Intake, IntakeLease, OnChange, Registration
 from sensorflow.settings import Settings
@@ -37,7 +40,9 @@ class Found:
 
 def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
     """Register a landed file. Known bytes are registered as an alias, different bytes as a new version."""
-    return _whole_file(ledger, settings, file.candidate.source, [file], None)[0]
+    [done] = register_many(ledger, settings, file.candidate.source, [file])
+    assert done is not None, "only an increment may be known already"
+    return done
 
 
 def register_many(
@@ -49,24 +54,17 @@ def register_many(
 ) -> Sequence[Registration | None]:
     """Register landed files of one source, or parts of its growing files, in one transaction. lease: see
     `Intake.register_many`. The result is None for a part that another process has already taken in."""
+    arrivals, began = arrivals_of(settings, source, files), time.time_ns()
     increments = [file.increment for file in files if file.increment is not None]
-    if not increments:
-        return _whole_file(ledger, settings, source, files, lease)
-    arrivals = arrivals_of(settings, source, files)
-    return ledger.grow([Growth(*pair) for pair in zip(arrivals, increments, strict=True)], lease)
-
-
-def _whole_file(
-    ledger: Intake,
-    settings: Settings,
-    source: str,
-    files: Sequence[Found],
-    lease: IntakeLease | None,
-) -> list[Registration]:
-    rules = settings.sources[source]
-    arrivals = arrivals_of(settings, source, files)
-    matters = settings.profile_of(rules).name_matters
-    return ledger.register_many(arrivals, OnChange(rules.on_change), matters, lease)
+    done: Sequence[Registration | None]
+    if increments:
+        growths = [Growth(*pair) for pair in zip(arrivals, increments, strict=True)]
+        done = ledger.grow(growths, lease)
+    else:
+        rules = settings.sources[source]
+        matters = settings.profile_of(rules).name_matters
+        done = ledger.register_many(arrivals, OnChange(rules.on_change), matters, lease)
+    return spans.registered(arrivals, done, began) if tracing.is_on() else done
 
 
 def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list[Arrival]:
@@ -85,6 +83,7 @@ def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list
             landed_at=file.landed_at,
             lane=file.lane,
             announcement=file.announcement,
+            trace_id=tracing.new_trace_id(file.discovered_at),
         )
         for file in files
     ]

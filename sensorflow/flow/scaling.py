@@ -15,8 +15,8 @@ from sensorflow.ports.workload import OpenWork, Rates, Workload
 
 RATES_SECONDS = 5.0
 """Seconds between two measurements of rates."""
-SMOOTHING = 0.3
-"""Weight of a new measurement of blocked sessions, which is one moment."""
+SMOOTHING = 0.1
+"""Weight of a new measurement of blocked sessions. A measurement shows one moment only."""
 
 
 class FleetLedger(Workload, Protocol):

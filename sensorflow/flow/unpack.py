@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import BinaryIO
 
-from sensorflow import failpoints
+from sensorflow import failpoints, tracing
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.formats import archives
@@ -132,4 +133,5 @@ def _arrival(file_task: FileTask, number: int, entry: Entry, landed: Landed) -> 
         sensor_type=file_task.profile.sensor_type or file_task.profile_name,
         discovered_at=claim.received_at,
         landed_at=claim.received_at,
+        trace_id=tracing.new_trace_id(datetime.now(UTC)),
     )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
+from sensorflow.core.trace import Trace
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.files import Counts, StageReport
 
@@ -23,7 +24,7 @@ class Claim:
     database. is_first_claim: whether this is the first claim of the file. unpacked: whether the file is an
     archive whose members are separate files. name: the name that all versions share, see `names.canonical`;
     empty if this name equals `key`. first_key: the key of the first version in its original spelling. The
-    dedupe keys contain it.
+    dedupe keys contain it. trace: None if the file is not traced.
     """
 
     file_id: int
@@ -47,6 +48,7 @@ class Claim:
     part: Part | None = None
     name: bytes = b""
     first_key: bytes = b""
+    trace: Trace | None = None
 
     @property
     def known_as(self) -> bytes:

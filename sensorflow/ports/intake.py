@@ -33,9 +33,12 @@ class OnChange(StrEnum):
 
 @dataclass(frozen=True)
 class Registration:
+    """trace_id: that of a new file; None if the file is not new, or not traced. `flow.register` sets it."""
+
     file_id: int
     version: int
     kind: Kind
+    trace_id: bytes | None = None
 
 
 @dataclass(frozen=True)

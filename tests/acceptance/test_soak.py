@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import flush
 from elastic.soak import Lengths, run
 from elastic.stand import Stand, fleet_of, names
-from servers import RabbitMQ
+from servers import RabbitMQ, flush
 
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey

@@ -109,4 +109,4 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(driver: ProjectDriver
     assert code == 1
     error: Any = json.loads(result)["error"]
     assert error["code"] == "F223 gate-mismatch"
-    assert "good.csv.sha1 says" in error["message"]
+    assert "good.csv.sha1 announces" in error["message"]

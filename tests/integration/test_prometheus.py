@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import flush
 from fleet import Fleet, fleet, ports_in_a_row
 from manual.metrics import queried_names
 from patience import PATIENCE
 from project_driver import content
 from proxy import Proxy
+from servers import flush
 
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.metrics import Kind, Metric, Place

@@ -20,7 +20,7 @@ from sensorflow.ports.loading import Load
 TABLES = ("files", "arrivals", "file_events", "raw_readings")
 ADDED = (
     *("rows_replaced", "on_change", "remarks", "collected_for", "name"),
-    *("members", "archive"),
+    *("members", "archive", "progress_bytes", "progress_rows", "trace_id"),
 )
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from sensorflow import tracing
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage
 from sensorflow.core.touched import Touched
+from sensorflow.core.trace import in_ns, root_span_id
 from sensorflow.ports.maintenance import Undone
 
 
@@ -23,14 +26,29 @@ def replay(
     reason: str | None,
     also_superseded: bool = False,
 ) -> bool:
+    at = datetime.now(UTC)
     facts = {"profile": profile, "also_superseded": also_superseded}
-    row = run(c, "replay", id=file_id, **facts).first()
+    trace_id = tracing.new_trace_id(at)
+    row = run(c, "replay", id=file_id, trace_id=trace_id, **facts).first()
     if row is None:
         return False
+    if trace_id is not None:
+        _trace(trace_id, at, file_id, row.former_trace)
     steps = {"from_state": row.state_before, "to_state": "pending"}
     by = f"by profile {profile}" if profile else None
     add_event(c, actor, file_id, FileEvent.REPLAYED, Stage.VALIDATE, **steps, why=reason or by)
     return True
+
+
+def _trace(trace_id: bytes, at: datetime, file_id: int, former: bytes | None) -> None:
+    """Begin the trace of a replay, with a link to the former trace of the file."""
+    root = root_span_id(trace_id)
+    links = () if former is None else (bytes(former),)
+    facts = {"sensorflow.file.id": file_id}
+    ended = in_ns(datetime.now(UTC))
+    tracing.record(
+        tracing.Span("replay", trace_id, in_ns(at), ended, root, attributes=facts, links=links)
+    )
 
 
 def undo(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.core.arrival import Arrival, Lane, OutboxEntry, printable
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
+from sensorflow.core.trace import Trace
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.claims import Claim, Claimed, Progress
@@ -71,6 +72,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         part=part_of(row._mapping),
         name=bytes(row.name),
         first_key=bytes(row.first_key or row.key),
+        trace=row.trace_id and Trace(bytes(row.trace_id), row.claimed_at, row.sent_at),
     )
 
 
@@ -128,6 +130,7 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
         "discovered_at": arrival.discovered_at,
         "landed_at": arrival.landed_at,
         "lane": str(arrival.lane),
+        "trace_id": arrival.trace_id,
     }
 
 
@@ -160,6 +163,7 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
         received_at=row.landed_at,
         token=row.token,
         lane=Lane(row.lane),
+        trace_id=row.trace_id and bytes(row.trace_id),
     )
 
 

@@ -216,6 +216,7 @@ class Inspection:
                 Event.FILE_REPLACED,
                 source=self._all.feed.name,
                 file=printable(self._key),
+                file_id=ingested.last,
                 how=str(verdict),
                 taken=ingested.size,
                 rest=sum(file.landed.size for file in unread_end),

@@ -4,13 +4,10 @@ database."""
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sensorflow import disk
 from sensorflow.core import forecast
@@ -34,7 +31,7 @@ class _Disk:
     """A disk that the pipeline writes to. path: a folder on it, which exists. reserve: bytes that stay
     free. need: bytes that the registered files will still take."""
 
-    path: Path
+    path: disk.Folder
     writes: Writes
     reserve: float = 0.0
     need: float = 0.0
@@ -88,7 +85,7 @@ class Room:
 
     def _measured(self, found: _Disk) -> _Disk:
         path = disk.nearest(found.path)
-        reserve = forecast.reserve(shutil.disk_usage(path).total, self._settings.min_free_bytes)
+        reserve = forecast.reserve(disk.total(path), self._settings.min_free_bytes)
         need = forecast.needed(self._unloaded.values(), found.writes)
         return _Disk(path, found.writes, reserve, need)
 
@@ -103,7 +100,7 @@ class Room:
     def _check(self, source: str, size: float, factor: float) -> None:
         known = self._unloaded.get(source)
         for found in self._disks:
-            free = shutil.disk_usage(found.path).free
+            free = disk.free(found.path)
             need = found.need + found.writes.behind(self._since, None)
             coming = found.writes.ahead(size, None if known is None else known.rows_per_byte)
             if free < found.reserve * factor + need + coming:
@@ -121,7 +118,7 @@ class Room:
         kept = Writes(self._archived(data), forecast.LAKE_BYTES + self._database_bytes)
         if landing is None:  # a store of a package
             yield _Disk(data, kept)
-        elif _device(landing) == _device(data):
+        elif disk.device(landing) == disk.device(data):
             yield _Disk(data, Writes(kept.landed + 1, kept.row))
         else:
             yield _Disk(data, kept)
@@ -131,16 +128,12 @@ class Room:
     def _database_bytes(self) -> int:
         return forecast.DATABASE_BYTES if self._settings.database is None else 0
 
-    def _archived(self, data: Path) -> int:
+    def _archived(self, data: disk.Folder) -> int:
         """Returns 1 if a source copies its files to the archive, because its drop folder is on
         another disk."""
         folders = [s.path for s in self._settings.folders.values() if s.after == "archive"]
-        here = _device(data)
-        return int(any(_device(self._settings.path(folder)) != here for folder in folders))
-
-
-def _device(path: Path) -> int:
-    return os.stat(disk.nearest(path)).st_dev  # noqa: PTH116 - of the folder that exists
+        here = disk.device(data)
+        return int(any(disk.device(self._settings.path(folder)) != here for folder in folders))
 
 
 def _error(place: _Disk, free: int, need: float, file: float) -> Transient:

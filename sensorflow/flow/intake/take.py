@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from sensorflow import failpoints
 from sensorflow.core.arrival import printable
@@ -154,7 +154,7 @@ class Group:
         for _ in files:
             failpoints.hit(failpoints.Failpoint.REGISTERED)
         self._round.files_registered()
-        self._acknowledge(strategy, files, lease)
+        self._acknowledge(strategy, files, entered, lease)
         for _ in files:
             failpoints.hit(failpoints.Failpoint.DISPOSED)
         for file, done in zip(files, entered, strict=True):
@@ -182,7 +182,13 @@ class Group:
         if not self._landing.has(file.landed.name):
             strategy.land_again(self._landing, file)
 
-    def _acknowledge(self, strategy: Strategy, files: list[Found], lease: IntakeLease) -> None:
+    def _acknowledge(
+        self,
+        strategy: Strategy,
+        files: list[Found],
+        entered: Sequence[Registration | None],
+        lease: IntakeLease,
+    ) -> None:
         """Acknowledge registered files. A file that cannot be acknowledged stays registered, and is ignored
         until it changes.
 
@@ -191,10 +197,12 @@ class Group:
         """
         strategy.entered(files)
         done = [file.candidate for file in files]
-        for candidate, reason in strategy.feed.ack(done, self._round.permit(lease)).items():
+        refused = strategy.feed.ack(done, self._round.permit(lease))
+        known = dict(zip(done, entered, strict=True)) if refused else {}
+        for candidate, reason in refused.items():
             self._known.refuse(candidate)
-            name = printable(candidate.key)
-            emit(Event.FILE_NOT_DISPOSED, source=candidate.source, file=name, why=reason)
+            facts = {"source": candidate.source, "file": printable(candidate.key)}
+            emit(Event.FILE_NOT_DISPOSED, **facts, **_log_ids(known.get(candidate)), why=reason)
 
 
 def _log_gate_mismatch(file: Found, done: Registration) -> None:
@@ -208,7 +216,7 @@ def _log_gate_mismatch(file: Found, done: Registration) -> None:
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
     if reason := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}
-        emit(Event.GATE_MISMATCH, **facts, file_id=done.file_id, why=reason)
+        emit(Event.GATE_MISMATCH, **facts, **_log_ids(done), why=reason)
 
 
 def _log_registered(file: Found, done: Registration) -> None:
@@ -218,12 +226,20 @@ def _log_registered(file: Found, done: Registration) -> None:
         Event.FILE_REGISTERED,
         source=file.candidate.source,
         file=printable(file.key),
-        file_id=done.file_id,
+        **_log_ids(done),
         version=done.version,
         kind=done.kind if new is None or new.follows is None else "growth",
         size=file.landed.size,
         **more,
     )
+
+
+def _log_ids(done: Registration | None) -> dict[str, Any]:
+    """Returns the fields that identify a registered file in a log event."""
+    if done is None:
+        return {}
+    trace = {} if done.trace_id is None else {"trace_id": done.trace_id.hex()}
+    return {"file_id": done.file_id, **trace}
 
 
 def _files(units: Iterable[Unit]) -> Iterator[Found]:

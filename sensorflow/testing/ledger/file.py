@@ -10,6 +10,7 @@ from sensorflow.core.arrival import Arrival, OutboxEntry, printable
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
+from sensorflow.core.trace import Trace
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, HistoryEvent
@@ -82,8 +83,11 @@ def outbox_entry_of(file: File) -> OutboxEntry:
     return _project(OutboxEntry, file, received_at=landed_at, token=file.token or 0)
 
 
-def claim_of(file: File, is_first_claim: bool) -> Claim:
+def claim_of(file: File, is_first_claim: bool, at: datetime, sent_at: datetime | None) -> Claim:
+    trace_id = file.arrival.trace_id
+    trace = None if trace_id is None else Trace(trace_id, at, sent_at)
     facts = {
+        "trace": trace,
         "received_at": file.arrival.landed_at,
         "is_first_claim": is_first_claim,
         "name": file.name,

@@ -179,12 +179,14 @@ class MemoryLedger(MemoryHeartbeats):
             file.taken_with = None if file.id == first else first
             file.attempts += 1
             reason = file.taken_with and f"together with file {first}"
+            was_pending = file.state is State.PENDING
             self._move(file, State.RUNNING, FileEvent.CLAIMED, why=reason)
             self._tokens += 1
             is_first_claim, file.token = file.token is None, self._tokens
             file.lease_until, file.not_before = self._in(lease), None
             file.published_at = file.published_at or self._clock()
-            claims.append(claim_of(file, is_first_claim))
+            sent_at = file.published_at if was_pending else None
+            claims.append(claim_of(file, is_first_claim, self._clock(), sent_at))
             progress[file.id] = Progress(file.counts, file.error, file.quarantines)
         return Claimed(claims, progress)
 

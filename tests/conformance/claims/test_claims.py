@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from adapters import ON_POSTGRES
-from samples import DONE, add, batch, claim, load, state, waiting
+from samples import DONE, add, arrival, batch, claim, load, state, waiting
 
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 
 SHORT = 0.05
@@ -206,3 +208,24 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60).claims
     assert [c.file_id for c in taken] == [first, third]
     assert not claim(ledger, second).is_first_claim
+
+
+def test_the_trace_of_a_file_goes_with_it_from_its_registration_to_each_claim(
+    ledger: Ledger,
+) -> None:
+    traced = [replace(arrival(b"%d.csv" % n, n), trace_id=bytes([n]) * 16) for n in (1, 2)]
+    entered = ledger.register_many([*traced, arrival(b"3.csv", 3)], OnChange.MERGE, False)
+    ids = [entry.file_id for entry in entered]
+    assert [entry.trace_id for entry in ledger.pending(10, 10)] == [b"\1" * 16, b"\2" * 16, None]
+    ledger.mark_sent(ledger.pending(1, 10))
+    claimed = claim(ledger, ids[0], SHORT)
+    assert claimed.trace is not None
+    assert claimed.trace.trace_id == b"\1" * 16
+    assert claimed.trace.sent_at is not None
+    assert claimed.trace.sent_at <= claimed.trace.claimed_at
+    time.sleep(SHORT * 2)
+    again = claim(ledger, ids[0])
+    assert again.trace is not None
+    assert again.trace.sent_at is None  # the lease of another worker has expired
+    assert claim(ledger, ids[2]).trace is None
+    assert [ledger.file(number).trace_id for number in ids] == [b"\1" * 16, b"\2" * 16, None]

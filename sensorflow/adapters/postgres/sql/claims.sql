@@ -62,7 +62,11 @@ won AS (
                    (SELECT v.key FROM files v
                      WHERE v.source = f.source AND v.version = 1
                        AND coalesce(v.name, v.key) = coalesce(f.name, f.key))
-              END AS first_key, f.previous),
+              END AS first_key, f.previous, f.trace_id,
+              CASE WHEN f.trace_id IS NOT NULL THEN now() END AS claimed_at,
+              CASE WHEN f.trace_id IS NOT NULL AND b.state = 'pending'
+                   -- a claim may begin while the message is being recorded as sent
+                   THEN least(f.published_at, now()) END AS sent_at),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,

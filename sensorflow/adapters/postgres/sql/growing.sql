@@ -22,13 +22,13 @@ SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :l
 -- name: add_growth
 -- Adds a version for a new part of a growing file.
 INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
-                   sensor_type, stage, discovered_at, landed_at, lane, on_change)
+                   sensor_type, stage, discovered_at, landed_at, lane, on_change, trace_id)
 SELECT :source, :key, CAST(:name AS bytea), :key_text,
        (SELECT version + 1 FROM files
          WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
          ORDER BY version DESC LIMIT 1),
        :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
-       :landed_at, :lane, :on_change
+       :landed_at, :lane, :on_change, CAST(:trace_id AS bytea)
 RETURNING id, version, stage;
 
 -- name: begin_growing

@@ -115,9 +115,10 @@ WITH given AS (
                   CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
                   CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
                   CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
-                  CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
+                  CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[]),
+                  CAST(:trace_ids AS bytea[])) WITH ORDINALITY
            AS g(key, name, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
-                discovered_at, landed_at, lane, place)),
+                discovered_at, landed_at, lane, trace_id, place)),
 plain AS (
     SELECT * FROM given g
      WHERE nth = 2
@@ -131,9 +132,9 @@ plain AS (
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
     INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
-                       sensor_type, stage, discovered_at, landed_at, lane, on_change)
+                       sensor_type, stage, discovered_at, landed_at, lane, on_change, trace_id)
     SELECT :source, key, name, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
-           'validate', discovered_at, landed_at, lane, :on_change
+           'validate', discovered_at, landed_at, lane, :on_change, trace_id
       FROM plain ORDER BY place
     RETURNING id, key, stage),
 told AS (
@@ -189,14 +190,14 @@ older AS (
               AND state IN ('pending', 'running', 'loaded')) AS refused)
 INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
-                   error_detail, lane, on_change)
+                   error_detail, lane, on_change, trace_id)
 SELECT :source, :key, CAST(:name AS bytea), :key_text,
        coalesce((SELECT version FROM newest), 0) + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
        (SELECT id FROM newest),
        CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane,
-       :on_change
+       :on_change, CAST(:trace_id AS bytea)
   FROM older
 RETURNING id, version, stage;
 

@@ -127,7 +127,7 @@ chosen AS (
      ORDER BY turn, placed.id
      LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
               FROM now_))
-SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
+SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane, f.trace_id,
        coalesce(f.lease_token, 0) AS token
   FROM chosen JOIN files f USING (id) ORDER BY turn, id
  LIMIT :limit;

@@ -44,9 +44,11 @@ SELECT source, coalesce(d.files, 0) AS files, CAST(coalesce(d.bytes, 0) AS bigin
 
 -- name: blocked
 -- Share of this database's active sensorflow sessions that wait for a lock or a data file. Sessions that wait
--- for their client or for the log are not counted: more of them share one flush of the log.
-SELECT CAST(coalesce(avg(CASE WHEN wait_event_type IN ('Lock', 'LWLock', 'BufferPin', 'IO')
-                               AND wait_event NOT LIKE 'WAL%' THEN 1 ELSE 0 END), 0) AS float8)
+-- for their client or for the log are not counted, because several sessions share one flush of the log.
+SELECT CAST(coalesce(avg(CASE WHEN wait_event_type IN ('Lock', 'BufferPin')
+                               OR wait_event_type = 'LWLock' AND wait_event NOT LIKE 'WAL%'
+                               OR wait_event_type = 'IO' AND wait_event LIKE 'DataFile%'
+                              THEN 1 ELSE 0 END), 0) AS float8)
   FROM pg_stat_activity
  WHERE datname = current_database() AND application_name LIKE 'sensorflow%' AND state = 'active'
    AND pid <> pg_backend_pid();
