@@ -134,7 +134,9 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         gone = PostgresAuditStore("postgresql://nobody@127.0.0.1:1/none", "audit", None)
         found = list(drops.checks(read, waiting, gone, True))
         assert len([c for c in found if "report.pdf" in c.found]) == 1
-        assert any("waiting" in c.found for c in found) == (after == "archive")
+        assert any("not ingested after a long time" in c.found for c in found) == (
+            after == "archive"
+        )
         monkeypatch.setattr(backlog, "MAX_FILES", 2)
         found = list(drops.checks(read, waiting, audit_store, True))
         assert "only the first 2 files of its drop folder were checked" in found[-1].found
