@@ -120,15 +120,16 @@ def mount(path: Path) -> Path:
     return next(p for p in (existing, *existing.parents) if p.is_mount())
 
 
+def usage(folder: Path) -> tuple[int, int]:
+    """Return the number of bytes, and of free bytes, of the disk of an existing folder. Bytes that are
+    reserved for root do not count as free. Raises OSError."""
+    found = shutil.disk_usage(folder)
+    return found.total, found.free
+
+
 def free(path: Path) -> int:
-    """Return the number of free bytes on the disk of a path. Bytes that are reserved for root do not
-    count."""
-    return shutil.disk_usage(nearest(path)).free
-
-
-def total(path: Path) -> int:
-    """Return the number of bytes of the disk of a path."""
-    return shutil.disk_usage(nearest(path)).total
+    """Return the number of free bytes on the disk of a path; see `usage`."""
+    return usage(nearest(path))[1]
 
 
 def device(path: Path) -> int:

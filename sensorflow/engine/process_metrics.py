@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import telemetry
+from sensorflow.adapters import host
 from sensorflow.adapters.exposition import CONTENT_TYPE, exposition
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.metrics import Metric, Sample
@@ -121,11 +122,10 @@ def process_samples(children: Collection[int]) -> Iterator[Sample]:
 def _usage(pid: int) -> tuple[int, float, float]:
     """Returns the resident memory in bytes, and the seconds of CPU time of a process and of its ended
     children. Zeros if the process has ended."""
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        times = [int(field) / TICK for field in fields[11:15]]
-        return int(fields[21]) * PAGE, times[0] + times[1], times[2] + times[3]
-    return 0, 0.0, 0.0
+    if not (fields := host.fields(pid)):
+        return 0, 0.0, 0.0
+    times = [int(field) / TICK for field in fields[11:15]]
+    return int(fields[21]) * PAGE, times[0] + times[1], times[2] + times[3]
 
 
 def _sockets() -> int:

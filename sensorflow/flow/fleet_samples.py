@@ -14,13 +14,11 @@ from sensorflow.core.metrics import LATENCY_BUCKETS, STAGE_BUCKETS, Histogram, M
 from sensorflow.core.scaling import work_of
 from sensorflow.core.states import Stage, State
 from sensorflow.ports.measurements import Sizes
-from sensorflow.ports.workload import OpenWork, Rates
+from sensorflow.ports.workload import MAX_FILES, OpenWork, Rates
 
 UNFINISHED = (State.PENDING, State.RUNNING)
 OUTCOMES = ("loaded", "rejected", "duplicate", "not_loaded")
 """The outcomes of readings, see `core.account.Account`."""
-CAPPED = 10_000
-"""Number of files from which `Workload.open_work` may not have examined all."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def work_samples(work: Work, totals: FileTotals) -> Iterator[Sample]:
     for part in work.parts:
         files, size = waiting.get(part.source, (0, 0))
         waiting[part.source] = files + part.files, size + part.bytes
-    if sum(files for files, _ in waiting.values()) >= CAPPED:
+    if sum(files for files, _ in waiting.values()) >= MAX_FILES:  # it may not have examined all
         waiting = _unfinished(totals)
     for source in totals.times().keys() | waiting.keys():
         seconds = work_of({source: waiting.get(source, (0, 0))}, work.rates.cost)

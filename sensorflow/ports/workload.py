@@ -9,6 +9,9 @@ from typing import Protocol
 from sensorflow.core.scaling import Rate
 from sensorflow.core.states import Stage
 
+MAX_FILES = 10_000
+"""Number of waiting files, and of files in flight, that `Workload.open_work` examines."""
+
 
 @dataclass(frozen=True)
 class OpenWork:

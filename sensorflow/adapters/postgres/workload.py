@@ -6,10 +6,8 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.scaling import Rate
 from sensorflow.core.states import Stage
-from sensorflow.ports.workload import OpenWork, Rates
+from sensorflow.ports.workload import MAX_FILES, OpenWork, Rates
 
-MAX_FILES = 10_000
-"""Number of waiting files, and of files in flight, that are examined."""
 EVENTS = 2_000
 """Number of the newest events that are examined."""
 PERIOD = 10.0

@@ -85,7 +85,8 @@ class Room:
 
     def _measured(self, found: _Disk) -> _Disk:
         path = disk.nearest(found.path)
-        reserve = forecast.reserve(disk.total(path), self._settings.min_free_bytes)
+        total, _ = disk.usage(path)
+        reserve = forecast.reserve(total, self._settings.min_free_bytes)
         need = forecast.needed(self._unloaded.values(), found.writes)
         return _Disk(path, found.writes, reserve, need)
 
@@ -100,7 +101,7 @@ class Room:
     def _check(self, source: str, size: float, factor: float) -> None:
         known = self._unloaded.get(source)
         for found in self._disks:
-            free = disk.free(found.path)
+            _, free = disk.usage(found.path)
             need = found.need + found.writes.behind(self._since, None)
             coming = found.writes.ahead(size, None if known is None else known.rows_per_byte)
             if free < found.reserve * factor + need + coming:
