@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery.concurrency.asynpool import AsynPool
@@ -18,7 +19,27 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
         try:
             super().maintain_pool()
         except (MemoryError, OSError) as error:
-            emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
+            _refused(error)
+
+    def _maintain_pool(self) -> None:
+        """Replace ended children. Each of them gives its slot back, even if its replacement cannot be
+        forked. Celery's own pool keeps the slot in this case. A worker without a free slot accepts no more
+        messages."""
+        before = list(self._pool)
+        try:
+            self._repopulate_pool(self._join_exited_workers())
+        finally:
+            for child in before:
+                if child not in self._pool and self._putlock:
+                    self._putlock.release()
+
+    def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
+        """Report the job of an ended child as lost, or try again when the pool is maintained next."""
+        try:
+            super().on_job_process_lost(job, pid, exitcode)
+        except MemoryError as error:
+            job._worker_lost = (time.monotonic(), exitcode)
+            _refused(error)
 
     def shrink(self, n: int = 1) -> None:
         """End up to n children that have no message. Celery's own pool may end a child to which a
@@ -69,6 +90,10 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
             for queues, owner in self._queues.items():
                 if owner is worker:
                     self._queues[queues] = None
+
+
+def _refused(error: Exception) -> None:
+    emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
 
 
 def pids(pool: Any) -> list[int]:

@@ -32,6 +32,9 @@ PROPORTIONAL = "memory, shared pages by parts"
 LOG_BYTES = 512 * 1024**2
 """Bytes of the log of quorum queues, the entries of which RabbitMQ has in memory until it begins a new
 one."""
+FEWEST = 3
+"""Samples that are taken however slow the machine is."""
+PER_FILE = "log bytes of a file"
 PAGES = 8 * 8192
 """Bytes by which a table that stays small may grow."""
 
@@ -68,6 +71,12 @@ class Recorder:
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
             self._logs(now, finished)
         self.samples += 1
+
+    @property
+    def enough(self) -> bool:
+        """Whether everything has been measured. What a file costs is measured when one is finished
+        between two samples of servers."""
+        return self.samples >= FEWEST and PER_FILE in self.series
 
     def leaks(self) -> list[str]:
         """The series that grow, of those that are long enough."""
@@ -129,7 +138,7 @@ class Recorder:
         before, _, files = self._log
         if self.samples and finished > files:
             self._add(
-                "log bytes of a file",
+                PER_FILE,
                 "B",
                 50 * self._one(),
                 now,

@@ -30,8 +30,6 @@ MOST_WAITING = 200
 """Files that may wait; beyond, the load pauses. It is a load below the capacity, and no flood."""
 EVERY = 5.0
 """Seconds between two samples."""
-FEWEST = 3
-"""Samples that are taken however slow the machine is."""
 TICK = 0.25
 """Seconds between two drops."""
 QUIET = 30.0
@@ -165,7 +163,9 @@ def _load(
     """Drop files evenly, and take samples. Returns the seconds in which too many waited."""
     began = before = time.monotonic()
     sampled, owed, paused = 0.0, 0.0, 0.0
-    while (now := time.monotonic()) - began < lengths.soak or recorder.samples < FEWEST:
+    while (now := time.monotonic()) - began < lengths.soak or (
+        not recorder.enough and now - began < lengths.soak + PATIENCE
+    ):
         if _count(observer, WAITING) < MOST_WAITING:
             owed += target * (now - before)
             files.put(int(owed))
