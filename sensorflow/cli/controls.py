@@ -126,13 +126,14 @@ def _opened() -> tuple[Settings, Ledger]:
 
 def _chosen(known: Sequence[str], names: list[str] | None, every: bool) -> list[str]:
     """Returns the named sources, or all. Raises UsageError for a source that does not exist."""
+    from sensorflow.flow.choose import suggestion
+
     known = list(dict.fromkeys(known))
     if every == bool(names):
         raise UsageError("give names of sources, or --all: `sensorflow sources ls` lists them")
     unknown = [name for name in names or () if name not in known]
     if unknown:
-        there = f"there are: {', '.join(known)}" if known else "there are none yet"
-        raise UsageError(f"no source {', '.join(unknown)}; {there}")
+        raise UsageError(f"no source {', '.join(unknown)}; {suggestion(unknown[0], known)}")
     return known if every else list(dict.fromkeys(names or ()))
 
 

@@ -26,7 +26,7 @@ from sensorflow.flow.fleet_samples import (
     surrounding_samples,
     work_samples,
 )
-from sensorflow.flow.scaling import load_of
+from sensorflow.flow.scaling import WorkMeter
 from sensorflow.ports.measurements import LedgerEnds, Measurements, Sizes
 from sensorflow.telemetry import Event, emit
 
@@ -71,7 +71,8 @@ class FleetMeter:
         sources: Collection[str] = (),
     ) -> None:
         self._sources = sources
-        self._source, self._large_bytes, self._schema = ledger, large_bytes, schema
+        self._source, self._schema = ledger, schema
+        self._meter = WorkMeter(ledger, large_bytes)
         self._surroundings = surroundings
         self._scaler = Scaler()
         self._ledger: _Ledger | None = None
@@ -169,11 +170,10 @@ class FleetMeter:
         known.files_counted = known.files_counted or known.files.complete
 
     def _measure_work(self, now: float) -> Work:
-        parts, rates = self._source.open_work(self._large_bytes), self._source.rates()
-        load = load_of(parts, rates, self._source.blocked())
+        waiting = self._meter.measure(now)
         workers = [b.report for b in self._beats if b.is_alive and b.report.role is Role.WORKER]
         present = sum(int(report.state.get("children", 0)) for report in workers)
-        return Work(parts, rates, self._scaler.fleet(now, load, present))
+        return Work(waiting.parts, waiting.rates, self._scaler.fleet(now, waiting.load, present))
 
     def _current(self) -> list[Sample]:
         """Returns the metrics of the ledger. Totals appear when they are complete: growing ones would look

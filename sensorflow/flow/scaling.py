@@ -50,6 +50,33 @@ def load_of(open_work: Sequence[OpenWork], rates: Rates, blocked: float) -> Load
     return Load(waiting, loading, work_of(rates.arrived, rates.cost) / rates.seconds, blocked)
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """The work that waits at one moment, and the rates by which its seconds are estimated."""
+
+    parts: Sequence[OpenWork]
+    rates: Rates
+    load: Load
+
+
+@dataclass
+class WorkMeter:
+    """Measures the work that waits. large_bytes: see `FleetScaler`. Not thread-safe."""
+
+    ledger: Workload
+    large_bytes: int
+    _rates: tuple[float, Rates] | None = None
+    _blocked: float = 0.0
+
+    def measure(self, now: float) -> Waiting:
+        """Raises Transient if the ledger is unavailable."""
+        if self._rates is None or now - self._rates[0] >= RATES_SECONDS:
+            self._rates = now, self.ledger.rates()
+        self._blocked += SMOOTHING * (self.ledger.blocked() - self._blocked)
+        parts, rates = self.ledger.open_work(self.large_bytes), self._rates[1]
+        return Waiting(parts, rates, load_of(parts, rates, self._blocked))
+
+
 @dataclass
 class FleetScaler:
     """Decides the number of processes of one worker. me: the id of its process, as in heartbeats.
@@ -59,8 +86,9 @@ class FleetScaler:
     me: str
     large_bytes: int
     scaler: Scaler = field(default_factory=Scaler)
-    _rates: tuple[float, Rates] | None = None
-    _blocked: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._meter = WorkMeter(self.ledger, self.large_bytes)
 
     def plan(self, node: Node) -> Plan:
         """Returns the plan of the fleet. node: the resources of this worker. If the ledger is
@@ -75,10 +103,7 @@ class FleetScaler:
     def _measure(self, now: float) -> tuple[Load | None, dict[str, Share], int]:
         """Returns the load, the other workers, and the number of their processes."""
         try:
-            if self._rates is None or now - self._rates[0] >= RATES_SECONDS:
-                self._rates = now, self.ledger.rates()
-            self._blocked += SMOOTHING * (self.ledger.blocked() - self._blocked)
-            load = load_of(self.ledger.open_work(self.large_bytes), self._rates[1], self._blocked)
+            load = self._meter.measure(now).load
             beats = self.ledger.heartbeats()
         except Transient:
             return None, {}, 0

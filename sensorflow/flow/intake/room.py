@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sensorflow import disk
-from sensorflow.core import forecast
-from sensorflow.core.forecast import Unloaded, Writes
+from sensorflow.core import disk_room
+from sensorflow.core.disk_room import Unloaded, Writes
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.intake import Intake
 from sensorflow.settings import Settings
@@ -75,7 +75,7 @@ class Room:
             self._landed.popleft()
         rate = sum(size for _, size in self._landed) / RATE_SECONDS
         short, self._is_short = self._is_short, True
-        self._check("", rate * forecast.HORIZON_SECONDS, forecast.RESUMES if short else 1.0)
+        self._check("", rate * disk_room.HORIZON_SECONDS, disk_room.RESUMES if short else 1.0)
         self._is_short = False
 
     def _ask(self, now: float) -> None:
@@ -86,8 +86,8 @@ class Room:
     def _measured(self, found: _Disk) -> _Disk:
         path = disk.nearest(found.path)
         total, _ = disk.usage(path)
-        reserve = forecast.reserve(total, self._settings.min_free_bytes)
-        need = forecast.needed(self._unloaded.values(), found.writes)
+        reserve = disk_room.reserve(total, self._settings.min_free_bytes)
+        need = disk_room.needed(self._unloaded.values(), found.writes)
         return _Disk(path, found.writes, reserve, need)
 
     def require_for(self, source: str, size: int) -> None:
@@ -116,7 +116,7 @@ class Room:
     def _written(self) -> Iterator[_Disk]:
         """Yields each disk once, with all that is written to it."""
         data, landing = self._settings.data_folder, self._settings.zone_folder("landing")
-        kept = Writes(self._archived(data), forecast.LAKE_BYTES + self._database_bytes)
+        kept = Writes(self._archived(data), disk_room.LAKE_BYTES + self._database_bytes)
         if landing is None:  # a store of a package
             yield _Disk(data, kept)
         elif disk.device(landing) == disk.device(data):
@@ -127,7 +127,7 @@ class Room:
 
     @property
     def _database_bytes(self) -> int:
-        return forecast.DATABASE_BYTES if self._settings.database is None else 0
+        return disk_room.DATABASE_BYTES if self._settings.database is None else 0
 
     def _archived(self, data: disk.Folder) -> int:
         """Returns 1 if a source copies its files to the archive, because its drop folder is on
