@@ -49,7 +49,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A complete file that arrived in a feed and was landed.
+    """A complete file that arrived in a feed and whose bytes are in the landing zone.
 
     key: the file's name in its feed; for a drop folder, the path below the folder, in bytes as the file
     system returned them. fingerprint: identifies the state in which the file was read; for a drop folder,

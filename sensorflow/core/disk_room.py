@@ -1,4 +1,4 @@
-"""Whether a disk has room for what the pipeline is about to write to it."""
+"""Estimates how much of a disk the pipeline needs for the files that it will process."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LAKE_BYTES = 30
-"""Bytes of a reading in bronze and silver together. Readings with few different values take 7,
-random ones 30."""
+"""Bytes of a reading in bronze and silver together. Readings with few different values need 7 bytes, and
+random values need 30."""
 DATABASE_BYTES = 200
-"""Bytes of a reading in the database: 150 with its index, and the log of the database."""
+"""Bytes of a reading in the database: 150 for the row and its index, and the rest for the database's
+log."""
 ROWS_PER_BYTE = 1 / 40
-"""Readings per landed byte of a source of which nothing is loaded yet: short lines of CSV."""
+"""Assumed readings per landed byte for a source of which no file is loaded yet. The ratio is that of short
+lines of CSV."""
 HORIZON_SECONDS = 10.0
-"""Seconds of intake at its recent rate for which room is kept: the time between two checks, with a
-margin."""
+"""The intake needs free space for the files that arrive within this number of seconds at the recent rate.
+It is the time between two checks, with a margin."""
 MAX_RESERVE = 1 << 30
 RESERVE_SHARE = 100
 RESUMES = 1.1
-"""Once the intake has paused, it resumes when this many times the reserve is free, so that it does
-not pause again at once."""
+"""Factor by which the reserve is multiplied while the intake is paused for lack of space. The intake
+therefore does not pause again immediately after it resumes."""
 
 
 @dataclass(frozen=True)
 class Unloaded:
-    """The registered files of a source that are not loaded yet. bytes: their landed bytes.
-    rows_per_byte: readings per landed byte of its files that were loaded last; None if unknown."""
+    """The registered files of a source that are not loaded yet. bytes: the total of their landed bytes.
+    rows_per_byte: readings per landed byte of the source's most recently loaded files; None if unknown."""
 
     source: str
     bytes: int
@@ -34,28 +36,29 @@ class Unloaded:
 
 @dataclass(frozen=True)
 class Writes:
-    """What a file costs on one disk. landed: bytes for each landed byte. row: bytes for each
-    reading."""
+    """The number of bytes that a file needs on one disk. landed: bytes per landed byte of the file. row:
+    bytes per reading of the file."""
 
     landed: float
     row: float
 
     def ahead(self, size: float, rows_per_byte: float | None) -> float:
-        """Bytes that a file of `size` bytes that is not landed yet will take in all."""
+        """Return the bytes that a file will need on this disk if it is not landed yet. size: bytes of the
+        file."""
         return size * self.landed + self.behind(size, rows_per_byte)
 
     def behind(self, size: float, rows_per_byte: float | None) -> float:
-        """Bytes that a landed file will take besides its landed bytes."""
+        """Return the additional bytes that a landed file will need on this disk. size: its landed bytes."""
         rate = ROWS_PER_BYTE if rows_per_byte is None else rows_per_byte
         return size * rate * self.row
 
 
 def reserve(total: int, min_free: int | None) -> int:
-    """Bytes that stay free on a disk of `total` bytes. min_free: the setting; None for the default,
-    which is a hundredth of the disk, and a GiB at most."""
+    """Return the bytes that must stay free on a disk of `total` bytes. min_free: the value of the setting
+    `min_free_bytes`; None for the default, which is a hundredth of the disk, but at most one GiB."""
     return min(MAX_RESERVE, total // RESERVE_SHARE) if min_free is None else min_free
 
 
 def needed(unloaded: Iterable[Unloaded], writes: Writes) -> float:
-    """Bytes that registered files will still take."""
+    """Return the additional bytes that the registered files will need on a disk."""
     return sum(writes.behind(found.bytes, found.rows_per_byte) for found in unloaded)

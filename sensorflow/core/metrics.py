@@ -1,4 +1,4 @@
-"""The metrics of sensorflow. `Metric` lists all of them; nothing else is exported."""
+"""The metrics that sensorflow exports. `Metric` is the complete list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAGE_BUCKETS = (
     300.0,
     1800.0,
 )
-"""Upper bounds of the buckets of a stage's duration, in seconds."""
+"""Upper bounds, in seconds, of the buckets for the duration of a stage."""
 LATENCY_BUCKETS = (
     0.25,
     0.5,
@@ -40,7 +40,7 @@ LATENCY_BUCKETS = (
     14400.0,
     86400.0,
 )
-"""Upper bounds of the buckets from arrival to commit, in seconds."""
+"""Upper bounds, in seconds, of the buckets for the time from the discovery of a file to its first load."""
 
 
 class Kind(StrEnum):
@@ -50,8 +50,8 @@ class Kind(StrEnum):
 
 
 class Place(StrEnum):
-    """Who serves a metric. FLEET: `sensorflow metrics`, for the whole fleet. PROCESS: each process with
-    `metrics_port`, for itself."""
+    """The exporter of a metric. FLEET: `sensorflow metrics` exports the metric, for the whole fleet.
+    PROCESS: each process with a `metrics_port` exports the metric, for itself."""
 
     FLEET = "fleet"
     PROCESS = "process"
@@ -62,8 +62,9 @@ _FLEET, _PROCESS = Place
 
 
 class Metric(StrEnum):
-    """All metrics. kind, place: see `Kind` and `Place`. labels: their names. unit: "" for a number.
-    meaning: the help text."""
+    """All metrics. A value is the name of the metric. kind, place: see `Kind` and `Place`. labels: the
+    names of the labels. unit: the unit of the values; "" for numbers without a unit. meaning: the help
+    text."""
 
     kind: Kind
     place: Place
@@ -220,7 +221,8 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True)
 class Histogram:
-    """counts: number of values in each bucket, and in the last place above all bounds. total: their sum."""
+    """The values of a histogram. bounds: the upper bound of each bucket. counts: the number of values in
+    each bucket, followed by the number of values above all bounds. total: the sum of all values."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -229,7 +231,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Sample:
-    """A value of a metric. labels: the values of its labels, in their order."""
+    """A value of a metric. labels: the values of the metric's labels, in the order of `Metric.labels`."""
 
     metric: Metric
     labels: tuple[str, ...]

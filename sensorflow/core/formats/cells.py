@@ -50,7 +50,8 @@ def _options(
 
 SPACES = b" \t\r\n\x0b\x0c"
 MAX_LINE_CHECKS = 100
-"""If a block has more possibly empty lines than this, all bytes of its lines are compared first."""
+"""A line is possibly empty if its first and last bytes may occur in an empty line. If a block has more such
+lines than this, all bytes of its lines are examined before any line is split into cells."""
 NARROW = 100
 """Maximum number of columns for which options are cached."""
 
