@@ -36,7 +36,8 @@ _ALLOWED_COMMANDS = frozenset(
         *("enable_events", "disable_events", "shutdown"),
     )
 )
-"""Shutdown is allowed, because operators use it: children finish their messages first."""
+"""Shutdown is allowed, because operators use it, and because the children finish their messages before they
+end."""
 _SCALING = frozenset(("pool_grow", "pool_shrink", "autoscale"))
 _CONSUMING = frozenset(("add_consumer", "cancel_consumer"))
 _QUEUES = frozenset(task_name(queue) for queue in QUEUES)

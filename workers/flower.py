@@ -63,8 +63,8 @@ def _keep(options: Any) -> None:
 
 def save_changes_only(events: Any) -> None:
     """Make Flower save its history only if a task has changed since the last time. Saving an unchanged
-    history every half minute would use more CPU than all else in an idle fleet. events: Flower's class of
-    that name."""
+    history every half minute would use more CPU than all else in an idle fleet. events: Flower's class
+    `Events`."""
     save = events.save_state
 
     def save_state(self: Any) -> None:

@@ -85,7 +85,7 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
 
 
 def size(c: Any) -> dict[str, int | None]:
-    """Returns the heartbeat's facts about the size of a worker's pool, see
+    """Returns the status fields of the heartbeat that describe the size of a worker's pool, see
     `core.heartbeat.LoopReport`."""
     scaler = getattr(c.controller, "autoscaler", None)
     if scaler is None:
