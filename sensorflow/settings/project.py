@@ -79,9 +79,9 @@ class Settings(Strict):
     """Locations of the landing zone and the quarantine, if they are not in `data`: see
     [below](#storage)."""
     min_free: ByteSize | Literal["auto"] = later_default("auto")
-    """The intake pauses (`I513`) if less than this would stay free on the disk of `data` or of the
-    landing zone when all registered files are loaded. `"auto"`: a hundredth of the disk, at most 1
-    GiB. See [control](../how-to/control.md#room-on-the-disk)."""
+    """Size that must stay free on the disks of `data` and of the landing zone. The intake pauses (`I513`)
+    if less would be free after all registered files are loaded. `"auto"`: a hundredth of the disk, but at
+    most 1 GiB. See [control](../how-to/control.md#room-on-the-disk)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     reconcile: float = Field(default=15.0, gt=0, le=3600)
@@ -215,7 +215,7 @@ class Settings(Strict):
 
     @property
     def min_free_bytes(self) -> int | None:
-        """`min_free` in bytes; None for the default."""
+        """The value of `min_free` in bytes; None if it is `"auto"`."""
         return None if self.min_free == "auto" else int(self.min_free)
 
     @property
