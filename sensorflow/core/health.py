@@ -116,8 +116,10 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
     children = sum(int(state.get("children", 0)) for state in live)
     if minutes >= STALLED and waiting > children:
         found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
-        todo = "`sensorflow files ls --state running` lists the files that they read; each is "
-        todo += "stopped after max_seconds. With more processes, other files do not wait for these"
+        todo = "`sensorflow files ls --state running` lists the files that the processes read; each is "
+        todo += (
+            "stopped after max_seconds. With more processes, other files would not wait for these"
+        )
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
@@ -167,7 +169,7 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
             found = f"its feed has a defect; this source waits, other sources do not: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
         for source, reason in (beat.report.state.get("short") or {}).items():
-            found = f"its next file does not fit, and this source alone waits: {reason}"
+            found = f"its next file does not fit on the disk; only this source waits: {reason}"
             yield Check(f"source {source}", "fail", found, REMEDY[Code.DISK_RESERVE])
 
 

@@ -99,15 +99,15 @@ class Metric(StrEnum):
     )
     BACKLOG_SECONDS = (
         *("sensorflow_backlog_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Estimated work of one process to finish the files that can be processed now, of all sources.",
+        "Estimated work for the files of all sources that can be processed now, in seconds of one process.",
     )
     SOURCE_BACKLOG_SECONDS = (
         *("sensorflow_source_backlog_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "As sensorflow_backlog_seconds, by source.",
+        "The part of sensorflow_backlog_seconds that is for this source.",
     )
     BACKLOG_OLDEST = (
         *("sensorflow_backlog_oldest_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "Age of the oldest pending or running file, since its registration or replay; 0 without one.",
+        "Time since the oldest pending or running file was registered or replayed; 0 if there is none.",
     )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
@@ -115,7 +115,7 @@ class Metric(StrEnum):
     )
     ROWS_LOADED = (
         *("sensorflow_rows_loaded_total", _COUNTER, _FLEET, ("source",), ""),
-        "Readings that loads have committed. A replay counts again.",
+        "Readings that loads have committed. Readings of a replayed file count again.",
     )
     FILE_EVENTS = (
         *("sensorflow_file_events_total", _COUNTER, _FLEET, ("source", "event"), ""),
@@ -123,7 +123,7 @@ class Metric(StrEnum):
     )
     RETRIES = (
         *("sensorflow_retries_total", _COUNTER, _FLEET, ("source", "code"), ""),
-        "Failed attempts that are tried again, by error code.",
+        "Failed attempts after which the file is tried again, by error code.",
     )
     QUARANTINES = (
         *("sensorflow_quarantines_total", _COUNTER, _FLEET, ("source", "code"), ""),
@@ -135,7 +135,7 @@ class Metric(StrEnum):
     )
     LATENCY = (
         *("sensorflow_arrival_to_commit_seconds", _HISTOGRAM, _FLEET, ("source",), "seconds"),
-        "Time from the discovery of a file to the commit of its first load. Not of backfilled files.",
+        "Time from the discovery of a file to the commit of its first load. Without backfilled files.",
     )
     EVENT_TIME_BEHIND = (
         *("sensorflow_event_time_behind_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
@@ -151,11 +151,11 @@ class Metric(StrEnum):
     )
     WORKERS_PRESENT = (
         *("sensorflow_workers_present", _GAUGE, _FLEET, ("host",), ""),
-        "Worker processes that run.",
+        "Worker processes that are running.",
     )
     PROCESSES = (
         *("sensorflow_processes", _GAUGE, _FLEET, ("role", "status"), ""),
-        "Loops of processes by their heartbeats: working, paused, or silent (no heartbeat for 30 s).",
+        "Loops of processes by status: working, paused, or silent (no heartbeat for 30 s).",
     )
     BROKER_MESSAGES = (
         *("sensorflow_broker_messages", _GAUGE, _FLEET, ("queue",), ""),
@@ -163,7 +163,7 @@ class Metric(StrEnum):
     )
     STORED_BYTES = (
         *("sensorflow_stored_bytes", _GAUGE, _FLEET, ("zone",), "bytes"),
-        "Size of the landing zone by the ledger, and of the lake and quarantine on a local disk.",
+        "Size of stored files: the landing zone according to the ledger, other zones only on a local disk.",
     )
     DATABASE_BYTES = (
         *("sensorflow_database_bytes", _GAUGE, _FLEET, (), "bytes"),
@@ -179,7 +179,7 @@ class Metric(StrEnum):
     )
     DISK_FULL_SECONDS = (
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Time until this disk is full at the rate of the last hour. +Inf if its use does not grow.",
+        "Time until the disk of the data folder is full, by the trend of the last hour; +Inf if never.",
     )
     DATABASE_UP = (
         *("sensorflow_database_up", _GAUGE, _FLEET, (), ""),
@@ -191,11 +191,11 @@ class Metric(StrEnum):
     )
     LEDGER_AGE = (
         *("sensorflow_ledger_age_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Age of the figures that come from the ledger.",
+        "Age of the values that come from the ledger.",
     )
     LOG_EVENTS = (
         *("sensorflow_log_events_total", _COUNTER, _PROCESS, ("event", "level"), ""),
-        "Log events of this process and its children, also those below log_level.",
+        "Log events of this process and its children, including those below log_level.",
     )
     PROCESS_MEMORY = (
         *("sensorflow_process_memory_bytes", _GAUGE, _PROCESS, ("part",), "bytes"),
@@ -203,7 +203,7 @@ class Metric(StrEnum):
     )
     PROCESS_CPU = (
         *("sensorflow_process_cpu_seconds_total", _COUNTER, _PROCESS, ("part",), "seconds"),
-        "CPU time. Parts: parent, children (with those that have ended).",
+        "CPU time. Parts: parent, children (including children that have ended).",
     )
     PROCESS_CHILDREN = (
         *("sensorflow_process_children", _GAUGE, _PROCESS, (), ""),

@@ -144,10 +144,10 @@ class Room:
 
 
 def _error(place: _Disk, free: int, need: float, file: float) -> Transient:
-    parts = [f"{disk.size(round(place.reserve))} stay free"]
+    parts = [f"{disk.size(round(place.reserve))} must stay free"]
     if need:
         parts.append(f"registered files need about {disk.size(round(need))}")
     if file:
         parts.append(f"the next file needs about {disk.size(round(file))}")
-    found = f"{disk.size(free)} free on the disk of {place.path}, of which {', '.join(parts)}"
+    found = f"{disk.size(free)} are free on the disk of {place.path}, but {', '.join(parts)}"
     return Transient(Code.DISK_RESERVE, found)
