@@ -50,12 +50,16 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
         numbers = [value for value in arguments.values() if value is not None]
         if all(type(value) is int and 0 < value <= MAX_CHILDREN for value in numbers):
             return None
-        return f"{command} is refused: numbers from 1 to {MAX_CHILDREN} only"
+        return f"{command} is refused: its numbers must be from 1 to {MAX_CHILDREN}"
     if command in _CONSUMING:
         queue = arguments.get("queue")
         known = isinstance(queue, str) and queue in _QUEUES
         other = any(arguments.get(n) for n in arguments.keys() - {"queue"})
-        return None if known and not other else f"{command} is refused: only for our own queues"
+        return (
+            None
+            if known and not other
+            else f"{command} is refused: only our own queues are allowed"
+        )
     if command == "revoke" and not arguments.get("terminate"):
         return None
     if command in _ALLOWED_COMMANDS:

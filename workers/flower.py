@@ -83,7 +83,7 @@ def history() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not os.access(folder, os.W_OK):
-            reason = "others may write into it"
+            reason = f"{folder} must belong to this user, and only this user may write to it"
         else:
             return folder
     except (OSError, UsageError) as error:

@@ -23,8 +23,8 @@ INTERVAL_SECONDS = 2.0
 
 
 def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
-    """Returns the heartbeat sender of this process, which sends nothing before it is started.
-    Returns None if the settings do not define a database."""
+    """Returns (heartbeat sender of this process, status of its loop). The sender sends nothing until it is
+    started. Returns None if the settings do not define a database."""
     try:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:

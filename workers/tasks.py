@@ -25,7 +25,8 @@ EXPECTED = (SensorflowError,)
 
 
 def _run(message: dict[str, Any], only: Stage | None = None) -> str:
-    """Process the files of a message. The following stages are in the chain of a message for one stage."""
+    """Process the files of a message. only: the stage to run; None for all stages. If a message is for one
+    stage, its chain contains the messages for the following stages."""
     return report_results(
         process(services(), Task(file_ids_of(message), only, next_sent=True), keep)
     )

@@ -54,8 +54,8 @@ class Arrival:
     key: the file's name in its feed; for a drop folder, the path below the folder, in bytes as the file
     system returned them. fingerprint: identifies the state in which the file was read; for a drop folder,
     see `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
-    changes. announcement: the gate (marker file) that announced the file, if the source has gates.
-    trace_id: see `core.trace`; None if the file is not traced.
+    changes. announcement: the gate (marker file) that announced the file; None if no gate did. trace_id:
+    see `core.trace`; None if the file is not traced.
     """
 
     source: str

@@ -100,7 +100,7 @@ class FileTotals:
         return [FileGroup(*key, *sums) for key, sums in self._sums.items()]
 
     def times(self) -> dict[str, Times]:
-        """Return, for each source, the times over all chunks."""
+        """Return source -> its `Times` over all chunks."""
         if self._times is None:
             self._times = self._all_times()
         return self._times

@@ -179,7 +179,7 @@ class Metric(StrEnum):
     )
     DISK_FULL_SECONDS = (
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Time until the disk of the data folder is full, by the trend of the last hour; +Inf if never.",
+        "Time until the data folder's disk is full by the last hour's trend; +Inf if it is not filling.",
     )
     DATABASE_UP = (
         *("sensorflow_database_up", _GAUGE, _FLEET, (), ""),

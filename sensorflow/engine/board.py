@@ -1,5 +1,5 @@
-"""Memory that a worker's parent process shares with its children. Each child records its claims and the
-numbers of its log events in this memory."""
+"""Memory that a worker's parent process shares with its children. In this memory, each child records its
+claims and counts its log events."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ class Columns:
         return text_of(self._searched(source))
 
     def _tags(self, source: TextSource) -> Iterable[str | Extract]:
-        """Return the tags, sorted by title, so that the name of a series does not depend on the order of
-        columns."""
+        """Return the parts of the text ",title=cell,…" for the tag columns of `source`. The tags are sorted
+        by title, so that the name of a series does not depend on the order of columns."""
         for place, title in tagged(source, self.profile, self.fields, self.matching):
             yield f",{title}="
             yield Extract(place, default="")

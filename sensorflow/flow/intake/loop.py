@@ -164,7 +164,8 @@ class Intake:
 
     @contextmanager
     def _calling_feed(self, source: str) -> Iterator[None]:
-        """Returns a context manager for a call in which a feed searches for files."""
+        """Returns a context manager for a call in which a feed searches for files: reports progress, and
+        isolates the source as `isolate` does."""
         self._loop.touch()
         with self.isolate(source):
             yield
