@@ -1,8 +1,8 @@
 """Restrict remote control to the commands that Flower needs. Commands that end busy children or make a
 worker send messages are refused.
 
-Anyone with access to the broker can broadcast commands. If a command ends a child, the attempt of its file
-counts, and after three attempts the file is quarantined.
+Anyone with access to the broker can broadcast commands. If a command ends a child, the attempt of the
+child's file counts, and after three attempts the file is quarantined.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ UNKNOWN = Rate(0, 0, 0.0)
 class Load:
     """The work of the fleet at one moment, in seconds of one process.
 
-    waiting: the work for all files that are not finished. loading: the part of `waiting` that is for the
-    stage `load`, whose speed depends only on the database. arriving: the work that arrives per second.
+    waiting: the work for all files that are not finished. loading: the part of `waiting` that loads
+    readings, so that its speed depends on the database. arriving: the work that arrives per second.
     blocked: of the database sessions that load files, the share (0 to 1) that waits for a lock or a disk;
     0.0 if no session loads files.
     """
@@ -130,8 +130,8 @@ def work_of(waiting: Mapping[str, tuple[int, int]], rates: Mapping[str, Rate]) -
 
 @dataclass(frozen=True)
 class Need:
-    """The number of processes that the fleet needs; it may be fractional. loaders: processes for the stage
-    `load`, whose speed depends on the database. others: processes for other work."""
+    """The number of processes that the fleet needs; it may be fractional. loaders: processes for the work
+    `Load.loading`. others: processes for the remaining work."""
 
     loaders: float = 0.0
     others: float = 0.0
