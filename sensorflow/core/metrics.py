@@ -98,7 +98,7 @@ class Metric(StrEnum):
     )
     BACKLOG_SECONDS = (
         *("sensorflow_backlog_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Estimated work of one process to finish the files that can be processed now, of all sources.",
+        "Estimated seconds of work, for one process, of the files that can be processed now.",
     )
     SOURCE_BACKLOG_SECONDS = (
         *("sensorflow_source_backlog_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
@@ -106,15 +106,15 @@ class Metric(StrEnum):
     )
     BACKLOG_OLDEST = (
         *("sensorflow_backlog_oldest_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "Age of the oldest pending or running file, since its registration or replay; 0 without one.",
+        "Age of the oldest pending or running file, since its registration or replay; 0 if there is none.",
     )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
-        "Readings of all files as they are now: loaded, rejected, duplicate or not_loaded.",
+        "Readings of all files, by present outcome: loaded, rejected, duplicate or not_loaded.",
     )
     ROWS_LOADED = (
         *("sensorflow_rows_loaded_total", _COUNTER, _FLEET, ("source",), ""),
-        "Readings that loads have committed. A replay counts again.",
+        "Readings that loads have committed. A replay is counted again.",
     )
     FILE_EVENTS = (
         *("sensorflow_file_events_total", _COUNTER, _FLEET, ("source", "event"), ""),
@@ -134,7 +134,7 @@ class Metric(StrEnum):
     )
     LATENCY = (
         *("sensorflow_arrival_to_commit_seconds", _HISTOGRAM, _FLEET, ("source",), "seconds"),
-        "Time from the discovery of a file to the commit of its first load. Not of backfilled files.",
+        "Time from the discovery of a file to the commit of its first load. Without backfilled files.",
     )
     EVENT_TIME_BEHIND = (
         *("sensorflow_event_time_behind_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
@@ -154,7 +154,7 @@ class Metric(StrEnum):
     )
     PROCESSES = (
         *("sensorflow_processes", _GAUGE, _FLEET, ("role", "status"), ""),
-        "Loops of processes by their heartbeats: working, paused, or silent (no heartbeat for 30 s).",
+        "Loops of processes, by heartbeat: working, paused, or silent (no heartbeat for 30 s).",
     )
     BROKER_MESSAGES = (
         *("sensorflow_broker_messages", _GAUGE, _FLEET, ("queue",), ""),
@@ -162,7 +162,7 @@ class Metric(StrEnum):
     )
     STORED_BYTES = (
         *("sensorflow_stored_bytes", _GAUGE, _FLEET, ("zone",), "bytes"),
-        "Size of the landing zone by the ledger, and of the lake and quarantine on a local disk.",
+        "Size of the landing zone according to the ledger, and of other zones on a local disk.",
     )
     DATABASE_BYTES = (
         *("sensorflow_database_bytes", _GAUGE, _FLEET, (), "bytes"),
@@ -178,7 +178,7 @@ class Metric(StrEnum):
     )
     DISK_FULL_SECONDS = (
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Time until this disk is full at the rate of the last hour. +Inf if its use does not grow.",
+        "Time until the disk of the data folder is full, at the rate of the last hour, or +Inf.",
     )
     DATABASE_UP = (
         *("sensorflow_database_up", _GAUGE, _FLEET, (), ""),

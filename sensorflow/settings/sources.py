@@ -160,7 +160,7 @@ class Source(Strict):
     the first file that contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
     """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or
-    `"none"`. A file with more rejects than this is quarantined (`F204`)."""
+    `"none"` to allow no rejects. A file with more rejects than this is quarantined (`F204`)."""
     earliest: Instant = None
     """The earliest valid time of a reading: a date or time in ISO 8601. Readings before this time are
     rejected (`F109`)."""
