@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sensorflow.core.event_totals import EventFollower
@@ -58,8 +58,8 @@ class _Ledger:
 class FleetMeter:
     """The figures of the fleet. `look` is for one thread; the other methods are for any.
 
-    large_bytes: see `flow.scaling.FleetScaler`. schema: the expected revision. surroundings: returns what
-    the ledger does not know. sources: names of the sources in the settings.
+    large_bytes, quotas: see `flow.scaling.FleetScaler`. schema: the expected revision. surroundings:
+    returns what the ledger does not know. sources: names of the sources in the settings.
     """
 
     def __init__(
@@ -69,10 +69,11 @@ class FleetMeter:
         schema: str,
         surroundings: Callable[[], Surroundings],
         sources: Collection[str] = (),
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         self._sources = sources
         self._source, self._schema = ledger, schema
-        self._meter = WorkMeter(ledger, large_bytes)
+        self._meter = WorkMeter(ledger, large_bytes, quotas or {}, rates_seconds=0.0)
         self._surroundings = surroundings
         self._scaler = Scaler()
         self._ledger: _Ledger | None = None

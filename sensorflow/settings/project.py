@@ -48,6 +48,12 @@ class Limits:
     workers: int = 4
     shares: Mapping[str, Share] = field(default_factory=dict)
 
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Returns the quotas of the sources that have one. See `Share.max_in_flight`."""
+        given = {name: share.max_in_flight for name, share in self.shares.items()}
+        return {name: quota for name, quota in given.items() if quota is not None}
+
 
 class Settings(Strict):
     """All settings of a project. Each key can also be set by an environment variable, such as
