@@ -52,7 +52,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         heartbeats."""
         given = settings()
         ledger = bootstrap.ledger(given, "worker")
-        result = FleetScaler(ledger, me, int(given.inline_below))
+        result = FleetScaler(ledger, me, int(given.inline_below), given.limits.quotas)
         self._measure = lambda: result.plan(self.node())
         worker_shutdown.connect(self._end, weak=False)
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()

@@ -99,7 +99,7 @@ class Metric(StrEnum):
     )
     BACKLOG_SECONDS = (
         *("sensorflow_backlog_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Estimated work for the files of all sources that can be processed now, in seconds of one process.",
+        "Estimated seconds of work, for one process, of the files that can be processed now.",
     )
     SOURCE_BACKLOG_SECONDS = (
         *("sensorflow_source_backlog_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
@@ -107,15 +107,15 @@ class Metric(StrEnum):
     )
     BACKLOG_OLDEST = (
         *("sensorflow_backlog_oldest_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "Time since the oldest pending or running file was registered or replayed; 0 if there is none.",
+        "Age of the oldest pending or running file, since its registration or replay; 0 if there is none.",
     )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
-        "Readings of all files as they are now: loaded, rejected, duplicate or not_loaded.",
+        "Readings of all files, by present outcome: loaded, rejected, duplicate or not_loaded.",
     )
     ROWS_LOADED = (
         *("sensorflow_rows_loaded_total", _COUNTER, _FLEET, ("source",), ""),
-        "Readings that loads have committed. Readings of a replayed file count again.",
+        "Readings that loads have committed. A replay is counted again.",
     )
     FILE_EVENTS = (
         *("sensorflow_file_events_total", _COUNTER, _FLEET, ("source", "event"), ""),
@@ -155,7 +155,7 @@ class Metric(StrEnum):
     )
     PROCESSES = (
         *("sensorflow_processes", _GAUGE, _FLEET, ("role", "status"), ""),
-        "Loops of processes by status: working, paused, or silent (no heartbeat for 30 s).",
+        "Loops of processes, by heartbeat: working, paused, or silent (no heartbeat for 30 s).",
     )
     BROKER_MESSAGES = (
         *("sensorflow_broker_messages", _GAUGE, _FLEET, ("queue",), ""),
@@ -163,7 +163,7 @@ class Metric(StrEnum):
     )
     STORED_BYTES = (
         *("sensorflow_stored_bytes", _GAUGE, _FLEET, ("zone",), "bytes"),
-        "Size of stored files: the landing zone according to the ledger, other zones only on a local disk.",
+        "Size of the landing zone according to the ledger, and of other zones on a local disk.",
     )
     DATABASE_BYTES = (
         *("sensorflow_database_bytes", _GAUGE, _FLEET, (), "bytes"),

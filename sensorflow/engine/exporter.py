@@ -40,6 +40,7 @@ class Exporter:
             migrate.head(),
             self.surroundings.current,
             tuple(settings.sources),
+            settings.limits.quotas,
         )
 
     def run(self, stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sensorflow.core.event_totals import EventFollower
@@ -62,9 +62,9 @@ class FleetMeter:
     """Measures a fleet repeatedly, and returns the values of its metrics. Only one thread may call `look`;
     any thread may call the other methods.
 
-    large_bytes: see `flow.scaling.FleetScaler`. schema: the schema revision that the database must have.
-    surroundings: returns the measurements that do not come from the ledger. sources: names of the sources
-    in the settings.
+    large_bytes, quotas: see `flow.scaling.FleetScaler`. schema: the schema revision that the database must
+    have. surroundings: returns the measurements that do not come from the ledger. sources: names of the
+    sources in the settings.
     """
 
     def __init__(
@@ -74,10 +74,11 @@ class FleetMeter:
         schema: str,
         surroundings: Callable[[], Surroundings],
         sources: Collection[str] = (),
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         self._sources = sources
         self._source, self._schema = ledger, schema
-        self._meter = WorkMeter(ledger, large_bytes)
+        self._meter = WorkMeter(ledger, large_bytes, quotas or {}, rates_seconds=0.0)
         self._surroundings = surroundings
         self._scaler = Scaler()
         self._ledger: _Ledger | None = None

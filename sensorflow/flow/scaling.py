@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sensorflow.core.heartbeat import Heartbeat, Role
-from sensorflow.core.scaling import Load, Node, Scaler, Share, work_of
+from sensorflow.core.scaling import DRAIN_SECONDS, Load, Node, Scaler, Share, work_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import Transient
 from sensorflow.ports.workload import OpenWork, Rates, Workload
@@ -40,17 +41,36 @@ class Plan:
     nodes: int
 
 
-def load_of(open_work: Sequence[OpenWork], rates: Rates, blocked: float) -> Load:
+def load_of(
+    open_work: Sequence[OpenWork],
+    rates: Rates,
+    blocked: float,
+    quotas: Mapping[str, int] | None = None,
+) -> Load:
     """Returns the load of the fleet. open_work: the unfinished files. blocked: see `Load`. All work counts
     as `loading`, except the stages `validate` and `transform` of large files, because any other task ends
-    with a load."""
-    waiting = loading = 0.0
+    with a load.
+
+    quotas: source -> maximum number of its files in flight. The work of a source counts only as far as this
+    number of processes can do it in `DRAIN_SECONDS`, because the source cannot use more processes.
+    """
+    quotas = quotas or {}
+    found: dict[str, list[float]] = {}
     for part in open_work:
         seconds = work_of({part.source: (part.files, part.bytes)}, rates.cost)
-        waiting += seconds
+        of_source = found.setdefault(part.source, [0.0, 0.0])
+        of_source[0] += seconds
         if not part.large or part.stage is Stage.LOAD:
-            loading += seconds
-    return Load(waiting, loading, work_of(rates.arrived, rates.cost) / rates.seconds, blocked)
+            of_source[1] += seconds
+    waiting = loading = arriving = 0.0
+    for source, (total, for_load) in found.items():
+        useful = min(1.0, quotas.get(source, math.inf) * DRAIN_SECONDS / total) if total else 1.0
+        waiting += total * useful
+        loading += for_load * useful
+    for source, some in rates.arrived.items():
+        seconds = work_of({source: some}, rates.cost) / rates.seconds
+        arriving += min(seconds, quotas.get(source, math.inf))
+    return Load(waiting, loading, arriving, blocked)
 
 
 @dataclass(frozen=True)
@@ -65,36 +85,40 @@ class Waiting:
 
 @dataclass
 class WorkMeter:
-    """Measures the waiting work of the fleet. large_bytes: see `FleetScaler`. Not thread-safe."""
+    """Measures the waiting work of the fleet. large_bytes: see `FleetScaler`. quotas: see `load_of`.
+    rates_seconds: seconds between two queries of the rates. Not thread-safe."""
 
     ledger: Workload
     large_bytes: int
+    quotas: Mapping[str, int]
+    rates_seconds: float = RATES_SECONDS
     _rates: tuple[float, Rates] | None = None
     _blocked: float = 0.0
 
     def measure(self, now: float) -> Waiting:
         """Returns the waiting work. now: monotonic seconds. Raises Transient if the ledger is
         unavailable."""
-        if self._rates is None or now - self._rates[0] >= RATES_SECONDS:
+        if self._rates is None or now - self._rates[0] >= self.rates_seconds:
             self._rates = now, self.ledger.rates()
         self._blocked += SMOOTHING * (self.ledger.blocked() - self._blocked)
         parts, rates = self.ledger.open_work(self.large_bytes), self._rates[1]
-        return Waiting(parts, rates, load_of(parts, rates, self._blocked))
+        return Waiting(parts, rates, load_of(parts, rates, self._blocked, self.quotas))
 
 
 @dataclass
 class FleetScaler:
     """Decides the number of processes of one worker. me: the id of the worker's process, as in its
-    heartbeats. large_bytes: a file of at least this size is processed in separate tasks for its stages. Not
-    thread-safe."""
+    heartbeats. large_bytes: a file of at least this size is processed in separate tasks for its stages.
+    quotas: see `load_of`. Not thread-safe."""
 
     ledger: FleetLedger
     me: str
     large_bytes: int
+    quotas: Mapping[str, int] = field(default_factory=dict)
     scaler: Scaler = field(default_factory=Scaler)
 
     def __post_init__(self) -> None:
-        self._meter = WorkMeter(self.ledger, self.large_bytes)
+        self._meter = WorkMeter(self.ledger, self.large_bytes, self.quotas)
 
     def plan(self, node: Node) -> Plan:
         """Returns the plan for the fleet and this worker. node: this worker and its resources. If the

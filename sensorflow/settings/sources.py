@@ -159,8 +159,8 @@ class Source(Strict):
     `source` needs `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that
     contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
-    """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or `"none"`,
-    which allows no rejects. A file with more rejects is quarantined (`F204`)."""
+    """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or
+    `"none"` to allow no rejects. A file with more rejects than this is quarantined (`F204`)."""
     earliest: Instant = None
     """The earliest valid time of a reading: a date or time in ISO 8601. Readings before this time are
     rejected (`F109`)."""
