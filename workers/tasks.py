@@ -1,5 +1,5 @@
-"""The Celery tasks. Each task takes one message (a CloudEvents object) and uses nothing of it but the ids
-of its files."""
+"""The Celery tasks. Each task takes one message (a CloudEvents object), and uses only the ids of the files
+in it."""
 
 from __future__ import annotations
 

@@ -111,7 +111,8 @@ def record(control: Control) -> dict[str, Any]:
 
 
 def paused(ledger: Ledger, sources: Collection[str]) -> Iterator[str]:
-    """Yields, for each of these sources that is paused, a line which says that its files wait."""
+    """Yields a line for each of these sources that is paused. The line says that the source's files
+    wait."""
     for source, control in ledger.controls().items():
         if source in sources and control.mode is Mode.PAUSED:
             yield f"source {source} is {control}: its files wait until `sensorflow sources resume {source}`"

@@ -49,8 +49,8 @@ class NoRegistrations:
 
 @dataclass(frozen=True)
 class AdmittedFile:
-    """A file that may be taken in. announcement: what its gate announces. gate: key and state of the gate.
-    Both are None if the file is already registered but not yet disposed."""
+    """A file that may be taken in. announcement: the announcement in its gate. gate: key and state of the
+    gate. Both are None if the file is already registered but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
