@@ -31,7 +31,7 @@ def guard() -> None:
     options.address = "127.0.0.1"
     _keep(options)
     _refuse_other_hosts()
-    if not _configured_hosts():
+    if not _has_authentication():
         options.basic_auth = [_word()]
 
 
@@ -133,7 +133,7 @@ def _hosts() -> tuple[str, ...]:
         return ()
 
 
-def _configured_hosts() -> bool:
+def _has_authentication() -> bool:
     """Whether the user has configured authentication for Flower."""
     given = (word.lstrip("-").partition("=")[0].replace("-", "_") for word in sys.argv[1:])
     named = any(os.environ.get(name) for name in ("FLOWER_BASIC_AUTH", "FLOWER_AUTH"))

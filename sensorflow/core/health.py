@@ -57,7 +57,7 @@ def health(
     `Settings.by_celery`. If False, no beat is expected.
     """
     known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
-    gone = [b for b in without_replaced(known) if b.age > MISSED]
+    gone = [b for b in replaced_loops(known) if b.age > MISSED]
     known = [b for b in known if b not in gone]
     known = [b for b in known if not b.report.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
@@ -74,7 +74,7 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
     live = [b for b in beats if b.is_alive]
     silent = [b for b in beats if not b.is_alive]
     complete = len({b.report.role for b in live}) == loops
-    gone = without_replaced(beats)
+    gone = replaced_loops(beats)
     for beat in silent:
         loop = f"the {beat.report.role} loop of " if loops > 1 else ""
         found = f"{loop}{beat.report.place} has sent no heartbeat for {span(beat.age)}"
@@ -123,7 +123,7 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
-def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
+def replaced_loops(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
     """Return the loops that have sent no heartbeat recently, and that a newer loop has replaced.
 
     A newer loop replaces an older one if both have the same role and host name, but the newer loop runs in

@@ -100,7 +100,7 @@ class EndedChild:
         if not self.claims:
             return True
         try:
-            self.recorder = _log_stuck(self._settings, self.claims, self.found)
+            self.recorder = _start_recorder(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
             emit(Event.WATCHDOG_FAILED, file_id=file_id, reason=f"{NOT_RECORDED}: {error}")
             return True
@@ -167,7 +167,7 @@ def _gone(pid: int) -> bool:
     return status(pid)[0] in ("Z", "X", "")
 
 
-def _log_stuck(
+def _start_recorder(
     settings: Settings, claims: list[Claim], found: StuckChild
 ) -> subprocess.Popen[bytes]:
     """Start the process that records the outcome of the claims. The claims are passed in a file, because a
@@ -180,7 +180,7 @@ def _log_stuck(
 
 
 def charge() -> None:
-    """Record the outcome of a killed child's claims. `_log_stuck` runs this function in a separate
+    """Record the outcome of a killed child's claims. `_start_recorder` runs this function in a separate
     process."""
     given, claims, reading, reason = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
