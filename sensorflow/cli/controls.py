@@ -91,8 +91,12 @@ def _orphaned(
     for source in missing:
         if source in totals and (count := totals[source].pending):
             files = "1 file waits" if count == 1 else f"{count:,} files wait"
-            text = f"source {source} stays as it is: {files}, and workers would quarantine what waits "
-            text += f"(F209), because the settings do not define the source. Define [sources.{source}] "
+            text = (
+                f"source {source} stays as it is: {files}, and workers would quarantine what waits "
+            )
+            text += (
+                f"(F209), because the settings do not define the source. Define [sources.{source}] "
+            )
             yield source, text + "again, then resume it"
 
 
