@@ -109,6 +109,10 @@ class Metric(StrEnum):
         *("sensorflow_backlog_oldest_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
         "Age of the oldest pending or running file, since its registration or replay; 0 if there is none.",
     )
+    SOURCE_PAUSED = (
+        *("sensorflow_source_paused", _GAUGE, _FLEET, ("source",), ""),
+        "1 if an operator has paused the source, so that its files wait; else 0.",
+    )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
         "Readings of all files, by present outcome: loaded, rejected, duplicate or not_loaded.",

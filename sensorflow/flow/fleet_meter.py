@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from sensorflow.core.controls import Mode
 from sensorflow.core.event_totals import EventFollower
 from sensorflow.core.file_totals import CHUNK, FileTotals
 from sensorflow.core.heartbeat import Heartbeat, Role
@@ -22,6 +23,7 @@ from sensorflow.flow.fleet_samples import (
     Work,
     event_samples,
     file_samples,
+    pause_samples,
     process_samples,
     surrounding_samples,
     work_samples,
@@ -88,6 +90,7 @@ class FleetMeter:
         self._ends_at = 0.0
         self._work: Work | None = None
         self._beats: list[Heartbeat] = []
+        self._paused: set[str] = set()
         self._sizes: Sizes | None = None
         self._sizes_at = -SIZES_SECONDS
         self._samples: list[Sample] = []
@@ -163,6 +166,8 @@ class FleetMeter:
         self._count(known, now + BUDGET_SECONDS)
         self._beats = self._source.heartbeats()
         self._work = self._measure_work(now)
+        controls = self._source.controls()
+        self._paused = {source for source, c in controls.items() if c.mode is Mode.PAUSED}
         if now - self._sizes_at >= SIZES_SECONDS:
             self._sizes, self._sizes_at = self._source.sizes(), now
         self._ends, self._ends_at = ends, now
@@ -198,7 +203,7 @@ class FleetMeter:
         if self._ends is None or self._ledger is None:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at
-        found = [*process_samples(self._beats)]
+        found = [*process_samples(self._beats), *pause_samples(self._paused, self._sources)]
         if self._work is not None:
             found += work_samples(self._work, self._ledger.files)
         if self._ledger.files_counted:

@@ -77,6 +77,12 @@ def file_samples(totals: FileTotals, now: float, sources: Collection[str] = ()) 
     yield Sample(Metric.STORED_BYTES, ("landing",), landed)
 
 
+def pause_samples(paused: Collection[str], sources: Collection[str]) -> Iterator[Sample]:
+    """Yield which sources are paused. sources: the sources in the settings."""
+    for source in sorted({*sources, *paused}):
+        yield Sample(Metric.SOURCE_PAUSED, (source,), float(source in paused))
+
+
 def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterator[Sample]:
     """Yield the metrics of all events. sources: the sources in the settings, which are included even if
     they have no files. An event that has not happened yet has the value 0, so that its first occurrence is

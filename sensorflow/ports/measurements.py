@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sensorflow.core.controls import Control
 from sensorflow.core.event_totals import Ids, Page
 from sensorflow.core.file_totals import FileGroup
 from sensorflow.core.heartbeat import Heartbeat
@@ -52,5 +53,9 @@ class Measurements(Workload, Protocol):
         ...
 
     def sizes(self) -> Sizes: ...
+
+    def controls(self) -> Mapping[str, Control]:
+        """Returns the controls of sources that are paused or draining, by source."""
+        ...
 
     def heartbeats(self) -> list[Heartbeat]: ...

@@ -13,6 +13,7 @@ from project_driver import ProjectDriver, content
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.controls import Mode
 from sensorflow.core.file_totals import CHUNK
 from sensorflow.core.metrics import Histogram, Metric, Sample
 from sensorflow.core.states import State
@@ -76,7 +77,11 @@ def test_figures_that_were_followed_equal_those_of_a_restart(driver: ProjectDriv
     driver.ledger.undo(loaded, "wrong")
     driver.arrive("waits.csv", content(5))
     driver.ledger.replay(bad)
+    driver.ledger.hold_back("plant", Mode.PAUSED, "me", None)
+    driver.ledger.hold_back("roof", Mode.DRAINING, "me", None)
     followed, counted = look(following), look(meter(driver))
+    assert counted[Metric.SOURCE_PAUSED, "plant"] == 1
+    assert (Metric.SOURCE_PAUSED, "roof") not in counted
     assert steady(followed) == steady(counted)
     states = {state: counted[Metric.FILES, "plant", state] for state in State}
     totals = driver.ledger.totals()["plant"]
