@@ -1,4 +1,5 @@
-"""The outbox, in the ledger: decides which files to publish next, and which messages were lost."""
+"""The outbox, a part of the ledger: decides for which files a message is sent next, and which messages
+were lost."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ from sensorflow.ports.outbox import (
 A_TURN = 25
 """Minimum number of files to examine per source, even if many sources have pending files."""
 SECONDS, EVENTS = 5.0, 2_000
-"""The throughput is measured over at most this number of seconds and at most this number of events."""
+"""The throughput is measured over the last `SECONDS` seconds, but at most over the newest `EVENTS`
+events."""
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MAX_BYTES}
 
 

@@ -34,7 +34,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace each NUL, because PostgreSQL's type `text` cannot contain NUL."""
+    """Return a text in which each NUL is escaped, because PostgreSQL's type `text` cannot contain NUL."""
     return text.replace("\0", "\\x00")
 
 
@@ -135,8 +135,8 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def part_of(row: sa.RowMapping) -> Part | None:
-    """Convert a row with the columns of `growths` to a `Part`. Returns None if the file is not a part of a
-    growing file."""
+    """Convert a row with the columns of `growths` to a `Part`. Returns None if the columns are NULL,
+    because the file is not a part of a growing file."""
     if row["root"] is None:
         return None
     return Part(
