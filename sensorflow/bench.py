@@ -135,7 +135,8 @@ def bench(
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    """Yield a temporary folder that the server's user can enter, even if this process runs as root."""
+    """Return a context manager that yields a temporary folder. If this process runs as root, PostgreSQL
+    runs as another user, who can enter the folder too."""
     above = ROOT_HOME if os.geteuid() == 0 else None
     try:
         if above is not None:

@@ -56,7 +56,7 @@ def require_in_data(settings: Settings) -> None:
     if (zone := settings.storage.elsewhere()) is not None:
         raise UsageError(
             f"{zone} is not in the data folder, and backup and restore support only that folder: first "
-            "back up the database with pg_dump, then each store with a tool of its own"
+            "back up the database with pg_dump, then each store with its own tool"
         )
 
 
@@ -129,7 +129,7 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 class _Making:
-    """The making of one backup. The arguments are those of `make`."""
+    """Makes one backup. For the arguments, see `make`."""
 
     def __init__(
         self,

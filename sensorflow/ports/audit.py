@@ -123,7 +123,8 @@ class Snapshot(Protocol):
         ...
 
     def rows_per_file(self) -> dict[int, int]:
-        """Returns the number of database rows per file id, including ids that are not in the ledger."""
+        """Returns file id -> number of rows that the database contains for it. Includes ids that are not
+        in the ledger."""
         ...
 
     def tampered(self) -> list[TamperedHistory]:

@@ -66,7 +66,7 @@ class GatedFile:
 
 class Backlog(Protocol):
     """The backlog of one source. Read-only. A user waits for the results, so the methods must return
-    quickly. They raise Transient."""
+    quickly. Methods raise Transient if the storage or the ledger is unavailable."""
 
     name: str
 

@@ -90,7 +90,7 @@ class Catalog(Protocol):
         ...
 
     def arrivals(self, file_id: int) -> list[ArrivalRecord]:
-        """Returns the names under which a file has arrived, in chronological order."""
+        """Returns the arrivals of a file, in chronological order."""
         ...
 
     def totals(self) -> dict[str, Totals]:

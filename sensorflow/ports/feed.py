@@ -128,8 +128,8 @@ class Feed(Protocol):
 
     name: str
     keeps: bool = False
-    """Whether files stay in place after they are acknowledged. If so, each file is looked up in the
-    ledger."""
+    """Whether files stay in place after they are acknowledged. If so, the intake looks up each file in the
+    ledger, because the file may already be registered."""
     delay: float = 0.0
     """The number of seconds for which, according to the settings, a complete file waits before `poll`
     returns it."""
@@ -206,9 +206,10 @@ class Feed(Protocol):
         return None
 
     def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
-        """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
-        Skip a file if another file has replaced it, or if `permit` no longer allows its acknowledgement.
-        Returns the files that could not be acknowledged, each with the reason."""
+        """Acknowledge registered files. A feed that reads from a folder or bucket archives, deletes or
+        keeps the files; a feed that reads from a queue commits or deletes their messages. Skip a file if
+        another file has replaced it, or if `permit` no longer allows its acknowledgement. Returns the files
+        that could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:

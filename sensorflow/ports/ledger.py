@@ -1,5 +1,5 @@
-"""The complete ledger. The ledger is the source of truth about files. It also contains the readings,
-because they change in the same transactions."""
+"""The complete ledger. The ledger is the source of truth about files. The readings are part of it too,
+because readings and files change in the same transactions."""
 
 from __future__ import annotations
 

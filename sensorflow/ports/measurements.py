@@ -42,7 +42,7 @@ class Measurements(Workload, Protocol):
     """
 
     def ends(self) -> LedgerEnds:
-        """Returns the ends of the ledger."""
+        """Returns the present end of the ledger."""
         ...
 
     def events_in(self, ranges: Sequence[Ids]) -> Page:

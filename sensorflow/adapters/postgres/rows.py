@@ -168,9 +168,9 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
 
 
 def stored_identity(identity: str) -> str:
-    """Encode the file name of dedupe keys (`FileTask.identity`) for storage. NUL is replaced by two
-    slashes, because PostgreSQL's type `text` cannot contain NUL, and no file path contains two slashes in a
-    row."""
+    """Encode the file name that dedupe keys contain (`FileTask.identity`) for storage. Each NUL is
+    replaced by two slashes, because PostgreSQL's type `text` cannot contain NUL. No file path contains two
+    adjacent slashes."""
     return identity.replace("\0", "//")
 
 
