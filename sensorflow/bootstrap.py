@@ -211,7 +211,7 @@ def reconciler(
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """Return the housekeeping of workers and beat, which consists of all periodic steps."""
+    """Return the housekeeping that runs all periodic tasks."""
     from sensorflow.adapters.postgres import months
     from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.retention import apply_retention

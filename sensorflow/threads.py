@@ -112,8 +112,8 @@ def host_refusal(error: BaseException) -> str | None:
 
 
 def _host_has_memory() -> bool:
-    """Return whether the host has memory. The test requests shared memory, because the memory limit per
-    file does not apply to shared memory."""
+    """Return whether the host has memory. The test requests shared memory, because the limit on the
+    private memory of a process (`max_memory`) does not apply to it."""
     with suppress(OSError):
         mmap.mmap(-1, PROBE_BYTES).close()
         return True

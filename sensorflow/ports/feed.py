@@ -175,7 +175,8 @@ class Feed(Protocol):
         ...
 
     def scan(self) -> Iterator[Candidate]:
-        """Yield every existing file that the source accepts, complete or not. Used for reconciliation."""
+        """Yield every existing file that the source accepts, complete or not. Audits and backfills call
+        this method; see also `GrowingFeed`."""
         ...
 
     def open(self, candidate: Candidate) -> AbstractContextManager[Opened]:
