@@ -1,5 +1,5 @@
-"""Run benchmarks, each in a separate process, so that no benchmark is affected by a pinned core or a warm
-library of another one."""
+"""Run benchmarks, each in a separate process, so that the pinned core and the imported modules of one
+benchmark do not affect another."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def one(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """Run the benchmark `name` in this process, with those options that its function `measure` has.
+    """Run the benchmark `name` in this process, with the options that its function `measure` accepts.
     Returns its result."""
     measure = import_module(f"benchmarks.{name}").measure
     known = inspect.signature(measure).parameters

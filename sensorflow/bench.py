@@ -226,7 +226,7 @@ def hints(found: BenchResult, project: Settings) -> Iterator[str]:
         )
     if found.duplicate > found.read / 100:
         yield (
-            f"{found.duplicate / found.read:.0%} of the rows are duplicates, which take the slow path: "
+            f"{found.duplicate / found.read:.0%} of the rows are duplicates, which take longer to load: "
             "configure the logger to send each reading once"
         )
     if found.bytes >= project.inline_below and found.seconds < 5:

@@ -180,8 +180,8 @@ class AuditStore(Protocol):
         ...
 
     def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:
-        """Returns a context manager that yields the current record of a file and locks it until the context
-        exits. Yields None if the file does not exist."""
+        """Returns a context manager that yields the current record of a file, or None if the file does not
+        exist. Until the context exits, the ledger cannot change the record."""
         ...
 
     def remove_rows(self, file_id: int) -> int:

@@ -54,9 +54,10 @@ class Load:
 class Loaded:
     """The result of a committed load.
 
-    touched: the range of the rows that this load inserted or replaced. garbage: whether silver of this file
-    or of other files contains readings that were replaced. replaced: number of readings of other files that
-    this load replaced. retained: the newest of the twenty preceding versions that still has readings in the
+    touched: the range of the rows that this load inserted or deleted, including rows of other files.
+    garbage: whether silver of this file or of other files must now be rewritten or removed, because
+    readings were replaced. replaced: number of readings of other files that this load replaced. retained:
+    with `OnChange.MERGE`, the newest of the twenty preceding versions that still has readings in the
     database; None if none has. remarks: the remarks that the ledger recorded.
     """
 
@@ -158,9 +159,9 @@ class Loader(Segments, Protocol):
         one transaction. Idempotent.
 
         The members get the archive's lane and discovery time. Raises Transient while an older version of
-        the archive is pending or running. Raises Permanent ARCHIVE if the database contains readings of
-        the archive itself, or if a newer version has already delivered different bytes for a member that
-        this version has not delivered yet.
+        the archive is not unpacked yet. Raises Permanent ARCHIVE if the database contains readings of the
+        archive itself, or if a newer version has already delivered different bytes for a member that this
+        version has not delivered yet.
         """
         ...
 

@@ -133,9 +133,9 @@ class Outbox(Protocol):
         ...
 
     def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
-        """Make files with expired leases pending again. If the broker may have lost messages, mark as many
-        messages that are older than `stale_after` seconds as not sent, so that they are sent again. depth:
-        the number of queued messages in the broker, or None if unknown.
+        """Make files with expired leases pending again. If n messages may be lost, mark the n oldest
+        messages as not sent, so that they are sent again; but only messages that are older than
+        `stale_after` seconds. depth: the number of queued messages in the broker, or None if unknown.
 
         grace: number of seconds after the start of the database server during which expired leases are
         ignored, because workers could neither renew a lease nor nack while the server was down.
