@@ -33,9 +33,9 @@ CHUNK = 10_000
 
 
 def ready_rows(bench_fleet: BenchmarkFleet, files: int) -> dict[str, list[str]]:
-    """Let the server write the present rows of raw_readings to files for COPY. Returns "text" and "binary"
-    -> paths of the files in this format: one for each of the loaded files 1 to `files`, with its rows in
-    the order of its lines."""
+    """Let the server write the present rows of raw_readings to files for COPY. Returns format ("text" or
+    "binary") -> paths of the files in this format. There is one file for each of the loaded files with the
+    ids 1 to `files`; it contains the rows in the order of the lines."""
     lines: dict[str, list[str]] = {"text": [], "binary": []}
     for number in range(1, files + 1):
         query = f"SELECT {COLUMNS} FROM raw_readings WHERE file_id = {number} ORDER BY line_no, ts"

@@ -104,7 +104,7 @@ def months(
 def months_of(
     c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
 ) -> list[MonthPartition]:
-    """Do what `months` does, on an existing connection."""
+    """Return what `months` returns, but query an existing connection."""
     facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
     rows = run(c, "months", **facts).mappings()
     return [MonthPartition(**row) for row in rows]
