@@ -1,11 +1,12 @@
-"""Measurements of speed and memory, each a ratio against a reference that ran beside it.
+"""Measures speed and memory. Most results are ratios to a reference that is measured in the same run.
 
-    python -m benchmarks            everything; hours
-    python -m benchmarks --quick    the two figures that changes are judged by; under four minutes
-    python -m benchmarks NAME...    only these
+    python -m benchmarks            all benchmarks; takes hours
+    python -m benchmarks --quick    the benchmarks to run after a change; takes less than four minutes
+    python -m benchmarks NAME...    only these benchmarks
 
-What each measures is the first line of its module. Results go to `benchmarks/results/latest.json`, the
-table and the plots of docs/explanation/performance.md are made from that.
+The docstring of each module says what the benchmark measures. The results are written to
+`benchmarks/results/latest.json`. `python -m benchmarks.report` generates the tables and plots of
+docs/explanation/performance.md from this file.
 """
 
 from sensorflow.memory import configure_allocator

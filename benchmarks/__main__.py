@@ -1,4 +1,5 @@
-"""Run benchmarks, each in a process of its own: a pinned core and a warm library are nobody else's."""
+"""Run benchmarks, each in a separate process, so that the pinned core and the imported modules of one
+benchmark do not affect another."""
 
 from __future__ import annotations
 
@@ -32,16 +33,20 @@ ALL = (
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
-    options.add_argument("--quick", action="store_true", help="small sizes, under four minutes")
-    options.add_argument("--rows", type=int, help="of the large files")
-    options.add_argument("--files", type=int, help="how many small files")
-    options.add_argument("--repeat", type=int, help="how often each is measured; the median counts")
+    options.add_argument(
+        "--quick", action="store_true", help="small sizes; takes less than four minutes"
+    )
+    options.add_argument("--rows", type=int, help="number of rows of a large file")
+    options.add_argument("--files", type=int, help="number of small files")
+    options.add_argument("--repeat", type=int, help="number of measurements; the median counts")
     options.add_argument("--broker", choices=("valkey", "rabbitmq"))
-    options.add_argument("--json", type=Path, help="in place of benchmarks/results/latest.json")
+    options.add_argument(
+        "--json", type=Path, help="file for the results; default: benchmarks/results/latest.json"
+    )
     options.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
     if unknown := set(given.names) - set(ALL):
-        options.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+        options.error(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(ALL)}")
     if given.one:
         given.one.write_text(json.dumps(one(given.names[0], given)))
         return
@@ -49,7 +54,8 @@ def main() -> None:
 
 
 def one(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """In the process of one benchmark."""
+    """Run the benchmark `name` in this process, with the options that its function `measure` accepts.
+    Returns its result."""
     measure = import_module(f"benchmarks.{name}").measure
     known = inspect.signature(measure).parameters
     chosen = {k: v for k, v in vars(given).items() if k in known and v is not None}
@@ -73,7 +79,7 @@ def run(names: tuple[str, ...], given: argparse.Namespace) -> None:
 
 
 def run_in_subprocess(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """A benchmark in a process of its own, which ends with what it started."""
+    """Run a benchmark in a separate process, and return its result."""
     options = ["--quick"] if given.quick else []
     for key in ("rows", "files", "repeat", "broker"):
         if (value := getattr(given, key)) is not None:

@@ -1,9 +1,9 @@
-"""How long `sensorflow audit` takes over many readings, at each of its levels but the deep one.
+"""Measures the duration of `sensorflow audit` with many readings, at all levels except --deep.
 
-Makes files of readings as loggers send them (a few sensors, second by second) and takes each through the
-ledger's own load: landed bytes, silver and rows are real, only the parsing is left out. Prints seconds of
-the whole command, its start included, of the CPU that its own process took (the server's is apart), and the
-peak of its memory; JSON to --json.
+Generates files of readings as loggers send them (a few sensors, second by second), and loads each of them
+with the ledger's own method. Landed bytes, silver and rows are real; only the parsing is left out. Prints,
+for each level, the duration of the command including its start, the CPU time of its process (without the
+database server), and its peak memory. Writes JSON to the file of --json.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ START = 1_767_225_600  # 2026-01-01
 
 
 def silver(number: int, rows: int) -> pa.RecordBatch:
-    """Readings of one file; the files follow each other in time."""
+    """Return the readings of the file `number`, in the schema `SILVER`. The time span of each file begins
+    where that of the previous file ends."""
     place = np.arange(rows)
     each = rows // SENSORS + 1
     ts = (START + number * each + place // SENSORS) * 10**9
@@ -90,7 +91,8 @@ def load(services: Services, number: int, rows: int) -> None:
 
 
 def audited(level: str, folder: Path, url: str) -> dict[str, Any]:
-    """One audit, as a command of its own."""
+    """Run the command `sensorflow audit` at a level, and return its measurements. level: an option such as
+    --fast; "" for the default level. folder: the project. url: the database."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SENSORFLOW_DATABASE_URL": url}
     watch = (
         "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); "
@@ -121,7 +123,7 @@ def audited(level: str, folder: Path, url: str) -> dict[str, Any]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--files", type=int, default=2000)
-    options.add_argument("--rows", type=int, default=5000, help="of each file")
+    options.add_argument("--rows", type=int, default=5000, help="number of readings in each file")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
     result = measure(given.files, given.rows)

@@ -1,8 +1,9 @@
-"""Peak memory of the daemon with many files in its drop folder, which stay there (`after = "keep"`) or
-go.
+"""Measures the peak memory of the daemon with many files in its drop folder. The files either stay there
+(`after = "keep"`) or are deleted (`after = "delete"`).
 
-No worker runs: the files are registered, a thousand are published, and the rest waits in the ledger.
-Read when the last is registered, and again after three more full looks at the folder.
+No worker runs. Therefore the daemon registers all files and sends messages for some of them, and all files
+stay pending. The memory is measured when the last file is registered, and again after three more scans of
+the folder.
 """
 
 from __future__ import annotations

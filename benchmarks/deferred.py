@@ -1,6 +1,8 @@
-"""Rows per second of `dedupe_index = "deferred"`, against the server's COPY of ready rows into the same
-table without any index; and the seconds of building the index afterwards, which also proves that
-nothing is there twice. All cores: a worker makes rows while the server takes others.
+"""Measures the rows per second with `dedupe_index = "deferred"`. The reference is the server's COPY of
+ready rows into the same table without an index.
+
+Also measures the seconds for building the unique index afterwards, which proves that no reading exists
+twice. Uses all cores: a worker computes rows while the server inserts other rows.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ def plain(bench_fleet: BenchmarkFleet, path: str, form: str) -> float:
 
 
 def built(bench_fleet: BenchmarkFleet) -> float | None:
-    """Seconds of building the index of the month, as the command tells them."""
+    """Seal the month. Return the seconds for building its index, as the command prints them; None if the
+    command prints none."""
     found = re.search(
         r"closed in ([0-9.]+) s", command(bench_fleet, "db", "close", "--month", MONTH)
     )

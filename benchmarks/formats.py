@@ -1,7 +1,8 @@
-"""CPU of a row in each format, against the same rows in CSV in the same run: from profile to bronze.
+"""Measures the CPU time per row for each format, from opening the file to bronze. The reference is CSV
+with the same rows in the same run.
 
-The rounds go through the formats in turn, in one process on one core; the least counts, for what
-else the machine does can only add.
+Each round measures all formats one after the other, in one process on one core. The lowest time of all
+rounds counts, because other work on the machine can only increase a time.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
 
 
 def written(folder: Path, rows: int) -> dict[str, tuple[Path, str, int]]:
-    """(file, format, rows) by the name of the case."""
+    """Write a file for each case. Returns name of the case -> (file, format of the profile, number of
+    rows)."""
     writers = {
         form: (inputs.write(folder / f"f.{form}", rows, form), form, rows)
         for form in ("csv", "jsonl", "parquet")
@@ -80,7 +82,8 @@ def written(folder: Path, rows: int) -> dict[str, tuple[Path, str, int]]:
 
 
 def seconds(path: Path, form: str, rows: int) -> float:
-    """Of CPU for a file that is read, judged and written to bronze."""
+    """Return the CPU seconds for reading and validating a file and writing it to bronze. rows: the
+    expected number of readings."""
     records = {"records": "data[*]"} if form == "json" else {}
     profile = Profile.model_validate({**inputs.profile(form), **records})
     bronze = path.with_suffix(".bronze")
@@ -93,6 +96,6 @@ def seconds(path: Path, form: str, rows: int) -> float:
     took = time.process_time() - began
     if found != rows:
         raise SystemExit(
-            f"{path.name}: {found:,} readings, {rows:,} expected: no figure of that is one"
+            f"{path.name}: {found:,} readings, {rows:,} expected: the results are invalid"
         )
     return took

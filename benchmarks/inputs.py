@@ -1,4 +1,5 @@
-"""Files of readings: fifty sensors, one reading a second each, in the order of time.
+"""Writes files of readings for benchmarks: fifty sensors with one reading per second each, in the order of
+time.
 
 time,sensor,type,value,unit
 2026-02-01T00:00:00Z,s000,temperature,20.37,degC
@@ -24,7 +25,8 @@ KINDS = (("temperature", "degC"), ("humidity", "%"))
 
 
 def profile(form: str) -> dict[str, Any]:
-    """How they are read in a format: each value against the rule of its type."""
+    """Return the profile with which these files are read. form: the format. The profile has rules for the
+    values of both types."""
     names = {name: name for name in ("time", "sensor", "type", "value", "unit")}
     rules = {
         "temperature": {"min": -80, "max": 90, "units": ["degC"]},
@@ -34,14 +36,16 @@ def profile(form: str) -> dict[str, Any]:
 
 
 def write(path: Path, rows: int, form: str = "csv", first: int = 0) -> Path:
-    """`rows` readings of which `first` were in files before."""
+    """Write a file with `rows` readings. first: number of readings in the files that precede this one in
+    time. Returns `path`."""
     writer = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[form]
     writer(path, rows, first)
     return path
 
 
 def many(folder: Path, rows: int, files: int, form: str = "csv") -> list[Path]:
-    """The same readings in one file, or in files that follow each other in time."""
+    """Write `rows` readings to `files` files of equal size, each of which continues the previous one in
+    time. The readings do not depend on `files`. Returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     each = rows // files
     return [write(folder / f"{n:05}.{form}", each, form, n * each) for n in range(files)]
@@ -51,7 +55,7 @@ Block = tuple[list[str], list[int], list[float]]
 
 
 def _blocks(rows: int, first: int) -> Iterator[Block]:
-    """(times, sensors, values) of so many readings at a time."""
+    """Yield (times, sensors, values) for up to `BLOCK` readings at a time."""
     for low in range(first, first + rows, BLOCK):
         place = np.arange(low, min(low + BLOCK, first + rows))
         seconds = np.datetime64(START, "s") + place // SENSORS

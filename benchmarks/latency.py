@@ -1,9 +1,9 @@
-"""From a file's rename into the drop folder to the commit of its rows, on an idle stack and on a busy
-one.
+"""Measures the time from the rename of a file into the drop folder to the commit of its rows.
 
-200 files of 100 rows, one after the other, each dropped when the one before is loaded. Idle: and when
-the stack is idle again. Under load: while twenty other files a second come by. The end is the
-database's own time of the ledger row that the load's transaction wrote, read back over the same clock.
+200 files of 100 rows are dropped one after the other, each when the previous one is loaded. There are two
+measurements: on an idle stack, and under load, while twenty other files per second arrive. The time of the
+commit is the time of the event `loaded`, which the transaction of the load writes by the database's clock.
+The database runs on the same machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sensorflow.embedded import state
 
 HEAD = "time,sensor,type,value,unit\n"
 LOAD = 20.0
-"""Other files a second."""
+"""Number of other files per second in the measurement under load."""
 
 
 def content(number: int, rows: int) -> str:
@@ -48,7 +48,8 @@ def content(number: int, rows: int) -> str:
 
 
 def drop(folder: Path, name: str, text: str) -> datetime:
-    """Put a file there as a logger does; returns when."""
+    """Drop a file as a logger does: write it under another name, then rename it. Returns the time of the
+    rename."""
     part = folder / f"{name}.part"
     part.write_text(text)
     began = datetime.now(UTC)
@@ -58,7 +59,7 @@ def drop(folder: Path, name: str, text: str) -> datetime:
 
 @contextmanager
 def busy(folder: Path, rows: int) -> Iterator[None]:
-    """Other files come, one after the other, at a steady pace."""
+    """Drop `LOAD` other files per second from a thread while the context lasts."""
     stop = threading.Event()
 
     def run() -> None:
@@ -78,13 +79,14 @@ def busy(folder: Path, rows: int) -> Iterator[None]:
 
 
 def times(folder: Path, files: int, rows: int, name: str, idle: bool) -> list[float]:
-    """Seconds of each file."""
+    """Drop files one after the other, and return the latency of each in seconds. idle: whether to wait for
+    the disk before each file."""
     ledger = bootstrap.ledger(bootstrap.settings(folder), "benchmark")
     target = folder / "drop" / "readings"
     durations, warm = [], 10
     for number in range(files + warm):
         if idle:
-            os.sync()  # what earlier files left behind is not this one's time
+            os.sync()  # writes of earlier files must not delay this one
         time.sleep(random.Random(number).uniform(0.05, 0.25))
         began = drop(target, f"{name}-{number}.csv", content(number + 50_000 * (not idle), rows))
         while not (loaded := loaded_at(ledger, f"{name}-{number}.csv")):
@@ -114,7 +116,7 @@ def measure(files: int = 200, rows: int = 100, quick: bool = False) -> dict[str,
         try:
             while state.running(data) is None:
                 time.sleep(0.1)
-            time.sleep(8)  # until workers are up and the machine is quiet
+            time.sleep(8)  # until the workers run and the machine is idle
             found = {}
             for name in ("idle", "load"):
                 around = (

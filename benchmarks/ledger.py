@@ -1,9 +1,10 @@
-"""Milliseconds and plans of the ledger's own statements, with a million files in it.
+"""Measures the duration of the ledger's own statements in milliseconds, with a million files in the
+ledger, and records their plans.
 
-Most are loaded; a hundred thousand wait, a thousand are published, some are running, of which some have
-outlived their lease. What a sweep finds it also changes, so that `stale` of a broker that lost all is a
-figure of its own. Each statement runs by EXPLAIN (ANALYZE, BUFFERS) with values of that mix, and is
-rolled back.
+Most of the files are loaded. A hundred thousand are pending without a message, a thousand are pending with
+a message, and a thousand are running, some with an expired lease. Each statement is run by EXPLAIN
+(ANALYZE, BUFFERS) with values that fit these files, and is then rolled back. Statements whose duration
+depends on how many files they change, such as `stale`, are measured in several cases.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ SELECT id, registered_at, 'registered', NULL, 'validate', 0, 'daemon' FROM files
 
 
 def values(files: int) -> dict[str, dict[str, Any]]:
-    """Each statement and what it is asked, as the ledger asks it."""
+    """Return the cases to measure: name of the case -> arguments of the statement. The statement has the
+    name of the case, or the name in `query`."""
     waiting = files - 100
     stages = {"stages": [str(stage) for stage in WORK], "owner": "worker", "lease": 30.0}
     claim = {**stages, **vars(NO_BATCH), "sources": []}

@@ -1,4 +1,5 @@
-"""The machine: one core to run on, what processes spent of it, and what is told beside every figure."""
+"""Functions about the machine: run on a single core, measure CPU time and memory of processes, and
+describe the machine for the results."""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ __all__ = ["cpu", "facts", "peak_mb", "pin", "tree"]
 
 
 def pin() -> int:
-    """Have this process, and all that it will start, run on one core: the last that we may use.
+    """Restrict this process, and all processes that it starts later, to one core: the last one that it may
+    use. Returns the number of the core.
 
-    Before Arrow is imported, which sizes its pools by what it may use then.
+    Call this function before Arrow is imported, because Arrow then sizes its thread pools by the number of
+    usable cores.
     """
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
@@ -26,7 +29,8 @@ def pin() -> int:
 
 
 def peak_mb(*pids: int | None) -> float:
-    """The highest resident set that any of these processes or their living descendants ever had."""
+    """Return the highest peak of the resident set, in MiB, of these processes and their living
+    descendants. A peak is that of a single process since its start."""
     found = [0]
     for pid in (p for top in pids if top for p in tree(top)):
         with suppress(OSError, IndexError):
@@ -36,7 +40,7 @@ def peak_mb(*pids: int | None) -> float:
 
 
 def facts() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return a description of the machine and of the versions of the software, for the results."""
     return {
         "cores": os.cpu_count(),
         "cpu": _cpu_model(),

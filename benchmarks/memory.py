@@ -1,9 +1,10 @@
-"""Peak memory of a worker against the size of its file.
+"""Measures the peak memory of a worker for files of different sizes.
 
-A process with all that a worker imports takes one file through every stage into PostgreSQL; its peak
-resident set is read at the end. `ordered`: one sensor after another second by second; `grouped`: sensor
-by sensor; `shuffled`: in no order, every tenth reading twice; `wide`: a hundred readings of a digit in each
-row; `line`: one line without an end (sparse).
+A process that has imported everything that a worker imports loads one file into PostgreSQL, through all
+stages. Its peak resident set is read at the end. There are five kinds of files. `ordered`: the readings of
+all sensors, second by second. `grouped`: all readings of one sensor, then those of the next. `shuffled`: in
+arbitrary order, with many duplicates. `wide`: a hundred readings of one digit in each row. `line`: a single
+line without an end, in a sparse file.
 """
 
 from __future__ import annotations
@@ -78,9 +79,10 @@ def peak_of(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
 
 
 def one(path: Path, url: str, home: Path) -> None:
-    """In the process that is measured."""
+    """Load the file `path` in this process, which is the one that is measured, and print the result as
+    JSON."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import workers.tasks  # noqa: F401, I001 - first: what a worker keeps out of its memory is its to say
+    import workers.tasks  # noqa: F401, I001 - first, because it keeps modules out of memory
     from real_data.run import Pipeline
 
     from sensorflow import telemetry
@@ -114,7 +116,8 @@ def one(path: Path, url: str, home: Path) -> None:
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
-    """For `python -m benchmarks`: all kinds to 2 GB; `wide`, of ten times the readings, to 100 MB."""
+    """Run the benchmark for `python -m benchmarks`: all kinds except `line`, with up to 2 GB. `wide` is
+    measured only with up to 100 MB, because it has ten times as many readings per byte."""
     sizes = [10, 100] if quick else [10, 100, 500, 2048]
     found = all_of([(kind, mb) for mb in sizes for kind in KINDS if kind != "wide" or mb <= 100])
     return {"worker_rss_mb": max(case["peak_mb"] for case in found), "cases": found}

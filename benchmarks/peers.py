@@ -1,11 +1,14 @@
-"""Rows per second of others that bring a CSV file into PostgreSQL, on one core, beside ours.
+"""Measures the rows per second of other programs that load a CSV file into PostgreSQL, and of sensorflow,
+on one core.
 
-Ours is a process that has what a worker has. The same job: the file of 1M readings, with a SHA-256 key
-for each, by a loop over hashlib where there is nothing faster, into a table
-with the same columns and the same unique index. None of them judges a reading, keeps what it rejects,
-or writes a ledger. `adbc, ready rows` is not the same job: it is given the finished rows, key and all,
-as an Arrow table in memory. dlt makes its table itself, with two columns of its own and no partitions;
-the index is put on it. Slow ones are given fewer rows; rows per second are compared.
+sensorflow runs in a process that has imported what a worker imports. All programs do the same: they load a
+file of 1M readings into a table with the same columns and the same unique index, with a SHA-256 key for
+each reading. The key is computed by a loop over hashlib if the program has no faster way. None of the other
+programs validates readings, stores rejects or writes a ledger.
+
+There are three exceptions. `adbc, ready rows` does less: it gets the finished rows, including the keys, as
+an Arrow table in memory. dlt creates its own table, which has two additional columns, no partitions, and
+the unique index. Slow programs load fewer rows; only the rows per second are compared.
 """
 
 from __future__ import annotations
@@ -27,11 +30,12 @@ from benchmarks.throughput import MILLION, check
 
 FEW = 100_000
 Peer = Callable[[BenchmarkFleet, Path], float]
-"""Takes a file in; returns its seconds, or raises CouldNotRun."""
+"""A function that loads a file with one of the programs. It returns the seconds, or raises
+CouldNotRun."""
 
 
 class CouldNotRun(Exception):
-    """Why a peer is not measured."""
+    """Raised if a program cannot be measured on this machine. The message is the reason."""
 
 
 def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
@@ -41,7 +45,7 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
         large = inputs.write(bench_fleet.root / "large.csv", rows)
         small = inputs.write(bench_fleet.root / "small.csv", min(rows, FEW))
         bench_fleet.reset()
-        bench_fleet.take([large], "csv")  # warm, and the month is there for all
+        bench_fleet.take([large], "csv")  # warms up, and creates the partition of the month
         found = compare(bench_fleet, large, small, rows, repeat)
     own = found["sensorflow"]["rows_per_second"]
     for peer in found.values():
@@ -74,7 +78,7 @@ def compare(
             except CouldNotRun as error:
                 found[name]["could_not_run"] = " ".join(str(error).split())[:300]
                 continue
-            if name != "dlt":  # which has a table of its own, and counts itself
+            if name != "dlt":  # it has a separate table, and counts the rows itself
                 check(bench_fleet, count)
     for name, seconds in times.items():
         if seconds:
@@ -89,7 +93,9 @@ def ours(bench_fleet: BenchmarkFleet, path: Path) -> float:
 
 
 def arrow(path: Path, text_key: bool = False) -> Any:
-    """The file as Arrow, with the columns of the table. text_key: dlt writes no bytes into its CSV."""
+    """Read a CSV file, compute the keys, and return an Arrow table with the columns of raw_readings.
+    text_key: whether the keys are hexadecimal text and not bytes, because dlt cannot write bytes into its
+    CSV."""
     import hashlib
 
     import pyarrow as pa
@@ -137,7 +143,8 @@ def adbc_ready(bench_fleet: BenchmarkFleet, path: Path) -> float:
 
 
 def _ingest(bench_fleet: BenchmarkFleet, table: Any) -> None:
-    """Its driver writes no uuid: the key comes as bytes, into a table beside, and the server turns it."""
+    """Insert the rows into a temporary table, from which the server copies them to raw_readings and
+    converts the keys to uuid. The driver itself cannot write values of the type uuid."""
     import adbc_driver_postgresql.dbapi as driver
 
     with driver.connect(bench_fleet.server.url) as connection:
@@ -187,7 +194,8 @@ def duckdb_postgres(bench_fleet: BenchmarkFleet, path: Path) -> float:
 
 
 def _extension() -> Path | None:
-    """DuckDB's extension where a wheel has brought it; else it wants the network."""
+    """Return the path of DuckDB's PostgreSQL extension if an installed package contains it; None if DuckDB
+    has to download it."""
     spec = importlib.util.find_spec("duckdb_ext")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in Path(folder).rglob("postgres_scanner.duckdb_extension"):
@@ -196,7 +204,8 @@ def _extension() -> Path | None:
 
 
 def dlt_filesystem(bench_fleet: BenchmarkFleet, path: Path) -> float:
-    """The second run: the first makes the table."""
+    """Load the file twice with dlt, and return the seconds of the second run. The first run creates the
+    table, on which this function then creates the unique index."""
     os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
     import dlt
     from dlt.sources.filesystem import filesystem

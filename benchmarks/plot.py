@@ -1,4 +1,4 @@
-"""Bars as SVG: no fonts, no library, the same bytes for the same figures."""
+"""Draws bar charts as SVG, without fonts and without a library. Equal figures result in equal bytes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ WIDTH, LEFT, RIGHT, ROW, TOP = 760, 210, 110, 26, 44
 FONT = 'font-family="sans-serif" font-size="13" fill="#1a202c"'
 COLOURS = {"ours": "#2b6cb0", "reference": "#a0aec0"}
 Bar = tuple[str, float, str]
-"""Label, value, and whose it is: "ours" or "reference"."""
+"""(label, value, series); the series is "ours" or "reference"."""
 
 
 def bars(title: str, found: Sequence[Bar], unit: str) -> str:
-    """Horizontal bars from zero, each with its value."""
+    """Return an SVG with horizontal bars that start at zero. Each bar is labelled with its value and
+    `unit`."""
     limit = max((value for _, value, _ in found), default=0) or 1
     height = TOP + ROW * len(found) + 14
     parts = [

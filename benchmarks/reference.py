@@ -1,10 +1,11 @@
-"""What our times are held against.
+"""The references with which sensorflow's times are compared.
 
-(a) the server's own COPY of ready rows into the same table with the same index: nothing to read, judge
-    or hash, no client; nobody can be faster who has to fill that table.
-(b) the usual script: pandas reads the file, a loop of hashlib makes the keys, SQLAlchemy inserts many,
-    by the driver that it takes for `postgresql://`, psycopg2, which sends row after row. By psycopg 3,
-    which sends them in a pipeline, it is told too.
+(a) The server's own COPY of ready rows into the same table with the same index. Nothing is read, validated
+or hashed, and there is no client. No program that fills this table can be faster.
+
+(b) The usual script. pandas reads the file, a loop over hashlib computes the keys, and SQLAlchemy inserts
+many rows at once with psycopg2, its default driver for `postgresql://`, which sends one row after the
+other. The script is also measured with psycopg 3, which sends the rows in a pipeline.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ CHUNK = 10_000
 
 
 def ready_rows(bench_fleet: BenchmarkFleet, files: int) -> dict[str, list[str]]:
-    """The rows that are in the table now as files of the server's, in text and in binary: one for each
-    file that they came from, in its order."""
+    """Let the server write the present rows of raw_readings to files for COPY. Returns format ("text" or
+    "binary") -> paths of the files in this format. There is one file for each of the loaded files with the
+    ids 1 to `files`; it contains the rows in the order of the lines."""
     lines: dict[str, list[str]] = {"text": [], "binary": []}
     for number in range(1, files + 1):
         query = f"SELECT {COLUMNS} FROM raw_readings WHERE file_id = {number} ORDER BY line_no, ts"
@@ -45,7 +47,7 @@ def ready_rows(bench_fleet: BenchmarkFleet, files: int) -> dict[str, list[str]]:
 
 
 def copy(bench_fleet: BenchmarkFleet, paths: list[str], form: str) -> float:
-    """Seconds of (a)."""
+    """Run the reference (a), and return its seconds. paths, form: from the result of `ready_rows`."""
     began = time.perf_counter()
     for path in paths:
         bench_fleet.sql.execute(f"COPY raw_readings ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
@@ -64,7 +66,8 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def hashed(frame: pd.DataFrame, name: str) -> list[str]:
-    """The loop over hashlib."""
+    """Return the dedupe key of each row as hexadecimal text, computed by a loop over hashlib. name: name
+    of the file."""
     columns = (frame["sensor"], frame["time"], frame["type"])
     return [
         hashlib.sha256(f"{sensor}|{ts}|{kind}|{name}".encode()).hexdigest()[:32]
@@ -93,7 +96,8 @@ def engine(bench_fleet: BenchmarkFleet, driver: str = "psycopg") -> sa.Engine:
 
 
 def scripted(bench_fleet: BenchmarkFleet, paths: list[Path], driver: str) -> float:
-    """Seconds of (b), its connection made before."""
+    """Run the reference (b), and return its seconds without those for the connection. driver: driver of
+    SQLAlchemy."""
     engine_ = engine(bench_fleet, driver)
     with engine_.connect():
         began = time.perf_counter()

@@ -1,8 +1,9 @@
-"""The tables and plots of docs/explanation/performance.md, made from benchmarks/results/latest.json.
+"""Generates the tables and plots of docs/explanation/performance.md from benchmarks/results/latest.json.
 
     python -m benchmarks.report
 
-Writes between the markers of the page, and the plots beside it; what was not measured is left out.
+Writes the tables between the two markers of the page, and the plots to the folder performance beside it.
+Benchmarks without results are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Found = dict[str, Any]
 
 
 def render(found: Found) -> str:
-    """All tables, as Markdown."""
+    """Return all tables as Markdown. found: the results, see `results.write`."""
     parts = [about(found), goals(found)]
     for name, section in SECTIONS.items():
         if (ran := found["runs"].get(name)) and "reason" not in ran:
@@ -327,7 +328,7 @@ def picture(name: str) -> str:
 
 
 def plots(found: Found) -> dict[str, str]:
-    """Each picture by its name."""
+    """Return name of the plot -> SVG, for the benchmarks that have results."""
     runs, svgs = found["runs"], {}
     for name, (title, unit, drawn) in PLOTS.items():
         if (ran := runs.get(name)) and "reason" not in ran:
@@ -369,7 +370,7 @@ PLOTS: dict[str, tuple[str, str, Callable[[Found], Iterator[Bar]]]] = {
 
 
 def put(page: str, text: str) -> str:
-    """The page with `text` between its markers."""
+    """Return the page with `text` in place of the text between its markers."""
     pattern = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
     if not pattern.search(page):
         raise SystemExit(f"the page has no {BEGIN} ... {END}")

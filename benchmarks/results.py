@@ -1,4 +1,4 @@
-"""What was measured, as JSON: one object, to which each benchmark adds what it found."""
+"""Stores the results of all benchmarks as JSON, in one file to which each benchmark adds its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADLINES = {
     "worker_rss_mb": "memory",
     "deferred_ratio": "deferred",
 }
-"""The figures that every run tells, and the benchmark that each comes from."""
+"""The main figures, which are shown after every run: name of the figure -> benchmark that measures it."""
 
 
 def read(path: Path = LATEST) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def read(path: Path = LATEST) -> dict[str, Any]:
 def write(
     runs: dict[str, Any], machine: dict[str, Any], quick: bool, path: Path = LATEST
 ) -> dict[str, Any]:
-    """Put new runs beside those that were not repeated; a figure that is not there says why."""
+    """Add results to the file, and return its new content. runs: name of a benchmark -> its result, which
+    replaces an older one. If a main figure is missing, `reasons` in the file says why."""
     all_runs = {**read(path).get("runs", {}), **runs}
     headlines, reasons = {}, {}
     for name, benchmark in HEADLINES.items():

@@ -1,10 +1,10 @@
-"""How the speed of the running fleet changes with workers, with waiting files, and with rows in the
-table.
+"""Measures how the speed of the fleet depends on the number of workers, of pending files, and of rows in
+the table.
 
-Workers: 1, 2 and 4 children of one worker node, on files below `inline_below`. Backlog: 1,000 to
-100,000 files that wait, all of one content (name and number tell their readings apart); timed is the
-same number of the oldest. Table: one file of a million rows into a table that holds 0, 1, 10 and 50
-million of the same month.
+Workers: a worker with 1, 2 and 4 child processes loads files smaller than `inline_below`. Backlog: the
+fleet loads the oldest of 1,000 to 100,000 pending files; in all cases, the time for the same number of
+files is measured. These files have the same bytes and different names. Table: a file of a million rows is
+loaded into a table that contains 0, 1, 10 and 50 million rows of the same month.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ WORKERS = (1, 2, 4)
 BACKLOGS = (1_000, 10_000, 100_000)
 TABLES = (0, 1 * MILLION, 10 * MILLION, 50 * MILLION)
 FILES, ROWS = 48, 50_000
-"""Of the measurement of workers; 2.3 MB each."""
+"""Number of files in the measurement of workers, and rows per file. Each file has 2.3 MB."""
 TIMED = 800
-"""Files of a backlog that are timed."""
+"""Number of files of a backlog for which the time is measured."""
 
 WAITING = """
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, sensor_type,
@@ -48,7 +48,8 @@ SELECT make_timestamptz(2026, 2, 1, 0, 0, 0, 'UTC') + n * make_interval(secs => 
 def measure(
     quick: bool = False, repeat: int = 5, broker: str = "valkey", rows: int | None = None
 ) -> dict[str, Any]:
-    """rows: of the file that goes into the tables; the smaller it is, the smaller are all sizes."""
+    """Run the benchmark. rows: number of rows of the file that is loaded into tables of different sizes;
+    with less than a million rows, the other sizes are reduced too."""
     small = quick or (rows or MILLION) < MILLION
     with stand() as bench_fleet:
         server = Broker(broker, bench_fleet.root)
@@ -88,7 +89,7 @@ def workers(
         for number in range(repeat + 1):
             folder = bench_fleet.root / "made"
             paths = inputs.many(folder, files * ROWS, files)
-            for path in paths:  # each round has readings of its own: no bytes come twice
+            for path in paths:  # the bytes must be different in each round
                 path.write_text(path.read_text().replace(",s0", f",w{pool}r{number}s0"))
             before = running_fleet.cpu()
             running_fleet.hold()
@@ -104,7 +105,7 @@ def workers(
             seconds, rows = running_fleet.span()
             if rows != files * ROWS:
                 raise SystemExit(f"{rows:,} rows loaded, {files * ROWS:,} expected")
-            if number:  # the first one warms
+            if number:  # the first round only warms up
                 rates.append(rows / seconds)
                 parts.append(cpu_seconds(before, running_fleet.cpu()))
             empty(bench_fleet)
@@ -115,7 +116,8 @@ def workers(
 def backlog(
     bench_fleet: BenchmarkFleet, server: Broker, waiting: int, repeat: int
 ) -> dict[str, Any]:
-    """The daemon and two workers work on the oldest of so many waiting files."""
+    """Measure how many files per second the daemon and a worker with two child processes load while
+    `waiting` files are pending."""
     rates = []
     timed = min(TIMED, waiting)
     for number in range(repeat):
@@ -136,7 +138,7 @@ def backlog(
 
 
 def rate(running_fleet: Fleet, timed: int) -> float:
-    """Files a second of those between a tenth and the whole of the timed ones."""
+    """Return the files per second, without the first tenth of the `timed` files."""
     query = "SELECT extract(epoch FROM finished_at) FROM files WHERE state = 'loaded' ORDER BY 1 LIMIT %s"
     ends = [float(row[0]) for row in running_fleet.stand.sql.execute(query, (timed,)).fetchall()]
     low = timed // 10
@@ -144,7 +146,7 @@ def rate(running_fleet: Fleet, timed: int) -> float:
 
 
 def flush(server: Broker) -> None:
-    """What is still waiting in the broker is of no file any more."""
+    """Delete the messages that are still queued in the broker, because their files no longer exist."""
     if server.url.startswith("redis"):
         import redis
 
@@ -153,7 +155,8 @@ def flush(server: Broker) -> None:
 
 
 def table(bench_fleet: BenchmarkFleet, full: int, rows: int, repeat: int) -> dict[str, Any]:
-    """One file into a table of so many readings, which lie in the same weeks and in the same index."""
+    """Measure the rows per second for loading one file into a table that already contains `full` readings
+    of the same weeks."""
     path = inputs.write(bench_fleet.root / "table.csv", rows)
     bench_fleet.reset()
     bench_fleet.take([path], "csv")

@@ -1,9 +1,10 @@
-"""What a fleet needs: connections and memory of each process, and bytes on the disk for each reading.
+"""Measures what a fleet needs: the connections and the memory of each process, and the bytes on disk per
+reading.
 
     PYTHONPATH=. python benchmarks/sizing.py [--broker rabbitmq] [--children 4] [--real FOLDER]
 
-Daemon, one worker, beat, Flower and the metrics run on a database and a broker of their own. The kernel's
-connections are counted several times a second while the worker loads files.
+Daemon, one worker, beat, Flower and the metrics server run with a separate database and broker. While the
+worker loads files, the TCP connections of each process are counted several times a second.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ SELECT CASE WHEN relname LIKE 'raw_readings%' THEN 'readings' ELSE 'ledger' END,
 
 
 class Sample:
-    """The most connections of each kind of process, and its memory."""
+    """Counts the connections of the processes, and measures their memory. most: kind of process -> the
+    highest number of connections of one process, by server. together: the highest number of connections of
+    all processes, by server."""
 
     def __init__(self, processes: dict[str, Process], ports: dict[str, int]) -> None:
         self._processes, self._ports = processes, ports
@@ -48,7 +51,8 @@ class Sample:
         self.together: Counter[str] = Counter()
 
     def kinds(self) -> dict[int, str]:
-        """Process id -> kind, of which there are those of `_processes`, and `child`."""
+        """Return process id -> kind, for the processes and their descendants. The kind is the name of the
+        process, such as "worker", or "worker's child" for its descendants."""
         found = {}
         for name, process in self._processes.items():
             for pid in machine.tree(process.pid or 0):
@@ -76,7 +80,9 @@ class Sample:
         return []
 
     def memory(self) -> dict[str, dict[str, float]]:
-        """Kind -> number of processes, and of one of them the mean MB: resident, its own, and highest."""
+        """Return kind -> number of processes, and means over these processes in MiB: resident memory,
+        memory that is not shared with other processes, and peak of the resident memory (only for
+        children)."""
         found: dict[str, list[tuple[float, float, float]]] = {}
         for pid, kind in self.kinds().items():
             with suppress(psutil.Error):
@@ -157,7 +163,8 @@ def fleet(bench_fleet: BenchmarkFleet, kind: str, children: int) -> dict[str, An
 
 
 def ledger_of_small_files(bench_fleet: BenchmarkFleet, before: dict[str, Any]) -> int:
-    """Bytes of tables and indexes, but for those of readings, that a file adds."""
+    """Return how many bytes a small file adds to the tables and indexes of the ledger, without those of
+    the readings. before: the result of `disk` before the small files are loaded."""
     folder = bench_fleet.root / "small"
     folder.mkdir()
     for number in range(SMALL):
@@ -194,7 +201,8 @@ def _loaded(bench_fleet: BenchmarkFleet) -> int:
 
 
 def disk(bench_fleet: BenchmarkFleet, size: int) -> dict[str, Any]:
-    """Bytes after the load. size: of the files."""
+    """Return the numbers of bytes on disk after all files are loaded: by folder, by kind of table, and per
+    reading. size: number of bytes of the loaded files."""
     bench_fleet.sql.execute("CHECKPOINT")
     bench_fleet.sql.execute("VACUUM ANALYZE")
     data = bench_fleet.project / "data"
@@ -224,7 +232,8 @@ def disk(bench_fleet: BenchmarkFleet, size: int) -> dict[str, Any]:
 
 
 def real(folder: Path) -> dict[str, Any]:
-    """The same for files of real loggers, one after the other."""
+    """Load files of real loggers one after the other, and return the result of `disk` for them. folder:
+    the folder with the files."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "real_data"))
     from run import Pipeline, profile_of
 
@@ -247,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--broker", choices=("valkey", "rabbitmq"), default="valkey")
     parser.add_argument("--children", type=int, default=4)
-    parser.add_argument("--real", type=Path, help="folder of files of real loggers")
+    parser.add_argument("--real", type=Path, help="folder with files of real loggers")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with stand() as result:

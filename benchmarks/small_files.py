@@ -1,12 +1,15 @@
-"""Files per second and CPU per file of many small files through the running fleet.
+"""Measures the files per second and the CPU time per file when the fleet loads many small files.
 
-Each round: the files are dropped and the daemon registers and publishes them while the worker is held;
-then the worker goes on, and the ledger tells the time from the first claim to the last commit. Four
-ways, one after the other: one task a file, as it is; several files a message (`group_small_files =
-true`); a chain of three tasks a file (`inline_below = 0`); and the usual script in a loop. A last round
-drops files while all run, and tells the time from the first rename to the last commit. CPU is of all
-processes of ours and of their children, after they have started and have taken a few files, until no
-message is left: most tasks find their file done.
+In each round, the worker is suspended while files are dropped and the daemon registers them and sends
+messages. Then the worker continues. The time from the first claim to the last commit is read from the
+ledger. Each round is measured in four ways: with one task per file, which is the default; with several
+files per message (`group_small_files = true`); with a chain of three tasks per file (`inline_below = 0`);
+and with the usual script instead of sensorflow (see `reference`). In a last measurement, files are dropped
+while all processes run, and the time from the first rename to the last commit is measured.
+
+The CPU time is that of the daemon and the worker with all their children. It is measured from the time when
+they have loaded a few files until the broker has no messages, although the last messages have no effect,
+because their files are already loaded.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ SETTINGS = {
     "grouped": {"SENSORFLOW_GROUP_SMALL_FILES": "true"},
     "chain": {"SENSORFLOW_INLINE_BELOW": "0"},
 }
-"""Of the daemon, which is who makes the messages."""
+"""Environment variables of the daemon, which decides what a message contains, for two of the ways."""
 WARM = 20
 
 
@@ -58,7 +61,7 @@ def measure(
 
 
 class FileDropper:
-    """Makes batches of files, no two of the same content, and drops them as a logger does."""
+    """Generates files, of which no two have the same bytes, and drops them as a logger does."""
 
     def __init__(self, bench_fleet: BenchmarkFleet, files: int) -> None:
         self.files = files
@@ -83,7 +86,7 @@ class FileDropper:
 
 
 def begin(running_fleet: Fleet, drops: FileDropper, way: str) -> None:
-    """A daemon of this round, warm; an empty ledger."""
+    """Start the daemon for a round, let the fleet load a few files, and then empty the ledger."""
     running_fleet.daemon.env = {**running_fleet.env, **SETTINGS.get(way, {})}
     running_fleet.daemon.start()
     warm = drops.make(WARM)
@@ -166,7 +169,7 @@ def script(
 
 
 def peak(running_fleet: Fleet, drops: FileDropper, rows: int) -> float:
-    """Megabytes of the worker's largest process, when it has taken a large file too."""
+    """Let the worker load a file of `rows` rows. Return the peak memory of its largest process in MiB."""
     begin(running_fleet, drops, "one")
     drops.put(drops.make(1, rows))
     running_fleet.wait(lambda: running_fleet.drained(1))

@@ -1,4 +1,4 @@
-"""The running fleet: broker, daemon and workers as processes, on the database of a stand."""
+"""Runs a fleet: broker, daemon and worker as processes that use the database of a `stand`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ DRAINED = ("loaded", "quarantined", "superseded", "undone")
 
 
 class Broker:
-    """One of the brokers, and its process."""
+    """A running broker. kind: "rabbitmq" or "valkey". url: its URL. pid: id of its process. stop: a
+    function that stops it."""
 
     def __init__(self, kind: str, root: Path) -> None:
         if kind == "rabbitmq":
@@ -40,7 +41,8 @@ class Broker:
 
 
 class Fleet:
-    """Daemon and one worker node. Everything stops at the end of `fleet`."""
+    """A daemon and one worker. Both stop at the end of `fleet`. pool: number of child processes of the
+    worker."""
 
     def __init__(self, bench_fleet: BenchmarkFleet, broker: Broker, pool: int) -> None:
         self.stand, self.broker = bench_fleet, broker
@@ -71,7 +73,7 @@ class Fleet:
         return sum(found.get(state, 0) for state in DRAINED) >= files
 
     def is_idle(self) -> bool:
-        """Whether no message waits at the broker."""
+        """Return whether no message is queued in the broker."""
         return self._queue.depth() == 0
 
     def wait(self, done: Callable[[], bool], seconds: float = 600, every: float = 0.1) -> None:
@@ -85,7 +87,8 @@ class Fleet:
             time.sleep(every)
 
     def hold(self) -> None:
-        """Stop the worker where it stands, warm and connected: messages wait, and it spends nothing."""
+        """Suspend all processes of the worker. They stay connected and use no CPU time, and messages stay
+        queued."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -97,7 +100,7 @@ class Fleet:
             os.kill(pid, number)
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of CPU so far, of each part."""
+        """Return the CPU seconds that each part of the fleet has used so far."""
         return {
             "daemon": machine.cpu(self.daemon.pid),
             "worker": machine.cpu(self.worker.pid),
@@ -106,7 +109,8 @@ class Fleet:
         }
 
     def span(self) -> tuple[float, int]:
-        """Seconds from the first claim to the last commit, and rows loaded, as the ledger says."""
+        """Return (seconds from the first claim to the last commit, number of loaded rows), from the
+        ledger."""
         row: Any = self.stand.sql.execute(
             "SELECT extract(epoch FROM max(finished_at) - min(started_at)), sum(rows_loaded) FROM files"
         ).fetchone()

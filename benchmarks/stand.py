@@ -1,4 +1,5 @@
-"""A test stand: an embedded PostgreSQL of its own, and a process that takes files through the flow."""
+"""A stand for benchmarks: a separate embedded PostgreSQL, and a process that loads files through all
+stages."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ FORMS = ("csv", "jsonl", "parquet")
 
 
 class BenchmarkFleet:
-    """source: keys of each source; keys: of the settings, above all tables."""
+    """A project for benchmarks, with one source per format. source: settings of each source. keys:
+    top-level settings of the project. sql: an autocommitted connection to its database. services: the
+    services of the flow."""
 
     def __init__(
         self, root: Path, server: Postgres, source: Table | None = None, **keys: Any
@@ -54,7 +57,8 @@ class BenchmarkFleet:
         self.services = taking.world_of(self.project)
 
     def reset(self) -> None:
-        """No file, no row, nothing left to write: every run begins alike."""
+        """Remove all files, rows and stored data, and flush the disks, so that every run begins in the
+        same state."""
         self.sql.execute(
             "TRUNCATE raw_readings, files, arrivals, file_events RESTART IDENTITY CASCADE"
         )
@@ -70,11 +74,12 @@ class BenchmarkFleet:
         return int(found)
 
     def arrive(self, path: Path, source: str) -> int:
-        """Land and register a file; returns its number."""
+        """Land and register a file. Returns its id."""
         return taking.arrive(self.services, path, source)
 
     def take(self, paths: list[Path], source: str) -> IntakeTimes:
-        """Files all the way, one after the other, as a worker takes them."""
+        """Load files one after the other, through all stages, in a process that has imported what a worker
+        imports."""
         if self._taker is None:
             self._taker = IntakeProcess(self.project, self.server.process.pid or 0)
         return self._taker.take(paths, source)
@@ -108,7 +113,8 @@ def stand(**settings: Any) -> Iterator[BenchmarkFleet]:
 
 
 def spread(values: list[float]) -> dict[str, Any]:
-    """Of the same thing measured several times: the median, and between what it lay."""
+    """Return the median, the minimum and the maximum of several measurements, and the measurements
+    themselves (`runs`)."""
     ordered = sorted(values)
     middle, is_odd = divmod(len(ordered), 2)
     median = ordered[middle] if is_odd else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,9 +1,10 @@
-"""Files taken all the way, one after the other, in a process that has what a worker has and no more.
+"""Loads files one after the other, in a process that has imported what a worker imports and nothing else.
 
-    python -m benchmarks.taking PROJECT SERVER_PID
+python -m benchmarks.taking PROJECT SERVER_PID
 
-It takes the files of each line of its input, an object of `source` and `paths`, and answers with a line.
-What the process of the benchmarks holds beside (pandas, DuckDB, the inputs) is no worker's.
+For each line of its input, a JSON object with `source` and `paths`, the process loads these files and
+prints one line with its measurements. It is separate from the process of the benchmarks, because that
+process also has pandas, DuckDB and the generated inputs in its memory.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from sensorflow.ports.queue import Task
 
 @dataclass
 class IntakeTimes:
-    """Files taken in: seconds of landing and registering, then of all stages; CPU of both sides of
-    the stages; of each stage, what the ledger says."""
+    """The measurements for some files. files: number of files. arriving: seconds for landing and
+    registering. seconds: seconds for all stages after that. own_cpu, database_cpu: CPU seconds of the
+    process and of the database server during these stages. stages: stage -> seconds, according to the
+    ledger."""
 
     files: int
     arriving: float
@@ -43,7 +46,7 @@ class IntakeTimes:
 
 
 class IntakeProcess:
-    """The process."""
+    """A running process `python -m benchmarks.taking`."""
 
     def __init__(self, project: Path, server_pid: int) -> None:
         command = [sys.executable, "-m", "benchmarks.taking", str(project), str(server_pid)]
@@ -58,7 +61,9 @@ class IntakeProcess:
         print(json.dumps(asked), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"the process that takes files ended with {self._process.wait()}")
+            raise SystemExit(
+                f"the process that loads files has ended with exit status {self._process.wait()}"
+            )
         return IntakeTimes(**json.loads(answer))
 
     def close(self) -> None:
@@ -71,7 +76,7 @@ def world_of(project: Path) -> Services:
 
 
 def arrive(services: Services, path: Path, source: str) -> int:
-    """Land and register a file; returns its number."""
+    """Land and register a file. Returns its id."""
     with path.open("rb") as stream:
         landed = land(services.landing, OpenFile(source, os.fsencode(path.name), stream))
     assert landed is not None

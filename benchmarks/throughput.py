@@ -1,7 +1,9 @@
-"""Rows per second on one core, everything on, against COPY of ready rows and the usual script.
+"""Measures the rows per second on one core. The references are COPY of ready rows and the usual script
+(see `reference`).
 
-PostgreSQL runs on the same core. Each round runs the references and us, one after the other, each on an
-empty table after a checkpoint; after each, the rows are counted.
+All features of sensorflow are active, and PostgreSQL runs on the same core. In each round, the references
+and sensorflow run one after the other, each with an empty table and after a checkpoint. After each run, the
+rows are counted.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from benchmarks.stand import BenchmarkFleet, spread, stand
 
 MILLION = 1_000_000
 Case = tuple[str, int, int]
-"""Format, rows, files."""
+"""(format, number of rows, number of files)."""
 
 
 def cases(quick: bool, rows: int | None) -> list[Case]:
@@ -45,7 +47,7 @@ def case(
     sample = min(rows, 10_000) if quick else rows
     few = inputs.many(bench_fleet.root / "few", sample, 1, form) if quick else paths
     bench_fleet.reset()
-    bench_fleet.take(paths, form)  # warms us up, and makes the ready rows
+    bench_fleet.take(paths, form)  # warms up, and loads the rows for `ready_rows`
     check(bench_fleet, rows)
     ready = reference.ready_rows(bench_fleet, files)
     times: dict[str, list[float]] = {
@@ -74,9 +76,7 @@ def case(
 
 def check(bench_fleet: BenchmarkFleet, rows: int) -> None:
     if (found := bench_fleet.rows()) != rows:
-        raise SystemExit(
-            f"{found:,} rows in the table, {rows:,} expected: no figure of that is one"
-        )
+        raise SystemExit(f"{found:,} rows in the table, {rows:,} expected: the results are invalid")
 
 
 def print_result(

@@ -1,4 +1,5 @@
-"""Made plant data, with the account of what must come of each file. Seeded: every run is the same."""
+"""Generates data of a plant: files, each with the number of readings that it must yield. The random
+numbers are seeded, so every run generates the same files."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ HEAD = "time,sensor,type,value,unit\n"
 
 @dataclass(frozen=True)
 class GeneratedFile:
-    """A file to drop, and the readings that it must yield."""
+    """A generated file. source: the source into whose folder it is dropped. readings: number of readings
+    that the database must contain because of this file."""
 
     source: str
     name: str
@@ -38,7 +40,7 @@ def csv(name: str, rows: int, seed: int) -> GeneratedFile:
 
 
 def corrected(first: GeneratedFile) -> GeneratedFile:
-    """The same file, one day later, with every hundredth value corrected."""
+    """Return a new version of the file `first`, in which every hundredth value is corrected."""
     lines = first.content.decode().splitlines(keepends=True)
     for at in range(1, len(lines), 100):
         cells = lines[at].split(",")
@@ -47,7 +49,7 @@ def corrected(first: GeneratedFile) -> GeneratedFile:
 
 
 def corrupt(intact: GeneratedFile) -> GeneratedFile:
-    """gzip, cut off in the middle as a lost connection leaves it."""
+    """Return the file compressed with gzip and cut off in the middle, as after a lost connection."""
     packed = gzip.compress(intact.content, mtime=0)
     return GeneratedFile("plant", "cut-off.csv.gz", packed[: len(packed) // 2], 0)
 

@@ -1,4 +1,4 @@
-"""The demo's project folder: .demo/ beside this one, with sources for real and for made files."""
+"""Creates the project of the demo in the folder .demo/, with sources for real and for generated files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ unit = { constant = "kW" }
 
 
 def make(folder: Path = PROJECT) -> None:
-    """Write the project where it is not there yet."""
+    """Create the folders and the settings file of the project, as far as they do not exist yet."""
     for source in SOURCES:
         (folder / "drop" / source).mkdir(parents=True, exist_ok=True)
     settings = folder / "sensorflow.toml"

@@ -1,8 +1,10 @@
-"""make demo: real and made files through the whole stack, then the proof that nothing was lost.
+"""The demo (`make demo`): loads real and generated files with the whole stack, then proves that no reading
+was lost.
 
-Drops the weather files of the PyPI package vega_datasets and generated plant data, among them a
-corrupt file, one that is half written for a while, one dropped twice, and one sent again with
-corrections. Exit status 0 only if every reading is accounted for.
+The files are the weather files of the PyPI package vega_datasets and generated plant data. Among the
+generated files are a corrupt file, a file that is only half written for a while, a file that is dropped
+twice, and a file that is sent again with corrections. The exit status is 0 only if every reading is
+accounted for.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ REAL = [
     plant.GeneratedFile(source, name, (WEATHER / name).read_bytes(), readings)
     for source, name, readings in (
         ("weather", "seattle-weather.csv", 4 * 1461),
-        ("temperatures", "seattle-temps.csv", 8759 - 2),  # two hours have no or no one time
+        ("temperatures", "seattle-temps.csv", 8759 - 2),  # two times do not exist or exist twice
     )
 ]
 PATIENCE = 120.0
@@ -47,7 +49,8 @@ console = wide_console()
 
 @dataclass(frozen=True)
 class Size:
-    """Of what is made: files, the readings of each, and those of the large one."""
+    """The size of the generated data. files: number of small files. rows: readings in each small file.
+    large: readings in the large file."""
 
     files: int = 40
     rows: int = 2_000
@@ -68,14 +71,14 @@ def main(folder: Path = project.PROJECT, size: Size = Size()) -> int:
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(60)
-    console.print(f"{time.monotonic() - began:.1f} s in all; `make up` leaves the stack running")
+    console.print(f"{time.monotonic() - began:.1f} s in total; `make up` starts the stack again")
     sys.stdout.flush()
     print(balance)
     return 0 if ok else 1
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    """`sensorflow up` on an empty database; returns when it can be reached."""
+    """Start `sensorflow up` on an empty database. Returns the process when the stack is ready."""
     console.print("[bold]starting[/] PostgreSQL, Valkey, daemon, workers, beat, Flower")
     log = (folder / "up.log").open("wb")
     stack = subprocess.Popen(
@@ -95,14 +98,14 @@ def wait(
     deadline = time.monotonic() + PATIENCE
     while not done():
         if stack is not None and stack.poll() is not None:
-            sys.exit("the stack ended:\n" + (folder / "up.log").read_text())
+            sys.exit("the stack has ended:\n" + (folder / "up.log").read_text())
         if time.monotonic() > deadline:
             sys.exit(f"not done after {PATIENCE:.0f} s; logs are in {folder / 'data/logs'}")
         time.sleep(pause)
 
 
 def drop(generated: plant.GeneratedFile) -> None:
-    """As a careful sender does: written under another name, then renamed."""
+    """Drop a file as a careful sender does: write it under another name, then rename it."""
     target = Path("drop", generated.source, generated.name)
     part = target.with_name(target.name + ".part")
     part.write_bytes(generated.content)
@@ -126,7 +129,7 @@ def run(folder: Path, size: Size) -> tuple[bool, str]:
         plant.parquet("meter.parquet", size.large // 10, 906),
     ]
     last = plant.corrected(first)
-    # what the database must hold at the end
+    # number of readings that the database must contain at the end
     expected = sum(generated.readings for generated in [*REAL, *files]) + late.readings
 
     def counts() -> tuple[int, int]:
@@ -167,11 +170,13 @@ def run(folder: Path, size: Size) -> tuple[bool, str]:
 
 
 def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str]:
-    """Show what became of every file; whether all is as it should be, and the balance line."""
+    """Show the results for every file. Returns (whether all checks passed, the line with the balance).
+    expected: number of readings that the database must contain. early: the ledger's files for the
+    half-written file before it was complete; there must be none."""
     views = sorted(ledger.files(limit=1000), key=lambda v: (v.source, v.name, v.version))
     show_files(ledger, views)
     counts = query(
-        "the warmest days of Seattle, by the database",
+        "the warmest days of Seattle, from the database",
         """SELECT (ts AT TIME ZONE 'America/Los_Angeles')::date AS day, value AS temperature, unit
              FROM raw_readings WHERE reading_type = 'temperature_max'
             ORDER BY value DESC, ts LIMIT 3""",
@@ -185,29 +190,27 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     )
     verdict = (proof.stdout.splitlines() or [proof.stderr])[-1]
     checks = {
-        f"the database holds the {expected:,} readings that were made": rows == expected,
-        "the half-written file was not touched before it was closed": not early,
+        f"the database contains the {expected:,} expected readings": rows == expected,
+        "the half-written file was not registered before it was complete": not early,
         "the corrected file replaced every reading of the first version": counts is not None
         and any(v.counts.loaded == v.counts.replaced > 0 for v in views),
         "the corrupt file is in quarantine": any(v.state is State.QUARANTINED for v in views),
-        "every file is at its end": not any(v.state in OPEN for v in views),
-        f"sensorflow audit --checksum says: {verdict.removeprefix('audit: ')}": not proof.returncode,
+        "no file is pending or running": not any(v.state in OPEN for v in views),
+        f"result of sensorflow audit --checksum: {verdict.removeprefix('audit: ')}": not proof.returncode,
     }
     console.print()
     for what, ok in checks.items():
         console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
     sums = sum(totals.values(), Totals())
     refused = sums.rows_rejected
-    console.print(
-        f"      {refused} readings were refused, and kept with their reason: hours that the"
-    )
-    console.print("      clock of Seattle skipped, or had twice")
+    console.print(f"      {refused} readings were rejected and stored with the reason: their times")
+    console.print("      do not exist, or exist twice, because the clock of Seattle was changed")
     console.print()
     return sums.balanced and all(checks.values()), status.balance(totals)
 
 
 def show_files(ledger: Any, views: list[FileView]) -> None:
-    """A line a file; the many alike are one line."""
+    """Show a table with one row per file. The many similar plant files share one row."""
     lines: list[list[Any]] = []
     many = [v for v in views if v.name.startswith("plant-")]
     for view in [v for v in views if v not in many]:
@@ -231,7 +234,8 @@ def numbers(views: list[FileView]) -> list[int]:
 
 
 def times(ledger: Any, views: list[FileView]) -> list[int | None]:
-    """Milliseconds of each stage, over all these files."""
+    """Return, for each stage, the sum of its durations over the files in milliseconds; None if no file has
+    passed the stage."""
     seconds: dict[str, float] = {}
     for view in views:
         for event in ledger.history(view.file_id):

@@ -17,8 +17,8 @@ The pipeline, in the order of the data:
 uses services such as the database. ``adapters`` implements these interfaces. ``bootstrap`` selects the
 adapters and passes them to the flow.
 
-Notebooks and other programs use the names in ``__all__``. They are defined in ``api`` and imported on
-first use.
+Notebooks and other programs use the names in ``__all__``. These names are defined in ``api`` and other
+modules, which are imported when a name is first used.
 """
 
 from __future__ import annotations

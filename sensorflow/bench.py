@@ -1,7 +1,8 @@
 """Measures how long each stage takes for one file on this machine.
 
-The file is loaded into a temporary PostgreSQL. The server and all output are in a temporary folder, so that
-the project's database, folders and settings are not changed. All stages run in one process.
+The file is loaded into a temporary PostgreSQL server. The data of the server and all other output are in a
+temporary folder, so that the project's database and folders are not changed. All stages run in one
+process.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5
 SMALL = 8 << 20
-"""Files up to this size (bytes) are measured several times, because a single run is too noisy."""
+"""Size in bytes up to which a file is measured several times, because a single measurement of a small file
+is too inaccurate."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class Step:
 class BenchResult:
     """The result of a measurement of one file.
 
-    A small file is loaded in several rounds. The times are those of the round with the median time.
-    seconds: time of all stages, without landing and registering. arriving: seconds for landing and
-    registering. rounds: number of rounds. database_share: PostgreSQL's share of the CPU time of all rounds,
-    from 0 to 1. peak_mb: peak memory of this process in MiB, without PostgreSQL. hints: suggestions for the
-    user.
+    A small file is loaded in several rounds. All times are those of the round with the median time.
+    arriving: seconds for landing and registering. seconds: seconds for all stages after that. steps: the
+    measurement of each stage. read, loaded, rejected, duplicate: numbers of readings, see
+    `ports.files.Counts`. profile: name of the profile. rounds: number of rounds. database_share:
+    PostgreSQL's share (0 to 1) of the CPU time of all rounds. peak_mb: peak memory of this process in MiB,
+    without PostgreSQL. hints: suggestions for the user.
     """
 
     file: str
@@ -96,8 +99,9 @@ class BenchResult:
 def bench(
     path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
 ) -> BenchResult:
-    """Load a file and measure the time of each stage. profile: name and profile. source: the source whose
-    settings apply; None for the default settings. project: the settings to which the hints refer.
+    """Load a file and measure the time of each stage. profile: (name, profile) to read the file with.
+    source: the source whose settings apply; None for the default settings of a source. project: the
+    settings of the project, which the hints suggest to change.
 
     Raises Permanent if the file would be quarantined.
     """
@@ -131,7 +135,8 @@ def bench(
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    """Yield a temporary folder that the server's user can enter, even if this process runs as root."""
+    """Return a context manager that yields a temporary folder. If this process runs as root, PostgreSQL
+    runs as another user, who can enter the folder too."""
     above = ROOT_HOME if os.geteuid() == 0 else None
     try:
         if above is not None:
@@ -149,8 +154,7 @@ def _place() -> Iterator[Path]:
 def _settings(
     place: Path, url: str, profile: tuple[str, Profile], source: Source | None, rounds: int
 ) -> Settings:
-    """Return settings with one source for each round. One source for all rounds would not work, because a
-    source does not load the same bytes twice."""
+    """Return settings with one source per round, because a source does not load the same bytes twice."""
     name, how = profile
     rules = as_folder(source or FolderSource(path=Path(), profile=name), profile=name)
     sources = {
@@ -162,8 +166,8 @@ def _settings(
 
 
 def _warm(ledger: Ledger, services: Services, path: Path, rounds: int) -> None:
-    """Load the file once before the measurement, so that imports and connections do not count as time of
-    the file. A file that is measured in one round is not loaded here."""
+    """Load the file once before the measurement, so that the time for imports and connections is not
+    measured. If there is only one round, the file is not loaded here, because it is large."""
     with suppress(ImportError):  # pyarrow imports pandas here if it is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
@@ -222,7 +226,7 @@ def hints(found: BenchResult, project: Settings) -> Iterator[str]:
         )
     if found.duplicate > found.read / 100:
         yield (
-            f"{found.duplicate / found.read:.0%} of the rows are duplicates, which take the slow path: "
+            f"{found.duplicate / found.read:.0%} of the rows are duplicates, which take longer to load: "
             "configure the logger to send each reading once"
         )
     if found.bytes >= project.inline_below and found.seconds < 5:

@@ -61,11 +61,12 @@ def settings(
     anywhere: bool = False,
     warn: bool = True,
 ) -> Settings:
-    """Load the settings that apply in a folder. Raises UsageError.
+    """Load the settings that apply in a folder. Raises UsageError if they are invalid.
 
     start: the folder; None for the current folder. copy: path of a copy of the settings file, which is read
-    instead of the file. anywhere: whether to return the default settings if there is no project; otherwise
-    UsageError is raised. warn: whether to warn of former names. Processes that log these names pass False.
+    instead of the settings file. anywhere: what to do if no project is found: True to return the default
+    settings, False to raise UsageError. warn: whether to emit a `FormerName` warning for each key that the
+    settings contain under a former name. Processes that log these names pass False.
     """
     failpoints.require_testing()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
@@ -78,7 +79,8 @@ def settings(
 
 
 def project(path: str | os.PathLike[str]) -> Settings:
-    """Load the settings of a project, from its folder or its sensorflow.toml. Raises UsageError."""
+    """Load the settings of a project. path: the project's folder, or its sensorflow.toml. Raises
+    UsageError if there is no sensorflow.toml, or if the settings are invalid."""
     found = Path(path)
     file = found / settings_.FILE_NAME if found.is_dir() else found
     if not file.is_file():
@@ -93,16 +95,16 @@ def process_name(role: str) -> str:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the database URL of the settings; if they contain none, the URL of the embedded server. Raises
-    UsageError if the embedded server does not run."""
+    """Return the database URL of the settings; if the settings contain none, the URL of the embedded
+    server. Raises UsageError if the embedded server is needed and does not run."""
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
 
 
 def require_sessions(settings: Settings) -> None:
-    """Check that database sessions keep their connection. Raises UsageError if a pooler in front of the
-    database is not in session mode."""
+    """Check that each client connection has a database session of its own. Raises UsageError if a pooler
+    in front of the database is not in session mode."""
     from sensorflow.adapters.postgres import inspect
 
     inspect.require_sessions(database_url(settings))
@@ -131,9 +133,10 @@ def _where(settings: Settings) -> str:
 
 
 def shared_digest(settings: Settings) -> str:
-    """Return a digest of the settings that all processes of a fleet must share.
+    """Return a digest of the settings that all processes of a fleet must share (see `digest.shared`).
 
-    The digest of a process that `sensorflow up` runs equals the digest of a command in the same project.
+    A command that runs in a project gets the same digest as the processes that `sensorflow up` has started
+    there.
     """
     running = state.running(settings.data_folder) if settings.broker_url is None else None
     return settings.shared_digest(running.broker_url if running else None)
@@ -161,7 +164,8 @@ def audit_store(settings: Settings) -> PostgresAuditStore:
 
 
 def seal_months(settings: Settings) -> list[SealResult]:
-    """Seal the months that are due, if `dedupe_index` is "deferred". Returns the result of each month."""
+    """If `dedupe_index` is "deferred", seal the months that are old enough (`seal_after`). Returns the
+    result of each month."""
     from sensorflow.adapters.postgres import sealing
 
     if not settings.deferred:
@@ -172,8 +176,8 @@ def seal_months(settings: Settings) -> list[SealResult]:
 
 
 def collect_garbage(settings: Settings) -> int:
-    """Remove temporary files that killed processes did not finish, if the files are at least an hour old.
-    Returns the number of removed files."""
+    """Remove the incomplete files of killed processes from all stores, if the files are at least an hour
+    old. Returns the number of removed files."""
     from sensorflow.adapters.local.garbage import remove_unfinished
 
     stores = (landing(settings), quarantine(settings), lake(settings))
@@ -198,8 +202,9 @@ def collect_garbage_daily(settings: Settings) -> int:
 def reconciler(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
-    """Return the housekeeping of the daemon, which consists of the reconciler only. All other tasks need
-    Arrow or may take hours. touch: called while the reconciler works."""
+    """Return the housekeeping of the daemon. Its only step is the reconciler, because all other steps need
+    Arrow or may take hours. touch: called repeatedly while the reconciler works, to show that it makes
+    progress."""
     from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
 
     return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
@@ -235,7 +240,8 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:
-    """Return the services and settings for an audit of one source, or of all sources if it is None."""
+    """Return the services and settings for an audit. source: the only source to audit; None for all
+    sources."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import AuditContext
@@ -250,7 +256,8 @@ def audit_context(settings: Settings, source: str | None = None) -> AuditContext
 
 @contextmanager
 def scratch() -> Iterator[LocalLayers]:
-    """Yield an empty lake in a temporary folder, which is removed on exit."""
+    """Return a context manager that yields an empty lake in a temporary folder, and removes the folder on
+    exit."""
     from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
@@ -263,9 +270,11 @@ def landing(settings: Settings) -> Landing:
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Return the object store of a zone. zone: "landing" or "quarantine". foreign: see `LocalObjects`.
+    """Return the object store of a zone. zone: "landing" or "quarantine". foreign: see `LocalObjects`;
+    only for a zone in a local folder.
 
-    Raises UsageError if the store belongs to a package that cannot be imported.
+    Raises UsageError if an installed package must provide the store, and the package is missing or cannot
+    be imported.
     """
     folder = settings.zone_folder(zone)
     if folder is not None:
@@ -282,7 +291,8 @@ def lake(settings: Settings) -> LocalLayers:
 
 
 def publisher(settings: Settings) -> Publisher:
-    """Return the publisher of the broker that the settings select. Raises UsageError."""
+    """Return the publisher for the broker that the settings select. Raises UsageError as `broker`
+    does."""
     if not settings.by_celery:
         return broker(settings)()
     from sensorflow.adapters.queues.celery import CeleryPublisher
@@ -291,8 +301,8 @@ def publisher(settings: Settings) -> Publisher:
 
 
 def broker(settings: Settings) -> Callable[[], Broker]:
-    """Return the factory of a plugin's broker. Call the factory once per process. Raises UsageError if the
-    package cannot be imported."""
+    """Return a function that creates the broker object of a broker that an installed package adds. Call
+    the function once per process. Raises UsageError if the package is missing or cannot be imported."""
     url = broker_url(settings)
     make: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
     return partial(make, url, settings.home)
@@ -349,8 +359,8 @@ def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
 
 
 def _plugin_feed(settings: Settings) -> list[Feed]:
-    """Return the feeds of sources whose kind belongs to another package. Raises UsageError if a feed cannot
-    be imported."""
+    """Return the feeds of the sources that are not folders. Installed packages provide these feeds. Raises
+    UsageError if a package is missing or cannot be imported."""
     return [
         plugins.load(plugins.Group.FEEDS, source.kind)(name, source, settings.home)
         for name, source in settings.sources.items()
@@ -359,8 +369,8 @@ def _plugin_feed(settings: Settings) -> list[Feed]:
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
-    """Return a feed of the files in the folder `root`, for a backfill. The files are processed like files
-    of the source, but are not moved or deleted. `root` is not the drop folder of the source."""
+    """Return a feed of the files in the folder `root`, for a backfill into a source. The files are
+    processed like files from the drop folder of the source, but are not moved or deleted."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
     quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
@@ -368,7 +378,7 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
 
 
 def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
-    """Return one `FolderBacklog` for each drop folder. ledger: None if the ledger is unavailable."""
+    """Return the backlog of each source that is a folder. ledger: None if the ledger is unavailable."""
     from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
 
     return [FolderBacklog(folder, ledger) for folder in folders(settings)]
@@ -386,7 +396,7 @@ def gated_path(path: Path, settings: Settings) -> GatedPath | None:
 
 
 def folders(settings: Settings) -> list[DropFolder]:
-    """Return the drop folders of all folder sources."""
+    """Return the drop folders of all sources that are folders."""
     archive = settings.data_folder / "archive"
     return [
         DropFolder(name, settings.path(source.path), source, archive / name)

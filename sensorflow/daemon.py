@@ -48,7 +48,7 @@ class Daemon:
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
-        """Request the daemon to finish its current files and then to end. Returns at once."""
+        """Request that the daemon ends as soon as its current files are finished. Returns at once."""
         self._intake.stop()
         self._publisher.stop()
 

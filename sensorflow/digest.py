@@ -1,5 +1,6 @@
-"""Computes digests of settings, which reveal no secrets. `digest` is for the comparison of processes on one
-host, `shared` for the comparison of processes on all hosts."""
+"""Computes digests of settings. Processes with equal digests run with the same settings. The digests
+reveal no secrets. `digest` compares processes on one host, and `shared` compares processes on all
+hosts."""
 
 from __future__ import annotations
 
@@ -22,16 +23,17 @@ HOST = frozenset(
 """Settings that may differ between hosts and do not affect what is loaded."""
 URLS = ("database_url", "broker_url")
 PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "storage", "flower_hosts"))
-"""Settings for locations and credentials, which may differ between hosts, containers and users."""
+"""Settings for locations and credentials. They may differ between the hosts, containers and users of one
+fleet."""
 _SALT, _LENGTH = b"sensorflow-digest", 4
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings to compare: key -> value as JSON. Each password in a URL is replaced by four
-    bytes of a slow hash.
+    """Return the settings to compare, without those in `HOST`: key -> value as JSON. Each password in a
+    URL is replaced by four bytes of a slow hash.
 
-    Two different passwords almost always have different bytes. The bytes do not reveal the password,
-    because millions of other passwords have the same bytes.
+    Two different passwords almost always have different hashes. The hash does not reveal the password,
+    because millions of other passwords have the same four bytes.
     """
     shown = {name: value for name, value in values.items() if name not in HOST}
     shown |= {name: _without_password(shown.get(name)) for name in URLS}
@@ -48,10 +50,10 @@ def digest(values: Mapping[str, Any]) -> str:
 def shared(values: Mapping[str, Any]) -> str:
     """Return a digest of the settings that all processes of a fleet must share: 24 hexadecimal digits.
 
-    Hosts, users and paths do not affect the digest. The database does not affect it either: processes
-    compare their digests in the database, so they use the same one. For a Celery broker, the kind of broker
-    and the database number or virtual host affect the digest. For a broker of another package, only the
-    scheme of the URL does.
+    Hosts, users and paths do not affect the digest. The database does not affect it either, because
+    processes that compare their digests do so in the same database. Of a broker that Celery handles, the
+    kind of broker and its database number or virtual host affect the digest. Of a broker that an installed
+    package adds, only the scheme of the URL affects it.
     """
     shared_values = {name: value for name, value in values.items() if name not in HOST | PLACE}
     shared_values["sources"] = {
@@ -81,7 +83,7 @@ def _broker(url: str | None) -> str | None:
 
 
 def _without_password(url: str | None) -> str | None:
-    """Return a URL in which the password and the query are replaced by hashes, because both may contain
+    """Return `url` with hashes in place of its password and its query, because both may contain
     secrets."""
     if url is None:
         return None

@@ -1,4 +1,5 @@
-"""Explains errors of files and disks, and finds owner, mount point and free space of a path."""
+"""Explains errors of files and disks, and finds the owner, the mount point and the free space of a
+path."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from sensorflow.shell import quoted
 
 Folder = Path
-"""A folder, for modules that do not use the file system themselves."""
+"""The type of a folder's path, for annotations in modules that do not import `pathlib`."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _MESSAGES = {
     errno.EROFS: "the file system is read-only; choose another folder, or mount it read-write",
@@ -30,10 +31,10 @@ _MESSAGES = {
 
 
 def explained(error: OSError, path: Path | None = None) -> str | None:
-    """Return a one-line message for an error that a user can fix; None for any other error.
+    """Return a one-line message if a user can fix the cause of `error`; otherwise None.
 
-    path: the path for the message if the error has none, for example because an open file cannot be
-    written.
+    path: the path that the message names if the error has none. Errors from writing to an open file have no
+    path.
     """
     path = error.filename or path
     if error.errno in FULL and path is None:
@@ -79,7 +80,8 @@ def replace(
 
 
 def user() -> str:
-    """Return the name of the user that this process runs as."""
+    """Return the name of the user as whom this process runs, or the uid as text if the user has no
+    name."""
     return _named(os.geteuid())
 
 
@@ -91,8 +93,8 @@ def _named(uid: int) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """Return the path itself if it exists, or else its nearest existing parent. A path that this user may
-    not see counts as missing."""
+    """Return the path itself if it exists, or else its nearest existing parent. A path in a folder that
+    this user may not search counts as missing."""
     for candidate in (path, *path.absolute().parents):
         with suppress(OSError):
             if candidate.exists():
@@ -101,8 +103,8 @@ def nearest(path: Path) -> Path:
 
 
 def owned(path: Path) -> str:
-    """Return a text that says how this user can get write access to a path. The text is about the nearest
-    existing parent if the path does not exist."""
+    """Return a text that says how this user can get write access to a path. If the path does not exist,
+    the text is about its nearest existing parent."""
     existing = nearest(path)
     try:
         owner = existing.stat().st_uid
@@ -115,30 +117,31 @@ def owned(path: Path) -> str:
 
 
 def mount(path: Path) -> Path:
-    """Return the mount point of the file system of a path."""
+    """Return the mount point of the file system that contains a path. The path need not exist."""
     existing = nearest(path).resolve()
     return next(p for p in (existing, *existing.parents) if p.is_mount())
 
 
 def usage(folder: Path) -> tuple[int, int]:
-    """Return the number of bytes, and of free bytes, of the disk of an existing folder. Bytes that are
-    reserved for root do not count as free. Raises OSError."""
+    """Return (total bytes, free bytes) of the disk that contains an existing folder. Bytes that are
+    reserved for root do not count as free. Raises OSError if the folder does not exist."""
     found = shutil.disk_usage(folder)
     return found.total, found.free
 
 
 def free(path: Path) -> int:
-    """Return the number of free bytes on the disk of a path; see `usage`."""
+    """Return the number of free bytes on the disk that contains a path; see `usage`. The path need not
+    exist."""
     return usage(nearest(path))[1]
 
 
 def device(path: Path) -> int:
-    """Return the id of the disk of a path."""
+    """Return the device number of the disk that contains a path. The path need not exist."""
     return nearest(path).stat().st_dev
 
 
 def room(path: Path) -> str:
-    """Return a text with the free space and the mount point of the disk of a path."""
+    """Return a text with the free space and the mount point of the disk that contains a path."""
     try:
         return f"{size(free(path))} free on {mount(path)}"
     except OSError:

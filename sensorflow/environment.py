@@ -1,4 +1,4 @@
-"""Reads settings from environment variables, which override the settings file."""
+"""Reads settings from environment variables. They override the settings in the file."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def folder() -> Path:
 
 
 class Variables:
-    """Applies the environment variables that are settings, and records which variable set which key.
+    """Applies the environment variables that are settings, and records which variable has set which key.
 
-    environ: all environment variables. plain: keys that may also be set by a variable *_FILE, whose value
-    is the path of a file with the value of the key.
+    environ: all environment variables. plain: keys for which a variable with the suffix _FILE is also
+    accepted. The value of this variable is the path of a file that contains the value of the key.
     """
 
     def __init__(self, environ: Mapping[str, str], plain: Iterable[str]) -> None:
@@ -48,7 +48,9 @@ class Variables:
         self._tables: set[tuple[str, ...]] = set()
 
     def overlay(self, given: dict[str, Any]) -> None:
-        """Merge the environment variables into `given`, the settings of the file. Raises UsageError."""
+        """Merge the environment variables into `given`, the settings in the file; change `given` in place.
+        Raises UsageError if a variable contradicts the file, or if the file of a variable with the suffix
+        _FILE cannot be read."""
         self._tables = set(_tables(given))
         for variable, value in sorted(self._environ.items()):
             name = variable.removeprefix(PREFIX)
@@ -75,16 +77,17 @@ class Variables:
         self._origins[tuple(place)] = variable
 
     def rename(self, former: str, key: str) -> None:
-        """Record that the environment variable that set the key `former` sets the key `key` instead."""
+        """If an environment variable has set the key `former`, record that it has set the key `key`
+        instead."""
         if (variable := self._origins.pop(tuple(former.split(".")), None)) is not None:
             self._origins[tuple(key.split("."))] = variable
 
     def of(self, key: str, file: str | None) -> str | None:
-        """Return the names of the environment variables that have set a key, as text for messages. If the
-        key is a table and the file has set some of its keys, the text also contains `file`, the path of the
-        file.
+        """Return the names of the environment variables that have set a key, as text for messages; None if
+        no environment variable has set it. key: the path of the key, joined by dots.
 
-        None if no environment variable has set the key.
+        If the key is a table that also exists in the file, the text also contains `file`, the path of the
+        file.
         """
         place = tuple(key.split("."))
         if below := self._below(place):
@@ -108,11 +111,11 @@ def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _spelt(part: str, target: Mapping[str, Any]) -> str:
-    """Return the key in `target` to which a part of a variable's name refers; `part` if there is no such
-    key.
+    """Return the key in `target` to which `part`, a part of a variable's name in lower case, refers.
+    Return `part` itself if there is no such key.
 
-    Case is ignored, and hyphens count as underscores, because names of environment variables have no
-    lower-case letters and no hyphens.
+    The case of the key is ignored, and hyphens in it count as underscores, because names of environment
+    variables contain neither lower-case letters nor hyphens.
     """
     if part in target:
         return part
@@ -121,8 +124,9 @@ def _spelt(part: str, target: Mapping[str, Any]) -> str:
 
 
 def _secret(variable: str, path: str) -> str:
-    """Return the content of a file without the line break at its end. Raises UsageError, which never
-    contains the content."""
+    """Return the content of the file `path` without white space at both ends. variable: the variable that
+    names the file, for messages. Raises UsageError if the file cannot be read or is empty; the message
+    never contains the content."""
     shown = "a URL" if "://" in path else path  # a URL may contain a password
     try:
         content = Path(path).read_text("utf-8").strip()

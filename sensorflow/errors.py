@@ -1,7 +1,7 @@
 """Error codes, remedies and exception classes.
 
-The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or
-`Permanent` (the file cannot be loaded as it is). `UsageError` is a user's mistake in a command or a
+The code that raises a failure classifies it as `Transient` (retry; the file is not at fault) or as
+`Permanent` (the file cannot be loaded as it is). A `UsageError` is a user's mistake in a command or a
 setting.
 """
 
@@ -93,12 +93,12 @@ class Code(StrEnum):
 
     @property
     def number(self) -> int:
-        """The number in the code, which is unique among all codes: 104 for `F104`."""
+        """The number of the code, for example 104 for `F104`. No two codes have the same number."""
         return int(self[1:4])
 
     @classmethod
     def of(cls, number: int) -> Code:
-        """Return the code with this `number`."""
+        """Return the code that has the number `number`."""
         return _NUMBERED[number]
 
 
@@ -186,8 +186,8 @@ ROW_REMEDY: dict[Code, str] = {
     Code.MALFORMED_ROW: 'set quote = "" if quote characters have no special meaning',
     Code.RULE_UNIT: "add other names of a unit to units",
 }
-"""Advice for rejected rows, by code. All keys in the texts are keys of the profile, unless the text says
-otherwise."""
+"""Advice for rejected rows, by code. The settings that the texts name are keys of the profile, unless the
+text says otherwise."""
 DOCUMENT = (
     'set format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` '
     "proposes a profile"
@@ -208,7 +208,8 @@ def row_remedy(code: Code, form: str = "") -> str:
 
 
 DO = "do"
-"""The key in `SensorflowError.place` for a remedy that is more specific than the remedy of the code."""
+"""The key in `SensorflowError.place` under which an error stores a remedy of its own, which replaces the
+remedy of its code."""
 
 
 OUTAGE_CODES = frozenset(
@@ -228,9 +229,9 @@ failure are retried at long intervals."""
 class SensorflowError(Exception):
     """The base class of all errors of sensorflow.
 
-    code: the error code. message: the message without the code. place: further fields, such as the line and
-    the column. The constructor escapes non-printable characters of message and place, because both may
-    quote a file and are shown in terminals and logs. Errors can be pickled.
+    code: the error code. message: the message without the code. place: further fields, such as the line
+    and the column of the file. The constructor escapes non-printable characters in message and place,
+    because both may quote a file and are shown in terminals and logs. Errors can be pickled.
     """
 
     _unescaped = "\n"
@@ -248,8 +249,8 @@ class SensorflowError(Exception):
 
     @property
     def remedy(self) -> str:
-        """Advice how to fix this failure: the remedy with which the error was raised, or else the remedy of
-        the code. "" if there is none."""
+        """Advice on how to fix this failure: the error's own remedy (see `DO`), or else the remedy of its
+        code; "" if there is neither."""
         return str(self.place.get(DO) or REMEDY.get(self.code, ""))
 
     def __str__(self) -> str:
@@ -267,18 +268,19 @@ def _rebuild(
 
 
 class Transient(SensorflowError):
-    """A failure of the infrastructure, not of the file. A retry may help, and does not count as an
-    attempt."""
+    """A failure of the infrastructure and not of the file. A retry may help. The failed attempt does not
+    count against the maximum number of attempts."""
 
 
 def unexpected(error: Exception) -> Transient:
-    """Return a `Transient` for an exception that only a bug can cause. For loops that log such an error and
-    continue."""
+    """Convert an exception that only a bug can cause to a `Transient`. Used by loops that log the error
+    and continue."""
     return Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}")
 
 
 class Fenced(Transient):
-    """Another worker has acquired the lease of the file. This worker must not commit its work."""
+    """Raised if another worker has acquired the lease of a file. The worker that gets this error must not
+    commit its work."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.FENCED, message, **place)
@@ -292,8 +294,8 @@ def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
 
 
 class IntakeLost(Transient):
-    """Another daemon has taken over the intake of a source. This daemon must not register files of the
-    source."""
+    """Raised if another daemon has acquired the intake lease of a source. The daemon that gets this error
+    must not register files of the source."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.INTAKE_LOST, message, **place)
@@ -307,7 +309,7 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 
 
 class Permanent(SensorflowError):
-    """A failure that a retry cannot fix: the file cannot be loaded as it is, and goes to quarantine."""
+    """A failure that a retry cannot fix: the file cannot be loaded as it is, and is quarantined."""
 
     _unescaped = (
         ""  # escape newlines too: a quoted line of a file must not look like a line of the output
@@ -315,13 +317,14 @@ class Permanent(SensorflowError):
 
 
 class DecoderFailed(Permanent):
-    """The decoder of another package has failed, possibly because of a bug in that package. The file is
-    retried. Each attempt counts, and after the last attempt the file is quarantined."""
+    """A decoder that an installed package adds has failed, possibly because of a bug in that package.
+    Unlike after other permanent failures, the file is retried. It is quarantined after the maximum number
+    of attempts."""
 
 
 class FormerName(FutureWarning):
-    """A warning that a setting or command is used under its former name, which the next version will not
-    know. The command line prints the text of the warning as one line on stderr."""
+    """A warning that a setting or command is used under its former name. The next version will not accept
+    this name. The command line prints the text of the warning as one line on stderr."""
 
 
 class UsageError(SensorflowError):

@@ -1,8 +1,8 @@
 """Escapes text from files before it is shown in a terminal, a log or a web page.
 
-Escaped are all characters for which `str.isprintable` is False: control characters (ESC, the C1 set, DEL),
-direction marks and other invisible characters. A terminal therefore executes no control sequences of a
-file.
+All characters for which `str.isprintable` is False are escaped: control characters (ESC, the C1 set, DEL),
+direction marks and other invisible characters. A file therefore cannot send control sequences to a
+terminal.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def escape_all(value: Any) -> Any:
 
 
 def to_json(value: Any, **options: Any) -> str:
-    """Return a value as JSON. Non-printable characters are escaped, for example as `\\u001b`; letters of
-    all scripts are not escaped. options: arguments of `json.dumps`."""
+    """Return a value as JSON. Non-printable characters are escaped, for example as `\\u001b`. Letters are
+    not escaped, whatever their script. options: further arguments of `json.dumps`."""
     text = json.dumps(value, ensure_ascii=False, **options)
     return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
 

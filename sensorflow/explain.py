@@ -1,5 +1,5 @@
-"""Converts validation errors of pydantic to a message of one line, with the key and the fault. For an
-unknown key, the message suggests a valid key."""
+"""Converts a validation error of pydantic to a message of one line that names the key and the fault. For
+an unknown key, the message suggests a valid key."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sensorflow.core.nearest import did_you_mean
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
-    """Return (key, message) for the error that the user should fix first. The key is "" if the error does
-    not concern a single key. model: the class that was validated. given: the values that were validated."""
+    """Return (key, message) for the first error that the user should fix. key: the path of the faulty key,
+    joined by dots; "" if the error does not concern a single key. model: the class against which the values
+    were validated. given: these values."""
     found = [_Found(e, model) for e in error.errors(include_url=False, include_input=False)]
     first = min(found, key=lambda f: f.rank)
     key = ".".join(first.keys)
@@ -28,7 +29,8 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
 
 
 class _Found:
-    """One error of pydantic. type: pydantic's name of the error. keys: location of the faulty key."""
+    """One of the errors in a ValidationError. type: pydantic's name of the kind of error. keys: the path
+    of the faulty key."""
 
     def __init__(self, error: Any, model: type[BaseModel]) -> None:
         self.type, self.message = error["type"], error["msg"]
@@ -37,8 +39,9 @@ class _Found:
 
     @property
     def rank(self) -> int:
-        """The order in which to fix errors, lowest first. Unknown keys come first, because a misspelled key
-        may be the reason why another key is missing."""
+        """The place of this error in the order in which the user should fix errors; the lowest comes
+        first. Unknown keys come first, because a misspelled key may be the reason why another key is
+        missing."""
         return {"extra_forbidden": 0, "missing": 2}.get(self.type, 1)
 
 
@@ -66,8 +69,9 @@ def _shown(given: Any, keys: list[str]) -> str:
 def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
     """Yield the valid keys at a location of the settings, in the order of the documentation.
 
-    model: the class of the settings. keys: the location. given: the values of the user. If the class at the
-    location depends on the values, as for a source, `given` selects the class.
+    model: the class of the settings. keys: the location, as a path of keys. given: the values that the
+    user has set. At some locations, such as a source, the class depends on the values; there, `given`
+    selects the class.
     """
     kinds: list[Any] = [model]
     for key in keys:

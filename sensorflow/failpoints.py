@@ -2,10 +2,10 @@
 
     SENSORFLOW_TESTING=1 SENSORFLOW_CRASH=load.copied:2:/tmp/once sensorflow watch
 
-This command kills the process with SIGKILL when the process passes `load.copied` for the second time. The
-optional third part is the path of a marker file: only the process that creates the file is killed, and the
-file then contains the PID of this process. `stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Several
-failpoints are separated by commas.
+With these variables, the process is killed with SIGKILL when it passes `load.copied` for the second time.
+The optional third part is the path of a marker file: only the first process that reaches the failpoint
+creates this file and is killed. The file then contains the PID of this process. `stop@load.copied:1` sends
+SIGSTOP instead of SIGKILL. Several failpoints are separated by commas.
 
 If SENSORFLOW_CRASH is not set, failpoints do nothing. If it is set without SENSORFLOW_TESTING=1, every
 command fails at its start.
@@ -27,8 +27,8 @@ TESTING = "SENSORFLOW_TESTING"
 
 
 class Failpoint(StrEnum):
-    """The failpoints, in the order of the pipeline. Between any two effects that a crash can separate,
-    there is a failpoint."""
+    """The failpoints, in the order of the pipeline. There is a failpoint between every two effects of
+    which a crash could prevent the second."""
 
     # the daemon
     FOUND = "daemon.found"  # a complete file was found, nothing is done yet
@@ -61,8 +61,9 @@ class Failpoint(StrEnum):
 
 @dataclass
 class _Trigger:
-    """A failpoint that SENSORFLOW_CRASH sets. passes: number of passes until the signal is sent. marker:
-    path of the marker file, or ""."""
+    """An entry of SENSORFLOW_CRASH. point: the failpoint. signal: the signal to send to the process.
+    passes: number of times that the process must still pass the failpoint until the signal is sent. marker:
+    path of the marker file; "" for none."""
 
     point: str
     signal: signal.Signals
@@ -71,7 +72,8 @@ class _Trigger:
 
 
 def _parse(text: str) -> _Trigger:
-    """Parse a text of the form [stop@]point[:nth[:marker]]. Raises UsageError."""
+    """Parse a text of the form [stop@]point[:nth[:marker]]. Raises UsageError if the text does not have
+    this form."""
     action, _, rest = text.rpartition("@")
     point, _, rest = rest.partition(":")
     nth, _, marker = rest.partition(":")
@@ -100,8 +102,8 @@ def require_testing(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def hit(name: Failpoint) -> None:
-    """Kill or suspend this process if SENSORFLOW_CRASH contains this failpoint and the process has passed
-    it often enough."""
+    """Count that this process passes the failpoint `name`. Kill or suspend the process if SENSORFLOW_CRASH
+    requests it for this pass."""
     for plan in _triggers():
         if plan.point != name:
             continue

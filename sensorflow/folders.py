@@ -1,4 +1,4 @@
-"""Checks the drop folders and the data folder of the settings, and reports how to fix problems."""
+"""Checks the drop folders and the data folder that the settings name, and reports how to fix problems."""
 
 from __future__ import annotations
 

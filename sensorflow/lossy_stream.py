@@ -11,17 +11,18 @@ from typing import Any
 
 
 class LossyStream:
-    """A wrapper of a text stream. Writes never fail; output that cannot be written is lost."""
+    """A wrapper of a text stream. Writing to it never raises an error; output that cannot be written is
+    lost."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._before: Any = None
 
     def reopen_after_fork(self) -> None:
-        """Reopen the stream in a forked child.
+        """Replace the wrapped stream in a forked child by a new stream with the same descriptor.
 
         Another thread may have held the lock of the stream's buffer during the fork. In the child, this
-        lock would never be released. The parent writes the buffered output.
+        lock would never be released. Output that is in the buffer is written by the parent only.
         """
         with suppress(OSError, ValueError, AttributeError):
             number, encoding = self._stream.fileno(), self._stream.encoding
@@ -48,10 +49,10 @@ class LossyStream:
 
 
 def install() -> None:
-    """Replace stdout and stderr of this process by a `LossyStream`. Idempotent.
+    """Replace stdout and stderr of this process by instances of `LossyStream`. Idempotent.
 
-    A closed standard descriptor (0, 1 or 2) is opened on /dev/null. Otherwise the next file or socket would
-    get this number, and output would be written to the file or socket.
+    A standard descriptor (0, 1 or 2) that is closed is opened on /dev/null. Otherwise the next file or
+    socket that is opened would get its number, and output would be written to this file or socket.
     """
     for number in range(3):
         try:

@@ -12,25 +12,29 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RESIDENT_FLOOR_BYTES = 300 << 20
-"""Resident size in bytes below which no memory is returned to the system. The next batch would need the
-returned memory again, and the page faults would take a tenth of the CPU time of a large file."""
+"""Resident size in bytes up to which a process returns no memory to the system. Otherwise the next batch
+would need the returned memory again, and the page faults would take a tenth of the CPU time of a large
+file."""
 
 TRIM_STEP_BYTES = 32 << 20
-"""After memory was returned, the process must grow by this number of bytes before memory is returned again.
-Memory that is in use cannot be returned."""
+"""After memory was returned, the process must grow by this number of bytes before memory is returned
+again. Otherwise a process that uses much memory would try after every batch, although memory that is in use
+cannot be returned."""
 
 LARGE_FILE_BATCHES = 8
-"""A file with more batches than this counts as large."""
+"""After a file with more batches than this, memory is returned to the system even if the process is
+small."""
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE, _NEVER = 32 << 20, 1 << 30
 
 
 def configure_allocator() -> None:
-    """Use one heap for all threads and for Arrow. The heap returns memory to the system only when
+    """Configure one heap for all threads and for Arrow. The heap returns memory to the system only when
     `trimming_heap` requests it.
 
-    Call this before Arrow is imported and before a second thread starts. Has little effect without glibc.
+    Call this function before Arrow is imported and before a second thread starts. If the C library is not
+    glibc, only the memory pool of Arrow is configured.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
@@ -48,20 +52,20 @@ class _WithoutPandas:
 
 
 def without_pandas() -> None:
-    """Prevent the import of pandas in this process. Otherwise pyarrow would import pandas at its first
-    conversion, although it does not need pandas.
+    """Prevent the import of pandas in this process. Otherwise pyarrow would import pandas when it first
+    converts a value, although it does not need pandas.
 
-    The import takes a third of a second and 32 MB. Call this in workers and commands, but not if sensorflow
-    is used as a library.
+    The import would take a third of a second and 32 MB. Call this function in workers and commands, but not
+    if sensorflow is used as a library.
     """
     sys.meta_path.insert(0, _WithoutPandas())
 
 
 def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
-    """Yield the batches. Between two batches, return free memory to the system if this process is larger
-    than `RESIDENT_FLOOR_BYTES`.
+    """Yield the batches unchanged. Between two batches, return free memory to the system if this process
+    is larger than `RESIDENT_FLOOR_BYTES`.
 
-    Otherwise the C library would retain 60 MB or more of free memory between blocks that are in use.
+    Without this, the C library would retain 60 MB or more of free memory between blocks that are in use.
     """
     number, least = 0, RESIDENT_FLOOR_BYTES
     for batch in batches:

@@ -1,7 +1,8 @@
-"""Loads plugins: feeds, decoders, brokers and stores that other packages provide as entry points.
+"""Loads plugins. A plugin is a feed, a decoder, a broker or a store that another installed package
+provides as an entry point.
 
 Entry points are searched only if a setting contains a name that is not built in. A plugin is imported when
-it is used for the first time.
+it is first used.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from sensorflow.errors import Code, Transient, UsageError
 
 
 class Group(StrEnum):
-    """The groups of entry points. The comment on each group says which setting contains the name of an
-    entry point of this group."""
+    """The groups of entry points. The comment on each group says which setting names an entry point of
+    this group."""
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
     DECODERS = "sensorflow.decoders"  # the format of a profile
@@ -27,7 +28,7 @@ class Group(StrEnum):
 
 
 CELERY = ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
-"""Schemes of broker URLs that Celery handles. They are built in: plugins cannot provide them."""
+"""Schemes of broker URLs that Celery handles. Plugins cannot provide brokers for these schemes."""
 
 
 def scheme(url: str) -> str:
@@ -46,8 +47,8 @@ def load(group: Group, name: str) -> Any:
 
 
 def loaded(group: Group, name: str) -> tuple[Any, str]:
-    """Import the object of an entry point. Returns the object, and the name and version of its package as
-    text.
+    """Import the object of an entry point. Returns (the object, a text with the name and the version of
+    its package).
 
     Raises UsageError if there is no such entry point, or if its package cannot be imported.
     """
@@ -69,14 +70,15 @@ def _package(point: EntryPoint) -> str:
 
 
 class Decoders:
-    """Gives the core access to the decoders of other packages, which read additional file formats."""
+    """Gives the core access to decoders: plugins that read additional file formats."""
 
     def names(self) -> Sequence[str]:
         return names(Group.DECODERS)
 
     def reader(self, name: str) -> formats.Reader:
-        """Return the reader of a format. Raises Transient HOST if the package cannot be imported. The file
-        is retried, because the package may be installed on another host."""
+        """Return the reader of the format `name`. Raises Transient HOST if its package is missing or
+        cannot be imported: the file is then retried, because the package may be installed on another
+        host."""
         try:
             found, package = loaded(Group.DECODERS, name)
         except UsageError as error:

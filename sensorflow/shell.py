@@ -13,8 +13,8 @@ def command(*words: str | Path) -> str:
 
 
 def quoted(word: str | Path) -> str:
-    """Return a word that is quoted for bash and zsh if necessary. Non-printable characters, and bytes that
-    are not UTF-8, are escaped."""
+    """Return a word, quoted for bash and zsh if necessary. Non-printable characters and bytes that are not
+    UTF-8 are escaped."""
     text = os.fspath(word)
     if text.isprintable():
         return shlex.quote(text)

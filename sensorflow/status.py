@@ -1,4 +1,4 @@
-"""Determines the status of a project: the number of files in each state, the backlog of each source, and
+"""Determines the status of a project: the number of files in each state, the health of the processes, and
 the failures that block files."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHORT = 60.0
 """Seconds after which a failure that blocks files is reported."""
 MAX_SHOWN = 3
-"""Maximum number of causes to show, in addition to the cause of the file that has waited longest."""
+"""Maximum number of messages of other files that are shown for one failure."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
@@ -33,9 +33,9 @@ class LongOutage:
     """A failure that has prevented files from being loaded for a minute or more.
 
     code: the error code with its name. files: number of blocked files. since: time of the first failure.
-    detail: message of the file that has waited longest. todo: advice for the operator. passing: whether the
-    failure may be an outage that ends by itself, because it began a short time ago. others: messages of
-    other files with the same code.
+    detail: the error message of the file that has waited longest. todo: advice for the operator. passing:
+    whether the failure began only a short time ago, so that it may be an outage that ends by itself.
+    others: the different error messages of other files with the same code.
     """
 
     code: str
@@ -65,14 +65,14 @@ class LongOutage:
 class Status:
     """The result of `sensorflow status`.
 
-    totals: the numbers of files and readings of each source, by name. activity: the recent activity of each
-    source, by name. checks: results of the checks of the processes. stuck: failures that block files.
-    differs: a message if `sensorflow up` runs with other settings, else None. silent: seconds since the
-    last file, for each source that has been silent for longer than its `silent_after`. unseen: sources from
-    which no file has arrived yet. gated: files that wait for their gates, and gates that wait for their
-    files. flower: the URL of Flower; None if Flower does not run. flower_login: user and location of the
-    password. controls: the sources that are paused or draining. large: the large files that workers are
-    reading, with their progress.
+    totals: source -> its numbers of files and readings. activity: source -> its recent activity. checks:
+    results of the health checks of the processes. stuck: failures that block files. differs: a message if
+    `sensorflow up` runs with other settings than sensorflow.toml; otherwise None. silent: source -> seconds
+    since its last file, for the sources that have been silent for longer than their `silent_after`. unseen:
+    sources from which no file has ever arrived. gated: files that wait for their gates, and gates that wait
+    for their files. flower: the URL of Flower; None if `sensorflow up` does not run Flower. flower_login: a
+    text with the user of Flower and the path of the file with the password. controls: source -> its mode,
+    for paused and draining sources. large: the large files that workers are reading, with their progress.
     """
 
     totals: dict[str, Totals]
@@ -90,7 +90,7 @@ class Status:
 
     @property
     def balanced(self) -> bool:
-        """Whether every reading is accounted for."""
+        """Whether every reading that was read is accounted for, see `Totals.balanced`."""
         return sums_of(self.totals).balanced
 
     @property
@@ -124,7 +124,7 @@ class Status:
 
 def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Status:
     """Return the status of a project. source: the only source to include; None for all sources. Raises
-    Transient."""
+    Transient if the database is unreachable."""
     from sensorflow import bootstrap
     from sensorflow.embedded import state
 
@@ -153,7 +153,8 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
 
 
 def processes(settings: Settings, ledger: Ledger) -> list[Check]:
-    """Check the processes of the fleet by their heartbeats, and return the results. Raises Transient."""
+    """Check the processes of the fleet by their heartbeats, and return the results. Raises Transient if
+    the database is unreachable."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
@@ -171,8 +172,8 @@ def silent_sources(
     settings: Settings, activity: Mapping[str, Activity], held: Collection[str] = ()
 ) -> dict[str, float]:
     """Return the sources from which no file has arrived for longer than their `silent_after`: name of the
-    source -> seconds since the last file. A source from which no file has ever arrived is not included, nor
-    is a source in `held`, of which no file is ingested."""
+    source -> seconds since its last file. Two kinds of sources are not included: sources from which no file
+    has ever arrived, and the paused and draining sources (`held`)."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
@@ -186,10 +187,10 @@ def silent_sources(
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[GatedFile]:
     """Return the files that wait for their gates, and the gates that wait for their files. source: the only
-    source to include; None for all sources. Unreadable folders are skipped. Nothing is overdue in a source
-    that is paused or draining.
+    source to include; None for all sources. Unreachable folders are skipped. If a source is paused or
+    draining, none of its files or gates counts as overdue.
 
-    Raises Transient.
+    Raises Transient if the database is unreachable.
     """
     from sensorflow import bootstrap
 
@@ -204,7 +205,8 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
 
 
 def long_outages(url: str) -> list[LongOutage]:
-    """Return the failures that have blocked files for `SHORT` seconds or longer. Raises Transient."""
+    """Return the failures that have blocked files for `SHORT` seconds or longer. url: the URL of the
+    database. Raises Transient if the database is unreachable."""
     from sensorflow.adapters.postgres import inspect
 
     long_ago = datetime.now(UTC) - timedelta(seconds=inspect.OUTAGE)

@@ -21,8 +21,9 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Event(StrEnum):
-    """All log events of sensorflow. level: the log level of the event. former: the name of the event in the
-    previous version, if it had another name. number: the position of the event in the list."""
+    """All log events of sensorflow. level: the log level of the event. former: the name of the event in
+    the previous version, if that name was different; otherwise None. number: the position of the event in
+    this list, from 0."""
 
     level: Level
     former: str | None
@@ -141,23 +142,25 @@ class Event(StrEnum):
 
 
 _counts: array[int] | memoryview[int] = array("Q", [0] * len(Event))
-"""The number of emitted events, by `Event.number`."""
+"""How often this process has emitted each event. The index is `Event.number`."""
 
 
 def count_into(counts: array[int] | memoryview[int]) -> None:
-    """Count the events of this process there from now on. counts: at least `len(Event)` places."""
+    """From now on, count the events of this process in `counts`. counts: an array with at least
+    `len(Event)` elements; see `_counts`."""
     global _counts
     _counts = counts
 
 
 def counted() -> list[int]:
-    """Returns how many of each event this process has emitted since its start or `count_into`."""
+    """Returns how often this process has emitted each event, in the order of `Event`. After `count_into`,
+    returns the counts in that array."""
     return list(_counts)
 
 
 class _Lines:
-    """A factory of loggers that print to stderr. All loggers use the lock that structlog has for the
-    stream."""
+    """A factory of loggers that print to stderr. All of its loggers share one lock, which structlog
+    creates for the stream."""
 
     def __init__(self) -> None:
         self._stream: Any = sys.stderr
@@ -202,24 +205,25 @@ def configure(level: str = "INFO") -> None:
 
 
 def configure_for(settings: Settings) -> None:
-    """Configure the log of a process, and log each key that its settings contain under a former name."""
+    """Configure the log of a process. Then log a warning for each key that the settings contain under a
+    former name."""
     configure(settings.log_level)
     for found in settings.former_keys:
         emit(Event.SETTING_RENAMED, where=found.where, former=found.former, key=found.key)
 
 
 def escape_event(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Escape non-printable characters for a terminal. JSON lines need no escaping, because they are
-    ASCII."""
+    """A processor of structlog that escapes non-printable characters for a terminal. It is not used for
+    JSON lines, because they are ASCII."""
     return {name: escape_all(value) for name, value in event.items()}
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
-    """Write an event to the log. No other function writes to the log. If the event had another name in the
-    previous version, the field `former_event` contains this name.
+    """Write an event to the log. No other function writes to the log. If the event had a different name in
+    the previous version, the line also has the field `former_event` with that name.
 
-    level: used instead of the level of the event. fields: the fields of the log line; `exc_info` (True or
-    an exception) adds the traceback.
+    level: the level to use instead of the event's own level; None for the event's own level. fields: the
+    fields of the log line; `exc_info` (True or an exception) adds the traceback.
     """
     _counts[event.number] += 1
     write = getattr(structlog.get_logger(), level or event.level)

@@ -1,5 +1,5 @@
-"""Starts threads without the risk that the caller waits forever, and detects a lack of memory or
-threads."""
+"""Starts threads in such a way that the caller never waits forever. Also detects that memory or threads
+are exhausted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from sensorflow.errors import Code, Transient
 START_TIMEOUT_SECONDS = 30.0
 """Seconds within which a new thread must begin to run. After this time, the start counts as failed."""
 PROBE_BYTES = 256 << 20
-"""Number of bytes to request from the host in order to test whether it has memory."""
+"""Number of bytes that are requested from the host to test whether it has memory."""
 STACK_BYTES = 16 << 20
-"""Number of bytes that a new thread needs, with a margin."""
+"""Number of bytes that are requested to test whether this process can get memory for a new thread. A
+thread needs less."""
 
 
 class Handle:
@@ -39,8 +40,8 @@ class Handle:
 def start(work: Callable[[], None]) -> Handle:
     """Run `work` in a new daemon thread.
 
-    Raises Transient HOST if the host refuses the thread; MemoryError if this process has reached its own
-    memory limit.
+    Raises Transient HOST if the host refuses the thread, and MemoryError if this process has reached its
+    own memory limit.
 
     `threading.Thread.start` is not used. It waits until the new thread runs, and would wait forever if the
     thread cannot allocate memory for its first object.
@@ -68,8 +69,8 @@ def start(work: Callable[[], None]) -> Handle:
 
 
 def exhaustion_in(error: BaseException) -> BaseException | None:
-    """Return `error` or its direct cause, if one of them reports a lack of memory, threads or processes;
-    else None."""
+    """Return whichever of `error` and its direct cause reports a lack of memory, threads or processes;
+    None if neither does."""
     if isinstance(error, BlockingIOError):  # EAGAIN from fork; as a cause it may come from a socket
         return error
     return next((e for e in (error, error.__cause__) if e is not None and _is_exhaustion(e)), None)
@@ -82,23 +83,24 @@ def _is_exhaustion(error: BaseException) -> bool:
 
 
 def _is_mapping_failure(error: BaseException) -> bool:
-    """Return whether the dynamic loader had no memory for a library that is loaded on first use."""
+    """Return whether an import failed because there was no memory to load a shared library."""
     texts = ("failed to map segment", "cannot allocate memory", "cannot create shared object")
     return isinstance(error, ImportError) and any(t in str(error).lower() for t in texts)
 
 
 def _is_thread_failure(error: BaseException) -> bool:
-    """Return whether Python, or Arrow for its thread pool, could not start a thread."""
+    """Return whether the error reports that Python or Arrow could not start a thread."""
     texts = ("can't start new thread", "Failed to launch worker thread")
     return any(text in str(error) for text in texts)
 
 
 def host_refusal(error: BaseException) -> str | None:
-    """Return the reason if the host caused an error that `exhaustion_in` has found; None if the file caused
-    the error.
+    """Return a text that says what the host refuses, if the host caused the error; None if the file caused
+    it. error: an error that `exhaustion_in` has returned.
 
-    The file is the cause if the host can still provide memory. Before this is tested, the local variables
-    in the traceback of the error are cleared, so that their memory is free again.
+    The file is the cause if the host can still provide memory and the error does not report a lack of
+    threads or processes, or if this process has reached its own memory limit. Before the memory is tested,
+    the local variables in the traceback of the error are cleared, so that their memory is free again.
     """
     full = _process_limit_reached()
     traceback.clear_frames(error.__traceback__)
@@ -110,8 +112,8 @@ def host_refusal(error: BaseException) -> str | None:
 
 
 def _host_has_memory() -> bool:
-    """Return whether the host has memory. The test requests shared memory, because the memory limit per
-    file does not apply to shared memory."""
+    """Return whether the host has memory. The test requests shared memory, because the limit on the
+    private memory of a process (`max_memory`) does not apply to it."""
     with suppress(OSError):
         mmap.mmap(-1, PROBE_BYTES).close()
         return True

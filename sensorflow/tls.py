@@ -18,9 +18,9 @@ class Tls(Strict):
     """The TLS settings of a connection.
 
     ca: PEM file of the certificate authorities that may sign the server's certificate; None for the
-    certificate authorities of the system. cert: PEM file of the client certificate, if the server requires
-    one. key: PEM file of the private key of the client certificate. verify: whether to verify the server's
-    certificate.
+    certificate authorities of the system. cert: PEM file of the client certificate; None if the server
+    does not require one. key: PEM file of the private key of the client certificate; None without a client
+    certificate. verify: whether to verify the server's certificate.
     """
 
     ca: Path | None = None
@@ -29,7 +29,8 @@ class Tls(Strict):
     verify: bool = True
 
     def below(self, home: Path) -> Tls:
-        """Return these settings with absolute paths. Relative paths refer to the folder `home`."""
+        """Return a copy of these settings with absolute paths. Relative paths are relative to the folder
+        `home`."""
         paths = {name: path and (home / path).absolute() for name, path in self.files().items()}
         return self.model_copy(update=paths)
 
@@ -38,8 +39,8 @@ class Tls(Strict):
 
 
 def check(key: str, tls: Tls) -> None:
-    """Check that the files of `tls` can be read. Raises UsageError for the first one that cannot. key: name
-    of the setting, such as `broker_tls`."""
+    """Check that the files of `tls` can be read, and that certificate and key are either both set or both
+    absent. Raises UsageError for the first fault. key: name of the setting, such as `broker_tls`."""
     for name, path in tls.files().items():
         if path is None:
             continue
@@ -84,8 +85,9 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
 
 
 def database_url(url: str | None, tls: Tls | None) -> str | None:
-    """Return the database URL with the TLS settings added as parameters of libpq. Raises UsageError if the
-    URL already has TLS parameters, or if there is no URL. tls: None if there are no TLS settings."""
+    """Return the database URL with the TLS settings as additional parameters of libpq. tls: None if there
+    are no TLS settings; the URL is then returned unchanged. Raises UsageError if there are TLS settings,
+    but the URL is None or already has TLS parameters."""
     if tls is None:
         return url
     if url is None:

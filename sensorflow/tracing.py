@@ -1,9 +1,9 @@
-"""Sends spans by OpenTelemetry, if its standard environment variables request this. No other module
-imports OpenTelemetry.
+"""Sends the spans of traces through OpenTelemetry, if the standard environment variables of OpenTelemetry
+request this. No other module imports OpenTelemetry.
 
-Spans are recorded when they have ended, because a file's trace spans several processes: see
-`core.trace` for the ids. A background thread sends them. Tracing never disturbs work: a full queue
-or a collector that does not answer only loses spans, which are counted and logged.
+The trace of a file extends over several processes. Therefore a span is recorded only when it has ended;
+`core.trace` explains the ids. A background thread sends the spans. Tracing never disturbs the work: if the
+queue is full or the collector does not answer, spans are lost, and the loss is counted and logged.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 FLUSH_SECONDS = 5.0
-"""Maximum seconds that a process waits at its end until its spans are sent."""
+"""Maximum number of seconds that a process waits at its end for its spans to be sent."""
 LOG_EVERY_SECONDS = 60.0
-"""Minimum seconds between log events about lost spans."""
+"""Minimum number of seconds between two log events about lost spans."""
 INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-"""The packages of the extra `otel`."""
+"""The command, for messages, that installs the packages of the extra `otel`."""
 _PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -56,9 +56,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Span:
-    """A span that has ended. trace_id: 16 bytes. start, end: nanoseconds since 1970. span_id:
-    random if 0. parent: id of the parent span; None for the root span. error: code and message if
-    the work failed. links: ids of other traces, whose root spans are linked."""
+    """A span that has ended: one piece of work in a trace. trace_id: id of the trace, 16 bytes. start,
+    end: nanoseconds since 1970. parent: id of the parent span; None for the root span. span_id: id of this
+    span; 0 for a random id. error: (code, message) if the work failed; otherwise None. links: the ids of
+    other traces; the span gets a link to the root span of each."""
 
     name: str
     trace_id: bytes
@@ -73,8 +74,8 @@ class Span:
 
 
 def exporter() -> str:
-    """Return the name of the exporter that the environment variables of OpenTelemetry request; ""
-    if tracing is off. An endpoint alone requests `otlp`."""
+    """Return the name of the exporter that the environment variables of OpenTelemetry request; "" if they
+    do not request tracing. If they only set an endpoint, the exporter is `otlp`."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ""
     name = os.environ.get("OTEL_TRACES_EXPORTER", "").strip()
@@ -84,15 +85,16 @@ def exporter() -> str:
 
 
 def require() -> None:
-    """Import OpenTelemetry, if tracing is requested. Call it before a fork, so that children share the
-    modules. Raises UsageError if the extra `otel` is not installed."""
+    """Import OpenTelemetry, if tracing is requested. Call this function before a fork, so that the
+    children share the memory of the modules. Raises UsageError if OpenTelemetry or the requested exporter
+    is not installed."""
     if name := exporter():
         _exporter_class(name)
 
 
 def start(role: str) -> None:
-    """Start to trace in this process, if tracing is requested. Call it after a fork. role: such as
-    `daemon`.
+    """Start tracing in this process, if tracing is requested. Call this function after a fork. role: the
+    role of the process, such as `daemon`.
 
     Raises UsageError as `require` does, and Transient HOST if no thread can be started.
     """
@@ -102,7 +104,8 @@ def start(role: str) -> None:
 
 
 def stop(seconds: float = FLUSH_SECONDS) -> None:
-    """Send the remaining spans, for at most `seconds`, and end tracing. Idempotent."""
+    """Send the spans that are still queued, and end tracing. Waits at most `seconds` seconds.
+    Idempotent."""
     global _sender
     sender, _sender = _sender, None
     if sender is not None:
@@ -111,7 +114,7 @@ def stop(seconds: float = FLUSH_SECONDS) -> None:
 
 @contextmanager
 def running(role: str) -> Iterator[None]:
-    """Trace while the context lasts. See `start`."""
+    """Return a context manager: tracing is on while the context lasts. role: see `start`."""
     start(role)
     try:
         yield
@@ -124,8 +127,8 @@ def is_on() -> bool:
 
 
 def new_trace_id(started: datetime) -> bytes | None:
-    """Return the id for a new trace. Returns None if tracing is off, or if the sampler
-    (OTEL_TRACES_SAMPLER) drops the trace: then no process records spans of it."""
+    """Return the id of a new trace that began at `started`. Return None if tracing is off, or if the
+    sampler (OTEL_TRACES_SAMPLER) drops the trace; no process may then record spans of this trace."""
     if _sender is None:
         return None
     trace_id = make_trace_id(started, random.randbytes(RANDOM_BYTES))
@@ -139,7 +142,8 @@ def record(span: Span) -> None:
 
 
 def _exporter_class(name: str) -> Any:
-    """Import the class of an exporter. Raises UsageError if it is not installed."""
+    """Import and return the class of an exporter. Raises UsageError if OpenTelemetry or the exporter is
+    not installed."""
     if name == "otlp":
         variables = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
         protocol = next((v for n in variables if (v := os.environ.get(n, "").strip())), "")
@@ -164,7 +168,8 @@ def _exporter_class(name: str) -> Any:
 
 
 class _Sender:
-    """Queues spans and sends them in batches. Counts the spans that are lost."""
+    """Queues spans and sends them in batches from a background thread. Counts and logs the spans that are
+    lost."""
 
     def __init__(self, target: SpanExporter, role: str) -> None:
         from opentelemetry.sdk.resources import Resource
@@ -202,7 +207,7 @@ class _Sender:
             self._processor.on_end(self._made(span))
 
     def close(self, seconds: float) -> None:
-        """Send the queued spans, for at most `seconds`, and report those that were lost."""
+        """Send the queued spans, and log how many spans were lost. Waits at most `seconds` seconds."""
         ended = threading.Event()
 
         def flush() -> None:
@@ -241,8 +246,8 @@ _sender: _Sender | None = None
 
 
 def _maker(resource: Resource) -> Callable[[Span], ReadableSpan]:
-    """Return a function that converts a span to OpenTelemetry's. OpenTelemetry's own tracer costs several
-    times as much, and chooses the ids by itself."""
+    """Return a function that converts a `Span` to the span type of OpenTelemetry. OpenTelemetry's own
+    tracer is not used, because it takes several times as long and chooses the ids itself."""
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
@@ -278,7 +283,8 @@ def _maker(resource: Resource) -> Callable[[Span], ReadableSpan]:
 
 
 def _counting(target: SpanExporter, sent: Callable[[int, bool], None]) -> SpanExporter:
-    """Return an exporter that reports to `sent` how many spans `target` has sent or lost."""
+    """Return an exporter that sends spans with `target`. After each batch, it calls `sent` with the number
+    of spans and whether they were sent."""
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     class Counting(SpanExporter):
@@ -297,8 +303,8 @@ def _counting(target: SpanExporter, sent: Callable[[int, bool], None]) -> SpanEx
 
 
 class _LastMessage(logging.Handler):
-    """Keeps OpenTelemetry's own log out of ours, and remembers its last message, which says why
-    spans are lost."""
+    """A log handler that receives the log messages of OpenTelemetry, so that they are not printed. text:
+    the last message, which says why spans were lost."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -319,8 +325,8 @@ def _queue_size() -> int:
 
 
 def _resource(role: str) -> dict[str, str]:
-    """Return the attributes of this process. The standard variables override the name of the
-    service."""
+    """Return the OpenTelemetry attributes of this process. The name of the service is omitted if the
+    environment variables of OpenTelemetry set it."""
     own = {
         "service.version": __version__,
         "service.instance.id": f"{role}@{socket.gethostname()}:{os.getpid()}",

@@ -1,4 +1,4 @@
-"""Detects whether a thread waits for the answer of a server, by the code that the thread runs."""
+"""Detects whether a thread waits for the answer of a server, from the code that the thread is running."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ CLIENTS = {
     "kombu.transport": Code.BROKER,
     "kombu.utils.functional": Code.BROKER,  # waits before it connects again
 }
-"""Module or package of a client -> code of the outage of its server."""
+"""Name of a module or package of a client library -> code of the error that is raised if its server is
+unavailable."""
 SERVERS = {Code.DATABASE: "database", Code.BROKER: "broker"}
 
 
 def awaited(thread: int) -> Code | None:
-    """Return the code of the server for which a thread waits, or None if it does something else. thread:
-    its identifier, see `threading.get_ident`.
+    """Return the code in `CLIENTS` of the server for which a thread waits; None if the thread does
+    something else. thread: identifier of the thread, see `threading.get_ident`.
 
-    The clients call only the standard library. So the innermost frame outside the standard library shows
-    whether a client is waiting. This costs nothing until it is asked.
+    The client libraries call only the standard library. Therefore, if a thread waits for a server, its
+    innermost frame outside of the standard library belongs to a client library. Threads need no extra time
+    for this, because only this function examines their frames.
     """
     frame = sys._current_frames().get(thread)
     while frame is not None:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Known vulnerabilities of what requirements/ locks, by pip-audit. Exit status 0: none known. 1: some are. 2: nobody could be asked.
+# Check the packages that requirements/ locks for known vulnerabilities, with pip-audit.
+# Exit status 0: none is known. 1: some are known. 2: no source of advisories could be reached.
 set -u
 cd "$(dirname "$0")/.."
 report=$(mktemp)
@@ -11,7 +12,7 @@ audit() { # SERVICE
 }
 for service in osv pypi; do
     if audit "$service"; then
-        echo "no known vulnerability in the locked packages (asked: $service)"
+        echo "no known vulnerability in the locked packages (source: $service)"
         exit 0
     fi
     if grep -q '^Found [1-9]' "$report"; then
@@ -19,6 +20,6 @@ for service in osv pypi; do
         exit 1
     fi
 done
-echo "NOT AUDITED: neither OSV nor the package index's advisories could be asked from here. The last answer:" >&2
+echo "NOT AUDITED: neither OSV nor the advisories of the package index could be reached. The last answer:" >&2
 tail -n 3 "$report" >&2
 exit 2

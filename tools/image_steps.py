@@ -1,9 +1,9 @@
-"""Run the steps of docker/Dockerfile without Docker, in a bare Debian of the release of its base
-image, and then the image's commands as its user, on a read-only root: `make image-steps`. Needs
-root and debootstrap, and takes minutes.
+"""Test docker/Dockerfile without Docker: `make image-steps`. Run its instructions in a minimal Debian of
+the same release as its base image. Then run the commands of the image as the image's user, on a read-only
+root. Needs root and debootstrap, and takes minutes.
 
-One thing is not as in the image: Debian's Python stands in for the one of the base image in
-/usr/local.
+There is one difference from the image: Debian's own Python is used instead of the Python in /usr/local of
+the base image.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 PYTHON = ("ca-certificates", "python-is-python3", "python3-pip", "python3-venv")
 FROM_HOST = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
-"""What reaches the package index from here, as from this host."""
+"""Files of this host that are copied into the build, so that pip can reach the package index from
+there."""
 PASSED = re.compile(r"(PIP_CERT|PIP_INDEX_URL|PIP_DEFAULT_TIMEOUT|SSL_CERT_FILE|.*_proxy|.*_PROXY)")
 ANY_UID = 54321
 
 
 @dataclass
 class Stage:
-    """A stage of the build: its folder and what its instructions have set."""
+    """A stage of the build. root: the folder with the stage's file system. The other fields contain the
+    values that the instructions of the stage have set so far."""
 
     root: Path
     args: dict[str, str]
@@ -51,7 +53,7 @@ class Stage:
         return re.sub(r"\$\{?(\w+)\}?", lambda found: known.get(found[1], ""), text)
 
     def run(self, command: str) -> None:
-        """A RUN instruction."""
+        """Run the command of a RUN instruction in the file system of the stage."""
         env = {"PATH": PATH, "HOME": "/root", **_passed(), **self.args, **self.env}
         chroot = [
             "chroot",
@@ -64,8 +66,8 @@ class Stage:
             subprocess.run(chroot, env=env, check=True, stdout=subprocess.DEVNULL)
 
     def start(self, *words: str, uid: str, env: dict[str, str]) -> str:
-        """Run a command as a container would: as a user, without a home, on a read-only root.
-        Returns its output."""
+        """Run a command as in a container: on a read-only root, and as a user without a home folder.
+        words: the command. uid: id of the user and of its group. Returns the output of the command."""
         script = f"""set -eu
 cd {shlex.quote(str(self.root))}
 mount --bind . . && cd {shlex.quote(str(self.root))}
@@ -101,7 +103,8 @@ def instructions() -> Iterator[tuple[str, str]]:
 
 
 def build(bare: Path, place: Path) -> Stage:
-    """Run all instructions. bare: the root in place of the base image. Returns the last stage."""
+    """Run all instructions of the Dockerfile. bare: a folder with the file system that is used instead of
+    the base image. place: the folder for the stages. Returns the last stage."""
     globals_: dict[str, str] = {}
     stages: dict[str, Stage] = {}
     stage: Stage | None = None
@@ -183,7 +186,7 @@ def _passed() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _system(root: Path) -> Iterator[None]:
-    """What a RUN instruction has of the kernel."""
+    """Mount /proc in the folder `root` while the context lasts, because RUN instructions need it."""
     subprocess.run(["mount", "-t", "proc", "proc", str(root / "proc")], check=True)
     try:
         yield
@@ -214,11 +217,11 @@ def bare_root(release: str, place: Path) -> Path:
 
 
 def check(stage: Stage) -> None:
-    """Run the image's commands as its user, and as another one."""
+    """Run the commands of the image, as its own user and as a user with any other id."""
     uid = stage.user.split(":")[0]
     if uid == "0" or stage.user != f"{uid}:{uid}":
         raise SystemExit(
-            f"USER {stage.user}: must be another user than root, with a group of its own"
+            f"USER {stage.user}: must be a user other than root, with a group of the same id"
         )
     url = {
         "SENSORFLOW_DATABASE_URL": "postgresql://x@127.0.0.1:1/x",
@@ -259,7 +262,9 @@ if pip --version >/dev/null 2>&1 && [ -w /opt/sensorflow ]; then exit 1; fi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="keep the folder")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the temporary folder and print its path"
+    )
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         sys.exit("make image-steps needs root and debootstrap: apt-get install debootstrap")

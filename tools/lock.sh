@@ -1,6 +1,6 @@
 #!/bin/sh
 # Resolve pyproject.toml anew into requirements/*.txt: exact versions with hashes, for Python 3.11 and newer on any platform.
-# What is locked already is kept while it fits; sh tools/lock.sh --upgrade takes the newest of all.
+# Versions that are already locked stay if they still fit. sh tools/lock.sh --upgrade selects the newest versions of all packages.
 set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv

@@ -8,7 +8,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 fi
 echo "installing pgbouncer" >&2
 apt-get update -qq >/dev/null 2>&1 || true
-# the package would start a server of its own on a public port: refuse that
+# the package would start its own server on a public port; this policy prevents it
 policy=/usr/sbin/policy-rc.d
 made=
 if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=1; fi

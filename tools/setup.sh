@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv with the project and the given extras: tools/setup.sh embedded,demo
-# Needs Python 3.11 or newer, and nothing else. uv is used for speed; pip does where it cannot be had.
+# Needs only Python 3.11 or newer. Uses uv, which is faster, or pip if uv cannot be installed.
 set -eu
 cd "$(dirname "$0")/.."
 extras=$1
@@ -46,13 +46,13 @@ if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>
 fi
 say "installing into $venv ($extras)"
 python=$venv/bin/python
-# Exact versions with hashes, as tools/lock.sh wrote them; the last of the extras names the file that has all of them.
+# Exact versions with hashes, as tools/lock.sh has written them. The file of the last extra contains the packages of all given extras.
 locked=requirements/${extras##*,}.txt
 pip_install() { "$python" -m pip install -q --disable-pip-version-check --no-input "$@"; }
 uv_install() { "$python" -m uv pip install -q --python "$python" "$@" 2>"$venv/uv.log"; }
 
 pip_install --require-hashes -r requirements/uv.txt >/dev/null 2>&1 || true
-# sensorflow on the package index is another project, and would be imported in place of ours
+# the package sensorflow on the package index is another project and would be imported instead of this one
 "$python" -m pip uninstall -q -y sensorflow >/dev/null 2>&1 || true
 if ! uv_install --require-hashes -r "$locked" -r requirements/build.txt; then
     pip_install --require-hashes -r "$locked" -r requirements/build.txt

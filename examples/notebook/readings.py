@@ -1,6 +1,6 @@
 # %% [markdown]
-# # What did the sensors say?
-# Run it in a project's folder: as a script, or cell by cell in an editor that knows `# %%`.
+# # Query readings
+# Run this file in the folder of a project: as a script, or cell by cell in an editor that supports `# %%`.
 
 # %%
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ files = pd.DataFrame(client.files())
 print(files[["name", "state", "read", "loaded", "rejected"]].to_string(index=False))
 
 # %% [markdown]
-# The last week in which there are readings, an hour a row, a sensor a column.
+# The last week with readings: one row per hour, one column per sensor.
 
 # %%
 end = files["last_reading"].max() + timedelta(seconds=1)
@@ -23,7 +23,8 @@ hours = readings.pivot_table("value", pd.Grouper(key="ts", freq="h"), "sensor_id
 print(hours.round(2))
 
 # %% [markdown]
-# All of a year may be more than the memory holds: batch by batch, only what is asked for is kept.
+# The readings of a whole year may need more memory than the machine has. Therefore they are read in
+# batches, and only the results are kept.
 
 # %%
 highest: dict[str, float] = {}
@@ -33,7 +34,7 @@ for batch in client.readings(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1,
 print(highest)
 
 # %% [markdown]
-# What was refused, and why.
+# The number of rejected rows, by file and error code.
 
 # %%
 rejects = client.rejects().to_pandas()

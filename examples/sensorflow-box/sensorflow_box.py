@@ -1,4 +1,5 @@
-"""A feed of files in a table of an SQLite database. A sender inserts files, and sensorflow deletes them:
+"""A feed whose files are rows of a table in an SQLite database. A sender inserts a row for each file, and
+sensorflow deletes the row after it has registered the file:
 
 CREATE TABLE box (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, data BLOB, written_ns INTEGER)
 """
@@ -22,7 +23,8 @@ FOUND_WITH_DATA = FOUND.replace(", data FROM", " FROM")
 
 
 class BoxSource(Source):
-    """kind = "box". file: the database, relative to the folder of sensorflow.toml."""
+    """The settings of a source with kind = "box". file: path of the database, relative to the folder of
+    sensorflow.toml."""
 
     kind: Literal["box"] = "box"
     file: Path

@@ -1,4 +1,4 @@
-"""A broker for processes of one host, in a table of an SQLite database:
+"""A broker for the processes of one host. Its messages are rows of a table in an SQLite database:
 
 broker_url = "line:messages.sqlite"
 """
@@ -28,13 +28,13 @@ TAKE = """UPDATE line SET due = ?, receipt = receipt + 1 WHERE id IN
 
 
 def broker(url: str, home: Path) -> InMemoryBroker:
-    """The function of the entry point."""
+    """The entry point: a `ports.queue.MakeBroker`."""
     return InMemoryBroker(home / unquote(urlsplit(url).path))
 
 
 class InMemoryBroker:
-    """See `ports.queue.Broker`. An unacknowledged message is delivered again after `VISIBILITY_SECONDS`
-    seconds."""
+    """Implements `ports.queue.Broker`. A message that is not acknowledged is delivered again after
+    `VISIBILITY_SECONDS` seconds."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.name, self._path, self.clock = f"line of {path.name}", path, clock
@@ -80,7 +80,8 @@ def _task(text: str) -> Task:
 
 @dataclass(frozen=True)
 class HeldMessage:
-    """One delivery of a message. Each delivery of a message has a different receipt."""
+    """Implements `ports.queue.Delivery`: one delivery of a message. number: id of the message. receipt: a
+    number that differs between the deliveries of one message."""
 
     line: InMemoryBroker
     number: int

@@ -1,6 +1,5 @@
-"""The format of a logger's binary files. Each record has 16 bytes, little-endian, and contains one reading:
-seconds since 1970 (uint32), sensor (uint16), type (uint16), value (float64).
-"""
+"""A decoder for the binary files of a logger. Each record has 16 bytes, little-endian, and contains one
+reading: seconds since 1970 (uint32), sensor (uint16), type (uint16), value (float64)."""
 
 from __future__ import annotations
 

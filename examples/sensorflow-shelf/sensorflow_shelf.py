@@ -1,4 +1,5 @@
-"""A store of objects in a table of an SQLite database: [storage] landing = "shelf:landing.sqlite"."""
+"""An object store whose objects are rows of a table in an SQLite database: [storage] landing =
+"shelf:landing.sqlite"."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ CREATE_TABLE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BL
 
 
 def store(url: str, home: Path) -> FolderObjects:
-    """The function of the entry point."""
+    """The entry point: a `ports.objects.MakeStore`."""
     return FolderObjects(home / unquote(urlsplit(url).path))
 
 
 class FolderObjects:
-    """See `ports.objects.ObjectStore`."""
+    """Implements `ports.objects.ObjectStore`."""
 
     def __init__(self, path: Path, name: str = "shelf") -> None:
         self.name, self._path = name, path

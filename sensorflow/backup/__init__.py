@@ -1,7 +1,7 @@
 """Makes, verifies and restores backups.
 
-Each backup is a folder that can be restored without any other backup. A file that is unchanged since the
-previous backup is a hard link to the file in that backup.
+Each backup is a folder that can be restored without any other backup. If a file is unchanged since the
+previous backup, the new backup contains a hard link to the copy in the previous one.
 
     DIR/2026-11-28T03-35-00Z/
         manifest.json       time, project, version and counts of the backup; written last
@@ -10,6 +10,5 @@ previous backup is a hard link to the file in that backup.
         data/               landing, bronze, rejects, silver, quarantine
         project/            sensorflow.toml and the profile files in the project's folder
 
-See docs/how-to/backup.md. The order in which files and database are copied is explained in
-docs/decisions/0027.
+See docs/how-to/backup.md. docs/decisions/0027 explains the order in which files and database are copied.
 """

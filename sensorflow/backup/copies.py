@@ -19,9 +19,9 @@ LANDING = "landing"
 
 @dataclass
 class CopyTotals:
-    """The totals of a backup. files, bytes: number and total size of all files in the backup. copied:
-    number of bytes that were copied and not linked. shared: number of files that are hard links to the
-    previous backup or were moved from an interrupted one. missing: a message for each file that could not
+    """The totals of a new backup. files, bytes: number and total size of all files in the backup. copied:
+    number of bytes that were copied. shared: number of files that were not copied, because they were linked
+    to the previous backup or moved from an interrupted one. missing: a message for each file that could not
     be copied."""
 
     files: int = 0
@@ -32,7 +32,8 @@ class CopyTotals:
 
 
 class PreviousBackup:
-    """The checksums of files in the previous backup. path: folder of this backup; None if there is none."""
+    """The checksums of the files in the previous backup. path: the folder of the previous backup; None if
+    there is no previous backup."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -44,8 +45,8 @@ class PreviousBackup:
         """Return the SHA-256 of a file in the previous backup; None if that backup does not contain the
         file.
 
-        file_id: the id of the file in the ledger, which must not decrease from call to call. relative: path
-        in the backup.
+        file_id: the id of the file in the ledger; it must not be lower than in the previous call.
+        relative: path in the backup.
         """
         if file_id != self._of:
             self._of, self._known = file_id, dict(self._up_to(file_id))
@@ -70,8 +71,8 @@ class PreviousBackup:
 
 
 def number_of(relative: str) -> int | None:
-    """Return the ledger's id of the file to which a path in a backup belongs. The path must be in the lake
-    or the quarantine; for other paths, the result is None."""
+    """Return the id of the ledger's file to which a path in a backup belongs. Return None for a path that
+    is neither in the lake nor in the quarantine."""
     place = relative.removeprefix(f"{folders.DATA}/")
     if (known := file_of(place)) is not None:
         return known[1]
@@ -83,8 +84,9 @@ def number_of(relative: str) -> int | None:
 class Copier:
     """Copies files into a new backup, or links them, and records their checksums.
 
-    target: folder of the new backup. data: the data folder. before: folder of the previous backup, or None.
-    leftovers: folders of interrupted backups, whose files are reused. sums: the open file SHA256SUMS.
+    target: folder of the new backup. data: the data folder. before: folder of the previous backup; None if
+    there is none. leftovers: folders of interrupted backups, whose files are reused. sums: the file
+    SHA256SUMS of the new backup, open for writing.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Copier:
 
     def landed(self, name: str, size: int) -> None:
         """Add a file of the landing zone. name: path in the landing zone, which ends with the SHA-256 of
-        the file. size: number of bytes. A missing or changed file is reported in `tally.missing`."""
+        the file. size: number of bytes. A missing or changed file is reported in `totals.missing`."""
         relative, digest = f"{folders.DATA}/{LANDING}/{name}", name.rpartition("/")[2]
         target = self._place(relative)
         if target.exists():  # another file has the same bytes
@@ -116,9 +118,10 @@ class Copier:
             self.totals.missing.append(f"{LANDING}/{name}: the file does not exist")
 
     def _share(self, name: str, relative: str, size: int, target: Path) -> bool:
-        """Hard-link the copy in the previous backup into the new backup, if the landed file is unchanged,
-        that is, has the size and the modification time of the copy. If the landed file no longer exists,
-        the copy is linked if its checksum is right. Return whether the copy was linked."""
+        """Hard-link the copy in the previous backup into the new backup, if the copy equals the landed
+        file. They count as equal if they have the same size and modification time. If the landed file no
+        longer exists, the copy is linked if it has the right size and checksum. Return whether the copy was
+        linked."""
         if self._before.path is None:
             return False
         old, live = self._before.path / relative, self._data / LANDING / name
@@ -133,12 +136,13 @@ class Copier:
         return _size(old) == size and _same(old, stat) and self._link(old, target)
 
     def other(self, file_id: int, root: str, name: str) -> None:
-        """Add a file of the lake or the quarantine, if the file exists. root: the layer, or "quarantine".
-        name: path in this folder.
+        """Add a file of the lake or the quarantine, if the file exists. file_id: id of the ledger's file
+        to which it belongs, see `PreviousBackup.digest`. root: the layer, or "quarantine". name: path in
+        the folder `root`.
 
-        A file is linked to its copy in the previous backup if size and modification time are equal. This is
-        safe, because these files are never changed in place: other bytes under the same name are a new file
-        with another modification time.
+        If the copy in the previous backup has the same size and modification time, the copy is linked and
+        not copied again. This is safe, because these files are never changed in place: if the bytes under a
+        name change, they are a new file with another modification time.
         """
         place = self._data / root / name
         try:
@@ -158,7 +162,8 @@ class Copier:
             self._note(relative, found, target.stat().st_size)
 
     def copy_file(self, source: Path, relative: str) -> None:
-        """Copy any other file. relative: path of the copy in the backup."""
+        """Copy a file that is neither in the landing zone nor in the lake nor in the quarantine. relative:
+        path of the copy in the backup."""
         found = self._write(source.open("rb"), self._place(relative))
         self._note(relative, found, (self._target / relative).stat().st_size)
 
@@ -196,8 +201,8 @@ class Copier:
         return target
 
     def _link(self, old: Path, new: Path) -> bool:
-        """Create the hard link `new` to `old`. Returns False if the file system does not support hard
-        links, or allows no more of them for this file."""
+        """Create the hard link `new` to `old`. Return whether it was created: False if the file system
+        does not support hard links, or does not allow more hard links to this file."""
         if not self._links:
             return False
         try:
@@ -210,8 +215,8 @@ class Copier:
         return True
 
     def _take_over(self, relative: str, digest: str, target: Path) -> bool:
-        """Move a file from an interrupted backup to `target`, if an interrupted backup contains the file
-        with the right checksum. Return whether a file was moved."""
+        """If an interrupted backup contains the file `relative` with the checksum `digest`, move this file
+        to `target`. Return whether a file was moved."""
         for leftover in self._leftovers:
             path = leftover / relative
             if path.is_file() and folders.digest_of(path) == digest:

@@ -1,4 +1,4 @@
-"""Reads, verifies and removes the backups in a folder."""
+"""Lists, reads, verifies and removes the backups in a folder."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a backup, which is stored in manifest.json.
+    """The description of a backup. It is stored in the backup's file manifest.json.
 
     format: version of this format. version: version of sensorflow that made the backup. revision: revision
     of the database schema. at: time of the database snapshot, in ISO 8601. project: folder of the project.
     ledger_files, readings: number of files in the ledger, and of readings in the database. states: number
     of files in each state. files, bytes: number and total size of all files in the backup, including hard
     links. sums: SHA-256 of the file SHA256SUMS. server, dumped_by: major versions of PostgreSQL and of
-    pg_dump. missing: a message for each file that could not be copied. replays: the files to replay after a
-    restore, id -> profile of the replay; see `BackupSnapshot.replayed_since`.
+    pg_dump. missing: a message for each file that could not be copied. replays: the files to replay after
+    a restore: id -> name of the profile for the replay, or None for the profile of the file's source; see
+    `BackupSnapshot.replayed_since`.
     """
 
     format: int
@@ -79,8 +80,8 @@ def name_at(moment: datetime) -> str:
 
 
 def backups(folder: Path) -> list[Path]:
-    """Return the folders of the complete backups, oldest first. A folder counts as a backup if its name is
-    a time and it contains a manifest."""
+    """Return the folders of the complete backups in `folder`, oldest first. A folder is a complete backup
+    if its name is a time (see `name_at`) and it contains a manifest."""
     if not folder.is_dir():
         return []
     named = (p for p in folder.iterdir() if NAME.fullmatch(p.name) and not p.is_symlink())
@@ -88,8 +89,9 @@ def backups(folder: Path) -> list[Path]:
 
 
 def unfinished(folder: Path, name: str) -> Path:
-    """Create the folder in which a backup is written until it is complete, and return its path. The name
-    gets a number if a killed backup that started in the same second has left such a folder."""
+    """Create a folder for a backup that is not complete yet, and return its path. name: the name of the
+    complete backup. If the folder of another interrupted backup has the same name, a number is
+    appended."""
     for number in itertools.count():
         candidate = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
         with suppress(FileExistsError):
@@ -99,7 +101,7 @@ def unfinished(folder: Path, name: str) -> Path:
 
 
 def garbage(folder: Path) -> list[Path]:
-    """Return the folders of backups whose creation or removal was interrupted."""
+    """Return the folders, in `folder`, of backups whose creation or removal was interrupted."""
     found = (p for p in folder.iterdir() if p.name.startswith((UNFINISHED, REMOVING)))
     return sorted(p for p in found if p.is_dir() and not p.is_symlink())
 
@@ -153,14 +155,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def open_new(path: Path) -> Any:
-    """Open a new or emptied file for writing. Only the present user may read it."""
+    """Open a file for writing bytes. Create the file so that only the present user can read it; if it
+    exists, empty it."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", BLOCK)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder of backups, so that only one process writes to it at a time. Raises UsageError if
-    another process has locked the folder."""
+    """Lock a folder of backups in a `with` statement, so that only one process at a time writes to it.
+    Raises UsageError if another process has locked the folder."""
     with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,8 +175,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a backup. Its folder is renamed first, so that a partly removed backup never looks like a
-    complete one."""
+    """Remove a backup. path: its folder. The folder is renamed first, so that a partly removed backup is
+    never taken for a complete one."""
     if not path.name.startswith((UNFINISHED, REMOVING)):
         path = path.rename(path.with_name(REMOVING + path.name))
     shutil.rmtree(path)
@@ -208,8 +211,9 @@ _UNESCAPED = {b"n": b"\n", b"r": b"\r"}
 
 
 def opened(backup: Path, path: Path) -> Any:
-    """Open a file of a backup for reading. Raises OSError ELOOP if its path contains a symbolic link,
-    because backups contain no symbolic links."""
+    """Open a file of a backup for reading bytes. backup: folder of the backup. path: path of the file.
+    Raises OSError ELOOP if a part of the path below `backup` is a symbolic link, because backups contain no
+    symbolic links."""
     for part in (path, *path.parents):
         if part == backup:
             break
@@ -219,7 +223,8 @@ def opened(backup: Path, path: Path) -> Any:
 
 
 def intact(path: Path) -> bool:
-    """Return whether the file SHA256SUMS of a backup is unchanged since the backup was made."""
+    """Return whether the file SHA256SUMS of a backup is unchanged since the backup was made. The files
+    that it lists are not checked."""
     try:
         return digest_of(path / SUMS) == read(path).manifest.sums
     except (UsageError, OSError):
@@ -255,16 +260,16 @@ def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -
 
 
 def unshare(backup: Backup, damaged: Iterable[str]) -> None:
-    """Change the modification time of damaged files, so that later backups copy these files again and do
-    not link them. damaged: the lines that `verify` yields."""
+    """Change the modification times of damaged files in a backup. Later backups then copy these files
+    again and do not link to the damaged copies. damaged: the lines that `verify` yields."""
     for text in damaged:
         with suppress(OSError):
             os.utime(backup.path / text.rpartition(": ")[0], (0, 0), follow_symlinks=False)
 
 
 def prune(folder: Path, keep: int) -> list[str]:
-    """Remove the oldest backups, so that `keep` backups remain. Returns the names of the removed
-    backups."""
+    """Remove the oldest backups in `folder`, so that at most `keep` complete backups remain. Returns the
+    names of the removed backups."""
     old = backups(folder)[:-keep]
     for path in old:
         remove(path)

@@ -1,8 +1,8 @@
 """Makes a backup while the system runs.
 
-First, locks prevent the removal and replacement of files on disk to which the ledger refers. Then a
-snapshot of the database is taken. All files to which the snapshot refers are copied, and pg_dump dumps the
-snapshot. The manifest is written last.
+First, locks in the database prevent workers from removing or replacing files on disk to which the ledger
+refers. Then a snapshot of the database is taken. All files to which the snapshot refers are copied, and
+pg_dump dumps the snapshot. The manifest is written last.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 STORES = (LANDING, *Layer, "quarantine")
 LAST = ".backup.json"
-"""Name of a file in the data folder with the time and the path of the last backup."""
+"""Name of a file in the data folder. The file contains the time and the path of the last backup."""
 
 
 @dataclass(frozen=True)
 class BackupResult:
-    """A new backup and its totals. removed: names of older backups that were removed. same_disk: whether
-    the backup is on the disk of the data folder. notes: messages for the user."""
+    """The result of `make`: a new backup and its totals. removed: names of the older backups that were
+    removed. same_disk: whether the backup is on the same disk as the data folder. notes: messages for the
+    user."""
 
     backup: Backup
     totals: CopyTotals
@@ -45,8 +46,8 @@ class BackupResult:
 
 
 Progress = Callable[[str, int, int], object]
-"""A function that is called with the current step, the number of files that are done, and the number of all
-files of the ledger."""
+"""A function that is called with the name of the current step, the number of the ledger's files that are
+done, and the number of all files in the ledger."""
 
 
 def require_in_data(settings: Settings) -> None:
@@ -55,7 +56,7 @@ def require_in_data(settings: Settings) -> None:
     if (zone := settings.storage.elsewhere()) is not None:
         raise UsageError(
             f"{zone} is not in the data folder, and backup and restore support only that folder: first "
-            "back up the database with pg_dump, then each store with a tool of its own"
+            "back up the database with pg_dump, then each store with its own tool"
         )
 
 
@@ -84,9 +85,10 @@ def make(
 ) -> BackupResult:
     """Make a backup in a new folder below `target`.
 
-    url: the database. tools: pg_dump and pg_restore. project: files of the project, by their path in the
-    project's folder. keep: number of backups to keep; None to keep all. Raises UsageError if the backup
-    cannot be made; Transient DATABASE if the database is unavailable.
+    url: the URL of the database. tools: the programs pg_dump and pg_restore. project: path in the
+    project's folder -> file, for each file of the project. progress: called during the backup. keep: number
+    of backups to keep, including the new one; None to keep all. Raises UsageError if the backup cannot be
+    made, and Transient DATABASE if the database is unavailable.
     """
     from sensorflow.adapters.postgres.backup_snapshot import backup_snapshot
 
@@ -102,8 +104,8 @@ def make(
 
 
 def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
-    """Remove older backups. Returns their names. A failure is only added to `notes`, because the new backup
-    is complete."""
+    """Remove the oldest backups in `target` and return their names. If this fails, a message is added to
+    `notes` and no error is raised, because the new backup is complete."""
     try:
         return folders.prune(target, keep) if keep else []
     except OSError as error:
@@ -113,8 +115,8 @@ def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Convert an OSError, for example of a full or missing disk, to a UsageError. The message says that the
-    next backup reuses the files that were copied."""
+    """Convert an OSError in a `with` statement, for example because the disk is full, to a UsageError. Its
+    message says that the next backup reuses the copied files."""
     try:
         yield
     except OSError as error:
@@ -127,7 +129,7 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 class _Making:
-    """The making of one backup. The arguments are those of `make`."""
+    """Makes one backup. For the arguments, see `make`."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Restores a backup into an empty project.
 
-All files are first copied to `data/.restoring`. Then the database is filled in one transaction. After that,
-the folders are moved into place. While `data/.restoring` exists, no other command uses the project. If a
-restore was interrupted, the same command starts it again or finishes it.
+All files are first copied to `data/.restoring`. Then the database is filled in one transaction. After
+that, the copied folders are moved to their final places in `data`. While `data/.restoring` exists, no other
+command uses the project. After an interruption, the same command repeats or finishes the restore.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ STEP = "step"
 
 
 class Restore:
-    """A restore of one backup. The methods are the steps of the restore, in the order of the calls.
+    """A restore of one backup. Its methods are the steps of the restore and must be called in this order:
+    `require`, `require_database`, `begin`, `copy`, `fill`, `place`.
 
-    settings: the settings of the target project. progress: called with the current step and the number of
-    bytes that were copied since the last call.
+    settings: the settings of the target project. progress: called with the name of the current step, and
+    the number of bytes that were copied since the last call.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Restore:
         self._staging = self._data / RESTORING
 
     def require(self) -> None:
-        """Check that the backup can be restored into the target project. Changes nothing. Raises UsageError
-        if the backup cannot be read, the project is not empty, or the disk has not enough space."""
+        """Check that the backup can be restored into the target project. Changes nothing. Raises
+        UsageError if this version of sensorflow cannot read the backup, if the data folder of the project
+        is not empty, or if the disk has not enough space."""
         require_in_data(self._settings)
         require_readable(self._backup)
         if self.step == PLACING:
@@ -71,16 +73,17 @@ class Restore:
 
     @property
     def step(self) -> str | None:
-        """The step at which a restore into this project was interrupted: `FILLING`, `PLACING`, or "" for an
-        earlier step. None if no restore was interrupted."""
+        """The step at which an earlier restore into this project was interrupted: `FILLING`, `PLACING`, or
+        "" for a step before these. None if no restore was interrupted."""
         try:
             return (self._staging / STEP).read_text("utf-8").partition("\n")[0]
         except OSError:
             return "" if self._staging.is_dir() else None
 
     def require_database(self, url: str, own: bool) -> None:
-        """Raises UsageError if the database is not empty. own: whether the database is the embedded one. In
-        the embedded database, the tables of an interrupted restore may be removed."""
+        """Raises UsageError if the database is not empty. own: whether the database is the embedded one.
+        The embedded database may contain empty tables, or the tables of an interrupted restore, because
+        `fill` can remove them."""
         from sensorflow.adapters.postgres import dump
 
         tables, used = dump.contents(url)
@@ -98,8 +101,8 @@ class Restore:
         )
 
     def begin(self) -> None:
-        """Create the folder for the copies. If it has files of an interrupted restore, remove them, except
-        the record of the step."""
+        """Create the folder `data/.restoring` for the copies. If it contains copies of an interrupted
+        restore, remove them, but not the file that records the step."""
         if self.step == PLACING:
             return
         self._staging.mkdir(parents=True, exist_ok=True)
@@ -110,8 +113,8 @@ class Restore:
                 path.unlink()
 
     def copy(self) -> None:
-        """Copy the files of the backup, and verify their checksums. Raises UsageError for the first file
-        that is missing or has changed."""
+        """Copy the files of the backup to `data/.restoring`, and verify their checksums. Raises UsageError
+        as soon as a file is missing or has changed."""
         if self.step == PLACING:
             return
         for relative, digest in folders.sums(self._backup.path):
@@ -137,8 +140,9 @@ class Restore:
         os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def fill(self, url: str, tools: Tools, own: bool) -> None:
-        """Fill the database from the dump of the backup, and upgrade its schema. own: see
-        `require_database`. Raises UsageError."""
+        """Fill the database from the dump in the backup, and upgrade its schema. own: see
+        `require_database`. Raises UsageError if the database is not empty or the dump cannot be
+        restored."""
         from sensorflow.adapters.postgres import backup_snapshot, dump, migrate
 
         if self.step == PLACING:
@@ -160,7 +164,8 @@ class Restore:
         self._note(PLACING)
 
     def place(self) -> None:
-        """Move each folder into place by a rename, and remove `data/.restoring`. This is the last step."""
+        """Move each copied folder to its final place in `data` by a rename, and remove
+        `data/.restoring`."""
         for store in STORES:
             staged = self._staging / store
             if staged.is_dir():
@@ -177,8 +182,8 @@ class Restore:
         shutil.rmtree(done)
 
     def abandon(self) -> None:
-        """Remove the copies, if the restore failed before the database was filled. The project is then as
-        empty as before."""
+        """Undo a restore that has failed: remove the copies, if the restore has not begun to fill the
+        database."""
         if self.step == "":
             shutil.rmtree(self._staging)
 
@@ -188,7 +193,7 @@ class Restore:
 
 
 def require_readable(backup: Backup) -> None:
-    """Raises UsageError if this version does not know the schema of the backup."""
+    """Raises UsageError if this version of sensorflow does not know the database schema of the backup."""
     from sensorflow.adapters.postgres import migrate
 
     manifest = backup.manifest
@@ -201,8 +206,8 @@ def require_readable(backup: Backup) -> None:
 
 
 def _first(folder: Path) -> Path | None:
-    """Return the path of any file in the folder, or None. The file with the creation time of the folder
-    does not count."""
+    """Return the path of any file in the folder or its subfolders, or None if there is none. The file
+    `.began`, which contains the creation time of the folder, does not count."""
     for path, _, names in os.walk(folder):
         if found := [name for name in names if name != BEGAN]:
             return Path(path) / found[0]

@@ -1,4 +1,4 @@
-"""The database for the audit."""
+"""The port through which an audit reads and repairs the database."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 class FileRecord:
     """The ledger's record of one file, as an audit needs it.
 
-    token: the newest fencing token; 0 if the file was never claimed. moved_at: the time of the last step;
-    only for a pending or running file. previous: the number of rows of the earlier load; these rows stay in
-    the database while the file is processed again. identity: the file name in the file's dedupe keys; None
-    if it was not recorded. expired: the layers that retention has removed; may include "landing" and
-    "rows". part: for a part of a growing file, its place in that file. members: for an archive, the number
-    of files in it.
+    token: the newest fencing token; 0 if the file was never claimed. moved_at: the time of the last event
+    in the file's history; None unless the file is pending or running. checksum: the checksum of the loaded
+    readings (`core.checksum`). previous: if the file was loaded before and is processed again, the number
+    of its rows that the database still contains. identity: the file name that the dedupe keys of the file
+    contain; None if it was not recorded. expired: the names of the layers that retention has removed; they
+    may include "landing" and "rows". tidy: whether the file certainly has no garbage, that is, layers that
+    its state does not need. part: for a part of a growing file, its place in that file. members: for an
+    archive, the number of files in it.
     """
 
     file_id: int
@@ -74,7 +76,8 @@ class FileRecord:
         return self.previous if self.in_flight else None
 
     def has_changed(self, now: FileRecord) -> bool:
-        """Whether the file was changed between this record and a later record."""
+        """Returns whether the ledger has processed the file between this record and `now`, a later record
+        of the same file."""
         return self.step != now.step
 
     @property
@@ -85,10 +88,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TamperedHistory:
-    """A file with a history that was changed outside of the ledger: events were changed, removed or added.
+    """A file whose history was changed without the ledger: events were changed, removed or added.
 
-    expected, found: the expected and the actual number of events; None if the ledger has no record of the
-    file's history.
+    expected: the number of events according to the ledger's hash of the history. found: the number of
+    events that exist. Both are None if the ledger has no hash of the history.
     """
 
     file_id: int
@@ -98,15 +101,19 @@ class TamperedHistory:
 
 @dataclass(frozen=True)
 class HistoryDigest:
-    """A digest of the histories of all files. events: the number of hashed events. digest: a hash of the
-    newest hashes of all files."""
+    """A digest of the histories of all files. events: the number of events in all histories. digest: a
+    SHA-256 over the newest hash of each history, in hexadecimal."""
 
     events: int
     digest: str
 
 
 class Snapshot(Protocol):
-    """A read-only snapshot of the database. Takes no locks. Methods raise Transient DATABASE."""
+    """A read-only snapshot of the database. Takes no locks. Methods raise Transient DATABASE if the
+    database is unreachable.
+
+    name: the snapshot's name in PostgreSQL. taken_at: the time of the snapshot by the database's clock.
+    """
 
     name: str
     taken_at: datetime
@@ -116,7 +123,8 @@ class Snapshot(Protocol):
         ...
 
     def rows_per_file(self) -> dict[int, int]:
-        """Returns the number of database rows per file id, including ids that are not in the ledger."""
+        """Returns file id -> number of rows that the database contains for it. Includes ids that are not
+        in the ledger."""
         ...
 
     def tampered(self) -> list[TamperedHistory]:
@@ -128,25 +136,28 @@ class Snapshot(Protocol):
         ...
 
     def unsealed_months(self) -> list[tuple[str, bool]]:
-        """Returns the months ("2026-01") that should be sealed but have no unique index, each with whether
-        it contains duplicate readings. Applies only to `dedupe_index = "deferred"`."""
+        """Returns pairs (month, whether the month contains duplicate readings) for the months ("2026-01")
+        that should be sealed but have no unique index. Such months exist only with `dedupe_index =
+        "deferred"`."""
         ...
 
     def readings(self) -> Iterator[pa.RecordBatch]:
-        """Yield every row of the database, in batches of the schema `READING`, in arbitrary order."""
+        """Yield every reading in the database, in batches with the schema `READING`, in arbitrary
+        order."""
         ...
 
     def holders(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        """Returns, for each dedupe key, the id of the file under which the database stores the reading;
-        None if the database has no such reading. ts: microseconds; keys: binary(16).
+        """Returns, for each dedupe key, the id of the file under which the database stores the reading
+        with this key; None if the database has no such reading. keys: the dedupe keys, binary(16). ts: the
+        times of the readings, in microseconds; as many as keys.
 
         May be called while `readings` is being iterated.
         """
         ...
 
     def identity_counts(self, rows: pa.RecordBatch) -> list[int]:
-        """Returns, for each of these rows, how many rows of the database have the same sensor_id,
-        reading_type and ts (microseconds).
+        """Returns, for each row of `rows`, how many rows of the database have the same sensor_id,
+        reading_type and ts (in microseconds).
 
         May be called while `readings` is being iterated.
         """
@@ -154,22 +165,23 @@ class Snapshot(Protocol):
 
 
 class AuditStore(Protocol):
-    """The database for an audit, and for the repair that follows it. Methods raise Transient DATABASE."""
+    """The database for an audit, and for the repair that follows it. Methods raise Transient DATABASE if
+    the database is unreachable."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]: ...
 
     def current(self, file_ids: list[int]) -> dict[int, FileRecord]:
-        """Returns the current ledger records of these files."""
+        """Returns the current ledger records of these files, by id, without files that do not exist."""
         ...
 
     def unregistered(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """Returns the pairs of `found` that were never registered. A pair is a file's (key,
-        fingerprint)."""
+        """Returns those pairs of `found` that were never registered. found: a pair (key, fingerprint) for
+        each file in the feed of the source."""
         ...
 
     def locked(self, file_id: int) -> AbstractContextManager[FileRecord | None]:
-        """Returns a context manager that yields the current record of a file and locks it until the context
-        exits. Yields None if the file does not exist."""
+        """Returns a context manager that yields the current record of a file, or None if the file does not
+        exist. Until the context exits, the ledger cannot change the record."""
         ...
 
     def remove_rows(self, file_id: int) -> int:

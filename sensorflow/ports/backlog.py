@@ -18,10 +18,11 @@ class BacklogReport:
     """The stuck files of a source, by kind of problem.
 
     files: the number of files that were inspected. is_complete: whether all files were inspected.
-    not_included: pattern, such as "*.pdf" -> keys of the files whose names match this pattern, but not the
-    patterns (`include`) of the source. cut_off: growing files that were renamed to a name that the source
-    does not accept, each with the number of bytes that were not taken in. oldest: age in seconds of the
-    oldest overdue file.
+    unreadable, unfinished, overdue: keys of the files with these problems; see `Backlog.inspect`.
+    not_included: keys of the files whose names do not match the patterns (`include`) of the source, by a
+    pattern that they match, such as "*.pdf". cut_off: growing files that were renamed to a name that the
+    source does not accept; key -> number of bytes that were not taken in. oldest: age in seconds of the
+    oldest overdue file; 0 without overdue files.
     """
 
     files: int = 0
@@ -36,7 +37,11 @@ class BacklogReport:
 
 @dataclass(frozen=True)
 class GatedFile:
-    """A file that waits for its gate, or a gate that waits for its files (is_gate). age: seconds."""
+    """A file that waits for its gate, or a gate that waits for its files.
+
+    reason: what the file or gate waits for. age: the number of seconds for which it has been waiting.
+    is_overdue: whether that is too long. is_gate: whether this is a gate.
+    """
 
     source: str
     key: bytes = field(repr=False)
@@ -61,18 +66,18 @@ class GatedFile:
 
 class Backlog(Protocol):
     """The backlog of one source. Read-only. A user waits for the results, so the methods must return
-    quickly. They raise Transient."""
+    quickly. Methods raise Transient if the storage or the ledger is unavailable."""
 
     name: str
 
     def is_reachable(self) -> bool:
-        """Whether the storage of the source can be reached. See `ports.feed.Feed`."""
+        """Whether the storage of the source can be reached. See `Feed.is_reachable`."""
         ...
 
     def gated_files(self, audit_store: AuditStore | None = None) -> list[GatedFile]:
         """Returns the files that wait for their gates, and the gates that wait for their files.
-        audit_store: the ledger, in which files that stay in place after their registration are looked
-        up; None if the ledger cannot be queried."""
+        audit_store: used to find out whether a file that stays in place was already registered; None if the
+        ledger cannot be queried."""
         ...
 
     def inspect(
@@ -86,8 +91,8 @@ class Backlog(Protocol):
         if its name does not match the patterns (`include`) of the source.
 
         A file is overdue after `late` seconds and at least four stability windows. A file is unfinished if
-        it has the name of a temporary file and has not changed for `unfinished` seconds. audit_store: None
-        if the ledger cannot be queried. withheld: keys of the files that wait for their gates.
+        it has the name of a temporary file and has not changed for `unfinished` seconds. audit_store: see
+        `gated_files`. withheld: keys of the files that wait for their gates.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The ledger for users' queries."""
+"""The part of the ledger that answers users' queries."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEv
 @dataclass(frozen=True)
 class Member:
     """A file that arrived in an archive. name: the file's name in the archive. besides: ids of the other
-    archives that contained the file, without archives that were undone. The set also contains 0 if the file
-    arrived outside of an archive too."""
+    archives that contain the file, without archives that were undone. If the file also arrived outside of
+    an archive, `besides` contains 0."""
 
     name: str
     file_id: int
@@ -28,8 +28,8 @@ class Member:
 class Catalog(Protocol):
     """Queries for users: files, their histories, and totals. Read-only.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Transient
+    DATABASE if the database is unreachable.
     """
 
     def files(
@@ -39,12 +39,13 @@ class Catalog(Protocol):
         limit: int = 50,
         first_parts_only: bool = False,
     ) -> list[FileView]:
-        """Returns files, newest first. first_parts_only: return only the first part of each growing
-        file."""
+        """Returns at most `limit` files, newest first. state, source: return only files in this state, and
+        only files of this source. first_parts_only: of each growing file, return only the first part."""
         ...
 
     def matching(self, file_filter: FileFilter, limit: int) -> Listed:
-        """Returns the newest files that match, and the number of all matching files."""
+        """Returns the newest files that match the filter, at most `limit`, and the number of all files
+        that match it."""
         ...
 
     def activity(self) -> dict[str, Activity]:
@@ -52,15 +53,15 @@ class Catalog(Protocol):
         ...
 
     def large_files(self, lease: float) -> list[LargeFile]:
-        """Returns the files of which workers have reported progress. lease: the duration of a lease in
-        seconds, as workers have it."""
+        """Returns the running files for which workers have reported progress. lease: the duration of a
+        worker's lease in seconds."""
         ...
 
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """Returns all versions of a display name, in any Unicode normalization. If the name is an alias,
-        returns the file with the same bytes."""
+        """Returns all versions of the files with a display name, in any Unicode normalization. If the name
+        is an alias, returns the registered file with the same bytes."""
         ...
 
     def select(
@@ -75,7 +76,8 @@ class Catalog(Protocol):
         ...
 
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
-        """Returns, for each id that is a part of a growing file, the growing file with all its parts."""
+        """Returns the growing file, with all its parts, for each id that belongs to a part of a growing
+        file."""
         ...
 
     def heartbeats(self) -> list[Heartbeat]:
@@ -88,7 +90,7 @@ class Catalog(Protocol):
         ...
 
     def arrivals(self, file_id: int) -> list[ArrivalRecord]:
-        """Returns the names under which a file has arrived, in chronological order."""
+        """Returns the arrivals of a file, in chronological order."""
         ...
 
     def totals(self) -> dict[str, Totals]:

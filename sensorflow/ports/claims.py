@@ -1,4 +1,4 @@
-"""The ledger for workers."""
+"""The part of the ledger that workers use."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Claim:
     """The right to work on a file until the lease expires, and the data of that file.
 
     attempt: the number of this attempt at the stage. retries: the number of nacks at this stage. token: the
-    fencing token; a worker with an older token cannot commit. profile: the profile to read the file with;
-    None for the profile of its source. has_loaded_rows: whether rows of an earlier load are in the
-    database. is_first_claim: whether this is the first claim of the file. unpacked: whether the file is an
-    archive whose members are separate files. name: the name that all versions share, see `names.canonical`;
-    empty if this name equals `key`. first_key: the key of the first version in its original spelling. The
-    dedupe keys contain it. trace: None if the file is not traced.
+    fencing token; a worker with an older token cannot commit. profile: the name of the profile to read the
+    file with; None for the profile of its source. has_loaded_rows: whether the file is replayed and rows of
+    its earlier load are still in the database. is_first_claim: whether this is the first claim of the file.
+    unpacked: whether the file is an archive whose members are separate files. name: the name that all
+    versions share, see `names.canonical`; may be empty if this name equals `key`. part: for a part of a
+    growing file, its place in that file. first_key: the key of the first version, in the spelling that the
+    dedupe keys contain. trace: the trace of the file; None if the file is not traced.
     """
 
     file_id: int
@@ -58,10 +59,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a file before it was claimed.
+    """What the ledger recorded about the processing of a file before the file was claimed.
 
-    counts: the results of the completed stages. error: the reason why the file was nacked or is to be
-    quarantined: code, message and place. quarantines: how often the file was quarantined before.
+    counts: the results of the completed stages. error: the error for which the file was nacked or
+    dead-lettered: (code, message, place); None without an error. quarantines: how often the file was
+    quarantined before.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -71,8 +73,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class ReadSoFar:
-    """What a worker has read of a file that it still works on. bytes: of the landed file; None if
-    unknown. rows: readings."""
+    """The progress of a worker with a file that it is processing. bytes: the number of bytes of the landed
+    file that the worker has read; None if unknown. rows: the number of readings that it has read."""
 
     bytes: int | None
     rows: int
@@ -82,10 +84,10 @@ class ReadSoFar:
 class BatchLimits:
     """Limits on the files that may be claimed together with the file of a message.
 
-    sources: sources whose files may be claimed. file_bytes: each file is smaller than this.
-    total_bytes: maximum size of all files, including the first. files: maximum number of files in
-    addition to the first. share: at most 1/`share` of the pending files may be claimed, so that
-    other workers get the rest.
+    sources: the sources whose files may be claimed. file_bytes: each file must be smaller than this number
+    of bytes. total_bytes: maximum total size in bytes, including the file of the message. files: maximum
+    number of files in addition to the file of the message. share: at most 1/`share` of the pending files
+    are claimed, so that other workers can claim the others.
     """
 
     sources: tuple[str, ...]
@@ -99,9 +101,10 @@ class BatchLimits:
 class Claimed:
     """The result of claiming the files of a message.
 
-    progress: the progress of each claimed file, by id. state: if nothing was claimed, the state of
-    the message's file; None if this file does not exist. taken_with: the file in whose batch the
-    message's file was last claimed; None if it was never claimed in a batch.
+    progress: the progress of each claimed file, by id. The other fields are set only if nothing was
+    claimed. state: the state of the message's first file; None if this file does not exist. taken_with: the
+    id of the file in whose batch the message's first file was last claimed; None if its last claim was not
+    in a batch of another file.
     """
 
     claims: list[Claim]
@@ -113,36 +116,35 @@ class Claimed:
 class Claims(Protocol):
     """The ledger for workers: claim a file, renew the claim, and report the outcome.
 
-    Methods raise Fenced if a claim is no longer valid.
-
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Fenced if a claim
+    is no longer valid, and Transient DATABASE if the database is unreachable.
     """
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        """Claim a file if it is at one of `stages`, and if it is pending, or running with an expired lease.
-        lease: the duration of the claim's lease in seconds.
+        """Claim a file if it is at one of `stages`, and if it is either pending or running with an expired
+        lease. owner: the display name of the worker. lease: the duration of the claim's lease in seconds.
 
-        Counts the attempt. Returns None if there is nothing to do: the file is done, past these stages,
-        claimed by another worker, or not due.
+        Counts as an attempt. Returns None if the file is finished, is past these stages, is claimed by
+        another worker, waits for its retry, or follows a part of a growing file that is not finished.
         """
         ...
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claimed:
-        """Claim the files of one message at once, as `claim` does, in the order of their ids. The
-        first of `file_ids` may have been claimed before; each other file is claimed only if it
-        never was. The states of files that were not claimed are not returned."""
+        """Claim the files of one message in one transaction; for the conditions, see `claim`. All files
+        except the first of `file_ids` are claimed only if they were never claimed before. The returned
+        claims are in the order of their ids."""
         ...
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
     ) -> Claimed:
-        """Claim the file of a message. If this file is small, has version 1 and was never claimed, also
-        claim similar files of the same source and lane, in the order in which their messages were sent.
+        """Claim the file of a message; for the conditions, see `claim`. If this file is smaller than
+        `limits.file_bytes`, has version 1 and was never claimed, also claim other such files of the same
+        source and lane, in the order in which their messages were sent.
 
         Does not wait for other workers that claim files. The returned claims are in the order of
         their ids.
@@ -150,41 +152,42 @@ class Claims(Protocol):
         ...
 
     def renew(self, claim: Claim, lease: float, read: ReadSoFar | None = None) -> None:
-        """Extend the lease to `lease` seconds from now. read: recorded until the claim ends; None
-        keeps what is recorded."""
+        """Extend the lease to `lease` seconds from now. read: the progress to record; None leaves the
+        recorded progress unchanged. The ledger deletes the progress when the claim ends."""
         ...
 
     def advance(
         self, claim: Claim, next_stage: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
-        """Complete a stage. The file becomes pending at stage `next_stage`, with zero attempts.
+        """Record that the claimed stage is done. The file becomes pending at the stage `next_stage`, with
+        zero attempts.
 
-        published: whether the message for stage `next_stage` is already on its way. If not, the outbox
-        sends it.
+        published: whether the broker sends the message for `next_stage` itself. If not, the outbox sends
+        it.
         """
         ...
 
     def nack(
         self, claim: Claim, error: SensorflowError, delay: float, counts_as_attempt: bool
     ) -> None:
-        """Nack a claim after a failure: the file becomes pending again, and is due in `delay`
-        seconds.
+        """Nack a claim after a failure: the file becomes pending again, and can be claimed after `delay`
+        seconds. Idempotent.
 
-        counts_as_attempt: whether the attempt counts. Idempotent. Does not raise Fenced for a lease
-        that has merely expired, because an outage may outlast a lease. Raises Fenced if another
-        worker has claimed the file.
+        counts_as_attempt: whether this attempt counts against the maximum number of attempts. A claim whose
+        lease has expired can be nacked, because an outage may last longer than a lease. Raises Fenced if
+        another worker has claimed the file.
         """
         ...
 
     def dead_letter(
         self, claim: Claim, error: SensorflowError, counts: Counts | None = None
     ) -> State:
-        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine. The
-        error is recorded as the reason. Returns the new state.
+        """Dead-letter a file that cannot be loaded: the file becomes pending at the stage quarantine.
+        `error` is recorded as the reason. Returns the new state.
 
-        If the file was replayed and rows of its earlier load are in the database, it becomes loaded
-        again instead, as before the replay. counts: the file's results; None keeps the results of
-        earlier stages.
+        If the file was replayed and rows of its earlier load are in the database, the replay ends instead,
+        and the file becomes loaded again. counts: the counts of the file; None leaves the counts of the
+        earlier stages unchanged.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The ledger for people who hold sources back."""
+"""The part of the ledger with which people pause, drain and resume sources."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from sensorflow.core.controls import Control, Mode
 
 
 class Controls(Protocol):
-    """Sources that are paused or draining. `Outbox.pending` obeys it by itself; the intake asks for it.
+    """Stores which sources are paused or draining. `Outbox.pending` omits files of paused sources. The
+    intake reads `controls` and takes in no file of these sources.
 
-    Every method is one statement. Times are the database's. Raises Transient DATABASE if the database is
-    unreachable.
+    Every method is one statement. All times are by the database's clock. Methods raise Transient DATABASE
+    if the database is unreachable.
     """
 
     def controls(self) -> dict[str, Control]:
-        """Returns the sources that are not active, by name."""
+        """Returns the paused and draining sources, by name."""
         ...
 
     def hold_back(self, source: str, mode: Mode, actor: str, reason: str | None = None) -> Control:
-        """Pause or drain a source. Idempotent: a source that is in this mode already keeps its time and
-        actor, unless another reason is given."""
+        """Pause or drain a source. actor: who requests it. If the source is already in this mode, its time
+        does not change, and its actor and reason change only if another reason is given."""
         ...
 
     def resume(self, source: str) -> bool:
-        """Make a source active. Returns whether it was held back."""
+        """Make a source active. Returns whether it was paused or draining."""
         ...

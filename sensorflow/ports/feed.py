@@ -16,14 +16,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that a feed offers, with the file's present state. The file seems to be complete.
+    """A file that a feed offers, with the file's present state. According to the feed, the file is
+    complete.
 
     key: the file's name within the source, as the feed's raw bytes. revision: identifies this state; only
     the adapter interprets it, and the ledger stores it as the fingerprint. size: bytes. modified_ns: the
     modification time that the sender set. changed_ns: the time since which the file has existed in this
-    state, by the clock of the machine that stores it. Both times are nanoseconds since 1970, because the
-    ledger stores full precision. A feed may return a subclass with further data that the feed needs to
-    acknowledge the file.
+    state, by the clock of the machine that stores the file. Both times are nanoseconds since 1970. A feed
+    may return a subclass with further data that the feed needs to acknowledge the file.
     """
 
     source: str
@@ -66,10 +66,10 @@ class Withheld(FeedError):
 
 @dataclass(frozen=True)
 class Permit:
-    """The permission to acknowledge files.
+    """The permission to acknowledge files, which ends when another process acquires the intake lease.
 
-    token: the token of the intake lease. is_allowed: a function that returns False after another process
-    has acquired the intake lease. Call it before you acknowledge each file.
+    token: the token of the intake lease. is_allowed: a function that returns whether the permission is
+    still valid. The feed must call it before it acknowledges each file.
     """
 
     token: int = 0
@@ -84,9 +84,9 @@ class Opened(Protocol):
         ...
 
     def state(self) -> Candidate:
-        """Returns the current state of the open file. Query the open handle, because another file may have
-        the name by now. For an object of a store, return the state that the store returned with the
-        content."""
+        """Returns the current state of the open file. Implementations must query the open handle and not
+        the name, because another file may have the name by now. For an object in a store, they return the
+        state that the store sent with the content."""
         ...
 
 
@@ -94,12 +94,12 @@ class FeedHost(Protocol):
     """The functions of the intake that a feed may call."""
 
     def wake(self) -> None:
-        """Signal that there may be files to poll. May be called from any thread."""
+        """Report that `Feed.poll` may find files. May be called from any thread."""
         ...
 
     def is_known(self, candidate: Candidate) -> bool:
-        """Whether the file was already registered or rejected in this state. If so, the feed need not offer
-        it again."""
+        """Whether the file was already registered or rejected in this state. If so, the feed does not have
+        to offer the file again."""
         ...
 
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
@@ -115,7 +115,7 @@ class FeedHost(Protocol):
         ...
 
     def long_call(self) -> AbstractContextManager[None]:
-        """Returns a context manager for a call that may block for a long time."""
+        """Returns a context manager. The feed enters it around a call that may block for a long time."""
         ...
 
 
@@ -128,11 +128,11 @@ class Feed(Protocol):
 
     name: str
     keeps: bool = False
-    """Whether files stay in place after they are acknowledged. If so, each file is looked up in the
-    ledger."""
+    """Whether files stay in place after they are acknowledged. If so, the intake looks up each file in the
+    ledger, because the file may already be registered."""
     delay: float = 0.0
-    """The time in seconds for which a complete file must wait before it is polled, according to the
-    settings. A file that waits longer than this is late."""
+    """The number of seconds for which, according to the settings, a complete file waits before `poll`
+    returns it."""
 
     def start(self, host: FeedHost) -> None:
         """Start the feed. Called before the first `poll`."""
@@ -143,17 +143,20 @@ class Feed(Protocol):
         return
 
     def activate(self, permit: Permit) -> None:
-        """Become the process that takes in the source's files. Complete the acknowledgements that a killed
-        process left incomplete, and offer every existing file. Idempotent."""
+        """Begin to offer files, because this process has acquired the intake lease of the source. Complete
+        the acknowledgements that a killed process left incomplete, and offer every existing file.
+        Idempotent."""
         return
 
     def stand_by(self) -> None:
-        """Let another process take in the source's files. The feed may discard notifications that it
-        receives while on standby, because `activate` offers every file. Called repeatedly."""
+        """Do not offer files, because another process has the intake lease of the source. Until the next
+        call of `activate`, the feed may discard notifications, because `activate` offers every file. Called
+        repeatedly."""
         return
 
     def rewind(self) -> None:
-        """Offer all polled but unacknowledged files again, because the intake no longer knows them."""
+        """Offer all files again that `poll` has returned and that were not acknowledged, because the
+        intake has forgotten them."""
         return
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
@@ -161,23 +164,24 @@ class Feed(Protocol):
         missed permanently.
 
         Must not block, because one thread serves all sources. If a feed must wait for its server, it waits
-        in its own thread and then calls `FeedHost.wake`. The files come from iterators instead of lists,
-        because a source may contain millions of files, and because the intake alternates between sources
-        after each file. An iterator yields None if a step found no file. now: the present time, in seconds
-        of a monotonic clock.
+        in its own thread and then calls `FeedHost.wake`. The result consists of iterators and not of
+        lists, because a source may contain millions of files, and because the intake alternates between
+        sources after each file. An iterator yields None after a step that found no file. now: the present
+        time, in seconds of a monotonic clock.
 
-        `poll` is called several times a second, even while earlier iterators are not exhausted. Do not
+        `poll` is called several times a second, even while earlier iterators are not exhausted. It must not
         start a new scan on each call, because the intake would then receive the same files several times.
         """
         ...
 
     def scan(self) -> Iterator[Candidate]:
-        """Yield every existing file that the source accepts, complete or not. Used for reconciliation."""
+        """Yield every existing file that the source accepts, complete or not. Audits and backfills call
+        this method; see also `GrowingFeed`."""
         ...
 
     def open(self, candidate: Candidate) -> AbstractContextManager[Opened]:
-        """Open the file in its current state, which `Opened.state` returns. Raises Gone, Busy or
-        Unreadable."""
+        """Open the file as it is now; its state may differ from the candidate's (see `Opened.state`).
+        Raises Gone, Busy or Unreadable."""
         ...
 
     def is_unchanged(self, candidate: Candidate) -> bool:
@@ -186,39 +190,42 @@ class Feed(Protocol):
         ...
 
     def admit(self, candidate: Candidate) -> None:
-        """Raises Withheld if the file is complete but its gate is missing. This is separate from `open`, so
-        that no gate is looked up for a file that is already known or too large for the current group."""
+        """Check that the gate of the file exists; called after `open`. Raises Withheld if the file is
+        complete but its gate is missing. This method is separate from `open`, so that no gate is looked up
+        for a file that is already known or too large for the current group."""
         return
 
     def treat_all_as_complete(self) -> None:
-        """Treat every existing file as complete from now on. Called by code that scans once and does not
+        """Treat every existing file as complete from now on. Called by commands that scan once and do not
         poll."""
         return
 
     def announcement(self, candidate: Candidate) -> Announcement | None:
-        """Returns the gate's announcement for an admitted file, or None if the file has no gate. The file
-        may have been changed after the gate was written."""
+        """Returns the announcement in the gate of an admitted file, or None if the file has no gate. The
+        file may not match the announcement, because it may have been changed after the gate was
+        written."""
         return None
 
     def ack(self, candidates: Sequence[Candidate], permit: Permit) -> Mapping[Candidate, str]:
-        """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
-        Skip a file if another file has replaced it, or if `permit` no longer allows its acknowledgement.
-        Returns the files that could not be acknowledged, each with the reason."""
+        """Acknowledge registered files. A feed that reads from a folder or bucket archives, deletes or
+        keeps the files; a feed that reads from a queue commits or deletes their messages. Skip a file if
+        another file has replaced it, or if `permit` no longer allows its acknowledgement. Returns the files
+        that could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
-        """Report that a file was not taken in. After Gone, Busy or Withheld, the feed offers the file again
-        once the reason no longer applies."""
+        """Report that a file was not taken in. error: the reason. After Gone, Busy or Withheld, the feed
+        must offer the file again as soon as the reason no longer applies."""
         return
 
     def is_reachable(self) -> bool:
-        """Whether the storage can be reached. Called after Transient STORAGE. If it returns False, only
-        this source is paused; otherwise all sources are."""
+        """Whether the storage of the files can be reached. The intake calls this after Transient STORAGE.
+        If the result is False, it pauses only this source; if True, it pauses all sources."""
         return True
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
-        """Whether a file other than `than` exists under `key`. The result is False if `key` is only another
-        spelling of the name of `than`: some stores find a file under both spellings of its name."""
+        """Whether a file other than `than` exists under `key`. If the store finds `than` itself under
+        `key`, the result is False: some stores find a file under both Unicode spellings of its name."""
         return False
 
     def state(self) -> Mapping[str, Any] | None:

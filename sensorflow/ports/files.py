@@ -1,4 +1,4 @@
-"""The ledger's data of a file."""
+"""Values that the ledger returns for a file: its counts, its record and its history."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sensorflow.core.states import Stage, State
 
 @dataclass(frozen=True)
 class Counts:
-    """The account of one file, in readings: read = loaded + rejected + duplicate.
+    """The numbers of readings of one file. For a loaded file, read = loaded + rejected + duplicate.
 
-    missing: cells without a reading; not part of the sum. replaced: the loaded readings that newer versions
-    or other files have replaced.
+    missing: the number of cells without a reading; it is not part of `read`. replaced: how many of the
+    loaded readings were replaced by newer versions or other files.
     """
 
     read: int = 0
@@ -28,7 +28,8 @@ class Counts:
 
     @property
     def served(self) -> int:
-        """The number of the file's rows in the database, and in silver."""
+        """The number of rows that the file has in the database, and also in silver, while it is
+        loaded."""
         return self.loaded - self.replaced
 
     @property
@@ -39,7 +40,7 @@ class Counts:
 @dataclass(frozen=True)
 class StageReport:
     """The result of one completed stage. seconds: the duration of the stage. rows: the number of rows that
-    the stage produced. note: a remark for the file's history."""
+    the stage produced. note: a remark for the file's history; "" for none."""
 
     stage: Stage
     seconds: float
@@ -58,12 +59,13 @@ class FileView:
     columns.
 
     name: the key in printable form. known_as: the name that all versions share; None if this name equals
-    the key. finished_at: the time of the last load, quarantine, undo or replacement. previous: the account
-    of the rows that stay in the database while the file is processed again. identity: the dedupe scope as
-    the ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive,
-    the number of files in it. progress_bytes, progress_rows: the bytes and readings of a large file that a
-    worker has read; None before the first renewal of its lease and after the work. trace_id: 16 bytes; None
-    without tracing.
+    the key. finished_at: the time at which the file was last loaded, quarantined, undone or superseded.
+    previous: while a loaded file is replayed, the counts of its previous load, whose rows stay in the
+    database; otherwise None. identity: the dedupe scope, that is, the file name that the dedupe keys
+    contain, as the ledger encodes it; None if it was not recorded. expired: the layers that retention has
+    removed. members: for an unpacked archive, the number of files in it. progress_bytes, progress_rows: the
+    numbers of bytes and readings that a worker has read of the file so far; None if no worker has reported
+    its progress since it claimed the file. trace_id: 16 bytes; None without tracing.
     """
 
     file_id: int
@@ -122,13 +124,14 @@ class FileView:
 
     @property
     def account(self) -> Account:
-        """The outcome of each of the file's readings. Readings of an undone or superseded file do not count
-        as loaded."""
+        """The numbers of the file's readings by outcome. Readings of an undone or superseded file do not
+        count as loaded."""
         return account(self.state, **vars(self.counts))
 
     @property
     def percent(self) -> float | None:
-        """The share of its bytes that a worker has read; None if unknown, or if no worker reads it."""
+        """The percentage (0 to 100) of the file's bytes that a worker has read; None if it is unknown, or
+        if no worker is processing the file."""
         if self.state is not State.RUNNING or self.progress_bytes is None or not self.size:
             return None
         return 100 * self.progress_bytes / self.size
@@ -141,8 +144,9 @@ class FileView:
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """An event in a file's history. who: the process. why: the human-readable reason. seconds, rows: for a
-    completed stage, its duration and its number of rows."""
+    """An event in a file's history. what: the name of the event. who: the process or person that caused
+    it. why: the human-readable reason. seconds, rows: for a completed stage, its duration and the number of
+    rows that it produced; None for other events."""
 
     at: datetime
     what: str
@@ -158,8 +162,9 @@ class HistoryEvent:
 
 @dataclass(frozen=True)
 class ArrivalRecord:
-    """A name under which a file arrived. kind: see `intake.Kind`. archive: id of the archive in which the
-    file arrived; None if it did not arrive in an archive."""
+    """One arrival of a file. kind: how the ledger classified the arrival, see `intake.Kind`. name: the
+    name under which the file arrived. fingerprint: the state in which it was read. archive: id of the
+    archive in which it arrived; None if it did not arrive in an archive."""
 
     at: datetime
     kind: str
@@ -170,7 +175,8 @@ class ArrivalRecord:
 
 @dataclass(frozen=True)
 class Listed:
-    """The first files that match a query. total: the number of all files that match."""
+    """The result of a query for files. files: the first files that match, at most as many as the query
+    asked for. total: the number of all files that match."""
 
     files: list[FileView]
     total: int
@@ -178,10 +184,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class ChainView:
-    """A growing file as commands show it. growths: the number of its parts. counts: the sum over the loaded
-    parts. account: the sum over all parts.
+    """A growing file as commands show it.
 
-    size, lines: the numbers of bytes and lines that were taken in so far. newest: the last part.
+    root: the id of its first part. growths: the number of its parts. states: the number of its parts in
+    each state. counts: the sum of the counts of the loaded parts. account: the sum of the accounts of all
+    parts. size, lines: the numbers of bytes and lines that were taken in so far. newest: the last part.
     """
 
     root: int

@@ -1,4 +1,4 @@
-"""The ledger for heartbeats."""
+"""The part of the ledger that stores heartbeats."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sensorflow.core.heartbeat import LoopReport
 class Heartbeats(Protocol):
     """Stores the heartbeats of loops. `Catalog.heartbeats` reads them.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Transient
+    DATABASE if the database is unreachable.
     """
 
     def record_report(self, report: LoopReport) -> None:
-        """Record that a loop of a process is alive. Removes heartbeats that are older than
+        """Record that a loop of a process is alive. Also remove all heartbeats that are older than
         `heartbeat.FORGET_AFTER_SECONDS`."""
         ...
 

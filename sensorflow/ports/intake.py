@@ -1,4 +1,4 @@
-"""The ledger for the intake."""
+"""The part of the ledger that the intake uses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class OnChange(StrEnum):
 
 @dataclass(frozen=True)
 class Registration:
-    """trace_id: that of a new file; None if the file is not new, or not traced. `flow.register` sets it."""
+    """The result of registering one arrival. file_id, version: those of the registered file; for an alias,
+    of the file with the same bytes. trace_id: the trace id of a new file, which `flow.register` sets; None
+    if the file is not new or not traced."""
 
     file_id: int
     version: int
@@ -64,8 +66,8 @@ def intake_lost(lease: IntakeLease) -> IntakeLost:
 class Intake(Segments, Protocol):
     """The ledger for the intake: leases, registrations and growing files.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Transient
+    DATABASE if the database is unreachable.
     """
 
     def acquire_intake_lease(
@@ -73,28 +75,29 @@ class Intake(Segments, Protocol):
     ) -> IntakeLease:
         """Acquire the intake lease of `source` for `lease` seconds, unless another process has the lease.
 
-        Returns the valid lease. The caller has acquired the lease if `process` of the returned lease is the
-        caller's. Atomic: exactly one caller wins. Afterwards, the ledger rejects registrations under an
-        older lease. ended: a process that has certainly ended. Its lease is replaced even if the lease has
-        not expired.
+        Returns the lease that is valid after the call. The caller has acquired it if its `process` equals
+        the argument `process`. Atomic: exactly one caller wins. Afterwards, the ledger rejects
+        registrations under an older lease. owner, process: see `IntakeLease`. ended: the `process` of a
+        daemon that has certainly ended; its lease is replaced even if it has not expired.
         """
         ...
 
     def renew_intake_lease(self, intake_lease: IntakeLease, lease: float) -> None:
-        """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has acquired
-        the intake lease since, even if that newer lease has also expired."""
+        """Extend `intake_lease` to `lease` seconds from now. Raises IntakeLost if another process has
+        acquired a newer lease of the source, even if the newer lease has already expired."""
         ...
 
     def release_intake_lease(self, intake_lease: IntakeLease) -> None:
-        """End a lease now. Idempotent. Does nothing if another process has acquired the intake lease
-        since."""
+        """End a lease now. Idempotent. Does nothing if another process has acquired a newer lease of the
+        source."""
         ...
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         """Register an arrival. Idempotent: the same bytes with the same key and fingerprint are registered
-        once.
+        once. on_change: what to do if the arrival is a new version of a registered file.
 
-        name_matters: whether the same bytes under another name are different readings rather than an alias.
+        name_matters: whether the readings depend on the file name. If so, the same bytes under another name
+        are registered as a new file; otherwise they are an alias.
         """
         ...
 
@@ -105,48 +108,49 @@ class Intake(Segments, Protocol):
         name_matters: bool,
         lease: IntakeLease | None = None,
     ) -> list[Registration]:
-        """Register arrivals of one source in this order, all or none. See `register`.
+        """Register arrivals of one source in the given order, as `register` does, in one transaction.
 
-        lease: the intake lease that the caller acquired before it opened these files; None for files that
-        are not read from the source's drop folder. Raises IntakeLost if another process has acquired the
-        intake lease since.
+        lease: the intake lease that the caller acquired before it opened these files; None if the files do
+        not come from the feed of the source. Raises IntakeLost if another process has acquired a newer
+        lease of the source.
         """
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
-        """Whether this state of this file was ever registered."""
+        """Whether the file `key` was ever registered with this fingerprint, that is, in this state."""
         ...
 
     def other_spelling(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
-        """Compare `key` with the newest version of the file. If that version has another spelling of the
-        name and other bytes, return its key; otherwise None."""
+        """Returns the key of the newest version of the file `key`, if that key is another Unicode spelling
+        of the name and the version has other bytes than `sha256`; otherwise None."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
-        """Whether these bytes were ever registered under this name."""
+        """Whether bytes with the hash `sha256` were ever registered under the name `key`."""
         ...
 
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
-        """Returns the keys of the files that a gate announced when they were registered. gate: the gate's
-        key. mark: the gate's state, see `Announcement`."""
+        """Returns the keys of the registered files that were announced by a gate. gate: the gate's key.
+        mark: the state in which the gate was read, see `Announcement`."""
         ...
 
     def unloaded(self) -> list[Unloaded]:
-        """Returns the landed bytes of the files that are pending or running, by source."""
+        """Returns, for each source, how many landed bytes belong to files that are pending or running."""
         ...
 
     def recently_nacked(self, code: Code, within: float) -> bool:
-        """Whether a file that failed with `code` is waiting for its retry, or became due for a retry within
-        the last `within` seconds."""
+        """Whether a file that failed with `code` is being retried, waits for its retry, or could be
+        retried since less than `within` seconds."""
         ...
 
     def find_ingested(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
     ) -> list[Ingested]:
-        """Returns what was taken in from growing files, oldest first.
+        """Returns which bytes of growing files of the source were taken in so far, one result per growing
+        file, oldest file first.
 
-        For each name in `keys`, returns the newest growing file that had this name. For each inode in
-        `inodes` ("device:inode"), returns the newest growing file that had this inode. Also returns the
+        The result contains three kinds of files: for each name in `keys`, the newest growing file with this
+        name; for each inode in `inodes` ("device:inode"), the newest growing file with this inode; and the
         `newest` most recent growing files of the source.
         """
         ...
@@ -154,11 +158,12 @@ class Intake(Segments, Protocol):
     def grow(
         self, growths: Sequence[Growth], lease: IntakeLease | None = None
     ) -> list[Registration | None]:
-        """Register parts of growing files of one source, all or none. Each part is a version of its own.
+        """Register parts of growing files of one source in one transaction. Each part becomes a new
+        version.
 
         lease: see `register_many`. A part gets the name of the part before it, even if the file was
-        renamed. The result is None for a part that is already known, and for a part that does not follow
-        the newest part of its file.
+        renamed. The result has one element per part: None if the part is already registered, or does not
+        begin at the end of the newest part of its file.
         """
         ...
 
@@ -171,10 +176,12 @@ class Intake(Segments, Protocol):
         fingerprint: str,
         fully_compared: bool,
     ) -> None:
-        """Record that a growing file was inspected and that nothing was taken in. key, fingerprint: the
-        name and the state in which the file was inspected. The name may differ from the name in `ingested`.
+        """Record that a growing file was inspected and that no bytes were taken in. ingested: what was
+        taken in from the file before. key, fingerprint: the name and the state in which the file was
+        inspected. The name may differ from the name in `ingested`, because the file may have been renamed.
 
-        inode: the inode of the inspected file; None if that file is a copy. fully_compared: whether all
-        bytes that were taken in before were compared and are unchanged.
+        inode: the inode of the inspected file; None if the inspected file is a copy of the growing file.
+        fully_compared: whether all bytes that were taken in before were compared with the file and are
+        unchanged.
         """
         ...

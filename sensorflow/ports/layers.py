@@ -25,9 +25,11 @@ class LayerWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file in the lake. The layer, the file's id and its version are derived from the path.
+    """A file that exists in the lake. layer, file_id, version: what the path of the file says about its
+    layer and about the ledger's file to which its rows belong.
 
-    place: the location in the store's notation. It equals `Layers.place`, unless the file is misplaced.
+    place: the location of the file in the store's notation. The file is misplaced if this is not the result
+    of `Layers.place`.
     """
 
     layer: Layer
@@ -38,7 +40,7 @@ class Stored:
 
 class Layers(Protocol):
     """Stores rows in the layers of the lake, separately for each file of the ledger. Methods raise
-    Transient STORAGE.
+    Transient STORAGE if the lake is unavailable.
 
     Safe to use from several threads.
     """
@@ -47,25 +49,27 @@ class Layers(Protocol):
         self, layer: Layer, file: LayerFile, schema: pa.Schema
     ) -> AbstractContextManager[LayerWriter]:
         """Returns a context manager that writes the rows of one file to one layer. When the context exits,
-        all rows appear and are durable. If the context raises, no rows appear. Replaces the rows that the
-        layer already contains for this file."""
+        all rows appear and are durable, and they replace the rows that the layer contained for this file.
+        If the context raises, the layer does not change."""
         ...
 
     def batch(self) -> AbstractContextManager[Layers]:
-        """Returns a context manager for a batch of writes. When the context exits, the rows of all writes
-        appear and are durable. If the context raises, no rows appear. Use the batch from one thread
-        only."""
+        """Returns a context manager for a batch of writes; it yields the `Layers` to write to. When the
+        context exits, the rows of all writes appear and are durable. If the context raises, no rows appear.
+        Use the batch from one thread only."""
         ...
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file in batches, in the order in which they were written.
 
-        Raises Transient STORAGE; its cause is FileNotFoundError if the layer has no rows of the file.
+        Raises Transient STORAGE. If the layer has no rows of the file, the cause of the error is a
+        FileNotFoundError.
         """
         ...
 
     def count(self, layer: Layer, file: LayerFile) -> int | None:
-        """Returns the number of rows according to the stored file, or None if there is no stored file.
+        """Returns the number of rows that the layer contains for a file, or None if the layer contains no
+        file for it.
 
         Raises Unreadable if the stored file is damaged or incomplete, and Transient STORAGE if the lake is
         unavailable.
@@ -82,13 +86,13 @@ class Layers(Protocol):
         ...
 
     def stored(self) -> Iterator[Stored | str]:
-        """Yield every complete file in the lake, in arbitrary order. If sensorflow did not write a file,
-        yields the printable name of that file instead. Raises Transient STORAGE if the lake is
-        unavailable."""
+        """Yield every complete file in the lake, in arbitrary order. For a file that sensorflow has not
+        written, yield its printable name (a str) instead of a `Stored`. Raises Transient STORAGE if the
+        lake is unavailable."""
         ...
 
     def stored_at(self, place: str) -> Stored | None:
-        """Returns the file to which a location refers, even if that file does not exist. Returns None if no
+        """Returns the file that has the location `place`, whether or not it exists. Returns None if no
         file of this project can have this location."""
         ...
 
@@ -107,5 +111,5 @@ class Layers(Protocol):
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
         """Remove the files that `list_unfinished` returns. Returns the number of removed files. If the
-        writer of such a file is still running, it fails."""
+        writer of such a file is still running, the write fails."""
         ...

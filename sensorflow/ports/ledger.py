@@ -1,4 +1,5 @@
-"""The ledger: the source of truth about files, and the database rows that change together with it."""
+"""The complete ledger. The ledger is the source of truth about files. The readings are part of it too,
+because readings and files change in the same transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger for loading rows."""
+"""The part of the ledger that loads rows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
-"""A batch of silver with the dedupe key of each row."""
+"""A pair: a batch of silver rows, and an array with the dedupe key of each row."""
 
 
 @dataclass(frozen=True)
 class Load:
     """The data that a load records in the ledger, in the transaction that inserts the rows.
 
-    on_change: how older versions are treated. profile, profile_hash: the profile that the file was read
-    with. identity: the file name that is part of the dedupe keys. covered: ids of pending or quarantined
-    older versions that this version supersedes, because their bytes are a prefix of its bytes.
-    name_matters: whether the same bytes under another name are different readings. remarks: remarks on how
-    this version differs from the previous one. months: the limits on the number of new months, see
-    `core.months`.
+    on_change: what to do with the readings of older versions. profile, profile_hash: name and hash of the
+    profile with which the file was read. code_version: the version of sensorflow that read the file.
+    reports: the results of the stages that this load completes. identity: the file name that is part of the
+    dedupe keys; "" for none. covered: ids of pending or quarantined older versions that the load marks as
+    superseded, because the new version begins with all their bytes. name_matters: see `Intake.register`.
+    remarks: how this version differs from the previous one, as text for users. months: the limits on the
+    number of new months, see `core.months`.
     """
 
     counts: Counts
@@ -51,12 +52,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The result of a committed load. garbage: whether silver of this file or of other files must be
-    updated.
+    """The result of a committed load.
 
-    replaced: number of readings of other files that this load replaced. retained: the newest version, among
-    the twenty preceding ones, that still has readings in the database. remarks: the remarks that the ledger
-    recorded. touched: the rows of this file, and the rows of other files that were replaced.
+    touched: the range of the rows that this load inserted or deleted, including rows of other files.
+    garbage: whether silver of this file or of other files must now be rewritten or removed, because
+    readings were replaced. replaced: number of readings of other files that this load replaced. retained:
+    with `OnChange.MERGE`, the newest of the twenty preceding versions that still has readings in the
+    database; None if none has. remarks: the remarks that the ledger recorded.
     """
 
     counts: Counts
@@ -69,7 +71,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class UnloadedVersion:
-    """An older version of a file that is pending or quarantined. size: bytes."""
+    """An older version that is pending or quarantined. size: number of bytes of the file."""
 
     file_id: int
     size: int
@@ -78,11 +80,11 @@ class UnloadedVersion:
 
 @dataclass(frozen=True)
 class OlderVersions:
-    """The relevant versions before the version to load.
+    """The older versions of a file that may affect the load of its version N.
 
-    loaded: the newest version, among the twenty preceding ones, that is loaded and has rows. unloaded: at
-    most a hundred versions after the last loaded one, without those that are larger than the version to
-    load.
+    loaded: the newest of the twenty versions before N that is loaded and has rows; None if none is.
+    unloaded: versions between the last loaded version and N that are pending or quarantined and not larger
+    than N; at most a hundred.
     """
 
     unloaded: tuple[UnloadedVersion, ...] = ()
@@ -95,7 +97,7 @@ class Unpack:
     members. See `Load` for the fields.
 
     keep: a function that ensures that the landed objects of the members exist. The ledger calls it in the
-    transaction, after it has prevented the removal of landed objects.
+    transaction, after it has locked out the removal of landed objects.
     """
 
     on_change: OnChange
@@ -109,10 +111,9 @@ class Unpack:
 
 class Loader(Segments, Protocol):
     """The ledger for loading: looks up related files, and commits a file's rows together with its state.
-    Methods raise Fenced if a claim is no longer valid.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Fenced if a claim
+    is no longer valid, and Transient DATABASE if the database is unreachable.
     """
 
     def load(
@@ -125,26 +126,27 @@ class Loader(Segments, Protocol):
         """Insert batches of silver with their dedupe keys, update older versions, and mark the file as
         loaded.
 
-        Either the whole load is committed, or nothing. Rows whose key already exists count as duplicates.
-        For a replayed file, only the differences from the stored rows are written. closing: a function that
-        is called after the last batch. It returns the final `Load`, with data that was unknown before the
-        last batch.
+        Either the whole load is committed, or nothing. Rows whose key already exists in the database are
+        not inserted and count as duplicates. For a replayed file, only the differences from its stored rows
+        are written. load: the data to record. closing: a function that is called after the last batch and
+        returns the `Load` to record instead, with data that was unknown before the last batch; None to
+        record `load`.
 
         With `OnChange.MERGE`, several versions may contain the same reading. The database stores the
         reading under the newest of these versions, regardless of the order in which the versions are
-        loaded. The other versions count the reading as replaced. The same applies to files with the same
-        bytes under two names, unless `name_matters` is set.
+        loaded. The other versions count the reading as replaced. Unless `name_matters` is set, files with
+        the same bytes under two names are treated in the same way.
         """
         ...
 
     def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
-        """Load new files in one transaction, and mark all of them as loaded. Each file has only one
-        version. Returns the touched rows by source.
+        """Load new files in one transaction, and mark all of them as loaded. Each file must have only one
+        version. Returns the range of the inserted rows, one per source.
 
-        Returns None and loads nothing if one of the files needs its own transaction, because its claim is
-        lost or one of its keys already exists.
+        Returns None and loads nothing if one of the files must be loaded alone, because its claim is no
+        longer valid or one of its keys already exists.
         """
         ...
 
@@ -156,22 +158,23 @@ class Loader(Segments, Protocol):
         """Register the members of an archive, as `register_many` does, and mark the archive as loaded, in
         one transaction. Idempotent.
 
-        The members inherit the archive's lane and discovery time. Raises Transient while an older version
-        of the archive is unfinished. Raises Permanent ARCHIVE if the database contains readings of the
+        The members get the archive's lane and discovery time. Raises Transient while an older version of
+        the archive is not unpacked yet. Raises Permanent ARCHIVE if the database contains readings of the
         archive itself, or if a newer version has already delivered different bytes for a member that this
         version has not delivered yet.
         """
         ...
 
     def announced(self, file_id: int) -> list[Announced]:
-        """Returns the gates' announcements for a file's bytes, newest first."""
+        """Returns the announcements of gates for a file, newest first."""
         ...
 
     def segments_before(self, part: Part, limit: int) -> list[Segment]:
-        """Returns the last `limit` parts before `part` of a growing file, in the file's order."""
+        """Returns the last `limit` parts of a growing file that precede `part`, in the file's order."""
         ...
 
     def rows_in_other_parts(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
-        """Returns the readings of other parts of the same growing file at these times, in arbitrary order.
-        The schema is `readings.OTHER_PARTS`."""
+        """Returns the readings at the times `ts` that belong to other parts of the growing file of `part`,
+        in arbitrary order. file_id: the id of `part` itself. The schema of the result is
+        `readings.OTHER_PARTS`."""
         ...

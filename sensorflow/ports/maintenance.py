@@ -1,4 +1,4 @@
-"""The ledger for the maintenance of finished files."""
+"""The part of the ledger for the maintenance of finished files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # the daemon imports no Arrow
 
 
 RECOLLECT_AFTER_SECONDS = 120.0
-"""Seconds after which `Maintenance.collect_garbage` passes a file a second time. A worker checks its claim
-for the last time, and then records the names of the files that it wrote. The time between these two steps
-is shorter than this."""
+"""Seconds after which `Maintenance.collect_garbage` passes a file to `remove` a second time. A worker that
+has lost its claim may still write files after its last check of the claim, but only for a shorter time than
+this."""
 
 
 class Expirable(StrEnum):
@@ -33,17 +33,18 @@ class Expirable(StrEnum):
 
 
 Holds: TypeAlias = "Callable[[pa.Array, pa.Array], pa.Array]"
-"""A function. Takes the column `ts` of silver rows, and the dedupe keys of these rows. Returns, for each
-row, whether the database stores the reading under this file's id."""
+"""A function that belongs to one file. It takes the column `ts` and the dedupe keys of silver rows of this
+file. It returns, for each row, whether the database stores the reading under this file's id."""
 
 
 @dataclass(frozen=True)
 class Garbage:
     """A finished file that may have garbage: layers that its state no longer needs.
 
-    landing: the name of the landed object; None if the object is still needed. counts: the file's account,
-    if the file is loaded. identity: the file name that is part of the dedupe keys. holds: a function that
-    returns which of the file's rows were not replaced.
+    expired: the names of the layers that retention has marked as expired. landing: the name of the landed
+    object to remove; None if the object is still needed. counts: the numbers of the file's readings.
+    identity: the file name that is part of the dedupe keys. holds: for a loaded file with replaced
+    readings, a function that returns which of its rows were not replaced; otherwise None.
     """
 
     file_id: int
@@ -61,7 +62,8 @@ class Garbage:
 
 @dataclass(frozen=True)
 class Undone:
-    """The result of an undo. rows: the number of rows removed."""
+    """The result of an undo. rows: the number of rows that were removed. touched: the range of these
+    rows."""
 
     rows: int
     touched: Touched
@@ -69,8 +71,8 @@ class Undone:
 
 @dataclass(frozen=True)
 class Expired:
-    """The result of an expiry. files: the number of files whose layer has expired. touched: the range of
-    the removed rows, if the expired layer is `rows`."""
+    """The result of `Maintenance.expire`. files: the number of files of which the layer was marked as
+    expired. touched: the range of the removed rows; empty unless the layer is `rows`."""
 
     files: int
     touched: Touched
@@ -79,17 +81,17 @@ class Expired:
 class Maintenance(Protocol):
     """The ledger for the maintenance of finished files.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    Every method is one transaction. All times are by the database's clock. Methods raise Transient
+    DATABASE if the database is unreachable.
     """
 
     def claim_turn(self, step: str, interval_seconds: float, early: float = 0.0) -> bool:
         """Claim the next run of a housekeeping step that runs every `interval_seconds` seconds. Returns
         whether the caller must run the step.
 
-        Atomic: exactly one caller wins a run. The next caller can win after `interval_seconds` seconds,
-        even if the step fails. early: number of seconds by which the caller may claim the run before it is
-        due. If the clock was set back, the wait is still at most `interval_seconds`.
+        Atomic: exactly one caller wins a run. The next run can be claimed `interval_seconds` seconds after
+        this call, even if the step fails, and even if the database's clock is set back. early: number of
+        seconds by which the caller may claim the run before it is due.
         """
         ...
 
@@ -97,8 +99,9 @@ class Maintenance(Protocol):
         """Send a loaded, quarantined or undone file through the pipeline again from its landed bytes, in
         the backfill lane. A loaded file keeps its rows until the new rows are committed.
 
-        profile: the profile to read the file with; None for the profile of its source. Returns False if the
-        file is in another state or its landed bytes have expired.
+        profile: the name of the profile to read the file with; None for the profile of its source. Returns
+        whether the file will be replayed: False if it is in another state, or if its landed bytes have
+        expired.
         """
         ...
 
@@ -106,9 +109,10 @@ class Maintenance(Protocol):
         """Remove a loaded file's rows from the database. Returns None if the file is neither loaded nor
         waiting to be loaded again.
 
-        Replays two kinds of other files: files that skipped readings as duplicates of this file's readings,
-        and files whose readings this file had replaced. Does not replay files in `also_undone`, because the
-        caller undoes these too.
+        Replays two kinds of other files: files with readings that were not inserted because they were
+        duplicates of this file's readings, and files whose readings this file had replaced. also_undone:
+        ids of files that are not replayed, because the caller undoes them too. reason: recorded in the
+        file's history.
         """
         ...
 
@@ -116,26 +120,29 @@ class Maintenance(Protocol):
         """Call `remove` for each finished file that may have garbage. The state of a file cannot change
         while `remove` runs.
 
-        Returns the number of files cleaned. Exceptions from `remove` propagate, and the file is cleaned
-        later. A file that is not loaded is passed to `remove` a second time after `RECOLLECT_AFTER_SECONDS`
-        seconds. By then, a worker that was still writing layers of the file has certainly stopped.
+        Passes at most `limit` files and returns their number. Exceptions from `remove` propagate; the file
+        is then passed again by a later call. A file that is not loaded is passed a second time after
+        `RECOLLECT_AFTER_SECONDS` seconds. By then, a worker that was still writing layers of the file has
+        certainly stopped.
         """
         ...
 
     def mark_garbage(self, file_id: int) -> None:
-        """Mark a file as possibly having garbage, in any state, so that `collect_garbage` visits it."""
+        """Mark a file so that `collect_garbage` passes it to `remove`. The file may be in any state; it is
+        passed when it is finished."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
-        """Mark a layer as expired for files that finished more than `age` seconds ago. For the layer
-        `rows`, the age is counted from the time of the readings. `collect_garbage` removes expired layers
-        later, except rows, which this call removes.
+        """Mark a layer as expired for files that finished more than `age` seconds ago, at most `limit`
+        files. For the layer `rows`, the age of a file is the age of its newest reading. This call removes
+        rows; all other layers are removed later by `collect_garbage`.
 
-        Affects only files that are loaded, superseded or undone.
+        Affects only files that are loaded, superseded or undone; for the layer `rows`, only loaded files.
         """
         ...
 
     def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
-        """Delete events that are older than `age` seconds from the histories of finished files. The last
-        event of each file is not deleted. Returns the number of deleted events."""
+        """Delete events that are older than `age` seconds from the histories of finished files of the
+        source, at most `limit` events. The last event of each file is not deleted. Returns the number of
+        deleted events."""
         ...

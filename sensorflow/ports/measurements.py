@@ -1,4 +1,4 @@
-"""The ledger for the metrics of the fleet."""
+"""The part of the ledger that measures the fleet for metrics."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sensorflow.ports.workload import Workload
 
 @dataclass(frozen=True)
 class LedgerEnds:
-    """newest_event, newest_file: the highest ids, 0 without any. schema: the revision of the schema. now:
-    the database's time, in seconds since 1970."""
+    """The present end of the ledger. newest_event, newest_file: the highest ids of events and files; 0 if
+    there are none. schema: the revision of the database schema. now: the database's time, in seconds since
+    1970."""
 
     newest_event: int
     newest_file: int
@@ -26,30 +27,32 @@ class LedgerEnds:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes on the database's disk. readings: the table raw_readings with its indexes."""
+    """Sizes on the database's disk, in bytes. database: the whole database. readings: the table
+    raw_readings with its indexes."""
 
     database: int
     readings: int
 
 
 class Measurements(Workload, Protocol):
-    """Measurements of the fleet. Read-only. Raises Transient DATABASE if the database is unreachable.
+    """Measurements of the fleet. Read-only. Methods raise Transient DATABASE if the database is
+    unreachable.
 
-    The cost of every method is bounded by the ranges or chunks that it is given, whatever the number of
-    files.
+    The cost of a call depends only on the ranges or chunks that are requested, and not on the number of
+    files in the ledger.
     """
 
     def ends(self) -> LedgerEnds:
-        """Returns the ends of the ledger."""
+        """Returns the present end of the ledger."""
         ...
 
     def events_in(self, ranges: Sequence[Ids]) -> Page:
-        """Returns the events with these ids, in one snapshot. The last range may extend beyond the newest
-        event; the page then ends there."""
+        """Returns the events with ids in these ranges, read in one snapshot. The last range may extend
+        beyond the newest event; the page then ends with the newest event."""
         ...
 
     def files_in(self, chunks: Sequence[int]) -> Mapping[int, Sequence[FileGroup]]:
-        """Returns the groups of files of each chunk, in one snapshot."""
+        """Returns the groups of files in each chunk (see `core.file_totals`), read in one snapshot."""
         ...
 
     def sizes(self) -> Sizes: ...

@@ -22,20 +22,21 @@ class Rewindable(Reader, Protocol):
 
 
 def rewinds(source: Reader) -> TypeGuard[Rewindable]:
-    """Whether a source can be read again from its start."""
+    """Returns whether a source can be read again from its start."""
     return bool(getattr(source, "seekable", bool)())
 
 
 Name: TypeAlias = str | Callable[[], str]
 """An object's name, or a function that returns the name after the source has been read to its end (see
-`Puts.put`). A name consists of parts joined by "/". No part is empty, "." or "..". No object has a name
-that is a folder of another object. Bytes that are not UTF-8 are escaped as in PEP 383."""
+`Puts.put`). A name consists of parts joined by "/". No part is empty, "." or "..". No object is named like
+a folder of another object: "a" and "a/b" cannot both exist. Bytes that are not UTF-8 are escaped as in PEP
+383."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object's metadata. size: bytes. modified_at: the time of its last write by the store's clock
-    (timezone-aware)."""
+    """An object's metadata. size: number of bytes. modified_at: the time at which the object was last
+    written, by the store's clock (timezone-aware)."""
 
     name: str
     size: int
@@ -48,17 +49,17 @@ class Puts(Protocol):
 
         Atomic: readers see either the complete new object or the previous state. Replaces an object of the
         same name. Exceptions from the source propagate, and nothing is stored. If the source can be
-        rewound, the caller positions it at its start.
+        rewound, it must be at its start when this method is called.
 
-        If the name is already known, pass it as a string. If the name contains a hash of bytes that were
-        not read yet, pass a function. The function returns the name for the bytes that were read since the
-        start of the source.
+        If the name is already known, pass it as a string. If the name contains a hash of the bytes, which
+        are not read yet, pass a function. Each time the source has been read to its end, the function must
+        return the name for these bytes.
 
         A disk store reads the source once: it writes to a temporary name, calls the function and renames
-        the file. A bucket cannot rename, and objects are never copied after the upload. A bucket store
-        therefore reads the source twice and uploads during the second reading. If the source cannot be
-        rewound, the bucket store first reads it into a temporary file. A bucket store calls the function
-        after each reading. If the two names differ, it raises Transient STORAGE and stores nothing.
+        the file. In a bucket, objects cannot be renamed. A bucket store therefore reads the source twice,
+        calls the function after each reading, and uploads during the second reading under the first name.
+        If the two names differ, it raises Transient STORAGE and stores nothing. If the source cannot be
+        rewound, the bucket store first copies it into a temporary file.
         """
         ...
 
@@ -66,10 +67,10 @@ class Puts(Protocol):
 class ObjectStore(Puts, Protocol):
     """Stores the objects of one zone, such as the landing zone. Safe to use from several threads and
     processes, because the daemon and all workers open the same zone. Does not connect before the first
-    call.
+    call of a method.
 
-    `put` and `copy` are durable on return. Methods raise Transient STORAGE, with the error of the file
-    system or provider as the cause.
+    When `put` or `copy` returns, the object is durable. Methods raise Transient STORAGE if the zone is
+    unavailable, with the error of the file system or provider as the cause.
     """
 
     name: str
@@ -78,7 +79,7 @@ class ObjectStore(Puts, Protocol):
     def batch(self) -> AbstractContextManager[Puts]:
         """Returns a context manager for a batch of puts. When the context exits, all objects of the batch
         appear and are durable. No object appears earlier, and no object appears if the context raises. If
-        several objects have the same name, the last one wins.
+        the same name is put several times, the last object is stored.
 
         Cheaper than single puts: a disk store syncs once per batch, a bucket store sends requests in
         parallel.
@@ -119,10 +120,11 @@ class ObjectStore(Puts, Protocol):
 
     def remove_unfinished(self, older_than_seconds: float) -> int:
         """Remove the incomplete objects that `list_unfinished` returns. Returns the number of removed
-        objects. If the writer of such an object is still running, it fails."""
+        objects. If the writer of such an object is still running, its `put` fails."""
         ...
 
 
 MakeStore = Callable[[str, Path], ObjectStore]
-"""The entry point of a URL scheme. Takes the URL as set in [storage], and the project's folder as the base
-for relative paths. Raises UsageError if the URL is invalid. Users see the error's message."""
+"""A function that creates the store for a URL; it is the entry point of the URL's scheme. It takes the URL
+as set in [storage], and the project's folder as the base for relative paths. It raises UsageError if the
+URL is invalid; users see the error's message."""

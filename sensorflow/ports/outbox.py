@@ -1,4 +1,4 @@
-"""The ledger for the publisher."""
+"""The part of the ledger that the publisher uses."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from sensorflow.core.arrival import Lane, OutboxEntry
 from sensorflow.core.shares import Share
 
 PUBLISHER_LEASE_SECONDS = 15.0
-"""Duration of the publisher's lease in seconds. If the publisher's host fails, another process can acquire
-the lease after this time."""
+"""Default duration of the publisher's lease in seconds. If the publisher's host fails, another process can
+acquire the lease after this time."""
 
 
 HIDDEN_FILES = 10
-"""Number of files whose messages are sent again although the broker reports more messages than there are
-pending files. Some of the broker's messages may belong to files that were already claimed in the batch of
-another file. The number of messages therefore does not prove that no message was lost."""
+"""Maximum number of messages that one reconciliation marks as lost although the broker reports more
+messages than the ledger expects. A message may be lost even then, because some of the broker's messages may
+belong to files that were already claimed in the batch of another file."""
 
 
 HIDDEN_AFTER_PERIODS = 20
-"""Age of a message after which `HIDDEN_FILES` applies to it, in multiples of `stale_after`."""
+"""Minimum age of these messages, in multiples of `stale_after`."""
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """Result of a reconciliation. expired: number of expired leases. stale: number of stale messages."""
+    """The result of a reconciliation. expired: number of files that became pending because their leases
+    had expired. stale: number of files whose messages will be sent again."""
 
     expired: int
     stale: int
@@ -37,22 +38,22 @@ WORK_BYTES, WORK_MAX_BYTES = 32 << 10, 4 << 20
 
 
 def estimated_work(size: int) -> int:
-    """Returns the estimated work of a file for a worker. The unit is the work of one small file in a shared
-    transaction. The result is capped, because a large file occupies only one child process while the others
-    continue."""
+    """Returns the estimated work of processing a file of `size` bytes. The unit is the work for one small
+    file that is loaded in a batch. The result is at most 1 + `WORK_MAX_BYTES` / `WORK_BYTES`, because a
+    large file occupies only one child process of a worker while the others continue."""
     return 1 + min(size, WORK_MAX_BYTES) // WORK_BYTES
 
 
 @dataclass(frozen=True)
 class InFlightLimits:
-    """Limits on the number of files in flight, that is, files that were sent and are not finished. With
-    limits, a file that arrives next is processed soon.
+    """Limits on the files in flight, that is, unfinished files for which a message was sent. The limits
+    ensure that the next file that arrives is processed soon.
 
-    window: maximum work of all files in flight, see `estimated_work`. files: maximum number of files in
-    flight. least: number of files that may always be in flight, so that no worker is idle. large: maximum
-    number of files of `large_bytes` or more. Each live source may use its share of the window, or have one
-    file in flight, even if other sources have used up the window. shares: those of the sources whose share
-    is not the default.
+    window: maximum total work of the files in flight, see `estimated_work`. files: maximum number of files
+    in flight. Two exceptions to `window` and `files` exist: up to `least` files may always be in flight, so
+    that no worker is idle; and in the live lane, each source may use its share of the window or have one
+    file in flight, so that no source delays another. large: maximum number of files in flight that have
+    `large_bytes` bytes or more. shares: source -> its share; other sources have the default `Share`.
     """
 
     window: int
@@ -70,29 +71,30 @@ NO_IN_FLIGHT_LIMITS = InFlightLimits(
 
 @dataclass(frozen=True)
 class Throughput:
-    """The recent throughput of all workers. work: units per second, see `estimated_work`. children: number
-    of files that the workers can process at a time, or None if unknown."""
+    """The recent throughput of all workers. work: finished work per second, in units of `estimated_work`.
+    children: number of files that the workers can process at the same time, or None if unknown."""
 
     work: float
     children: int | None
 
 
 class Outbox(Protocol):
-    """The ledger for the publisher: the pending files, and the messages that were lost.
+    """The ledger for the publisher: decides for which files a message is sent next, and which messages
+    were lost.
 
-    Every method is one transaction. All times are by the database's clock. Raises Transient DATABASE if the
-    database is unreachable.
+    All times are by the database's clock. Methods raise Transient DATABASE if the database is unreachable.
     """
 
     def publisher_lease(
         self, lease: float = PUBLISHER_LEASE_SECONDS
     ) -> AbstractContextManager[Callable[[], bool]]:
-        """Returns a context manager for the publisher's lease. It yields a function that returns whether
-        the caller has the lease. Call this function before each batch.
+        """Returns a context manager that tries to acquire the publisher's lease, and releases it on exit.
+        It yields a function that renews the lease and returns whether the caller has it. Call this function
+        before each batch of messages. lease: the duration of the lease in seconds.
 
-        Another process can acquire the lease if the function was not called for `lease` seconds, or as soon
-        as the database detects that the previous process has ended. Two publishers at the same time do no
-        harm, because they only send messages twice.
+        Another process can acquire the lease if the function was not called for `lease` seconds, or as
+        soon as the database detects that the process with the lease has ended. Two publishers at the same
+        time do no harm: some messages are then sent twice.
         """
         ...
 
@@ -103,23 +105,26 @@ class Outbox(Protocol):
         backfill_in_flight: int | None = None,
         in_flight: InFlightLimits = NO_IN_FLIGHT_LIMITS,
     ) -> list[OutboxEntry]:
-        """Returns pending files that have not been sent and are not waiting for a retry, except those of
-        paused sources. Sources take turns; the source with the least work in flight, divided by its weight,
-        comes first. Within a source, the oldest files come first. May return fewer files than may be sent,
-        but returns at least one if there are any.
+        """Returns up to `limit` files for which a message must be sent next: pending files without a
+        message, except files that wait for a retry and files of paused sources. Sources take turns; the
+        source with the least work in flight, divided by its weight, comes first. Within a source, the
+        oldest files come first. May return fewer files than the limits permit, but returns at least one if
+        they permit any.
 
-        Returns files of the backfill lane only if no live file is pending. At most `backfill_in_flight`
-        files of the backfill lane are in flight at a time; the default is `max_in_flight`.
+        max_in_flight: maximum number of files in flight. Files of the backfill lane are returned only if no
+        file of the live lane can be returned; at most `backfill_in_flight` of them are in flight at a time
+        (by default, `max_in_flight`).
         """
         ...
 
     def throughput(self) -> Throughput:
-        """Returns the throughput of the last seconds. work is 0 while no file is pending."""
+        """Returns the throughput of the last few seconds. Its `work` is 0 if no file waits for a
+        message."""
         ...
 
     def unfinished(self, lane: Lane, source: str | None = None) -> int:
         """Returns how many files of a lane are pending or running. Files that wait because their source is
-        paused count only if it is `source`."""
+        paused do not count, unless this source is `source`."""
         ...
 
     def mark_sent(self, sent: list[OutboxEntry]) -> None:
@@ -128,11 +133,11 @@ class Outbox(Protocol):
         ...
 
     def reconcile(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Reconciled:
-        """Reset files with expired leases to pending. Mark messages that are older than `stale_after`
-        seconds, and that the broker may have lost, as not sent. depth: the number of queued messages in the
-        broker, or None if unknown.
+        """Make files with expired leases pending again. If n messages may be lost, mark the n oldest
+        messages as not sent, so that they are sent again; but only messages that are older than
+        `stale_after` seconds. depth: the number of queued messages in the broker, or None if unknown.
 
-        grace: number of seconds after the start of the ledger's server during which no lease expires,
-        because nobody could renew a lease or nack while the server was down.
+        grace: number of seconds after the start of the database server during which expired leases are
+        ignored, because workers could neither renew a lease nor nack while the server was down.
         """
         ...

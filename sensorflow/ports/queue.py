@@ -15,9 +15,9 @@ from sensorflow.core.states import Stage
 class Task:
     """The task that a message requests.
 
-    file_ids: the first file, followed by the other members of its batch. only: the only stage to run; None
-    for all remaining stages. next_sent: whether the broker sends the message of the next stage itself when
-    this task is done. If not, the outbox sends it.
+    file_ids: the ids of the files to process: one file, or all members of a batch. only: the only stage to
+    run; None for all remaining stages. next_sent: whether the broker itself sends the message of the next
+    stage when this task is done. If not, the outbox sends it.
     """
 
     file_ids: Sequence[int]
@@ -27,7 +27,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Message:
-    """A message to send: a task, and data of its files for display."""
+    """A message to send. files: the outbox entries of the task's files; their names and sizes are only
+    displayed. only: see `Task`."""
 
     files: Sequence[OutboxEntry]
     only: Stage | None = None
@@ -54,11 +55,12 @@ class Publisher(Protocol):
         """Send messages. Calls `confirmed` with each message once the broker has stored it durably.
 
         An implementation may read several messages from the iterator and send them together. Raises
-        Transient BROKER; a message that was not confirmed by then may or may not have been sent.
+        Transient BROKER if the broker is unavailable; each message that was not confirmed before may or may
+        not have been sent.
 
-        An implementation may put the following stages into the message of a stage. The broker then sends
-        their messages itself, and the tasks that the receiver gets have `next_sent` set. Otherwise, the
-        outbox sends the message of each stage when the previous stage is done.
+        If a message requests a single stage, an implementation may include the stages that follow. The
+        broker then sends the messages of these stages itself, and the receiver gets tasks with `next_sent`
+        set. Otherwise, the outbox sends the message of each stage when the previous stage is done.
         """
         ...
 
@@ -68,25 +70,26 @@ class Publisher(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connections. The publisher sends nothing afterwards."""
+        """Close the connections. No other method may be called afterwards."""
         ...
 
 
 @runtime_checkable
 class QueueDepths(Protocol):
-    """A publisher whose broker has several queues."""
+    """A publisher whose broker has several queues and reports the depth of each."""
 
     def depths(self) -> dict[str, int]:
-        """Returns the number of queued messages by the name of the queue. Raises as `Publisher.depth`."""
+        """Returns the number of queued messages in each queue, by the queue's name. Raises Transient
+        BROKER if the broker is unreachable."""
         ...
 
 
 class Delivery(Protocol):
     """A received message. Safe to use from several threads.
 
-    The broker delivers the message again if the receiver disconnects, or if the receiver neither extends
-    nor acknowledges the delivery in time (`ack`, `nack`). Once the delivery has been acknowledged or
-    delivered again, calls have no effect. Methods raise Transient BROKER.
+    The broker delivers the message again if the receiver disconnects, or if the receiver calls neither
+    `ack` nor `nack` nor `extend` in time. After `ack` or `nack`, or after the message was delivered again,
+    calls have no effect. Methods raise Transient BROKER if the broker is unavailable.
     """
 
     @property
@@ -111,24 +114,27 @@ class Consumer(Protocol):
     them."""
 
     def receive(self, n: int, timeout: float) -> Sequence[Delivery]:
-        """Wait for messages. Returns up to `n` messages as soon as there is one, or no message after
-        `timeout` seconds.
+        """Wait until there is at least one message, but at most `timeout` seconds. Returns up to `n`
+        messages; none after the timeout.
 
-        The consumer rejects messages that it cannot parse, and never returns them. Raises Transient BROKER.
+        The consumer rejects messages that it cannot parse, and never returns them. Raises Transient BROKER
+        if the broker is unavailable.
         """
         ...
 
 
 class Broker(Publisher, Consumer, Protocol):
-    """A publisher and consumer, as returned by the entry point of a URL scheme: see `sensorflow.plugins`.
+    """A connection to a broker that both sends and receives messages. The entry point of a URL scheme
+    returns it, see `sensorflow.plugins`.
 
     Each process creates its own broker object. The daemon and the commands only send messages. A process of
-    `sensorflow worker` receives messages and sends the messages of housekeeping, all in one thread. A
+    `sensorflow worker` receives messages, and sends messages during housekeeping, all in one thread. A
     broker object neither connects nor starts a thread before the first call. If a broker object is closed,
-    the broker delivers its unacknowledged messages again.
+    the broker delivers the messages again that this object received and did not acknowledge.
     """
 
 
 MakeBroker = Callable[[str, Path], Broker]
-"""Takes the setting broker_url, and the project's folder as the base for relative paths. Raises UsageError
-if the URL is invalid. Users see the error's message."""
+"""A function that creates the broker object for a URL. It takes the setting broker_url, and the project's
+folder as the base for relative paths. It raises UsageError if the URL is invalid; users see the error's
+message."""

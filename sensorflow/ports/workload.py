@@ -1,4 +1,5 @@
-"""The ledger for whoever sizes the fleet: how much work waits, and what it costs."""
+"""The part of the ledger that measures how much work waits and how long it takes, to compute the size of
+the fleet."""
 
 from __future__ import annotations
 
@@ -10,15 +11,17 @@ from sensorflow.core.scaling import Rate
 from sensorflow.core.states import Stage
 
 MAX_FILES = 10_000
-"""Number of waiting files, and of files in flight, that `Workload.open_work` examines."""
+"""Maximum number of files without a message that `Workload.open_work` examines, and also of files with a
+message."""
 
 
 @dataclass(frozen=True)
 class OpenWork:
-    """Unfinished files of a source that can be processed now.
+    """A group of unfinished files of one source that can be processed now.
 
-    large: whether they take the chain of stages, each of which is a task of its own. stage: their next
-    stage. bytes: their total size. age: seconds since the oldest of them was registered.
+    large: whether each stage of these files is a separate task, because the files are large. stage: the
+    next stage of these files. files: the number of files. bytes: the total size of the files. age: seconds
+    since the oldest of the files was registered.
     """
 
     source: str
@@ -31,10 +34,10 @@ class OpenWork:
 
 @dataclass(frozen=True)
 class Rates:
-    """What has happened recently.
+    """The work that the fleet has done recently, and the work that has arrived.
 
-    cost: source -> what its finished files have cost. arrived: source -> number and total bytes of
-    the files that were registered or replayed in the last `seconds` seconds.
+    cost: source -> the work of its recently finished files. arrived: source -> (number, total bytes) of the
+    files that were registered or replayed in the last `seconds` seconds.
     """
 
     cost: Mapping[str, Rate]
@@ -45,20 +48,21 @@ class Rates:
 class Workload(Protocol):
     """Measurements of the work of the fleet. Read-only.
 
-    Every method is one statement, whose cost is bounded whatever the number of files. Raises
+    Every method is one statement. Its cost is limited, even if the ledger has many files. Methods raise
     Transient DATABASE if the database is unreachable.
     """
 
     def open_work(self, large_bytes: int) -> list[OpenWork]:
-        """Returns the unfinished files, grouped by source, size and next stage. large_bytes: size
-        from which a file takes the chain of stages."""
+        """Returns the unfinished files, grouped by source, size and next stage. large_bytes: minimum size
+        in bytes of a file for which `OpenWork.large` is set."""
         ...
 
     def rates(self) -> Rates:
-        """Returns what recently finished and recently registered files say."""
+        """Returns the work of recently finished files, and the number and size of recently registered
+        files."""
         ...
 
     def blocked(self) -> float:
-        """Returns the share of the active sessions of sensorflow that wait for a lock or a disk of the
-        database, 0.0 to 1.0."""
+        """Returns the share (0.0 to 1.0) of sensorflow's active database sessions that wait for a lock or
+        for the database's disk."""
         ...

@@ -1,1 +1,1 @@
-"""Builds the documentation as a site: the reference is made from the code, the rest is docs/."""
+"""Builds the documentation site from docs/. The reference pages are generated from the code."""

@@ -1,4 +1,4 @@
-"""Build the site into .build/site/<version>, and a start page that leads to it: make docs."""
+"""Build the site in .build/site/<version>, and a start page that redirects to it: make docs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ START = (
 
 
 def main() -> int:
-    """Strict: what mkdocs warns of is an error. Older versions that were built stay beside it."""
+    """Build the site. Warnings of mkdocs are errors. The folders of other versions are not removed.
+    Returns the exit status."""
     env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=ROOT, env=env, check=False)

@@ -1,4 +1,4 @@
-"""The examples of the docs: fenced blocks, and commands in them."""
+"""Finds the examples in the docs: fenced code blocks, and the commands in them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ PREFIXES = frozenset({"sudo", "export", "env", "exec"})
 
 @dataclass(frozen=True)
 class Block:
-    """info: what stands behind the kind, such as a title. exampled: of a file, profile or readings that
-    a mark `<!-- example: ... -->` announces."""
+    """A fenced code block of a page. line: number of its first line. kind: the word after the fence, such
+    as "toml". info: the text after the kind, such as a title. exampled: whether the block belongs to an
+    example (file, profile and readings) that a mark `<!-- example: ... -->` announces."""
 
     page: Path
     line: int
@@ -38,9 +39,10 @@ class Block:
 
 
 FROM_ROOT = {"changelog.md": "CHANGELOG.md", "architecture.md": "ARCHITECTURE.md"}
-"""Pages of the site that are files beside docs/, whose links to docs/ are adapted."""
+"""Pages of the site whose files are not in docs/: name of the page -> file in the root of the repository.
+Their links to docs/ are adapted."""
 CHECKED = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "RELEASING.md", "SECURITY.md")
-"""Pages beside docs/ whose links and examples are checked."""
+"""Files outside of docs/ whose links and examples are checked too."""
 
 
 def pages() -> list[Path]:
@@ -69,13 +71,15 @@ def blocks(page: Path) -> list[Block]:
 
 
 def indented(page: Path) -> list[str]:
-    """Lines of code that no fence holds, so that nobody checks them."""
+    """Return the indented code lines of a page that are not in a fenced block. Code must be fenced,
+    because only fenced code is checked."""
     text = FENCE.sub("", page.read_text("utf-8"))
     return [match[1].strip() for match in INDENTED.finditer(text)]
 
 
 def commands(shell: str) -> Iterator[list[str]]:
-    """Each simple command of a script, in words, without variables that are set for it and `sudo`."""
+    """Yield each simple command of a shell script as a list of words, without `sudo`, without assignments
+    before the command, and without redirections."""
     joined = re.sub(r"\\\n\s*", " ", shell.replace("2>&1", ""))
     inner = re.sub(r"\$\(([^()]*(?:\([^()]*\))?[^()]*)\)", lambda m: f" ; {m[1]} ; ", joined)
     for line in (*joined.splitlines(), *(inner.splitlines() if inner != joined else ())):

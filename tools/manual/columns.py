@@ -13,9 +13,9 @@ TABLES: dict[str, str] = {
     "are older than the hashes.",
     "growing_files": "How far each growing file was read.",
     "growths": "The parts of growing files. Each part is also a version in `files`.",
-    "announcements": "The properties of files that senders have announced by gates.",
+    "announcements": "What gates have announced about files.",
     "intake_leases": "Which daemon ingests the files of a source.",
-    "leases": "Tasks that only one process of the fleet may do at a time, such as publishing.",
+    "leases": "Which process does a task that only one process of the fleet may do, such as publishing.",
     "source_controls": "The sources that are paused or draining. An active source has no row.",
     "heartbeats": "The running processes, one row for each loop of a process.",
 }
@@ -93,8 +93,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "collected_for": "value of `finished_at` when garbage of the file was last searched for",
         "name": "the name that all versions share, if it differs from the key",
         "members": "number of files that an unpacked archive contained",
-        "progress_bytes": "while a worker reads a large file, the bytes of the landed file that are read",
-        "progress_rows": "while a worker reads a large file, the readings that it has read",
+        "progress_bytes": "while a worker reads a large file, the number of landed bytes that it has read",
+        "progress_rows": "while a worker reads a large file, the number of readings that it has read",
         "trace_id": "id of the trace of the file, 16 bytes; null without tracing",
     },
     "arrivals": {
@@ -189,5 +189,5 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 
 def meaning(table: str, column: str) -> str:
-    """Return the meaning of a column. Raises KeyError if it is not described."""
+    """Return the meaning of a column. Raises KeyError if the column is not described here."""
     return COLUMNS[table].get(column) or SHARED[column]

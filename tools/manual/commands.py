@@ -1,4 +1,4 @@
-"""The reference of commands, made from the command line itself."""
+"""Generates the reference of the commands from the command-line interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH"}
 
 @cache
 def root() -> Any:
-    """The command `sensorflow` with all that is below it."""
+    """Return the command `sensorflow` with all its subcommands."""
     import typer
 
     from sensorflow.cli import app, commands
@@ -24,7 +24,8 @@ def root() -> Any:
 
 
 def leaves(command: Any, path: tuple[str, ...] = ("sensorflow",)) -> Iterator[tuple[str, Any]]:
-    """Each command that does something, with its whole name, in the order of the help."""
+    """Yield (full name, command) for each visible command that has no subcommands, in the order of the
+    help."""
     if not hasattr(command, "commands"):
         yield " ".join(path), command
         return

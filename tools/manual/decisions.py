@@ -1,4 +1,4 @@
-"""The index of design decisions, with the state of each."""
+"""Generates the index of the design decisions, with the state of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def index() -> str:
 
 
 def files() -> list[Path]:
-    """In the order of their numbers."""
+    """Return the pages of the decisions, in the order of their numbers."""
     return sorted(FOLDER.glob("0*.md"))
 
 
@@ -28,7 +28,8 @@ def _rows() -> Iterator[tuple[str, str, str]]:
 
 
 def state(text: str) -> str:
-    """What the page says of itself. ValueError where it does not."""
+    """Return the state that the text of a decision's page states. Raises ValueError if the text states
+    none."""
     found = re.search(r"^\*\*State\.\*\* (.+)$", text, re.MULTILINE)
     if found is None:
         raise ValueError(f"a decision without its state: {text.splitlines()[0]}")

@@ -1,4 +1,5 @@
-"""The events of the log and of a file's history, with the comments beside them."""
+"""Generates the reference of the log events and of the events in a file's history. The meanings are the
+comments on the events in the code."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def of_a_file() -> str:
 
 
 def _comments(enum: type[StrEnum]) -> dict[str, str]:
-    """The comment behind each word, or on the lines before it."""
+    """Return the comments on the members of an enum: name of the member -> the comment on the lines before
+    the member, and the comment behind it."""
     return dict(_commented(getsource(enum)))
 
 

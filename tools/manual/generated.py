@@ -1,4 +1,5 @@
-"""What the pages of the reference are made of, by the names in their marks: `<!-- generated: NAME -->`."""
+"""The generated parts of the reference. A page contains the part with the name NAME in place of the mark
+`<!-- generated: NAME -->`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds: see mkdocs.yml."""
+"""The hooks that mkdocs calls while it builds the site, see mkdocs.yml."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = re.compile(r"<!-- generated: (\w+) -->")
 
 
 def on_config(config: Any) -> Any:
-    """Each version has a folder of its own; the header says which one it is."""
+    """Build the site in a folder with the name of the version, and show the version in the header."""
     config.site_name = f"sensorflow {__version__}"
     config.site_dir = str(SITE / __version__)
     explanation = next(section["Explanation"] for section in config.nav if "Explanation" in section)
@@ -37,6 +37,6 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Puts what is made from the code in the place of its mark."""
+    """Replace each mark in a page by the part that is generated from the code."""
     text = MARK.sub(lambda found: generated.PARTS[found[1]](), markdown)
     return text.replace("{{ version }}", __version__)

@@ -1,4 +1,4 @@
-"""Markdown that is made of values."""
+"""Formats values as Markdown."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 
 
 def cell(text: str, pipes: bool = True) -> str:
-    """A text of the code as Markdown. pipes: for a table, on one line."""
+    """Convert a text from the code, such as a docstring, to Markdown. pipes: whether the result is for a
+    cell of a table, and must therefore be on one line."""
     plain = "".join(_part(part) for part in re.split(r"(`[^`]*`)", text))
     return " ".join(plain.split()) if pipes else plain
 
 
 def _part(text: str) -> str:
-    """Outside of code, options become code, and signs are no marks."""
+    """Convert a part of a text. Code in backquotes stays unchanged. In other text, options such as --json
+    become code, and characters with a meaning in Markdown are escaped."""
     if text.startswith("`"):
         return text
     marked = re.sub(r"(?<![\w-])--\w[\w-]*", r"`\g<0>`", text)

@@ -1,4 +1,4 @@
-"""The metrics, from their list."""
+"""Generates the reference of the metrics from their list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def of_a_process() -> str:
 
 
 def queried_names(metric: Metric) -> tuple[str, ...]:
-    """The names under which a query finds the metric."""
+    """Return the names by which a Prometheus query refers to the metric. A histogram has three names."""
     if metric.kind is Kind.HISTOGRAM:
         return tuple(f"{metric}_{part}" for part in ("bucket", "count", "sum"))
     return (metric.value,)

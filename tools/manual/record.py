@@ -1,7 +1,7 @@
 """Records a terminal, docs/terminal.svg: PYTHONPATH=tools .venv/bin/python -m manual.record
 
-The stack runs in a folder of its own. What is typed is below; what is shown is what the commands print.
-The picture is an SVG that shows its lines one after the other, and stays at the last.
+The stack runs in a temporary project. `TYPED` contains the commands; the picture shows them and what they
+print. The picture is an animated SVG whose lines appear one after the other and then stay visible.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROWS = "".join(
 FILE = "Datum;supply [degC];return [degC]\n" + ROWS
 PAUSE = 0.8
 LONGEST = 1.5
-"""Seconds that a command takes in the picture, at most."""
+"""Maximum number of seconds that a command takes in the picture."""
 
 
 def main() -> int:
@@ -60,7 +60,8 @@ def main() -> int:
 
 
 def _session(project: Path) -> Iterator[tuple[float, str]]:
-    """Each line with the seconds after which it was there."""
+    """Run the commands. Yield (seconds from the start of the picture, line) for each line that the picture
+    shows."""
     at = 0.0
     for command in TYPED:
         at += PAUSE
@@ -74,7 +75,8 @@ def _session(project: Path) -> Iterator[tuple[float, str]]:
 
 
 def _printed(command: str, project: Path) -> str:
-    """On a terminal, so that it is formatted as for a person."""
+    """Run a command on a pseudo-terminal, so that its output is formatted as for a person. Returns the
+    output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         ["sh", "-c", command],

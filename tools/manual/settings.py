@@ -1,4 +1,5 @@
-"""The reference of settings: keys, types and defaults from the models, meanings from their docstrings."""
+"""Generates the reference of the settings. Keys and defaults are those of the models; the meanings are the
+docstrings below the fields."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SPANS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str:
-    """A table of the keys of a model, in the order in which it lists them itself."""
+    """Return a table of the keys of a model, in the order of `model.keys()`. without: keys that are left
+    out."""
     shown = model.keys()
     keys = {name: model.model_fields[name] for name in shown if name not in without}
     described = meanings(model)
@@ -30,7 +32,7 @@ def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str
 
 
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Key to the docstring below it, those of its parents included."""
+    """Return key -> docstring below the field, for the fields of a model and of its parent classes."""
     found: dict[str, str] = {}
     for parent in reversed(model.__mro__):
         if issubclass(parent, BaseModel) and parent is not BaseModel:
@@ -56,7 +58,8 @@ def _parsed(file: str) -> ast.Module:
 
 
 def values(field: FieldInfo) -> str:
-    """The words that a key takes, if it takes no others."""
+    """Return a text that lists the possible values of a key; "" if the key accepts other values than a few
+    fixed words."""
     inner = [field.annotation, *get_args(field.annotation)]
     words = next((get_args(kind) for kind in inner if get_origin(kind) is Literal), ())
     return " or ".join(f"`{word}`" for word in words) + ". " if len(words) > 1 else ""

@@ -1,4 +1,4 @@
-"""The tables of the database, from the declared schema."""
+"""Generates the reference of the database tables from the declared schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sensorflow.adapters.postgres.schema import metadata
 
 
 def reference() -> str:
-    """KeyError for a table or column whose meaning is not said."""
+    """Return the reference as Markdown. Raises KeyError if `columns` does not describe a table or a
+    column."""
     return "\n\n".join(_parts())
 
 

@@ -1,4 +1,4 @@
-"""Registers the members of an archive as separate files."""
+"""Unpacks an archive in the ledger: registers its members as separate files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the ledger in one snapshot for a backup, and completes the database after a restore."""
+"""Reads the ledger for a backup, in one snapshot. Completes the database after a restore."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from sensorflow.errors import UsageError
 
 PAGE = 2000
 LATE = 10_000
-"""Number of event IDs before the snapshot's last event that the search for later events includes. A
-transaction may have received its IDs before the snapshot and committed after the snapshot."""
+"""The search for events that were committed after the snapshot begins this number of ids before the
+snapshot's last event, because a transaction may have received its ids before the snapshot."""
 
 
 @dataclass(frozen=True)
 class FileToBackUp:
-    """A file of the ledger, with the values that determine its paths on disk."""
+    """A file of the ledger that a backup must copy: the values that determine its paths on disk.
+    quarantines: how often the file was quarantined. expired: the names of the layers that retention has
+    removed."""
 
     file_id: int
     source: str
@@ -38,7 +40,12 @@ class FileToBackUp:
 
 
 class BackupSnapshot:
-    """A snapshot of the ledger that lasts as long as a backup. Created by `backup_snapshot`."""
+    """A snapshot of the ledger that lasts as long as a backup. Created by `backup_snapshot`.
+
+    name: the snapshot's name in PostgreSQL. taken_at: the time of the snapshot. files_count, rows: numbers
+    of files in the ledger and of readings in the database. revision: the revision of the schema. states:
+    number of files in each state.
+    """
 
     def __init__(self, connection: sa.Connection, now: sa.Connection) -> None:
         row = run(connection, "audit_snapshot").one()
@@ -52,7 +59,7 @@ class BackupSnapshot:
         self.states: dict[str, int] = facts.states or {}
 
     def files(self) -> Iterator[FileToBackUp]:
-        """Yield all files, by id."""
+        """Yield all files of the ledger, sorted by id."""
         with translated():
             found = self._frozen.execution_options(yield_per=PAGE).execute(queries()["saved_files"])
             for row in found:
@@ -60,9 +67,10 @@ class BackupSnapshot:
                 yield FileToBackUp(**known)
 
     def replayed_since(self) -> list[tuple[int, str | None]]:
-        """Return the ids of the files that are finished in the snapshot and were replayed after it, each
-        with the profile of the replay. For such a file, the lake may contain the results of the load before
-        or after the replay."""
+        """Return pairs (id, profile) for the files that are finished in the snapshot and for which a
+        replay was requested after it. The lake may contain the results of either load of such a file, so
+        the file must be replayed after a restore. profile: the name of the profile for the replay; None for
+        the profile of the file's source."""
         with translated():
             late = run(self._now, "replayed_late", after=self._last_event - LATE).all()
             self._now.rollback()
@@ -76,11 +84,11 @@ class BackupSnapshot:
 
 @contextmanager
 def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
-    """Take a snapshot of the ledger. Until the context ends, no file to which the snapshot refers is
-    removed from the disk.
+    """Return a context manager that takes a snapshot of the ledger. Until it exits, no file to which the
+    snapshot refers is removed from the disk.
 
-    Raises UsageError if `require_plain` raises it or if another backup of the database is running. Raises
-    Transient DATABASE.
+    Raises UsageError if `require_plain` raises it, or if another backup of the database is running. Raises
+    Transient DATABASE if the database is unavailable, or if the locks were lost.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as holder, engine.connect() as c, engine.connect() as now:
@@ -102,7 +110,8 @@ def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
 
 
 def require_plain(c: sa.Connection) -> None:
-    """Check that `backup` supports the database. Raises UsageError if it does not."""
+    """Check that `sensorflow backup` supports the database. Raises UsageError if the database uses
+    TimescaleDB or has no schema."""
     row = run(c, "saved_kind").one()
     if row.timescale is not None:
         raise UsageError(
@@ -116,9 +125,12 @@ def require_plain(c: sa.Connection) -> None:
 
 
 def resume(url: str, replays: Mapping[int, str | None]) -> None:
-    """Finish a restore, before any process starts. Creates roles and privileges like the migrations,
-    updates statistics, and requests the `replays`, which had been requested while the backup was made: file
-    id -> profile. Raises Transient DATABASE."""
+    """Complete the database after a restore, before any process uses it. Create the roles and privileges
+    that the migrations create, request the `replays`, and update the statistics.
+
+    replays: file id -> profile, for the replays that were requested while the backup was being made; see
+    `BackupSnapshot.replayed_since`. Raises Transient DATABASE if the database is unavailable.
+    """
     from sensorflow.adapters.postgres import reversal
 
     engine = engine_of(url, poolclass=sa.pool.NullPool)

@@ -1,4 +1,4 @@
-"""Queries of the ledger that the CLI and the API display."""
+"""Queries of the ledger. The CLI and the API display their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources that are paused or draining, in the ledger."""
+"""Stores in the ledger which sources are paused or draining."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.core.controls import Control, Mode
 
 
 class Controls(Transactions):
-    """See `ports.controls.Controls`."""
+    """Implements `ports.controls.Controls`."""
 
     def controls(self) -> dict[str, Control]:
         with self._statement() as c:

@@ -21,8 +21,8 @@ from sensorflow.core.touched import MAX_SENSORS, Touched
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
-    """Return the rows of `raw_readings` for a silver batch, in the schema that `copy_in` encodes. keys:
-    dedupe key per row."""
+    """Convert a silver batch to rows of `raw_readings`, with the schema `READING`. keys: the dedupe key of
+    each row."""
     arrays = {
         "ts": pa.array(micros(silver["ts"])).cast(US),
         "file_id": pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
@@ -38,8 +38,8 @@ def copy_in(
     rows: Iterable[pa.RecordBatch],
     schema: pa.Schema = READING,
 ) -> None:
-    """COPY batches into a table. schema: the schema of the batches; the default is the schema that `wire`
-    returns. Raises psycopg's errors."""
+    """COPY batches into a table. schema: the schema of the batches; by default, the one that `wire`
+    returns. Raises the errors of psycopg unchanged."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -54,8 +54,8 @@ def copy_in(
 
 @dataclass
 class Inserted:
-    """Number and checksum of the inserted rows. Rows that were skipped because their keys exist are not
-    included."""
+    """The number and the checksum (`core.checksum`) of inserted rows. Rows that were skipped because their
+    keys already exist are not included."""
 
     rows: int = 0
     checksum: int = 0
@@ -64,8 +64,9 @@ class Inserted:
 class CopyLoader:
     """Loads the batches of one file within one transaction.
 
-    deferred: whether months have no unique index until they are sealed (see `indexing`). touched: the time
-    span and sensors of the changed rows.
+    deferred: whether a month has no unique index until it is sealed (see `indexing`). touched: the range of
+    the rows that were changed so far; initially, the changes that the caller has already made. inserted:
+    the rows that were inserted so far.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class CopyLoader:
         self.touched = touched
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array, span: Span) -> None:
-        """Insert one batch by COPY. If a key already exists, insert the batch through a temporary table.
+        """Insert one batch by COPY. If one of its keys already exists, insert the batch through a
+        temporary table instead, and skip the existing rows.
 
-        span: time span of the batch.
+        keys: the dedupe key of each row. span: the time span of the batch.
         """
         rows = wire(silver, keys, self._file_id)
         try:
@@ -97,13 +99,14 @@ class CopyLoader:
         self._add(checksum(keys, silver["value"]))
 
     def touch(self, silver: pa.RecordBatch, span: Span) -> None:
-        """Add a batch whose rows were inserted or removed to `touched`. span: time span of the batch."""
+        """Extend `touched` to include a batch of rows that were inserted or removed. span: the time span
+        of the batch."""
         known = self.touched.sensors is not None  # otherwise there are too many sensors to list
         sensors = sensors_of(silver["sensor_id"]) if known else None
         self.touched = self.touched.over(span.low, span.high, sensors)
 
     def finish(self) -> None:
-        """End the load. Only the subclass has to do something here."""
+        """End the load, after the last batch. Does nothing in this class; a subclass may override it."""
 
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
@@ -126,11 +129,12 @@ class CopyLoader:
 
 
 class DifferenceLoader(CopyLoader):
-    """Reloads a file that already has rows, and writes only the differences.
+    """Loads a file that already has rows in the database, and writes only the differences.
 
-    `load` copies each batch to a temporary table. `finish` deletes the file's rows that are not in that
-    table, and inserts the rows that are missing. Equal rows are not written. Readers see either the old or
-    the new state.
+    `load` copies each batch to a temporary table. `finish` deletes the rows of the file that are not in the
+    temporary table, and inserts the rows that are only in the temporary table. Rows that are in both are
+    not written. Other sessions see either all old or all new rows. removed: the number of deleted rows.
+    note: a text with the numbers of added, removed and untouched readings.
     """
 
     note = ""
@@ -159,8 +163,8 @@ class DifferenceLoader(CopyLoader):
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
     def _changed(self, query: str, **facts: Any) -> int:
-        """Run a statement that inserts or deletes rows, and add these rows to `touched`. Returns the number
-        of these rows."""
+        """Run a statement that inserts or deletes rows, and extend `touched` to include these rows.
+        Returns their number."""
         row = run(self._connection, query, **facts, most=MAX_SENSORS + 1).one()
         self.touched = self.touched.over(row.low, row.high, row.sensors)
         return int(row.rows)
@@ -172,7 +176,8 @@ class DifferenceLoader(CopyLoader):
         return added
 
     def _leave_out(self) -> None:
-        """Subtract from `inserted` the readings that another file already has in the database."""
+        """Subtract from `inserted` the readings that the database already stores under another file's
+        id."""
         span = {"low": self._span.low, "high": self._span.high}
         self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
 
@@ -182,12 +187,12 @@ class DifferenceLoader(CopyLoader):
 
 
 def sensors_of(column: pa.Array | pa.ChunkedArray) -> list[str] | None:
-    """Return the distinct sensors of a column, or None if there are more than `MAX_SENSORS`."""
+    """Return the distinct values of a column of sensors, or None if there are more than `MAX_SENSORS`."""
     found = pc.unique(column)
     return None if len(found) > MAX_SENSORS else found.to_pylist()
 
 
 def _checksum_of(rows: Sequence[Any]) -> int:
-    """Compute the checksum of database rows, given as (value, dedupe_key)."""
+    """Return the checksum of database rows. Each row must have the columns value and dedupe_key."""
     digests = pa.array([row.dedupe_key.bytes for row in rows], KEY)
     return checksum(digests, pa.array([row.value for row in rows], pa.float64()))

@@ -1,9 +1,9 @@
 """Reads rows of raw_readings by binary COPY into Arrow batches.
 
-Binary COPY preserves every bit of a value and every possible time. The columns of fixed width come first.
-Each of them therefore has a constant offset in a row, and is extracted from all rows at once. For the
-format see the PostgreSQL documentation, "COPY", section "Binary Format"; the server sends one row per
-message.
+Binary COPY preserves every bit of a value and every possible time. The columns of fixed width come first
+in a row. Each of them therefore has a constant offset in the row, so that it can be extracted from all rows
+at once. The PostgreSQL documentation describes the format ("COPY", section "Binary Format"). The server
+sends one row per message.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def messages(driver: psycopg.Connection) -> Iterator[Any]:
-    """Iterate over the COPY messages by calling libpq directly, at a third of the cost of psycopg's
-    iterator.
+    """Run `STATEMENT` and yield its COPY messages as bytes. Calls libpq directly, which takes a third of
+    the time of psycopg's iterator.
 
-    If the caller stops before the last message, the connection can no longer be used.
+    If the caller stops before the last message, the connection can no longer be used. Raises the errors of
+    psycopg.
     """
     connection = driver.pgconn
     begun = connection.exec_(STATEMENT.encode())
@@ -74,7 +75,8 @@ def _finish(connection: PGconn, length: int) -> None:
 
 
 def batches(messages: Iterable[Any]) -> Iterator[pa.RecordBatch]:
-    """Convert the messages of one COPY to batches of the schema `READING`."""
+    """Convert the messages of one COPY to batches with the schema `READING`, with at most `ROWS` rows
+    each. messages: see the function `messages`."""
     stream = iter(messages)
     head = bytes(next(stream, b""))
     if not head.startswith(_SIGNATURE):
@@ -111,7 +113,8 @@ def _batch(block: list[Any]) -> pa.RecordBatch:
 
 
 def _at(data: Bytes, places: npt.NDArray[np.int64], width: int) -> Bytes:
-    """Return the `width` bytes at each of the offsets `places`, as one row per offset."""
+    """Return an array with one row for each offset in `places`: the `width` bytes of `data` at this
+    offset."""
     windows = np.lib.stride_tricks.sliding_window_view(data, width)
     return np.ascontiguousarray(windows[places])
 
@@ -131,8 +134,8 @@ def since_1970(micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _text(data: Bytes, place: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """Return the strings of one column, and the offsets after them. place: the offset of each string's
-    length field."""
+    """Return (the strings of one column, the offset after each string). data: the bytes of all rows.
+    place: for each row, the offset of the string's length field."""
     lengths = _at(data, place, 4).view(">i4").ravel().astype(np.int64)
     offsets = np.zeros(len(place) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])

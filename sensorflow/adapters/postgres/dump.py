@@ -1,7 +1,7 @@
-"""Finds the pg_dump and pg_restore that fit a server, and runs them.
+"""Finds a pg_dump and a pg_restore that fit a server, and runs them.
 
-A pg_dump can dump servers of its own major version and older ones. A pg_restore of the same or a newer
-version can read its output.
+A pg_dump can dump servers of its own major version and of older versions. A dump can be read by a
+pg_restore of the same or a newer version.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from sensorflow.errors import UsageError
 
 NEEDED = ("pg_dump", "pg_restore", "psql")
 HEAD = 64
-"""Number of lines at the start of a restore's SQL in which settings may occur."""
+"""Number of lines at the start of the SQL from pg_restore in which settings may occur."""
 NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
-"""Matches the line of a setting that pg_restore 17 and newer emits and that older servers do not know."""
+"""Matches a line that pg_restore writes from version 17 on. The line sets a setting that older servers do
+not know."""
 TRANSIENT_TABLES = ("heartbeats",)
 """Tables whose rows are not dumped. The rows describe running processes, which do not exist after a
 restore."""
@@ -34,17 +35,18 @@ restore."""
 
 @dataclass(frozen=True)
 class Tools:
-    """pg_dump, pg_restore and psql of one version."""
+    """The programs pg_dump, pg_restore and psql of one version. folder: the folder that contains them.
+    major: their major version."""
 
     folder: Path
     major: int
     launcher: tuple[str, ...] = ()
-    """Program and arguments that are put before each command. The program ends the command if this process
-    is killed."""
+    """A program and its arguments, which are put before each command. This program ends the command if
+    this process is killed."""
 
     def command(self, program: str, url: str, *arguments: str) -> list[str]:
-        """Build a command line. It does not contain the password, because other users can see command
-        lines."""
+        """Return the command line that runs a program on the database `url`. The command line does not
+        contain the password, because other users can see command lines."""
         bare = url_of(url)._replace(drivername="postgresql", password=None)
         bare = bare.difference_update_query(["password"])
         where = f"--dbname={bare.render_as_string()}"
@@ -61,7 +63,8 @@ def find(min_major: int, extra_folders: Iterable[Path] = (), launcher: Sequence[
     """Return the tools of the oldest installed major version that is `min_major` or newer. If there is
     none, raises UsageError with a message that says what to install.
 
-    extra_folders: folders to search in addition to PATH and the folders of Debian's packages.
+    extra_folders: folders to search in addition to PATH and the folders of Debian's packages. launcher:
+    see `Tools.launcher`.
     """
     found = {
         major: folder for folder in reversed(_folders(extra_folders)) if (major := _major(folder))
@@ -99,8 +102,8 @@ def _major(folder: Path) -> int:
 
 
 def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
-    """Dump the whole database as of an exported snapshot. Raises UsageError with the error message of
-    pg_dump."""
+    """Dump the whole database as of a snapshot to the file `target`. snapshot: the name of an exported
+    snapshot. Raises UsageError with the error message of pg_dump."""
     without = [f"--exclude-table-data=*.{name}" for name in TRANSIENT_TABLES]
     wanted = ("--format=custom", f"--snapshot={snapshot}", "--no-password", f"--file={target}")
     command = tools.command("pg_dump", url, *wanted, *without)
@@ -110,10 +113,11 @@ def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
 
 
 def restore(tools: Tools, url: str, source: Path) -> None:
-    """Restore into an empty database in one transaction. Raises UsageError.
+    """Restore the dump in the file `source` into an empty database, in one transaction. Raises UsageError
+    with the error message of pg_restore or psql.
 
-    psql executes the SQL that pg_restore writes. In this way, settings that an older server does not know
-    can be removed from the SQL. Owners and grants are omitted, because their roles may not exist.
+    pg_restore converts the dump to SQL, and psql executes the SQL, so that settings that an older server
+    does not know can be removed from it. Owners and grants are omitted, because their roles may not exist.
     """
     read = [*tools.launcher, str(tools.folder / "pg_restore"), "--no-owner", "--no-acl"]
     write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
@@ -141,8 +145,9 @@ def restore(tools: Tools, url: str, source: Path) -> None:
 
 
 def _pump(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
-    """Pass the SQL from pg_restore to psql. The transaction is committed only if pg_restore succeeds;
-    otherwise psql rolls it back."""
+    """Pass the SQL from pg_restore (`out`) to psql (`into`). Return whether pg_restore has succeeded and
+    psql has read all of the SQL. The transaction is committed only in this case; otherwise psql rolls it
+    back."""
     try:
         into.write(b"BEGIN;\n")
         for _ in range(HEAD):
@@ -167,21 +172,22 @@ def _end_of(errors: IO[bytes]) -> bytes:
 
 
 def _last_error_text(stderr: bytes) -> str:
-    """Return the errors that a tool reported, on one line."""
+    """Return the first errors that a tool has written to stderr, on one line."""
     lines = [" ".join(text.split()) for text in stderr.decode("utf-8", "replace").splitlines()]
     errors = [text for text in lines if "error:" in text.lower()]
     return "; ".join(errors[:2] or lines[-2:]) or "it ended without an error message"
 
 
 def server_major(url: str) -> int:
-    """Return the server's major version. Raises Transient DATABASE."""
+    """Return the major version of the server. Raises Transient DATABASE if the server is unavailable."""
     with translated(), psycopg.connect(_plain(url), connect_timeout=5) as connection:
         return connection.info.server_version // 10000
 
 
 def contents(url: str) -> tuple[list[str], bool]:
-    """Return the names of a database's tables, and whether the ledger has rows. Tables of extensions and of
-    the system are excluded. Raises Transient DATABASE."""
+    """Return (names of the tables and views of a database, whether the ledger contains files). Tables of
+    extensions and of the system are not included. Raises Transient DATABASE if the database is
+    unavailable."""
     tables = (
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition"
@@ -198,7 +204,8 @@ def contents(url: str) -> tuple[list[str], bool]:
 
 
 def recreate(url: str) -> None:
-    """Drop a database and create it empty. Raises Transient DATABASE."""
+    """Drop a database, and create an empty one with the same name. Raises Transient DATABASE if the server
+    is unavailable."""
     from psycopg import sql
 
     parsed = url_of(url)

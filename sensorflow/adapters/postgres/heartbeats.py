@@ -1,4 +1,4 @@
-"""Heartbeats of processes, in the ledger."""
+"""Stores the heartbeats of processes in the ledger."""
 
 from __future__ import annotations
 

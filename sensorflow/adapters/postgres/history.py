@@ -1,4 +1,4 @@
-"""Writes the history of files, with one event for each change."""
+"""Writes the history of files: one event for each change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def add_event(
 
 
 class Events:
-    """Collects events, and writes them with one statement in the order in which they were added."""
+    """Collects events. `write` then writes all of them with one statement, in the order in which they were
+    added."""
 
     def __init__(self, actor: str) -> None:
         self._actor = actor

@@ -1,8 +1,9 @@
-"""Creates or drops the unique index after the migrations, according to the settings (see `indexing`).
+"""Creates or drops the unique index of the readings, as the setting `dedupe_index` requires (see
+`indexing`). Runs after the migrations.
 
 In the mode "deferred", a BRIN index finds the rows of a file or of a time range in months that are not
-sealed. With this index, a deletion does not have to read the whole month. The BRIN index adds less than 5 %
-to the cost of COPY.
+sealed. Without it, a deletion would have to read the whole month. The BRIN index adds less than 5 % to the
+time of a COPY.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from sensorflow.errors import Code, UsageError
 
 
 def set_index_mode(url: str, deferred: bool) -> str | None:
-    """Change the index mode of a migrated database to the mode of the settings. Returns a description of
-    the change, or None if no change was needed.
+    """Change the index mode of a migrated database to "deferred" or "unique" (deferred: False). Returns a
+    description of the change, or None if the database is already in this mode.
 
-    Raises UsageError if the mode would become deferred but the table is a hypertable, or if duplicate rows
-    prevent the unique index. Raises Transient DATABASE if the database is unavailable or other sessions
-    hold the locks too long. Loads wait while an index is built; reads do not wait.
+    Raises UsageError if the mode must change but raw_readings is a hypertable, or if duplicate rows prevent
+    the unique index. Raises Transient DATABASE if the database is unavailable, or if other sessions hold
+    the locks too long. Loads wait while an index is built; reads do not wait.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
@@ -69,8 +70,8 @@ def _restore_index(engine: sa.Engine) -> str:
 
 
 def _with_lock_retries(engine: sa.Engine, query: str) -> None:
-    """Run one statement in a transaction, and retry if another session holds a lock. No month can be sealed
-    during the transaction."""
+    """Run the statement `query` in a transaction. If another session holds a lock that it needs, retry. No
+    month can be sealed during the transaction."""
 
     def once() -> None:
         with translated(), engine.begin() as c:

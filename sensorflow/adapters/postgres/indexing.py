@@ -1,10 +1,10 @@
-"""The index mode of a database. A database has either one unique index on all readings, or one unique index
-per month, which is created after the month is over.
+"""The index mode of a database. In the mode "unique", one unique index covers all readings. In the mode
+"deferred", each month has a unique index of its own, which is created after the month is over.
 
-With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` this index
-does not exist, because PostgreSQL cannot restrict an index of the parent table to sealed months. PostgreSQL
-would create an index of the parent table on every partition that is attached, even if the index was created
-ON ONLY, and would drop it from all partitions at once.
+The setting `dedupe_index` selects the mode. In the mode "unique", raw_readings has the index
+`uq_raw_dedupe`. In the mode "deferred", this index does not exist, because PostgreSQL cannot restrict an
+index of the parent table to sealed months: it would create the index on every partition that is attached,
+even if the index was created ON ONLY, and would drop it from all partitions at once.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ def mode_text(deferred: bool) -> str:
 
 
 class ExpectedIndexMode:
-    """The index mode in which a process expects the database to be. `check` queries the database only at
-    the first call and after `forget`. In addition, the last statement of each load verifies the mode."""
+    """The index mode in which a process expects the database to be. deferred: whether the mode is
+    "deferred". `check` queries the database only at its first call, and at the first call after `forget`.
+    In addition, the last statement of each load verifies the mode."""
 
     def __init__(self, deferred: bool) -> None:
         self.deferred = deferred
         self._is_verified = False
 
     def check(self, c: sa.Connection) -> None:
-        """Verify that the database is in the expected mode. Raises Transient INDEX_DIFFERS."""
+        """Verify that the database is in the expected mode. Raises Transient INDEX_DIFFERS if it is in the
+        other mode."""
         if not self._is_verified and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,

@@ -29,7 +29,8 @@ class Server:
 
 
 def server(url: str) -> Server:
-    """Return the properties of the server. Raises Transient DATABASE."""
+    """Return the properties of the server to which `url` refers. Raises Transient DATABASE if the server
+    is unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         row = connection.execute(_QUERY).one()
@@ -40,8 +41,9 @@ def server(url: str) -> Server:
 
 
 def require_sessions(url: str) -> None:
-    """Check that a session keeps its server connection. Raises UsageError POOLER if `url` refers to a
-    pooler that is not in session mode. Does not raise if the database is unavailable."""
+    """Check that each client connection to the database has a session of its own. Raises UsageError POOLER
+    if `url` refers to a pooler that is not in session mode. Does not raise if the database is
+    unavailable."""
     try:
         server(url)
     except Transient as error:
@@ -50,7 +52,7 @@ def require_sessions(url: str) -> None:
 
 
 def deferred(url: str) -> bool:
-    """Whether a migrated database is in the mode `dedupe_index = "deferred"`."""
+    """Return whether a migrated database is in the index mode "deferred", see `indexing`."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return is_deferred(connection)
@@ -64,9 +66,9 @@ ROLES = ("sensorflow_owner", "sensorflow_loader", "sensorflow_reader")
 
 
 def missing_roles(url: str) -> list[str]:
-    """Return the group roles that do not exist or have no privileges in this migrated database.
+    """Return those of the `ROLES` that do not exist, or that have no privileges in this migrated database.
 
-    Raises Transient DATABASE.
+    Raises Transient DATABASE if the database is unavailable.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
@@ -74,19 +76,21 @@ def missing_roles(url: str) -> list[str]:
 
 
 def superseded_with_rows(url: str, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the file names under which older versions still have readings although a newer version is
-    loaded. The names with the most readings come first.
+    """Return the file names for which a newer version is loaded and older versions still have readings in
+    the database. Returns at most `limit` rows; the names with the most readings come first.
 
-    Columns: source and key_text: the name. version: the newest of these older versions. rows, low, high:
-    number and time span of their readings. names, total: the numbers of all such names and of all their
-    readings, including names beyond `limit`. Raises Transient DATABASE.
+    Columns: source, key_text: the source and the name. version: the newest of these older versions. rows:
+    number of readings of the older versions. low, high: time span of these readings. names, total: the
+    numbers of such names and of their readings, including the names beyond `limit`. Raises Transient
+    DATABASE if the database is unavailable.
     """
     return _rows(url, "survivors", most=limit)
 
 
 def remarks(url: str, days: int = 30, limit: int = 3) -> list[sa.Row[Any]]:
-    """Return the newest remarks about versions, at most `limit`. Columns: id, source, key_text, version,
-    remarks; files: the number of all files with remarks."""
+    """Return the newest remarks about versions that finished in the last `days` days, at most `limit`.
+    Columns: id, source, key_text, version, remarks; files: the number of such versions, including those
+    beyond `limit`."""
     return _rows(url, "remarks", days=days, most=limit)
 
 
@@ -94,11 +98,13 @@ def remarks(url: str, days: int = 30, limit: int = 3) -> list[sa.Row[Any]]:
 class Session:
     """A database session of sensorflow that holds locks.
 
-    name: application name; "sensorflow load ID" while the session loads a file. client: address of the
-    client; None for a Unix socket. age: seconds since the transaction began. silent: seconds since the
-    client last sent data, or since the current statement began. locks: descriptions of the locks. waiting:
-    number of sessions that this session blocks. outdated: whether the session loads a file although the
-    claim of the file was lost.
+    pid: PID of the session on the database server. name: application name; "sensorflow load ID" while the
+    session loads the file with this id. client: address of the client; None for a Unix socket. state: the
+    session's state in pg_stat_activity; None if the caller may not see it. age: seconds since the
+    transaction began. silent: seconds since `state` changed, that is, since the current statement began or
+    since the last statement ended. locks: descriptions of the locks. waiting: number of sessions that wait
+    for this session. outdated: whether the session loads a file although its worker has lost the claim of
+    the file.
     """
 
     pid: int
@@ -113,46 +119,51 @@ class Session:
 
 
 def old_sessions(url: str, older_than: float) -> list[Session]:
-    """Return the sessions that hold locks in a transaction older than `older_than` seconds, oldest first.
+    """Return the sessions of sensorflow that hold locks in a transaction older than `older_than` seconds,
+    oldest transaction first.
 
-    Raises Transient DATABASE.
+    Raises Transient DATABASE if the database is unavailable.
     """
     rows = _rows(url, "old_sessions", older_than=older_than)
     return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
 
 
 OUTAGE = 600.0
-"""Seconds after which an infrastructure error no longer counts as a passing outage."""
+"""Seconds after which an infrastructure error no longer counts as an outage that ends by itself."""
 RECENT = 600.0
-"""A file counts as affected by an outage if it was nacked within this number of seconds. The number is
-twice the longest delay between two attempts (`flow.outcomes.SLOW_BACKOFF`)."""
+"""A file counts as affected by an error only if it was nacked within this number of seconds, or waits for
+its next attempt. The number is twice the longest delay between two attempts
+(`flow.outcomes.SLOW_BACKOFF`)."""
 
 
 def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
-    """Return the errors with which files have been nacked repeatedly for longer than `longer` seconds.
+    """Return the infrastructure errors with which the same files have been nacked for longer than `longer`
+    seconds.
 
     Columns: code: the code of the error. files: number of affected files. since: time of the first nack.
-    file_id, detail: the file that has waited longest, and its error text. details: the error texts of all
-    files.
+    file_id: the file that has waited longest. detail: the error text of this file. details: the different
+    error texts of all affected files.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 
 
 def holders(url: str) -> list[sa.Row[Any]]:
-    """Return the holders of the intake leases and of the publisher lease. Columns: name: "intake of SOURCE"
-    or "publishing"; owner; ended: whether the lease has ended."""
+    """Return the owners of the intake leases, of the publisher's lease and of the periodic tasks. Columns:
+    name: "intake of SOURCE", "publishing" or the name of the task; owner; ended: whether the lease has
+    ended."""
     return _rows(url, "holders")
 
 
 def backlog(url: str) -> list[sa.Row[Any]]:
-    """Return the sources with pending files. Columns: source; files: number of pending files; key_text,
-    age: name of the oldest file, and its age in seconds."""
+    """Return the sources with unfinished files. Columns: source; files: number of unfinished files;
+    key_text: name of the oldest of them; age: the number of seconds for which this file has waited."""
     return _rows(url, "backlog")
 
 
 def recently_quarantined(url: str) -> list[sa.Row[Any]]:
     """Return the sources with files that were quarantined in the last 24 hours. Columns: source; files:
-    number of these files; key_text, error_code: name and error of the last of these files."""
+    number of these files; key_text, error_code: name and error code of the file that was quarantined
+    last."""
     return _rows(url, "quarantined_lately")
 
 
@@ -163,20 +174,22 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
 
 
 def readings_at(url: str, sensor: str, kind: str, ts: datetime) -> list[sa.Row[Any]]:
-    """Return the readings of a sensor and type at one time. Columns: file_id, line_no, ts, value, unit,
-    quality; growth: whether the file is a part of a growing file; line_base: number of lines before this
-    part."""
+    """Return the readings of a sensor at one time. kind: the reading type. Columns: file_id, line_no, ts,
+    value, unit, quality; growth: whether the file is a part of a growing file; line_base: number of lines
+    of the growing file before this part, otherwise 0."""
     return _rows(url, "readings_at", sensor=sensor, kind=kind, ts=ts)
 
 
 def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[Any]]:
-    """Return the sensors and types that have readings within `seconds` of a time, at most 1,000 rows.
-    Columns: sensor, kind; ts: time of the nearest reading."""
+    """Return the pairs of sensor and reading type that have readings at most `seconds` seconds before or
+    after a time; at most 1,000 rows. Columns: sensor; kind: the reading type; ts: time of the nearest
+    reading."""
     return _rows(url, "readings_near", ts=ts, seconds=seconds)
 
 
 def months(url: str) -> int:
-    """Return the number of partitions of the readings. Raises Transient DATABASE."""
+    """Return the number of partitions of raw_readings. Raises Transient DATABASE if the database is
+    unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     query = "SELECT count(*) FROM pg_inherits WHERE inhparent = CAST('raw_readings' AS regclass)"
     with translated(), engine.connect() as c:

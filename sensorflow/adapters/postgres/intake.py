@@ -1,4 +1,4 @@
-"""The intake of files, in the ledger."""
+"""The intake's part of the ledger: intake leases, registrations and growing files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sensorflow.errors import Code
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost
 
 EVENTS = 1_000
-"""Number of the newest events that say how many readings the files of a source have."""
+"""Number of the newest events from which `Intake.unloaded` computes how many readings a byte of each
+source contains."""
 
 
 class Intake(Segments):

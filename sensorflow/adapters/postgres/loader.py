@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Loader(Segments):
     """Implements `ports.loading.Loader`.
 
-    deferred: whether the settings contain `dedupe_index = "deferred"` (see `indexing`). A load raises
+    deferred: whether the settings require the index mode "deferred" (see `indexing`). A load raises
     Transient INDEX_DIFFERS if the database is in the other mode.
     """
 

@@ -1,4 +1,4 @@
-"""Measurements of the fleet for its metrics, from the ledger."""
+"""Measures the fleet from the ledger, for the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sensorflow.ports.measurements import LedgerEnds, Sizes
 
 
 class Measurements(Transactions):
-    """See `ports.measurements.Measurements`."""
+    """Implements `ports.measurements.Measurements`."""
 
     def ends(self) -> LedgerEnds:
         with self._statement() as c:

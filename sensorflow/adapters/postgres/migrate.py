@@ -1,5 +1,5 @@
-"""Runs Alembic in this process. The migrations are part of the wheel; in a checkout they are in a folder
-next to the package."""
+"""Upgrades the database schema by running Alembic in this process. In an installed package, the migrations
+are in the package's subfolder migrations; in a checkout, they are in a folder next to the package."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def config(url: str | None = None) -> Config:
 
 
 def url_of_settings() -> str:
-    """Return the URL from the settings file or the environment, for the plain ``alembic`` command."""
+    """Return the database URL from the settings file or the environment, for users who run the ``alembic``
+    command. Raises UsageError if neither contains a database URL."""
     found = settings_.load(settings_.find(Path.cwd()), os.environ).database
     if found is None:
         raise UsageError(
@@ -51,15 +52,16 @@ def url_of_settings() -> str:
 
 
 TRIES, PAUSE = 60, 0.5
-"""Maximum number of attempts of a migration, and seconds between two attempts. An attempt waits only for a
-short time for a lock (`LOCKS`), because other sessions have to wait behind it."""
+"""Maximum number of attempts of a migration, and mean number of seconds between two attempts. An attempt
+waits for a lock only for a short time (`LOCKS`), because other sessions wait behind the attempt."""
 LOCKS = "2s"
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Upgrade the schema. Raises Transient DATABASE if the database is unavailable or other sessions hold
-    the locks too long; UsageError if a newer version of sensorflow has upgraded the schema."""
+    """Upgrade the schema to a revision. Raises Transient DATABASE if the database is unavailable, or if
+    other sessions hold the locks too long. Raises UsageError if a newer version of sensorflow has upgraded
+    the schema."""
 
     def once() -> None:
         with translated():
@@ -97,28 +99,30 @@ def head() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this version of sensorflow contains the migration `revision`."""
+    """Return whether this version of sensorflow contains the migration `revision`."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     return any(known.revision == revision for known in revisions)
 
 
 def advice(at: str | None) -> str:
-    """Return advice for a database whose schema has the revision `at`."""
+    """Return what to do if the schema of a database has the revision `at` and not the newest one. at: None
+    if the database has no schema."""
     if at is None or is_known(at):
         return "run `sensorflow db upgrade`"
     return "a newer version has upgraded it; upgrade sensorflow on this host too"
 
 
 def grants() -> str:
-    """Return idempotent SQL that creates the group roles and grants their privileges. The SQL is collected
-    from all revisions."""
+    """Return idempotent SQL that creates the group roles and grants their privileges. The SQL is the text
+    `GRANTS` of all migrations, oldest first."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
     return "\n".join(text.strip() for text in reversed(found) if text)
 
 
 def current(url: str) -> str | None:
-    """Return the revision of the database, or None if it is empty. Raises Transient DATABASE."""
+    """Return the revision of the database's schema, or None if the database has no schema. Raises
+    Transient DATABASE if the database is unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()

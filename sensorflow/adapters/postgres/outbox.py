@@ -1,4 +1,5 @@
-"""The outbox, in the ledger: decides which files to publish next, and which messages were lost."""
+"""The outbox, a part of the ledger: decides for which files a message is sent next, and which messages
+were lost."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ from sensorflow.ports.outbox import (
 )
 
 A_TURN = 25
-"""Minimum number of files to examine per source, even if many sources have pending files."""
+"""Minimum number of files that `Outbox.pending` examines per source, even if many sources have pending
+files."""
 SECONDS, EVENTS = 5.0, 2_000
-"""The throughput is measured over at most this number of seconds and at most this number of events."""
+"""The throughput is measured over the last `SECONDS` seconds, but at most over the newest `EVENTS`
+events."""
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MAX_BYTES}
 
 
@@ -87,7 +90,7 @@ class Outbox(Transactions):
 
 
 def _shares(in_flight: InFlightLimits) -> dict[str, Any]:
-    """Returns the shares of the sources as arrays."""
+    """Returns the shares of the sources as arrays, for the arguments of the statement `due`."""
     shares = in_flight.shares.values()
     return {
         "sources": list(in_flight.shares),

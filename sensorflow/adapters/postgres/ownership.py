@@ -1,9 +1,9 @@
 """Decides which file owns a reading that several files contain. The newest file owns the reading,
 regardless of the order in which the files are loaded.
 
-Two kinds of files can contain the same reading. In versions of one name, the reading has the same dedupe
-key. In files with the same bytes and different names, the dedupe keys differ because they depend on the
-name; therefore the keys are computed for both names.
+Two kinds of files can contain the same reading. First, versions of one file name: in these, the reading
+has the same dedupe key. Second, files with the same bytes and different names: in these, the dedupe keys of
+the reading differ, because a key depends on the name. Therefore the keys are computed for both names.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ UNLIMITED_DECOMPRESSION = sa.text(
     "SELECT set_config(name, '0', true) FROM pg_settings"
     " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
 )
-"""Removes the limit on the compressed rows that a transaction may change, which is 100,000 by default in
-TimescaleDB."""
+"""Removes TimescaleDB's limit on the number of compressed rows that a transaction may change. The limit is
+100,000 by default."""
 
 
 class StatedKeys:
-    """A temporary table with the dedupe keys of some readings. With this table, the readings that are
-    already in the database are found."""
+    """A temporary table with the dedupe keys of some readings. It is used to find the rows in the database
+    that have these keys."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -76,7 +76,8 @@ class StatedKeys:
         self._driver = driver
 
     def fill(self, ts: pa.Array, keys: pa.Array) -> None:
-        """Fill the table. ts: times of the readings. keys: dedupe key of each reading."""
+        """Replace the content of the table. ts: the time of each reading. keys: the dedupe key of each
+        reading."""
         if self._is_created:
             self._connection.execute(sa.text("TRUNCATE stated"))
         else:
@@ -87,13 +88,13 @@ class StatedKeys:
         copy_in(self._connection, "stated", [batch], _STATED)
 
     def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Return (file, key) of each row of the files `ids` whose key is in the table. span: time span of
-        the readings."""
+        """Return the database rows of the files `ids` whose keys are in the table, as a NumPy array with
+        the fields file (id) and key. span: the time span of the readings in the table."""
         return self._rows(HOLDERS, _HOLDER, ids, span)
 
     def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Delete the rows of the files `ids` whose keys are in the table. Returns (file, value, key) of
-        each deleted row."""
+        """Delete the database rows of the files `ids` whose keys are in the table. Returns the deleted
+        rows as a NumPy array with the fields file (id), value and key. span: see `holders`."""
         return self._rows(TAKE, _DELETED, ids, span)
 
     def _rows(
@@ -118,19 +119,20 @@ class ReplacedRows:
 
 
 Rivals: TypeAlias = "dict[int, int]"
-"""Files that may have the same readings and have the same file name in their dedupe keys. Key: id of the
-file that has the rows in the database. Value: id of the file that contains the readings. The two ids may
-differ if several files have the same bytes."""
+"""A group of rivals (see `OwnershipResolver`) whose dedupe keys contain the same file name. Key: id of the
+file under which the database stores the readings. Value: id of the file that counts as the rival. The two
+ids differ if the rival has the same bytes as the file that has the rows."""
 
 
 @dataclass
 class OwnershipResolver:
-    """Decides batch by batch which of a file's readings the file owns.
+    """Decides which readings of a file the file owns, while the file is loaded, batch by batch.
 
-    A rival is another file that may contain the same readings. by_name: whether other versions of the name
-    are rivals. by_content: whether files with the same bytes and another name are rivals. lost: for each
-    newer file, the number of readings of this file that the newer file also contains. replaced: for each
-    older file, its rows that this file has replaced.
+    A rival is another file that may contain the same readings. claim: the claim of the file that is loaded.
+    identity: the file name that its dedupe keys contain. by_name: whether other versions of the same file
+    name are rivals. by_content: whether files with the same bytes and another name are rivals. lost: id of
+    a newer file -> number of readings that this file does not own because the newer file also contains
+    them. replaced: id of an older file -> its rows that this file has replaced.
     """
 
     connection: sa.Connection
@@ -149,11 +151,11 @@ class OwnershipResolver:
         return sum(file.rows for file in self.replaced.values())
 
     def lock_rivals(self, session: str) -> None:
-        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends. Also
-        removes the limit on the session's idle time for the transaction.
+        """Wait until no rival is being loaded, and block loads of rivals until the transaction ends.
+        During the transaction, the session may be idle for any time.
 
-        session: the application_name of the session during the transaction. Another worker uses this name
-        to find and end the session.
+        session: the application_name that the session has during the transaction. Another worker can find
+        the session by this name and end it.
         """
         run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=session)
 
@@ -164,8 +166,8 @@ class OwnershipResolver:
         return {**place, "by_name": self.by_name, "by_content": self.by_content}
 
     def rivals(self, low: Any, high: Any, limit: int | None = None) -> dict[str, Rivals]:
-        """Return the rivals that may have readings in a time range, grouped by the file name in their
-        dedupe keys."""
+        """Return the rivals that may have readings from `low` to `high`, grouped by the file name that
+        their dedupe keys contain. limit: maximum number of rivals; None for all."""
         part = self.claim.part
         facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
         facts["root"] = None if part is None else part.root
@@ -180,17 +182,18 @@ class OwnershipResolver:
         return found
 
     def any(self) -> bool:
-        """Whether there may be rivals. Always true for a part of a growing file: the file may have many
-        parts, so only the rivals in the time range of each batch are queried."""
+        """Return whether there may be rivals. Always True for a part of a growing file, which may have
+        many rivals: these are queried only for the time range of each batch, by `resolve`."""
         if self.claim.part is not None:
             return True
         return bool(self.rivals("-infinity", "infinity", 1))
 
     def resolve(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
-        """Return the readings of a batch that this file owns, with their keys.
+        """Return (the readings of a batch that this file owns, their dedupe keys). silver: the batch. own:
+        the dedupe key of each reading.
 
-        Readings that a newer file contains are removed from the batch. Rows of older files with the same
-        readings are deleted.
+        Readings that a newer file also contains are removed from the batch. If older files contain the
+        remaining readings, their rows are deleted from the database.
         """
         span = Span().over(silver["ts"])
         lost = np.zeros(len(silver), np.bool_)
@@ -218,7 +221,8 @@ class OwnershipResolver:
         span: Span,
         lost: npt.NDArray[np.bool_],
     ) -> None:
-        """Set `lost` to True for the readings that newer files of a group contain."""
+        """Set `lost` to True for the readings that newer files of a group also contain, and count them in
+        `self.lost`."""
         newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
@@ -246,7 +250,8 @@ class OwnershipResolver:
 
 
 def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> OwnershipResolver:
-    """Return the resolver for a file that is about to be loaded."""
+    """Return the resolver for a file that is to be loaded. claim: the claim of the file. load: the data of
+    the load."""
     shared = spans_whole_source(claim.source, load.identity)
     by_content = bool(load.identity) and not (load.name_matters or shared)
     by_content = by_content and claim.part is None
@@ -255,11 +260,11 @@ def ownership_resolver(connection: sa.Connection, claim: Claim, load: Load) -> O
 
 
 def owned_rows_lookup(connection: sa.Connection, row: Any) -> Holds:
-    """Return a function that returns which readings of a loaded file are in the database. row: the file's
-    row in the ledger.
+    """Return the function `Holds` for a loaded file: it returns which readings of the file the database
+    stores under the file's id. row: the file's row in the ledger.
 
-    The function queries only the readings in the time span of the files that have replaced readings of this
-    file. All other readings are assumed to be in the database.
+    Only readings in the time span of the files that have replaced readings of this file are looked up. All
+    other readings are assumed to be in the database.
     """
     stated, mine = StatedKeys(connection), Span(row.ts_min, row.ts_max)
     reach = run(connection, "replaced_span", id=row.id).one()

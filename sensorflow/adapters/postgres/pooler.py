@@ -1,8 +1,8 @@
-"""Detects a connection pooler that does not keep a session on one server connection.
+"""Detects a connection pooler that is not in session mode.
 
-In transaction mode, the pooler gives a server connection to another client after each transaction, together
-with the settings, locks and prepared statements of the session. A pooler is recognized by the PID that the
-connection receives at its start, which differs from the PID of the backend.
+In transaction mode, a pooler gives a server connection to another client after each transaction. The other
+client then gets the settings, locks and prepared statements of the session too. A pooler is recognized by
+the PID that it sends when the client connects, because it differs from the PID of the server process.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ import psycopg
 from sensorflow.errors import Code, Transient
 
 PATIENCE = 5.0
-"""Maximum seconds to wait for the pooler to connect the second session. The limit is short, because
-meanwhile the first session occupies a connection for which other clients may be waiting."""
+"""Maximum number of seconds to wait until the pooler gives the second session a server connection. The
+limit is short, because meanwhile the first session occupies a server connection for which other clients may
+be waiting."""
 TRIES = 3
 CHECK_INTERVAL_SECONDS = 60.0
-"""Minimum seconds between two checks in one process. Only new connections are checked."""
+"""Minimum number of seconds between two checks in one process."""
 _POOLER_ERROR = re.compile(
     r"statement pooling|prepared statement \".*\" (already exists|does not exist)"
 )
 _looked: dict[str, float] = {}
-"""DSN of the connections -> time of this process's last check."""
+"""DSN of a database -> time of this process's last check of a connection to it, in seconds of the
+monotonic clock."""
 _PID = "SELECT pg_backend_pid()"
 
 
@@ -42,22 +44,23 @@ def not_in_session_mode(found: str) -> Transient:
 
 
 def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
-    """Whether the connection goes through a pooler. pid: the PID of the backend that the server reports."""
+    """Return whether the connection goes through a pooler. pid: the PID of the server process, as the
+    server reports it."""
     return connection.info.backend_pid != pid
 
 
 def is_pooler_error(text: str) -> bool:
-    """Whether an error message is typical of a pooler that is not in session mode."""
+    """Return whether an error message is typical of a pooler that is not in session mode."""
     return _POOLER_ERROR.search(text) is not None
 
 
 def require_session_mode(connection: psycopg.Connection[Any]) -> None:
-    """Check that the connection is in session mode. Raises Transient POOLER if it is not. The connection
-    must be in autocommit mode, outside a transaction.
+    """Check that the pooler is in session mode. Raises Transient POOLER if it is not. connection: a
+    connection to the pooler, in autocommit mode and outside a transaction.
 
-    A process checks rarely, because a check needs a second connection of the pool. If no connection is
-    available, the check is skipped. If it raised instead, all processes would retry, and an exhausted pool
-    would never recover.
+    A process checks rarely (`CHECK_INTERVAL_SECONDS`), because a check needs a second server connection of
+    the pooler. If the pooler has none available, the check is skipped. If an error were raised instead, all
+    processes would retry, and an exhausted pooler would never recover.
     """
     where = connection.info.dsn
     if time.monotonic() - _looked.get(where, -math.inf) <= CHECK_INTERVAL_SECONDS:
@@ -69,9 +72,10 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
 
 
 def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
-    """Whether this session keeps its server connection. Opens a transaction in a second session. If the
-    second session gets the same server connection as this session, the pooler is not in session mode. The
-    check is repeated, because a third client may have the connection at that moment."""
+    """Return whether this session keeps its server connection. A second session runs a statement in a
+    transaction that stays open. If it gets the server connection of this session, or if this session then
+    gets another one, the pooler is not in session mode. The test is repeated, because a third client may be
+    using the connection at that moment."""
     for _ in range(TRIES):
         before = _pid(connection)
         try:
@@ -99,7 +103,7 @@ def _second_session(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Con
 
 
 def _close_session(connection: psycopg.Connection[Any]) -> None:
-    """Close the session, so that pending requests fail."""
+    """Shut down the socket of a connection, so that a request that is waiting in another thread fails."""
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
 

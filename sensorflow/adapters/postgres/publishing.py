@@ -1,7 +1,8 @@
 """Ensures by a lease in the ledger that only one process publishes at a time.
 
-A lease is used because it expires. A session lock of a host that has failed would last until the server
-notices the failure. Even if two processes publish at the same time, each file is claimed only once.
+A lease is used and not a session lock, because a lease expires. If a host fails, its session locks last
+until the server notices the failure. Even if two processes publish at the same time, each file is claimed
+only once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 @contextmanager
 def publishing(statement: Statement, actor: str, lease: float) -> Iterator[Callable[[], bool]]:
     """Implements `ports.outbox.Outbox.publisher_lease`. statement: a function that returns a context
-    manager with a connection for one statement."""
+    manager; the context manager yields a connection for one statement. actor: the owner of the lease, for
+    display."""
     new_lease = _Lease(statement, actor, lease)
     new_lease.take()
     try:
@@ -57,7 +59,8 @@ class _Lease:
         return self._token is not None
 
     def is_mine(self) -> bool:
-        """Whether this process holds the lease. Renews the lease when a third of its duration is over."""
+        """Return whether this process has the lease. If a third of its duration is over, renew the lease
+        first."""
         if self._token is not None and time.monotonic() >= self._renew_at:
             at = time.monotonic()
             with self._statement() as c:

@@ -1,6 +1,7 @@
-"""Loads the SQL statements of the folder sql/, by name. Names are unique across all files.
+"""Loads the SQL statements in the folder sql/. Each statement has a name, which is unique across all
+files.
 
-`{reading}` stands for the columns of a reading, in the order of the table.
+`{reading}` in a statement stands for the columns of raw_readings, in the order of the table.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
 
 
 def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
-    """Run an UPDATE that is guarded by the claim's fencing token. Raises Fenced if the UPDATE does not
-    change a row, because the claim is then lost."""
+    """Run an UPDATE of the claimed file that requires the fencing token of the claim. Raises Fenced if the
+    UPDATE does not change a row, because the claim is then no longer valid."""
     done = run(c, query, id=claim.file_id, token=claim.token, **values)
     if done.rowcount != 1:
         raise Fenced(

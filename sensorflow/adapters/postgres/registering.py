@@ -20,8 +20,8 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 ALIASES = 3
-"""If at least this number of arrivals of a group remains, one search for the aliases of all arrivals is
-faster than one search per arrival."""
+"""Minimum number of arrivals for which one search for all of their duplicates is faster than one search
+per arrival."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 
@@ -32,7 +32,8 @@ def register_all(
     on_change: OnChange,
     name_matters: bool,
 ) -> list[Registration]:
-    """Register a group of arrivals of one source. Call `hold_source` first, in the same transaction."""
+    """Register a group of arrivals of one source in the given order; for the arguments, see
+    `Intake.register_many`. Call `hold_source` first, in the same transaction."""
     known = _add_many(c, actor, arrivals, on_change, name_matters)
     return [
         known.get(place) or _register(c, actor, arrival, on_change, name_matters)
@@ -47,9 +48,9 @@ def _add_many(
     on_change: OnChange,
     name_matters: bool,
 ) -> dict[int, Registration]:
-    """Register the simple cases with few statements: arrivals that are neither a version nor a duplicate of
-    another file, and arrivals that are only an alias of a file in the ledger or in the group. Returns a
-    dict: position of each such arrival in `arrivals`, from 1 -> its registration."""
+    """Register the arrivals for which few statements are sufficient: arrivals with a new name and new
+    bytes, and arrivals with a new name that are only an alias of a registered file. Returns a dict for
+    these arrivals: position in `arrivals`, counted from 1 -> registration."""
     source = arrivals[0].source
     facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
     columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
@@ -96,8 +97,8 @@ def _register(
 
 
 def _promote_alias(c: sa.Connection, actor: str, arrival: Arrival, name: bytes | None) -> None:
-    """Promote an alias to a separate file if its name arrives with new content. The previous content
-    becomes an earlier version of the same name."""
+    """If the name of the arrival was an alias so far and now arrives with other bytes, promote the alias
+    to a separate file. The previous bytes thereby become an earlier version of this name."""
     known = {"source": arrival.source, "name": name or arrival.key}
     row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
     if row is None:
@@ -129,8 +130,9 @@ def _add(
 
 
 def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> None:
-    """Serialize the registrations of a source by a lock that lasts until the commit. Raises IntakeLost if a
-    newer intake lease than the given lease exists. Until the commit, no newer lease can be acquired."""
+    """Lock the registrations of a source until the commit, so that they run one after another. Raises
+    IntakeLost if a newer intake lease than `lease` exists. Until the commit, no other process can acquire
+    the intake lease. lease: None to skip the check."""
     run(c, "lock_source", source=source)
     if lease is None:
         return
@@ -139,10 +141,10 @@ def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> Non
 
 
 def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """Return the name that identifies a file, or None if the key identifies the file.
+    """Return the name that all versions of the file `key` share, or None if this name is `key` itself.
 
-    The name is the key in composed Unicode form. Older versions of sensorflow did not compose names. Files
-    that such a version has registered are still identified by their keys.
+    The name is the key in composed Unicode form (see `names.canonical`). Older versions of sensorflow did
+    not compose names. A file that such a version has registered still has its key as its name.
     """
     name = canonical(key)
     if name == key or run(c, "is_name", source=source, name=key).scalar_one():
@@ -151,7 +153,8 @@ def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
 
 
 def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
-    """Record what gates have announced about the files that were registered in this transaction."""
+    """Record the announcements of the gates of files that were registered in this transaction. done: the
+    registration of each arrival."""
     for arrival, entered in zip(arrivals, done, strict=True):
         if (announcement := arrival.announcement) is None:
             continue

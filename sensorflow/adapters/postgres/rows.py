@@ -34,7 +34,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace each NUL, because PostgreSQL's type `text` cannot contain NUL."""
+    """Return a text in which each NUL is escaped, because PostgreSQL's type `text` cannot contain NUL."""
     return text.replace("\0", "\\x00")
 
 
@@ -135,8 +135,8 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def part_of(row: sa.RowMapping) -> Part | None:
-    """Convert a row with the columns of `growths` to a `Part`. Returns None if the file is not a part of a
-    growing file."""
+    """Convert a row with the columns of `growths` to a `Part`. Returns None if the columns are NULL,
+    because the file is not a part of a growing file."""
     if row["root"] is None:
         return None
     return Part(
@@ -168,9 +168,9 @@ def outbox_entry_of(row: sa.Row[Any]) -> OutboxEntry:
 
 
 def stored_identity(identity: str) -> str:
-    """Encode the file name of dedupe keys (`FileTask.identity`) for storage. NUL is replaced by two
-    slashes, because PostgreSQL's type `text` cannot contain NUL, and no file path contains two slashes in a
-    row."""
+    """Encode the file name that dedupe keys contain (`FileTask.identity`) for storage. Each NUL is
+    replaced by two slashes, because PostgreSQL's type `text` cannot contain NUL. No file path contains two
+    adjacent slashes."""
     return identity.replace("\0", "//")
 
 

@@ -1,7 +1,7 @@
-"""Seals the partition of a month: creates its unique index, which proves that the month has no duplicate
-readings.
+"""Seals months. To seal a month means to create the unique index of its partition, which proves that the
+month has no duplicate readings.
 
-Used only with `dedupe_index = "deferred"`. Duplicates are only reported, never deleted.
+Used only in the index mode "deferred" (see `indexing`). Duplicates are only reported, never deleted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.telemetry import Event, emit
 
 QUIET_SECONDS = 3600.0
-"""Seconds without a load into a month after which beat may seal the month. Beat waits because loads into
-the month are blocked while the index is built, and are slower when it exists."""
+"""Beat seals a month only if no file was loaded into it for this number of seconds. Loads into a month
+wait while its index is built, and are slower afterwards."""
 RETRY_AFTER = timedelta(days=1)
-"""Time for which beat skips a month in which it found duplicates. Also the delay after which the audit
-reports a month that should be sealed but is not."""
+"""Time for which beat skips a month after it has found duplicates in it. Also the delay after which the
+audit reports a month that should be sealed but is not."""
 MAX_SHOWN = 20
 
 
 class SealOutcome(StrEnum):
-    """Outcomes of `close_reading_partition`."""
+    """The outcome of an attempt to seal a month, as the database function `close_reading_partition`
+    returns it."""
 
     SEALED = "closed"
     DUPLICATES = "doubled"  # the month has duplicate readings
@@ -40,12 +41,11 @@ class SealOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class MonthPartition:
-    """The partition of a month. closed: whether the month is sealed. due: whether the month has been over
-    for the requested time. busy: whether a file was loaded into the month within the requested time, see
-    `months`.
+    """The partition of a month. month: the first day of the month. low, high: the time range of the
+    partition. closed: whether the month is sealed. due, busy: see the function `months`.
 
-    doubled_at: time at which duplicates were last found. None if no duplicates were found, or if the month
-    has been sealed since.
+    doubled_at: the time at which an attempt to seal the month last found duplicates; None if no attempt has
+    found any, or if the month was sealed later.
     """
 
     month: date
@@ -63,7 +63,8 @@ class MonthPartition:
 
 @dataclass(frozen=True)
 class DuplicateReading:
-    """A reading that exists more than once, and the files and lines that contain the reading."""
+    """A reading that the database contains more than once. file_ids, line_nos: for each of its rows, the
+    id of the file and the line number in this file."""
 
     ts: datetime
     sensor_id: str
@@ -79,8 +80,8 @@ class DuplicateReading:
 
 @dataclass(frozen=True)
 class SealResult:
-    """Result of sealing a month. total: number of duplicated readings. rows: at most `MAX_SHOWN` of these
-    readings."""
+    """The result of an attempt to seal a month. seconds: duration of the attempt. total: number of
+    readings that exist more than once. rows: at most `MAX_SHOWN` of these readings."""
 
     month: MonthPartition
     outcome: SealOutcome
@@ -92,8 +93,9 @@ class SealResult:
 def months(
     url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
 ) -> list[MonthPartition]:
-    """Return all months that have a partition. after: a month that has been over for this time is `due`.
-    quiet: a month into which a file was loaded within this time is `busy`. Raises Transient DATABASE."""
+    """Return all months that have a partition. after: a month is `due` if it has been over for this time.
+    quiet: a month is `busy` if a file was loaded into it within this time. Raises Transient DATABASE if the
+    database is unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
         return months_of(c, after, quiet)
@@ -102,15 +104,15 @@ def months(
 def months_of(
     c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
 ) -> list[MonthPartition]:
-    """Return all months that have a partition; for the arguments see `months`."""
+    """Return what `months` returns, but query an existing connection."""
     facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
     rows = run(c, "months", **facts).mappings()
     return [MonthPartition(**row) for row in rows]
 
 
 def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
-    """Return the months that beat must seal. These months are due, are not busy, and had no duplicates
-    recently."""
+    """Return those of the months `found` that beat must seal now: unsealed months that are due, are not
+    busy, and had no duplicates in the last `RETRY_AFTER`."""
     return [
         m
         for m in found
@@ -121,7 +123,8 @@ def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]
 
 
 def seal(url: str, wanted: list[MonthPartition]) -> Iterator[SealResult]:
-    """Seal these months one by one, and log each result. Raises Transient DATABASE.
+    """Seal the months `wanted` one by one, and log and yield each result. Raises Transient DATABASE if the
+    database is unavailable.
 
     Idempotent, and safe to run concurrently. Each month is sealed by one autocommitted statement, so that
     the index is complete or absent even if the process is killed.

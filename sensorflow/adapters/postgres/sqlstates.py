@@ -1,9 +1,10 @@
-"""Classifies database errors as passing outages or as faults that an operator must fix.
+"""Classifies database errors as outages that end by themselves or as faults that an operator must fix.
 
 Errors are classified by SQLSTATE (PostgreSQL's manual, appendix A): first by the exact code, then by its
 class. Codes that are not listed here are classified by the driver's exception class: operational and
-internal errors are outages, because no file can cause them. When a connection fails, libpq reports only the
-server's message. In this case the text of the message is matched, which works only for messages in English.
+internal errors are outages, because no file can cause them. If a connection cannot be opened, libpq
+reports only the server's message and no SQLSTATE. In this case the error is classified by the text of the
+message, which works only if the message is in English.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ _HINTS = {
 
 
 def fault_of(cause: BaseException | None) -> Transient | None:
-    """Return the error as a Transient, or None if the statement or its values caused it."""
+    """Convert an error of psycopg to a Transient. Return None if the statement or its values caused the
+    error, or if `cause` is not an error of psycopg."""
     if not isinstance(cause, psycopg.Error):
         return None
     code = _code(cause)
@@ -84,6 +86,7 @@ def _code(cause: psycopg.Error) -> Code | None:
 
 
 def line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
+    """Return the first line of an error's text, at most 300 characters; the name of its class if the text
+    is empty."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Provides transactions on the database connections of a process. All parts of the ledger use it."""
+"""Provides transactions on the database connections of a process, for all parts of the ledger."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 
 
 class Transactions:
-    """Provides transactions from a connection pool. Thread-safe. Create one instance in each process;
-    create it after the process was forked.
+    """The base class of all parts of the ledger: provides transactions on connections from a pool.
+    Thread-safe. Create a separate instance in each process, after the process was forked.
 
-    actor: the name of this process in the events that it writes.
+    actor: the name of this process in the events that it writes. pool: number of connections that stay
+    open.
     """
 
     def __init__(self, url: str, actor: str, pool: int = 2) -> None:
@@ -32,8 +33,8 @@ class Transactions:
 
     @contextmanager
     def _statement(self) -> Iterator[sa.Connection]:
-        """Provide a connection for one autocommitted statement, which needs one round trip instead of
-        three."""
+        """Return a context manager that yields a connection for one autocommitted statement. Without an
+        explicit transaction, the statement needs one round trip to the server and not three."""
         with translated(), self._autocommit.connect() as connection:
             try:
                 yield connection

@@ -22,7 +22,9 @@ from sensorflow.ports.loading import Load
 
 
 def supersede(c: sa.Connection, actor: str, claim: Claim) -> list[Any]:
-    """Delete the rows of all older versions. Call this before the rows of the new version are inserted."""
+    """Mark all older versions of the claimed file as superseded, and delete their rows. Call this function
+    before the rows of the new version are inserted. Returns a row of the query `older_versions` for each of
+    these versions."""
     place = {"source": claim.source, "name": claim.known_as}
     replaced = run(c, "older_versions", **place, version=claim.version).all()
     for old in replaced:
@@ -32,7 +34,8 @@ def supersede(c: sa.Connection, actor: str, claim: Claim) -> list[Any]:
 
 
 def deleted_rows(source: str, superseded: Sequence[Any]) -> Touched:
-    """Return the time span and sensors of the rows that `supersede` has deleted."""
+    """Return the range of the rows that `supersede` has deleted. superseded: the result of
+    `supersede`."""
     touched = Touched(source)
     for old in superseded:
         if old.state_before != State.UNDONE:
@@ -49,12 +52,13 @@ def apply_replacements(
     outside: str,
     rivals: OwnershipResolver,
 ) -> bool:
-    """Update the row counts of files whose rows were deleted or replaced. Returns whether there are such
-    files.
+    """Update the ledger for all files whose rows the load has deleted or replaced: their counts, states,
+    histories and aliases. Returns whether there are such files.
 
-    If an alias may have to be promoted, registrations of the source are blocked until the commit. An alias
-    that was registered while the rows were inserted is promoted by this function. A later registration
-    finds that the file is superseded.
+    superseded: the result of `supersede`. outside: a remark for the histories of these files, or "".
+    rivals: the resolver that the load has used. If an alias may have to be promoted, registrations of the
+    source are blocked until the commit. An alias that was registered while the rows were inserted is
+    thereby promoted by this function, and a later registration finds that the file is superseded.
     """
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
     if superseded or covered or rivals.replaced or rivals.lost:
@@ -132,15 +136,16 @@ def _record_replacements(
 
 
 def _reevaluate(c: sa.Connection, actor: str, by: list[int], name: bytes) -> None:
-    """Replay the files whose readings the files `by` had replaced and whose name differs from `name`. This
-    is necessary because the files `by` no longer have all of these readings."""
+    """Replay the files whose readings the files `by` had replaced, except versions of the name `name`.
+    This is necessary because the files `by` no longer have all of these readings in the database."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
         reason = f"file {row.by_file}, which had readings of this file, was replaced"
         reversal.replay(c, actor, row.file_id, row.wanted_profile, reason)
 
 
 def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
-    """Return the newest of the older versions that still have readings in the database."""
+    """Return the newest of the twenty versions before the claimed file that still has readings in the
+    database; None if none has."""
     if claim.version == 1:
         return None
     place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
@@ -149,8 +154,8 @@ def newest_retained(c: sa.Connection, claim: Claim) -> FileView | None:
 
 
 def _promote(c: sa.Connection, actor: str, claim: Claim, stale: list[int]) -> None:
-    """Promote aliases of the files `stale` to separate files, because the readings of these files were
-    replaced."""
+    """Promote an alias of each of the files `stale` to a separate file, because readings of these files
+    were replaced. stale: ids."""
     for old in stale:
         alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:

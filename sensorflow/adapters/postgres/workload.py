@@ -1,4 +1,4 @@
-"""Measurements of the work of the fleet, from the ledger."""
+"""Measures the work of the fleet from the ledger."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sensorflow.core.states import Stage
 from sensorflow.ports.workload import MAX_FILES, OpenWork, Rates
 
 EVENTS = 2_000
-"""Number of the newest events that are examined."""
+"""Number of the newest events that `Workload.rates` examines."""
 PERIOD = 10.0
-"""Maximum number of seconds over which arrivals are averaged."""
+"""Maximum number of seconds before now in which `Workload.rates` counts arrivals."""
 
 
 class Workload(Transactions):
-    """See `ports.workload.Workload`."""
+    """Implements `ports.workload.Workload`."""
 
     def open_work(self, large_bytes: int) -> list[OpenWork]:
         with self._statement() as c:

@@ -1,4 +1,4 @@
-"""Tables of the history of files: events in a hash chain."""
+"""The tables of the histories of files. The events of each history form a hash chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of files, of the names under which the files arrived, and of files that have replaced readings of
+"""The tables of files, of the names under which files arrived, and of the replacements of readings by
 other files."""
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ replacements = Table(
     CheckConstraint("rows >= 0", name="ck_replacements_rows"),
     Index("ix_replacements_by", "by_file"),
 )
-"""How many of a file's readings another file has replaced. 0 for a file that was never loaded because its
-content is a prefix of the other file."""
+"""How many readings of the file `file_id` the file `by_file` has replaced (`rows`). `rows` is 0 if
+`file_id` was never loaded because `by_file` begins with all its bytes."""
 
 arrivals = Table(
     "arrivals",

@@ -1,4 +1,4 @@
-"""Tables of the parts of growing files, and of what senders announced about files."""
+"""The tables of growing files, of their parts, and of the announcements of gates."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ announcements = Table(
     time("at", nullable=False, default="clock_timestamp()"),
     Index("ix_announcements_file", "file_id"),
 )
-"""Names, sizes and checksums of files that senders have announced by gates."""
+"""The announcements in gates: what senders have announced about files, such as size and checksum."""

@@ -1,4 +1,5 @@
-"""Tables of the leases and heartbeats of processes, and of sources that people have paused or drain."""
+"""The tables of the leases and heartbeats of processes, and of the sources that are paused or
+draining."""
 
 from __future__ import annotations
 

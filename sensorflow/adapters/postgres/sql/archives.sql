@@ -1,9 +1,9 @@
 -- Archives whose members are registered as separate files.
 
 -- name: archive
--- Returns what the members inherit from their archive. Run this after lock_source. rows: number of rows
--- that exist because the archive was loaded as a single file. earlier: an older version of the archive that
--- is not unpacked yet.
+-- The values that members get from their archive. Run this after lock_source. rows: number of rows in the
+-- database that exist because the archive itself was once loaded as one file. earlier: the oldest older
+-- version of the archive that is not unpacked yet.
 SELECT f.lane, f.discovered_at, f.landed_at,
        coalesce(CAST(f.previous->>'rows_loaded' AS bigint), 0) AS rows,
        (SELECT v.version FROM files v
@@ -14,8 +14,8 @@ SELECT f.lane, f.discovered_at, f.landed_at,
   FROM files f WHERE f.id = :id AND f.lease_token = :token AND f.state = 'running' FOR UPDATE OF f;
 
 -- name: later_member
--- Finds a member that a newer version of the archive has delivered with other bytes, if this version has
--- not delivered the member before.
+-- A member that a newer version of the archive has delivered with other bytes, and that this version has
+-- not delivered yet.
 SELECT m.key_text AS name, v.version
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[]), CAST(:sha256s AS bytea[]),
               CAST(:key_texts AS text[])) AS m(key, fingerprint, sha256, key_text)
@@ -35,7 +35,8 @@ UPDATE arrivals a SET archive = :id
 UPDATE files SET wanted_profile = :profile WHERE id = ANY(CAST(:ids AS bigint[]));
 
 -- name: unpacked
--- Like finish, but for an archive, which has no readings of its own.
+-- Marks an archive as loaded. Does what `finish` does for other files; an archive has no readings of its
+-- own.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        finished_at = now(), members = :members,
@@ -47,8 +48,8 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: members_of
--- The members of an archive. besides: the other archives that delivered the member; 0 stands for an arrival
--- by itself. Undone archives are excluded.
+-- The members of an archive. besides: ids of the other archives that delivered the member, without undone
+-- archives; 0 means that the member also arrived outside of an archive.
 SELECT a.key_text AS name, a.file_id,
        ARRAY(SELECT DISTINCT coalesce(o.archive, 0)
                FROM arrivals o LEFT JOIN files p ON p.id = o.archive

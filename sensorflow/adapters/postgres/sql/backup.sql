@@ -1,4 +1,4 @@
--- Backup: the ledger at one moment, and the locks that prevent changes of the disk.
+-- Backup: reads the ledger in one snapshot, and locks the files on disk against changes.
 
 -- name: saved_kind
 SELECT to_regclass('files') AS files,
@@ -8,12 +8,12 @@ SELECT to_regclass('files') AS files,
 SELECT set_config('idle_in_transaction_session_timeout', '0', false), set_config('lock_timeout', '0', false);
 
 -- name: hold_backup
--- Only one backup of a database runs at a time.
+-- Returns whether this session got the lock of the backup. Only one backup of a database runs at a time.
 SELECT pg_try_advisory_lock(hashtextextended('sensorflow.backup', 0));
 
 -- name: hold_disk
--- Prevents garbage collection from removing or rewriting anything to which the ledger refers. Waits for a
--- running garbage collection.
+-- Prevents garbage collection from removing or rewriting files to which the ledger refers. Waits until a
+-- running garbage collection ends.
 SELECT pg_advisory_lock(hashtextextended('sensorflow.disk', 0));
 
 -- name: may_remove
@@ -45,7 +45,8 @@ SELECT id FROM files
  WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('loaded', 'quarantined', 'undone', 'superseded');
 
 -- name: revoke_from_public
--- Only the granted roles may call functions that run with the privileges of their owner.
+-- Functions that run with the privileges of their owner may be called only by roles with an explicit
+-- grant.
 DO $$
 DECLARE f regprocedure;
 BEGIN

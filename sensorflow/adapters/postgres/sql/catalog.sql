@@ -1,7 +1,7 @@
 -- Queries for display.
 
 -- name: list_files
--- For the arguments see `listing.FileFilter`; name is a regular expression.
+-- For the arguments, see `listing.FileFilter`; :name is a regular expression.
 SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
@@ -16,8 +16,9 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
--- Looks up a name in each source, in this order: exactly as given; in another spelling; as displayed, if
--- the name is not UTF-8; as an alias, which leads to the file with the alias's bytes.
+-- Looks up a name in four ways: exactly as given; in another spelling; as displayed, if the name is not
+-- UTF-8; as an alias, which stands for the file with the same bytes. For each source, returns the files of
+-- the first way that finds any.
 SELECT * FROM (
     SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
       FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
@@ -83,7 +84,8 @@ SELECT known.source, coalesce(open.files, 0) AS waiting,
   FROM known LEFT JOIN again USING (source) LEFT JOIN open USING (source) ORDER BY known.source;
 
 -- name: large_files
--- See `listing.LargeFile`. Progress is recorded with each renewal, which sets the lease to :lease seconds.
+-- See `listing.LargeFile`. Progress is recorded whenever a lease is renewed. The time of the renewal is
+-- :lease seconds before the end of the lease.
 SELECT f.id AS file_id, f.source, f.key_text AS name, f.stage, f.size, f.progress_bytes AS bytes,
        f.progress_rows AS rows, coalesce(f.lease_owner, '') AS worker,
        CAST(greatest(0, extract(epoch FROM r.at - e.at)) AS float8) AS seconds,

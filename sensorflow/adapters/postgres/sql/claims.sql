@@ -1,14 +1,14 @@
--- Claims: the right to work on a file. A claim is acquired, renewed, and returned with an outcome.
+-- Claims: the right to work on a file. A worker acquires a claim, renews it, and ends it with an outcome.
 
 -- name: claim
--- Atomic: exactly one caller wins a file. The lease ends by the database's clock. Batch members other than
--- the first file are claimed only if they were never claimed before, so that a file that crashes a worker
--- can affect the others at most once. If the first file is small and was never claimed, pending files of
--- its source are claimed with it, up to a share of all pending files. Only published files are claimed in
--- this way, because each of them has a message and a task of its own. Locked rows are skipped, and the
--- first file is locked before the others, which prevents a deadlock. A file that cannot be claimed is not
--- locked. If no file was claimed, the result is one row with the state of the first file and the reason of
--- its last claim.
+-- Atomic: exactly one caller wins a file. The lease ends by the database's clock. The files :ids other
+-- than :first are claimed only if they were never claimed before, so that a file that crashes a worker can
+-- affect the others at most once. If :first is small and was never claimed, pending files of its source are
+-- claimed too, up to 1/:share of those that are examined. Only files with a message are claimed in this
+-- way. Their messages then find that the files are already claimed. Locked rows are skipped, and the first
+-- file is locked before the others, which prevents a deadlock. A file that cannot be claimed is not locked.
+-- If no file was claimed, the result is one row with the state of the first file and the text of its last
+-- claim event.
 WITH message AS (
     SELECT id, state, source, lane, version, stage, size, started_at IS NULL AS fresh FROM files
      WHERE id = ANY(CAST(:ids AS bigint[])) AND stage = ANY(:stages)
@@ -94,8 +94,8 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease),
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: advance
--- Records that a stage is done. :published: whether the message for the next stage counts as sent from now
--- on.
+-- Records that a stage is done. :published: whether the message for the next stage counts as already
+-- sent.
 UPDATE files
    SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
        progress_bytes = NULL, progress_rows = NULL,
@@ -105,7 +105,7 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: release
--- Also works for an expired lease, as long as nobody else has claimed the file. Idempotent.
+-- Also works if the lease has expired, as long as no other worker has claimed the file. Idempotent.
 UPDATE files
    SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        published_at = NULL,
@@ -134,7 +134,7 @@ UPDATE files
 RETURNING error_code;
 
 -- name: give_up
--- Ends a replay that has loaded nothing, and restores the row counts of the existing rows.
+-- Ends a replay that has loaded nothing: the file is loaded again, with the counts of its existing rows.
 UPDATE files
    SET state = 'loaded', stage = 'load', attempts = 0, retries = 0, lease_until = NULL,
        progress_bytes = NULL, progress_rows = NULL,

@@ -1,10 +1,11 @@
--- Sources that people have paused, or drain. An active source has no row.
+-- Sources that are paused or draining. An active source has no row.
 
 -- name: controls
 SELECT source, mode, since, actor, reason FROM source_controls ORDER BY source;
 
 -- name: hold_back
--- A source that is in this mode already keeps its time and actor, unless another reason is given.
+-- If the source is already in this mode, its time does not change, and its actor and reason change only if
+-- another reason is given.
 INSERT INTO source_controls AS c (source, mode, since, actor, reason)
 VALUES (:source, :mode, clock_timestamp(), :actor, CAST(:reason AS text))
 ON CONFLICT (source) DO UPDATE

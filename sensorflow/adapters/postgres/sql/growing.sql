@@ -1,8 +1,8 @@
 -- Growing files.
 
 -- name: grown
--- What was taken in from growing files: the newest record for each name and for each inode, and the newest
--- records overall.
+-- What was taken in from growing files: the newest growing file for each of :keys and each of :inodes, and
+-- the :newest newest growing files of the source.
 WITH found AS (
     (SELECT DISTINCT ON (key) * FROM growing_files
       WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
@@ -52,7 +52,7 @@ UPDATE growing_files
  WHERE root = :root AND last_file = :last;
 
 -- name: add_other_name
--- Records a renamed or copied file, once for each name.
+-- Records another name of a growing file that was renamed or copied, once for each name.
 INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
 SELECT :id, :source, :key, CAST(:name AS bytea), :key_text, :fingerprint, 'alias'
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
@@ -72,16 +72,16 @@ SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_typ
  WHERE g.root = :root AND g.byte_offset < :end ORDER BY g.byte_offset DESC LIMIT :limit;
 
 -- name: rows_beside
--- Readings of other parts of a growing file at the given times. The times select the partitions and the
--- index.
+-- Readings of other parts of a growing file at the times :ts. PostgreSQL finds the partitions and the
+-- index entries by these times.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.file_id <> :id
    AND EXISTS (SELECT 1 FROM growths g WHERE g.file_id = r.file_id AND g.root = :root);
 
 -- name: rows_beside_deferred
--- Like rows_beside, for the case that no index contains the times. The ids of the other parts limit the
--- search.
+-- Like rows_beside, for the mode in which no index contains the times. Instead, the ids of the other parts
+-- limit the search.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.ts BETWEEN :low AND :high
@@ -90,7 +90,7 @@ SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
         WHERE g.root = :root AND f.id <> :id AND f.ts_max >= :low AND f.ts_min <= :high));
 
 -- name: chain_grew
--- Runs before `finish`, because `finish` clears the previous counts.
+-- Run this before `finish`, because it needs the previous counts, which `finish` clears.
 UPDATE growing_files c
    SET rows_read = c.rows_read + :read - coalesce(CAST(f.previous->>'rows_read' AS bigint), 0),
        rows_rejected = c.rows_rejected + :rejected
@@ -106,8 +106,8 @@ UPDATE growing_files c
  WHERE f.id = :id AND c.root = g.root;
 
 -- name: chains
--- For each of the given files that is a part of a growing file: the sums over all parts of the growing
--- file, and over its loaded parts.
+-- For each of :ids that is a part of a growing file: sums over all parts of the growing file, and sums
+-- over its loaded parts.
 SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
   FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
   JOIN growths mine ON mine.file_id = asked.id

@@ -1,11 +1,10 @@
 -- Queries of `status`, `doctor` and `origin`.
 
 -- name: lasting
--- Errors that have prevented files from being loaded for longer than a passing outage. These are
--- infrastructure errors with which the same file has been nacked for more than :longer seconds. The last
--- nack must be at most :recent seconds old, or the next attempt must be still to come; otherwise the file
--- is no longer retried. since, detail: first nack and error text of the file that has waited longest.
--- details: the error texts of all files.
+-- Infrastructure errors with which the same file has been nacked for more than :longer seconds. The last
+-- nack must be at most :recent seconds old, or the file must be waiting for its next attempt; otherwise
+-- nobody retries the file. since: time of the first nack. detail: error text of the file that has waited
+-- longest. details: the different error texts of all files.
 SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
        (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details
   FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
@@ -24,10 +23,9 @@ SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY sinc
  GROUP BY code ORDER BY since;
 
 -- name: old_sessions
--- Sessions of sensorflow that hold locks in a transaction older than :older_than seconds. silent: seconds
--- since the client last sent data, or since the current statement began. outdated: whether the session
--- loads a file whose claim was lost. waiting: number of sessions that this session blocks now. A
--- role without the necessary privilege does not see the state of other users' sessions.
+-- Sessions of sensorflow that hold locks in a transaction older than :older_than seconds. For the columns,
+-- see `inspect.Session`. A role without the necessary privilege does not see the state of other users'
+-- sessions.
 WITH known AS (
     SELECT hashtextextended(name, 0) AS key, name
       FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
@@ -59,8 +57,8 @@ SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state
  ORDER BY a.xact_start;
 
 -- name: survivors
--- Names with older versions that have readings in addition to a newer loaded version. Parts of growing
--- files are excluded.
+-- Names of which an older version still has readings although a newer version is loaded. Growing files are
+-- excluded.
 WITH newest AS (
     SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
      WHERE version > 1 AND state = 'loaded'
@@ -83,8 +81,8 @@ SELECT id, source, key_text, version, remarks, count(*) OVER () AS files
  ORDER BY finished_at DESC LIMIT :most;
 
 -- name: readings_at
--- The time selects the partition and the index. line_base: number of lines of a growing file before this
--- part.
+-- PostgreSQL finds the partition and the index entry by the time. line_base: number of lines of a growing
+-- file before this part; otherwise 0.
 SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_base, 0) AS line_base,
        g.file_id IS NOT NULL AS growth
   FROM raw_readings r LEFT JOIN growths g ON g.file_id = r.file_id
@@ -92,7 +90,8 @@ SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_b
  ORDER BY r.file_id, r.line_no;
 
 -- name: readings_near
--- The reading of each sensor and type that is nearest to a time, within :seconds.
+-- For each sensor and type, the time of the reading that is nearest to :ts, at most :seconds seconds
+-- before or after it.
 SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type AS kind, ts
   FROM raw_readings
  WHERE ts BETWEEN CAST(:ts AS timestamptz) - make_interval(secs => :seconds)
@@ -105,7 +104,8 @@ SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intak
 SELECT name, owner, until <= now() FROM leases;
 
 -- name: backlog
--- The query has two parts, so that two indexes are used. A replayed file has been waiting since its replay.
+-- The query has two parts, so that two indexes are used. age: for a replayed file, the time since its
+-- replay.
 SELECT first.source, first.files, first.key_text,
        CAST(extract(epoch FROM now() - greatest(first.registered_at, e.at)) AS float8) AS age
   FROM (SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,

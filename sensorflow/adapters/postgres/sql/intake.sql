@@ -1,11 +1,11 @@
--- Intake: decides which process takes in the files of a source, and whether an arrival is a file, a version
--- or an alias.
+-- Intake: decides which process takes in the files of a source, and whether an arrival is a new file, a
+-- new version or an alias.
 
 -- name: lock_source
--- Serializes the registrations of a source, so that each version and alias is decided only once. Also
--- prevents the removal of landed objects until the transaction ends. If a client with the lock stops
--- responding because its process was suspended or its host is lost, the server ends its session, because
--- others wait for the lock.
+-- Serializes the registrations of a source, so that no two processes register the same version or alias.
+-- Also prevents the removal of landed objects until the transaction ends. If a client with the lock stops
+-- responding, because its process was suspended or its host has failed, the server ends its session after
+-- ten seconds, because others wait for the lock.
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
        pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
@@ -16,8 +16,8 @@ SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS
   FROM intake_leases WHERE source = :source;
 
 -- name: take_intake
--- Atomic claim: exactly one caller wins. Run this after lock_source. Registrations under an older lease are
--- then either committed already, or will be rejected.
+-- Atomic claim: exactly one caller wins. Run this after lock_source. A registration under an older lease
+-- is then either already committed, or will be rejected.
 INSERT INTO intake_leases AS l (source, owner, process, token, until)
 VALUES (:source, :owner, :process, nextval('lease_tokens'),
         clock_timestamp() + make_interval(secs => :lease))
@@ -34,13 +34,14 @@ UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
 UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
 
 -- name: intake_held
--- Whether this lease is the newest lease of its source. After lock_source, the result is valid until the
--- commit.
+-- Whether this lease is the newest lease of its source. If lock_source was run before, the result stays
+-- valid until the commit.
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: unloaded
--- Landed bytes that wait for their load, in two parts to use two indexes; and, from the newest :events events,
--- how many readings a landed byte of the source has.
+-- bytes: the landed bytes of a source that are not loaded yet; queried in two parts, so that two indexes
+-- are used. rows_per_byte: readings per landed byte of the files that were loaded in the newest :events
+-- events.
 WITH open AS (
     SELECT source, CAST(sum(size) AS bigint) AS bytes
       FROM (SELECT source, size FROM files WHERE state = 'pending' AND published_at IS NULL
@@ -57,9 +58,10 @@ SELECT source, coalesce(open.bytes, 0) AS bytes, known.rows_per_byte
   FROM open FULL JOIN known USING (source);
 
 -- name: seen
--- The arrival of this file in exactly this state, if it was registered. If :sha256 is given, the bytes must
--- be equal too, because two writes within one tick of a coarse clock have the same state. A state without
--- device and inode ("*:*:size:mtime:ctime") also matches an earlier state that has them.
+-- The registered arrival of the file :key in exactly the state :fingerprint. If :sha256 is given, the
+-- bytes must be equal too, because two writes within one tick of a coarse clock result in the same state. A
+-- state without device and inode ("*:*:size:mtime:ctime") also matches a registered state with device and
+-- inode.
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
  WHERE a.source = :source AND a.key = :key
@@ -74,10 +76,11 @@ SELECT a.file_id, f.version
 SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
 
 -- name: twin
--- A duplicate: a valid file with the same content that is not a part of a growing file. Under the same
--- name, only the newest version is a duplicate. A file under another name is a duplicate only if names do
--- not matter, if the arriving name has no content of its own yet, and if no readings of the file were
--- replaced. A quarantined file is never a duplicate: the same bytes count as a new attempt.
+-- The registered file of which an arrival is a duplicate: a pending, running or loaded file with the same
+-- bytes. Among the versions of the arriving name, only the newest can be this file. A file with another
+-- name can be this file only if names do not matter, if no file has the arriving name, and if no readings
+-- of the file were replaced. A quarantined file is never this file: if its bytes arrive again, they are a
+-- new attempt.
 WITH newest AS (
     SELECT id, version, sha256, state FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -91,7 +94,8 @@ UNION ALL
   ORDER BY f.id LIMIT 1);
 
 -- name: spelt_otherwise
--- The spelling of the newest version of a name, if both the spelling and the bytes differ.
+-- The key of the newest version of a name, if it is spelt differently from :key and this version has other
+-- bytes.
 SELECT key FROM (
     SELECT key, sha256 FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -104,9 +108,9 @@ SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
                 WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
 
 -- name: add_plain
--- Adds the arrivals whose name and content are new in the ledger and unique within the group. The other
--- arrivals depend on existing files, including the files added here. The arrivals are sorted, so that the
--- ids have their order.
+-- Adds the arrivals whose name and bytes are new in the ledger. Of several arrivals in the group with the
+-- same name or bytes, only the first can be added. The remaining arrivals depend on existing files,
+-- including the files that are added here. The ids of the added files have the order of the arrivals.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
               + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
@@ -147,9 +151,9 @@ arrived AS (
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_aliases
--- Adds the arrivals whose bytes exist under another name (see `twin`) and whose own name is new in the
--- ledger and unique within the group. The remaining arrivals of the group may be registered before or after
--- them.
+-- Adds the arrivals whose bytes are registered under another name (see `twin`) and whose own name is new
+-- in the ledger and occurs once in the group. The remaining arrivals of the group may be registered before
+-- or after these.
 WITH given AS (
     SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
       FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
@@ -206,12 +210,14 @@ INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
 VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
--- Records that the bytes of a file have arrived again and therefore exist until they expire.
+-- Records that the bytes of a file have arrived again. The landed object therefore exists again, even if
+-- it had expired.
 UPDATE files SET expired = array_remove(expired, 'landing')
  WHERE id = :id AND 'landing' = ANY(expired);
 
 -- name: given_back_lately
--- Whether a file was nacked with this code and is being retried or waits for its retry.
+-- Whether a file that was nacked with this code is being retried, waits for its retry, or could be retried
+-- since less than :within seconds.
 SELECT EXISTS (SELECT 1 FROM files
                 WHERE state IN ('pending', 'running') AND error_code = :code
                   AND (state = 'running'
@@ -229,8 +235,8 @@ SELECT source, :key, CAST(:name AS bytea), :key_text,
 RETURNING id;
 
 -- name: alias_of
--- The valid file with other bytes that a name is an alias of, while the name has no content of its own.
--- Also returns the spelling of the alias.
+-- The pending, running or loaded file of which :name is an alias, if its bytes are not :sha256. Also
+-- returns the spelling of the alias.
 SELECT f.id, l.key, l.name, l.key_text
   FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
          WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
@@ -244,7 +250,8 @@ UPDATE arrivals SET file_id = :heir, kind = 'new'
  WHERE file_id = :id AND coalesce(name, key) = :name;
 
 -- name: announce
--- A gate in one state announces only one thing for a name. If the gate is sent again, its state differs.
+-- A gate in one state has exactly one announcement for a name. If the gate is sent again, it has another
+-- state.
 INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
 VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
 ON CONFLICT (source, gate, mark, key) DO UPDATE

@@ -1,8 +1,8 @@
 -- Finished files, and heartbeats of processes.
 
 -- name: replay
--- Requests that a file is loaded again from the landed bytes, in a new trace if this process traces. Until
--- then, the rows of a loaded file and their counts remain.
+-- Requests that a file is loaded again from its landed bytes. If this process traces, the load gets a new
+-- trace. Until the load, the rows of a loaded file stay in the database; `previous` contains their counts.
 UPDATE files f
    SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
        not_before = NULL, lane = 'backfill', wanted_profile = :profile,
@@ -23,8 +23,8 @@ RETURNING f.id, b.state AS state_before, b.trace_id AS former_trace;
 SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
--- Also works for a file that waits for a replay. In this case, the counts of the existing rows are restored
--- first.
+-- Also works for a file that waits for a replay. The file then gets the counts of its existing rows
+-- again.
 UPDATE files f
    SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0, stage = 'load',
        rows_read = coalesce((f.previous->>'rows_read')::bigint, f.rows_read),
@@ -38,10 +38,11 @@ UPDATE files f
 RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
 
 -- name: sharers
--- Loaded files whose keys contain the same file name, if some of their readings in this time span were not
--- loaded. For a part of a growing file, all other parts are returned, because the readings that were not
--- loaded may be outside their time spans. For files loaded by version 0.1.0, the ledger does not record the
--- file name in the keys.
+-- Loaded files that may have readings which were not inserted because the file :id already had them: their
+-- dedupe keys contain the same file name, and they have duplicates. Their time spans must overlap with
+-- :low to :high. For a part of a growing file, all other parts are returned, whatever their time spans,
+-- because a duplicate may be outside the time span of its part. For files that version 0.1.0 has loaded,
+-- the ledger does not record the file name in the dedupe keys.
 SELECT id FROM files
  WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
    AND (ts_min <= :high AND ts_max >= :low
@@ -53,8 +54,8 @@ SELECT id FROM files
 
 -- name: untidy
 -- The next file that may have garbage. The row of the file is locked, which prevents a replay during the
--- collection. A file that is not loaded is examined as soon as it is finished. It is examined again when
--- every worker that had claimed it must have stopped writing.
+-- collection. A file that is not loaded is examined as soon as it is finished, and again after :again
+-- seconds, when every worker that had claimed it must have stopped writing.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
    AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
@@ -93,7 +94,7 @@ UPDATE files SET expired = array_append(expired, :layer), tidy = false
 RETURNING id, stage;
 
 -- name: expire_rows
--- Expires the rows of whole files, when the newest reading of a file is old enough.
+-- Expires all rows of a file when its newest reading is old enough.
 UPDATE files SET expired = array_append(expired, :layer)
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state = 'loaded'
@@ -103,8 +104,8 @@ UPDATE files SET expired = array_append(expired, :layer)
 RETURNING id, stage, ts_min, ts_max;
 
 -- name: beat
--- Records that a loop of a process is alive. If a process ends without removing its rows, they expire after
--- a day.
+-- Records that a loop of a process is alive, and removes the heartbeats of processes that have ended
+-- without removing their own.
 WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
 INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
 VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))

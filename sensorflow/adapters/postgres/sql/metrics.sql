@@ -1,4 +1,4 @@
--- The metrics of the fleet. No statement reads more than the ranges of ids that it is given.
+-- The metrics of the fleet. A statement reads only files and events in the ranges of ids that it gets.
 
 -- name: ledger_ends
 SELECT (SELECT coalesce(max(id), 0) FROM file_events) AS newest_event,
@@ -7,10 +7,10 @@ SELECT (SELECT coalesce(max(id), 0) FROM file_events) AS newest_event,
        CAST(extract(epoch FROM clock_timestamp()) AS float8) AS now;
 
 -- name: events_in
--- The events in ranges of ids, in groups, and the ids in these ranges that have no visible event. One
--- statement, so that all of it is one snapshot. The file of an event is looked up one by one: a join would
--- tempt the planner to read all files. late: from the discovery of a file to its first load; not for
--- backfilled files.
+-- The events in ranges of ids, in groups, and the ids in these ranges that have no visible event. This is
+-- one statement, so that everything is read in one snapshot. The file of each event is looked up
+-- separately, because for a join the planner might read all files. late: seconds from the discovery of a
+-- file to its first load; NULL for backfilled files.
 WITH ranges AS (
     SELECT n, low, least(high, (SELECT coalesce(max(id), 0) FROM file_events)) AS high
       FROM unnest(CAST(:lows AS bigint[]), CAST(:highs AS bigint[])) WITH ORDINALITY AS r(low, high, n)),
@@ -51,7 +51,8 @@ SELECT (SELECT coalesce(max(high), 0) FROM ranges) AS top,
        ARRAY(SELECT DISTINCT file_id / :chunk FROM found) AS chunks;
 
 -- name: files_in
--- The files of chunks of ids, in groups. since: a replayed file has waited since its replay.
+-- The files in chunks of ids, in groups. oldest: since when the unfinished file that has waited longest
+-- has waited; a replayed file has waited since its replay.
 SELECT c.chunk, f.source, f.state,
        CASE WHEN f.state = 'quarantined'
             THEN coalesce(substring(f.error_code FROM '^[A-Z][0-9]{3}'), '') ELSE '' END AS code,
@@ -76,7 +77,8 @@ SELECT c.chunk, f.source, f.state,
  GROUP BY 1, 2, 3, 4;
 
 -- name: sizes
--- raw_readings consists of its partitions, or of the chunks of its hypertable.
+-- readings: the size of raw_readings is the sum over its partitions, or over the chunks of its
+-- hypertable.
 WITH RECURSIVE parts AS (
     SELECT CAST(to_regclass('raw_readings') AS oid) AS id
      UNION ALL

@@ -1,4 +1,4 @@
--- The outbox: decides which files to publish next, and which messages were lost.
+-- The outbox: decides for which files a message is sent next, and which messages were lost.
 
 -- name: take_lease
 -- Atomic claim: exactly one caller wins. Returns no row if another process holds the lease. ended: a
@@ -23,8 +23,8 @@ UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
 UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
 
 -- name: take_turn
--- Claims a periodic task: exactly one caller wins per interval. This claim is not released when its process
--- ends, and its token does not fence any writes.
+-- Claims the next run of a periodic task: exactly one caller wins per interval. The claim also stays when
+-- its process ends, and its token does not fence any writes.
 INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, '', 0, clock_timestamp() + make_interval(secs => :every))
 ON CONFLICT (name) DO UPDATE
@@ -34,15 +34,16 @@ ON CONFLICT (name) DO UPDATE
 RETURNING name;
 
 -- name: due
--- The pending files of one lane to publish. The oldest files of a source come first, and the sources
--- alternate according to their work in flight (see `ports.outbox.estimated_work`), divided by their weight. A
--- file is chosen in each of three cases. First, the total work in flight is below :window and fewer than
--- :files files are in flight. Second, fewer than :least files are in flight, so that no worker is idle. Third,
--- in a :live lane, the file's source has nothing in flight or less than its share of both limits, so that no
--- source delays another. Upper limits: :large files of :large_bytes or more in flight, the quota of the source,
--- :max_in_flight files in total, :room files of this lane. Files of paused sources are not chosen. :sources,
--- :weights and :quotas describe the sources that have a weight or a quota. The last LIMIT helps the planner,
--- which would otherwise overestimate the join with files and read the whole table.
+-- The pending files of one lane for which a message is sent next. The oldest files of a source come first.
+-- Sources take turns: the source with the least work in flight (see `ports.outbox.estimated_work`), divided
+-- by its weight, comes first. A file is chosen in any of three cases. First, the total work in flight is
+-- below :window and fewer than :files files are in flight. Second, fewer than :least files are in flight,
+-- so that no worker is idle. Third, in a :live lane, the file's source has nothing in flight or less than
+-- its share of both limits, so that no source delays another. Upper limits: :large files of :large_bytes or
+-- more in flight, the quota of the source, :max_in_flight files in total, :room files of this lane. Files
+-- of paused sources are not chosen. :sources, :weights and :quotas describe the sources that have a weight
+-- or a quota. The last LIMIT helps the planner, which would otherwise overestimate the join with files and
+-- read the whole table.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -133,8 +134,8 @@ SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.la
  LIMIT :limit;
 
 -- name: pace
--- Work per second that the fleet has finished recently while files were pending. children: the maximum
--- number of child processes of all live workers.
+-- work: the work per second that the fleet has finished recently, while files waited for a message.
+-- children: the maximum number of child processes of all workers that are alive.
 SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
             / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
        (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
@@ -147,8 +148,8 @@ SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WH
    AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
--- Files of paused sources are not counted, except those of :source. The query has two parts, so that two
--- indexes are used.
+-- Files that wait because their source is paused are not counted, unless the source is :source. The query
+-- has two parts, so that two indexes are used.
 SELECT (SELECT count(*) FROM files
          WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
            AND (source = :source OR source NOT IN (
@@ -157,9 +158,9 @@ SELECT (SELECT count(*) FROM files
          WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 
 -- name: published
--- Runs after the broker's confirm. A file that was claimed in the meantime, and perhaps nacked, has another
--- token, so its next message is still pending. Rows are locked in the same order as by claims, which
--- prevents a deadlock.
+-- Run this after the broker has confirmed the messages. If a file was claimed in the meantime, and perhaps
+-- nacked, it has another token and is skipped: its next message is still to be sent. Claims lock rows in
+-- the same order, which prevents a deadlock.
 WITH sent AS (
     SELECT f.id, s.sent_with
       FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:carriers AS bigint[]))
@@ -175,8 +176,9 @@ INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: expire
--- Frees expired leases. Their workers have ended, or will be fenced. Leases are not freed soon after a
--- start of the server, because their workers may be alive and able to reconnect only now.
+-- Makes files with expired leases pending again. The workers with these leases have ended, or will be
+-- fenced. Within :grace seconds after the start of the server nothing is done, because the workers may be
+-- alive and have had no chance to reconnect yet.
 WITH expired AS (
     UPDATE files SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        published_at = NULL
@@ -193,12 +195,14 @@ told AS (
 SELECT count(*) FROM expired;
 
 -- name: waiting_messages
--- Number of messages that were sent and not received yet. The broker should have this number of messages.
+-- Number of messages that were sent and not received yet, according to the ledger. If no message was lost,
+-- the broker has at least this number of messages.
 SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
  WHERE state = 'pending' AND published_at IS NOT NULL;
 
 -- name: stale
--- Files whose messages were not received for this time are pending again, because the messages may be lost.
+-- Marks messages as not sent if they were sent more than :stale_after seconds ago and not received,
+-- because they may be lost. At most :lost messages, oldest first.
 WITH old AS MATERIALIZED (
     SELECT id, dense_rank() OVER (ORDER BY since, message) AS place
       FROM (SELECT id, coalesce(sent_with, id) AS message,

@@ -2,7 +2,7 @@
 
 -- name: older_versions
 -- Supersedes the versions that a newer version replaces. The row locks wait until a load of an older
--- version ends, but allow the registration of an arrival that refers to the older version.
+-- version ends. They do not block the registration of an arrival that refers to an older version.
 UPDATE files f
    SET state = 'superseded', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        finished_at = now(), previous = NULL, tidy = false,
@@ -15,15 +15,17 @@ UPDATE files f
 RETURNING f.id, b.state AS state_before, f.stage, f.attempts, f.ts_min, f.ts_max;
 
 -- name: rows_outside
--- Rows of superseded files that are outside the time span of the version that replaced the files.
+-- The number and the time span of the rows of the superseded files :ids that are outside the time span of
+-- the version that replaced these files.
 SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
   FROM raw_readings
  WHERE file_id = ANY(CAST(:ids AS bigint[])) AND ts BETWEEN :first AND :last
    AND (CAST(:low AS timestamptz) IS NULL OR ts < :low OR ts > :high);
 
 -- name: orphaned_alias
--- A superseded file may still be the newest content of another name. This name is then promoted to a
--- separate file. Growing files are excluded, because their other names apply to all parts.
+-- Another name under which the bytes of a superseded file have arrived, if no other bytes have arrived
+-- under that name since. This name must be promoted to a separate file. Growing files are excluded, because
+-- their other names apply to all parts.
 SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
  WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
@@ -44,10 +46,10 @@ UPDATE arrivals a
    AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: hold_name
--- Serializes loads of versions of one name, and loads of files with the same bytes. Locks are acquired in
--- the order of ids, which prevents a deadlock. `evict` also finds the session by this application name. A
--- client may be silent because it prepares the next batch; the worker that claims the file next ends the
--- session.
+-- Serializes the loads of versions of one name, and the loads of files with the same bytes. Locks are
+-- acquired in the order of ids, which prevents a deadlock. `evict` finds the session by the application
+-- name that is set here. The idle time of the session is not limited, because its client may be preparing
+-- the next batch. If the client has failed, the worker that claims the file next ends the session.
 SELECT set_config('application_name', :name, true),
        set_config('idle_in_transaction_session_timeout', '0', true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
@@ -60,11 +62,12 @@ SELECT set_config('application_name', :name, true),
          ORDER BY id) names;
 
 -- name: rivals
--- Files that have rows in the database and may contain readings, in a time range, that file :id contains.
+-- Files that have rows in the database and may contain the same readings in a time range as the file :id.
 -- There are three kinds. First, other versions of the file's name, except parts of the same growing file;
 -- versions loaded with on_change = "keep" are included only if they are older. Second, files with the same
 -- bytes and other names, except for a part of a growing file. Third, files with other names that have the
--- same bytes as newer versions of the file's name. states: id of the file that contains the readings.
+-- same bytes as newer versions of the file's name. states: id of the file that counts as the rival, see
+-- `ownership.Rivals`.
 SELECT id, identity, id AS states FROM files
  WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
@@ -92,8 +95,8 @@ SELECT h.id, h.identity, n.id
  LIMIT CAST(:most AS bigint);
 
 -- name: rivals_of_many
--- Whether another version of one of these new files, or a file with the same bytes and another name, has
--- rows.
+-- Whether any of the new files :ids has a rival with rows: another version of its name, or (for
+-- :by_content) another file with the same bytes.
 SELECT EXISTS (
     SELECT 1 FROM files f
       JOIN files o ON o.source = f.source AND coalesce(o.name, o.key) = coalesce(f.name, f.key)
@@ -110,7 +113,7 @@ SELECT EXISTS (
 SELECT EXISTS (SELECT 1 FROM files WHERE id = ANY(CAST(:ids AS bigint[])) AND sha256 <> :sha256);
 
 -- name: stage_of_stated
--- A temporary table for the keys of a batch, with which the files that have these keys are found. It is
+-- A temporary table for the dedupe keys of a batch, used to find the files that have these keys. It is
 -- dropped at the end of the transaction.
 CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
 
@@ -135,7 +138,8 @@ SELECT * FROM files
  ORDER BY version DESC LIMIT 1;
 
 -- name: covered
--- Supersedes versions that were never loaded, because the bytes of a newer version begin with their bytes.
+-- Marks versions that were never loaded as superseded, because a newer version begins with all their
+-- bytes.
 UPDATE files f
    SET state = 'superseded', finished_at = now(), tidy = false
   FROM (SELECT id, state, stage, attempts FROM files
@@ -156,7 +160,7 @@ UPDATE files f
 RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
 
 -- name: replaced_span
--- Time span of the files that have replaced readings of a file.
+-- The time span of the files that have replaced readings of the file :id.
 SELECT min(f.ts_min) AS low, max(f.ts_max) AS high
   FROM replacements r JOIN files f ON f.id = r.by_file WHERE r.file_id = :id AND r.rows > 0;
 
@@ -172,8 +176,8 @@ SELECT d.file_id, d.by_file, d.rows
 ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded.rows;
 
 -- name: replaced_by
--- Loaded files whose readings these files have replaced, and files that were superseded because these
--- files begin with their bytes. If :name is given, only files with other names are returned.
+-- Loaded files whose readings the files :ids have replaced, and files that were superseded because one of
+-- :ids begins with all their bytes. If :name is given, only files with other names are returned.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))

@@ -20,8 +20,9 @@ SELECT source, size >= :large_bytes AS large, stage, count(*) AS files,
  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: rates
--- What the newest :events events say about the cost of each source's files, and how many files of it were
--- registered recently. seconds: period of the registrations, at least a second.
+-- The work of each source's files according to the newest :events events, and the number of files of the
+-- source that were registered or replayed recently. seconds: the period in which they were counted, at
+-- least one second.
 WITH newest AS MATERIALIZED (
     SELECT file_id, what, at, seconds FROM file_events ORDER BY id DESC LIMIT :events),
 done AS (
