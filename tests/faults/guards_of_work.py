@@ -267,7 +267,7 @@ WORK = [
     Guard(  # a heartbeat is of the loop, not of the thread that sends it
         1,
         "sensorflow/flow/heartbeats.py::LoopStatus.report",
-        "if not self._in_long_call and now() - self._touched > MAX_SILENCE_SECONDS:",
+        "if not self._in_long_call and silence > MAX_SILENCE_SECONDS:",
         "if False:",
         "tests/unit/test_pulse.py::test_a_loop_that_does_not_go_on_is_not_vouched_for",
     ),
@@ -292,5 +292,12 @@ WORK = [
         "if child not in self._pool and self._putlock:",
         "if False:",
         "tests/unit/test_pool_of_processes.py::test_a_child_that_cannot_be_replaced_gives_its_slot_back",
+    ),
+    Guard(  # a loop that waits for a server is not called stuck
+        44,
+        "sensorflow/flow/heartbeats.py::LoopStatus.report",
+        "if (code := waiting.awaited(self._thread)) is None:",
+        "if (code := None) is None:",
+        "tests/unit/test_pulse.py::test_a_loop_that_waits_for_a_server_is_paused_and_not_stuck",
     ),
 ]
