@@ -26,6 +26,7 @@ from project_driver import content
 from proxy import Proxy
 from servers import flush
 
+from sensorflow.core.controls import Mode
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.metrics import Kind, Metric, Place
 from sensorflow.core.states import Stage
@@ -197,6 +198,9 @@ def let_much_happen(f: Fleet, prometheus: Prometheus, broker: str) -> None:
     wait(f, lambda: f.counts()["loaded"] == 3 and f.counts()["quarantined"] == 1)
     f.ledger.replay(waiting.file_id)
     wait(f, lambda: f.finished() == 4)
+    f.ledger.hold_back("plant", Mode.PAUSED, "test", None)
+    wait(f, lambda: prometheus.value("sensorflow_source_paused") > 0)
+    f.ledger.resume("plant")
 
 
 def fail_and_recover(f: Fleet, prometheus: Prometheus, port: int, proxies: list[Proxy]) -> None:
