@@ -32,7 +32,7 @@ SELECT touched_at, source, greatest(low, month),
 -- name: spread_touched
 -- Moves ranges to gold_stale, by hour. weight: the number of hours times sensors that one call expands. A
 -- range of many hours and sensors counts for all sensors.
-WITH some AS (
+WITH chosen AS (
     SELECT id, names
       FROM (SELECT id, hours * (1 + coalesce(cardinality(names), 0)) AS weight, names,
                    sum(hours * (1 + coalesce(cardinality(names), 0))) OVER (ORDER BY id) AS total
@@ -43,7 +43,7 @@ WITH some AS (
                              ORDER BY id LIMIT 1000) r) n) w
      WHERE total - weight < :weight),
 taken AS (
-    DELETE FROM readings_touched t USING some s WHERE t.id = s.id
+    DELETE FROM readings_touched t USING chosen s WHERE t.id = s.id
     RETURNING t.low, t.high, t.touched_at, s.names),
 hours AS (
     SELECT h.hour, greatest(t.low, h.hour) AS low, t.touched_at, t.names,
@@ -90,15 +90,17 @@ SELECT drop_empty_gold_partitions();
 -- name: refresh_minutes
 -- Computes the minutes of a range again. Returns the hours of the changed minutes. The first and the last
 -- reading of a minute are those with the smallest and the largest (ts, file_id, line_no). Arrays of numbers
--- compare faster than rows: seconds within the minute, file_id, line_no, value, quality. A value beyond 1e140
--- counts as infinite in sums, because its square would be out of range.
+-- compare faster than rows: seconds within the minute, file_id, line_no, value, quality. In sums, a
+-- value beyond 1e100 counts as infinite and one below 1e-100 as zero: PostgreSQL raises an error if a square
+-- or a quotient is out of range.
 WITH fresh AS MATERIALIZED (
     SELECT sensor_id, reading_type, unit, bucket, count(*) AS count, min(value) AS min, max(value) AS max,
            sum(bounded) AS sum, var_pop(bounded) * count(*) AS m2,
            min(place) AS first, min(ts) AS first_ts, max(place) AS last, max(ts) AS last_ts,
            count(*) FILTER (WHERE quality <> 0) AS flagged
       FROM (SELECT ts, sensor_id, reading_type, unit, bucket, value, quality,
-                   CASE WHEN abs(value) <= 1e140 THEN value
+                   CASE WHEN abs(value) BETWEEN 1e-100 AND 1e100 THEN value
+                        WHEN abs(value) < 1e-100 THEN 0
                         ELSE value * CAST('infinity' AS double precision) END AS bounded,
                    ARRAY[date_part('epoch', ts - bucket), file_id, line_no, value, quality] AS place
               FROM (SELECT *, date_bin('1 minute', ts, TIMESTAMPTZ '0001-01-01 00:00:00+00') AS bucket
