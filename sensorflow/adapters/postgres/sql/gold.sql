@@ -65,7 +65,7 @@ ON CONFLICT (hour) DO UPDATE
    SET low = least(gold_stale.low, excluded.low), high = greatest(gold_stale.high, excluded.high),
        since = least(gold_stale.since, excluded.since),
        sensors = CASE WHEN gold_stale.sensors IS NOT NULL AND excluded.sensors IS NOT NULL THEN (
-           SELECT CASE WHEN count(*) <= :most THEN array_agg(s) END
+           SELECT CASE WHEN count(*) <= :most THEN array_agg(s ORDER BY s) END
              FROM (SELECT unnest(gold_stale.sensors) UNION SELECT unnest(excluded.sensors)) AS u(s)) END;
 
 -- name: take_stale
@@ -157,10 +157,9 @@ newest AS (
                                     = (f.last_ts, f.last[4], f.last[5], f.last[2], f.last[3])))
     ON CONFLICT (sensor_id, reading_type, unit) DO UPDATE
        SET ts = excluded.ts, value = excluded.value, quality = excluded.quality,
-           file_id = excluded.file_id, line_no = excluded.line_no
-    RETURNING xmax = 0 AS is_new)
+           file_id = excluded.file_id, line_no = excluded.line_no)
 SELECT array_agg(sensor_id) AS sensors, array_agg(reading_type) AS types, array_agg(unit) AS units,
-       array_agg(bucket) AS buckets, coalesce(bool_or(is_gone), false) OR EXISTS (SELECT FROM newest WHERE is_new) AS check_latest
+       array_agg(bucket) AS buckets, coalesce(bool_or(is_gone), false) AS check_latest
   FROM (SELECT sensor_id, reading_type, unit, date_trunc('hour', bucket, 'UTC') AS bucket,
                bool_or(is_gone) AS is_gone
           FROM (SELECT *, true AS is_gone FROM gone UNION ALL SELECT *, false FROM put) b
@@ -212,8 +211,8 @@ put AS (
 SELECT count(*) FROM keys;
 
 -- name: refresh_latest
--- Finds the newest readings of these sensors again if they have vanished. The aggregates of days contain their
--- times. A reading that has vanished since is in a range that is still queued.
+-- Finds the newest readings of these sensors again if the former ones have vanished. The aggregates of days
+-- contain their times. If the reading of such a time has vanished too, its range is still queued.
 WITH keys AS MATERIALIZED (
     SELECT DISTINCT sensor_id, reading_type, unit
       FROM unnest(CAST(:sensors AS text[]), CAST(:types AS text[]), CAST(:units AS text[]))
