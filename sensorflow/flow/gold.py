@@ -20,6 +20,8 @@ POLL_SECONDS = 1.0
 """Seconds between two looks at the queues."""
 TARGET_SECONDS = 1.0
 """Wanted duration of a transaction. Newly changed hours have to wait for its end."""
+MAX_REST_SECONDS = 1.5
+"""Maximum pause of a daemon between two transactions."""
 MAX_STEP_SECONDS = 20.0
 """Seconds for which a step of housekeeping refreshes at most."""
 TURN_SECONDS, MARK_SECONDS = 60.0, 15.0
@@ -28,10 +30,13 @@ TURN_SECONDS, MARK_SECONDS = 60.0, 15.0
 
 class Refresher:
     """Refreshes the aggregates. The number of hours per transaction depends on how long the previous one
-    took. For one thread."""
+    took. For one thread.
 
-    def __init__(self, gold: Gold) -> None:
-        self._gold, self._hours = gold, FIRST_HOURS
+    pause: called with the duration of each transaction, in seconds.
+    """
+
+    def __init__(self, gold: Gold, pause: Callable[[float], object] = lambda _: None) -> None:
+        self._gold, self._pause, self._hours = gold, pause, FIRST_HOURS
 
     def refresh(self, is_over: Callable[[], bool]) -> int:
         """Refresh until nothing is pending, another process refreshes, or `is_over` returns true. Returns
@@ -44,7 +49,9 @@ class Refresher:
             if done is None:
                 break
             total, pending = total + done.hours, done.pending
-            self._hours = next_hours(self._hours, time.perf_counter() - began, TARGET_SECONDS)
+            seconds = time.perf_counter() - began
+            self._hours = next_hours(self._hours, seconds, TARGET_SECONDS)
+            self._pause(seconds)
         return total
 
     def refresh_all(self) -> int:
@@ -66,8 +73,8 @@ class GoldLoop:
     Runs in the thread that calls `run`."""
 
     def __init__(self, gold: Gold, ledger: Maintenance) -> None:
-        self._refresher, self._ledger = Refresher(gold), ledger
         self._stop = threading.Event()
+        self._refresher, self._ledger = Refresher(gold, self._rest), ledger
         self._failures, self._marked_at = 0, 0.0
 
     def stop(self) -> None:
@@ -86,6 +93,10 @@ class GoldLoop:
                 if self._failures == 1:
                     _log(error)
                 self._stop.wait(backoff(self._failures, 0.5, cap=5.0))
+
+    def _rest(self, seconds: float) -> None:
+        """Leave as much time to the loads as the refresher has used."""
+        self._stop.wait(min(seconds, MAX_REST_SECONDS))
 
     def _is_over(self) -> bool:
         """Whether to stop, or to report progress."""

@@ -26,7 +26,7 @@ SPREAD_WEIGHT = 50_000
 """Number of hours times sensors after which a transaction takes no further ranges from the queue."""
 
 
-NESTED_KEYS = 300
+FEW_KEYS = 300
 """Number of keys up to which each is looked up by an index, instead of reading the whole range."""
 
 
@@ -65,7 +65,6 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
     _ensure_months(c, ranges)
     changed: dict[str, list[Any]] = {"sensors": [], "types": [], "units": [], "buckets": []}
     check_latest = False
-    run(c, "plan_gold", nested="off")
     for one in ranges:
         sensors = None if one.sensors is None else list(one.sensors)
         row = run(c, "refresh_minutes", low=one.low, high=one.high, sensors=sensors).one()
@@ -74,23 +73,22 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
             values += row._mapping[name] or ()
     failpoints.hit(failpoints.Failpoint.GOLD_MINUTES)
     if changed["buckets"]:
-        run(c, "plan_gold", nested="on" if len(changed["buckets"]) <= NESTED_KEYS else "off")
         _refresh_coarser(c, changed)
     if check_latest:
-        run(c, "plan_gold", nested="on")
         keys = {name: changed[name] for name in ("sensors", "types", "units")}
         run(c, "refresh_latest", **keys)
 
 
 def _refresh_coarser(c: sa.Connection, changed: dict[str, list[Any]]) -> None:
     span = {"low": min(changed["buckets"]), "high": max(changed["buckets"])}
-    c.execute(_coarser("gold_1m", "gold_1h", "hour"), {**changed, **span})
-    c.execute(_coarser("gold_1h", "gold_1d", "day"), {**changed, **span})
+    parts = "parts_of_few" if len(changed["buckets"]) <= FEW_KEYS else "parts_of_many"
+    c.execute(_coarser(parts, "gold_1m", "gold_1h", "hour"), {**changed, **span})
+    c.execute(_coarser(parts, "gold_1h", "gold_1d", "day"), {**changed, **span})
 
 
 @cache
-def _coarser(fine: str, coarse: str, span: str) -> sa.TextClause:
-    text = queries()["refresh_coarser"].text
+def _coarser(parts: str, fine: str, coarse: str, span: str) -> sa.TextClause:
+    text = queries()["refresh_coarser"].text.replace("{parts}", queries()[parts].text)
     for name, value in (("{fine}", fine), ("{coarse}", coarse), ("{span}", span)):
         text = text.replace(name, value)
     return sa.text(text)

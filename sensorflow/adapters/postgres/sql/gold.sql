@@ -8,14 +8,12 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - least((SELECT min(touched
                                                              (SELECT min(since) FROM gold_stale))), 0);
 
 -- name: hold_gold
--- Only one refresher works at a time. The plans depend on the range.
+-- Only one refresher works at a time. The plans depend on the range. The planner does not know how many rows a
+-- common table expression has, and a nested loop over two of them could take hours. LATERAL with OFFSET 0
+-- requests a nested loop where it is right.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '32MB', true),
+       set_config('enable_nestloop', 'off', true),
        pg_try_advisory_xact_lock(hashtextextended('sensorflow.gold', 0)) AS is_mine;
-
--- name: plan_gold
--- The planner does not know how many rows a common table expression has. A nested loop over two of them would
--- take hours.
-SELECT set_config('enable_nestloop', :nested, true);
 
 -- name: split_touched
 -- Cuts the newest month off each range of more than 31 days. A range of years is thus expanded to hours step
@@ -182,30 +180,40 @@ SELECT array_agg(sensor_id) AS sensors, array_agg(reading_type) AS types, array_
                 UNION ALL SELECT *, false FROM added UNION ALL SELECT *, false FROM changed) b
          GROUP BY 1, 2, 3, 4) c;
 
+-- name: parts_of_few
+CROSS JOIN LATERAL (
+    SELECT * FROM {fine} f
+     WHERE f.sensor_id = k.sensor_id AND f.reading_type = k.reading_type AND f.unit = k.unit
+       AND f.bucket >= k.bucket AND f.bucket < k.bucket + interval '1 {span}' OFFSET 0) p;
+
+-- name: parts_of_many
+JOIN {fine} p ON p.sensor_id = k.sensor_id AND p.reading_type = k.reading_type AND p.unit = k.unit
+     AND date_trunc('{span}', p.bucket, 'UTC') = k.bucket
+     AND p.bucket >= date_trunc('{span}', CAST(:low AS timestamptz), 'UTC')
+     AND p.bucket < date_trunc('{span}', CAST(:high AS timestamptz), 'UTC') + interval '1 {span}';
+
 -- name: refresh_coarser
 -- Computes hours from their minutes, or days from their hours. keys: those to compute again. low, high: the
--- first and the last of their buckets.
+-- first and the last of their buckets. parts: `parts_of_few`, which looks up each key, or `parts_of_many`,
+-- which reads the range.
 WITH keys AS MATERIALIZED (
     SELECT DISTINCT sensor_id, reading_type, unit, date_trunc('{span}', bucket, 'UTC') AS bucket
       FROM unnest(CAST(:sensors AS text[]), CAST(:types AS text[]), CAST(:units AS text[]),
                   CAST(:buckets AS timestamptz[])) AS k(sensor_id, reading_type, unit, bucket)),
-parts AS (
-    SELECT k.bucket AS coarse, p.*, CAST(sum(p.count) OVER every AS bigint) AS total,
-           sum(p.sum) OVER every / sum(p.count) OVER every AS mean
-      FROM keys k
-      JOIN {fine} p ON p.sensor_id = k.sensor_id AND p.reading_type = k.reading_type AND p.unit = k.unit
-           AND p.bucket >= k.bucket AND p.bucket < k.bucket + interval '1 {span}'
-           AND date_trunc('{span}', p.bucket, 'UTC') = k.bucket
-     WHERE p.bucket >= date_trunc('{span}', CAST(:low AS timestamptz), 'UTC')
-       AND p.bucket < date_trunc('{span}', CAST(:high AS timestamptz), 'UTC') + interval '1 {span}'
-    WINDOW every AS (PARTITION BY p.sensor_id, p.reading_type, p.unit, k.bucket)),
+parts AS MATERIALIZED (
+    SELECT k.bucket AS coarse, p.* FROM keys k {parts}),
+totals AS MATERIALIZED (
+    SELECT sensor_id, reading_type, unit, coarse, CAST(sum(count) AS bigint) AS count, sum(sum) AS sum
+      FROM parts GROUP BY sensor_id, reading_type, unit, coarse),
 fresh AS MATERIALIZED (
-    SELECT sensor_id, reading_type, unit, coarse AS bucket, total AS count, min(min) AS min, max(max) AS max,
-           sum(sum) AS sum, sum(m2 + count * (sum / count - mean) * (sum / count - mean)) AS m2,
-           (min(ARRAY[date_part('epoch', bucket - coarse), first]))[2] AS first, min(first_ts) AS first_ts,
-           (max(ARRAY[date_part('epoch', bucket - coarse), last]))[2] AS last, max(last_ts) AS last_ts,
-           CAST(sum(flagged) AS bigint) AS flagged
-      FROM parts GROUP BY sensor_id, reading_type, unit, coarse, total),
+    SELECT sensor_id, reading_type, unit, coarse AS bucket, t.count, min(p.min) AS min, max(p.max) AS max,
+           t.sum,
+           sum(p.m2 + p.count * (p.sum / p.count - t.sum / t.count) * (p.sum / p.count - t.sum / t.count)) AS m2,
+           (min(ARRAY[date_part('epoch', p.bucket - coarse), p.first]))[2] AS first, min(p.first_ts) AS first_ts,
+           (max(ARRAY[date_part('epoch', p.bucket - coarse), p.last]))[2] AS last, max(p.last_ts) AS last_ts,
+           CAST(sum(p.flagged) AS bigint) AS flagged
+      FROM parts p JOIN totals t USING (sensor_id, reading_type, unit, coarse)
+     GROUP BY sensor_id, reading_type, unit, coarse, t.count, t.sum),
 gone AS (
     DELETE FROM {coarse} g USING keys k
      WHERE g.sensor_id = k.sensor_id AND g.reading_type = k.reading_type AND g.unit = k.unit
