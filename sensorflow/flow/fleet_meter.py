@@ -91,6 +91,7 @@ class FleetMeter:
         self._work: Work | None = None
         self._beats: list[Heartbeat] = []
         self._paused: set[str] = set()
+        self._gold_lag: float | None = None
         self._sizes: Sizes | None = None
         self._sizes_at = -SIZES_SECONDS
         self._samples: list[Sample] = []
@@ -168,6 +169,7 @@ class FleetMeter:
         self._work = self._measure_work(now)
         controls = self._source.controls()
         self._paused = {source for source, c in controls.items() if c.mode is Mode.PAUSED}
+        self._gold_lag = self._source.lag_seconds()
         if now - self._sizes_at >= SIZES_SECONDS:
             self._sizes, self._sizes_at = self._source.sizes(), now
         self._ends, self._ends_at = ends, now
@@ -204,6 +206,8 @@ class FleetMeter:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at
         found = [*process_samples(self._beats), *pause_samples(self._paused, self._sources)]
+        if self._gold_lag is not None:
+            found.append(Sample(Metric.GOLD_LAG, (), self._gold_lag))
         if self._work is not None:
             found += work_samples(self._work, self._ledger.files)
         if self._ledger.files_counted:
