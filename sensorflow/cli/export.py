@@ -48,7 +48,9 @@ def export(
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="TIME", help="Only readings at or after this time, or of this age."
+            "--from",
+            metavar="TIME",
+            help="Only readings at or after this time, such as 2026-01-31 or 7d.",
         ),
     ] = None,
     to: Annotated[

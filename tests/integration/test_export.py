@@ -142,11 +142,13 @@ def test_an_export_is_what_the_database_has(
 
 def test_options_select_readings(run: Run, driver: ProjectDriver) -> None:
     driver.load("b.csv", lines(2).replace(b"tank-7", b"tank-9"))
+    driver.sql("UPDATE files SET source = 'roof' WHERE key_text = 'b.csv'")
     for words, where in {
         "--sensor tank-7 --sensor tank-9": "sensor_id IN ('tank-7', 'tank-9')",
         "--type pressure": "reading_type = 'pressure'",
+        "--source roof": "file_id = 2",
         "--source plant --from 2026-01-31T12:10 --to 2026-01-31T12:20": (
-            "ts >= '2026-01-31 12:10Z' AND ts < '2026-01-31 12:20Z'"
+            "file_id = 1 AND ts >= '2026-01-31 12:10Z' AND ts < '2026-01-31 12:20Z'"
         ),
     }.items():
         expected = stored_rows(driver, where)
@@ -216,6 +218,15 @@ def test_aggregates_are_those_of_the_readings(
         for name in ("first_ts", "last_ts"):
             row[name] = datetime.fromisoformat(row[name]).timestamp()
         assert {name: row[name] for name in one} == pytest.approx(one, rel=1e-12)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_bucket_is_whole_whatever_the_range(run: Run, driver: ProjectDriver, fresh: bool) -> None:
+    if fresh:
+        refresh(driver)
+    every = run("--every", "10m").out.splitlines()
+    part = run("--every", "10m", "--from", "2026-01-31T12:11", "--to", "2026-01-31T12:20:01").out
+    assert part.splitlines() == [every[0], *every[4:10]]
 
 
 def test_a_wide_table_has_a_column_for_each_sensor(run: Run, driver: ProjectDriver) -> None:

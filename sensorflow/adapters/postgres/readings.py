@@ -51,7 +51,8 @@ _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 class ReadingsQuery:
     """Selects the readings with start <= ts < end and one of the sensors, one of the types and one of the
     sources. None means no restriction. every: the width of buckets, to aggregate the readings; None for the
-    readings themselves."""
+    readings themselves. Aggregates are those of all buckets that the range touches, and of all readings in
+    them."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -134,17 +135,20 @@ class Snapshot:
         from the readings, because no change in the range is pending."""
         if query.every is None or query.sources is not None:
             return None
-        level = width.level(query.every, query.start, query.end)
+        level = width.level(query.every)
         if level is None:
             return None
         pending = self._run(queries()["has_pending_changes"].text, query).scalar_one()
         return None if pending else level
 
     def _run(self, statement: str, query: ReadingsQuery) -> sa.CursorResult[Any]:
-        every = query.every
+        start, end, every = query.start, query.end, query.every
+        if every is not None:  # of whole buckets
+            start = None if start is None else width.begin(every, start)
+            end = None if end is None else width.end(every, end)
         values = {
-            "start": query.start or "-infinity",
-            "end": query.end or "infinity",
+            "start": start or "-infinity",
+            "end": end or "infinity",
             "sensors": query.sensors,
             "types": query.types,
             "sources": query.sources,

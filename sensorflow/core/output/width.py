@@ -40,19 +40,23 @@ def part(of: timedelta) -> timedelta:
     return timedelta(seconds=gcd(int(of.total_seconds()), 60))
 
 
-def level(of: timedelta, *ends: datetime | None) -> str | None:
-    """Return the widest stored aggregate from which buckets of the width `of` can be combined, or None.
-
-    ends: the ends of the range; None for an open end. A range that begins or ends within a bucket of the
-    aggregate cannot be combined from it.
-    """
-    fitting = (
-        name
-        for name, each in LEVELS.items()
-        if of % each == timedelta(0) and all(_is_edge(end, each) for end in ends)
-    )
+def level(of: timedelta) -> str | None:
+    """Return the widest stored aggregate from which buckets of the width `of` can be combined, or None."""
+    fitting = (name for name, each in LEVELS.items() if of % each == timedelta(0))
     return max(fitting, key=lambda name: LEVELS[name], default=None)
 
 
-def _is_edge(end: datetime | None, each: timedelta) -> bool:
-    return end is None or (end - ORIGIN) % each == timedelta(0)
+def begin(of: timedelta, ts: datetime) -> datetime | None:
+    """Return the beginning of the bucket that contains `ts`; None if it is before the year 1."""
+    try:
+        return ts - (ts - ORIGIN) % of
+    except OverflowError:
+        return None
+
+
+def end(of: timedelta, ts: datetime) -> datetime | None:
+    """Return the beginning of the first bucket at or after `ts`; None if it is after the year 9999."""
+    try:
+        return ts + (ORIGIN - ts) % of
+    except OverflowError:
+        return None
