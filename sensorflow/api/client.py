@@ -121,8 +121,9 @@ class Client:
 
         start, end: times with a zone. sensor, type, source: one name or several names; None selects all.
         every: the width of buckets, such as "1h"; then aggregates of each bucket are returned instead of
-        readings. Buckets that begin before `start` or end after `end` contain all of their readings. wide: return one column per sensor and one row per time or bucket. statistic: for `wide`
-        with `every`, the aggregate in the cells.
+        readings. Buckets that begin before `start` or end after `end` contain all of their readings. wide:
+        return one column per sensor, and one row per time or bucket. statistic: for `wide` with `every`,
+        the aggregate in the cells.
 
         All batches are from one snapshot of the database. Client and server have at most one batch of
         65,536 rows in memory. After a batch, the next one must be requested within an hour.
