@@ -181,6 +181,10 @@ class Metric(StrEnum):
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
         "Time until the data folder's disk is full by the last hour's trend; +Inf if it is not filling.",
     )
+    GOLD_LAG = (
+        *("sensorflow_gold_lag_seconds", _GAUGE, _FLEET, (), "seconds"),
+        "Time since the oldest change of readings that the aggregates do not contain yet; 0 without one.",
+    )
     DATABASE_UP = (
         *("sensorflow_database_up", _GAUGE, _FLEET, (), ""),
         "1 if the database answers and has the expected schema, else 0.",
