@@ -61,6 +61,8 @@ class Extract:
         statistic: str = STATISTICS[0],
     ) -> None:
         self._snapshot, self._query = snapshot, query
+        low, high = snapshot.span()
+        self._range = (query.start or low, query.end or high)
         self._at = "ts" if query.every is None else "bucket"
         self.count, self.checksum = 0, 0
         self.pivot: Pivot | None = None
@@ -78,8 +80,7 @@ class Extract:
                 yield batch.select(self.schema.names)
 
     def _counted(self, progress: Progress) -> Iterator[pa.RecordBatch]:
-        low, high = self._snapshot.span()
-        low, high = self._query.start or low, self._query.end or high
+        low, high = self._range
         for batch in self._snapshot.batches(self._query):
             self.count += len(batch)
             if self._query.every is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -155,14 +154,9 @@ def _to_stdout(
 ) -> Export:
     from sensorflow.api import exporting
 
-    try:
-        return exporting.to_stream(
-            url, sys.stdout.buffer, target, None, kind, query, wide, statistic, progress
-        )
-    except BrokenPipeError:
-        # what is left in the buffer of stdout cannot be written, and Python would report that at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+    return exporting.to_stream(
+        url, sys.stdout.buffer, target, None, kind, query, wide, statistic, progress
+    )
 
 
 def _show(done: Export, json: bool) -> None:
