@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from sensorflow import bootstrap, profiles
+from sensorflow.adapters.local.places import storage_errors
 from sensorflow.adapters.postgres import readings as stored
 from sensorflow.api import exporting, given
 from sensorflow.api.batches import Batches
@@ -152,13 +153,15 @@ class Client:
         file: only a complete export gets this name; it then replaces an existing file. format: None selects
         the format by the ending of the name. start, end: None for all times. The other arguments are as for
         `readings`. Unlike `readings`, raises UsageError for a sensor or type that has no readings at all.
+        Raises Transient STORAGE if the file cannot be written.
         """
         path = os.fspath(file)
         kind = exporting.format_of(path, format)
         query = self._query(start, end, sensor, type, source, every)
         exporting.require_statistic(query, wide, statistic)
         exporting.require_known(self._url, query)
-        return exporting.to_file(self._url, Path(path), kind, query, wide, statistic)
+        with storage_errors():
+            return exporting.to_file(self._url, Path(path), kind, query, wide, statistic)
 
     def rejects(
         self,

@@ -32,7 +32,7 @@ from sensorflow.api.client import Client
 from sensorflow.cli import main
 from sensorflow.core.checksum import MODULUS
 from sensorflow.core.output import lines as lines_
-from sensorflow.errors import UsageError
+from sensorflow.errors import Transient, UsageError
 
 HEAD = b"time,sensor,type,value,unit\n"
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -309,6 +309,8 @@ def test_python_writes_the_same_file_and_reads_the_same_table(
         for call, expected in mistakes:
             with pytest.raises(UsageError, match=expected):
                 call()
+        with pytest.raises(Transient, match="No space left on device"):
+            client.export("/dev/full", format="csv")
     assert (done.file, done.format, done.rows) == ("by-client.pq", "parquet", 10)
     assert Path("by-client.pq").read_bytes() == Path("by-command.parquet").read_bytes()
     assert pq.read_table("by-client.pq") == table
