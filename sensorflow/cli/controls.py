@@ -14,7 +14,7 @@ from sensorflow.cli.selection import complete_source
 from sensorflow.cli.show import Json, as_json, line
 from sensorflow.core.controls import ACTIVE, Mode
 from sensorflow.core.health import span
-from sensorflow.errors import UsageError
+from sensorflow.errors import Code, UsageError
 from sensorflow.escaping import escape
 
 if TYPE_CHECKING:
@@ -69,12 +69,35 @@ def resume(names: Names = None, every: All = False, json: Json = False) -> None:
     settings, ledger = _opened()
     held = ledger.controls()
     sources = _chosen([*settings.sources, *held], names, every)
-    done = {source: ledger.resume(source) for source in sources}
+    orphaned = dict(_orphaned(settings, ledger, sources))
+    if orphaned and not every:
+        raise UsageError(next(iter(orphaned.values())), Code.SETTINGS)
+    done = {source: ledger.resume(source) for source in sources if source not in orphaned}
+    for text in orphaned.values():
+        _report(text, json)
     if json:
         as_json([{"source": s, "state": ACTIVE, "resumed": found} for s, found in done.items()])
         return
     for source, found in done.items():
         line(f"{source}: {'resumed' if found else 'was active already'}")
+
+
+def _orphaned(
+    settings: Settings, ledger: Ledger, sources: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yields each of these sources that is not in the settings, but has files that wait, and a message."""
+    missing = [source for source in sources if source not in settings.sources]
+    totals = ledger.totals() if missing else {}
+    for source in missing:
+        if source in totals and (count := totals[source].pending):
+            files = "1 file waits" if count == 1 else f"{count:,} files wait"
+            text = (
+                f"source {source} stays as it is: {files}, and workers would quarantine what waits "
+            )
+            text += (
+                f"(F209), because the settings do not define the source. Define [sources.{source}] "
+            )
+            yield source, text + "again, then resume it"
 
 
 def _hold_back(
@@ -132,7 +155,9 @@ def _chosen(known: Sequence[str], names: list[str] | None, every: bool) -> list[
     from sensorflow.flow.choose import suggestion
 
     known = list(dict.fromkeys(known))
-    if every == bool(names):
+    if every and names:
+        raise UsageError("give either names of sources or --all, not both")
+    if not every and not names:
         raise UsageError("give names of sources, or --all: `sensorflow sources ls` lists them")
     unknown = [name for name in names or () if name not in known]
     if unknown:

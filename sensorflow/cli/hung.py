@@ -43,8 +43,9 @@ class Hung:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + CHECK_INTERVAL_SECONDS
         silent = {beat.report.process: beat for beat in self._silent()}
+        # the check itself waits while the database does not answer; the daemon needs time afterwards, too
+        self._next = time.monotonic() + CHECK_INTERVAL_SECONDS
         for process in (self._suspects & silent.keys()) - self._killed:
             self._killed.add(process)
             yield self._end(silent[process])

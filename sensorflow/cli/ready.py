@@ -14,6 +14,7 @@ from sensorflow.cli.hung import Hung
 from sensorflow.errors import Transient, UsageError
 
 if TYPE_CHECKING:
+    from sensorflow.core.heartbeat import LoopReport
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.stack import Supervisor
     from sensorflow.ports.catalog import Catalog
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 LIMIT = 60.0
 """Seconds after the start after which processes that do not answer yet are reported."""
 POLL_SECONDS = 0.3
+PAUSES_SECONDS = 5.0
+"""Seconds between checks for paused loops."""
 REPEAT_AFTER_SECONDS = 60.0
 """Seconds after which the end of a process is reported again, although the reason is the same as before."""
 FULL = 16 << 20
@@ -49,11 +52,17 @@ class ReadinessReport:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
         self._failures = ProcessProblems(folders)
+        self._pauses = Pauses(supervisor, ledger)
         self._hung = Hung(supervisor, ledger)
 
     def lines(self) -> list[str]:
         failures = self._failures.news(self._supervisor.all)
-        return [*failures, *self._ready.news(), *self._hung.news()]
+        return [
+            *failures,
+            *self._ready.news(),
+            *self._pauses.news(),
+            *self._hung.news(),
+        ]
 
 
 class Readiness:
@@ -115,6 +124,51 @@ class Readiness:
         if close is not None:
             with suppress(Transient):
                 close()
+
+
+class Pauses:
+    """Reports once that a loop of this stack waits because of an error, and once that it works again.
+
+    ledger: a function that opens the ledger. It is called at the first check, and the ledger then stays
+    open.
+    """
+
+    def __init__(self, supervisor: Supervisor, ledger: Callable[[], Catalog]) -> None:
+        self._supervisor, self._open = supervisor, ledger
+        self._ledger: Catalog | None = None
+        self._next = 0.0
+        self._paused: dict[str, str] = {}
+        """Role -> code of the error."""
+
+    def news(self) -> Iterator[str]:
+        """Yields the lines to print now."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + PAUSES_SECONDS
+        pids = {p.pid for p in self._supervisor.processes if p.is_alive}
+        try:
+            self._ledger = self._ledger or self._open()
+            beats = [b.report for b in self._ledger.heartbeats() if b.is_alive]
+        except (Transient, UsageError):  # the processes that use the database report its outage
+            return
+        for report in beats:
+            if report.pid in pids:
+                yield from self._changed(report)
+
+    def _changed(self, report: LoopReport) -> Iterator[str]:
+        before, paused = self._paused.get(report.role), report.paused or {}
+        code = paused.get("code")
+        if code == before:
+            return
+        if code is None:
+            del self._paused[report.role]
+            yield f"{report.role} works again"
+            return
+        self._paused[report.role] = code
+        yield f"{report.role} is paused: {code}: {paused.get('reason')}"
+        if todo := paused.get("do"):
+            yield f"  {todo}"
 
 
 class ProcessProblems:

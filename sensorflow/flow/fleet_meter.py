@@ -42,6 +42,8 @@ CHUNKS = 25
 BUDGET_SECONDS = 2.0
 """Seconds after which one measurement stops counting. The next measurements count the remaining events and
 files."""
+ANSWER_SECONDS = 15.0
+"""Seconds of one measurement after which the database counts as unavailable."""
 STUCK_SECONDS = 60.0
 """Seconds without a measurement after which the loop counts as stuck."""
 
@@ -91,11 +93,15 @@ class FleetMeter:
         self._sizes_at = -SIZES_SECONDS
         self._samples: list[Sample] = []
         self._looked_at = time.monotonic()
+        self._asked_at: float | None = None
         self._error: str | None = "the ledger has not been read yet"
 
     @property
     def error(self) -> str | None:
         """The reason why the values from the ledger are not current; None if they are current."""
+        silence = 0.0 if (asked := self._asked_at) is None else time.monotonic() - asked
+        if silence > ANSWER_SECONDS:
+            return f"{Code.DATABASE}: the database has not answered for {silence:.0f} s"
         return self._error
 
     @property
@@ -106,7 +112,8 @@ class FleetMeter:
 
     @property
     def is_stuck(self) -> bool:
-        return time.monotonic() - self._looked_at > STUCK_SECONDS
+        """Whether the loop makes no progress, although it does not wait for the database."""
+        return self._asked_at is None and time.monotonic() - self._looked_at > STUCK_SECONDS
 
     def run(self, stop: threading.Event) -> None:
         """Measure repeatedly until `stop` is set. Continues after outages and defects."""
@@ -120,11 +127,14 @@ class FleetMeter:
     def look(self) -> None:
         """Measure once. If this fails, `error` contains the reason, and the previous values remain.
         Counting may need several calls, see `is_complete`."""
+        self._asked_at = time.monotonic()
         try:
             self._read()
             self._error = None
         except SensorflowError as error:
             self._error = str(error)
+        finally:
+            self._asked_at = None
         self._samples = list(self._current())
         self._looked_at = time.monotonic()
 
@@ -135,7 +145,7 @@ class FleetMeter:
         return [
             *self._samples,
             *surrounding_samples(there, self._sizes),
-            Sample(Metric.DATABASE_UP, (), float(self._error is None)),
+            Sample(Metric.DATABASE_UP, (), float(self.error is None)),
             Sample(Metric.BROKER_UP, (), float(there.queues is not None)),
             *(Sample(Metric.LEDGER_AGE, (), seconds) for seconds in age),
         ]

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sensorflow import waiting
 from sensorflow.core.heartbeat import INTERVAL_SECONDS, LoopReport, Role
-from sensorflow.errors import REMEDY, SensorflowError, Transient
+from sensorflow.errors import REMEDY, Code, SensorflowError, Transient
 from sensorflow.flow.clock import now
 from sensorflow.flow.liveness import LivenessFile
 from sensorflow.ports.heartbeats import Heartbeats
@@ -25,7 +26,8 @@ PAUSE_EXPIRES_SECONDS = 20.0
 """A call of `resume` without confirmation ends a pause only if the last error occurred at least this number
 of seconds ago. Until then, the loop may be between two failing attempts."""
 MAX_SILENCE_SECONDS = 12.0
-"""Seconds after which no heartbeat is sent for a loop that makes no progress."""
+"""Seconds after which no heartbeat is sent for a loop that makes no progress. A loop that waits for a
+server is reported as paused."""
 TOUCH_SECONDS = 5.0
 """Seconds between the progress reports of a waiting loop."""
 
@@ -38,6 +40,7 @@ class LoopStatus:
         self._state: Mapping[str, Any] = report.state
         self._touched = self._paused_at = now()
         self._in_long_call = False
+        self._thread = threading.get_ident()
 
     @property
     def role(self) -> Role:
@@ -46,6 +49,7 @@ class LoopStatus:
     def touch(self) -> None:
         """Report progress."""
         self._touched, self._in_long_call = now(), False
+        self._thread = threading.get_ident()
 
     def begin_long_call(self) -> None:
         """Begin a long call that cannot report progress. The call ends at the next `touch`."""
@@ -94,11 +98,24 @@ class LoopStatus:
             self.set_facts(paused=None)
 
     def report(self) -> LoopReport | None:
-        """Returns the heartbeat to record now, or None if the loop makes no progress."""
-        if not self._in_long_call and now() - self._touched > MAX_SILENCE_SECONDS:
-            return None
+        """Returns the heartbeat to record now, or None if the loop makes no progress and does not wait
+        for a server."""
+        silence = now() - self._touched
+        state = dict(self._state)
+        if not self._in_long_call and silence > MAX_SILENCE_SECONDS:
+            if (code := waiting.awaited(self._thread)) is None:
+                return None
+            state["paused"] = _unanswered(code, silence)
         p = self._report
-        return LoopReport(p.role, p.host, p.pid, p.process, p.settings, dict(self._state))
+        return LoopReport(p.role, p.host, p.pid, p.process, p.settings, state)
+
+
+def _unanswered(code: Code, seconds: float) -> dict[str, str]:
+    """Returns the pause of a loop that waits for a server, as in `LoopStatus.pause`."""
+    reason = f"the {waiting.SERVERS[code]} has not answered for {seconds:.0f} s"
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    facts = {"reason": reason, "since": since.isoformat(timespec="seconds")}
+    return {"code": str(code), **facts, "do": REMEDY.get(code, "")}
 
 
 class HeartbeatSender:

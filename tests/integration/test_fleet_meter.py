@@ -17,6 +17,7 @@ from sensorflow.core.file_totals import CHUNK
 from sensorflow.core.metrics import Histogram, Metric, Sample
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
+from sensorflow.flow import fleet_meter
 from sensorflow.flow.fleet_meter import FleetMeter
 from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.flow.outcomes import Outcome
@@ -236,3 +237,28 @@ def test_the_loop_continues_after_an_outage(driver: ProjectDriver) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_database_that_does_not_answer_is_reported_meanwhile(
+    driver: ProjectDriver, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_meter, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(fleet_meter, "STUCK_SECONDS", 0.1)
+    following = meter(driver)
+    look(following)
+    with psycopg.connect(database.replace("+psycopg", "")) as holder:
+        holder.execute("LOCK files, file_events IN ACCESS EXCLUSIVE MODE")
+        thread = threading.Thread(target=following.look)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while following.error is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        found = figures(following.samples())
+        reason, is_stuck = following.error, following.is_stuck
+        holder.rollback()
+        thread.join()
+    assert reason is not None
+    assert "the database has not answered for" in reason
+    assert found[Metric.DATABASE_UP,] == 0
+    assert not is_stuck
+    assert following.error is None

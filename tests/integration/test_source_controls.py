@@ -100,6 +100,25 @@ def _shown_with_who_and_why(f: Fleet) -> None:
     assert [c["found"][:12] for c in found if c["verdict"] != "ok"] == ["paused since"]
 
 
+def test_a_source_that_is_no_longer_defined_stays_paused_while_files_wait(f: Fleet) -> None:
+    """A worker would quarantine its files."""
+    f.start("daemon")
+    drop(f, "a.csv", 1)
+    f.wait(lambda: files(f) == {"a.csv": "pending"})
+    f.kill("daemon")
+    with psycopg.connect(f.database) as c:
+        c.execute("UPDATE files SET source = 'gone'")
+    f.ledger.hold_back("gone", Mode.PAUSED, "me", None)
+    output = sensorflow(f, "sources", "resume", "gone", code=2)
+    assert "1 file waits" in output
+    assert "Define [sources.gone] again" in output
+    assert "gone stays as it is" in sensorflow(f, "sources", "resume", "--all")
+    assert list(f.ledger.controls()) == ["gone"]
+    with psycopg.connect(f.database) as c:
+        c.execute("UPDATE files SET source = 'plant'")
+    assert "gone: resumed" in sensorflow(f, "sources", "resume", "gone")
+
+
 def test_a_source_is_drained_when_all_that_is_registered_is_loaded(f: Fleet) -> None:
     f.start("daemon")
     for number in range(3):
@@ -149,4 +168,4 @@ def test_a_source_that_does_not_exist_is_refused_with_those_that_do(f: Fleet) ->
     assert "no source plnt; did you mean 'plant'?" in output
     assert f.ledger.controls() == {}
     assert "or --all" in sensorflow(f, "sources", "drain", code=2)
-    assert "or --all" in sensorflow(f, "sources", "resume", "plant", "--all", code=2)
+    assert "not both" in sensorflow(f, "sources", "resume", "plant", "--all", code=2)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 
+from sensorflow import waiting
 from sensorflow.core.health import health, stalled, summary
 from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Transient, UsageError
@@ -31,6 +38,56 @@ def test_a_loop_that_does_not_go_on_is_not_vouched_for(monkeypatch: pytest.Monke
     assert loop.report() is not None
     loop.touch()
     assert loop.report() is not None
+
+
+def _ask_broker(port: int) -> None:
+    redis.Redis(port=port).ping()
+
+
+def _ask_database(port: int) -> None:
+    psycopg.connect(f"postgresql://x@127.0.0.1:{port}/x?connect_timeout=60")
+
+
+@pytest.mark.parametrize(
+    ("ask", "code", "reason"),
+    [
+        (_ask_broker, Code.BROKER, "the broker has not answered for"),
+        (_ask_database, Code.DATABASE, "the database has not answered for"),
+        (lambda _: time.sleep(60), None, None),
+    ],
+)
+def test_a_loop_that_waits_for_a_server_is_paused_and_not_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[int], None],
+    code: Code | None,
+    reason: str | None,
+) -> None:
+    loop = HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest").add_loop(Role.INTAKE)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts, and never answers
+
+        def run() -> None:
+            loop.touch()
+            with suppress(Exception):
+                ask(server.getsockname()[1])
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        client = None if code is None else server.accept()[0]
+        until = time.monotonic() + 10
+        while waiting.awaited(thread.ident or 0) != code and time.monotonic() < until:
+            time.sleep(0.01)
+        real = heartbeats.now
+        monkeypatch.setattr(heartbeats, "now", lambda: real() + heartbeats.MAX_SILENCE_SECONDS + 1)
+        report = loop.report()
+        if client is not None:
+            client.close()
+    if code is None:
+        assert report is None
+        return
+    assert report is not None
+    assert report.paused is not None
+    assert report.paused["code"] == str(code)
+    assert report.paused["reason"].startswith(reason)
 
 
 def test_a_pause_is_told_since_when_until_it_is_over() -> None:

@@ -20,12 +20,12 @@ from sensorflow.adapters import host
 from sensorflow.cli import flower, project
 from sensorflow.cli.hung import Hung
 from sensorflow.cli.init import write
-from sensorflow.cli.ready import ProcessProblems, Readiness
+from sensorflow.cli.ready import Pauses, ProcessProblems, Readiness
 from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.embedded import postgres, state
 from sensorflow.embedded.process import Process, cause, free_port, saved_port
 from sensorflow.embedded.stack import Supervisor
-from sensorflow.errors import UsageError
+from sensorflow.errors import Code, UsageError
 from sensorflow.folders import data_fault, folder_fault, require_data
 from sensorflow.settings import Settings, load
 from sensorflow.testing.ledger.ledger import MemoryLedger
@@ -381,6 +381,29 @@ def test_ready_is_said_once_when_daemon_and_workers_answer(fleet: Supervisor) ->
     (line,) = news()
     assert line.startswith("ready ")
     assert news() == []
+
+
+def test_a_pause_and_its_end_are_printed_once(fleet: Supervisor) -> None:
+    ledger = MemoryLedger()
+    daemon, _ = (process.pid for process in fleet.processes)
+    assert daemon is not None
+    pauses = Pauses(fleet, lambda: ledger)
+
+    def look(pid: int, **state: object) -> list[str]:
+        ledger.record_report(LoopReport(Role.INTAKE, "h", pid, host.identity(pid), "x", state))
+        pauses._next = 0.0
+        return list(pauses.news())
+
+    full = {"code": str(Code.DISK_RESERVE), "reason": "90 MiB free", "do": "free space"}
+    assert look(os.getpid(), paused=full) == []  # of another stack
+    ledger.remove_reports(host.identity(os.getpid()))
+    assert look(daemon) == []
+    assert look(daemon, paused=full) == [
+        "intake is paused: I513 disk-reserve-reached: 90 MiB free",
+        "  free space",
+    ]
+    assert look(daemon, paused=full | {"reason": "89 MiB free"}) == []
+    assert look(daemon) == ["intake works again"]
 
 
 @pytest.mark.parametrize("role", [Role.INTAKE, Role.PUBLISHER])

@@ -1,8 +1,8 @@
 -- Finished files, and heartbeats of processes.
 
 -- name: replay
--- Requests that a file is loaded again from the landed bytes, in a new trace. Until then, the rows of a loaded
--- file and their counts remain.
+-- Requests that a file is loaded again from the landed bytes, in a new trace if this process traces. Until
+-- then, the rows of a loaded file and their counts remain.
 UPDATE files f
    SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
        not_before = NULL, lane = 'backfill', wanted_profile = :profile,
@@ -12,7 +12,7 @@ UPDATE files f
            'finished_at', finished_at) END,
        finished_at = NULL, rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0,
        rows_missing = 0, error_code = NULL, error_detail = NULL, error_place = NULL,
-       trace_id = CAST(:trace_id AS bytea)
+       trace_id = coalesce(CAST(:trace_id AS bytea), f.trace_id)
   FROM (SELECT id, state, trace_id FROM files WHERE id = :id FOR UPDATE) b
  WHERE f.id = b.id AND (b.state IN ('loaded', 'quarantined', 'undone')
                         OR :also_superseded AND b.state = 'superseded')
