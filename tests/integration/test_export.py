@@ -220,6 +220,28 @@ def test_aggregates_are_those_of_the_readings(
         assert {name: row[name] for name in one} == pytest.approx(one, rel=1e-12)
 
 
+def test_stored_aggregates_and_those_of_the_readings_are_the_same(
+    run: Run, driver: ProjectDriver
+) -> None:
+    """Also for numbers whose squares PostgreSQL cannot compute."""
+    row = "2026-02-01T00:{:02}:00Z,far,{},{},u\n"
+    values = (1e300, -1e300, 1.0, 5e-320, 1e-200, 2.5e-99, 1e99, -1e99)
+    text = "".join(
+        row.format(n, kind, value) for n, value in enumerate(values) for kind in "ab"[n % 2 :]
+    )
+    driver.load("far.csv", HEAD + text.encode())
+    words = [("--every", every) for every in ("1m", "15m", "2h", "1d", "7d")]
+    from_readings = [run(*given) for given in words]
+    refresh(driver)
+    for given, expected in zip(words, from_readings, strict=True):
+        found = [line.split(b",") for line in run(*given).out.splitlines()[1:]]
+        assert len(found) == expected.out.count(b"\n") - 1 > 0
+        for cells, others in zip(found, expected.out.splitlines()[1:], strict=True):
+            for cell, other in zip(cells, others.split(b","), strict=True):
+                if cell != other:
+                    assert float(cell) == pytest.approx(float(other), rel=1e-9), (given, cells)
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_bucket_is_whole_whatever_the_range(run: Run, driver: ProjectDriver, fresh: bool) -> None:
     if fresh:

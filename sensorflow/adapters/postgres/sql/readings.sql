@@ -71,14 +71,15 @@ SELECT part AS bucket, sensor_id, reading_type, unit, count, min, max, sum, avg,
 
 -- name: parts_of_readings
 -- Aggregates of short parts of time, as in readings_1m. The values of one part and series are held in
--- memory. A value beyond 1e140 counts as infinite in sums, because its square would be out of range.
+-- memory. In sums, values are bounded as in `refresh_minutes`.
 SELECT sensor_id, reading_type, unit, part, count(*) AS count, min(value) AS min, max(value) AS max,
        sum(bounded) AS sum, var_pop(bounded) * count(*) AS m2,
        (array_agg(value ORDER BY ts, file_id, line_no))[1] AS first, min(ts) AS first_ts,
        (array_agg(value ORDER BY ts DESC, file_id DESC, line_no DESC))[1] AS last,
        max(ts) AS last_ts, count(*) FILTER (WHERE quality <> 0) AS flagged
   FROM (SELECT *, date_bin(CAST(:part AS interval), ts, CAST(:origin AS timestamptz)) AS part,
-               CASE WHEN abs(value) <= 1e140 THEN value
+               CASE WHEN abs(value) BETWEEN 1e-100 AND 1e100 THEN value
+                    WHEN abs(value) < 1e-100 THEN 0
                     ELSE value * CAST('infinity' AS double precision) END AS bounded
           FROM raw_readings) placed
  WHERE ts >= CAST(:start AS timestamptz) AND ts < CAST(:end AS timestamptz)
