@@ -109,14 +109,14 @@ class Snapshot:
             for name, index, wanted in (("sensor", 0, query.sensors), ("type", 1, query.types)):
                 names = sorted({row[index] for row in known if row[index] is not None})
                 for text in wanted or ():
-                    if text in names or self._has(name, text):
+                    if text in names or self._is_pending(name, text):
                         continue
                     return name, text, names
         return None
 
-    def _has(self, name: str, text: str) -> bool:
+    def _is_pending(self, name: str, text: str) -> bool:
         given = {"sensor": None, "type": None} | {name: text}
-        return bool(run(self._connection, "has_readings", **given).scalar_one())
+        return bool(run(self._connection, "has_pending_readings", **given).scalar_one())
 
     def _statement(self, query: ReadingsQuery) -> str:
         if query.every is None:

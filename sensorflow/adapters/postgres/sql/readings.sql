@@ -28,11 +28,15 @@ SELECT unnest(sensors), NULL FROM readings_touched
  UNION
 SELECT unnest(sensors), NULL FROM gold_stale;
 
--- name: has_readings
--- Whether there are readings of a sensor or of a type, also if the aggregates do not contain them yet.
-SELECT EXISTS (SELECT FROM raw_readings
-                WHERE (CAST(:sensor AS text) IS NULL OR sensor_id = :sensor)
-                  AND (CAST(:type AS text) IS NULL OR reading_type = :type));
+-- name: has_pending_readings
+-- Whether there are readings of a sensor or of a type in the ranges that the aggregates do not contain yet.
+-- The LIMIT makes PostgreSQL look into one range after the other.
+SELECT EXISTS (
+       SELECT FROM (SELECT low, high FROM readings_touched UNION ALL SELECT low, high FROM gold_stale) p,
+              LATERAL (SELECT FROM raw_readings
+                        WHERE ts BETWEEN p.low AND p.high
+                          AND (CAST(:sensor AS text) IS NULL OR sensor_id = :sensor)
+                          AND (CAST(:type AS text) IS NULL OR reading_type = :type) LIMIT 1) found);
 
 -- name: has_pending_changes
 -- Whether readings of the range have changed that the aggregates do not contain yet.
