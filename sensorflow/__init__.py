@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sensorflow.api.batches import Batches
     from sensorflow.api.checking import Proposal, check, sniff
     from sensorflow.api.client import Client
+    from sensorflow.api.exporting import Export
     from sensorflow.api.reading import Batch, Result, batches, read
     from sensorflow.api.records import Audit, Change, File, Finding
     from sensorflow.core.profile import Profile
@@ -46,6 +47,7 @@ __all__ = [
     "Change",
     "Checked",
     "Client",
+    "Export",
     "File",
     "Finding",
     "Permanent",
@@ -65,6 +67,7 @@ _PLACES = {
     "api.batches": ("Batches",),
     "api.checking": ("Proposal", "check", "sniff"),
     "api.client": ("Client",),
+    "api.exporting": ("Export",),
     "api.records": ("Audit", "Change", "File", "Finding"),
     "api.reading": ("Batch", "Result", "batches", "read"),
     "core.profile": ("Profile",),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from sensorflow import bootstrap, profiles
+from sensorflow.adapters.local.places import storage_errors
 from sensorflow.adapters.postgres import readings as stored
-from sensorflow.api import given
+from sensorflow.api import exporting, given
 from sensorflow.api.batches import Batches
+from sensorflow.api.exporting import Export
 from sensorflow.api.records import Audit, Change, File, audit_of, file_of
 from sensorflow.core.listing import FileFilter
+from sensorflow.core.output.width import width
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import REJECTS
 from sensorflow.core.states import State
@@ -109,23 +114,54 @@ class Client:
         sensor: str | Iterable[str] | None = None,
         type: str | Iterable[str] | None = None,  # noqa: A002 - the field's own word
         source: str | Iterable[str] | None = None,
+        every: str | None = None,
+        wide: bool = False,
+        statistic: exporting.Statistic = "avg",
     ) -> Batches:
         """Returns the readings with start <= ts < end in order of time.
 
         start, end: times with a zone. sensor, type, source: one name or several names; None selects all.
+        every: the width of buckets, such as "1h"; then aggregates of each bucket are returned instead of
+        readings. Buckets that begin before `start` or end after `end` contain all of their readings. wide:
+        return one column per sensor, and one row per time or bucket. statistic: for `wide` with `every`,
+        the aggregate in the cells.
+
         All batches are from one snapshot of the database. Client and server have at most one batch of
         65,536 rows in memory. After a batch, the next one must be requested within an hour.
         """
-        first, last = given.instant(start, "start"), given.instant(end, "end")
-        if last < first:
-            raise UsageError(f"end {end!s} is before start {start!s}")
-        sources = given.several(source, "source")
-        for one in sources or ():
-            self._require_source(one)
-        sensors, types = given.several(sensor, "sensor"), given.several(type, "type")
-        wanted = stored.ReadingsQuery(first, last, sensors, types, sources)
-        what = f"readings from {first.isoformat()} to {last.isoformat()}"
-        return Batches(stored.SCHEMA, lambda: stored.stream(self._url, wanted), what)
+        query = self._query(start, end, sensor, type, source, every)
+        exporting.require_statistic(query, wide, statistic)
+        what = f"readings from {query.start} to {query.end}"
+        return exporting.batches(self._url, query, wide, statistic, what)
+
+    def export(
+        self,
+        file: given.Pathlike,
+        start: given.Time | None = None,
+        end: given.Time | None = None,
+        *,
+        sensor: str | Iterable[str] | None = None,
+        type: str | Iterable[str] | None = None,  # noqa: A002 - the field's own word
+        source: str | Iterable[str] | None = None,
+        every: str | None = None,
+        wide: bool = False,
+        statistic: exporting.Statistic = "avg",
+        format: exporting.Kind | None = None,  # noqa: A002 - as the option
+    ) -> Export:
+        """Write readings to a file, as `sensorflow export` does, and return a summary.
+
+        file: only a complete export gets this name; it then replaces an existing file. format: None selects
+        the format by the ending of the name. start, end: None for all times. The other arguments are as for
+        `readings`. Unlike `readings`, raises UsageError for a sensor or type that has no readings at all.
+        Raises Transient STORAGE if the file cannot be written.
+        """
+        path = os.fspath(file)
+        kind = exporting.format_of(path, format)
+        query = self._query(start, end, sensor, type, source, every)
+        exporting.require_statistic(query, wide, statistic)
+        exporting.require_known(self._url, query)
+        with storage_errors():
+            return exporting.to_file(self._url, Path(path), kind, query, wide, statistic)
 
     def rejects(
         self,
@@ -215,6 +251,26 @@ class Client:
             raise UsageError(f"level {level!r}: give one of {', '.join(LEVELS)}")
         self._require_source(source)
         return audit_of(run_audit(bootstrap.audit_context(self.settings, source), LEVELS[level]))
+
+    def _query(
+        self,
+        start: given.Time | None,
+        end: given.Time | None,
+        sensor: str | Iterable[str] | None,
+        type_: str | Iterable[str] | None,
+        source: str | Iterable[str] | None,
+        every: str | None,
+    ) -> stored.ReadingsQuery:
+        first = None if start is None else given.instant(start, "start")
+        last = None if end is None else given.instant(end, "end")
+        if first is not None and last is not None and last < first:
+            raise UsageError(f"end {end!s} is before start {start!s}")
+        sources = given.several(source, "source")
+        for one in sources or ():
+            self._require_source(one)
+        sensors, types = given.several(sensor, "sensor"), given.several(type_, "type")
+        each = None if every is None else width(every, "every")
+        return stored.ReadingsQuery(first, last, sensors, types, sources, each)
 
     def _require_source(self, source: str | None) -> None:
         choose.require_source(self.settings, self._ledger, source, "source")

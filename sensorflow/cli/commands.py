@@ -14,6 +14,7 @@ from sensorflow.cli import (
     check,
     db,
     doctor,
+    export,
     files,
     init,
     logs,
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
+    app.command("export", short_help="Export readings or aggregates to a file.")(export.export)
     app.command("replay", short_help="Process files again from their landed bytes.")(replay.replay)
     app.command("undo", short_help="Remove the rows of files; replay restores them.")(replay.undo)
     app.command("backfill", short_help="Load old files at low priority.")(backfill.backfill)

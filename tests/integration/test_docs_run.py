@@ -24,6 +24,7 @@ from manual.blocks import Block
 
 from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder.feed import file_of
+from sensorflow.adapters.postgres.gold import Gold
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage
@@ -75,6 +76,10 @@ def operated(folder: Path, database: str) -> None:
     finally:
         ledger.close()
     ran("sensorflow undo gone.csv --reason test", folder)
+    refresher = Gold(database, "docs")
+    while refresher.is_pending():
+        refresher.refresh_once(1000)
+    refresher.close()
 
 
 def ran(command: str, folder: Path) -> str:

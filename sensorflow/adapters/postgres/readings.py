@@ -1,4 +1,5 @@
-"""Streams readings of a time range as Arrow batches, through a server-side cursor.
+"""Streams readings, or aggregates of them, as Arrow batches from one snapshot, through a server-side
+cursor.
 
 It uses a cursor and not COPY, so that no data is in transit while the caller processes a batch.
 """
@@ -6,8 +7,9 @@ It uses a cursor and not COPY, so that no data is in transit while the caller pr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,25 @@ from psycopg.pq.abc import PGresult
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.copy_out import since_1970
-from sensorflow.adapters.postgres.queries import run
-from sensorflow.core.readings import READING
+from sensorflow.adapters.postgres.queries import queries, run
+from sensorflow.core.output import width
+from sensorflow.core.output.pivot import Series
+from sensorflow.core.readings import READING, US
 
 SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
+BUCKETS = pa.schema(
+    [
+        pa.field("bucket", US, nullable=False),
+        *(pa.field(n, pa.string(), nullable=False) for n in ("sensor_id", "reading_type", "unit")),
+        pa.field("count", pa.int64(), nullable=False),
+        *(pa.field(n, pa.float64(), nullable=False) for n in ("min", "max", "sum", "avg")),
+        pa.field("stddev", pa.float64()),
+        *(pa.field(n, pa.float64(), nullable=False) for n in ("first", "last")),
+        *(pa.field(n, US, nullable=False) for n in ("first_ts", "last_ts")),
+        pa.field("flagged_share", pa.float64(), nullable=False),
+    ]
+)
+"""Aggregates. stddev is that of a sample, and null for one reading. flagged_share: from 0 to 1."""
 ROWS = 65_536
 MAX_PAUSE_SECONDS = 3600
 """Maximum seconds between two batches. The time is limited, because during the open transaction the
@@ -32,44 +49,151 @@ _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
 @dataclass(frozen=True)
 class ReadingsQuery:
-    """Selects the readings to return, which have start <= ts < end and one of the sensors, one of the types
-    and one of the sources. None means no restriction."""
+    """Selects the readings with start <= ts < end and one of the sensors, one of the types and one of the
+    sources. None means no restriction. every: the width of buckets, to aggregate the readings; None for the
+    readings themselves. Aggregates are those of all buckets that the range touches, and of all readings in
+    them."""
 
-    start: datetime
-    end: datetime
+    start: datetime | None = None
+    end: datetime | None = None
     sensors: list[str] | None = None
     types: list[str] | None = None
     sources: list[str] | None = None
+    every: timedelta | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the batches."""
+        return READING if self.every is None else BUCKETS
 
 
-def stream(url: str, query: ReadingsQuery) -> Iterator[pa.RecordBatch]:
-    """Yield batches of the schema `SCHEMA` with at most `ROWS` rows, ordered by time. The snapshot is taken
-    with the first batch. Only one batch is in memory at a time. Raises Transient DATABASE."""
+class Snapshot:
+    """One snapshot of the database. Created by `snapshot`. Every method raises Transient DATABASE."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def batches(self, query: ReadingsQuery) -> Iterator[pa.RecordBatch]:
+        """Yield batches of the schema `query.schema` with at most `ROWS` rows, of which one is in memory at
+        a time. Readings are ordered by ts, sensor_id, reading_type, file_id and line_no; aggregates by
+        bucket, sensor_id, reading_type and unit. Only one iteration at a time is possible."""
+        with translated():
+            self._run(f"DECLARE readings NO SCROLL CURSOR FOR {self._statement(query)}", query)
+            driver = self._connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            with driver.cursor(binary=True) as cursor:
+                while (found := cursor.execute(_FETCH, prepare=False).pgresult) and found.ntuples:
+                    yield _batch(found, query.schema)
+            self._connection.execute(sa.text("CLOSE readings"))
+
+    def series(self, query: ReadingsQuery) -> list[Series]:
+        """Return the distinct series, sorted."""
+        source = self._parts(query) if self._level(query) else queries()["open_readings"].text
+        distinct = (
+            f"SELECT DISTINCT sensor_id, reading_type, unit FROM ({_unordered(source)}) found"
+        )
+        with translated():
+            return sorted(Series._make(row) for row in self._run(distinct, query))
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """Return a range of times that includes all readings, by the ledger; None if it is unknown."""
+        with translated():
+            row = run(self._connection, "span_of_readings").one()
+        return row.low, row.high
+
+    def unknown(self, query: ReadingsQuery) -> tuple[str, str, list[str]] | None:
+        """Return the first sensor or type of the query that has no readings at all, with the option's name
+        and all known names; None if there is none."""
+        with translated():
+            known = run(self._connection, "known_series").all()
+            for name, index, wanted in (("sensor", 0, query.sensors), ("type", 1, query.types)):
+                names = sorted({row[index] for row in known if row[index] is not None})
+                for text in wanted or ():
+                    if text in names or self._is_pending(name, text):
+                        continue
+                    return name, text, names
+        return None
+
+    def _is_pending(self, name: str, text: str) -> bool:
+        given = {"sensor": None, "type": None} | {name: text}
+        return bool(run(self._connection, "has_pending_readings", **given).scalar_one())
+
+    def _statement(self, query: ReadingsQuery) -> str:
+        if query.every is None:
+            return queries()["open_readings"].text
+        level = self._level(query)
+        whole = level is not None and width.LEVELS[level] == query.every
+        combined = queries()["parts_as_they_are" if whole else "combined_parts"].text
+        return f"WITH parts AS ({self._parts(query)}) {combined}"
+
+    def _parts(self, query: ReadingsQuery) -> str:
+        level = self._level(query)
+        return queries()["parts_of_readings" if level is None else f"parts_of_{level}"].text
+
+    def _level(self, query: ReadingsQuery) -> str | None:
+        """Return the stored aggregate from which the query can be answered. Its result is equal to that
+        from the readings, because no change in the range is pending."""
+        if query.every is None or query.sources is not None:
+            return None
+        level = width.level(query.every)
+        if level is None:
+            return None
+        pending = self._run(queries()["has_pending_changes"].text, query).scalar_one()
+        return None if pending else level
+
+    def _run(self, statement: str, query: ReadingsQuery) -> sa.CursorResult[Any]:
+        start, end, every = query.start, query.end, query.every
+        if every is not None:  # of whole buckets
+            start = None if start is None else width.begin(every, start)
+            end = None if end is None else width.end(every, end)
+        values = {
+            "start": start or "-infinity",
+            "end": end or "infinity",
+            "sensors": query.sensors,
+            "types": query.types,
+            "sources": query.sources,
+            "every": every,
+            "part": None if every is None else width.part(every),
+            "origin": width.ORIGIN,
+        }
+        text = sa.text(statement)
+        return self._connection.execute(text, {name: values[name] for name in text._bindparams})
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Snapshot]:
+    """Open a connection, and take a snapshot with its first statement. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
-        c = connection.execution_options(postgresql_readonly=True)
+        c = connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         run(c, "hold_readings", seconds=MAX_PAUSE_SECONDS)
-        run(c, "open_readings", **vars(query))
-        driver = c.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        with driver.cursor(binary=True) as cursor:
-            while (batch := _batch(cursor.execute(_FETCH, prepare=False).pgresult)).num_rows:
-                yield batch
+        yield Snapshot(c)
 
 
-def _batch(found: PGresult | None) -> pa.RecordBatch:
-    assert found is not None
+def _unordered(statement: str) -> str:
+    return statement.partition("\n ORDER BY ts,")[0]
+
+
+def _batch(found: PGresult, schema: pa.Schema) -> pa.RecordBatch:
     cell, rows = found.get_value, range(found.ntuples)
-    columns = [_array([cell(row, i) for row in rows], field.type) for i, field in enumerate(SCHEMA)]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    columns = [_array([cell(row, i) for row in rows], field) for i, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
-    """Convert the values of a column from PostgreSQL's binary format. The column has no NULL."""
+def _array(cells: list[Any], field: pa.Field) -> pa.Array:
+    """Convert the values of a column from PostgreSQL's binary format."""
+    kind = field.type
     if kind == pa.string():
         return pa.array(cells, pa.binary()).cast(kind)
-    form = _NUMBERS.get(kind, ">i8")
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.Array.from_buffers(kind, len(cells), [None, pa.py_buffer(b"".join(cells))])
+    form, empty = _NUMBERS.get(kind, ">i8"), None
+    if field.nullable:
+        empty = np.array([c is None for c in cells])
+        cells = [c or bytes(8) for c in cells]
     values = np.frombuffer(b"".join(cells), form).astype(form.replace(">", "="))
     if pa.types.is_timestamp(kind):
         return pa.array(since_1970(values)).cast(kind)
-    return pa.array(values)
+    return pa.array(values, mask=empty)

@@ -4,7 +4,15 @@ schema with this declaration.
 ``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable with TimescaleDB.
 """
 
-from sensorflow.adapters.postgres.schema import events, files, gold, growth, processes, readings
+from sensorflow.adapters.postgres.schema import (
+    events,
+    files,
+    gold,
+    growth,
+    processes,
+    readings,
+    views,
+)
 from sensorflow.adapters.postgres.schema.columns import EVENTS, STAGES, STATES, STEPS, metadata
 
 __all__ = [
@@ -19,4 +27,5 @@ __all__ = [
     "metadata",
     "processes",
     "readings",
+    "views",
 ]
