@@ -29,6 +29,14 @@ SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
  WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
  ORDER BY 1;
 
+-- name: has_chunks
+-- Whether raw_readings is a hypertable of TimescaleDB.
+SELECT relkind = 'r' FROM pg_class WHERE oid = CAST('raw_readings' AS regclass);
+
+-- name: droppable_chunks
+-- Like droppable_months, for a hypertable.
+SELECT droppable_reading_chunks();
+
 -- name: drop_empty_months
 SELECT dropped, busy
   FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
