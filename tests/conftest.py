@@ -30,12 +30,8 @@ settings.load_profile("any machine")  # no test asserts a time
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     hypertables.forget_variable()
-    hypertables.without_plain(config, items)
+    hypertables.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    hypertables.LEFT_OUT.update(hypertables.reasons(items))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -52,7 +48,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not hypertables.LEFT_OUT:
         return
-    terminalreporter.section("left out, for plain PostgreSQL alone")
+    terminalreporter.section("left out on this server")
     for reason, tests in sorted(hypertables.LEFT_OUT.items()):
         terminalreporter.line(f"{tests:4} {reason}")
 

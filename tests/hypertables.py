@@ -2,7 +2,7 @@
 test is made there, and has the extension. `make test-timescale` starts such a server.
 
 A test that is about plain PostgreSQL alone has the mark `plain`, with the reason. It is left out, and the
-reason is shown.
+reason is shown. A test that needs a part that the Apache-only build lacks has the mark `community`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import urlsplit
 
 import psycopg
@@ -34,21 +35,30 @@ def forget_variable() -> None:
     os.environ.pop(VARIABLE, None)
 
 
-def without_plain(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests with the mark `plain`."""
-    if not GIVEN:
-        return
-    plain = [item for item in items if item.get_closest_marker("plain")]
-    items[:] = [item for item in items if not item.get_closest_marker("plain")]
-    config.hook.pytest_deselected(items=plain)
+def not_here(items: list[pytest.Item]) -> dict[pytest.Item, str]:
+    """The tests that this server does not suit, and why."""
+    found = {}
+    for item in items if GIVEN else ():
+        if mark := item.get_closest_marker("plain"):
+            found[item] = str(mark.args[0])
+        elif item.get_closest_marker("community") and _apache():
+            found[item] = "the Apache-only build has no columnstore"
+    return found
 
 
-def reasons(items: list[pytest.Item]) -> Counter[str]:
-    """Reason and module of each test that is left out -> how many tests."""
-    marks = ((item, item.get_closest_marker("plain")) for item in items)
-    return Counter(
-        f"{item.nodeid.partition('::')[0]}: {mark.args[0]}" for item, mark in marks if mark
-    )
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    found = not_here(items)
+    LEFT_OUT.update(f"{item.nodeid.partition('::')[0]}: {why}" for item, why in found.items())
+    items[:] = [item for item in items if item not in found]
+    config.hook.pytest_deselected(items=list(found))
+
+
+@cache
+def _apache() -> bool:
+    """The parameter is there in databases with the extension."""
+    with made(GIVEN) as url, psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_setting('timescaledb.license')").fetchone()
+    return row == ("apache",)
 
 
 @contextmanager

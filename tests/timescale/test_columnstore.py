@@ -1,0 +1,118 @@
+"""Corrections, late readings and retention in chunks of the columnstore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from project_driver import ProjectDriver, content
+
+from sensorflow.adapters.postgres import migrate
+
+pytestmark = pytest.mark.community
+LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
+LIMITED = f"""
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {LIMIT} = 5', current_database()); END $$
+"""
+"""By default the limit is 100,000 rows."""
+COMPRESS = (
+    "SELECT count(compress_chunk(c, if_not_compressed => true)) FROM show_chunks('raw_readings') c"
+)
+SETTINGS = "SELECT attname, orderby_column_index FROM timescaledb_information.compression_settings"
+POLICY = """
+SELECT config->>'compress_after' FROM timescaledb_information.jobs
+ WHERE hypertable_name = 'raw_readings' AND proc_name IN ('policy_compression', 'policy_columnstore')
+"""
+
+
+@pytest.fixture
+def limited(database: str, admin: psycopg.Connection) -> None:
+    admin.execute(LIMITED)
+
+
+def compressed(admin: psycopg.Connection) -> None:
+    with suppress(psycopg.errors.DuplicateObject):  # the policy was quicker
+        admin.execute(COMPRESS)
+    state = "SELECT DISTINCT is_compressed FROM timescaledb_information.chunks"
+    assert admin.execute(state).fetchall() == [(True,)]
+
+
+def changed(number: int) -> bytes:
+    return content(number).replace(b",degC", b"1,degC")
+
+
+def test_chunks_move_there_after_30_days_ordered_by_time_and_not_segmented(
+    database: str, admin: psycopg.Connection
+) -> None:
+    assert admin.execute(SETTINGS).fetchall() == [("ts", 1)]
+    assert admin.execute(POLICY).fetchall() == [("30 days",)]
+    migrate.downgrade(database, "0016")
+    assert admin.execute(SETTINGS).fetchall() == admin.execute(POLICY).fetchall() == []
+    migrate.upgrade(database)
+    assert admin.execute(POLICY).fetchall() == [("30 days",)]
+
+
+def test_settings_that_somebody_has_made_stay(database: str, admin: psycopg.Connection) -> None:
+    migrate.downgrade(database, "0016")
+    admin.execute(
+        "ALTER TABLE raw_readings SET (timescaledb.compress, timescaledb.compress_segmentby = 'file_id',"
+        " timescaledb.compress_orderby = 'ts')"
+    )
+    for way in (migrate.upgrade, lambda url: migrate.downgrade(url, "0016")):
+        way(database)
+        assert admin.execute(SETTINGS).fetchall() == [("file_id", None), ("ts", 1)]
+        assert admin.execute(POLICY).fetchall() == []
+
+
+def replay(driver: ProjectDriver, file_id: int) -> None:
+    spoil = "UPDATE raw_readings SET value = value + 1 WHERE file_id = %s"
+    with psycopg.connect(driver.database) as connection:
+        connection.execute(f"SET {LIMIT} = 0")
+        connection.execute(spoil, (file_id,))
+    assert driver.ledger.replay(file_id, None)
+    driver.work(file_id)
+
+
+def undo(driver: ProjectDriver, file_id: int) -> None:
+    done = driver.ledger.undo(file_id, "")
+    assert done is not None
+    assert done.rows == 20
+
+
+def correct(driver: ProjectDriver, file_id: int) -> None:
+    driver.load("a.csv", changed(1))
+
+
+@pytest.mark.parametrize("on_change", ["merge", "supersede"])
+@pytest.mark.parametrize("change", [correct, replay, undo])
+@pytest.mark.usefixtures("limited")
+def test_more_rows_are_changed_than_timescaledb_allows_by_default(
+    project: Path,
+    database: str,
+    admin: psycopg.Connection,
+    on_change: str,
+    change: Callable[[ProjectDriver, int], object],
+) -> None:
+    driver = ProjectDriver(project, database, {"on_change": on_change})
+    file_id = driver.load("a.csv", content(1))
+    driver.load("b.csv", content(2))
+    compressed(admin)
+    change(driver, file_id)
+    assert driver.audit("--deep").report["findings"] == []
+    driver.close()
+
+
+@pytest.mark.usefixtures("limited")
+def test_late_readings_and_the_same_bytes_again_are_exact(
+    driver: ProjectDriver, admin: psycopg.Connection
+) -> None:
+    driver.load("a.csv", content(1))
+    compressed(admin)
+    driver.load("late.csv", content(2))
+    driver.arrive("again.csv", content(1))
+    driver.load("a.csv", content(1, 30))
+    assert admin.execute("SELECT count(*) FROM raw_readings").fetchone() == (50,)
+    assert driver.audit("--deep").report["findings"] == []
