@@ -8,9 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import typer
 from project_driver import ProjectDriver, content
 
-from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres import columnstore, migrate
+from sensorflow.cli.columnstore import check
+from sensorflow.cli.replay import replay as replay_command
+from sensorflow.cli.replay import undo as undo_command
 
 pytestmark = pytest.mark.community
 LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
@@ -116,3 +120,32 @@ def test_late_readings_and_the_same_bytes_again_are_exact(
     driver.load("a.csv", content(1, 30))
     assert admin.execute("SELECT count(*) FROM raw_readings").fetchone() == (50,)
     assert driver.audit("--deep").report["findings"] == []
+
+
+def test_doctor_undo_replay_and_the_log_announce_that_it_is_slow(
+    driver: ProjectDriver,
+    admin: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(columnstore, "MANY", 20)
+    file_id = driver.load("a.csv", content(1))
+    database = driver.database
+    assert list(check(database)) == []
+    compressed(admin)
+    [found] = check(database)
+    assert (str(found.verdict), found.what) == ("ok", "columnstore")
+    assert "1 of 1 chunks" in found.found
+    capsys.readouterr()
+    later = ProjectDriver(driver.project, database)
+    later.load("late.csv", content(2))
+    assert "columnstore.entered" in capsys.readouterr().out
+    later.load("later.csv", content(3))
+    assert "columnstore.entered" not in capsys.readouterr().out
+    later.close()
+    app = typer.Typer()
+    for command in (undo_command, replay_command):
+        app.command()(command)
+    for command in ("undo", "replay"):
+        output = driver.invoke(app, command, str(file_id)).output
+        assert output.startswith("20 readings are in TimescaleDB's columnstore"), output

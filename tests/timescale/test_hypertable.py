@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -84,3 +84,30 @@ def test_a_chunk_that_somebody_reads_is_left_for_the_next_time(
 def test_a_deferred_index_is_refused(database: str) -> None:
     with pytest.raises(UsageError, match="hypertable"):
         index_mode.set_index_mode(database, True)
+
+
+POLICY = """
+SELECT add_retention_policy('raw_readings', INTERVAL '30 days', schedule_interval => INTERVAL '1 year',
+                            initial_start => now() + INTERVAL '1 year')
+"""
+RECENT = b"%sZ,s,level,1.5,m\n"
+
+
+@pytest.mark.community
+def test_what_a_retention_policy_has_dropped_is_expired_and_not_lost(
+    driver: ProjectDriver, admin: psycopg.Connection
+) -> None:
+    driver.load("old.csv", weekly(0, 4))
+    now = datetime.now(UTC)
+    times = [(now - timedelta(seconds=n)).isoformat()[:19].encode() for n in range(3)]
+    recent = driver.load("new.csv", HEAD + b"".join(RECENT % time for time in times))
+    admin.execute("SELECT drop_chunks('raw_readings', older_than => now() - INTERVAL '30 days')")
+    assert driver.audit().faults == ["A104"]  # nobody has said that they may go
+    admin.execute(POLICY)
+    for level in ("", "--checksum", "--deep"):
+        done = driver.audit(*([level] if level else []))
+        assert (done.code, done.faults) == (0, [])
+        assert done.report["expired"]["rows"] == 1
+        assert "4 rows of 1 files were dropped" in " ".join(done.report["notes"])
+    admin.execute("DELETE FROM raw_readings WHERE file_id = %s AND line_no = 2", (recent,))
+    assert driver.audit().faults == ["A104"]
