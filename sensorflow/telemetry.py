@@ -116,6 +116,8 @@ class Event(StrEnum):
     # a file has readings of months that are in TimescaleDB's columnstore, where loads take longer; once per
     # month and process, before the load
     COLUMNSTORE_ENTERED = "columnstore.entered", "info"
+    # the aggregates are not refreshed, because the database is unavailable; this is retried
+    GOLD_PAUSED = "gold.paused", "error"
     # a month is sealed: its unique index is built, which proves that no reading exists twice
     PARTITION_SEALED = "partition.sealed", "info", "month.closed"
     # a month cannot be sealed, because readings exist twice; the event lists them

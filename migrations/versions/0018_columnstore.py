@@ -1,9 +1,9 @@
 """TimescaleDB: the columnstore of the readings, and empty chunks.
 
-Where the license of TimescaleDB has a columnstore, chunks move there when their readings are 30 days old.
-The settings were measured: ordered by time, and not segmented. A columnstore that somebody has configured
-otherwise stays as it is. On the Apache-only build, only the function that drops empty chunks is replaced;
-on plain PostgreSQL, nothing changes.
+Where the license of TimescaleDB has a columnstore, chunks move there when their readings are 30 days old: at
+night, because loads into a chunk wait while it is moved. The settings were measured: ordered by time, and
+not segmented. A columnstore that somebody has configured otherwise stays as it is. On the Apache-only build,
+only the function that drops empty chunks is replaced; on plain PostgreSQL, nothing changes.
 
 Revision: 0018
 """
@@ -23,6 +23,7 @@ DO $columnstore$
 DECLARE
     newer boolean := EXISTS (SELECT FROM pg_proc WHERE proname = 'add_columnstore_policy');
     enabled boolean;
+    night timestamptz := date_trunc('day', now(), 'UTC') + interval '1 day 3 hours';
 BEGIN
     IF current_setting('timescaledb.license', true) IS DISTINCT FROM 'timescale' THEN
         RETURN;
@@ -47,9 +48,11 @@ BEGIN
         RETURN;
     END IF;
     IF newer THEN
-        CALL add_columnstore_policy('raw_readings', after => INTERVAL '{AFTER}');
+        CALL add_columnstore_policy('raw_readings', after => INTERVAL '{AFTER}',
+                                    schedule_interval => INTERVAL '1 day', initial_start => night);
     ELSE
-        PERFORM add_compression_policy('raw_readings', INTERVAL '{AFTER}');
+        PERFORM add_compression_policy('raw_readings', INTERVAL '{AFTER}',
+                                       schedule_interval => INTERVAL '1 day', initial_start => night);
     END IF;
 END $columnstore$
 """

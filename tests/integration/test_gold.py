@@ -35,6 +35,7 @@ STARTS = [
     datetime(2025, 12, 31, 23, 58, 30, tzinfo=UTC),  # into another minute, hour, day and month
     datetime(2026, 1, 10, 5, 0, tzinfo=UTC),
     datetime(2026, 1, 10, 9, 59, 59, tzinfo=UTC),
+    datetime(2026, 2, 3, 4, 5, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
 ]
 VALUES = [1.0, -1.5, 20.25, 1e9 + 0.1, -0.0, 1e-300]
@@ -69,12 +70,14 @@ class Plant:
 
     def readings(self, most: int = 12) -> pa.RecordBatch:
         draw, rows = self.draw, []
-        start = draw.choice(STARTS[:3] * 5 + STARTS)
-        for _ in range(draw.randrange(most + 1)):
-            ts = start + timedelta(seconds=draw.choice([0, 1, 1, 59, 60, 90, 3600, 86_400]))
+        start = draw.choice(STARTS[:4] * 5 + STARTS) + timedelta(hours=draw.choice([0, 0, 3, 50]))
+        offsets = draw.choice([[0, 1, 59], [0, 1, 59, 60, 90], [1, 60, 3600, 86_400]])
+        sensors = draw.choice(["a", "b", "ab", "abc"])
+        for _ in range(draw.choice([0, 1, 2, 2, 5, most])):
+            ts = start + timedelta(seconds=draw.choice(offsets))
             ts += timedelta(microseconds=draw.choice([0, 0, 1, 999_999]))
             value = draw.choice(VALUES if draw.random() < 0.97 else ODD_VALUES)
-            sensor, unit = draw.choice("abc"), draw.choice(["degC", ""])
+            sensor, unit = draw.choice(sensors), draw.choice(["degC", ""])
             rows.append((ts, sensor, "temperature", value, unit, draw.choice([0, 0, 1, 2])))
         return silver(rows)
 

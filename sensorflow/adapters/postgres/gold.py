@@ -34,10 +34,8 @@ class Gold(Transactions):
             return bool(run(c, "gold_pending").scalar_one())
 
     def lag_seconds(self) -> float:
-        """Return the age of the oldest change that is not in the aggregates, in seconds."""
         with self._statement() as c:
-            row = run(c, "gold_lag").one()
-        return float(row.seconds) if row.pending else 0.0
+            return float(run(c, "gold_lag").scalar_one())
 
     def refresh_once(self, hours: int) -> Refreshed | None:
         with self._transaction() as c:

@@ -4,7 +4,8 @@
 SELECT EXISTS (SELECT FROM readings_touched) OR EXISTS (SELECT FROM gold_stale);
 
 -- name: gold_lag
-SELECT extract(epoch FROM clock_timestamp() - fresh_to) AS seconds, pending FROM gold_watermark;
+SELECT coalesce(extract(epoch FROM clock_timestamp() - least((SELECT min(touched_at) FROM readings_touched),
+                                                             (SELECT min(since) FROM gold_stale))), 0);
 
 -- name: hold_gold
 -- Only one refresher works at a time. The plans depend on the range.
@@ -79,13 +80,23 @@ SELECT DISTINCT m AT TIME ZONE 'UTC' AS month
        generate_series(date_trunc('month', r.low AT TIME ZONE 'UTC'), r.high AT TIME ZONE 'UTC',
                        interval '1 month') AS m
  WHERE to_regclass('gold_1m_' || to_char(m, 'YYYY_MM')) IS NULL
-   AND EXISTS (SELECT FROM reading_months(m AT TIME ZONE 'UTC', m AT TIME ZONE 'UTC'));
+   AND EXISTS (SELECT FROM reading_months(m AT TIME ZONE 'UTC', (m + interval '1 month') AT TIME ZONE 'UTC'
+                                                                 - interval '1 microsecond'));
 
 -- name: ensure_gold_months
 SELECT ensure_gold_partitions(CAST(:months AS timestamptz[]));
 
+-- name: droppable_gold_months
+-- Months outside the time span of ordinary loads.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC'
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('gold_1m' AS regclass)) p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
 -- name: drop_empty_gold
-SELECT drop_empty_gold_partitions();
+SELECT drop_empty_gold_partitions(CAST(:months AS timestamptz[]));
 
 -- name: refresh_minutes
 -- Computes the minutes of a range again. Returns the hours of the changed minutes. The first and the last
