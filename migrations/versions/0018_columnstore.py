@@ -1,9 +1,9 @@
 """TimescaleDB: the columnstore of the readings, and empty chunks.
 
-Where the license of TimescaleDB has a columnstore, chunks move there when their readings are 30 days old: at
-night, because loads into a chunk wait while it is moved. The settings were measured: ordered by time, and
-not segmented. A columnstore that somebody has configured otherwise stays as it is. On the Apache-only build,
-only the function that drops empty chunks is replaced; on plain PostgreSQL, nothing changes.
+Where the license of TimescaleDB has a columnstore, chunks move there when their readings are 30 days old:
+at night, because loads into a chunk wait while it is moved. The settings were measured: ordered by time,
+and not segmented. A columnstore that somebody has configured otherwise stays as it is. On the Apache-only
+build, only the function that drops empty chunks is replaced; on plain PostgreSQL, nothing changes.
 
 Revision: 0018
 """
