@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-HYPERTABLES = tests/integration tests/conformance tests/migration tests/faults/test_database.py \
+HYPERTABLES = tests/timescale tests/integration tests/conformance tests/migration tests/faults/test_database.py \
 	tests/acceptance/test_exactly_once.py tests/acceptance/test_reversal.py tests/acceptance/test_odd_files.py
 
 ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))

@@ -96,7 +96,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Restores the unique index: older versions support no other mode."""
     op.execute("DROP FUNCTION close_reading_partition(timestamptz)")
-    # older versions of TimescaleDB refuse the statement where chunks are compressed, even if there is an index
+    # older versions of TimescaleDB refuse the statement on compressed chunks, even if the index exists
     if op.get_bind().scalar(sa.text("SELECT to_regclass('uq_raw_dedupe') IS NULL")):
         op.execute("CREATE UNIQUE INDEX uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
     op.execute("DROP INDEX IF EXISTS ix_raw_file")
