@@ -8,6 +8,7 @@ on that one.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -45,18 +46,21 @@ SETTINGS = {
 @contextmanager
 def server(root: Path) -> Iterator[str]:
     """The URL of the superuser of a server that runs until the block ends."""
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=root / "tmp"))
-    inside = f"/tmp/{data.name}"
+    folder = Path(tempfile.mkdtemp(prefix="server-", dir=root / "tmp"))
+    inside = f"/tmp/{folder.name}"
     uid, gid = owner = _postgres(root)
-    os.chown(data, *owner)
-    port = free_port()
+    word, port = secrets.token_hex(8), free_port()
+    (folder / "password").write_text(word)
+    folder.chmod(0o700)
+    for path in (folder, folder / "password"):
+        os.chown(path, *owner)
     as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
     chroot = ["chroot", str(root), *as_user]
     try:
-        # trust: only this machine reaches it, and it has nothing but data of tests
-        options = ["-A", "trust", "-U", USER, "--encoding=UTF8", "--locale=C", "-N"]
+        login = ["-U", USER, f"--pwfile={inside}/password", "--auth=scram-sha-256"]
+        options = ["--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run(
-            [*chroot, f"{PROGRAMS}/initdb", "-D", inside, *options],
+            [*chroot, f"{PROGRAMS}/initdb", "-D", f"{inside}/data", *login, *options],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -64,14 +68,14 @@ def server(root: Path) -> Iterator[str]:
             "TimescaleDB",
             [
                 # the kernel forgets the signal when the user changes: it is set by setpriv after that
-                *(*chroot, "--pdeathsig", "QUIT", f"{PROGRAMS}/postgres", "-D", inside),
+                *(*chroot, "--pdeathsig", "QUIT", f"{PROGRAMS}/postgres", "-D", f"{inside}/data"),
                 *("-p", str(port)),
                 *(f"--{name}={value}" for name, value in SETTINGS.items()),
             ],
-            data / "log",
+            folder / "log",
             stop=signal.SIGQUIT,  # nothing of it is kept
         )
-        url = f"postgresql://{USER}@127.0.0.1:{port}/postgres"
+        url = f"postgresql://{USER}:{word}@127.0.0.1:{port}/postgres"
         process.start()
         try:
             process.wait_for(lambda: _answers(url), PATIENCE)
@@ -79,7 +83,7 @@ def server(root: Path) -> Iterator[str]:
         finally:
             process.terminate(30)
     finally:
-        shutil.rmtree(data)
+        shutil.rmtree(folder)
 
 
 def _postgres(root: Path) -> tuple[int, int]:
