@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import typer
 from project_driver import ProjectDriver, content
 
-from sensorflow.adapters.postgres import columnstore, migrate
+from sensorflow.adapters.postgres import columnstore, migrate, months
 from sensorflow.cli.columnstore import check
 from sensorflow.cli.replay import replay as replay_command
 from sensorflow.cli.replay import undo as undo_command
@@ -149,3 +152,32 @@ def test_doctor_undo_replay_and_the_log_announce_that_it_is_slow(
     for command in ("undo", "replay"):
         output = driver.invoke(app, command, str(file_id)).output
         assert output.startswith("20 readings are in TimescaleDB's columnstore"), output
+
+
+@pytest.fixture
+def loader(database: str, admin: psycopg.Connection) -> Iterator[str]:
+    """The URL of a new user with the rights to load alone."""
+    name = f"user_{uuid.uuid4().hex[:12]}"
+    admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw' IN ROLE sensorflow_loader")
+    parts = urlsplit(database)
+    address = parts.netloc.rpartition("@")[2]
+    yield parts._replace(netloc=f"{name}:pw@{address}").geturl()
+    admin.execute(f"DROP OWNED BY {name}")
+    admin.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_loader_corrects_undoes_and_drops_what_is_empty(
+    project: Path, loader: str, admin: psycopg.Connection
+) -> None:
+    driver = ProjectDriver(project, loader)
+    driver.load("a.csv", content(1))
+    compressed(admin)
+    second = driver.load("a.csv", changed(1))
+    compressed(admin)
+    undo(driver, second)
+    driver.ledger.undo(1, "")
+    assert [found.what for found in check(loader)] == ["columnstore"]
+    assert months.drop_empty(loader) == 0
+    assert months.drop_empty(loader, timedelta(0)) == 1
+    driver.close()
