@@ -59,8 +59,8 @@ BEGIN
     RETURN made;
 END $$
 """
-# A partition that readers use is left for the next call. Pass few months at a time, because each needs entries
-# in the server's lock table.
+# A partition that readers use is left for the next call. Pass few months at a time: each takes entries in
+# the lock table of the server.
 DROP_EMPTY = """
 CREATE FUNCTION drop_empty_gold_partitions(months timestamptz[]) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$

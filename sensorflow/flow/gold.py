@@ -85,7 +85,7 @@ class GoldLoop:
                 self._failures += 1
                 if self._failures == 1:
                     _log(error)
-                self._stop.wait(backoff(self._failures, 0.5, cap=15.0))
+                self._stop.wait(backoff(self._failures, 0.5, cap=5.0))
 
     def _is_over(self) -> bool:
         """Whether to stop, or to report progress."""

@@ -26,6 +26,10 @@ SPREAD_WEIGHT = 50_000
 """Number of hours times sensors after which a transaction takes no further ranges from the queue."""
 
 
+NESTED_KEYS = 300
+"""Number of keys up to which each is looked up by an index, instead of reading the whole range."""
+
+
 class Gold(Transactions):
     """Implements `ports.gold.Gold`."""
 
@@ -61,6 +65,7 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
     _ensure_months(c, ranges)
     changed: dict[str, list[Any]] = {"sensors": [], "types": [], "units": [], "buckets": []}
     check_latest = False
+    run(c, "plan_gold", nested="off")
     for one in ranges:
         sensors = None if one.sensors is None else list(one.sensors)
         row = run(c, "refresh_minutes", low=one.low, high=one.high, sensors=sensors).one()
@@ -69,8 +74,10 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
             values += row._mapping[name] or ()
     failpoints.hit(failpoints.Failpoint.GOLD_MINUTES)
     if changed["buckets"]:
+        run(c, "plan_gold", nested="on" if len(changed["buckets"]) <= NESTED_KEYS else "off")
         _refresh_coarser(c, changed)
     if check_latest:
+        run(c, "plan_gold", nested="on")
         keys = {name: changed[name] for name in ("sensors", "types", "units")}
         run(c, "refresh_latest", **keys)
 
