@@ -15,6 +15,7 @@ import typer
 from project_driver import ProjectDriver, content
 
 from sensorflow.adapters.postgres import columnstore, migrate, months
+from sensorflow.adapters.postgres.measurements import Measurements
 from sensorflow.cli.columnstore import check
 from sensorflow.cli.replay import replay as replay_command
 from sensorflow.cli.replay import undo as undo_command
@@ -152,6 +153,17 @@ def test_doctor_undo_replay_and_the_log_announce_that_it_is_slow(
     for command in ("undo", "replay"):
         output = driver.invoke(app, command, str(file_id)).output
         assert output.startswith("20 readings are in TimescaleDB's columnstore"), output
+
+
+def test_the_size_of_the_readings_includes_the_columnstore(
+    driver: ProjectDriver, admin: psycopg.Connection
+) -> None:
+    driver.load("a.csv", content(1))
+    compressed(admin)
+    measurements = Measurements(driver.database, "test")
+    size = admin.execute("SELECT hypertable_size('raw_readings')").fetchone()
+    assert (measurements.sizes().readings,) == size
+    measurements.close()
 
 
 @pytest.fixture
