@@ -7,9 +7,12 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
+HYPERTABLES = tests/timescale tests/integration tests/conformance tests/migration tests/faults/test_database.py \
+	tests/acceptance/test_exactly_once.py tests/acceptance/test_reversal.py tests/acceptance/test_odd_files.py
+
 ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help demo up test gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
+.PHONY: help demo up test test-timescale gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +42,13 @@ test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey, RabbitMQ and
 	@sh tools/prometheus.sh
 	@sh tools/systemd.sh
 	@$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
+
+test-timescale: .venv/.has-dev ## the tests with a database on a real TimescaleDB: its own, as root, or SENSORFLOW_TEST_TIMESCALE_URL
+	@sh tools/rabbitmq.sh
+	@sh tools/pgbouncer.sh
+	@sh tools/prometheus.sh
+	@root=$${SENSORFLOW_TEST_TIMESCALE_URL:-$$(sh tools/timescale.sh)} && \
+		PYTHONPATH=.:tests $(BIN)/python tests/on_timescale.py "$$root" -n 4 --dist loadfile $(or $(TESTS),$(HYPERTABLES))
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh

@@ -114,6 +114,9 @@ class Event(StrEnum):
     RECONCILED = "reconciled", "warning", "swept"
     # a step of housekeeping failed; it runs again when it is next due
     HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
+    # a file has readings of months that are in TimescaleDB's columnstore, where loads take longer; once per
+    # month and process, before the load
+    COLUMNSTORE_ENTERED = "columnstore.entered", "info"
     # the aggregates are not refreshed, because the database is unavailable; this is retried
     GOLD_PAUSED = "gold.paused", "error"
     # a month is sealed: its unique index is built, which proves that no reading exists twice

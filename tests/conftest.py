@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypertables
 import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
@@ -26,8 +28,29 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    hypertables.forget_variable()
+    hypertables.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The process that shows the summary gets it from those of xdist."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["left_out"] = dict(hypertables.LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    hypertables.LEFT_OUT |= Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not hypertables.LEFT_OUT:
+        return
+    terminalreporter.section("left out on this server")
+    for reason, tests in sorted(hypertables.LEFT_OUT.items()):
+        terminalreporter.line(f"{tests:4} {reason}")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,23 +92,32 @@ def postgres(place: ServerFolder) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: Postgres) -> str:
+def server(request: pytest.FixtureRequest) -> str:
+    """The URL of a superuser of the server where tests get their databases."""
+    return hypertables.GIVEN or str(request.getfixturevalue("postgres").url)
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
     """The name of a migrated database that is cloned for each test."""
-    _execute(postgres.url, "CREATE DATABASE template_for_tests")
-    migrate.upgrade(_named(postgres.url, "template_for_tests"))
-    return "template_for_tests"
+    with hypertables.made(server, kind="template") as url:
+        with hypertables.alone(server):
+            migrate.upgrade(url)
+        yield hypertables.closed(server, url)
 
 
 @pytest.fixture
-def empty_database(postgres: Postgres) -> Iterator[str]:
+def empty_database(server: str) -> Iterator[str]:
     """The URL of a database without a schema."""
-    yield from _database(postgres, "template1")
+    with hypertables.made(server) as url:
+        yield url
 
 
 @pytest.fixture
-def database(postgres: Postgres, template: str) -> Iterator[str]:
+def database(server: str, template: str) -> Iterator[str]:
     """The URL of a migrated, empty database of the test's own."""
-    yield from _database(postgres, template)
+    with hypertables.made(server, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -96,13 +128,14 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
 
 
 @pytest.fixture(scope="session")
-def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
+def spare(server: str, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
     """A database for each purpose: "unique" and "deferred" for each `dedupe_index`, and "clocked"."""
     databases: dict[str, FreshDatabase] = {}
+    stack = ExitStack()
 
     def of(purpose: str) -> FreshDatabase:
         if purpose not in databases:
-            url = _clone(postgres, template, f"spare_{purpose}")
+            url = stack.enter_context(hypertables.made(server, template, f"spare_{purpose}"))
             index_mode.set_index_mode(url, purpose == "deferred")
             databases[purpose] = (
                 FreshDatabaseWithClock if purpose == "clocked" else FreshDatabase
@@ -112,6 +145,7 @@ def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], FreshDa
     yield of
     for database in databases.values():
         database.close()
+    stack.close()
 
 
 @pytest.fixture
@@ -132,7 +166,10 @@ def clocked(spare: Callable[[str], FreshDatabase]) -> Iterator[FreshDatabaseWith
     database.empty()
 
 
-@pytest.fixture(params=["unique", "deferred"])
+DEFERRED = pytest.param("deferred", marks=pytest.mark.plain("a hypertable has one unique index"))
+
+
+@pytest.fixture(params=["unique", DEFERRED])
 def index(request: pytest.FixtureRequest) -> str:
     """Each `dedupe_index`."""
     return str(request.param)
@@ -176,22 +213,6 @@ def broker(request: pytest.FixtureRequest) -> str:
 def valkey_url(valkey: Valkey) -> str:
     flush(valkey.url)
     return valkey.url
-
-
-def _database(postgres: Postgres, template: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    yield _clone(postgres, template, name)
-    _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _clone(postgres: Postgres, template: str, name: str) -> str:
-    # a copy of the files: their pages are not written to the log one by one
-    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    return _named(postgres.url, name)
-
-
-def _named(url: str, database: str) -> str:
-    return url.rsplit("/", 1)[0] + "/" + database
 
 
 def _execute(url: str, statement: str) -> None:

@@ -11,10 +11,13 @@ from typing import Any, LiteralString
 import psycopg
 
 OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+HYPER: LiteralString = "SELECT relkind = 'r' FROM pg_class WHERE oid = 'raw_readings'::regclass"
 TABLES = (
     "SELECT tablename FROM pg_tables"
     " WHERE schemaname = 'public' AND tablename <> 'alembic_version' AND tablename NOT LIKE 'raw_readings%'"
 )
+CHUNKS: LiteralString = "TRUNCATE raw_readings"
+"""Drops the chunks of a hypertable, while its triggers are still at work."""
 EMPTY: LiteralString = """
 DO $$
 DECLARE part regclass;
@@ -63,7 +66,11 @@ class FreshDatabase:
         first = [f'DELETE FROM "{table}"' for table in tables if table != "file_histories"]
         # row 0 tells of histories of before they were hashed
         first += ["DELETE FROM file_histories WHERE file_id <> 0", EMPTY]
-        self._script = ";".join(["SET session_replication_role = replica", *first])
+        quick = ["SET session_replication_role = replica", *first]
+        hyper = self._run(HYPER) == [(True,)]
+        self._script = ";".join(
+            [CHUNKS, *quick, "RESET session_replication_role"] if hyper else quick
+        )
 
     def empty(self) -> None:
         """Whoever is connected yet is cut off."""

@@ -13,8 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 FIRST = (
-    *("acceptance", "faults", "fuzz", "architecture", "integration", "migration", "conformance"),
-    *("unit", "same"),
+    *("acceptance", "faults", "fuzz", "architecture", "integration", "timescale", "migration"),
+    *("conformance", "unit", "same"),
 )
 """Folders by how long their tests take."""
 SINGLY = ("acceptance", "faults")

@@ -6,6 +6,7 @@ database after the migrations (`adapters/postgres/indexing.py`).
 Revision: 0004
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
@@ -95,5 +96,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Restores the unique index: older versions support no other mode."""
     op.execute("DROP FUNCTION close_reading_partition(timestamptz)")
-    op.execute("CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
+    # older versions of TimescaleDB refuse the statement on compressed chunks, even if the index exists
+    if op.get_bind().scalar(sa.text("SELECT to_regclass('uq_raw_dedupe') IS NULL")):
+        op.execute("CREATE UNIQUE INDEX uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
     op.execute("DROP INDEX IF EXISTS ix_raw_file")

@@ -219,7 +219,7 @@ def _remedy(what: str, settings: Settings, error: SensorflowError) -> str:
 def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
-    from sensorflow.cli import running
+    from sensorflow.cli import columnstore, running
     from sensorflow.status import long_outages, processes
 
     url = bootstrap.database_url(settings)
@@ -234,6 +234,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
         yield from _months(inspect.months(url))
+        yield from columnstore.check(url)
         yield from _versions(settings, url)
         for found in long_outages(url):
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import archived
+from sensorflow.cli.columnstore import slow
 from sensorflow.cli.controls import paused
 from sensorflow.cli.files import record
 from sensorflow.cli.former import warn_former
@@ -91,6 +92,8 @@ def replay(
         rows = [[v.file_id, v.source, v.name, str(v.state), v.counts.rejected] for v in found]
         table("", ("id", "source", "file", "state", "rejected"), rows)
         return
+    if not json:
+        slow(settings, found)
     with tracing.running("cli"):
         refused = [v for v in found if not ledger.replay(v.file_id, profile)]
     done = len(found) - len(refused)
@@ -134,6 +137,8 @@ def undo(
     found, shared = to_undo(ledger, files, source)
     file_ids = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
+    if not json:
+        slow(settings, found)
     tracing.start("cli")  # files whose readings are restored are replayed
     for view in found:
         rows = undo_flow(ledger, lake, landing, view.file_id, reason, file_ids)

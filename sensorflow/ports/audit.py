@@ -127,6 +127,11 @@ class Snapshot(Protocol):
         in the ledger."""
         ...
 
+    def dropped_by_database(self, file_ids: list[int]) -> set[int]:
+        """Returns those of the files that have readings older than a retention policy of the database
+        itself keeps. Only TimescaleDB has such policies."""
+        ...
+
     def tampered(self) -> list[TamperedHistory]:
         """Returns the files whose history differs from the events that the ledger wrote, sorted by id."""
         ...

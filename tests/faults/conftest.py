@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
+import hypertables
 import pytest
 
-from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
 
 
 @pytest.fixture(scope="module")
-def lasting_database(postgres: Postgres, template: str) -> Iterator[str]:
+def lasting_database(server: str, template: str) -> Iterator[str]:
     """The URL of a migrated, empty database of the module's own."""
-    name = f"faults_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")  # type: ignore[arg-type]
-        yield postgres.url.rsplit("/", 1)[0] + "/" + name
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+    with hypertables.made(server, template, "faults") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

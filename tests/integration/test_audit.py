@@ -47,6 +47,7 @@ def test_a_sound_project_is_clean(driver: ProjectDriver, level: str) -> None:
     hold_sound(driver, level)
 
 
+@pytest.mark.plain("a hypertable has one unique index")
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_sound_project_is_clean_without_a_unique_index(
     open_yard: ProjectDriver, level: str
@@ -260,6 +261,7 @@ def test_it_is_found_at_its_level_and_not_before(driver: ProjectDriver, name: st
     hold_found(driver, name)
 
 
+@pytest.mark.plain("a hypertable has one unique index")
 @pytest.mark.parametrize("name", [*WITHOUT_INDEX, *(n for n in CORRUPTIONS if "row" in n)])
 def test_it_is_found_without_a_unique_index(open_yard: ProjectDriver, name: str) -> None:
     hold_found(open_yard, name)

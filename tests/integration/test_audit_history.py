@@ -178,6 +178,7 @@ def test_a_data_folder_that_was_moved_away_is_not_thirty_losses(
         assert driver.audit().faults == ["A101"]
 
 
+@pytest.mark.plain("a hypertable has one unique index")
 def test_an_old_month_that_was_loaded_a_moment_ago_is_not_overdue(
     project: Path, database: str
 ) -> None:

@@ -27,6 +27,7 @@ from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.undo import undo
 
 Progress = Callable[[str, int, int], object]
+pytestmark = pytest.mark.plain("backup refuses a database with TimescaleDB")
 BEGUN = ("landing", "bronze", "rejects", "silver", "quarantine")
 ROW = "2026-03-01T00:00:0{}Z,s,temperature,{},degC\n"
 FIXED_PROFILE = {"mended": {"extends": "long", "decimal": ","}}

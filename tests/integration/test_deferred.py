@@ -31,6 +31,7 @@ from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Load
 
+pytestmark = pytest.mark.plain("a hypertable has one unique index")
 PART = "raw_readings_2023_11"  # where the rows of `samples.batch` go
 DOUBLE = "INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 1"
 WEEK = timedelta(days=7)

@@ -27,7 +27,6 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import SILVER
 from sensorflow.core.states import State
-from sensorflow.embedded.postgres import Postgres
 from sensorflow.failpoints import Failpoint
 from sensorflow.flow.gold import GOLD, GoldLoop, gold_step
 from sensorflow.flow.housekeeping import Housekeeping
@@ -401,10 +400,8 @@ def test_the_newest_reading_is_right_when_its_minute_keeps_others(small: Plant) 
     small.check()  # the same aggregates, but another file and line
 
 
-def test_the_loop_of_a_daemon_survives_an_outage_and_logs_it_once(
-    postgres: Postgres, small: Plant
-) -> None:
-    host, port = urlsplit(postgres.url).hostname, urlsplit(postgres.url).port
+def test_the_loop_of_a_daemon_survives_an_outage_and_logs_it_once(small: Plant) -> None:
+    host, port = urlsplit(small.url).hostname, urlsplit(small.url).port
     assert host
     assert port
     with Proxy(host, port) as proxy, structlog.testing.capture_logs() as logs:

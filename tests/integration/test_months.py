@@ -22,6 +22,7 @@ from sensorflow.flow.housekeeping import RETAIN
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.testing.queue import MemoryQueue
 
+pytestmark = pytest.mark.plain("months are partitions")
 HEAD = b"time,sensor,type,value,unit\n"
 
 

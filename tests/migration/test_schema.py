@@ -83,6 +83,7 @@ def test_up_down_and_up_again(empty_database: str) -> None:
     assert {"files", "arrivals", "file_events", "raw_readings"} <= tables(empty_database)
 
 
+@pytest.mark.plain("metadata declares the tables of plain PostgreSQL")
 def test_the_migrated_schema_equals_the_declared_one(
     database: str, empty_database: str, postgres: Postgres
 ) -> None:
@@ -106,6 +107,7 @@ def test_the_states_of_the_migration_are_those_of_the_core() -> None:
     assert EVENTS in words[2]
 
 
+@pytest.mark.plain("months are partitions")
 def test_months_are_made_once_and_take_rows(database: str) -> None:
     ensure = "SELECT ensure_reading_partitions(%s, %s)"
     with psycopg.connect(database, autocommit=True) as connection:
@@ -373,6 +375,7 @@ def test_files_stay_when_the_controls_of_sources_go_with_a_downgrade(database: s
         assert c.execute("SELECT count(*) FROM source_controls").fetchone() == (0,)
 
 
+@pytest.mark.plain("months are partitions")
 def test_an_upgrade_requests_the_aggregates_of_the_months_that_exist(empty_database: str) -> None:
     migrate.upgrade(empty_database, "0015")
     months = "SELECT reading_months('2025-12-31T23:59Z', %s)"

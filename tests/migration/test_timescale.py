@@ -37,6 +37,9 @@ READING = (
     "INSERT INTO incoming VALUES ('2026-03-01 12:00+00', 'boiler-1', 'temperature', 71.5, 'degC',"
     " 0, 1, 2, '5e4502f1-0000-4000-8000-000000000001')"
 )
+READING_AT = (
+    "VALUES (now() - interval '{age}', 's', 'temperature', 1, 'degC', 0, 1, 2, gen_random_uuid())"
+)
 
 
 def installed() -> Path:
@@ -220,6 +223,54 @@ def test_down_with_rows_in_it_leaves_nothing_and_up_again(migrated: sa.Connectio
     assert merge_one_reading(migrated) == 1
 
 
+COLUMNSTORE = """
+SELECT (SELECT array_agg(attname || coalesce(' ' || orderby_column_index, ''))
+          FROM timescaledb_information.compression_settings),
+       (SELECT array_agg(config->>'compress_after') FROM timescaledb_information.jobs
+         WHERE hypertable_name = 'raw_readings')
+"""
+
+
+def test_old_chunks_move_to_the_columnstore_and_nothing_of_it_is_left_below_0018(
+    migrated: sa.Connection,
+) -> None:
+    assert rows(migrated, COLUMNSTORE) == [(["ts 1"], ["30 days"])]
+    alembic(command.downgrade, migrated, "0016")
+    assert rows(migrated, COLUMNSTORE) == [(None, None)]
+    alembic(command.upgrade, migrated, "head")
+    with migrated.begin():
+        for age in ("60 days", "0 days"):
+            values = READING_AT.format(age=age)
+            migrated.execute(sa.text(f"INSERT INTO raw_readings {values}"))
+    [(job,)] = rows(
+        migrated, "SELECT job_id FROM timescaledb_information.jobs WHERE config ? 'compress_after'"
+    )
+    driver = migrated.connection.driver_connection
+    assert driver is not None
+    driver.autocommit = True  # the policy commits after each chunk
+    driver.execute(f"CALL run_job({job})")
+    driver.autocommit = False
+    chunks = "SELECT is_compressed FROM timescaledb_information.chunks ORDER BY range_start"
+    assert rows(migrated, chunks) == [(True,), (False,)]
+    assert rows(migrated, "SELECT count(*) FROM raw_readings") == [(2,)]
+    alembic(command.downgrade, migrated, "0016")
+    assert rows(migrated, COLUMNSTORE) == [(["ts 1"], None)]  # it has a chunk
+    alembic(command.upgrade, migrated, "head")
+    assert rows(migrated, COLUMNSTORE) == [(["ts 1"], ["30 days"])]
+
+
+def test_empty_chunks_are_dropped(migrated: sa.Connection) -> None:
+    with migrated.begin():
+        migrated.execute(sa.text(f"INSERT INTO raw_readings {READING_AT.format(age='100 days')}"))
+        migrated.execute(sa.text("DELETE FROM raw_readings"))
+    drop = (
+        "SELECT dropped FROM drop_empty_reading_partitions("
+        "ARRAY(SELECT droppable_reading_chunks()), interval '0')"
+    )
+    assert rows(migrated, drop) + rows(migrated, drop) == [(0,), (1,)]
+    assert rows(migrated, "SELECT count(*) FROM timescaledb_information.chunks") == [(0,)]
+
+
 def test_a_backup_is_refused_and_says_what_to_do(migrated: sa.Connection) -> None:
     with migrated.begin(), pytest.raises(UsageError, match="as TimescaleDB documents"):
         backup_snapshot.require_plain(migrated)
@@ -230,7 +281,6 @@ INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, 
                    discovered_at, landed_at, ts_min, ts_max)
 SELECT 's', '', '', 1, '', '', 0, 0, '', '', now(), now(), ts, ts FROM raw_readings;
 UPDATE raw_readings SET file_id = (SELECT id FROM files);
-ALTER TABLE raw_readings SET (timescaledb.compress);
 SELECT compress_chunk(c) FROM show_chunks('raw_readings') c;
 """
 

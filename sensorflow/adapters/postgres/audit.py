@@ -57,6 +57,13 @@ class PostgresSnapshot:
         with translated():
             return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
 
+    def dropped_by_database(self, file_ids: list[int]) -> set[int]:
+        with translated():
+            if not self._main.execute(queries()["audit_has_policies"]).scalar_one():
+                return set()
+            values = {"ids": file_ids}
+            return set(self._main.execute(queries()["audit_dropped"], values).scalars())
+
     def tampered(self) -> list[TamperedHistory]:
         with translated():
             rows = self._main.execute(queries()["audit_histories"]).all()

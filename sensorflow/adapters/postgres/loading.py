@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow import failpoints
-from sensorflow.adapters.postgres import reversal, versions
+from sensorflow.adapters.postgres import columnstore, reversal, versions
 from sensorflow.adapters.postgres.copy import CopyLoader, DifferenceLoader
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
@@ -32,6 +32,7 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded
+from sensorflow.telemetry import Event, emit
 
 
 def load(
@@ -253,6 +254,9 @@ class Months:
         starts = [datetime(m.year, m.month, 1, tzinfo=UTC) for m in months]
         with self._engine.begin() as c:
             absent = set(run(c, "missing_months", months=starts).scalars())
+            slow = columnstore.months_there(c, starts) if columnstore.exists(c) else []
+        if slow:
+            emit(Event.COLUMNSTORE_ENTERED, months=[f"{month:%Y-%m}" for month in slow])
         return [month for month, start in zip(months, starts, strict=True) if start in absent]
 
     def forget(self) -> None:

@@ -43,4 +43,7 @@ class Measurements(Transactions):
     def sizes(self) -> Sizes:
         with self._statement() as c:
             row = run(c, "sizes").one()
-        return Sizes(row.database, row.readings)
+            readings = row.readings
+            if row.hypertable:  # chunks in the columnstore are no children of the table
+                readings = run(c, "hypertable_size").scalar_one()
+        return Sizes(row.database, readings)

@@ -1,4 +1,5 @@
-"""Drops the partitions of months that are empty after an undo or a rejected load."""
+"""Drops the partitions of months that are empty after an undo, a rejected load or retention. On a
+hypertable of TimescaleDB, its chunks."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
     total = 0
     with translated(), engine.connect() as c:
         c = c.execution_options(isolation_level="AUTOCOMMIT")
-        lows = list(run(c, "droppable_months").scalars())
+        chunks = run(c, "has_chunks").scalar_one()
+        lows = list(run(c, "droppable_chunks" if chunks else "droppable_months").scalars())
         for start in range(0, len(lows), MONTHS_PER_TRANSACTION):
             some = lows[start : start + MONTHS_PER_TRANSACTION]
             done = run(c, "drop_empty_months", months=some, pause=pause.total_seconds()).one()

@@ -26,8 +26,8 @@ def rows(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
     files."""
     found = snapshot.rows_per_file()
     report.rows = sum(found.get(record.file_id, 0) for record in context.selected)
-    for record in context.selected:
-        _rows(report, record, found.get(record.file_id, 0))
+    missing = [r for r in context.selected if _rows(report, r, found.get(r.file_id, 0))]
+    _missing(report, snapshot, missing, found)
     if context.source is not None:
         return  # the source of a file that is not in the ledger is unknown
     for file_id in sorted(found.keys() - context.records_by_id.keys()):
@@ -36,7 +36,27 @@ def rows(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
         report.add(Finding(Fault.ROWS_UNKNOWN, "", file_id, "", "a row in the ledger", text))
 
 
-def _rows(report: Report, record: FileRecord, found: int) -> None:
+def _missing(
+    report: Report, snapshot: Snapshot, records: list[FileRecord], found: dict[int, int]
+) -> None:
+    """Report missing rows, unless a retention policy of the database has dropped them: these rows have
+    expired."""
+    ids = [record.file_id for record in records]
+    dropped = snapshot.dropped_by_database(ids) if ids else set()
+    for record in records:
+        if record.file_id not in dropped:
+            text = f"{found.get(record.file_id, 0):,} rows in the database"
+            report.add(finding(Fault.ROWS_MISSING, record, f"{record.rows:,} rows", text))
+    if dropped:
+        report.expired["rows"] += len(dropped)
+        rows = sum((r.rows or 0) - found.get(r.file_id, 0) for r in records if r.file_id in dropped)
+        report.note(
+            f"{rows:,} rows of {len(dropped):,} files were dropped by the retention policy of TimescaleDB"
+        )
+
+
+def _rows(report: Report, record: FileRecord, found: int) -> bool:
+    """Report rows that should not exist. Returns whether rows are missing."""
     wanted, text = record.rows, f"{found:,} rows in the database"
     if wanted is None:
         if found:
@@ -44,8 +64,7 @@ def _rows(report: Report, record: FileRecord, found: int) -> None:
             report.add(finding(Fault.ROWS_UNWANTED, record, expected, text))
     elif found > wanted:
         report.add(finding(Fault.ROWS_EXTRA, record, f"{wanted:,} rows", text))
-    elif found < wanted and "rows" not in record.expired:
-        report.add(finding(Fault.ROWS_MISSING, record, f"{wanted:,} rows", text))
+    return wanted is not None and found < wanted and "rows" not in record.expired
 
 
 def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:

@@ -24,7 +24,12 @@ from sensorflow.ports.loading import Load
 from sensorflow.ports.maintenance import Expirable
 
 
-@pytest.fixture(params=["postgres", "deferred"])
+@pytest.fixture(
+    params=[
+        "postgres",
+        pytest.param("deferred", marks=pytest.mark.plain("a hypertable has one unique index")),
+    ]
+)
 def ledger(
     spare: Callable[[str], FreshDatabase], request: pytest.FixtureRequest
 ) -> Iterator[PostgresLedger]:

@@ -26,6 +26,19 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
 -- name: audit_rows
 SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
+-- name: audit_has_policies
+SELECT to_regclass('timescaledb_information.jobs') IS NOT NULL;
+
+-- name: audit_dropped
+-- Files with readings that a retention policy of TimescaleDB has dropped, or will drop soon.
+SELECT f.id
+  FROM files f
+ WHERE f.id = ANY(CAST(:ids AS bigint[]))
+   AND f.ts_min < (SELECT max(now() - CAST(j.config->>'drop_after' AS interval))
+                     FROM timescaledb_information.jobs j
+                    WHERE j.hypertable_schema = current_schema() AND j.hypertable_name = 'raw_readings'
+                      AND j.proc_name = 'policy_retention');
+
 -- name: audit_histories
 -- Files whose events differ from the hash chain, files that have events but no hash, and hashes without a
 -- file. A file that was registered before hashing began (see row 0) has no hash until its next event.

@@ -83,7 +83,8 @@ SELECT DISTINCT m AT TIME ZONE 'UTC' AS month
        generate_series(date_trunc('month', r.low AT TIME ZONE 'UTC'), r.high AT TIME ZONE 'UTC',
                        interval '1 month') AS m
  WHERE to_regclass('gold_1m_' || to_char(m, 'YYYY_MM')) IS NULL
-   AND EXISTS (SELECT FROM reading_months(m AT TIME ZONE 'UTC', m AT TIME ZONE 'UTC'));
+   AND EXISTS (SELECT FROM reading_months(m AT TIME ZONE 'UTC', (m + interval '1 month') AT TIME ZONE 'UTC'
+                                                                 - interval '1 microsecond'));
 
 -- name: ensure_gold_months
 SELECT ensure_gold_partitions(CAST(:months AS timestamptz[]));

@@ -77,11 +77,15 @@ SELECT c.chunk, f.source, f.state,
  GROUP BY 1, 2, 3, 4;
 
 -- name: sizes
--- readings: the size of raw_readings is the sum over its partitions, or over the chunks of its
--- hypertable.
+-- raw_readings consists of its partitions, or is a hypertable.
 WITH RECURSIVE parts AS (
     SELECT CAST(to_regclass('raw_readings') AS oid) AS id
      UNION ALL
     SELECT i.inhrelid FROM pg_inherits i JOIN parts p ON i.inhparent = p.id)
 SELECT pg_database_size(current_database()) AS database,
-       (SELECT CAST(coalesce(sum(pg_total_relation_size(id)), 0) AS bigint) FROM parts) AS readings;
+       (SELECT CAST(coalesce(sum(pg_total_relation_size(id)), 0) AS bigint) FROM parts) AS readings,
+       to_regclass('raw_readings') IS NOT NULL AND to_regclass('timescaledb_information.hypertables') IS NOT NULL
+       AND (SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass('raw_readings')) AS hypertable;
+
+-- name: hypertable_size
+SELECT hypertable_size('raw_readings');

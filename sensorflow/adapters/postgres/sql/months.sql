@@ -29,6 +29,14 @@ SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
  WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
  ORDER BY 1;
 
+-- name: has_chunks
+-- Whether raw_readings is a hypertable of TimescaleDB.
+SELECT relkind = 'r' FROM pg_class WHERE oid = CAST('raw_readings' AS regclass);
+
+-- name: droppable_chunks
+-- Like droppable_months, for a hypertable.
+SELECT droppable_reading_chunks();
+
 -- name: drop_empty_months
 SELECT dropped, busy
   FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
@@ -67,3 +75,28 @@ SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
   FROM raw_readings WHERE ts >= :low AND ts < :high
  GROUP BY ts, dedupe_key HAVING count(*) > 1
  ORDER BY ts, dedupe_key LIMIT CAST(:most AS bigint);
+
+-- name: columnstore
+-- The chunks of a hypertable, and how many of them are in the columnstore.
+SELECT count(*) AS chunks, count(*) FILTER (WHERE is_compressed) AS stored,
+       max(range_end) FILTER (WHERE is_compressed) AS until
+  FROM timescaledb_information.chunks
+ WHERE hypertable_schema = current_schema() AND hypertable_name = 'raw_readings';
+
+-- name: columnstore_readings
+-- The readings of the given files, if a chunk of their time span is in the columnstore.
+SELECT coalesce(sum(f.rows_loaded), 0)
+  FROM files f
+ WHERE f.id = ANY(CAST(:ids AS bigint[]))
+   AND EXISTS (SELECT FROM timescaledb_information.chunks c
+                WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = 'raw_readings'
+                  AND c.is_compressed AND c.range_start <= f.ts_max AND c.range_end > f.ts_min);
+
+-- name: columnstore_months
+SELECT m
+  FROM unnest(CAST(:months AS timestamptz[])) AS m
+ WHERE EXISTS (SELECT FROM timescaledb_information.chunks c
+                WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = 'raw_readings'
+                  AND c.is_compressed AND c.range_end > m
+                  AND c.range_start < (m AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC')
+ ORDER BY m;
