@@ -26,6 +26,7 @@ ALL = (
     "daemon_memory",
     "audit",
     "formats",
+    "reading",
 )
 
 

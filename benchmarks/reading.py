@@ -1,0 +1,157 @@
+"""How fast the database answers the questions of a dashboard, and what the reading index costs.
+
+20 million readings a month of a thousand sensors, in three months; see `reading_data`. Each question is
+asked of readings alone, as before, and then with the reading index of quiet months and with gold.
+
+Cold: the server was restarted, and its files were removed from the cache of the operating system; only the
+catalog was read. Warm: the same question again, in the same session. The plans are written to results/reading-plans.txt.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks import inputs, reading_data, results
+from benchmarks.reading_data import MONTHS, Month
+from benchmarks.reading_questions import Asker, questions
+from benchmarks.stand import BenchmarkFleet, spread
+from sensorflow import telemetry
+from sensorflow.adapters.postgres import migrate
+from sensorflow.embedded.postgres import Postgres
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from servers import place_for_servers
+
+MILLION = 1_000_000
+PLANS = results.FOLDER / "reading-plans.txt"
+CANDIDATES = {
+    "none": None,
+    "sensor, type, ts": "(sensor_id, reading_type, ts)",
+    "covering": "(sensor_id, reading_type, ts) INCLUDE (value, unit, quality)",
+    "BRIN minmax of sensor, ts": "USING brin (sensor_id, ts) WITH (pages_per_range = 16)",
+    "BRIN bloom of sensor": "USING brin (sensor_id text_bloom_ops, ts) WITH (pages_per_range = 16)",
+}
+LATE = 100_000
+"""Rows of a file that is loaded late into a quiet month."""
+
+
+def measure(
+    quick: bool = False, rows: int | None = None, repeat: int = 5, plans: Path = PLANS
+) -> dict[str, Any]:
+    """rows: of all three months."""
+    rows = rows or (3 * MILLION if quick else 60 * MILLION)
+    plans.parent.mkdir(parents=True, exist_ok=True)
+    plans.write_text(f"# Plans of benchmarks/reading.py, {rows:,} readings\n\n")
+    with server() as (root, postgres):
+        stand = Stand(root, postgres, plans, repeat)
+        began = time.perf_counter()
+        with stand.connection() as sql:
+            reading_data.fill(sql, rows)
+        filled = time.perf_counter() - began
+        progress(f"{rows:,} readings made in {filled:.0f} s")
+        found: dict[str, Any] = {"rows": rows, "fill_seconds": round(filled, 1)}
+        found["before"] = stand.ask_all("readings alone", gold=False)
+        found["candidates"] = [stand.candidate(name) for name in CANDIDATES]
+        return found
+
+
+class Stand:
+    """The server with the readings of three months."""
+
+    def __init__(self, root: Path, postgres: Postgres, plans: Path, repeat: int) -> None:
+        self._root, self._postgres, self._repeat = root, postgres, repeat
+        self._asker = Asker(postgres, root / "postgres", plans, repeat)
+        self._late = 0
+
+    def connection(self) -> psycopg.Connection[Any]:
+        return self._asker.connection()
+
+    def ask_all(self, state: str, gold: bool) -> dict[str, Any]:
+        """The answers to all questions, by name."""
+        found = {}
+        for question in questions():
+            found[question.name] = answer = self._asker.ask(question, state, gold)
+            warm = answer["warm_ms"]["median"]
+            progress(f"{state}: {question.name}: cold {answer['cold_ms']} ms, warm {warm} ms")
+        return found
+
+    def candidate(self, name: str) -> dict[str, Any]:
+        """Build an index on both quiet months. Returns what it costs, and the answers that it speeds up."""
+        definition = CANDIDATES[name]
+        months = [month for month in MONTHS if not month.is_open]
+        with self.connection() as sql:
+            built = [_build(sql, month, definition) for month in months]
+        asked = {
+            question.name: self._asker.ask(question, name)
+            for question in questions()
+            if question.month in months and question.now is None
+        }
+        late = self.load_late()
+        with self.connection() as sql:
+            for month in months:
+                sql.execute(f"DROP INDEX IF EXISTS candidate_{month.layout}")  # type: ignore[arg-type]
+        shown = {key: (one["cold_ms"], one["warm_ms"]["median"]) for key, one in asked.items()}
+        progress(f"{name}: {built}, late load {late['median']} s, cold and warm ms {shown}")
+        return {"name": name, "built": built, "late_seconds": late, "answers": asked}
+
+    def load_late(self) -> dict[str, Any]:
+        """Seconds that a worker needs for a file of `LATE` readings of the first month."""
+        fleet = BenchmarkFleet(self._root, self._postgres)
+        took = []
+        try:
+            for _ in range(self._repeat + 1):
+                path = self._root / f"late-{self._late}.csv"
+                inputs.write(path, LATE, first=self._late * LATE)
+                self._late += 1
+                fleet.settle()
+                took.append(fleet.take([path], "csv").seconds)
+                path.unlink()
+        finally:
+            fleet.close()
+        return spread(took[1:])  # the first one warms
+
+
+def _build(sql: psycopg.Connection[Any], month: Month, definition: str | None) -> dict[str, Any]:
+    if definition is None:
+        return {"layout": month.layout, "seconds": 0.0, "bytes_per_row": 0.0}
+    name = f"candidate_{month.layout}"
+    began = time.perf_counter()
+    sql.execute(f"CREATE INDEX {name} ON {month.part} {definition}")  # type: ignore[arg-type]
+    seconds = time.perf_counter() - began
+    sql.execute(f"ANALYZE {month.part}")  # type: ignore[arg-type]
+    size = sql.execute(
+        "SELECT pg_relation_size(CAST(%s AS regclass)) / greatest(1, reltuples) FROM pg_class"
+        " WHERE oid = CAST(%s AS regclass)",
+        (name, month.part),
+    ).fetchone()
+    assert size is not None
+    return {
+        "layout": month.layout,
+        "seconds": round(seconds, 1),
+        "bytes_per_row": round(float(size[0]), 1),
+    }
+
+
+@contextmanager
+def server() -> Iterator[tuple[Path, Postgres]]:
+    telemetry.configure("ERROR")
+    with place_for_servers() as place:
+        postgres = Postgres(place.root, place.logs)
+        postgres.start()
+        try:
+            migrate.upgrade(postgres.url)
+            yield place.root, postgres
+        finally:
+            postgres.process.terminate(60)
+
+
+def progress(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
