@@ -24,6 +24,12 @@ def apply_retention(
     Also finishes removals that a killed worker left incomplete. Raises Transient STORAGE.
     """
     done: dict[str, int] = {}
+    ages = {
+        name: age for name, s in settings.sources.items() if (age := s.retention.rows) is not None
+    }
+    if ages:
+        found = ledger.expire_months({name: age.total_seconds() for name, age in ages.items()})
+        done[Expirable.ROWS] = sum(expired.files for expired in found)
     for name, source in settings.sources.items():
         for layer in Expirable:
             if (age := getattr(source.retention, layer)) is not None:
