@@ -373,6 +373,26 @@ def test_files_stay_when_the_controls_of_sources_go_with_a_downgrade(database: s
         assert c.execute("SELECT count(*) FROM source_controls").fetchone() == (0,)
 
 
+def test_an_upgrade_requests_the_aggregates_of_the_months_that_exist(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0015")
+    months = "SELECT reading_months('2025-12-31T23:59Z', %s)"
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute("SET timezone = 'Asia/Kolkata'")
+        c.execute("SELECT ensure_reading_partitions('2025-11-15Z', '2026-01-01Z')")
+        migrate.upgrade(empty_database)
+        found = c.execute("SELECT low, high, sensors FROM readings_touched ORDER BY low").fetchall()
+        assert [(f"{low:%m}", f"{high:%m-%d %H:%M:%S.%f}") for low, high, _ in found] == [
+            ("11", "12-01 05:29:59.999999"),
+            ("12", "01-01 05:29:59.999999"),
+            ("01", "02-01 05:29:59.999999"),
+        ]
+        c.execute("SELECT ensure_gold_partitions(ARRAY['2026-03-09Z']::timestamptz[])")
+        names = [f"{row[0]:%m-%d %H}" for row in c.execute(months, ("2026-03-01Z",))]
+        assert sorted(names) == ["01-01 05", "03-01 05", "12-01 05"]
+        assert c.execute(months, ("2026-02-28Z",)).fetchall() != []
+        assert c.execute("SELECT drop_empty_gold_partitions()").fetchone() == (1,)
+
+
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:
     root = Path(__file__).parents[2]
     env = {**os.environ, "SENSORFLOW_DATABASE_URL": empty_database}

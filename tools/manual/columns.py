@@ -18,6 +18,13 @@ TABLES: dict[str, str] = {
     "leases": "Tasks that only one process of the fleet may do at a time, such as publishing.",
     "source_controls": "The sources that are paused or draining. An active source has no row.",
     "heartbeats": "The running processes, one row for each loop of a process.",
+    "gold_1m": "The aggregates of each minute. Query the view `readings_1m`.",
+    "gold_1h": "The aggregates of each hour. Query the view `readings_1h`.",
+    "gold_1d": "The aggregates of each UTC day. Query the view `readings_1d`.",
+    "readings_latest": "The newest reading of each sensor, type and unit.",
+    "readings_touched": "The ranges of readings that transactions have changed, until the refresher takes "
+    "them.",
+    "gold_stale": "The hours whose aggregates have to be computed again.",
 }
 
 SHARED: dict[str, str] = {
@@ -26,6 +33,26 @@ SHARED: dict[str, str] = {
     "key_text": "name of the file as text",
     "file_id": "id of the file in `files`",
 }
+
+
+def _aggregates(span: str) -> dict[str, str]:
+    return {
+        "sensor_id": "the sensor",
+        "reading_type": "what was measured",
+        "unit": "the unit of the values",
+        "bucket": f"start of the {span}, in UTC",
+        "count": "number of readings",
+        "min": "the smallest value",
+        "max": "the largest value",
+        "sum": "sum of the values",
+        "m2": "sum of the squared deviations of the values from their mean",
+        "first": "value of the earliest reading",
+        "first_ts": "time of the earliest reading",
+        "last": "value of the latest reading",
+        "last_ts": "time of the latest reading",
+        "flagged": "number of readings with quality flags",
+    }
+
 
 COLUMNS: dict[str, dict[str, str]] = {
     "raw_readings": {
@@ -178,6 +205,33 @@ COLUMNS: dict[str, dict[str, str]] = {
         "state": "the reported status, as JSON",
         "started_at": "time at which the process started",
         "beat_at": "time of the last heartbeat",
+    },
+    "gold_1m": _aggregates("minute"),
+    "gold_1h": _aggregates("hour"),
+    "gold_1d": _aggregates("day"),
+    "readings_latest": {
+        "sensor_id": "the sensor",
+        "reading_type": "what was measured",
+        "unit": "the unit of the value",
+        "ts": "time of the reading",
+        "value": "the measured number",
+        "quality": "the quality flags of the reading",
+        "line_no": "number of the line in the file",
+    },
+    "readings_touched": {
+        "id": "id of the range",
+        "touched_at": "when the transaction wrote the row, by the clock of the database",
+        "source": "name of the source; empty if the range concerns several sources",
+        "low": "time of the earliest changed reading",
+        "high": "time of the latest changed reading",
+        "sensors": "the sensors of the changed readings; null for all sensors",
+    },
+    "gold_stale": {
+        "hour": "start of the hour, in UTC",
+        "low": "time of the earliest changed reading in the hour",
+        "high": "time of the latest changed reading in the hour",
+        "sensors": "the sensors of the changed readings; null for all sensors",
+        "since": "the earliest `touched_at` of the changes",
     },
     "source_controls": {
         "mode": "`paused` or `draining`",

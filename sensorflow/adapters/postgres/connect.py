@@ -37,9 +37,12 @@ SESSION = {
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }
 """Server-side settings of each session. They are set after connecting because poolers reject them as
-startup parameters. A setting is skipped if the server does not know it or the URL sets it."""
+startup parameters. A setting is skipped if the server does not know it or the URL sets it.
+
+Without `sensorflow.records_touched`, a trigger records changes of readings, as for older versions."""
 _SET = (
-    "SELECT pg_backend_pid(), count(set_config(s.name, given.value, false))"
+    "SELECT pg_backend_pid(), count(set_config(s.name, given.value, false)),"
+    " max(set_config('sensorflow.records_touched', 'on', false))"
     " FROM unnest(%s::text[], %s::text[]) AS given(name, value)"
     " JOIN pg_settings s ON s.name = given.name AND (s.source <> 'client' OR s.name = 'TimeZone')"
 )

@@ -4,7 +4,7 @@ schema with this declaration.
 ``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable with TimescaleDB.
 """
 
-from sensorflow.adapters.postgres.schema import events, files, growth, processes, readings
+from sensorflow.adapters.postgres.schema import events, files, gold, growth, processes, readings
 from sensorflow.adapters.postgres.schema.columns import EVENTS, STAGES, STATES, STEPS, metadata
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "STEPS",
     "events",
     "files",
+    "gold",
     "growth",
     "metadata",
     "processes",
