@@ -4,7 +4,8 @@
 asked of readings alone, as before, and then with the reading index of quiet months and with gold.
 
 Cold: the server was restarted, and its files were removed from the cache of the operating system; only the
-catalog was read. Warm: the same question again, in the same session. The plans are written to results/reading-plans.txt.
+catalog was read. Warm: the same question again, in the same session. The plans are written to
+results/reading-plans.txt.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,10 @@ from benchmarks.reading_data import MONTHS, Month
 from benchmarks.reading_questions import Asker, questions
 from benchmarks.stand import BenchmarkFleet, spread
 from sensorflow import telemetry
-from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres import migrate, reading_index
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
+from sensorflow.ports.maintenance import Expirable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -60,6 +64,11 @@ def measure(
         found: dict[str, Any] = {"rows": rows, "fill_seconds": round(filled, 1)}
         found["before"] = stand.ask_all("readings alone", gold=False)
         found["candidates"] = [stand.candidate(name) for name in CANDIDATES]
+        found["index"] = stand.index()
+        found["now"] = stand.ask_all("reading index and gold", gold=True)
+        found["planning"] = [stand.planning(months) for months in (len(MONTHS), 24, 120)]
+        found["retention"] = stand.retention()
+        print(table(found), flush=True)
         return found
 
 
@@ -117,6 +126,80 @@ class Stand:
         finally:
             fleet.close()
         return spread(took[1:])  # the first one warms
+
+    def index(self) -> dict[str, Any]:
+        """Build the reading indexes as beat does, and fill gold. Returns the seconds."""
+        began = time.perf_counter()
+        outcomes = reading_index.index_months(self._postgres.url, quiet=0.0, smallest=0)
+        seconds = time.perf_counter() - began
+        with self.connection() as sql:
+            reading_data.fill_gold(sql)
+        progress(f"{outcomes} in {seconds:.0f} s")
+        return {"months": outcomes, "seconds": round(seconds, 1)}
+
+    def planning(self, months: int) -> dict[str, Any]:
+        """Milliseconds of planning with so many months, each with its indexes: of the first time in a
+        session, and later."""
+        with self.connection() as sql:
+            for number in range(1, months - len(MONTHS) + 1):
+                at = MONTHS[0].low - timedelta(days=30.5 * number)
+                sql.execute("SELECT ensure_reading_partitions(%s, %s)", (at, at))
+                part = f"raw_readings_{at:%Y_%m}"
+                definition = f"IF NOT EXISTS {part}_ix ON {part} {reading_index.COLUMNS}"
+                sql.execute(f"CREATE INDEX {definition}")  # type: ignore[arg-type]
+        found: dict[str, Any] = {"months": months}
+        for question in (q for q in questions() if q.now is None and q.month is MONTHS[0]):
+            with self.connection() as sql:
+                times = [self._asker.plan(sql, question) for _ in range(20)]
+            found[question.name] = {"first": times[0], "later": spread(times[1:])["median"]}
+        progress(f"planning: {found}")
+        return found
+
+    def retention(self) -> dict[str, Any]:
+        """Seconds in which retention drops the first month, and a week of the second one row by row."""
+        ledger = PostgresLedger(self._postgres.url, "benchmark")
+        now, week = datetime.now(UTC), MONTHS[1].low + timedelta(days=8)
+        try:
+            began = time.perf_counter()
+            done = ledger.expire_months({"csv": (now - MONTHS[1].low).total_seconds()})
+            dropped = time.perf_counter() - began
+            before, began, files = self._rows(), time.perf_counter(), 0
+            age = (now - week).total_seconds()
+            while expired := ledger.expire("csv", Expirable.ROWS, age).files:
+                files += expired
+            seconds = time.perf_counter() - began
+        finally:
+            ledger.close()
+        found = {
+            "dropped_files": sum(one.files for one in done),
+            "dropped_seconds": round(dropped, 2),
+            "deleted_files": files,
+            "deleted_rows": before - self._rows(),
+            "deleted_seconds": round(seconds, 2),
+        }
+        progress(f"retention: {found}")
+        return found
+
+    def _rows(self) -> int:
+        with self.connection() as sql:
+            found = sql.execute("SELECT count(*) FROM raw_readings").fetchone()
+        assert found is not None
+        return int(found[0])
+
+
+def table(found: dict[str, Any]) -> str:
+    """The answers before and now, as Markdown. Milliseconds."""
+    lines = [
+        "| Question | Goal | Before: cold | warm | Now: cold | warm | Ratio, warm |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for question in questions():
+        before, now = found["before"][question.name], found["now"][question.name]
+        old, new = before["warm_ms"]["median"], now["warm_ms"]["median"]
+        figures = (before["cold_ms"], old, now["cold_ms"], new)
+        shown = " | ".join(f"{value:,.1f}" for value in figures)
+        lines.append(f"| {question.name} | {question.limit_ms} | {shown} | {old / new:,.0f} |")
+    return "\n".join(lines)
 
 
 def _build(sql: psycopg.Connection[Any], month: Month, definition: str | None) -> dict[str, Any]:

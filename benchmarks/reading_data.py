@@ -7,7 +7,7 @@ are spread over all pages. `weeks`: a file holds one week of one sensor, so its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -102,3 +102,36 @@ def fill(sql: psycopg.Connection[Any], rows: int) -> None:
     sql.execute("CREATE UNIQUE INDEX uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
     sql.execute("VACUUM (ANALYZE) raw_readings")
     sql.execute("VACUUM (ANALYZE) files")
+
+
+HOURS = """
+INSERT INTO gold_1h
+SELECT sensor_id, reading_type, unit, date_trunc('hour', ts, 'UTC'), count(*), min(value), max(value),
+       sum(value), var_pop(value) * count(*), (array_agg(value ORDER BY ts))[1], min(ts),
+       (array_agg(value ORDER BY ts DESC))[1], max(ts), count(*) FILTER (WHERE quality <> 0)
+  FROM raw_readings WHERE ts >= %(low)s AND ts < %(high)s
+ GROUP BY 1, 2, 3, 4
+"""
+LATEST = """
+INSERT INTO readings_latest (sensor_id, reading_type, unit, ts, value, quality, file_id, line_no)
+SELECT DISTINCT ON (sensor_id, reading_type, unit)
+       sensor_id, reading_type, unit, ts, value, quality, file_id, line_no
+  FROM raw_readings WHERE ts >= %(low)s AND ts < %(high)s
+ ORDER BY sensor_id, reading_type, unit, ts DESC
+"""
+DAY = timedelta(days=1)
+
+
+def fill_gold(sql: psycopg.Connection[Any]) -> None:
+    """Compute the aggregates per hour, the newest readings, and the aggregates of each minute of the day
+    that is asked about. All other minutes are left out: with one reading in two minutes they would need
+    more disk than the readings."""
+    for month in MONTHS:
+        sql.execute(HOURS, {"low": month.low, "high": month.high})
+    day = MONTHS[-1].low + 10 * DAY
+    sql.execute("SELECT ensure_gold_partitions(ARRAY[%s::timestamptz])", (day,))
+    minutes = HOURS.replace("gold_1h", "gold_1m").replace("'hour'", "'minute'")
+    sql.execute(minutes, {"low": day, "high": day + DAY})  # type: ignore[arg-type]
+    sql.execute(LATEST, {"low": MONTHS[-1].low, "high": MONTHS[-1].high})
+    sql.execute("DELETE FROM readings_touched")
+    sql.execute("VACUUM (ANALYZE) gold_1h, gold_1m, readings_latest")

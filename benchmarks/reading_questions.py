@@ -108,6 +108,13 @@ class Asker:
             self._explain(c, f"{state}: {question.name}", statement, values)
         return {"cold_ms": round(cold * 1000, 2), "warm_ms": spread(warm), "rows": rows}
 
+    def plan(self, c: psycopg.Connection[Any], question: Question) -> float:
+        """Milliseconds in which the server plans the first statement of a question."""
+        values = question.values({"sensor": "sensor-0000", "ts": question.month.low})
+        found = c.execute(f"EXPLAIN (SUMMARY, FORMAT JSON) {question.before}", values).fetchone()  # type: ignore[arg-type]
+        assert found is not None
+        return float(found[0][0]["Planning Time"])
+
     def forget(self) -> None:
         """Restart the server, and remove its files from the operating system's cache."""
         self._server.process.terminate(120)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision = "0015"
+down_revision = "0016"
 
 COLUMNS = "(sensor_id, reading_type, ts) INCLUDE (value, unit, quality)"
 

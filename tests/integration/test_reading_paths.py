@@ -186,6 +186,11 @@ def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver
         datetime(2023, 1, 5, tzinfo=UTC),
         datetime(2023, 2, 1, tzinfo=UTC),
     )
+    query = "SELECT DISTINCT low::date, high::date FROM readings_touched WHERE source = ''"
+    assert [(str(low), str(high)) for low, high in found(expiring.database, query)] == [
+        ("2023-01-01", "2023-01-31"),
+        ("2023-02-01", "2023-02-01"),
+    ]
     audit = expiring.audit("--checksum")
     assert (audit.code, audit.report["expired"]) == (0, {"rows": 2})
     assert expiring.ledger.expire_months(ages(expiring)) == []

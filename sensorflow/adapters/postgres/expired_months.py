@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,7 +54,9 @@ def expire_months(
     for row in files:
         events.add(row.id, FileEvent.EXPIRED, row.stage, why=str(Expirable.ROWS))
     events.write(c)
-    _delete_elsewhere(c, files, lows)
+    touched = [*months, *_delete_elsewhere(c, files, lows)]
+    spans = {"lows": [low for low, _ in touched], "highs": [high for _, high in touched]}
+    run(c, "touch_months", **spans)
     ids = [row.id for row in files]
     done = run(c, "drop_expired_months", lows=lows, ids=ids).one()
     if done.outcome != "dropped":
@@ -62,11 +64,18 @@ def expire_months(
     return [_expired(source, files) for source in sorted({row.source for row in files})]
 
 
-def _delete_elsewhere(c: sa.Connection, files: list[Any] | Any, lows: list[datetime]) -> None:
+def _delete_elsewhere(
+    c: sa.Connection, files: list[Any] | Any, lows: list[datetime]
+) -> Iterator[Span]:
+    """Delete the rows of these files in the months that are not dropped. Yields their time spans (start,
+    end)."""
     spans = {"firsts": [row.ts_min for row in files], "lasts": [row.ts_max for row in files]}
     for month in run(c, "kept_months", **spans, lows=lows).all():
-        ids = [row.id for row in files if row.ts_min < month.high and row.ts_max >= month.low]
-        run(c, "delete_rows_of_month", ids=ids, low=month.low, high=month.high)
+        within = [row for row in files if row.ts_min < month.high and row.ts_max >= month.low]
+        low = max(month.low, min(row.ts_min for row in within))
+        high = min(month.high, max(row.ts_max for row in within) + timedelta(microseconds=1))
+        run(c, "delete_rows_of_month", ids=[row.id for row in within], low=low, high=high)
+        yield low, high
 
 
 def _expired(source: str, files: list[Any] | Any) -> Expired:
