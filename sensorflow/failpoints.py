@@ -39,6 +39,9 @@ class Failpoint(StrEnum):
     PUBLISH = "publish.before"
     SENT = "publish.sent"  # the broker has confirmed, the ledger does not know
     PUBLISHED = "publish.recorded"
+    GOLD_TAKEN = "gold.taken"  # the stale hours are taken from the queue, but not computed
+    GOLD_MINUTES = "gold.minutes"  # the minutes are written, the hours are not
+    GOLD_REFRESHED = "gold.refreshed"  # all aggregates are written, nothing is committed
     # the worker's parent
     RECEIVED = "parent.received"
     ACK = "parent.ack"  # the outcome is known, the message not acknowledged

@@ -172,7 +172,7 @@ class PostgresAuditStore:
             book = _record_of(c, file_id)
             if book is None or book.rows is not None:
                 return 0
-            removed = c.execute(queries()["audit_remove_rows"], {"id": file_id}).rowcount
+            removed = int(c.execute(queries()["audit_remove_rows"], {"id": file_id}).scalar_one())
             facts = {
                 "file_id": file_id,
                 "what": str(FileEvent.ORPHANS_REMOVED),

@@ -18,6 +18,7 @@ from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
 from sensorflow.adapters.postgres.loading import Months
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import stored_identity
+from sensorflow.adapters.postgres.touched import json_of
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
 from sensorflow.core.months import MonthLimits, NewMonths
@@ -121,11 +122,13 @@ def _finish(c: sa.Connection, files: Files, index_mode: ExpectedIndexMode) -> li
         )
         for name, value in zip(_FINISHED, values, strict=True):
             columns[name].append(value)
+    touched = [_touched(source, span, files) for source, span in spans.items()]
     facts = {"code_version": files[0][2].code_version, "deferred": index_mode.deferred}
+    facts["touched"] = json_of(touched)
     if run(c, "finish_together", **columns, **facts).rowcount != len(files):
         index_mode.forget()
         raise NotBatchable
-    return [_touched(source, span, files) for source, span in spans.items()]
+    return touched
 
 
 def _touched(source: str, span: Span, files: Files) -> Touched:

@@ -21,6 +21,7 @@ from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
 from sensorflow.adapters.postgres.ownership import OwnershipResolver, ownership_resolver
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
+from sensorflow.adapters.postgres.touched import json_of
 from sensorflow.core.events import FileEvent
 from sensorflow.core.history import outside_text
 from sensorflow.core.months import NewMonths
@@ -71,7 +72,8 @@ def load(
         duplicate=load.counts.duplicate + offered - stated,
         replaced=lost,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)
+    written = {"checksum": loader.inserted.checksum, "touched": json_of([loader.touched])}
+    _finish(c, claim, counts, written, span, load, index_mode)
     if isinstance(loader, DifferenceLoader) and loader.removed:
         reason = "which contains fewer readings after a replay"
         reversal.return_replaced(c, actor, claim.file_id, reason)
@@ -163,15 +165,15 @@ def _finish(
     c: sa.Connection,
     claim: Claim,
     counts: Counts,
-    checksum: int,
+    written: dict[str, Any],
     span: Span,
     load: Load,
     index_mode: ExpectedIndexMode,
 ) -> None:
     facts = {
         **count_values(counts),
+        **written,
         "loaded": counts.loaded,
-        "checksum": checksum,
         "ts_min": span.low,
         "ts_max": span.high,
         "profile": load.profile,

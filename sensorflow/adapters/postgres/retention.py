@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
+from sensorflow.adapters.postgres.touched import record
 from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
@@ -65,10 +66,12 @@ def expire(
         rows = run(c, "expire_rows", **facts).all()
     else:
         rows = run(c, "expire_layer", **facts, head=HEADER).all()
-    touched = Touched(source)
+    touched, removed = Touched(source), []
     for row in rows:
         if layer is Expirable.ROWS and row.ts_min is not None:
             run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
             touched = touched.over(row.ts_min, row.ts_max)
+            removed.append(Touched(source).over(row.ts_min, row.ts_max))
         add_event(c, actor, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
+    record(c, removed)
     return Expired(len(rows), touched)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sensorflow import tracing
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.touched import record
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage
 from sensorflow.core.touched import Touched
@@ -69,6 +70,7 @@ def undo(
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
         if rows:
             touched = touched.over(row.ts_min, row.ts_max)
+            record(c, [touched])
         _return_shared(c, actor, row, span, also_undone)
     steps = {"from_state": row.state_before, "to_state": "undone"}
     add_event(c, actor, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=reason)

@@ -87,4 +87,9 @@ SELECT k.key, k.fingerprint
 SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM files WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: audit_remove_rows
-DELETE FROM raw_readings WHERE file_id = :id;
+WITH gone AS (
+    DELETE FROM raw_readings WHERE file_id = :id RETURNING ts),
+recorded AS (
+    INSERT INTO readings_touched (source, low, high)
+    SELECT '', min(ts), max(ts) FROM gone GROUP BY date_trunc('month', ts, 'UTC'))
+SELECT count(*) AS removed FROM gone;

@@ -4,10 +4,23 @@
 -- The time range selects the partitions; within a partition, the unique index is used.
 DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 
+-- name: record_touched
+-- Records ranges of changed readings for the refresher of the aggregates, in the transaction that changes
+-- the readings. touched: see `adapters.postgres.touched.json_of`.
+INSERT INTO readings_touched (source, low, high, sensors)
+SELECT t.source, t.low, t.high, t.sensors
+  FROM jsonb_to_recordset(CAST(:touched AS jsonb))
+       AS t(source text, low timestamptz, high timestamptz, sensors text[]);
+
 -- name: finish
 -- The last statement of a load. It changes a row only if the fencing token is still the newest and the
 -- database is in the index mode that the loader expects. The mode cannot change until the commit, because
--- the rows written by the load block any change of the index.
+-- the rows written by the load block any change of the index. touched: see `record_touched`.
+WITH recorded AS (
+    INSERT INTO readings_touched (source, low, high, sensors)
+    SELECT t.source, t.low, t.high, t.sensors
+      FROM jsonb_to_recordset(CAST(:touched AS jsonb))
+           AS t(source text, low timestamptz, high timestamptz, sensors text[]))
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        finished_at = now(),
@@ -24,6 +37,11 @@ UPDATE files
 
 -- name: finish_together
 -- Like finish, but for several files that were never loaded before.
+WITH recorded AS (
+    INSERT INTO readings_touched (source, low, high, sensors)
+    SELECT t.source, t.low, t.high, t.sensors
+      FROM jsonb_to_recordset(CAST(:touched AS jsonb))
+           AS t(source text, low timestamptz, high timestamptz, sensors text[]))
 UPDATE files f
    SET state = 'loaded', stage = 'load', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        finished_at = now(),
