@@ -27,6 +27,7 @@ ALL = (
     "audit",
     "formats",
     "reading",
+    "reading_candidates",
 )
 
 

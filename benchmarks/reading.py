@@ -20,10 +20,10 @@ from typing import Any
 
 import psycopg
 
-from benchmarks import inputs, reading_data, results
-from benchmarks.reading_data import MONTHS, Month
+from benchmarks import reading_data, results
+from benchmarks.reading_data import MONTHS
 from benchmarks.reading_questions import Asker, questions
-from benchmarks.stand import BenchmarkFleet, spread
+from benchmarks.stand import spread
 from sensorflow import telemetry
 from sensorflow.adapters.postgres import migrate, reading_index
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -36,15 +36,6 @@ from servers import place_for_servers
 
 MILLION = 1_000_000
 PLANS = results.FOLDER / "reading-plans.txt"
-CANDIDATES = {
-    "none": None,
-    "sensor, type, ts": "(sensor_id, reading_type, ts)",
-    "covering": "(sensor_id, reading_type, ts) INCLUDE (value, unit, quality)",
-    "BRIN minmax of sensor, ts": "USING brin (sensor_id, ts) WITH (pages_per_range = 16)",
-    "BRIN bloom of sensor": "USING brin (sensor_id text_bloom_ops, ts) WITH (pages_per_range = 16)",
-}
-LATE = 100_000
-"""Rows of a file that is loaded late into a quiet month."""
 
 
 def measure(
@@ -61,24 +52,25 @@ def measure(
             reading_data.fill(sql, rows)
         filled = time.perf_counter() - began
         progress(f"{rows:,} readings made in {filled:.0f} s")
-        found: dict[str, Any] = {"rows": rows, "fill_seconds": round(filled, 1)}
-        found["before"] = stand.ask_all("readings alone", gold=False)
-        found["candidates"] = [stand.candidate(name) for name in CANDIDATES]
-        found["index"] = stand.index()
-        found["now"] = stand.ask_all("reading index and gold", gold=True)
-        found["planning"] = [stand.planning(months) for months in (len(MONTHS), 24, 120)]
-        found["retention"] = stand.retention()
-        print(table(found), flush=True)
-        return found
+        return {"rows": rows, "fill_seconds": round(filled, 1), **compare(stand)}
+
+
+def compare(stand: Stand) -> dict[str, Any]:
+    found: dict[str, Any] = {"before": stand.ask_all("readings alone", gold=False)}
+    found["index"] = stand.index()
+    found["now"] = stand.ask_all("reading index and gold", gold=True)
+    print(table(found), flush=True)
+    found["planning"] = [stand.planning(months) for months in (len(MONTHS), 24, 120)]
+    found["retention"] = stand.retention()
+    return found
 
 
 class Stand:
     """The server with the readings of three months."""
 
     def __init__(self, root: Path, postgres: Postgres, plans: Path, repeat: int) -> None:
-        self._root, self._postgres, self._repeat = root, postgres, repeat
+        self._postgres = postgres
         self._asker = Asker(postgres, root / "postgres", plans, repeat)
-        self._late = 0
 
     def connection(self) -> psycopg.Connection[Any]:
         return self._asker.connection()
@@ -91,41 +83,6 @@ class Stand:
             warm = answer["warm_ms"]["median"]
             progress(f"{state}: {question.name}: cold {answer['cold_ms']} ms, warm {warm} ms")
         return found
-
-    def candidate(self, name: str) -> dict[str, Any]:
-        """Build an index on both quiet months. Returns what it costs, and the answers that it speeds up."""
-        definition = CANDIDATES[name]
-        months = [month for month in MONTHS if not month.is_open]
-        with self.connection() as sql:
-            built = [_build(sql, month, definition) for month in months]
-        asked = {
-            question.name: self._asker.ask(question, name)
-            for question in questions()
-            if question.month in months and question.now is None
-        }
-        late = self.load_late()
-        with self.connection() as sql:
-            for month in months:
-                sql.execute(f"DROP INDEX IF EXISTS candidate_{month.layout}")  # type: ignore[arg-type]
-        shown = {key: (one["cold_ms"], one["warm_ms"]["median"]) for key, one in asked.items()}
-        progress(f"{name}: {built}, late load {late['median']} s, cold and warm ms {shown}")
-        return {"name": name, "built": built, "late_seconds": late, "answers": asked}
-
-    def load_late(self) -> dict[str, Any]:
-        """Seconds that a worker needs for a file of `LATE` readings of the first month."""
-        fleet = BenchmarkFleet(self._root, self._postgres)
-        took = []
-        try:
-            for _ in range(self._repeat + 1):
-                path = self._root / f"late-{self._late}.csv"
-                inputs.write(path, LATE, first=self._late * LATE)
-                self._late += 1
-                fleet.settle()
-                took.append(fleet.take([path], "csv").seconds)
-                path.unlink()
-        finally:
-            fleet.close()
-        return spread(took[1:])  # the first one warms
 
     def index(self) -> dict[str, Any]:
         """Build the reading indexes as beat does, and fill gold. Returns the seconds."""
@@ -200,27 +157,6 @@ def table(found: dict[str, Any]) -> str:
         shown = " | ".join(f"{value:,.1f}" for value in figures)
         lines.append(f"| {question.name} | {question.limit_ms} | {shown} | {old / new:,.0f} |")
     return "\n".join(lines)
-
-
-def _build(sql: psycopg.Connection[Any], month: Month, definition: str | None) -> dict[str, Any]:
-    if definition is None:
-        return {"layout": month.layout, "seconds": 0.0, "bytes_per_row": 0.0}
-    name = f"candidate_{month.layout}"
-    began = time.perf_counter()
-    sql.execute(f"CREATE INDEX {name} ON {month.part} {definition}")  # type: ignore[arg-type]
-    seconds = time.perf_counter() - began
-    sql.execute(f"ANALYZE {month.part}")  # type: ignore[arg-type]
-    size = sql.execute(
-        "SELECT pg_relation_size(CAST(%s AS regclass)) / greatest(1, reltuples) FROM pg_class"
-        " WHERE oid = CAST(%s AS regclass)",
-        (name, month.part),
-    ).fetchone()
-    assert size is not None
-    return {
-        "layout": month.layout,
-        "seconds": round(seconds, 1),
-        "bytes_per_row": round(float(size[0]), 1),
-    }
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import Events
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.touched import record
 from sensorflow.core.events import FileEvent
 from sensorflow.core.touched import Touched
 from sensorflow.ports.maintenance import Expirable, Expired
@@ -54,9 +55,8 @@ def expire_months(
     for row in files:
         events.add(row.id, FileEvent.EXPIRED, row.stage, why=str(Expirable.ROWS))
     events.write(c)
-    touched = [*months, *_delete_elsewhere(c, files, lows)]
-    spans = {"lows": [low for low, _ in touched], "highs": [high for _, high in touched]}
-    run(c, "touch_months", **spans)
+    changed = [*months, *_delete_elsewhere(c, files, lows)]
+    record(c, [Touched("").over(low, high - timedelta(microseconds=1)) for low, high in changed])
     ids = [row.id for row in files]
     done = run(c, "drop_expired_months", lows=lows, ids=ids).one()
     if done.outcome != "dropped":

@@ -100,12 +100,6 @@ SELECT DISTINCT m.low, m.high
 DELETE FROM raw_readings
  WHERE file_id = ANY(CAST(:ids AS bigint[])) AND ts >= :low AND ts < :high;
 
--- name: touch_months
--- Records the changed time ranges for the aggregates. highs: the ends, which the ranges do not include.
-INSERT INTO readings_touched (source, low, high)
-SELECT '', low, high - interval '1 microsecond'
-  FROM unnest(CAST(:lows AS timestamptz[]), CAST(:highs AS timestamptz[])) AS m(low, high);
-
 -- name: drop_expired_months
 SELECT outcome, month
   FROM drop_expired_reading_partitions(CAST(:lows AS timestamptz[]), CAST(:ids AS bigint[]));
