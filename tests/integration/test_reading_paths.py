@@ -178,7 +178,15 @@ def apply(driver: ProjectDriver) -> dict[str, int]:
     return apply_retention(driver.ledger, s.lake, s.landing, driver.settings)
 
 
+def refresh(driver: ProjectDriver) -> None:
+    gold = Gold(driver.database, "test")
+    while (done := gold.refresh_once(10_000)) and done.pending:
+        pass
+    gold.close()
+
+
 def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver) -> None:
+    refresh(expiring)
     [done] = expiring.ledger.expire_months(ages(expiring))
     assert inspect.months(expiring.database) == 1
     assert rows_of_files(expiring) == {3: 3}
@@ -188,10 +196,7 @@ def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver
         datetime(2023, 1, 5, tzinfo=UTC),
         datetime(2023, 2, 1, tzinfo=UTC),
     )
-    aggregates = Gold(expiring.database, "test")
-    while (done_now := aggregates.refresh_once(10_000)) and done_now.pending:
-        pass
-    aggregates.close()
+    refresh(expiring)
     assert differences(expiring.database) == []
     audit = expiring.audit("--checksum")
     assert (audit.code, audit.report["expired"]) == (0, {"rows": 2})
