@@ -247,3 +247,20 @@ def test_a_kill_before_the_commit_drops_nothing(expiring: ProjectDriver) -> None
     assert expiring.audit("--checksum").code == 0
     assert apply(expiring) == {"rows": 2}
     assert inspect.months(expiring.database) == 1
+
+
+def test_rows_can_wait_until_their_month_is_dropped(project: Path, database: str) -> None:
+    """Whatever is older than 2023-02-15 expires, and what is older than 2023-01-15 no longer waits."""
+    age = datetime.now(UTC) - datetime(2023, 2, 15, tzinfo=UTC)
+    hours = f"{int(age.total_seconds() // 3600)}h"
+    driver = ProjectDriver(project, database, {"retention": {"rows": hours, "whole_months": True}})
+    for number, day in enumerate(("02-20", "02-05", "01-20", "01-25", "01-10"), 1):
+        driver.load(f"{number}.csv", readings(f"2023-{day}T00:00:00Z"))
+    driver.sql("UPDATE files SET source = 'other' WHERE id = 4")
+    assert apply(driver) == {"rows": 1}
+    assert rows_of_files(driver) == {1: 3, 2: 3, 3: 3, 4: 3}
+    driver.sql("UPDATE files SET source = 'plant' WHERE id = 4")
+    assert apply(driver) == {"rows": 2}
+    assert (inspect.months(database), rows_of_files(driver)) == (1, {1: 3, 2: 3})
+    assert driver.audit("--checksum").code == 0
+    driver.close()
