@@ -74,11 +74,13 @@ class Candidates:
             for month in MONTHS:
                 sql.execute(f"DROP INDEX IF EXISTS candidate_{month.part}")  # type: ignore[arg-type]
         shown = {key: (one["cold_ms"], one["warm_ms"]["median"]) for key, one in asked.items()}
-        progress(f"{name}: {built}, late load {late['median']} s, cold and warm ms {shown}")
-        return {"name": name, "built": built, "late_seconds": late, "answers": asked}
+        cost = late["cpu"]["median"]
+        progress(f"{name}: {built}, late load {cost} CPU s, cold and warm ms {shown}")
+        return {"name": name, "built": built, "late": late, "answers": asked}
 
     def load_late(self) -> dict[str, Any]:
-        """Seconds that a worker needs for a file of `LATE` readings of the first month."""
+        """Seconds that a worker needs for a file of `LATE` readings of the first month, and the CPU seconds
+        of worker and server."""
         fleet = BenchmarkFleet(self._root, self._postgres)
         took = []
         try:
@@ -87,11 +89,15 @@ class Candidates:
                 inputs.write(path, LATE, first=self._late * LATE)
                 self._late += 1
                 fleet.settle()
-                took.append(fleet.take([path], "csv").seconds)
+                took.append(fleet.take([path], "csv"))
                 path.unlink()
         finally:
             fleet.close()
-        return spread(took[1:])  # the first one warms
+        measured = took[1:]  # the first one warms
+        return {
+            "seconds": spread([one.seconds for one in measured]),
+            "cpu": spread([one.own_cpu + one.database_cpu for one in measured]),
+        }
 
     def day_alone(self) -> dict[str, Any]:
         """The answer to the question about a day of the open month, from a table with this day alone."""
