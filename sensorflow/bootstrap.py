@@ -209,6 +209,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
     """Return the housekeeping that runs all periodic tasks."""
     from sensorflow.adapters.postgres import partitions
     from sensorflow.flow import housekeeping as tasks
+    from sensorflow.flow.gold import gold_step
     from sensorflow.flow.retention import apply_retention
 
     stores = lake(settings), landing(settings)
@@ -230,7 +231,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
         tasks.garbage_step(ledger, *stores, settings),
         tasks.Step(tasks.RETAIN, tasks.RETENTION_SECONDS, hourly),
     )
-    return tasks.Housekeeping(ledger, steps)
+    return tasks.Housekeeping(ledger, (*steps, gold_step(ledger)))
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:

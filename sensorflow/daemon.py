@@ -1,7 +1,8 @@
 """The ingest daemon: finds, lands, registers and publishes files.
 
 One thread runs the intake, and another thread publishes, so that files are landed even while the broker is
-unavailable. A restart loses no file, because all state is in the feeds and in the ledger.
+unavailable. A third thread keeps the aggregates fresh. A restart loses no file, because all state is in the
+feeds and in the ledger.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from types import FrameType
 from sensorflow import bootstrap, tracing
 from sensorflow.core.heartbeat import Role
 from sensorflow.engine import process_metrics
+from sensorflow.flow.gold import GoldLoop
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.publisher import PublisherLoop
 from sensorflow.ports.feed import Feed
+from sensorflow.ports.gold import Gold
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
@@ -25,7 +28,10 @@ from sensorflow.telemetry import Event, emit
 
 
 class Daemon:
-    """The ingest daemon: runs the intake and the publisher until it is stopped."""
+    """The ingest daemon: runs the intake and the publisher until it is stopped.
+
+    gold: None if there are no aggregates to keep fresh.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Daemon:
         landing: Landing,
         ledger: Ledger,
         queue_: Publisher,
+        gold: Gold | None = None,
     ) -> None:
         self._sources = [feed.name for feed in feeds]
         mine = bootstrap.identity()
@@ -43,6 +50,7 @@ class Daemon:
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
         reconciler = bootstrap.reconciler(settings, ledger, queue_, sending.touch)
         self._publisher = PublisherLoop(settings, ledger, queue_, sending, reconciler)
+        self._gold = GoldLoop(gold, ledger) if gold is not None else None
         wake = self._publisher.wake
         self._settings, self._loops = settings, (taking, sending)
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
@@ -51,6 +59,8 @@ class Daemon:
         """Request the daemon to finish its current files and then to end. Returns at once."""
         self._intake.stop()
         self._publisher.stop()
+        if self._gold is not None:
+            self._gold.stop()
 
     def run(self) -> None:
         """Run until `stop` is called."""
@@ -58,15 +68,19 @@ class Daemon:
         self._heartbeats.start()
         self._intake.start()
         process_metrics.serve(self._settings, Role.INTAKE, self._loops)
-        publisher = threading.Thread(target=self._publisher.run, name="publisher")
-        publisher.start()
+        threads = [threading.Thread(target=self._publisher.run, name="publisher")]
+        if self._gold is not None:
+            threads.append(threading.Thread(target=self._gold.run, name="gold"))
+        for thread in threads:
+            thread.start()
         emit(Event.DAEMON_STARTED, sources=self._sources)
         try:
             self._intake.run()
         finally:
             self.stop()
             self._leases.stop()
-            publisher.join()
+            for thread in threads:
+                thread.join()
             self._heartbeats.stop()
             emit(Event.DAEMON_STOPPED)
 
@@ -78,7 +92,7 @@ def run(settings: Settings) -> None:
     ledger = bootstrap.ledger(settings, "daemon")
     queue_ = bootstrap.publisher(settings)
     feeds = bootstrap.feeds(settings, ledger)
-    daemon = Daemon(settings, feeds, bootstrap.landing(settings), ledger, queue_)
+    daemon = Daemon(settings, feeds, bootstrap.landing(settings), ledger, queue_, ledger)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         daemon.stop()

@@ -113,6 +113,8 @@ class Event(StrEnum):
     RECONCILED = "reconciled", "warning", "swept"
     # a step of housekeeping failed; it runs again when it is next due
     HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
+    # the aggregates are not refreshed, because the database is unavailable; this is retried
+    GOLD_PAUSED = "gold.paused", "error"
     # a month is sealed: its unique index is built, which proves that no reading exists twice
     PARTITION_SEALED = "partition.sealed", "info", "month.closed"
     # the reading index of a month is built, because nothing is loaded into the month any more

@@ -19,7 +19,8 @@ EMPTY: LiteralString = """
 DO $$
 DECLARE part regclass;
 BEGIN
-    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'raw_readings'::regclass LOOP
+    FOR part IN SELECT inhrelid FROM pg_inherits
+                 WHERE inhparent IN ('raw_readings'::regclass, 'gold_1m'::regclass) LOOP
         EXECUTE format('DROP TABLE %s', part);
     END LOOP;
     PERFORM setval(oid, 1, false) FROM pg_class

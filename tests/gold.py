@@ -45,7 +45,7 @@ def _comparable(value: float) -> tuple[bool, float]:
 
 def _stored(c: psycopg.Connection[Any], table: str) -> dict[Row, Row]:
     query = f"SELECT sensor_id, reading_type, unit, bucket, {COLUMNS} FROM {table}"
-    return {row[:4]: row[4:] for row in c.execute(query).fetchall()}  # type: ignore[arg-type]
+    return {row[:4]: row[4:] for row in c.execute(query).fetchall()}
 
 
 def _aggregates(readings: list[Row], width: str) -> dict[Row, Row]:

@@ -11,6 +11,7 @@ from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
+from sensorflow.flow.gold import GOLD
 from sensorflow.flow.housekeeping import TIDY
 from sensorflow.flow.process import process
 from sensorflow.ports.queue import Task
@@ -59,8 +60,9 @@ def quarantine(message: dict[str, Any]) -> str:
 
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=PoolRequest, send_events=False)
 def sweep() -> str:
-    """Reconcile: send stale messages again, and collect the garbage of finished files."""
-    return _done(SWEEP, TIDY) or "another process has just done it"
+    """Reconcile: send stale messages again, and collect the garbage of finished files. Refresh the
+    aggregates, if no daemon does."""
+    return _done(SWEEP, TIDY, GOLD) or "another process has just done it"
 
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=PoolRequest, send_events=False)

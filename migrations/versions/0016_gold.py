@@ -16,7 +16,7 @@ TABLES = ("gold_1m", "gold_1h", "gold_1d", "readings_latest", "gold_stale", "rea
 VIEWS = ("readings_1m", "readings_1h", "readings_1d", "gold_watermark")
 FUNCTIONS = (
     "ensure_gold_partitions(timestamptz[])",
-    "drop_empty_gold_partitions()",
+    "drop_empty_gold_partitions(timestamptz[])",
     "reading_months(timestamptz, timestamptz)",
     "record_touched()",
 )
@@ -59,9 +59,10 @@ BEGIN
     RETURN made;
 END $$
 """
-# A partition that readers use is left for the next call.
+# A partition that readers use is left for the next call. Pass few months at a time: each takes entries in
+# the lock table of the server.
 DROP_EMPTY = """
-CREATE FUNCTION drop_empty_gold_partitions() RETURNS integer
+CREATE FUNCTION drop_empty_gold_partitions(months timestamptz[]) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     part regclass;
@@ -71,7 +72,12 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('sensorflow.gold', 0)) THEN
         RETURN 0; -- the refresher may need the partition
     END IF;
-    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'gold_1m'::regclass LOOP
+    FOR part IN
+        SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'gold_1m'::regclass
+           AND c.relname IN (SELECT 'gold_1m_' || to_char(m AT TIME ZONE 'UTC', 'YYYY_MM')
+                               FROM unnest(months) AS m)
+    LOOP
         BEGIN
             EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part) INTO rows;
             CONTINUE WHEN rows;
@@ -160,7 +166,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['ensure_gold_partitions(timestamptz[])',
-                                'drop_empty_gold_partitions()'] LOOP
+                                'drop_empty_gold_partitions(timestamptz[])'] LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp', name,
                        current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
@@ -179,7 +185,7 @@ BEGIN
     FOREACH role IN ARRAY ARRAY['sensorflow_owner', 'sensorflow_loader'] LOOP
         CONTINUE WHEN to_regrole(role) IS NULL;
         FOREACH name IN ARRAY ARRAY['ensure_gold_partitions(timestamptz[])',
-                                    'drop_empty_gold_partitions()'] LOOP
+                                    'drop_empty_gold_partitions(timestamptz[])'] LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%s TO %I', current_schema(), name, role);
         END LOOP;
     END LOOP;
@@ -208,7 +214,7 @@ BEGIN
             EXECUTE format('ALTER TABLE %s OWNER TO sensorflow_owner', relation);
         END LOOP;
         FOREACH name IN ARRAY ARRAY['ensure_gold_partitions(timestamptz[])',
-                                    'drop_empty_gold_partitions()',
+                                    'drop_empty_gold_partitions(timestamptz[])',
                                     'reading_months(timestamptz, timestamptz)',
                                     'record_touched()'] LOOP
             EXECUTE format('ALTER FUNCTION %I.%s OWNER TO sensorflow_owner', current_schema(), name);

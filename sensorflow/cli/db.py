@@ -100,6 +100,25 @@ def seal(
     raise typer.Exit(int(any(one.outcome is not sealing.SealOutcome.SEALED for one in done)))
 
 
+@app.command("refresh", short_help="Compute the aggregates of changed readings.")
+def refresh() -> None:
+    """Compute the aggregates and the newest readings until they include all readings in the database.
+
+    A running daemon does this within seconds. This command is for databases without a daemon.
+    """
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres.gold import Gold
+    from sensorflow.flow.gold import Refresher
+
+    with database(bootstrap.settings()) as url:
+        gold = Gold(url, bootstrap.process_name("refresh"))
+        try:
+            hours = Refresher(gold).refresh_all()
+        finally:
+            gold.close()
+    line(f"hours computed: {hours:,}; the aggregates are fresh")
+
+
 former_command(app, "db", "close", "seal", seal)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-LEAST_HOURS, MOST_HOURS = 4, 744
-"""Limits of the number of hours that a transaction computes. More than one, so that old hours are computed
-also while each transaction finds a newer one."""
+LEAST_HOURS, FIRST_HOURS, MOST_HOURS = 4, 24, 744
+"""Number of hours that a transaction computes: at least, at first, and at most. It is never one, so that
+old hours are computed also while each transaction finds a newer one."""
 
 
 @dataclass(frozen=True)

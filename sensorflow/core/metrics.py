@@ -180,6 +180,10 @@ class Metric(StrEnum):
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
         "Time until this disk is full at the rate of the last hour. +Inf if its use does not grow.",
     )
+    GOLD_LAG = (
+        *("sensorflow_gold_lag_seconds", _GAUGE, _FLEET, (), "seconds"),
+        "Time since the oldest change of readings that the aggregates do not contain yet; 0 without one.",
+    )
     DATABASE_UP = (
         *("sensorflow_database_up", _GAUGE, _FLEET, (), ""),
         "1 if the database answers and has the expected schema, else 0.",

@@ -79,6 +79,7 @@ class FleetMeter:
         self._ends_at = 0.0
         self._work: Work | None = None
         self._beats: list[Heartbeat] = []
+        self._gold_lag: float | None = None
         self._sizes: Sizes | None = None
         self._sizes_at = -SIZES_SECONDS
         self._samples: list[Sample] = []
@@ -145,6 +146,7 @@ class FleetMeter:
         self._count(known, now + BUDGET_SECONDS)
         self._beats = self._source.heartbeats()
         self._work = self._measure_work(now)
+        self._gold_lag = self._source.lag_seconds()
         if now - self._sizes_at >= SIZES_SECONDS:
             self._sizes, self._sizes_at = self._source.sizes(), now
         self._ends, self._ends_at = ends, now
@@ -182,6 +184,8 @@ class FleetMeter:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at
         found = [*process_samples(self._beats)]
+        if self._gold_lag is not None:
+            found.append(Sample(Metric.GOLD_LAG, (), self._gold_lag))
         if self._work is not None:
             found += work_samples(self._work, self._ledger.files)
         if self._ledger.files_counted:

@@ -19,6 +19,11 @@ class Gold(Protocol):
         yet. Cheap."""
         ...
 
+    def lag_seconds(self) -> float:
+        """Returns the time since the oldest change that is not in the aggregates, by the clock of the
+        database; 0 if there is none."""
+        ...
+
     def refresh_once(self, hours: int) -> Refreshed | None:
         """Compute the aggregates of at most this number of hours, the newest first, in one transaction.
         Returns None if another process is refreshing.

@@ -45,10 +45,10 @@ LEDGER = [
     Guard(  # and nothing is left to do after it
         5,
         f"{LOADING}::load",
-        "_finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)",
+        "_finish(c, claim, counts, written, span, load, index_mode)",
         'c.exec_driver_sql("COMMIT")\n'
         "failpoints.hit(failpoints.Failpoint.COMMITTED)\n"
-        "_finish(c, claim, counts, loader.inserted.checksum, span, load, index_mode)",
+        "_finish(c, claim, counts, written, span, load, index_mode)",
         faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",

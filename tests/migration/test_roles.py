@@ -11,6 +11,7 @@ from contextlib import closing as closing_
 from datetime import timedelta
 from pathlib import Path
 
+import gold
 import psycopg
 import pytest
 import warm
@@ -94,9 +95,11 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
         f.put("c.csv", text(others))
         f.wait(lambda: any(a.name == "c.csv" for a in f.ledger.arrivals(2)))
         assert f.ledger.totals()["plant"].rows_loaded == 47
+        f.wait(lambda: not gold.differences(database))
         assert "rights" not in f.logs()
         assert "permission denied" not in f.logs()
     assert kind_of_owner(database, "raw_readings_2031_07") == "sensorflow_owner"
+    assert kind_of_owner(database, "gold_1m_2031_07") == "sensorflow_owner"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +239,14 @@ def test_a_reader_reads_every_table_and_writes_none(reader: str, table: str) -> 
     refused(reader, f"DELETE FROM {table}")
     refused(reader, f"INSERT INTO {table} DEFAULT VALUES")
     refused(reader, f"TRUNCATE {table}")
+
+
+@pytest.mark.parametrize(
+    "view", ["readings_1m", "readings_1h", "readings_1d", "readings_latest", "gold_watermark"]
+)
+def test_a_reader_reads_aggregates(reader: str, view: str) -> None:
+    with psycopg.connect(reader) as connection:
+        connection.execute(f"SELECT * FROM {view}")  # type: ignore[arg-type]
 
 
 def test_a_reader_makes_no_months_and_takes_no_tokens(reader: str) -> None:

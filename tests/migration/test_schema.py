@@ -390,7 +390,7 @@ def test_an_upgrade_requests_the_aggregates_of_the_months_that_exist(empty_datab
         names = [f"{row[0]:%m-%d %H}" for row in c.execute(months, ("2026-03-01Z",))]
         assert sorted(names) == ["01-01 05", "03-01 05", "12-01 05"]
         assert c.execute(months, ("2026-02-28Z",)).fetchall() != []
-        assert c.execute("SELECT drop_empty_gold_partitions()").fetchone() == (1,)
+        assert c.execute("SELECT drop_empty_gold_partitions('{2026-03-01Z}')").fetchone() == (1,)
 
 
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:

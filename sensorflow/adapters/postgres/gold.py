@@ -26,6 +26,10 @@ SPREAD_WEIGHT = 50_000
 """Number of hours times sensors after which a transaction takes no further ranges from the queue."""
 
 
+NESTED_KEYS = 300
+"""Number of keys up to which each is looked up by an index, instead of reading the whole range."""
+
+
 class Gold(Transactions):
     """Implements `ports.gold.Gold`."""
 
@@ -34,10 +38,8 @@ class Gold(Transactions):
             return bool(run(c, "gold_pending").scalar_one())
 
     def lag_seconds(self) -> float:
-        """Return the age of the oldest change that is not in the aggregates, in seconds."""
         with self._statement() as c:
-            row = run(c, "gold_lag").one()
-        return float(row.seconds) if row.pending else 0.0
+            return float(run(c, "gold_lag").scalar_one())
 
     def refresh_once(self, hours: int) -> Refreshed | None:
         with self._transaction() as c:
@@ -63,6 +65,7 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
     _ensure_months(c, ranges)
     changed: dict[str, list[Any]] = {"sensors": [], "types": [], "units": [], "buckets": []}
     check_latest = False
+    run(c, "plan_gold", nested="off")
     for one in ranges:
         sensors = None if one.sensors is None else list(one.sensors)
         row = run(c, "refresh_minutes", low=one.low, high=one.high, sensors=sensors).one()
@@ -71,8 +74,10 @@ def _refresh(c: sa.Connection, ranges: list[StaleRange]) -> None:
             values += row._mapping[name] or ()
     failpoints.hit(failpoints.Failpoint.GOLD_MINUTES)
     if changed["buckets"]:
+        run(c, "plan_gold", nested="on" if len(changed["buckets"]) <= NESTED_KEYS else "off")
         _refresh_coarser(c, changed)
     if check_latest:
+        run(c, "plan_gold", nested="on")
         keys = {name: changed[name] for name in ("sensors", "types", "units")}
         run(c, "refresh_latest", **keys)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from sensorflow.adapters.postgres.catalog import Catalog
 from sensorflow.adapters.postgres.claims import Claims
 from sensorflow.adapters.postgres.controls import Controls
+from sensorflow.adapters.postgres.gold import Gold
 from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
@@ -26,6 +27,7 @@ class PostgresLedger(
     Controls,
     Workload,
     Measurements,
+    Gold,
 ):
-    """Implements `ports.ledger.Ledger`, `ports.workload.Workload` and `ports.measurements.Measurements`.
-    For the constructor's arguments see `Loader` and `Transactions`."""
+    """Implements `ports.ledger.Ledger`, `ports.workload.Workload`, `ports.measurements.Measurements` and
+    `ports.gold.Gold`. For the constructor's arguments see `Loader` and `Transactions`."""

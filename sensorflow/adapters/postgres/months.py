@@ -21,7 +21,7 @@ in the lock table that all sessions share, and because loads wait during the tra
 
 def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
     """Drop the months that were empty at the previous check and are still empty. Records the months that
-    are empty now. Returns the number of months dropped.
+    are empty now. Returns the number of months dropped. Also drops empty months of the aggregates.
 
     Files may be loaded at the same time: if a load finds that its month was dropped, it creates the month
     again. This function does not wait long for loads or readers; a month that is in use is skipped until
@@ -38,4 +38,13 @@ def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
             total += done.dropped
             if done.busy:
                 break
+        _drop_empty_gold(c)
     return total
+
+
+def _drop_empty_gold(c: sa.Connection) -> None:
+    """Drop the months of aggregates that are empty, unless readers use them."""
+    lows = list(run(c, "droppable_gold_months").scalars())
+    for start in range(0, len(lows), MONTHS_PER_TRANSACTION):
+        some = lows[start : start + MONTHS_PER_TRANSACTION]
+        run(c, "drop_empty_gold", months=some)

@@ -4,12 +4,18 @@
 SELECT EXISTS (SELECT FROM readings_touched) OR EXISTS (SELECT FROM gold_stale);
 
 -- name: gold_lag
-SELECT extract(epoch FROM clock_timestamp() - fresh_to) AS seconds, pending FROM gold_watermark;
+SELECT coalesce(extract(epoch FROM clock_timestamp() - least((SELECT min(touched_at) FROM readings_touched),
+                                                             (SELECT min(since) FROM gold_stale))), 0);
 
 -- name: hold_gold
 -- Only one refresher works at a time. The plans depend on the range.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '32MB', true),
        pg_try_advisory_xact_lock(hashtextextended('sensorflow.gold', 0)) AS is_mine;
+
+-- name: plan_gold
+-- The planner does not know how many rows a common table expression has. A nested loop over two of them would
+-- take hours.
+SELECT set_config('enable_nestloop', :nested, true);
 
 -- name: split_touched
 -- Cuts the newest month off each range of more than 31 days. A range of years is thus expanded to hours step
@@ -64,7 +70,7 @@ ON CONFLICT (hour) DO UPDATE
    SET low = least(gold_stale.low, excluded.low), high = greatest(gold_stale.high, excluded.high),
        since = least(gold_stale.since, excluded.since),
        sensors = CASE WHEN gold_stale.sensors IS NOT NULL AND excluded.sensors IS NOT NULL THEN (
-           SELECT CASE WHEN count(*) <= :most THEN array_agg(s) END
+           SELECT CASE WHEN count(*) <= :most THEN array_agg(s ORDER BY s) END
              FROM (SELECT unnest(gold_stale.sensors) UNION SELECT unnest(excluded.sensors)) AS u(s)) END;
 
 -- name: take_stale
@@ -84,8 +90,17 @@ SELECT DISTINCT m AT TIME ZONE 'UTC' AS month
 -- name: ensure_gold_months
 SELECT ensure_gold_partitions(CAST(:months AS timestamptz[]));
 
+-- name: droppable_gold_months
+-- Months outside the time span of ordinary loads.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC'
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('gold_1m' AS regclass)) p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
 -- name: drop_empty_gold
-SELECT drop_empty_gold_partitions();
+SELECT drop_empty_gold_partitions(CAST(:months AS timestamptz[]));
 
 -- name: refresh_minutes
 -- Computes the minutes of a range again. Returns the hours of the changed minutes. The first and the last
@@ -125,6 +140,7 @@ put AS (
      WHERE NOT EXISTS (
            SELECT FROM gold_1m o
             WHERE o.bucket >= :low AND o.bucket <= :high
+              AND (CAST(:sensors AS text[]) IS NULL OR o.sensor_id = ANY(CAST(:sensors AS text[])))
               AND o.sensor_id = f.sensor_id AND o.reading_type = f.reading_type AND o.unit = f.unit
               AND o.bucket = f.bucket
               AND (o.count, o.min, o.max, o.sum, o.m2, o.first, o.first_ts, o.last, o.last_ts, o.flagged)
@@ -138,8 +154,9 @@ put AS (
 newest AS (
     INSERT INTO readings_latest AS l
     SELECT sensor_id, reading_type, unit, last_ts, last[4], last[5], last[2], last[3]
-      FROM (SELECT DISTINCT ON (sensor_id, reading_type, unit) *
-              FROM fresh ORDER BY sensor_id, reading_type, unit, bucket DESC) f
+      FROM (SELECT sensor_id, reading_type, unit, max(bucket) AS bucket
+              FROM fresh GROUP BY sensor_id, reading_type, unit) n
+      JOIN fresh f USING (sensor_id, reading_type, unit, bucket)
      WHERE NOT EXISTS (
            SELECT FROM readings_latest o
             WHERE o.sensor_id = f.sensor_id AND o.reading_type = f.reading_type AND o.unit = f.unit
@@ -147,10 +164,9 @@ newest AS (
                                     = (f.last_ts, f.last[4], f.last[5], f.last[2], f.last[3])))
     ON CONFLICT (sensor_id, reading_type, unit) DO UPDATE
        SET ts = excluded.ts, value = excluded.value, quality = excluded.quality,
-           file_id = excluded.file_id, line_no = excluded.line_no
-    RETURNING xmax = 0 AS is_new)
+           file_id = excluded.file_id, line_no = excluded.line_no)
 SELECT array_agg(sensor_id) AS sensors, array_agg(reading_type) AS types, array_agg(unit) AS units,
-       array_agg(bucket) AS buckets, coalesce(bool_or(is_gone), false) OR EXISTS (SELECT FROM newest WHERE is_new) AS check_latest
+       array_agg(bucket) AS buckets, coalesce(bool_or(is_gone), false) AS check_latest
   FROM (SELECT sensor_id, reading_type, unit, date_trunc('hour', bucket, 'UTC') AS bucket,
                bool_or(is_gone) AS is_gone
           FROM (SELECT *, true AS is_gone FROM gone UNION ALL SELECT *, false FROM put) b
@@ -163,30 +179,29 @@ WITH keys AS MATERIALIZED (
     SELECT DISTINCT sensor_id, reading_type, unit, date_trunc('{span}', bucket, 'UTC') AS bucket
       FROM unnest(CAST(:sensors AS text[]), CAST(:types AS text[]), CAST(:units AS text[]),
                   CAST(:buckets AS timestamptz[])) AS k(sensor_id, reading_type, unit, bucket)),
-parts AS MATERIALIZED (
-    SELECT k.bucket AS coarse, p.*
+parts AS (
+    SELECT k.bucket AS coarse, p.*, CAST(sum(p.count) OVER every AS bigint) AS total,
+           sum(p.sum) OVER every / sum(p.count) OVER every AS mean
       FROM keys k
       JOIN {fine} p ON p.sensor_id = k.sensor_id AND p.reading_type = k.reading_type AND p.unit = k.unit
            AND p.bucket >= k.bucket AND p.bucket < k.bucket + interval '1 {span}'
            AND date_trunc('{span}', p.bucket, 'UTC') = k.bucket
      WHERE p.bucket >= date_trunc('{span}', CAST(:low AS timestamptz), 'UTC')
-       AND p.bucket < date_trunc('{span}', CAST(:high AS timestamptz), 'UTC') + interval '1 {span}'),
-totals AS (
-    SELECT sensor_id, reading_type, unit, coarse, CAST(sum(count) AS bigint) AS count, sum(sum) AS sum
-      FROM parts GROUP BY sensor_id, reading_type, unit, coarse),
+       AND p.bucket < date_trunc('{span}', CAST(:high AS timestamptz), 'UTC') + interval '1 {span}'
+    WINDOW every AS (PARTITION BY p.sensor_id, p.reading_type, p.unit, k.bucket)),
 fresh AS MATERIALIZED (
-    SELECT sensor_id, reading_type, unit, coarse AS bucket, t.count, min(p.min) AS min, max(p.max) AS max,
-           t.sum,
-           sum(p.m2 + p.count * (p.sum / p.count - t.sum / t.count) * (p.sum / p.count - t.sum / t.count)) AS m2,
-           (min(ARRAY[date_part('epoch', p.bucket - coarse), p.first]))[2] AS first, min(p.first_ts) AS first_ts,
-           (max(ARRAY[date_part('epoch', p.bucket - coarse), p.last]))[2] AS last, max(p.last_ts) AS last_ts,
-           CAST(sum(p.flagged) AS bigint) AS flagged
-      FROM parts p JOIN totals t USING (sensor_id, reading_type, unit, coarse)
-     GROUP BY sensor_id, reading_type, unit, coarse, t.count, t.sum),
+    SELECT sensor_id, reading_type, unit, coarse AS bucket, total AS count, min(min) AS min, max(max) AS max,
+           sum(sum) AS sum, sum(m2 + count * (sum / count - mean) * (sum / count - mean)) AS m2,
+           (min(ARRAY[date_part('epoch', bucket - coarse), first]))[2] AS first, min(first_ts) AS first_ts,
+           (max(ARRAY[date_part('epoch', bucket - coarse), last]))[2] AS last, max(last_ts) AS last_ts,
+           CAST(sum(flagged) AS bigint) AS flagged
+      FROM parts GROUP BY sensor_id, reading_type, unit, coarse, total),
 gone AS (
     DELETE FROM {coarse} g USING keys k
      WHERE g.sensor_id = k.sensor_id AND g.reading_type = k.reading_type AND g.unit = k.unit
        AND g.bucket = k.bucket
+       AND g.bucket >= date_trunc('{span}', CAST(:low AS timestamptz), 'UTC')
+       AND g.bucket <= date_trunc('{span}', CAST(:high AS timestamptz), 'UTC')
        AND NOT EXISTS (SELECT FROM fresh f
                         WHERE f.sensor_id = k.sensor_id AND f.reading_type = k.reading_type
                           AND f.unit = k.unit AND f.bucket = k.bucket)),
@@ -202,8 +217,8 @@ put AS (
 SELECT count(*) FROM keys;
 
 -- name: refresh_latest
--- Finds the newest readings of these sensors again if they have vanished. The aggregates of days contain their
--- times. A reading that has vanished since is in a range that is still queued.
+-- Finds the newest readings of these sensors again if the former ones have vanished. The aggregates of days
+-- contain their times. If the reading of such a time has vanished too, its range is still queued.
 WITH keys AS MATERIALIZED (
     SELECT DISTINCT sensor_id, reading_type, unit
       FROM unnest(CAST(:sensors AS text[]), CAST(:types AS text[]), CAST(:units AS text[]))
@@ -221,7 +236,7 @@ times AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT DISTINCT ON (r.sensor_id, r.reading_type, r.unit)
            r.sensor_id, r.reading_type, r.unit, r.ts, r.value, r.quality, r.file_id, r.line_no
-      FROM times t JOIN raw_readings r ON r.ts = t.ts
+      FROM times t CROSS JOIN LATERAL (SELECT * FROM raw_readings o WHERE o.ts = t.ts OFFSET 0) r
       JOIN lost l ON l.ts = r.ts AND l.sensor_id = r.sensor_id AND l.reading_type = r.reading_type
            AND l.unit = r.unit
      ORDER BY r.sensor_id, r.reading_type, r.unit, r.file_id DESC, r.line_no DESC, r.value DESC,
