@@ -62,7 +62,7 @@ months AS (
                AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p)
 SELECT m.low, m.high
   FROM months m JOIN held h ON h.ts_min < m.high AND h.ts_max >= m.low
- WHERE m.high <= now()
+ WHERE m.high <= now() AND m.low < now() - (SELECT min(age) FROM ages)
  GROUP BY m.low, m.high HAVING bool_and(h.expires)
  ORDER BY m.low LIMIT CAST(:most AS bigint);
 
