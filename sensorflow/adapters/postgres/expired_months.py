@@ -48,6 +48,7 @@ def expire_months(
     Raises MonthKept if a month cannot be dropped. The caller must then roll the transaction back.
     """
     lows = [low for low, _ in months]
+    c.execute(sa.text("SET LOCAL statement_timeout = 0"))  # the months are read completely
     files = run(
         c, "expire_months", **_facts(ages), lows=lows, highs=[high for _, high in months]
     ).all()
