@@ -21,9 +21,11 @@ from sensorflow.adapters.postgres import (
     inspect,
     partitions,
     reading_index,
+    sealing,
 )
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.gold import Gold
+from sensorflow.adapters.postgres.sealing import SealOutcome
 from sensorflow.errors import Transient
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.retention import apply_retention
@@ -89,6 +91,10 @@ def test_a_quiet_month_gets_an_index_that_questions_use(
     assert len(found(database, DAY)) == 288
     assert reading_index.index_months(database, smallest=0) == {}
     driver.load("late.csv", readings("2026-02-02T00:00:00Z"))  # a late load is still possible
+    month = next(m for m in sealing.months(database, timedelta(0)) if m.name == "2026-02")
+    sealed = SealOutcome.SEALED if deferred else SealOutcome.OPEN
+    assert [done.outcome for done in sealing.seal(database, [month])] == [sealed]
+    assert index(database) == [True]
     driver.close()
 
 
