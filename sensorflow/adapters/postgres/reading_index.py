@@ -28,8 +28,8 @@ many pages of the table as the sensor has readings. Migration 0019 contains the 
 SMALLEST_BYTES = 8 << 20
 """Size of the smallest partition that gets an index. A smaller partition is read faster than 20 ms without
 an index, and each index adds to the planning time of all queries."""
-RUN_SECONDS = 900.0
-"""Seconds after which a run starts no further build."""
+RUN_SECONDS = 300.0
+"""Seconds after which a run starts no further build, so that other periodic steps do not wait long."""
 LOCK_TIMEOUT = "10min"
 """CREATE INDEX CONCURRENTLY waits for all older transactions, such as exports and backups."""
 
