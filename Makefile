@@ -9,7 +9,7 @@ CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROK
 
 ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
+.PHONY: help demo up test gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ rolling: .venv/.has-dev ## two autoscaled nodes under load: daemon and workers r
 fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --soak $(or $(MINUTES),15) $(CHAOS)
+
+gold: .venv/.has-dev ## random changes and kills, and aggregates that equal the readings each time: STEPS= SEED=
+	@GOLD_STEPS=$(or $(STEPS),1000) GOLD_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -q -s tests/integration/test_gold.py
 
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof

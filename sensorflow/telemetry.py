@@ -132,7 +132,7 @@ class Event(StrEnum):
     ACKNOWLEDGEMENT_FAILED = "acknowledgement.failed", "warning", "acknowledgement.dropped"
     # beat cannot save its schedule, but continues to run
     SCHEDULE_NOT_SAVED = "schedule.not_saved", "error", "beat.unkept"
-    # the port of metrics_port cannot be opened; the process works without it
+    # the port of metrics_port cannot be opened; the process serves no metrics
     METRICS_UNAVAILABLE = "metrics.unavailable", "error"
     # a setting was given under its former name, which the next version will not accept
     SETTING_RENAMED = "setting.renamed", "warning"

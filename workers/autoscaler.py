@@ -1,4 +1,5 @@
-"""Sizes the pool by the work that waits in the ledger. See `core.scaling`."""
+"""Changes the number of children of a worker according to the work that waits in the ledger. See
+`core.scaling`."""
 
 from __future__ import annotations
 
@@ -20,22 +21,23 @@ from workers.configured import settings
 from workers.pool import pids
 
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 5.0
-"""Seconds between two decisions while this worker has messages, and while it has none. A message
-that arrives at an idle worker causes a decision too."""
+"""Seconds between two decisions while this worker has messages, and while it has no messages. A message
+that arrives at a worker without messages causes a decision at once."""
 OCCUPIED_SECONDS = 2.0
-"""Seconds that a child has worked on the same files after which it counts as occupied for long."""
+"""A child counts as occupied for long if it has worked on the same files for longer than this number of
+seconds."""
 NODES_PER_SECOND = 8
-"""Number of workers from which each of them decides less often, so that the database answers no
-more queries."""
+"""Maximum number of workers that decide once every `BUSY_SECONDS`. If there are more workers, each decides
+less often, so that the number of queries does not grow."""
 
 
 class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no types
-    """Celery's autoscaler with another rule. A thread measures and decides; the worker's loop,
-    which calls `maybe_scale` each second and for each message, changes the pool. The loop never
-    waits for the database."""
+    """Replaces the rule of Celery's autoscaler. A thread measures the work and decides. The worker's loop
+    calls `maybe_scale` every second and for each message, and changes the pool according to the latest
+    decision. Therefore the loop never waits for the database."""
 
     plan: Plan | None = None
-    """The latest decision."""
+    """The latest decision; None before the first one."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -46,11 +48,11 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         self._recent, self._least = Maximum(SHRINK_AFTER_SECONDS), 0
 
     def start_measuring(self, me: str) -> None:
-        """Start the thread. Called when the pool has been forked. me: the id of this process in
+        """Start the thread. Called after the pool was forked. me: the id of this process, as in its
         heartbeats."""
         given = settings()
         ledger = bootstrap.ledger(given, "worker")
-        result = FleetScaler(ledger, me, int(given.inline_below))
+        result = FleetScaler(ledger, me, int(given.inline_below), given.limits.quotas)
         self._measure = lambda: result.plan(self.node())
         worker_shutdown.connect(self._end, weak=False)
         threading.Thread(target=self._run, name="autoscaler", daemon=True).start()
@@ -84,9 +86,9 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
             self._ending.wait(max(0.0, began + pause - time.monotonic()))
 
     def _not_blocked(self) -> int:
-        """Returns how many processes this worker needs so that no message waits for a child that is
-        occupied for long, for example with a large file. Such a message is little work, but would wait
-        for minutes."""
+        """Returns the number of processes that this worker needs so that no message waits for a child that
+        is occupied for long, for example with a large file; 0 if no child is. The work in the ledger does
+        not show this need, because such a message may be little work but would wait for minutes."""
         occupied = process.board.occupied(pids(self.pool), OCCUPIED_SECONDS)
         return occupied + 1 if self.qty > occupied > 0 else 0
 
@@ -95,7 +97,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         self._wake.set()
 
     def _maybe_scale(self, req: Any = None) -> bool:
-        """Adapt the pool to the latest decision. Returns True if the pool was changed."""
+        """Change the pool according to the latest decision. Returns True if the pool was changed."""
         if req is not None:
             self._wake.set()
         if self.plan is None or state.should_stop or state.should_terminate:

@@ -82,8 +82,8 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         """Acknowledge or reject a message. Never raises, because an exception would make the event loop
         skip the other callbacks of the same iteration.
 
-        If the acknowledgement fails while the channel is open, the consumer reconnects. Otherwise, the
-        message would occupy a prefetch slot forever.
+        If the acknowledgement fails while the channel is open, the consumer reconnects, because the message
+        would otherwise occupy a prefetch slot forever.
         """
         try:
             p(logger, (), *args)

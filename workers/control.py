@@ -1,8 +1,8 @@
 """Restrict remote control to the commands that Flower needs. Commands that end busy children or make a
 worker send messages are refused.
 
-Anyone with access to the broker can broadcast commands. If a command ends a child, the attempt of its file
-counts, and after three attempts the file is quarantined.
+Anyone with access to the broker can broadcast commands. If a command ends a child, the attempt of the
+child's file counts, and after three attempts the file is quarantined.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _ALLOWED_COMMANDS = frozenset(
         *("enable_events", "disable_events", "shutdown"),
     )
 )
-"""Shutdown is allowed, because operators use it: children finish their messages first."""
+"""Shutdown is allowed, because operators use it, and because the children finish their messages before they
+end."""
 _SCALING = frozenset(("pool_grow", "pool_shrink", "autoscale"))
 _CONSUMING = frozenset(("add_consumer", "cancel_consumer"))
 _QUEUES = frozenset(task_name(queue) for queue in QUEUES)
@@ -49,12 +50,16 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
         numbers = [value for value in arguments.values() if value is not None]
         if all(type(value) is int and 0 < value <= MAX_CHILDREN for value in numbers):
             return None
-        return f"{command} is refused: numbers from 1 to {MAX_CHILDREN} only"
+        return f"{command} is refused: its numbers must be from 1 to {MAX_CHILDREN}"
     if command in _CONSUMING:
         queue = arguments.get("queue")
         known = isinstance(queue, str) and queue in _QUEUES
         other = any(arguments.get(n) for n in arguments.keys() - {"queue"})
-        return None if known and not other else f"{command} is refused: only for our own queues"
+        return (
+            None
+            if known and not other
+            else f"{command} is refused: only our own queues are allowed"
+        )
     if command == "revoke" and not arguments.get("terminate"):
         return None
     if command in _ALLOWED_COMMANDS:

@@ -1,5 +1,5 @@
-"""Send task events to Flower in batches. Sending them one by one costs more than the task of a file
-that is already loaded. Also send how far large files were read."""
+"""Send task events to Flower in batches, because sending them one by one takes longer than the task of a
+file that is already loaded. Also send events about the progress of large files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery.worker.consumer.events import Events
 from kombu.common import ignore_errors
 
 PAUSE = 0.2
-"""Seconds for which events are collected. Each event carries its own time."""
+"""Seconds for which events are collected before they are sent. Each event contains its own time."""
 
 
 class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -47,15 +47,16 @@ class EventBufferStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
 
 
 PROGRESS_SECONDS = 2.0
-"""Seconds between two looks at how far the children have read."""
+"""Seconds between two checks of the children's progress."""
 PROGRESS = "task-progress"
-"""A custom event: Flower shows its last part as the state of the task, and its result, until the
-task ends."""
+"""The type of a custom event. Until the task ends, Flower shows the last part of this name as the state of
+the task, and the result of the event as the result of the task."""
 
 
 class ProgressStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Sends an event for each task whose file is so large that its lease was renewed, whenever it has
-    progressed. The parent sends it, so that children need no connection for events."""
+    """Sends an event whenever the task of a large file has made progress. A file is large if its lease was
+    renewed while it was read. The parent sends the events, so that children need no connection for
+    events."""
 
     requires = (Events,)
 

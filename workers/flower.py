@@ -31,7 +31,7 @@ def guard() -> None:
     options.address = "127.0.0.1"
     _keep(options)
     _refuse_other_hosts()
-    if not _configured_hosts():
+    if not _has_authentication():
         options.basic_auth = [_word()]
 
 
@@ -63,8 +63,8 @@ def _keep(options: Any) -> None:
 
 def save_changes_only(events: Any) -> None:
     """Make Flower save its history only if a task has changed since the last time. Saving an unchanged
-    history every half minute would use more CPU than all else in an idle fleet. events: Flower's class of
-    that name."""
+    history every half minute would use more CPU than all else in an idle fleet. events: Flower's class
+    `Events`."""
     save = events.save_state
 
     def save_state(self: Any) -> None:
@@ -83,7 +83,7 @@ def history() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not os.access(folder, os.W_OK):
-            reason = "others may write into it"
+            reason = f"{folder} must belong to this user, and only this user may write to it"
         else:
             return folder
     except (OSError, UsageError) as error:
@@ -133,7 +133,7 @@ def _hosts() -> tuple[str, ...]:
         return ()
 
 
-def _configured_hosts() -> bool:
+def _has_authentication() -> bool:
     """Whether the user has configured authentication for Flower."""
     given = (word.lstrip("-").partition("=")[0].replace("-", "_") for word in sys.argv[1:])
     named = any(os.environ.get(name) for name in ("FLOWER_BASIC_AUTH", "FLOWER_AUTH"))

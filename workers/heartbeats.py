@@ -23,8 +23,8 @@ INTERVAL_SECONDS = 2.0
 
 
 def heartbeat_sender(role: Role) -> tuple[HeartbeatSender, LoopStatus] | None:
-    """Returns the heartbeat sender of this process, which sends nothing before it is started.
-    Returns None if the settings do not define a database."""
+    """Returns (heartbeat sender of this process, status of its loop). The sender sends nothing until it is
+    started. Returns None if the settings do not define a database."""
     try:
         ledger = bootstrap.ledger(settings(), role)
     except UsageError:
@@ -85,7 +85,7 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
 
 
 def size(c: Any) -> dict[str, int | None]:
-    """Returns the heartbeat's facts about the size of a worker's pool, see
+    """Returns the status fields of the heartbeat that describe the size of a worker's pool, see
     `core.heartbeat.LoopReport`."""
     scaler = getattr(c.controller, "autoscaler", None)
     if scaler is None:

@@ -106,6 +106,6 @@ class TaskPool(Prefork):  # type: ignore[misc]  # celery has no types
     Pool = Processes
 
     def did_start_ok(self) -> bool:
-        """Returns True in all cases. Otherwise, Celery would end a worker if a child died before
-        the worker was connected. The child is replaced instead."""
+        """Returns True in all cases, because Celery would otherwise end a worker if a child died before the
+        worker was connected. Instead, the child is replaced."""
         return True

@@ -18,7 +18,7 @@ from sensorflow.ports.queue import Publisher
 from workers.configured import settings
 
 parent = 0
-"""Pid of the forking process, recorded before the fork."""
+"""Pid of the worker's parent process. The parent records it before it forks the children."""
 board = Board()
 """Memory shared with the parent. No process writes to it before a child joins."""
 

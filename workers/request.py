@@ -44,7 +44,7 @@ class PoolRequest(Request):  # type: ignore[misc]  # celery has no types
         if not isinstance(error, MemoryError):
             super().on_failure(exc_info, *args, **options)
             return
-        reason = "a task was refused memory; it is sent again later"
+        reason = "no memory for a task; its message is sent again later"
         emit(Event.WORK_REFUSED, code=Code.HOST, reason=reason)
         state.task_ready(self)
         self.acknowledge()

@@ -51,8 +51,8 @@ def started(**_: Any) -> None:
 @worker_process_shutdown.connect
 @worker_shutdown.connect
 def ended(**_: Any) -> None:
-    """Send the remaining spans, for a few seconds at most. The second signal is for a pool that does not
-    fork."""
+    """Send the remaining spans, for a few seconds at most. Called at the end of a child, and at the end of
+    a worker, because the pool of a worker may run tasks without forking children."""
     tracing.stop()
 
 

@@ -1,5 +1,5 @@
-"""The Celery tasks. Each task takes one message (a CloudEvents object) and uses nothing of it but the ids
-of its files."""
+"""The Celery tasks. Each task takes one message (a CloudEvents object), and uses only the ids of the files
+in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ EXPECTED = (SensorflowError,)
 
 
 def _run(message: dict[str, Any], only: Stage | None = None) -> str:
-    """Process the files of a message. The following stages are in the chain of a message for one stage."""
+    """Process the files of a message. only: the stage to run; None for all stages. If a message is for one
+    stage, its chain contains the messages for the following stages."""
     return report_results(
         process(services(), Task(file_ids_of(message), only, next_sent=True), keep)
     )

@@ -12,7 +12,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(samples: Iterable[Sample]) -> bytes:
-    """Returns the page for a scrape. Metrics are in the order of `Metric`, each with help and type."""
+    """Returns the page that Prometheus scrapes. The metrics are in the order of `Metric`, each with its
+    help and type."""
     from prometheus_client import generate_latest
 
     found: dict[Metric, list[Sample]] = {}
@@ -20,7 +21,7 @@ def exposition(samples: Iterable[Sample]) -> bytes:
         found.setdefault(sample.metric, []).append(sample)
 
     class Collected:
-        """What the library expects of a registry."""
+        """A registry, as far as `generate_latest` needs it."""
 
         @staticmethod
         def collect() -> Iterator[Any]:

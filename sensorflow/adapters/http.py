@@ -20,7 +20,7 @@ from sensorflow.telemetry import Event, emit
 CLIENT_SECONDS = 10.0
 """Seconds after which a client that sends or reads nothing is disconnected."""
 CLIENTS = 64
-"""Number of clients that are served at the same time. Others are disconnected."""
+"""Maximum number of clients that are served at the same time. Further clients are disconnected."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,19 @@ class Reply:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], status: int = HTTPStatus.OK) -> Reply:
-        """A reply with a JSON object."""
+        """Create a reply whose body is a JSON object."""
         return cls(status, json.dumps(facts).encode() + b"\n")
 
 
 Routes = Mapping[str, Callable[[], Reply]]
-"""Path -> what to answer."""
+"""Path -> function that returns the reply."""
 
 
 class Server:
-    """Answers GET and HEAD. host: name or address; "" for all IPv4 addresses. port: 0 for any free port.
+    """An HTTP server in a thread of its own. It answers GET and HEAD. host: name or address to listen on;
+    "" for all IPv4 addresses. port: port to listen on; 0 for any free port.
 
-    The port is bound at once. Raises UsageError if that is impossible.
+    The constructor binds the port. Raises UsageError if the port cannot be bound.
     """
 
     def __init__(self, host: str, port: int, routes: Routes) -> None:
@@ -79,7 +80,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without the name lookup of the base class, which may take long."""
+        """Bind the port without the name lookup of the base class, which may take long."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -102,7 +103,7 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients may disconnect at any time."""
+        """Ignore errors of connections, because clients may disconnect at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer a request that is no GET or HEAD, or no HTTP."""
+        """Answer a request that is not GET or HEAD, or that is not valid HTTP."""
         self._send(Reply.of({"error": message or HTTPStatus(code).phrase}, code))
         self.close_connection = True
 
@@ -143,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "sensorflow"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
-        """Requests are not logged."""
+        """Do nothing, so that requests are not logged."""
 
 
 def _reason(host: str, port: int, error: OSError | OverflowError) -> str:

@@ -99,8 +99,9 @@ def check(
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Yields (file, folder) for each file to check. folder: the argument in which the file was found, which
-    takes the place of the drop folder; None if the file itself is the argument. Raises UsageError."""
+    """Yields (file, folder) for each file to check. folder: the folder argument in which the file was
+    found; it takes the place of the drop folder. None if the file itself is the argument. Raises
+    UsageError."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

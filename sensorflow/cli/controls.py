@@ -31,7 +31,7 @@ Names = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", help="All sources.")]
 Reason = Annotated[
-    str | None, typer.Option(help="Why, for others: `sources ls`, `status` and `doctor` show it.")
+    str | None, typer.Option(help="The reason. `sources ls`, `status` and `doctor` show it.")
 ]
 
 
@@ -40,8 +40,8 @@ def pause(
 ) -> None:
     """Stop the intake of sources, and send none of their files to workers.
 
-    Workers finish the files that they have or that were sent. All daemons obey within seconds. A source
-    stays paused until it is resumed, also after a restart.
+    Workers still finish the files that were sent before. All daemons apply the pause within seconds. A
+    source stays paused until it is resumed, also after a restart.
     """
     _hold_back(Mode.PAUSED, names, every, reason, json)
 
@@ -56,10 +56,10 @@ def drain(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Stop the intake of sources, and finish the files that are registered.
+    """Stop the intake of sources, and finish the registered files.
 
-    The intake stays stopped until the source is resumed, also after a restart. With --wait, exit code 1
-    if somebody resumes or pauses a source meanwhile.
+    The intake stays stopped until the source is resumed, also after a restart. With --wait, the exit code
+    is 1 if somebody resumes or pauses a source before it is drained.
     """
     _hold_back(Mode.DRAINING, names, every, reason, json, wait)
 
@@ -111,7 +111,8 @@ def record(control: Control) -> dict[str, Any]:
 
 
 def paused(ledger: Ledger, sources: Collection[str]) -> Iterator[str]:
-    """Yields a line for each of these sources that is paused, so that its files wait."""
+    """Yields a line for each of these sources that is paused. The line says that the source's files
+    wait."""
     for source, control in ledger.controls().items():
         if source in sources and control.mode is Mode.PAUSED:
             yield f"source {source} is {control}: its files wait until `sensorflow sources resume {source}`"
@@ -125,19 +126,23 @@ def _opened() -> tuple[Settings, Ledger]:
 
 
 def _chosen(known: Sequence[str], names: list[str] | None, every: bool) -> list[str]:
-    """Returns the named sources, or all. Raises UsageError for a source that does not exist."""
+    """Returns the sources that the arguments select. known: the sources that exist. every: whether all
+    sources are selected. Raises UsageError for a source that does not exist, and unless either names or
+    `every` are given."""
+    from sensorflow.flow.choose import suggestion
+
     known = list(dict.fromkeys(known))
     if every == bool(names):
         raise UsageError("give names of sources, or --all: `sensorflow sources ls` lists them")
     unknown = [name for name in names or () if name not in known]
     if unknown:
-        there = f"there are: {', '.join(known)}" if known else "there are none yet"
-        raise UsageError(f"no source {', '.join(unknown)}; {there}")
+        raise UsageError(f"no source {', '.join(unknown)}; {suggestion(unknown[0], known)}")
     return known if every else list(dict.fromkeys(names or ()))
 
 
 def _wait(settings: Settings, ledger: Ledger, sources: Sequence[str], json: bool) -> None:
-    """Wait until nothing is left of the sources. Raises Exit 1 if one of them is no longer draining."""
+    """Wait until the sources are drained, and print the progress. Raises Exit 1 if one of them is resumed
+    or paused before."""
     report_at = time.monotonic() + POLL_SECONDS
     try:
         while left := list(_left(settings, ledger, sources)):
@@ -161,7 +166,7 @@ def _wait(settings: Settings, ledger: Ledger, sources: Sequence[str], json: bool
 
 
 def _report(text: str, json: bool) -> None:
-    """Print progress; with JSON to stderr, which keeps stdout valid."""
+    """Print a line about the progress. With JSON, it is printed on stderr, so that stdout is valid JSON."""
     if json:
         sys.stderr.write(escape(text) + "\n")
     else:
@@ -170,8 +175,8 @@ def _report(text: str, json: bool) -> None:
 
 
 def _left(settings: Settings, ledger: Ledger, sources: Sequence[str]) -> Iterator[str]:
-    """Yields what is to be done before the sources are drained. First that their daemons have stopped the
-    intake, because until then a daemon may register another file."""
+    """Yields a line for each reason why the sources are not drained yet: a daemon that has not stopped its
+    intake, and may therefore register another file, or unfinished files."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
     from sensorflow.adapters.postgres import inspect

@@ -68,11 +68,11 @@ def _checks_of(source: str, found: BacklogReport, taken_in: bool) -> Iterator[Ch
         shown = f"unfinished for more than {span(UNFINISHED)}: {_shown(found.unfinished)}"
         yield Check(what, "warn", shown, "check the sender, or remove the files")
     if found.overdue:
-        oldest = f", the oldest since {span(found.oldest)}" if found.oldest else ""
+        oldest = f", the oldest for {span(found.oldest)}" if found.oldest else ""
         shown = f"not ingested after a long time: {_shown(found.overdue)}{oldest}"
         todo = "if a program keeps a file open for writing, the log of the daemon names it"
         todo = (
-            f"wait as long as their number falls; {todo}"
+            f"if their number falls, wait; {todo}"
             if taken_in
             else f"check that the daemon is running; {todo}"
         )

@@ -293,7 +293,7 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
 
 
 def _print_tasks(history: list[HistoryEvent]) -> None:
-    """Print the claims of a file: one line for each task that worked on it."""
+    """Print the tasks of a file, one line per task. history: the events of the file."""
     found = tasks_of(history)
     heads = (
         "claimed",

@@ -126,7 +126,8 @@ class LogTail:
         return list(self._lines(chunk))
 
     def _rotated(self) -> bytes:
-        """Returns all bytes behind the last bytes that were read, in rotated files and the current file."""
+        """Returns all bytes after the bytes that were already read, from rotated files and the current
+        file."""
         *parts, found = older(self._path)
         text = _bytes(found)
         self._offset = len(text)

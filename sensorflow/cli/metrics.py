@@ -17,20 +17,21 @@ PORT = 9808
 
 def metrics(
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all addresses.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any free one.")
+        int,
+        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for any free port."),
     ] = PORT,
     once: Annotated[
         bool, typer.Option("--once", help="Print the metrics to stdout, and serve nothing.")
     ] = False,
 ) -> None:
-    """Serve the metrics of the whole fleet for Prometheus. One such process per fleet is enough.
+    """Serve the metrics of the whole fleet for Prometheus. Run one such process per fleet.
 
-    /metrics has the metrics, /healthz says whether this process works, /readyz whether database and broker
-    answer. All figures come from the ledger, so a restart loses none. With --once, exit code 1 if the
-    database does not answer.
+    /metrics contains the metrics. /healthz reports whether this process works, and /readyz whether the
+    database and the broker answer. All values are computed from the ledger, so they survive a restart. With
+    --once, the exit code is 1 if the database does not answer.
     """
     from sensorflow import bootstrap, lossy_stream, telemetry
     from sensorflow.engine.exporter import Exporter

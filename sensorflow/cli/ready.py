@@ -121,8 +121,8 @@ class ProcessProblems:
     """Reports processes that have ended, and full disks.
 
     A process that ends again within `REPEAT_AFTER_SECONDS` seconds for the same reason is not reported
-    again. A full disk is reported once, and a second time when it has free space. folders: folders whose
-    disks are checked. full: number of free bytes below which a disk is full.
+    again. A full disk is reported once. When it has free space again, this is reported too. folders:
+    folders whose disks are checked. full: number of free bytes below which a disk is full.
     """
 
     def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:

@@ -58,8 +58,8 @@ HEADS = (
 def _fleet(
     settings: Settings,
 ) -> tuple[dict[str, Control] | None, dict[str, tuple[int, float]] | None]:
-    """Returns the controls, and the number of unfinished files and the age of the oldest in seconds, by
-    source. Both are None if the ledger is unavailable."""
+    """Returns two dicts from the ledger: source -> its control, and source -> (number of unfinished files,
+    age of the oldest of them in seconds). Both are None if the ledger is unavailable."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect
 
@@ -76,7 +76,8 @@ def _record(
     held: dict[str, Control] | None,
     work: dict[str, tuple[int, float]] | None,
 ) -> dict[str, Any]:
-    """Returns a source as JSON data. What is only in the ledger is None if the ledger is unavailable."""
+    """Returns a source as JSON data. held, work: the results of `_fleet`; the values that come from the
+    ledger are None if these are None."""
     from sensorflow.cli.profiles import file_shown
 
     source = settings.sources[name]
@@ -274,4 +275,4 @@ def needs_zone(profile: Profile) -> bool | None:
 
 app.command("pause", short_help="Stop intake and processing of sources.")(pause)
 app.command("resume", short_help="Make paused and draining sources active.")(resume)
-app.command("drain", short_help="Stop intake, and finish what is registered.")(drain)
+app.command("drain", short_help="Stop intake, and finish the registered files.")(drain)

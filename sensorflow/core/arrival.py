@@ -49,13 +49,13 @@ class Landed:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A complete file that arrived in a feed and was landed.
+    """A complete file that arrived in a feed and whose bytes are in the landing zone.
 
     key: the file's name in its feed; for a drop folder, the path below the folder, in bytes as the file
     system returned them. fingerprint: identifies the state in which the file was read; for a drop folder,
     see `stability.Stat`. sensor_type: the name of the silver partition for the file's readings. It never
-    changes. announcement: the gate (marker file) that announced the file, if the source has gates.
-    trace_id: see `core.trace`; None if the file is not traced.
+    changes. announcement: the gate (marker file) that announced the file; None if no gate did. trace_id:
+    see `core.trace`; None if the file is not traced.
     """
 
     source: str

@@ -17,14 +17,13 @@ from sensorflow.core.series import SeriesOfParts
 from sensorflow.core.validation import Accepted, Validator
 
 _SHIFT = 40
-"""Number of bits for the line number. The higher bits contain the file's index in the batch."""
+"""A row of a batch is numbered by one integer. This is the number of its low bits that contain the line
+number; the higher bits contain the file's index in the batch."""
 
 
 def is_row_local(profile: Profile) -> bool:
-    """Return whether a profile validates each row independently.
-
-    If the result is True, nothing in the profile depends on earlier rows or on the arrival time of the
-    file.
+    """Return whether a profile validates each row independently of earlier rows and of the arrival time of
+    the file.
     """
     rules = [rule for found in profile.rules.values() for rule in found]
     carried = any(rule.monotonic or rule.required or rule.future is not None for rule in rules)

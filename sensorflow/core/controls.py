@@ -1,4 +1,4 @@
-"""Sources that people have paused, or drain."""
+"""The modes of sources that people have paused or are draining."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """What is held back of a source that is not active.
+    """The mode of a source that is not active.
 
-    PAUSED: no file is taken in, and no message is sent for its files. DRAINING: no file is taken in; what
-    is registered is finished.
+    PAUSED: no new file of the source is taken in, and no messages are sent for its registered files.
+    DRAINING: no new file is taken in, but registered files are processed.
     """
 
     PAUSED = "paused"
@@ -19,12 +19,13 @@ class Mode(StrEnum):
 
 
 ACTIVE = "active"
-"""The state of all other sources."""
+"""The text that is shown in place of a mode for a source that is neither paused nor draining."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """The mode of one source. actor: who requested it. reason: why, if given."""
+    """The mode of one source, and the request that set it. actor: who requested the mode. reason: the
+    reason for the request; None if none was given."""
 
     source: str
     mode: Mode

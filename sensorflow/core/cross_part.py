@@ -27,15 +27,16 @@ class OrdinalAssigner(Protocol):
 
 
 class CrossPartDeduplicator:
-    """Finds the duplicates in one part of a growing file: duplicates of readings in the same part, with
-    `inner`, and duplicates of readings in other parts.
+    """Finds the readings in one part of a growing file that are duplicates of readings in the same part or
+    in other parts.
 
     A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
     identity and another value is a separate reading, and gets the first ordinal that no other reading of
     this identity uses.
 
-    until: the last time in the other parts, in microseconds. Later readings need no query. Usually all
-    readings are later.
+    inner: finds the duplicates within the part. rows_in_other_parts: queries the readings of the other
+    parts. until: the last time in the other parts, in microseconds. Readings after this time, which usually
+    are all readings, need no query.
     """
 
     def __init__(

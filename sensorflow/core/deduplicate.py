@@ -17,8 +17,8 @@ _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 MAX_HELD_READINGS = 1_000_000
-"""Maximum number of readings of one file for which hashes are in memory (28 bytes each). If a file with
-more readings than this is not in time order, it is sorted on disk."""
+"""Maximum number of readings of one file whose hashes are in memory (28 bytes each). If a file has more
+readings and is not in time order, its readings are sorted on disk."""
 
 PARTS = 256
 """Number of scratch files for the hashes of a large file. Only one scratch file is in memory at a time."""
@@ -54,17 +54,18 @@ class _Columns(NamedTuple):
 
 
 class Deduplicator:
-    """Finds readings with equal (sensor_id, reading_type, ts), their identity, in all batches of one file.
+    """Finds readings with the same identity in all batches of one file. The identity is (sensor_id,
+    reading_type, ts).
 
     A reading with the same identity and a bit-identical value is a duplicate. A reading with the same
     identity and another value is a separate reading with its own ordinal. Times are compared in
     microseconds, as the database stores them. Readings that may be equal are found by a 64-bit hash, and
     are then compared exactly.
 
-    Memory is bounded: at most `MAX_HELD_READINGS` readings are in memory. For a larger file, only the last
-    time of each series is in memory, because a series with increasing times cannot contain an identity
-    twice. If the times of a series in such a file go back, `assign_ordinals` raises OutOfOrder. The caller
-    must then create the object with `sorted`, which computes all results in advance, on disk.
+    Memory is bounded: at most `MAX_HELD_READINGS` readings are in memory. For a file with more readings,
+    only the last time of each series is in memory, because a series with increasing times cannot contain an
+    identity twice. If the times of a series in such a file go back, `assign_ordinals` raises OutOfOrder.
+    The caller must then create the object with `sorted`, which computes all results in advance, on disk.
     """
 
     def __init__(self, series: Series | None = None) -> None:
@@ -112,8 +113,8 @@ class Deduplicator:
         return result
 
     def _record_ordinals(self, rows: npt.NDArray[np.void]) -> None:
-        """Record -1 for each duplicate, and the ordinal of each other row if it is above 0. rows: for each
-        identity, either all of its rows or none."""
+        """Record -1 for each duplicate. For each other row, record its ordinal if this is above 0. rows:
+        for each identity, either all of its rows or none."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():

@@ -1,4 +1,4 @@
-"""When a disk will be full."""
+"""Predicts when a disk will be full."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import math
 from collections import deque
 
 WINDOW_SECONDS = 3600.0
-"""Period over which the rate is measured."""
+"""Period, in seconds, over which the change of the free space is measured."""
 LEAST_SECONDS = 120.0
-"""Period that must have been measured before there is a forecast."""
+"""Minimum period, in seconds, between the first and the last measurement. Until then, there is no
+forecast."""
 
 
 class DiskForecast:
-    """The free space within the last hour."""
+    """Predicts when a disk will be full, from measurements of its free space within the last hour."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
 
     def add(self, now: float, free: float) -> float:
-        """Add the free bytes at a time, in seconds. Returns the seconds until the disk is full by the least
-        squares line through the last hour; infinity if the free space does not shrink, or if too little was
-        measured."""
+        """Add a measurement, and return the seconds until the disk is full. The forecast is the least
+        squares line through the measurements of the last hour. Returns infinity if the free space does not
+        shrink, or if the measurements cover less than `LEAST_SECONDS`. now: the time in seconds. free: the
+        free bytes at this time."""
         self._seen.append((now, free))
         while now - self._seen[0][0] > WINDOW_SECONDS:
             self._seen.popleft()
@@ -30,7 +32,8 @@ class DiskForecast:
         return max(0.0, free / -slope) if slope < 0 else math.inf
 
     def _slope(self) -> float:
-        """Returns the change of the free space in bytes per second."""
+        """Return the change of the free space in bytes per second. It is negative if the free space
+        shrinks."""
         count = len(self._seen)
         at = sum(t for t, _ in self._seen) / count
         free = sum(f for _, f in self._seen) / count

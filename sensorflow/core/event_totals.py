@@ -1,7 +1,7 @@
-"""Counts the events of all histories, each exactly once, without reading any of them twice.
+"""Counts the events of all file histories. Each event is read and counted exactly once.
 
-Ids of events are given before the commit, so an event may become visible after others with higher ids.
-Ids that are missing are therefore asked for again, until every transaction that may hold one has ended. The
+An event gets its id before its transaction commits, so it may become visible later than events with higher
+ids. A missing id is therefore queried again, until every transaction that may have used it has ended. The
 ids of rolled back transactions stay missing.
 """
 
@@ -16,19 +16,20 @@ from sensorflow.core.events import FileEvent
 SPAN = 100_000
 """Number of ids that are read at once."""
 RECENT = 100_000
-"""Number of newest ids at the first look among which one may become visible later."""
+"""At the start, missing ids are queried again only if they are among this number of newest ids."""
 GRACE_SECONDS = 60.0
-"""Seconds after which a missing id is given up, if its transaction must have ended. A process may be
-suspended between two steps of a statement, before its transaction is visible to others."""
+"""Minimum time in seconds for which a missing id is queried again, even if all transactions that may have
+used it have ended. A process may be suspended within a statement, before its transaction is visible to
+others."""
 MAX_GAPS = 10_000
-"""Number of ranges of missing ids that are remembered."""
+"""Maximum number of ranges of missing ids that are queried again."""
 FAILURES = (FileEvent.RETRIED, FileEvent.CONDEMNED, FileEvent.QUARANTINED)
 """Events with an error code."""
 
 
 @dataclass(frozen=True)
 class Ids:
-    """A range of ids, with both ends."""
+    """A range of event ids. It includes both `low` and `high`."""
 
     low: int
     high: int
@@ -36,11 +37,14 @@ class Ids:
 
 @dataclass(frozen=True)
 class EventGroup:
-    """Events that are alike.
+    """The number of events with the same properties, and sums over these events.
 
-    code: number of the error, "" without one. bucket: of the stage's duration, and None for an event
-    without a duration. late_bucket: of the time from arrival to commit; None if it does not apply. seconds,
-    rows, late: sums over the events.
+    code: the error code without its name, such as "F104"; "" if there is none. bucket: the index of the
+    duration's bucket in `metrics.STAGE_BUCKETS`; None if the events have no duration. late_bucket: the
+    index in `metrics.LATENCY_BUCKETS` of the time from the discovery of the file to its first load; None
+    for other events and for backfilled files. events: the number of events. seconds: the sum of the
+    durations. rows: the sum of the readings. late: the sum of the times from discovery to first load, in
+    seconds.
     """
 
     source: str
@@ -59,9 +63,10 @@ class EventGroup:
 class Page:
     """The events in some ranges of ids, all from one snapshot of the database.
 
-    top: the last id that was looked at. missing: the ranges of ids up to it without an event. chunks: the
-    chunks of the files whose events these are (`core.file_totals`). oldest: transactions below this number
-    have ended. newest: transactions from this number on have not begun.
+    top: the end of the last queried range, but at most the highest id that exists. missing: the ranges of
+    queried ids up to `top` that have no visible event. chunks: the chunks (see `core.file_totals`) that
+    contain the files of these events. oldest: all transactions with a lower number have ended. newest: no
+    transaction with this or a higher number has begun.
     """
 
     top: int
@@ -73,7 +78,7 @@ class Page:
 
 
 class EventTotals:
-    """Sums of events. All of them only grow."""
+    """Counters of events, for metrics. They never decrease."""
 
     def __init__(self) -> None:
         self.events: Counter[tuple[str, str]] = Counter()
@@ -102,7 +107,8 @@ class EventTotals:
 
 @dataclass(frozen=True)
 class _Gap:
-    """Missing ids. newest: see `Page`, when they were found missing. since: when that was, in seconds."""
+    """A range of missing ids. since: when the ids were first found missing, in seconds of a monotonic
+    clock. newest: `Page.newest` at that time."""
 
     ids: Ids
     newest: int
@@ -110,8 +116,8 @@ class _Gap:
 
 
 class EventFollower:
-    """Reads the events from the first one on, and then those that are new. newest: highest id at the
-    start."""
+    """Follows the event log: counts all events from the first one on, and then each new event. newest: the
+    highest id at the start."""
 
     def __init__(self, newest: int) -> None:
         self.totals = EventTotals()
@@ -121,16 +127,16 @@ class EventFollower:
 
     @property
     def top(self) -> int:
-        """The last id that was looked at."""
+        """The id up to which the events were queried."""
         return self._top
 
     def wanted(self) -> list[Ids]:
-        """Returns the ranges of ids to read next."""
+        """Return the ranges of ids to query next: the missing ids, and the ids after `top`."""
         return [*(gap.ids for gap in self._gaps), Ids(self._top + 1, self._top + SPAN)]
 
     def add(self, page: Page, now: float) -> bool:
-        """Count the events of the page that was asked for by `wanted`. now: seconds of a monotonic clock.
-        Returns whether more events may be there already."""
+        """Count the events of a page. page: the result of the query for the ranges that `wanted` returned.
+        now: seconds of a monotonic clock. Returns whether more events may exist already."""
         self.totals.add(page.groups)
         older = iter(self._gaps)
         within = next(older, None)

@@ -29,4 +29,4 @@ class FileEvent(StrEnum):
     REPLAY_FAILED = "replay failed"  # a replay failed; the rows of the earlier load are unchanged
     UNDONE = "undone"  # on request, the readings of the file were removed
     EXPIRED = "expired"  # retention removed a layer of the file
-    ORPHANS_REMOVED = "orphaned rows removed"  # `audit --repair` removed rows without a file
+    ORPHANS_REMOVED = "orphaned rows removed"  # `audit --repair` removed unwanted rows of the file

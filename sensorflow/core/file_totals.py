@@ -1,4 +1,5 @@
-"""Sums over all files, kept up to date by counting anew only the chunks of files that have changed."""
+"""Sums over all files. To keep them up to date, only the chunks that contain changed files are counted
+again."""
 
 from __future__ import annotations
 
@@ -9,17 +10,22 @@ from sensorflow.core.account import Account, account
 from sensorflow.core.states import State
 
 CHUNK = 4_000
-"""Number of consecutive file ids in a chunk. Chunk n has the ids from n * CHUNK on."""
+"""Number of consecutive file ids in a chunk. Chunk n contains the ids from n * CHUNK up to, but not
+including, (n + 1) * CHUNK."""
 
 
 @dataclass(frozen=True)
 class FileGroup:
-    """The files of a chunk with one source and state, and one error code if they are in quarantine.
+    """Sums over the files of a chunk that have the same source, the same state and, if they are
+    quarantined, the same error code.
 
-    bytes: their total size. landed: how much of it is in the landing zone. read, loaded, rejected,
-    duplicate, replaced: sums of their rows, see `ports.files.Counts`. newest_reading: the newest time of
-    readings in the database. newest_file: when the newest was landed. oldest: since when the oldest of
-    unfinished files waits. Times are seconds since 1970, None without one.
+    code: the error code without its name, such as "F104"; "" unless the files are quarantined. files: the
+    number of files. bytes: their total size. landed: the part of `bytes` that is in the landing zone. read,
+    loaded, rejected, duplicate, replaced: the sums of these counts of the files, see `ports.files.Counts`.
+
+    All times are seconds since 1970, or None if there is no such time. newest_reading: the newest time of a
+    reading in the database. newest_file: when the newest file was landed. oldest: since when the unfinished
+    file that has waited longest has waited.
     """
 
     source: str
@@ -41,12 +47,12 @@ class FileGroup:
 SUMS = ("files", "bytes", "landed", "read", "loaded", "rejected", "duplicate", "replaced")
 Key = tuple[str, State, str]
 Times = tuple[float | None, float | None, float | None]
-"""Newest reading, newest file, oldest unfinished file, see `FileGroup`."""
+"""(newest_reading, newest_file, oldest) as in `FileGroup`."""
 
 
 class FileTotals:
-    """Sums over all chunks. A chunk is counted by the caller, and is due when one of its files has changed.
-    Not thread-safe."""
+    """Sums over the files of all chunks. The caller marks the chunks whose files have changed, counts the
+    chunks that are due, and puts the results. Not thread-safe."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, Sequence[FileGroup]] = {}
@@ -55,12 +61,12 @@ class FileTotals:
         self._times: dict[str, Times] | None = None
 
     def mark(self, chunks: Iterable[int]) -> None:
-        """Note that files of these chunks may have changed."""
+        """Mark these chunks as due, because their files may have changed."""
         self._due.update(dict.fromkeys(chunks))
 
     def due(self, limit: int) -> list[int]:
-        """Returns chunks to count now: the one with the newest files, then those that have waited longest.
-        They are no longer due."""
+        """Return at most `limit` chunks to count now, and mark them as no longer due. The chunk with the
+        newest files comes first, followed by those that have been due for longest."""
         if not self._due:
             return []
         newest = max(self._due)
@@ -75,7 +81,7 @@ class FileTotals:
         return not self._due
 
     def put(self, counted: Mapping[int, Sequence[FileGroup]]) -> None:
-        """Replace the groups of these chunks."""
+        """Replace the groups of these chunks. counted: number of the chunk -> its groups."""
         self._times = None
         for chunk, groups in counted.items():
             self._add(self._chunks.get(chunk, ()), -1)
@@ -89,12 +95,12 @@ class FileTotals:
                 sums[place] += sign * getattr(group, name)
 
     def groups(self) -> list[FileGroup]:
-        """Returns the sums over all chunks, without the times. A group that has lost all of its files
-        remains, with zeros."""
+        """Return the sums over all chunks, without the times. A group that no longer has any files is still
+        returned, with zeros."""
         return [FileGroup(*key, *sums) for key, sums in self._sums.items()]
 
     def times(self) -> dict[str, Times]:
-        """Returns the times of each source."""
+        """Return source -> its `Times` over all chunks."""
         if self._times is None:
             self._times = self._all_times()
         return self._times
@@ -113,7 +119,7 @@ class FileTotals:
 
 
 def account_of(group: FileGroup) -> Account:
-    """Returns the account of a group's readings."""
+    """Return the account of a group's readings."""
     return account(
         group.state,
         group.read,

@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
 
 class Fault(StrEnum):
-    """The stable code of each fault. The first digit is the kind of fault."""
+    """The stable code of each fault that an audit can find. The first digit is the kind of fault."""
 
     LANDING_MISSING = "A101 landing-missing"
     MANIFEST_MISSING = "A102 manifest-missing"

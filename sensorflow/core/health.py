@@ -12,12 +12,13 @@ from sensorflow.errors import REMEDY, Code
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
-"""Seconds without a heartbeat after which a process causes only a warning instead of a failure, if another
-process does its work."""
+"""If a process has sent no heartbeat for longer than this number of seconds, and another process does its
+work, the check yields a warning instead of a failure."""
 STALLED = 5
-"""Minutes without a finished file, while files wait, after which there is a warning."""
+"""If files wait, and no process has finished a file for this number of minutes, the check yields a
+warning."""
 STUCK_FOR = 15
-"""Minutes without a finished file, while files wait, after which the check fails."""
+"""If files wait, and no process has finished a file for this number of minutes, the check fails."""
 NAMES = {
     "daemon": (Role.INTAKE, Role.PUBLISHER),
     "workers": (Role.WORKER,),
@@ -34,7 +35,7 @@ BROKEN = "this feed has a defect: report the traceback in the daemon's log (`def
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check. todo: what to do if the verdict is not "ok"."""
+    """The result of one health check. todo: what the user must do if the verdict is not "ok"."""
 
     what: str
     verdict: Verdict
@@ -56,7 +57,7 @@ def health(
     `Settings.by_celery`. If False, no beat is expected.
     """
     known = [b for b in beats if b.is_alive or not has_ended(b.report.process)]
-    gone = [b for b in without_replaced(known) if b.age > MISSED]
+    gone = [b for b in replaced_loops(known) if b.age > MISSED]
     known = [b for b in known if b not in gone]
     known = [b for b in known if not b.report.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
@@ -73,7 +74,7 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
     live = [b for b in beats if b.is_alive]
     silent = [b for b in beats if not b.is_alive]
     complete = len({b.report.role for b in live}) == loops
-    gone = without_replaced(beats)
+    gone = replaced_loops(beats)
     for beat in silent:
         loop = f"the {beat.report.role} loop of " if loops > 1 else ""
         found = f"{loop}{beat.report.place} has sent no heartbeat for {span(beat.age)}"
@@ -108,24 +109,26 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
 
 
 def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
-    """Yield a check that warns or fails if no worker process has finished a file for a long time although
-    files wait. waiting: number of files that are not loaded yet."""
+    """If files wait although no worker process has finished a file for a long time, yield a check that
+    warns or fails; otherwise yield nothing. waiting: number of files that are not loaded yet."""
     live = [b.report.state for b in beats if b.is_alive and b.report.role is Role.WORKER]
     minutes = min((int(state.get("busy", 0)) for state in live), default=0)
     children = sum(int(state.get("children", 0)) for state in live)
     if minutes >= STALLED and waiting > children:
         found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
-        todo = "`sensorflow files ls --state running` lists the files that they read; each is "
-        todo += "stopped after max_seconds. With more processes, other files do not wait for these"
+        todo = "`sensorflow files ls --state running` lists the files that the processes read; each is "
+        todo += (
+            "stopped after max_seconds. With more processes, other files would not wait for these"
+        )
         yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
-def without_replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
-    """Return the loops without a recent heartbeat that a newer loop has replaced.
+def replaced_loops(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
+    """Return the loops that have sent no heartbeat recently, and that a newer loop has replaced.
 
-    The newer loop has the same role and host name, but it runs in another container, or the host was
-    rebooted before it started. In that case there is no way to find out whether the old process has ended.
-    Each newer loop replaces at most one older loop.
+    A newer loop replaces an older one if both have the same role and host name, but the newer loop runs in
+    another container, or started after the host was rebooted. In that case there is no way to find out
+    whether the old process has ended. Each newer loop replaces at most one older loop.
     """
     silent = sorted((b for b in beats if not b.is_alive), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []
@@ -166,7 +169,7 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
             found = f"its feed has a defect; this source waits, other sources do not: {reason}"
             yield Check(f"source {source}", "fail", found, BROKEN)
         for source, reason in (beat.report.state.get("short") or {}).items():
-            found = f"its next file does not fit, and this source alone waits: {reason}"
+            found = f"its next file does not fit on the disk; only this source waits: {reason}"
             yield Check(f"source {source}", "fail", found, REMEDY[Code.DISK_RESERVE])
 
 

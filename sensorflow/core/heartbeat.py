@@ -31,14 +31,14 @@ class LoopReport:
     process: the id of the process, unique across all hosts. settings: the digest of the process's
     settings. state: status fields, stored as JSON.
 
-    The status field `paused` ({code, reason, do, since}) exists while the loop waits. An intake has
-    further status fields: `sources`; `controls`, the modes of the sources that are paused or draining
-    (see `core.controls`); and `short`, the reason why a file of a source does not fit on the disk. A
-    worker has further status fields: `children`, the number of processes in its pool; `least` and `most`,
-    the range of this number; `limit`, the number that it can run now (`core.scaling.Node`); `wanted`, the
-    number that the whole fleet needs; `stopped`, the number of suspended (SIGSTOP) processes; and `busy`,
-    the minutes for which every process has worked on the same files. `busy` does not exist if a process
-    has finished a file.
+    The status field `paused` ({code, reason, do, since}) exists while the loop waits. An intake has further
+    status fields: `sources`; `controls`, the modes of the sources that are paused or draining (see
+    `core.controls`); `defects`, source -> the defect of its feed; and `short`, source -> the reason why its
+    next file does not fit on a disk. A worker has further status fields: `children`, the number of
+    processes in its pool; `least` and `most`, the range of this number; `limit`, the number that it can run
+    now (`core.scaling.Node`); `wanted`, the number that the whole fleet needs; `stopped`, the number of
+    suspended (SIGSTOP) processes; and `busy`, the number of minutes in which no process has finished its
+    files. `busy` does not exist if this is less than one minute, or if a process has no files.
     """
 
     role: Role

@@ -23,7 +23,7 @@ Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
 
 
 def outside_text(rows: int, low: datetime, high: datetime) -> str:
-    """Return the remark that a newer version deleted readings that are outside its own time span. rows: the
+    """Return the remark for a newer version that deleted readings outside its own time span. rows: the
     number of deleted readings. low, high: the first and last time of the deleted readings."""
     return (
         f"{rows:,} readings of the older version outside the new version's time span were removed, "

@@ -37,7 +37,7 @@ def _repeated(column: pa.Array, before: str = "", after: str = "") -> pa.Array:
 
 
 def _times(micros_: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
-    """Return the netstrings of integers, as (prefix of all, array of the middle parts, suffix of all)."""
+    """Return the netstring of each time, as (common prefix, array of the parts between, common suffix)."""
     texts = pa.array(micros_).cast(pa.string())
     width = len(str(micros_.max()))
     if micros_.min() >= 10 ** (width - 1):  # all have the same length, and none is negative

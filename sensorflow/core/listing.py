@@ -53,11 +53,11 @@ class Activity:
 
 @dataclass(frozen=True)
 class LargeFile:
-    """A file that a worker has read for longer than a third of a lease.
+    """A file that a worker has been reading for longer than a third of the lease time, with its progress.
 
-    size: bytes of the landed file. bytes: how many of them are read; None if unknown. rows:
-    readings so far. worker: who reads it. seconds: time from its claim until this was reported.
-    age: seconds since then.
+    size: bytes of the landed file. bytes: the number of these bytes that the worker has read; None if
+    unknown. rows: the number of readings so far. worker: role, host and process id of the worker. seconds:
+    time from the claim of the file to the report of this progress. age: seconds since this report.
     """
 
     file_id: int
@@ -81,7 +81,8 @@ class LargeFile:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the end of the stage, at the rate so far. None if unknown."""
+        """The seconds until the end of the stage, if the worker continues at its rate so far; None if
+        unknown."""
         if not self.bytes:
             return None
         return max(0.0, (self.size - self.bytes) * self.seconds / self.bytes - self.age)

@@ -34,8 +34,8 @@ def manifest(
     rows: Account,
     rejects: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the manifest as a JSON object. rejects: the first rejected rows. rows: the file's account so
-    far."""
+    """Return the manifest as a JSON object. rejects: the first rejected rows. rows: the file's account when
+    it was quarantined."""
     return {
         "manifest_version": 1,
         "file": {

@@ -1,4 +1,4 @@
-"""The metrics of sensorflow. `Metric` lists all of them; nothing else is exported."""
+"""The metrics that sensorflow exports. `Metric` is the complete list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAGE_BUCKETS = (
     300.0,
     1800.0,
 )
-"""Upper bounds of the buckets of a stage's duration, in seconds."""
+"""Upper bounds, in seconds, of the buckets for the duration of a stage."""
 LATENCY_BUCKETS = (
     0.25,
     0.5,
@@ -40,7 +40,7 @@ LATENCY_BUCKETS = (
     14400.0,
     86400.0,
 )
-"""Upper bounds of the buckets from arrival to commit, in seconds."""
+"""Upper bounds, in seconds, of the buckets for the time from the discovery of a file to its first load."""
 
 
 class Kind(StrEnum):
@@ -50,8 +50,8 @@ class Kind(StrEnum):
 
 
 class Place(StrEnum):
-    """Who serves a metric. FLEET: `sensorflow metrics`, for the whole fleet. PROCESS: each process with
-    `metrics_port`, for itself."""
+    """The exporter of a metric. FLEET: `sensorflow metrics` exports the metric, for the whole fleet.
+    PROCESS: each process with a `metrics_port` exports the metric, for itself."""
 
     FLEET = "fleet"
     PROCESS = "process"
@@ -62,8 +62,9 @@ _FLEET, _PROCESS = Place
 
 
 class Metric(StrEnum):
-    """All metrics. kind, place: see `Kind` and `Place`. labels: their names. unit: "" for a number.
-    meaning: the help text."""
+    """All metrics. A value is the name of the metric. kind, place: see `Kind` and `Place`. labels: the
+    names of the labels. unit: the unit of the values; "" for numbers without a unit. meaning: the help
+    text."""
 
     kind: Kind
     place: Place
@@ -98,23 +99,23 @@ class Metric(StrEnum):
     )
     BACKLOG_SECONDS = (
         *("sensorflow_backlog_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Estimated work of one process to finish the files that can be processed now, of all sources.",
+        "Estimated seconds of work, for one process, of the files that can be processed now.",
     )
     SOURCE_BACKLOG_SECONDS = (
         *("sensorflow_source_backlog_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "As sensorflow_backlog_seconds, by source.",
+        "The part of sensorflow_backlog_seconds that is for this source.",
     )
     BACKLOG_OLDEST = (
         *("sensorflow_backlog_oldest_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
-        "Age of the oldest pending or running file, since its registration or replay; 0 without one.",
+        "Age of the oldest pending or running file, since its registration or replay; 0 if there is none.",
     )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
-        "Readings of all files as they are now: loaded, rejected, duplicate or not_loaded.",
+        "Readings of all files, by present outcome: loaded, rejected, duplicate or not_loaded.",
     )
     ROWS_LOADED = (
         *("sensorflow_rows_loaded_total", _COUNTER, _FLEET, ("source",), ""),
-        "Readings that loads have committed. A replay counts again.",
+        "Readings that loads have committed. A replay is counted again.",
     )
     FILE_EVENTS = (
         *("sensorflow_file_events_total", _COUNTER, _FLEET, ("source", "event"), ""),
@@ -122,7 +123,7 @@ class Metric(StrEnum):
     )
     RETRIES = (
         *("sensorflow_retries_total", _COUNTER, _FLEET, ("source", "code"), ""),
-        "Failed attempts that are tried again, by error code.",
+        "Failed attempts after which the file is tried again, by error code.",
     )
     QUARANTINES = (
         *("sensorflow_quarantines_total", _COUNTER, _FLEET, ("source", "code"), ""),
@@ -134,7 +135,7 @@ class Metric(StrEnum):
     )
     LATENCY = (
         *("sensorflow_arrival_to_commit_seconds", _HISTOGRAM, _FLEET, ("source",), "seconds"),
-        "Time from the discovery of a file to the commit of its first load. Not of backfilled files.",
+        "Time from the discovery of a file to the commit of its first load. Without backfilled files.",
     )
     EVENT_TIME_BEHIND = (
         *("sensorflow_event_time_behind_seconds", _GAUGE, _FLEET, ("source",), "seconds"),
@@ -150,11 +151,11 @@ class Metric(StrEnum):
     )
     WORKERS_PRESENT = (
         *("sensorflow_workers_present", _GAUGE, _FLEET, ("host",), ""),
-        "Worker processes that run.",
+        "Worker processes that are running.",
     )
     PROCESSES = (
         *("sensorflow_processes", _GAUGE, _FLEET, ("role", "status"), ""),
-        "Loops of processes by their heartbeats: working, paused, or silent (no heartbeat for 30 s).",
+        "Loops of processes, by heartbeat: working, paused, or silent (no heartbeat for 30 s).",
     )
     BROKER_MESSAGES = (
         *("sensorflow_broker_messages", _GAUGE, _FLEET, ("queue",), ""),
@@ -162,7 +163,7 @@ class Metric(StrEnum):
     )
     STORED_BYTES = (
         *("sensorflow_stored_bytes", _GAUGE, _FLEET, ("zone",), "bytes"),
-        "Size of the landing zone by the ledger, and of the lake and quarantine on a local disk.",
+        "Size of the landing zone according to the ledger, and of other zones on a local disk.",
     )
     DATABASE_BYTES = (
         *("sensorflow_database_bytes", _GAUGE, _FLEET, (), "bytes"),
@@ -178,7 +179,7 @@ class Metric(StrEnum):
     )
     DISK_FULL_SECONDS = (
         *("sensorflow_disk_full_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Time until this disk is full at the rate of the last hour. +Inf if its use does not grow.",
+        "Time until the data folder's disk is full by the last hour's trend; +Inf if it is not filling.",
     )
     GOLD_LAG = (
         *("sensorflow_gold_lag_seconds", _GAUGE, _FLEET, (), "seconds"),
@@ -194,11 +195,11 @@ class Metric(StrEnum):
     )
     LEDGER_AGE = (
         *("sensorflow_ledger_age_seconds", _GAUGE, _FLEET, (), "seconds"),
-        "Age of the figures that come from the ledger.",
+        "Age of the values that come from the ledger.",
     )
     LOG_EVENTS = (
         *("sensorflow_log_events_total", _COUNTER, _PROCESS, ("event", "level"), ""),
-        "Log events of this process and its children, also those below log_level.",
+        "Log events of this process and its children, including those below log_level.",
     )
     PROCESS_MEMORY = (
         *("sensorflow_process_memory_bytes", _GAUGE, _PROCESS, ("part",), "bytes"),
@@ -206,7 +207,7 @@ class Metric(StrEnum):
     )
     PROCESS_CPU = (
         *("sensorflow_process_cpu_seconds_total", _COUNTER, _PROCESS, ("part",), "seconds"),
-        "CPU time. Parts: parent, children (with those that have ended).",
+        "CPU time. Parts: parent, children (including children that have ended).",
     )
     PROCESS_CHILDREN = (
         *("sensorflow_process_children", _GAUGE, _PROCESS, (), ""),
@@ -224,7 +225,8 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True)
 class Histogram:
-    """counts: number of values in each bucket, and in the last place above all bounds. total: their sum."""
+    """The values of a histogram. bounds: the upper bound of each bucket. counts: the number of values in
+    each bucket, followed by the number of values above all bounds. total: the sum of all values."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -233,7 +235,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Sample:
-    """A value of a metric. labels: the values of its labels, in their order."""
+    """A value of a metric. labels: the values of the metric's labels, in the order of `Metric.labels`."""
 
     metric: Metric
     labels: tuple[str, ...]

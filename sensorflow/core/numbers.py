@@ -65,8 +65,8 @@ class Style:
 
     @cached_property
     def of_numbers(self) -> Style:
-        """The style for the texts of typed numbers. Words that are numbers are not included, because
-        `_worded` replaces these numbers."""
+        """The style for the texts of typed numbers. Its `words` do not include words that are numbers,
+        because `_worded` replaces these numbers."""
         words = {k: v for k, v in (self.words or {}).items() if not _as_floats([k])}
         return replace(self, decimal=".", thousands=None, clean=None, words=words)
 

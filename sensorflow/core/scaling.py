@@ -1,10 +1,12 @@
-"""How many worker processes a fleet needs, and which share of them each node runs.
+"""Computes how many worker processes the fleet needs, and how many of them each node runs. The fleet is all
+workers; a node is one worker with its processes.
 
-Every node computes the size of the whole fleet from the same ledger and heartbeats, and takes its
-own share. No node leads, and no message is exchanged.
+Each node computes the size of the whole fleet from the same ledger and heartbeats, and runs its own share
+of the processes. No node is a leader, and nodes exchange no messages.
 
-The size of the fleet follows the work that waits, in seconds of one process, not the number of
-messages: Celery's own autoscaler sees only the messages that its node has already received.
+The size of the fleet depends on the waiting work, measured in seconds of one process. It does not depend on
+the number of messages, because a node sees only the messages that it has already received (as Celery's own
+autoscaler does).
 """
 
 from __future__ import annotations
@@ -15,43 +17,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DRAIN_SECONDS = 3.0
-"""Seconds within which the fleet should finish the work that waits."""
+"""Target time, in seconds, within which the fleet finishes the waiting work."""
 SHRINK_AFTER_SECONDS = 15.0
-"""Seconds for which fewer processes must suffice before a node ends some. A pause between two
-bursts then does not end processes that the next burst needs."""
+"""A node ends processes only after fewer processes have been sufficient for this number of seconds.
+Therefore a node does not end processes in a pause between two bursts."""
 FILE_SECONDS, BYTE_SECONDS = 0.02, 1.5e-7
-"""Assumed seconds of work per file and per byte of a source of which no file has been processed
-recently."""
+"""Assumed seconds of work per file and per byte, for a source of which no file was finished recently."""
 FIXED_FILE_SECONDS = 0.005
-"""Seconds of each file's work that do not depend on its size: claim, commit, history."""
+"""The part of the work of a file, in seconds, that does not depend on the size of the file: claim, commit
+and history."""
 BLOCKED_SHARE, FREE_SHARE = 0.6, 0.3
-"""The database is overloaded if more than the first share of its loading sessions waits for a lock
-or a disk. It can serve more sessions if less than the second share waits."""
+"""The database is overloaded if more than the share `BLOCKED_SHARE` of the sessions that load files wait
+for a lock or a disk. It can serve more sessions if less than the share `FREE_SHARE` of them wait."""
 SETTLE_SECONDS = 4.0
-"""Seconds until the effect of fewer processes on the database can be measured."""
+"""Seconds after which the effect of a reduced number of processes on the database can be measured."""
 PROBE_SECONDS = 15.0
-"""Seconds after which one more process may use a database that was overloaded."""
+"""After an overload of the database, the number of processes that may use it grows by one each time this
+number of seconds has passed."""
 PROCESSES_PER_CPU = 2
-"""Processes per CPU that a node may run while its CPUs are busy. A process also waits for the
-database, so one per CPU would leave the CPU idle."""
+"""Maximum number of processes per CPU while a node's CPUs are busy. It is more than one, because a process
+leaves its CPU idle while it waits for the database."""
 BUSY_CPU = 0.95
-"""Share of a node's CPU time in use from which its CPUs count as busy."""
+"""The CPUs of a node count as busy if at least this share (0 to 1) of their time is used."""
 RESERVED_BYTES = 256 * 1024**2
-"""Memory that a node keeps free."""
+"""Memory in bytes that stays free on a node."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What recently finished files of a source have cost. seconds: of work, in total. bytes: total
-    size."""
+    """The work of recently finished files of a source. files: number of these files. bytes: their total
+    size. seconds: the total time of processing them."""
 
     files: int
     bytes: int
     seconds: float
 
     def work(self, files: int, size: int) -> float:
-        """Returns the estimated seconds of work of other files of this source. size: their total
-        bytes."""
+        """Return the estimated seconds of work for other files of this source. files: number of these
+        files. size: their total size in bytes."""
         if not self.files:
             return files * FILE_SECONDS + size * BYTE_SECONDS
         each = min(FIXED_FILE_SECONDS, self.seconds / self.files)
@@ -66,12 +69,12 @@ UNKNOWN = Rate(0, 0, 0.0)
 
 @dataclass(frozen=True)
 class Load:
-    """Work of the fleet at one moment.
+    """The work of the fleet at one moment, in seconds of one process.
 
-    waiting: seconds of work of all files that are not finished. loading: how much of it is for the
-    stage `load`, which only the database limits. arriving: seconds of work that arrive per second.
-    blocked: share of the sessions that load files, and wait for a lock or a disk of the database;
-    0.0 without such sessions.
+    waiting: the work for all files that are not finished. loading: the part of `waiting` that loads
+    readings, so that its speed depends on the database. arriving: the work that arrives per second.
+    blocked: of the database sessions that load files, the share (0 to 1) that waits for a lock or a disk;
+    0.0 if no session loads files.
     """
 
     waiting: float = 0.0
@@ -82,11 +85,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Node:
-    """The resources of a worker. least, most: the range of its number of processes. present: how
-    many it runs.
+    """A node and its resources. least, most: the configured range of the number of its processes. present:
+    the number of processes that it runs now.
 
-    cpus: number of CPUs that it may use. busy: share of their time in use, 0.0 to 1.0. free_bytes:
-    available memory. process_bytes: memory of one process.
+    cpus: number of CPUs that it may use. busy: the share (0 to 1) of the time of these CPUs that is used.
+    free_bytes: available memory. process_bytes: memory of one process.
     """
 
     least: int
@@ -99,7 +102,7 @@ class Node:
 
     @property
     def limit(self) -> int:
-        """Returns how many processes this node can run now. Never below `least`."""
+        """The number of processes that this node can run now. It is never less than `least`."""
         limit = self.most
         if self.busy >= BUSY_CPU:
             limit = min(limit, max(self.present, math.ceil(self.cpus * PROCESSES_PER_CPU)))
@@ -111,14 +114,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Share:
-    """The range of processes of one node of the fleet. limit: see `Node.limit`."""
+    """The range of the number of processes of one node. limit: see `Node.limit`."""
 
     least: int
     limit: int
 
 
 def work_of(waiting: Mapping[str, tuple[int, int]], rates: Mapping[str, Rate]) -> float:
-    """Returns the estimated seconds of work. waiting: source -> number and total bytes of files."""
+    """Return the estimated seconds of work for the waiting files. waiting: source -> (number of files,
+    their total size in bytes). rates: source -> its `Rate`."""
     return sum(
         rates.get(source, UNKNOWN).work(files, size) for source, (files, size) in waiting.items()
     )
@@ -126,31 +130,32 @@ def work_of(waiting: Mapping[str, tuple[int, int]], rates: Mapping[str, Rate]) -
 
 @dataclass(frozen=True)
 class Need:
-    """How many processes the fleet needs, as fractions. loaders: for work that loads readings,
-    which the database limits. others: for other work."""
+    """The number of processes that the fleet needs; it may be fractional. loaders: processes for the work
+    `Load.loading`. others: processes for the remaining work."""
 
     loaders: float = 0.0
     others: float = 0.0
 
     def processes(self, most_loaders: float = math.inf) -> int:
-        """Returns the whole number of processes. most_loaders: how many the database can serve."""
+        """Return the total as a whole number. most_loaders: the number of processes that the database can
+        serve."""
         return math.ceil(self.others + min(self.loaders, most_loaders) - 1e-9)
 
 
 def need(load: Load) -> Need:
-    """Returns the processes that keep up with the work that arrives, and finish what waits in
-    `DRAIN_SECONDS`."""
+    """Return the number of processes that can do the arriving work as fast as it arrives, and in addition
+    finish the waiting work in `DRAIN_SECONDS`."""
     share = load.loading / load.waiting if load.waiting else 1.0
     processes = load.arriving + load.waiting / DRAIN_SECONDS
     return Need(processes * share, processes * (1 - share))
 
 
 def shares(total: int, nodes: Mapping[str, Share]) -> dict[str, int]:
-    """Divide the processes of the fleet among its nodes. Returns the number of each node.
+    """Distribute `total` processes among the nodes. Returns name of the node -> number of processes.
 
-    Every node gets its minimum. The others go one by one to the node that uses the smallest part of
-    its limit, the first by name if several do. The result depends on the arguments alone, so all
-    nodes agree.
+    Each node gets its minimum. The other processes are assigned one by one, each to the node that uses the
+    smallest part of its limit. If this applies to several nodes, the first by name is chosen. The result
+    depends only on the arguments, so all nodes compute the same result.
     """
     given = {name: share.least for name, share in sorted(nodes.items())}
     for _ in range(total - sum(given.values())):
@@ -162,15 +167,16 @@ def shares(total: int, nodes: Mapping[str, Share]) -> dict[str, int]:
 
 
 class LoaderLimit:
-    """How many processes may use the database. It falls by a quarter while the database is
-    overloaded, and grows by one every `PROBE_SECONDS` while it is not."""
+    """Limits the number of processes that may use the database. While the database is overloaded, the limit
+    falls by a quarter every `SETTLE_SECONDS`. While the database can serve more sessions, it grows by one
+    every `PROBE_SECONDS`."""
 
     def __init__(self) -> None:
         self._limit, self._changed = math.inf, -math.inf
 
     def update(self, now: float, blocked: float, present: int) -> float:
-        """Returns the limit after a new measurement. blocked: see `Load`. present: processes of the
-        fleet."""
+        """Return the limit after a new measurement; infinity if there is no limit. now: seconds of a
+        monotonic clock. blocked: see `Load`. present: number of processes of the fleet."""
         if blocked > BLOCKED_SHARE and present > 1:
             if now - self._changed >= SETTLE_SECONDS:
                 self._limit, self._changed = max(1.0, min(self._limit, present) * 0.75), now
@@ -184,14 +190,14 @@ class LoaderLimit:
 
 
 class Maximum:
-    """The maximum of a value within the last seconds."""
+    """The maximum of a value within the last `seconds` seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._seen: deque[tuple[float, float]] = deque()
 
     def add(self, now: float, value: float) -> float:
-        """Add the value at a time, and return the maximum."""
+        """Add a value, and return the maximum. now: seconds of a monotonic clock."""
         while self._seen and self._seen[-1][1] <= value:
             self._seen.pop()
         self._seen.append((now, value))
@@ -201,19 +207,19 @@ class Maximum:
 
 
 class Scaler:
-    """Decides the number of processes of one node. It adds processes at once, and ends some after
-    fewer have sufficed for `shrink_after` seconds. If the database is overloaded, it ends some at
-    once."""
+    """Decides how many processes a node runs. The number grows at once if more processes are needed. It
+    falls if fewer processes have been sufficient for `shrink_after` seconds, and at once if the database is
+    overloaded."""
 
     def __init__(self, shrink_after: float = SHRINK_AFTER_SECONDS) -> None:
         self._loaders, self._others = Maximum(shrink_after), Maximum(shrink_after)
         self._limit = LoaderLimit()
 
     def fleet(self, now: float, load: Load | None, present: int) -> int:
-        """Returns the number of processes that the whole fleet needs.
+        """Return the number of processes that the whole fleet needs.
 
-        now: seconds of a monotonic clock. load: None if the ledger is unavailable, so that no
-        process can finish a file. present: number of processes of all nodes.
+        now: seconds of a monotonic clock. load: the work of the fleet; None if the ledger is unavailable,
+        because then no process can finish a file. present: number of processes of all nodes.
         """
         now_ = Need() if load is None else need(load)
         recent = Need(self._loaders.add(now, now_.loaders), self._others.add(now, now_.others))
@@ -222,6 +228,6 @@ class Scaler:
 
     @staticmethod
     def share(fleet: int, me: str, node: Node, peers: Mapping[str, Share]) -> int:
-        """Returns the number of processes that a node should run. me: its name. peers: the other
-        nodes."""
+        """Return the number of processes that the node `me` runs. fleet: the number that the whole fleet
+        needs. peers: the other nodes, by name."""
         return shares(fleet, {**peers, me: Share(node.least, node.limit)})[me]

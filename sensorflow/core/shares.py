@@ -1,4 +1,4 @@
-"""How much of the fleet a source may use while other sources have files waiting too."""
+"""The share of the fleet that a source may use while files of other sources also wait."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Share:
-    """The turns of one source. weight: its share in relation to other sources, above 0. max_in_flight: its
-    quota, the maximum number of its published, unfinished files; None for no limit of its own."""
+    """The share of one source. weight: the share of the workers in relation to other sources with waiting
+    files: a source of weight 2 gets twice the work of a source of weight 1. max_in_flight: the maximum
+    number of unfinished files of the source for which a message was sent; None if the source has no limit
+    of its own."""
 
     weight: float = 1.0
     max_in_flight: int | None = None

@@ -84,8 +84,8 @@ class Observation:
 def is_stable(
     previous: Observation | None, now: Stat, clock: float, window_seconds: float
 ) -> tuple[bool, Observation]:
-    """Return whether a file is complete, that is, unchanged for `window_seconds`. Also return the sighting
-    that the next call needs as `previous`.
+    """Return whether a file is complete, that is, unchanged for `window_seconds`. Also return the
+    observation that the next call needs as `previous`.
 
     clock: the present time in seconds of a monotonic clock. Modification times are not compared with it,
     because they may be wrong.

@@ -1,5 +1,5 @@
-"""The tasks of a file, derived from its history: one for each claim, with the time that its message
-waited."""
+"""The tasks of a file, derived from its history. There is one task for each claim of the file by a
+worker."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ RUNNING = "running"
 _CODE = re.compile(r"([A-Z]\d{3})\b")
 _BATCH = re.compile(r"together with file (\d+)")
 _AGAIN = {FileEvent.MESSAGE_MISSING, FileEvent.RETRIED, FileEvent.LEASE_EXPIRED, FileEvent.REPLAYED}
-"""Events after which a new message is sent."""
+"""Events after which a new message is sent, so that the time of an earlier message does not apply."""
 
 
 class Event(Protocol):
-    """The facts of an event that are used here. See `ports.files.HistoryEvent`."""
+    """An event of a file's history, with only the fields that this module uses. See
+    `ports.files.HistoryEvent`."""
 
     @property
     def at(self) -> datetime: ...
@@ -42,13 +43,15 @@ class Event(Protocol):
 
 @dataclass(frozen=True)
 class FileTaskRecord:
-    """One claim of a file by a worker. Times are the database's.
+    """One task: the claim of a file by a worker, and its outcome. Times are by the database's clock.
 
-    stage: the first one. published_at: when its message was sent; None if that is not known, such
-    as for a file that was claimed before its message was recorded. queued_seconds: from then until
-    the claim. worker: role, host and process id. batch: the file in whose batch it was claimed.
-    seconds: from the claim until the outcome. rows: readings that the task produced. outcome: the
-    event that ended it. code: of the failure.
+    stage: the first stage of the task. published_at: when the message of the task was sent; None if
+    unknown, for example because the file was claimed before the sending was recorded. queued_seconds:
+    seconds from `published_at` to the claim. worker: role, host and process id. batch: the id of the first
+    file of the batch; None if the file was not claimed as a batch member. ended_at, seconds: when the task
+    ended, and the seconds from the claim to the end; None if it has not ended. rows: number of readings
+    that the task produced. outcome: the event that ended the task, or `RUNNING`. code: the error code
+    without its name; None if the task did not fail.
     """
 
     stage: str
@@ -66,7 +69,8 @@ class FileTaskRecord:
 
 
 def tasks_of(history: Iterable[Event]) -> list[FileTaskRecord]:
-    """Return the tasks of a file, in chronological order. history: its events, in this order."""
+    """Return the tasks of a file, in chronological order. history: the events of the file, in chronological
+    order."""
     done: list[FileTaskRecord] = []
     published: datetime | None = None
     current: FileTaskRecord | None = None

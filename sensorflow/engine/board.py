@@ -1,5 +1,5 @@
-"""Memory that a worker's parent process shares with its children. Each child records its claims and the
-numbers of its log events in this memory."""
+"""Memory that a worker's parent process shares with its children. In this memory, each child records its
+claims and counts its log events."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Slot:
     """The state that a child reports. All times are values of `clock.now`, or 0.0 if the event has not
     happened.
 
-    beat: when the child last ran any Python code. since: when the child claimed its files. length: size
-    of the pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if no decoder
-    is reading. began: when this decoder started. until: when this decoder must have returned. lost: when
-    the child noticed that the lease of the file `reading` was lost. size: bytes of the large file that
-    the child is reading; 0 if it reads none. bytes, rows: the bytes of this file and the readings that
-    the child has read; bytes is -1 if it is unknown.
+    beat: when the child last ran any Python code. since: when the child claimed its files. length: size of
+    the pickled claims in bytes. reading: the id of the file that a decoder is reading; 0 if no decoder is
+    reading. began: when this decoder started. until: when this decoder must have returned. lost: when the
+    child noticed that the lease of the file `reading` was lost. size: bytes of the large file that the
+    child is reading; 0 if it reads none. bytes: number of bytes of this file that the child has read; -1 if
+    unknown. rows: number of readings that the child has read from this file.
     """
 
     pid: int = 0
@@ -61,20 +61,22 @@ class Board:
         self._number: int | None = None
 
     def join(self, number: int) -> None:
-        """Use the slot of this number from now on. Called in a child. No other living child of the pool may
-        use this slot."""
+        """Use the slot with this number from now on. Called in a child. No other living child of the pool
+        may use this slot."""
         self._number = number % SLOTS
         slot = Slot(pid=os.getpid(), beat=now())
         _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
 
     def event_counts(self, number: int) -> memoryview:
-        """Returns the place in which the child of this number counts its log events, see
-        `telemetry.count_into`. It is not emptied for another child, so the sum only grows."""
+        """Returns the counters in which the child with this number counts its log events, see
+        `telemetry.count_into`. They are not reset for a later child with the same number, so the sums never
+        decrease."""
         begin = _EVENTS + number % SLOTS * _EVENT_BYTES
         return memoryview(self._memory)[begin : begin + _EVENT_BYTES].cast("Q")
 
     def events(self) -> list[int]:
-        """Returns how many of each log event all children have emitted, by `Event.number`."""
+        """Returns, for each log event, how often all children have emitted it. The index is
+        `Event.number`."""
         counts = [self.event_counts(number) for number, _ in self.slots()]
         return [sum(column) for column in zip(*counts, strict=True)] or [0] * len(Event)
 
@@ -94,7 +96,7 @@ class Board:
         self._put(_PROGRESS, "=q", 0)
 
     def report(self, claim: Claim, read: ReadSoFar) -> None:
-        """Record how far the child has read a file. Until it holds other claims."""
+        """Record how far the child has read a file. The record is valid until the next call of `hold`."""
         known = -1 if read.bytes is None else read.bytes
         self._put(_PROGRESS, "=qqq", claim.size, known, read.rows)
 
@@ -123,7 +125,8 @@ class Board:
         return now() - max(starts) if starts and all(starts) else 0.0
 
     def progress(self) -> dict[int, tuple[int | None, int]]:
-        """Returns how far each child has read a large file, by pid: percent, None if unknown, and rows."""
+        """Returns the progress of each child that is reading a large file: pid -> (percent of the file's
+        bytes, or None if unknown; number of readings)."""
         found = {slot.pid: slot for _, slot in self.slots() if slot.size}
         return {
             pid: (None if slot.bytes < 0 else 100 * slot.bytes // slot.size, slot.rows)
@@ -131,8 +134,8 @@ class Board:
         }
 
     def occupied(self, pids: Collection[int], seconds: float) -> int:
-        """Returns how many of these children have been processing the same files for longer than so many
-        seconds."""
+        """Returns the number of these children that have been processing the same files for longer than
+        `seconds`."""
         since = {slot.pid: slot.since for _, slot in self.slots()}
         return sum(0 < since.get(pid, 0.0) < now() - seconds for pid in pids)
 

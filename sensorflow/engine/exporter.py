@@ -1,4 +1,4 @@
-"""The exporter of the fleet's metrics: `sensorflow metrics`."""
+"""The exporter of the fleet's metrics, which `sensorflow metrics` runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from sensorflow.ports.queue import Publisher, QueueDepths
 from sensorflow.settings import Settings
 
 ALL_QUEUES = "all"
-"""Name of the queue of a broker that reports only the total."""
+"""Value of the label `queue` for a broker that reports only the total number of messages."""
 
 
 class Exporter:
-    """Measures a fleet. Raises UsageError if the settings define no database or no broker."""
+    """Measures the fleet of a project, and answers HTTP requests for the metrics. Raises UsageError if the
+    settings define no database or no broker."""
 
     def __init__(self, settings: Settings) -> None:
         from sensorflow.adapters.postgres import migrate
@@ -39,6 +40,7 @@ class Exporter:
             migrate.head(),
             self.surroundings.current,
             tuple(settings.sources),
+            settings.limits.quotas,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -50,7 +52,7 @@ class Exporter:
             self.close()
 
     def measure(self) -> None:
-        """Measure everything once. `meter.error` says what failed."""
+        """Measure everything once. If this fails, `meter.error` contains the reason."""
         self.meter.look()
         while self.meter.error is None and not self.meter.is_complete:
             self.meter.look()
@@ -73,7 +75,7 @@ class Exporter:
         }
 
     def _health(self) -> Reply:
-        """Whether the exporter itself works. An outage of a server does not matter."""
+        """Answer /healthz: whether the exporter itself works, regardless of outages of the servers."""
         if self.meter.is_stuck:
             return Reply.of({"status": "stuck"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return Reply.of({"status": "ok"})
@@ -88,7 +90,7 @@ class Exporter:
 
 
 def _zones(settings: Settings) -> Mapping[str, Path]:
-    """Returns the local folders of stored files."""
+    """Returns the local folders of stored files whose sizes are measured: name for the metric -> folder."""
     names = (*(str(layer) for layer in Layer), "archive")
     found = {name: settings.data_folder / name for name in names}
     quarantine = settings.zone_folder("quarantine")

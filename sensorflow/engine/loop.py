@@ -33,10 +33,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 POLL_SECONDS = 0.2
 """Seconds between checks of the children."""
 NOTE = 2.0
-"""Seconds between reports of progress."""
+"""Minimum seconds between two reports of progress."""
 MIN_CHILD_AGE_SECONDS = 10.0
-"""Seconds. If a child ends within this time after its start, it is replaced after a delay. The delay grows
-if this happens several times in a row."""
+"""If a child ends within this number of seconds after its start, it is replaced after a delay. The delay
+grows if this happens several times in a row."""
 LARGE = 1_000_000 << 10
 """A child that uses more than this number of bytes of memory ends after its current message and is replaced
 by a new child."""

@@ -1,4 +1,5 @@
-"""The metrics of one process and its children, and its health checks: the setting `metrics_port`.
+"""Serves the metrics of one process and its children, and its health checks, at the port that the setting
+`metrics_port` defines.
 
 The HTTP server is imported only if it is used.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 TICK = os.sysconf("SC_CLK_TCK")
 PLACES = (Role.INTAKE, Role.WORKER, Role.BEAT)
-"""The roles of processes by their ports, from `metrics_port` on."""
+"""The role at index i uses the port `metrics_port` + i."""
 
 
 def serve(
@@ -38,11 +39,12 @@ def serve(
     children: Callable[[], Collection[int]] = tuple,
     events: Callable[[], Sequence[int]] | None = None,
 ) -> Server | None:
-    """Serve the metrics of this process from now on. Returns None if the settings define no port, or if it
-    cannot be opened, which is logged.
+    """Serve the metrics of this process from now on. Returns None if the settings define no port. If the
+    port cannot be opened, logs the reason and returns None.
 
-    role: the first of its loops. children: returns the pids of living children. events: returns how many of
-    each log event the children have emitted, by `Event.number`.
+    role: the role of the first loop of this process. loops: the status of each loop. children: returns the
+    pids of living children. events: returns, for each log event, how often the children have emitted it;
+    the index is `Event.number`. None if there are no children.
     """
     if not settings.metrics_port:
         return None
@@ -63,7 +65,7 @@ def routes(
     children: Callable[[], Collection[int]] = tuple,
     events: Callable[[], Sequence[int]] | None = None,
 ) -> Routes:
-    """Returns the pages of this process. Parameters: see `serve`."""
+    """Returns the HTTP pages of this process. For the parameters, see `serve`."""
     from sensorflow.adapters.http import Reply
 
     def metrics() -> Reply:
@@ -81,7 +83,8 @@ def routes(
 
 
 def _health(loops: Sequence[LoopStatus], may_pause: bool) -> Reply:
-    """Whether all loops make progress. may_pause: whether one may wait for a server or a disk."""
+    """Answer a health check: whether all loops make progress. may_pause: whether a loop that waits for a
+    server or a disk counts as healthy."""
     from sensorflow.adapters.http import Reply
 
     facts: dict[str, str] = {}
@@ -108,7 +111,7 @@ def loop_samples(loops: Sequence[LoopStatus]) -> Iterator[Sample]:
 
 
 def process_samples(children: Collection[int]) -> Iterator[Sample]:
-    """Yield what the kernel knows of this process and its children, see proc(5)."""
+    """Yield the metrics of this process and its children that the kernel measures, see proc(5)."""
     memory, own, ended = _usage(os.getpid())
     used = [_usage(pid) for pid in children]
     yield Sample(Metric.PROCESS_MEMORY, ("parent",), memory)
@@ -120,8 +123,8 @@ def process_samples(children: Collection[int]) -> Iterator[Sample]:
 
 
 def _usage(pid: int) -> tuple[int, float, float]:
-    """Returns the resident memory in bytes, and the seconds of CPU time of a process and of its ended
-    children. Zeros if the process has ended."""
+    """Returns (resident memory of a process in bytes, its CPU time in seconds, CPU time of its ended
+    children in seconds). All are 0 if the process has ended."""
     if not (fields := host.fields(pid)):
         return 0, 0.0, 0.0
     times = [int(field) / TICK for field in fields[11:15]]

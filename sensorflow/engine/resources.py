@@ -1,5 +1,5 @@
-"""The CPU and memory that this host, or the control group of this container, offers a worker
-(proc(5), cgroup v2)."""
+"""Measures the CPUs and the memory that a worker may use on this host, or in the control group of this
+container (proc(5), cgroup v2)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 PROCESS_BYTES = 200e6
-"""Assumed memory of a process that cannot be measured."""
+"""Assumed memory of a process in bytes, if it cannot be measured."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpus() -> float:
-    """Returns the number of CPUs that this process may use. May be a fraction in a container."""
+    """Returns the number of CPUs that this process may use. In a container, it may be fractional."""
     count = float(len(os.sched_getaffinity(0)))
     with suppress(OSError, ValueError):
         quota, period = (CGROUP / "cpu.max").read_text().split()
@@ -26,7 +26,8 @@ def cpus() -> float:
 
 
 def free_bytes() -> float:
-    """Returns the memory that is available: on the host, and within the limit of the container."""
+    """Returns the available memory in bytes: the minimum of the host's available memory and of the memory
+    that the container may still use. Returns infinity if neither is known."""
     free = math.inf
     with suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -39,13 +40,14 @@ def free_bytes() -> float:
 
 
 def _reclaimable() -> float:
-    """Returns the bytes of cached files of the container, which the kernel drops first."""
+    """Returns the bytes of cached files in the container's memory, which the kernel frees first."""
     lines = (CGROUP / "memory.stat").read_text().splitlines()
     return sum(float(x.split()[1]) for x in lines if x.split()[0] == "inactive_file")
 
 
 def process_bytes(pids: Collection[int]) -> float:
-    """Returns the mean memory of processes that they do not share with others, in bytes."""
+    """Returns the mean private memory of these processes in bytes, that is, memory that is not shared with
+    other processes. Returns `PROCESS_BYTES` if it cannot be measured."""
     found = [size for pid in pids if (size := _private(pid))]
     return sum(found) / len(found) if found else PROCESS_BYTES
 
@@ -58,14 +60,15 @@ def _private(pid: int) -> float:
 
 
 class CpuMeter:
-    """The share of this host's CPU time in use since the previous call, over at least a second."""
+    """Measures which share of this host's CPU time is used."""
 
     def __init__(self) -> None:
         self._at, self._busy = 0.0, 0.0
         self._seen = (0.0, 0.0)
 
     def busy(self) -> float:
-        """Returns the share, 0.0 to 1.0. Returns 0.0 on the first call, and if it cannot be
+        """Returns the share (0.0 to 1.0) since the previous measurement. A call within a second after a
+        measurement returns its result again. Returns 0.0 on the first call, and if the share cannot be
         measured."""
         now = time.monotonic()
         if now - self._at >= 1.0:

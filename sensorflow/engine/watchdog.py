@@ -36,8 +36,8 @@ GRACE = 5.0
 """Seconds that a child has, in addition to a tenth of `max_seconds`, to notice by itself that the time
 limit has passed."""
 SILENT = 20.0
-"""A child is stuck if it has not run any Python code for this number of seconds, or for two thirds of a
-lease if that is longer. The child is killed before another worker can claim its file."""
+"""A child is stuck if it has not run any Python code for this number of seconds, or for two thirds of the
+lease time if that is longer. The child is then killed before another worker can claim its file."""
 LOST_LEASE_SECONDS = 20.0
 """Seconds within which a decoder must finish its current block after the file's lease was lost."""
 EXIT_TIMEOUT_SECONDS = 10.0
@@ -100,7 +100,7 @@ class EndedChild:
         if not self.claims:
             return True
         try:
-            self.recorder = _log_stuck(self._settings, self.claims, self.found)
+            self.recorder = _start_recorder(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
             emit(Event.WATCHDOG_FAILED, file_id=file_id, reason=f"{NOT_RECORDED}: {error}")
             return True
@@ -158,7 +158,7 @@ def find_stuck(slot: Slot, at: float, silent: float) -> StuckChild | None:
 
 
 def _is_own_child(pid: int) -> bool:
-    """Whether the process is a living child of this process that is not suspended."""
+    """Whether a process is a child of this process, and is neither ended nor suspended."""
     state, parent = status(pid)
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
 
@@ -167,7 +167,7 @@ def _gone(pid: int) -> bool:
     return status(pid)[0] in ("Z", "X", "")
 
 
-def _log_stuck(
+def _start_recorder(
     settings: Settings, claims: list[Claim], found: StuckChild
 ) -> subprocess.Popen[bytes]:
     """Start the process that records the outcome of the claims. The claims are passed in a file, because a
@@ -180,7 +180,7 @@ def _log_stuck(
 
 
 def charge() -> None:
-    """Record the outcome of a killed child's claims. `_log_stuck` runs this function in a separate
+    """Record the outcome of a killed child's claims. `_start_recorder` runs this function in a separate
     process."""
     given, claims, reading, reason = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)

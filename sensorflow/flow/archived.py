@@ -27,7 +27,7 @@ def with_members(
 def before_archives(
     ledger: Catalog, views: Sequence[FileView]
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """Returns the files to undo, in order, and the members to keep, by the id of their archive.
+    """Returns (files to undo, in order; id of an archive -> members of this archive to keep).
 
     The files to undo are the given files. The loaded members of a given archive are undone before the
     archive. A member is kept if it also arrived by itself or in an archive that is not given. Members that

@@ -1,14 +1,14 @@
-"""Measures the fleet for its metrics. All figures come from the ledger, so a restart loses none.
+"""Measures the fleet for its metrics. All values are computed from the ledger, so they survive a restart.
 
-The histories and all files are counted once at the start, a page at a time. After that, a look reads only
-new events, and counts only the chunks of files to which they belong.
+At the start, all events and all files are counted, a page at a time. After that, each measurement reads
+only the new events, and counts only the chunks that contain the files of these events.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sensorflow.core.event_totals import EventFollower
@@ -26,27 +26,30 @@ from sensorflow.flow.fleet_samples import (
     surrounding_samples,
     work_samples,
 )
-from sensorflow.flow.scaling import load_of
+from sensorflow.flow.scaling import WorkMeter
 from sensorflow.ports.measurements import LedgerEnds, Measurements, Sizes
 from sensorflow.telemetry import Event, emit
 
 LOOK_SECONDS = 5.0
-"""Seconds between two looks at the ledger."""
+"""Seconds between two measurements."""
 SIZES_SECONDS = 60.0
-"""Seconds between two measurements of the database's size, which lists all of its files."""
+"""Seconds between two measurements of the database's size. They are rare, because each lists all files of
+the database."""
 RECOUNT_SECONDS = 6 * 3600.0
-"""Seconds after which all files are counted again, whether their histories say so or not."""
+"""Seconds after which all files are counted again, even if there are no new events of them."""
 CHUNKS = 25
-"""Number of chunks of files that are counted in one statement."""
+"""Maximum number of chunks that are counted by one statement."""
 BUDGET_SECONDS = 2.0
-"""Time of one look for counting. What is left is counted at the next looks."""
+"""Seconds after which one measurement stops counting. The next measurements count the remaining events and
+files."""
 STUCK_SECONDS = 60.0
-"""Seconds without a look after which the loop counts as stuck."""
+"""Seconds without a measurement after which the loop counts as stuck."""
 
 
 @dataclass
 class _Ledger:
-    """What is known of one database."""
+    """The counts of one database. recount_at: monotonic time at which all files are counted again.
+    events_counted, files_counted: whether all events, and all files, were counted at least once."""
 
     follower: EventFollower
     files: FileTotals = field(default_factory=FileTotals)
@@ -56,10 +59,12 @@ class _Ledger:
 
 
 class FleetMeter:
-    """The figures of the fleet. `look` is for one thread; the other methods are for any.
+    """Measures a fleet repeatedly, and returns the values of its metrics. Only one thread may call `look`;
+    any thread may call the other methods.
 
-    large_bytes: see `flow.scaling.FleetScaler`. schema: the expected revision. surroundings: returns what
-    the ledger does not know. sources: names of the sources in the settings.
+    large_bytes, quotas: see `flow.scaling.FleetScaler`. schema: the schema revision that the database must
+    have. surroundings: returns the measurements that do not come from the ledger. sources: names of the
+    sources in the settings.
     """
 
     def __init__(
@@ -69,9 +74,11 @@ class FleetMeter:
         schema: str,
         surroundings: Callable[[], Surroundings],
         sources: Collection[str] = (),
+        quotas: Mapping[str, int] | None = None,
     ) -> None:
         self._sources = sources
-        self._source, self._large_bytes, self._schema = ledger, large_bytes, schema
+        self._source, self._schema = ledger, schema
+        self._meter = WorkMeter(ledger, large_bytes, quotas or {}, rates_seconds=0.0)
         self._surroundings = surroundings
         self._scaler = Scaler()
         self._ledger: _Ledger | None = None
@@ -88,12 +95,12 @@ class FleetMeter:
 
     @property
     def error(self) -> str | None:
-        """Why the figures of the ledger are not current, or None if they are."""
+        """The reason why the values from the ledger are not current; None if they are current."""
         return self._error
 
     @property
     def is_complete(self) -> bool:
-        """Whether all files and events have been counted."""
+        """Whether all files and events have been counted at least once."""
         known = self._ledger
         return known is not None and known.events_counted and known.files_counted
 
@@ -102,7 +109,7 @@ class FleetMeter:
         return time.monotonic() - self._looked_at > STUCK_SECONDS
 
     def run(self, stop: threading.Event) -> None:
-        """Look until `stop` is set. Continues after outages and defects."""
+        """Measure repeatedly until `stop` is set. Continues after outages and defects."""
         while not stop.is_set():
             try:
                 self.look()
@@ -111,7 +118,8 @@ class FleetMeter:
             stop.wait(LOOK_SECONDS if self.is_complete or self._error else 0.1)
 
     def look(self) -> None:
-        """Measure everything once."""
+        """Measure once. If this fails, `error` contains the reason, and the previous values remain.
+        Counting may need several calls, see `is_complete`."""
         try:
             self._read()
             self._error = None
@@ -121,7 +129,7 @@ class FleetMeter:
         self._looked_at = time.monotonic()
 
     def samples(self) -> list[Sample]:
-        """Returns the metrics as of the latest look."""
+        """Returns the values of all metrics, as of the latest measurement."""
         there = self._surroundings()
         age = [] if not self._ends_at else [time.monotonic() - self._ends_at]
         return [
@@ -152,8 +160,8 @@ class FleetMeter:
         self._ends, self._ends_at = ends, now
 
     def _count(self, known: _Ledger, until: float) -> None:
-        """Count new events and changed files until the time is over. Files are counted after the events
-        that mark them."""
+        """Count new events, and then the files that these events have changed. Stops at the monotonic time
+        `until`, even if not everything is counted."""
         more = True
         while more and time.monotonic() < until:
             page = self._source.events_in(known.follower.wanted())
@@ -171,15 +179,14 @@ class FleetMeter:
         known.files_counted = known.files_counted or known.files.complete
 
     def _measure_work(self, now: float) -> Work:
-        parts, rates = self._source.open_work(self._large_bytes), self._source.rates()
-        load = load_of(parts, rates, self._source.blocked())
+        waiting = self._meter.measure(now)
         workers = [b.report for b in self._beats if b.is_alive and b.report.role is Role.WORKER]
         present = sum(int(report.state.get("children", 0)) for report in workers)
-        return Work(parts, rates, self._scaler.fleet(now, load, present))
+        return Work(waiting.parts, waiting.rates, self._scaler.fleet(now, waiting.load, present))
 
     def _current(self) -> list[Sample]:
-        """Returns the metrics of the ledger. Totals appear when they are complete: growing ones would look
-        like a burst."""
+        """Returns the metrics that come from the ledger. Totals are included only after everything was
+        counted once, because totals that are still growing would look like a burst."""
         if self._ends is None or self._ledger is None:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at

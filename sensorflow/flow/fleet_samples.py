@@ -23,7 +23,8 @@ OUTCOMES = ("loaded", "rejected", "duplicate", "not_loaded")
 
 @dataclass(frozen=True)
 class Work:
-    """The work that waits. wanted: number of processes that the fleet needs for it."""
+    """The waiting work of the fleet. parts, rates: see `flow.scaling.Waiting`. wanted: number of processes
+    that the fleet needs."""
 
     parts: Sequence[OpenWork]
     rates: Rates
@@ -32,8 +33,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the ledger does not know. None: not known yet. free: bytes of the data folder's disk. full:
-    seconds until it is full. queues: name -> number of messages. zones: name -> bytes."""
+    """The measurements that do not come from the ledger. A value is None if it is unknown. free: free bytes
+    on the disk of the data folder. full: forecast of the seconds until this disk is full. queues: name of a
+    queue -> number of messages. zones: name of a folder of stored files -> its size in bytes."""
 
     free: int | None = None
     full: float | None = None
@@ -42,8 +44,8 @@ class Surroundings:
 
 
 def file_samples(totals: FileTotals, now: float, sources: Collection[str] = ()) -> Iterator[Sample]:
-    """Yield the metrics of all files. now: the database's time, in seconds since 1970. sources: known ones,
-    also without files."""
+    """Yield the metrics of all files. now: the database's time, in seconds since 1970. sources: the sources
+    in the settings, which are included even if they have no files."""
     files: Counter[tuple[str, State]] = Counter()
     sizes: Counter[tuple[str, State]] = Counter()
     rows: Counter[tuple[str, str]] = Counter()
@@ -76,8 +78,9 @@ def file_samples(totals: FileTotals, now: float, sources: Collection[str] = ()) 
 
 
 def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterator[Sample]:
-    """Yield the metrics of all events. sources: known ones, also without files. Events that have not
-    happened have zeros, so that the first one is an increase."""
+    """Yield the metrics of all events. sources: the sources in the settings, which are included even if
+    they have no files. An event that has not happened yet has the value 0, so that its first occurrence is
+    an increase."""
     for source in sorted({*sources, *(source for source, _ in totals.events)}):
         for event in FileEvent:
             yield Sample(Metric.FILE_EVENTS, (source, event), totals.events[source, event])
@@ -96,7 +99,7 @@ def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterato
 
 
 def work_samples(work: Work, totals: FileTotals) -> Iterator[Sample]:
-    """Yield the metrics of the work that waits."""
+    """Yield the metrics of the waiting work."""
     waiting: dict[str, tuple[int, int]] = {}
     for part in work.parts:
         files, size = waiting.get(part.source, (0, 0))
@@ -120,7 +123,7 @@ def _unfinished(totals: FileTotals) -> dict[str, tuple[int, int]]:
 
 
 def process_samples(beats: Iterable[Heartbeat]) -> Iterator[Sample]:
-    """Yield the metrics of the heartbeats."""
+    """Yield the metrics of processes, which come from their heartbeats."""
     children: Counter[str] = Counter()
     loops: Counter[tuple[str, str]] = Counter()
     for beat in beats:

@@ -11,8 +11,8 @@ from sensorflow.flow.file_task import FileTask
 
 
 def announced(file_task: FileTask) -> Announced | None:
-    """Returns what a gate announced about a claimed file, or None if no gate announced the file or the
-    source has no gates.
+    """Returns the properties of a claimed file that a gate has announced. Returns None if no gate announced
+    the file, or if the source has no gates.
 
     If several gates announced the file, returns the newest announcement that matches the file's bytes.
     Raises Permanent GATE_MISMATCH if none matches.

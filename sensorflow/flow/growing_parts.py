@@ -1,5 +1,5 @@
-"""Reads from the previous parts of a growing file what a part needs: the header, readings that the part may
-repeat, and the last readings."""
+"""Reads the data of the previous parts of a growing file that a part needs: the header, the readings that
+the part may repeat, and the last readings."""
 
 from __future__ import annotations
 

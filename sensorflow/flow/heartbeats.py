@@ -22,8 +22,8 @@ from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
 PAUSE_EXPIRES_SECONDS = 20.0
-"""An unconfirmed `resume` ends a pause only if the last error occurred at least this number of seconds ago.
-Before that, the loop may only be between two failing attempts."""
+"""A call of `resume` without confirmation ends a pause only if the last error occurred at least this number
+of seconds ago. Until then, the loop may be between two failing attempts."""
 MAX_SILENCE_SECONDS = 12.0
 """Seconds after which no heartbeat is sent for a loop that makes no progress."""
 TOUCH_SECONDS = 5.0
@@ -89,7 +89,7 @@ class LoopStatus:
 
     def resume(self, is_confirmed: bool = True) -> None:
         """Report that the loop works again. is_confirmed: True if the cause of the pause is known to be
-        gone; False if the loop merely made a pass without an error."""
+        gone; False if the loop has only run once without an error, see `PAUSE_EXPIRES_SECONDS`."""
         if is_confirmed or now() - self._paused_at > PAUSE_EXPIRES_SECONDS:
             self.set_facts(paused=None)
 

@@ -35,8 +35,8 @@ claimed the file."""
 
 
 class Watched:
-    """The claims whose leases a `LeaseKeeper` renews. Implements `IsLost`. meters: file id -> how far
-    the file was read, recorded with each renewal."""
+    """The claims whose leases a `LeaseKeeper` renews. Implements `IsLost`. meters: file id -> meter of the
+    file, whose progress is recorded with each renewal."""
 
     def __init__(self, claims: Sequence[Claim]) -> None:
         self.meters = {claim.file_id: Meter() for claim in claims}
@@ -55,7 +55,7 @@ def ignore_lost(_file_id: int) -> None:
 
 
 def unnoted(_claim: Claim, _read: ReadSoFar) -> None:
-    """Do nothing, because only the ledger shows progress."""
+    """Do nothing, because only the ledger needs the progress."""
 
 
 class LeaseKeeper:

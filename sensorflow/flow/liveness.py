@@ -18,7 +18,7 @@ INTERVAL_SECONDS = 5.0
 
 class LivenessFile:
     """Touches a file every few seconds while `is_alive` returns True. The file's modification time shows
-    when that was the case last."""
+    when the loops last made progress."""
 
     def __init__(
         self, path: Path, is_alive: Callable[[], bool], every: float = INTERVAL_SECONDS

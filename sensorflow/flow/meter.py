@@ -1,5 +1,5 @@
-"""How far a stage has read a file. The working thread writes it, and the thread that renews the
-lease reads it."""
+"""The progress of a stage that reads a file. The thread that does the work updates it, and the thread that
+renews the lease reads it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sensorflow.ports.claims import ReadSoFar
 
 
 class Meter:
-    """Measures one claimed file, which it never touches itself: the kernel knows the position of
-    its stream."""
+    """Measures the progress of one claimed file. It never reads from the file's stream: the kernel knows
+    the position of the stream."""
 
     __slots__ = ("_size", "_stream", "_total", "rows")
 
@@ -22,16 +22,19 @@ class Meter:
         self._stream: BinaryIO | None = None
 
     def begin(self, size: int, stream: BinaryIO) -> None:
-        """A stage begins to read the `size` landed bytes of the file from a stream."""
+        """Record that a stage begins to read the landed bytes of the file. size: number of these bytes.
+        stream: the stream that the stage reads."""
         self.rows, self._size, self._total, self._stream = 0, size, 0, stream
 
     def begin_rows(self, size: int, total: int) -> None:
-        """A stage begins to read the `total` rows that an earlier stage has made of the file."""
+        """Record that a stage begins to read the rows that an earlier stage has written. size: number of
+        landed bytes of the file. total: number of these rows."""
         self.rows, self._size, self._total, self._stream = 0, size, total, None
 
     def read(self) -> ReadSoFar | None:
-        """Returns what was read so far; None if no stage has begun. bytes: None if unknown. Rows of
-        an earlier stage count as the same share of the file's bytes."""
+        """Returns the progress so far; None if no stage has begun. Its `bytes` are None if unknown. If the
+        stage reads rows of an earlier stage, they are the bytes of the file multiplied by the share of rows
+        that were read."""
         if not self._size:
             return None
         rows, total = self.rows, self._total

@@ -19,8 +19,8 @@ from sensorflow.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """A landed file. candidate: the file in the state in which it was read. announcement: what its gate
-    announced; None if no gate did.
+    """A landed file. candidate: the file in the state in which it was read. announcement: the announcement
+    in its gate; None if no gate announced the file.
 
     increment: for a growing file, the part that was landed; None for a complete file.
     """

@@ -46,7 +46,7 @@ class Ingest:
 
     file_task: the file's task, with its counts. load: the `Load` to commit. Both are available when the
     iteration is complete. prepared: the result if the file was prepared in a batch, else None. key: the
-    function that computes the dedupe keys. older: what is needed from previous versions.
+    function that computes the dedupe keys. older: the facts about previous versions that the load needs.
     """
 
     def __init__(

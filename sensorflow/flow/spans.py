@@ -84,8 +84,9 @@ def published(entries: Sequence[OutboxEntry], began: int) -> None:
 
 
 class Work:
-    """A context manager that records the work of a stage as a span below the attempt. rows: set it
-    to the number of rows that the stage has written. expected: exceptions that are no errors."""
+    """A context manager that records the work of a stage as a span below the attempt. rows: the caller sets
+    it to the number of rows that the stage has written. expected: exceptions that do not count as
+    errors."""
 
     def __init__(
         self, file_task: FileTask, name: str, expected: tuple[type[Exception], ...] = ()
@@ -131,7 +132,7 @@ def worked(
 
 
 def attempted(file_task: FileTask, result: Result) -> Result:
-    """Record an attempt that ends now with this result, and the whole file if it is finished.
+    """Record an attempt that ends now with this result. If the file is finished, also record its root span.
     Returns the result."""
     claim = file_task.claim
     if claim.trace is None or not tracing.is_on():
@@ -181,7 +182,7 @@ def _finish(file_task: FileTask, result: Result, ended: int) -> None:
 
 
 def _reason(error: BaseException | None) -> tuple[str, str] | None:
-    """Return the code and the message of an error."""
+    """Return (code, message) of an error; None for None."""
     if error is None:
         return None
     if isinstance(error, SensorflowError):

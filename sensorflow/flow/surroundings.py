@@ -1,5 +1,5 @@
-"""Watches what the ledger does not know: broker, disk and stored files. Each has a thread of its own, so
-that none of them delays the others."""
+"""Measures the broker, the disk and the sizes of stored files, which the ledger does not contain. Each is
+measured in a thread of its own, so that none delays the others."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.telemetry import Event, emit
 
 QUEUES_SECONDS = 10.0
-"""Seconds between two looks at the broker."""
+"""Seconds between two measurements of the queues."""
 DISK_SECONDS = 10.0
 ZONES_SECONDS = 300.0
-"""Seconds between two walks through the stored files."""
+"""Seconds between two measurements of the sizes of stored files."""
 
 Walk = Callable[[Callable[[float], bool]], int | None]
-"""Measures a zone, see `adapters.local.volumes.size`."""
+"""A function that measures the size of a zone, see `adapters.local.volumes.size`."""
 
 
 class SurroundingsWatch:
-    """depths: returns the number of messages of each queue. free: returns the free bytes of the disk.
-    zones: name -> how to measure it."""
+    """Measures the broker, the disk and the zones repeatedly. `current` returns the latest measurements.
+
+    depths: returns name of a queue -> number of messages. free: returns the free bytes of the disk. zones:
+    name of a zone -> function that measures its size.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class SurroundingsWatch:
         self._put(free=free, full=self._forecast.add(time.monotonic(), free))
 
     def look_at_zones(self, at_once: bool = False) -> None:
-        """Measure all zones. at_once: without pauses."""
+        """Measure all zones. at_once: whether to measure without pauses."""
         for name, walk in self._zones.items():
             size = walk(_no_rest if at_once else self._stop.wait)
             if size is not None:

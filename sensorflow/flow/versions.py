@@ -1,4 +1,4 @@
-"""Finds what a load needs to know about previous versions of the file."""
+"""Finds the facts about previous versions of a file that a load needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK_BYTES = 1 << 20
 
 
 class PreviousVersions(NamedTuple):
-    """What a load needs to know about previous versions.
+    """The facts about previous versions of a file that a load needs.
 
     covered: ids of versions that were never loaded and whose bytes are a prefix of this version's bytes.
     head: the first readings of the last loaded version; None if they are not needed.
@@ -35,9 +35,9 @@ NO_PREVIOUS_VERSIONS = PreviousVersions()
 
 
 def previous_versions(file_task: FileTask) -> PreviousVersions:
-    """Returns what the load of a file with `on_change = "merge"` needs to know about previous versions. The
-    result is empty for other files, and for parts of growing files, because a part never replaces readings
-    of earlier parts."""
+    """Returns the facts about previous versions that the load of a file with `on_change = "merge"` needs.
+    The result is empty for other files, and for parts of growing files, because a part never replaces
+    readings of earlier parts."""
     merged = OnChange(file_task.source.on_change) is OnChange.MERGE and file_task.claim.part is None
     if file_task.claim.version == 1 or file_task.claim.has_loaded_rows or not merged:
         return NO_PREVIOUS_VERSIONS

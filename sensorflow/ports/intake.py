@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sensorflow.core.arrival import Arrival
-from sensorflow.core.forecast import Unloaded
+from sensorflow.core.disk_room import Unloaded
 from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code, IntakeLost
 from sensorflow.ports.segments import Segments

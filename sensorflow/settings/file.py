@@ -127,7 +127,8 @@ class _KeyLocation:
         return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 
     def begins(self, message: str) -> str:
-        """Return `message`, which begins with a key, with the file or variable of this key put in front."""
+        """Return `message` with the file or variable that has set a key put in front. The message begins
+        with this key."""
         key = re.match(r"[\w.-]*", message)
         return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 

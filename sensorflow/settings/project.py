@@ -48,6 +48,12 @@ class Limits:
     workers: int = 4
     shares: Mapping[str, Share] = field(default_factory=dict)
 
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Returns the quotas of the sources that have one. See `Share.max_in_flight`."""
+        given = {name: share.max_in_flight for name, share in self.shares.items()}
+        return {name: quota for name, quota in given.items() if quota is not None}
+
 
 class Settings(Strict):
     """All settings of a project. Each key can also be set by an environment variable, such as
@@ -64,8 +70,8 @@ class Settings(Strict):
     schema."""
     broker_url: SecretStr | None = None
     """URL of the broker: `redis://`, `valkey://` or `amqp://`; with TLS `rediss://`, `valkeys://` or
-    `amqps://`. If it is not set, the embedded Valkey is used. Other schemes belong to brokers of
-    [packages](../how-to/adapters.md#a-broker), which work without Celery, beat and Flower."""
+    `amqps://`. If it is not set, the embedded Valkey is used. Other schemes select brokers that
+    [packages](../how-to/adapters.md#a-broker) add; they work without Celery, beat and Flower."""
     database_tls: Tls | None = None
     """TLS of the connection to the database:
     `{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`. See
@@ -79,9 +85,9 @@ class Settings(Strict):
     """Locations of the landing zone and the quarantine, if they are not in `data`: see
     [below](#storage)."""
     min_free: ByteSize | Literal["auto"] = later_default("auto")
-    """The intake pauses (`I513`) if less than this would stay free on the disk of `data` or of the
-    landing zone when all registered files are loaded. `"auto"`: a hundredth of the disk, at most 1
-    GiB. See [control](../how-to/control.md#room-on-the-disk)."""
+    """Size of the free space to keep on the disks of `data` and of the landing zone. The intake pauses
+    (`I513`) if less would be free after all registered files are loaded. `"auto"`: a hundredth of
+    the disk, at most 1 GiB. See [control](../how-to/control.md#room-on-the-disk)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     reconcile: float = Field(default=15.0, gt=0, le=3600)
@@ -215,7 +221,7 @@ class Settings(Strict):
 
     @property
     def min_free_bytes(self) -> int | None:
-        """`min_free` in bytes; None for the default."""
+        """The value of `min_free` in bytes; None if it is `"auto"`."""
         return None if self.min_free == "auto" else int(self.min_free)
 
     @property

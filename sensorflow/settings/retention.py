@@ -56,7 +56,7 @@ class Retention(Strict):
     rejects: Duration = None
     """The rejected rows in the lake."""
     silver: Duration = None
-    """The canonical readings in the lake."""
+    """The final readings in the lake, without duplicates."""
     rows: Duration = None
     """The readings in the database. All readings of a file are removed when the newest of them is this
     old."""

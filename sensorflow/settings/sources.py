@@ -154,13 +154,13 @@ class Source(Strict):
     readings of the older version. `keep`: the readings of both versions are kept. `reject`: the new
     version is quarantined. See [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
-    """Where a reading with the same sensor, time and type is loaded only once. `file`: in all
-    versions of one file. `source`: in all files of the source, for exporters that send overlapping
-    periods. `source` needs `on_change = "keep"` or `"reject"`, because a reading then belongs to
-    the first file that contained it, and no newer version of another file may replace it."""
+    """The files among which a reading with the same sensor, time and type is loaded only once. `file`: all
+    versions of one file. `source`: all files of the source, for exporters that send overlapping periods.
+    `source` needs `on_change = "keep"` or `"reject"`, because a reading then belongs to the first file that
+    contained it, and no newer version of another file may replace it."""
     max_rejects: str = "10%"
     """Maximum rejected readings per file: a share such as `"10%"`, a number such as `"5"`, or
-    `"none"`. A file with more rejects than this is quarantined (`F204`)."""
+    `"none"` to allow no rejects. A file with more rejects than this is quarantined (`F204`)."""
     earliest: Instant = None
     """The earliest valid time of a reading: a date or time in ISO 8601. Readings before this time are
     rejected (`F109`)."""
@@ -183,11 +183,11 @@ class Source(Strict):
     retention: Retention = Retention()
     """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
-    """A time such as `"1h"` or `"2d"`. If no file arrives for longer than this time, `sensorflow status
-    --check` exits with 1, and `status` and `doctor` report the source."""
+    """Maximum time between two files, such as `"1h"` or `"2d"`. If no file arrives for a longer time,
+    `sensorflow status --check` exits with 1, and `status` and `doctor` report the source."""
     weight: float = later_default(1.0, ge=0.01, le=1000)
-    """The share of the workers while several sources have files that wait. A source of weight 2
-    gets twice the work of a source of weight 1. See
+    """The share of the workers that this source gets while files of several sources wait. A source of
+    weight 2 gets twice the work of a source of weight 1. See
     [control](../how-to/control.md#weights-and-quotas)."""
     max_in_flight: int | None = later_default(None, ge=1, le=1_000_000)
     """The quota: the maximum number of published, unfinished files of this source. Other files of

@@ -20,7 +20,10 @@ OF_BOTH = {
     *("daemon: resident memory", "worker1: private memory"),
     *("worker1: files", "beat: threads"),
 }
-OF = {"valkey": {"broker keys"}, "rabbitmq": {"broker consumers", "broker prefetch, largest"}}
+OF = {
+    "valkey": {"broker keys", "broker connections, without children"},
+    "rabbitmq": {"broker consumers", "broker prefetch, largest"},
+}
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("valkey", 20.0), ("rabbitmq", 6.0)])

@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gold
 import pyarrow.parquet as pq
 from chaos.findings import Findings
 from chaos.generator import GeneratedFile, Kind, Manifest
 from chaos.scene import Observer
+
+from sensorflow.adapters.postgres.gold import Gold
+from sensorflow.flow.gold import Refresher
 
 TERMINAL = ("loaded", "quarantined")
 OUTCOMES = ("stage done", "loaded", "quarantined", "condemned", "will be tried again")
@@ -42,6 +46,14 @@ class Account:
         self._hold_readings()
         self._hold_rows_of_files()
         self._hold_outcomes()
+        self._hold_aggregates()
+
+    def _hold_aggregates(self) -> None:
+        """What was recorded of all changes suffices to compute them."""
+        refresher = Gold(self._observer.url, "account")
+        Refresher(refresher).refresh_all()
+        refresher.close()
+        self._found.unexpected += gold.differences(self._observer.url)[:20]
 
     # --- files ---
 

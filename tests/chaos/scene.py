@@ -103,7 +103,7 @@ class Observer:
     """Reads the database beside the fleet, over restarts of it."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._connection: psycopg.Connection[Any] | None = None
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -111,7 +111,7 @@ class Observer:
             try:
                 if self._connection is None or self._connection.closed:
                     options = "-c timezone=UTC"
-                    self._connection = psycopg.connect(self._url, autocommit=True, options=options)
+                    self._connection = psycopg.connect(self.url, autocommit=True, options=options)
                 return self._connection.execute(query, values).fetchall()  # type: ignore[arg-type]
             except psycopg.OperationalError as error:
                 self.close()

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from celery import Celery
 from chaos.scene import Observer
+from elastic.processes import connections
 from elastic.stand import Stand
 from servers import RabbitMQ
 
@@ -82,10 +84,20 @@ class BrokerSeen:
             pipe.llen(task_name(queue))
         memory, clients, keys, unacked, *lengths = pipe.execute()
         yield "broker memory", "B", float(memory["used_memory"])
-        yield "broker connections", "", float(clients["connected_clients"])
+        connected = float(clients["connected_clients"])
+        yield "broker connections, without children", "", connected - self._of_children()
         yield "broker keys", "", float(keys)
         yield "broker unacked", "", float(unacked)
         yield "broker messages", "", float(sum(lengths))
+
+    def _of_children(self) -> int:
+        """Connections that children of pools have opened. There are as many as children need."""
+        fleet, port = self._stand.fleet, urlsplit(self._url).port or 0
+        return sum(
+            max(0, connections(child, port) - connections(fleet.running[node].pid, port))
+            for node in self._stand.nodes
+            for child in fleet.children(node)
+        )
 
     def _rabbit(self) -> Facts:
         server, vhost = self._stand.broker, self._stand.vhost

@@ -29,6 +29,8 @@ FLOWERS = 11_000
 """Files after which Flower has as many tasks as it keeps."""
 PROPORTIONAL = "memory, shared pages by parts"
 """Of a process's memory: it changes with the number of children that share pages, and is no leak."""
+PRIVATE = "private memory"
+"""Of a pool's parent, it changes in the same way: its resident memory is judged."""
 LOG_BYTES = 512 * 1024**2
 """Bytes of the log of quorum queues, the entries of which RabbitMQ has in memory until it begins a new
 one."""
@@ -65,7 +67,7 @@ class Recorder:
         now = time.monotonic()
         for name, unit, value in self._processes(now, finished):
             most = SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
-            self._add(name, unit, math.inf if PROPORTIONAL in name else most, now, value)
+            self._add(name, unit, math.inf if self._shares(name) else most, now, value)
         if self.samples % (SLOWLY if self.length > LONG else 2) == 0:
             for name, unit, value in self._servers():
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
@@ -84,6 +86,11 @@ class Recorder:
         return sorted(
             n for n, found in self.series.items() if found.is_leak and found.spans > least
         )
+
+    def _shares(self, name: str) -> bool:
+        """Whether the value changes with the number of processes that share pages."""
+        process, _, what = name.rpartition(": ")
+        return what == PROPORTIONAL or (what == PRIVATE and process in self.stand.nodes)
 
     def _one(self) -> float:
         """Growth per hour of less than one within the run: nothing is counted up."""
@@ -118,7 +125,7 @@ class Recorder:
                 ):
                     continue
                 shown = f"{name} {pid}" if name.endswith("child") else name
-                yield f"{shown}: private memory", "B", float(found.private)
+                yield f"{shown}: {PRIVATE}", "B", float(found.private)
                 yield f"{shown}: {PROPORTIONAL}", "B", float(found.proportional)
                 yield f"{shown}: resident memory", "B", float(found.resident)
                 yield f"{shown}: files", "", float(found.files)

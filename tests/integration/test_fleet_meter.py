@@ -22,7 +22,13 @@ from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.flow.outcomes import Outcome
 
 Figures = dict[tuple[str, ...], float | Histogram]
-AGES = (Metric.BACKLOG_OLDEST, Metric.EVENT_TIME_BEHIND, Metric.LAST_FILE_AGE, Metric.LEDGER_AGE)
+AGES = (
+    Metric.BACKLOG_OLDEST,
+    Metric.EVENT_TIME_BEHIND,
+    Metric.GOLD_LAG,
+    Metric.LAST_FILE_AGE,
+    Metric.LEDGER_AGE,
+)
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_a_drain_ends_with_an_error_when_somebody_resumes_the_source(f: Fleet) -
 
 def test_a_source_that_does_not_exist_is_refused_with_those_that_do(f: Fleet) -> None:
     output = sensorflow(f, "sources", "pause", "roof", "plnt", code=2)
-    assert "no source plnt; there are: plant, roof" in output
+    assert "no source plnt; did you mean 'plant'?" in output
     assert f.ledger.controls() == {}
     assert "or --all" in sensorflow(f, "sources", "drain", code=2)
     assert "or --all" in sensorflow(f, "sources", "resume", "plant", "--all", code=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from samples import arrival
 
-from sensorflow.core.forecast import Unloaded, Writes, needed, reserve
+from sensorflow.core.disk_room import Unloaded, Writes, needed, reserve
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.intake.room import Room
 from sensorflow.ports.intake import OnChange

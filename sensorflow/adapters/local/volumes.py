@@ -1,4 +1,4 @@
-"""The size of a folder, measured slowly, so that millions of files cost little."""
+"""Measures the size of a folder slowly, so that this uses little CPU time even for millions of files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 BATCH = 500
-"""Number of files between two pauses."""
+"""Number of files that are measured between two pauses."""
 REST = 50.0
-"""Seconds of rest per second of work, so that the walk uses two percent of a CPU."""
+"""Seconds of pause per second of work, so that the measurement uses two percent of a CPU."""
 
 
 def size(folder: Path, rest: Callable[[float], bool]) -> int | None:
     """Returns the total size of the files below a folder, in bytes; 0 if there is no such folder. Links are
     not followed.
 
-    rest: waits for a number of seconds, and returns True to stop. Returns None if it did.
+    rest: a function that waits for a number of seconds, and returns whether to stop. If it returns True,
+    the result is None.
     """
     total, count, began = 0, 0, time.monotonic()
     folders = [os.fspath(folder)]

@@ -9,7 +9,7 @@ from sensorflow.adapters.postgres.growing import Segments, grow, taken_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import announce, hold_source, name_of, register_all
 from sensorflow.core.arrival import Arrival, printable
-from sensorflow.core.forecast import Unloaded
+from sensorflow.core.disk_room import Unloaded
 from sensorflow.core.growth import Growth, Ingested
 from sensorflow.errors import Code
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost

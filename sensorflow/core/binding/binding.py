@@ -12,8 +12,8 @@ from sensorflow.core.times.clock import Clock
 @dataclass(frozen=True)
 class Extract:
     """Extracts a text from each cell of a column: the part of the cell that a group of `pattern` matches.
-    group: the name of this group; None for the first group. If `pattern` is None, the text is the whole
-    cell.
+    group: the name of this group; None for the first group. pattern: a regular expression; if it is None,
+    the text is the whole cell.
 
     default: the text for an empty cell. otherwise: the text for a cell that the pattern does not match.
     """
@@ -62,9 +62,8 @@ class Grade:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measured column. time: how to build the time of the column's readings, if the column's title
-    contains a part of the time; otherwise empty. hemisphere: the index of the column with N, S, E or W, or
-    None."""
+    """One measured column. time: how to build the time of the column's readings; empty unless the column's
+    title contains a part of the time. hemisphere: the index of the column with N, S, E or W, or None."""
 
     column: int
     name: str

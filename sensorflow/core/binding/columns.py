@@ -19,8 +19,8 @@ from sensorflow.errors import Code, Permanent
 
 class Columns:
     """The columns of a file. Converts the profile's references and text sources to column indexes and
-    texts. header: titles of the time columns. placed: whether a text comes from the file's name or path. In
-    that case the binding is valid for this file only."""
+    texts. header: titles of the time columns. placed: whether a text comes from the file's name or path, so
+    that the binding is valid for this file only."""
 
     def __init__(
         self, profile: Profile, place: FilePath, fields: Sequence[Field], preamble: str
@@ -55,8 +55,8 @@ class Columns:
         )
 
     def is_titled(self, source: TextSource) -> bool:
-        """Return whether the template `source` refers to a group of the pattern for the titles of measured
-        columns. In that case the titles contain a part of the time."""
+        """Return whether `source` is a template that refers to a group of the pattern for the titles of
+        measured columns. In that case the titles contain a part of the time."""
         if not self.profile.each or source.template is None:
             return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
@@ -79,8 +79,8 @@ class Columns:
         return text_of(self._searched(source))
 
     def _tags(self, source: TextSource) -> Iterable[str | Extract]:
-        """Return the tags, sorted by title, so that the name of a series does not depend on the order of
-        columns."""
+        """Return the parts of the text ",title=cell,…" for the tag columns of `source`. The tags are sorted
+        by title, so that the name of a series does not depend on the order of columns."""
         for place, title in tagged(source, self.profile, self.fields, self.matching):
             yield f",{title}="
             yield Extract(place, default="")

@@ -16,8 +16,8 @@ __all__ = ["Imported", "imported"]
 def imported(document: Any, table: str | None = None) -> Imported:
     """Convert a table description to a profile. document: the parsed JSON.
 
-    table: if the document describes several tables, the name or path of a resource (Frictionless) or the
-    url of a table (CSVW).
+    table: the table to import, by the name or path of its resource (Frictionless) or by its url (CSVW). It
+    may be None if the document describes only one table.
 
     Raises UsageError if the document is not a Frictionless or CSVW description, or if it does not describe
     the table.

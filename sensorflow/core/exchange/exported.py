@@ -108,7 +108,8 @@ class _Exporting:
             )
 
     def cut(self, written: str, count: int) -> list[str]:
-        """Split a time format into the formats of `count` columns."""
+        """Split the time format `written` into the formats of `count` columns. If this is not possible,
+        return "" for each column, and add a line to `omitted`."""
         pieces = written.split(self.profile.time.join) if self.profile.time else []
         if count > 1 and len(pieces) != count:
             self.omitted.append(f"time.format {written!r} cannot be split into {count} columns")

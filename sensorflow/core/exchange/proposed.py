@@ -11,7 +11,9 @@ from sensorflow.core.exchange.described import Described, Field
 from sensorflow.core.sniff.guess import Guess, Line, comment
 from sensorflow.core.times import timeformats
 
-SENSOR = "the sensor is not described: name it. Here, it is the file's name without the ending"
+SENSOR = (
+    "the sensor is not described: name it. The proposal uses the file's name without the ending"
+)
 NO_TIME = "no column is a time: set the time column, as in [time] column = ... and format = ..."
 BARE = r"^[^\d.+-]*([+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\D*$"
 

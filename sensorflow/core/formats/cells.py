@@ -50,7 +50,8 @@ def _options(
 
 SPACES = b" \t\r\n\x0b\x0c"
 MAX_LINE_CHECKS = 100
-"""If a block has more possibly empty lines than this, all bytes of its lines are compared first."""
+"""A line is possibly empty if its first and last bytes may occur in an empty line. If a block has more such
+lines than this, all bytes of its lines are examined before any line is split into cells."""
 NARROW = 100
 """Maximum number of columns for which options are cached."""
 
@@ -149,9 +150,9 @@ class Splitting:
         return found
 
     def plain(self, block: Block, kept_lines: npt.NDArray[np.int64]) -> bytes | None:
-        """Return the rows of a block as bytes that pyarrow's reader can parse. Returns None if a
-        checksum may be wrong, because these rows must be read one by one. kept_lines: the indexes of the
-        lines that are rows."""
+        """Return the rows of a block as bytes that pyarrow's reader can parse. Returns None if a checksum
+        may be wrong, because the rows must then be read one by one. kept_lines: the indexes of the lines
+        that are rows."""
         if self.profile.checksum is not None:
             return checksums.all_nmea(block, kept_lines)
         if self.profile.delimiter == "whitespace":
@@ -210,8 +211,8 @@ def display_text(raw: bytes) -> str:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Return whether all bytes are valid UTF-8. The bytes of unused columns are checked too, as they are
-    if lines are read one by one."""
+    """Return whether all bytes are valid UTF-8. The bytes of unused columns are checked too, because they
+    are also checked if lines are read one by one."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:

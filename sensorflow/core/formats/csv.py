@@ -35,7 +35,8 @@ CELLS = 1 << 20
 """Maximum number of cells in a chunk that is read line by line."""
 
 FIRST = 1000
-"""The first row, which determines the width of the table, is searched in at most this number of lines."""
+"""Maximum number of lines in which the first row is searched. The first row determines the width of the
+table."""
 
 
 def chunks(

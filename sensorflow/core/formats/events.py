@@ -98,7 +98,8 @@ class Handler:
 
 _INVALID = 4
 _ENDED = (3, 5)
-"""Error codes of expat: XML_ERROR_INVALID_TOKEN, and XML_ERROR_NO_ELEMENTS and XML_ERROR_UNCLOSED_TOKEN."""
+"""Error codes of expat. `_INVALID` is XML_ERROR_INVALID_TOKEN; `_ENDED` contains XML_ERROR_NO_ELEMENTS and
+XML_ERROR_UNCLOSED_TOKEN."""
 
 
 def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[None]:

@@ -139,7 +139,7 @@ def _records(
     stream: BinaryIO, profile: Profile, steps: Path, is_whole_document: bool = False
 ) -> Iterator[Record]:
     """Yield the records. Only one element of the first list on the path is in memory at a time.
-    is_whole_document: load each document entirely."""
+    is_whole_document: whether each document is loaded entirely instead."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
     if is_whole_document or profile.orient == "columns" or EVERY not in steps or not plain:
@@ -164,8 +164,8 @@ def _records(
 
 
 def _rows(record: Record, profile: Profile) -> Iterator[Record]:
-    """Yield the records within a record. With orient = "columns", these are one record for each index of
-    the lists in it; the lists must have equal length. Otherwise it is the record itself."""
+    """Yield the records that a record contains. With orient = "columns", yield one record for each index of
+    the record's lists, which must have equal length. Otherwise, yield the record itself."""
     if profile.orient == "records":
         yield record
         return

@@ -22,7 +22,8 @@ _FOREIGN = {
     "influx": ("parquet", "xlsx", "json", "jsonl"),
     "nem12": ("parquet", "xlsx", "json", "jsonl"),
 }
-"""Format -> other formats for which a file of this format is never mistaken."""
+"""Format -> other formats that a file of this format never looks like. If a file looks like one of these,
+the format in the profile is wrong."""
 
 
 def like(head: bytes) -> str | None:

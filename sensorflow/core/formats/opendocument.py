@@ -11,7 +11,7 @@ TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 VALUE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}value-type"
 CONTENT = "content.xml"
 TEXT = 100
-"""A text counts as one additional cell for each such number of characters."""
+"""A text counts as one additional cell per this number of characters."""
 
 
 def area(archive: zipfile.ZipFile) -> int:

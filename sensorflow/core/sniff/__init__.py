@@ -90,8 +90,8 @@ def _sniff(
 
 
 def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
-    """Return the proposal for a file of a known kind. For any other file, return the tables that the
-    file may contain."""
+    """Return the proposal if the file is of a known kind. Otherwise return the tables that the file may
+    contain."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":

@@ -256,8 +256,9 @@ def _opening(
 
 
 def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
-    """Return the setting that skips the lines before the header. It is `skip_until` with the beginning
-    of the header, if no earlier line matches that. Otherwise it is `skip` with the number of lines."""
+    """Return the setting that skips the lines before the header. If no earlier line begins like the header,
+    this is `skip_until` with the beginning of the header. Otherwise it is `skip` with the number of
+    lines."""
     if not titles:
         count = grid.rows[grid.first].line
         return Line("skip", count, f"{_count(count, 'line')} before the data")

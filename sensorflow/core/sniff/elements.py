@@ -23,7 +23,8 @@ PATHS = 12
 PLACES = 4
 """Maximum number of paths for which a proposal is tested."""
 LISTED = 50
-"""Elements of a record that have the same name become columns only if there are at most this many."""
+"""If a record has several elements with the same name, they become columns only if there are at most this
+many."""
 MAX_DEPTH = 4
 """Maximum nesting depth of elements in a record."""
 LIST = 12

@@ -57,8 +57,8 @@ class Head:
 @dataclass(frozen=True)
 class Text:
     """The beginning of a text file. Lines end with newlines, without carriage returns. complete: whether
-    the text is the whole file. Otherwise the text ends with the last newline, if it has one. settings:
-    profile keys that are needed to read the file."""
+    the text is the whole file. Otherwise the text ends with its last newline, if it contains a newline.
+    settings: profile keys that are needed to read the file."""
 
     text: str
     complete: bool

@@ -15,10 +15,10 @@ UNSAFE = r"[.\[\]'$]"
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a document where the records may be. path: the path, in the notation of the profile's
-    key `records`. keyed: whether there is one object, in which each list is a column. named: whether the
-    records are members of an object, so that their names distinguish them. mapped: whether `named` is
-    True, or such members contain the records."""
+    """A place in a document where the records may be. path: the path, in the notation of the profile's key
+    `records`. keyed: whether there is one object, in which each list is a column. named: whether the
+    records are members of an object, so that their names distinguish them. mapped: whether a "[*]" in the
+    path selects the members of an object instead of the elements of a list."""
 
     path: str
     keyed: bool = False

@@ -98,9 +98,9 @@ def _own(found: Sequence[Column], record: str) -> list[Column]:
 
 
 def _names_type(column: Column, title: str, record: str) -> bool:
-    """Return whether a column contains the name of the channel. It is then an attribute next to the
-    value of the channel, as in <ch id="temp">21.5</ch>. title: the title of the column. record: the name
-    of the record elements."""
+    """Return whether a column contains the name of the channel. Such a column is an attribute next to the
+    value of the channel, as in <ch id="temp">21.5</ch>. title: the title of the column. record: the name of
+    the record elements."""
     called = re.fullmatch(r"(?i)id|name|key|n|code|label|channel|param", title) is not None
     texts = not any(re.fullmatch(r"[\d.]+", t) for t in column.counts)
     few = len(column.counts) <= max(1, 0.6 * column.filled)

@@ -164,7 +164,7 @@ class _Civil:
 
 
 def _span(month: Int64s, months_: int) -> tuple[Int64s, Int64s]:
-    """Return the first day of each month, in days since 1970, and the number of days in `months_`
-    months."""
+    """Return the first day of each month, in days since 1970. Also return the number of days in the
+    `months_` months that begin on this day."""
     first = month.astype("M8[M]").astype("M8[D]").astype(np.int64)
     return first, (month + months_).astype("M8[M]").astype("M8[D]").astype(np.int64) - first

@@ -77,7 +77,7 @@ def _spread(
     columns: npt.NDArray[np.intp],
 ) -> pa.Array:
     """Return one text for each reading, such as the sensor. attribute: the attribute of `Measure` that
-    contains how to build the text."""
+    defines how to build the text."""
     texts: list[Text] = [getattr(measure, attribute) for measure in evaluation.binding.measures]
     if len(set(texts)) == 1:
         return _take_rows(evaluation, evaluation.texts.of(texts[0]), rows)

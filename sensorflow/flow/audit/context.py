@@ -1,4 +1,4 @@
-"""What the checks of an audit share."""
+"""The services and data that the checks of an audit share."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def _folder(key: bytes) -> bytes:
 def _looked_up(
     context: AuditContext, feed: GrowingFeed, page: list[Candidate]
 ) -> Iterator[tuple[Candidate, Ingested | None, Ingested | None]]:
-    """Yield each file with two results: what was taken in from the file with this inode, and from the file
-    with this name."""
+    """Yield each file with two descriptions: of the bytes that were taken in from the file with this inode,
+    and of those that were taken in from the file with this name."""
     keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
     ingested = context.intake.find_ingested(feed.name, keys, inodes)
     by_inode = {t.inode: t for t in ingested}

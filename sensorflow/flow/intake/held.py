@@ -1,4 +1,4 @@
-"""The sources that people have paused or drain: the intake takes none of their files."""
+"""The sources that people have paused or are draining. The intake takes in no files of these sources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _EVENTS = {Mode.PAUSED: Event.SOURCE_PAUSED, Mode.DRAINING: Event.SOURCE_DRAININ
 
 
 class HeldBack:
-    """What the ledger says about the sources of this process; logs each change."""
+    """The modes of this process's sources that are paused or draining, according to the ledger. Each change
+    is logged."""
 
     def __init__(self, ledger: Controls, sources: Collection[str]) -> None:
         self._ledger, self._sources = ledger, sources
@@ -27,7 +28,8 @@ class HeldBack:
         return {source: str(control.mode) for source, control in self._known.items()}
 
     def refresh(self) -> None:
-        """Query the ledger. Raises Transient DATABASE; what was known then stays."""
+        """Query the modes. Raises Transient DATABASE if the ledger is unavailable; the known modes then do
+        not change."""
         found = self._ledger.controls()
         found = {source: found[source] for source in self._sources if source in found}
         for source in self._known.keys() - found.keys():

@@ -82,8 +82,8 @@ class Inspection:
         """Land and return the new parts. If the file has replaced an old file that now has another name,
         the unread end of the old file comes first.
 
-        by_inode: what was taken in from the file with this inode. by_key: what was taken in from the file
-        with this name.
+        by_inode: describes the bytes that were taken in from the file with this inode. by_key: describes
+        the bytes that were taken in from the file with this name.
         """
         verdicts: dict[int, Verdict] = {}
         for ingested in filter(None, (by_inode, by_key)):
@@ -277,7 +277,7 @@ class Inspection:
 
 
 def _compared(feed: GrowingFeed, ingested: Ingested, opened: OpenAnywhere) -> Verdict:
-    """Compare an open file with what was taken in from it."""
+    """Compare an open file with the bytes that were taken in from it."""
     now = opened.state()
     return compare(ingested, feed.place(now), now.size, opened)
 

@@ -39,7 +39,7 @@ POLL_SECONDS = 0.25
 CHECK_SECONDS = 2.0
 """Seconds between checks whether the intake, or that of a source, must pause."""
 FULL_REPORT_SECONDS = 120.0
-"""Age in seconds from which a worker's report of a full disk no longer stops the intake."""
+"""Seconds after which a worker's report of a full database no longer stops the intake."""
 GROUP_FILES = 100
 """Maximum number of files that are landed, registered and acknowledged as a group."""
 GATHER_SECONDS = 0.25
@@ -164,7 +164,8 @@ class Intake:
 
     @contextmanager
     def _calling_feed(self, source: str) -> Iterator[None]:
-        """Returns a context manager for a call in which a feed searches for files."""
+        """Returns a context manager for a call in which a feed searches for files: reports progress, and
+        isolates the source as `isolate` does."""
         self._loop.touch()
         with self.isolate(source):
             yield
@@ -260,9 +261,9 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _apply_lease_changes(self) -> None:
-        """Activate the feeds of newly acquired and of resumed sources. All other feeds are on
-        standby, also those of sources that are held back: this process keeps their leases, but does
-        not use them."""
+        """Activate the feeds of sources whose leases were newly acquired, and of sources that were resumed.
+        All other feeds are put on standby. This includes the feeds of paused and draining sources, although
+        this process keeps their leases."""
         for source, feed in self._feeds.items():
             lease = None if source in self._held_back else self._keeper.held(source)
             if lease == self._leases.get(source):
@@ -275,7 +276,7 @@ class Intake:
         self._loop.set_facts(controls=self._held_back.modes or None)
 
     def _require_room(self) -> None:
-        """Raises Transient DISK_RESERVE if a disk is nearly full; Transient DATABASE_FULL while
+        """Raises Transient DISK_RESERVE if a disk is nearly full. Raises Transient DATABASE_FULL while
         workers report a full database, because new files could not be loaded."""
         self._room.require()
         if self._ledger.recently_nacked(Code.DATABASE_FULL, FULL_REPORT_SECONDS):

@@ -1,7 +1,7 @@
 """Growing files: take in only the new bytes, up to the end of the last complete line.
 
-The ledger stores what was taken in from each file. Only the states in which files had nothing new are in
-memory. After a restart, each file is therefore inspected once.
+The ledger records which bytes were taken in from each file. Only the states in which files had no new bytes
+are in memory. After a restart, each file is therefore inspected once.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Parts:
     # --- new bytes ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Query what was taken in from these files."""
+        """Query the ledger for the bytes that were taken in from these files."""
         keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
         ingested = self.ledger.find_ingested(self.feed.name, keys, inodes)
         self._by_key = {t.key: t for t in ingested}
@@ -141,8 +141,8 @@ class Parts:
         return found
 
     def newest(self) -> list[Ingested]:
-        """Returns what was taken in from the newest files, newest first. Queries the ledger once per
-        group."""
+        """Returns descriptions of the bytes that were taken in from the newest files, newest first. Queries
+        the ledger once per group."""
         if self._newest is None:
             self._newest = self.ledger.find_ingested(self.feed.name, [], [], NEWEST)[::-1]
         return self._newest

@@ -112,7 +112,7 @@ class Renamed:
 
 
 def _stem(key: bytes) -> bytes:
-    """Returns the common start of the names to which a file is rotated, such as data.1.csv and
-    data.csv.1."""
+    """Returns the beginning that the rotated names of a file have in common, for example "data." for
+    data.csv, whose rotated names are data.1.csv or data.csv.1."""
     folder, slash, name = key.rpartition(b"/")
     return folder + slash + (name.rpartition(b".")[0] or name) + b"."

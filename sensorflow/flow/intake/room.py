@@ -1,4 +1,4 @@
-"""Stops the intake before a disk is full: what is registered must still find room in lake and
+"""Stops the intake before a disk is full, so that the registered files still find room in the lake and the
 database."""
 
 from __future__ import annotations
@@ -10,26 +10,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sensorflow import disk
-from sensorflow.core import forecast
-from sensorflow.core.forecast import Unloaded, Writes
+from sensorflow.core import disk_room
+from sensorflow.core.disk_room import Unloaded, Writes
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.intake import Intake
 from sensorflow.settings import Settings
 
 ASK_SECONDS = 10.0
-"""Seconds between two queries of what is not loaded yet."""
+"""Seconds between two queries of the files that are not loaded yet."""
 RATE_SECONDS = 60.0
 """Seconds over which the rate of the intake is averaged."""
 
 
 REFUSED_SECONDS = 20.0
-"""Seconds for which a source is reported after a file of it was refused. It is tried again before."""
+"""Seconds for which a source is reported after one of its files was refused for lack of room. They are
+longer than the time until the file is tried again."""
 
 
 @dataclass(frozen=True)
 class _Disk:
-    """A disk that the pipeline writes to. path: a folder on it, which exists. reserve: bytes that stay
-    free. need: bytes that the registered files will still take."""
+    """A disk that the pipeline writes to. path: an existing folder on this disk. writes: the bytes that a
+    file needs on this disk. reserve: bytes that must stay free. need: bytes that the registered files still
+    need."""
 
     path: disk.Folder
     writes: Writes
@@ -38,9 +40,11 @@ class _Disk:
 
 
 class Room:
-    """The room on the disks of the landing zone and of the data folder. Used by one thread.
+    """Checks whether the disks of the landing zone and of the data folder have room for more files. Only
+    one thread may use an instance.
 
-    Asks the disks at each call, and the ledger every `ASK_SECONDS`. A check of one file costs microseconds.
+    The free space is measured at each call, and the ledger is queried every `ASK_SECONDS`. A check of one
+    file takes microseconds.
     """
 
     def __init__(
@@ -66,8 +70,9 @@ class Room:
         self._landed.append((second, size))
 
     def require(self) -> None:
-        """Raises Transient DISK_RESERVE if a disk has no room for what is registered and for the
-        intake of the next seconds; Transient DATABASE."""
+        """Raises Transient DISK_RESERVE if a disk has no room for the registered files and for the files
+        that the intake takes in within the next seconds. Raises Transient DATABASE if the ledger is
+        unavailable."""
         now = self._clock()
         if now >= self._asked_at + ASK_SECONDS or self._is_short:
             self._ask(now)
@@ -75,7 +80,7 @@ class Room:
             self._landed.popleft()
         rate = sum(size for _, size in self._landed) / RATE_SECONDS
         short, self._is_short = self._is_short, True
-        self._check("", rate * forecast.HORIZON_SECONDS, forecast.RESUMES if short else 1.0)
+        self._check("", rate * disk_room.HORIZON_SECONDS, disk_room.RESUMES if short else 1.0)
         self._is_short = False
 
     def _ask(self, now: float) -> None:
@@ -86,8 +91,8 @@ class Room:
     def _measured(self, found: _Disk) -> _Disk:
         path = disk.nearest(found.path)
         total, _ = disk.usage(path)
-        reserve = forecast.reserve(total, self._settings.min_free_bytes)
-        need = forecast.needed(self._unloaded.values(), found.writes)
+        reserve = disk_room.reserve(total, self._settings.min_free_bytes)
+        need = disk_room.needed(self._unloaded.values(), found.writes)
         return _Disk(path, found.writes, reserve, need)
 
     def require_for(self, source: str, size: int) -> None:
@@ -108,15 +113,16 @@ class Room:
                 raise _error(found, free, need, coming if source else 0.0)
 
     def refused(self, now: float) -> dict[str, str]:
-        """Returns why files were refused recently, by source. now: monotonic seconds."""
+        """Returns source -> the reason why one of its files was refused recently. now: monotonic
+        seconds."""
         recent = {s: why for s, (at, why) in self._refused.items() if now < at + REFUSED_SECONDS}
         self._refused = {source: self._refused[source] for source in recent}
         return recent
 
     def _written(self) -> Iterator[_Disk]:
-        """Yields each disk once, with all that is written to it."""
+        """Yields each disk once, with the bytes that a file needs on this disk."""
         data, landing = self._settings.data_folder, self._settings.zone_folder("landing")
-        kept = Writes(self._archived(data), forecast.LAKE_BYTES + self._database_bytes)
+        kept = Writes(self._archived(data), disk_room.LAKE_BYTES + self._database_bytes)
         if landing is None:  # a store of a package
             yield _Disk(data, kept)
         elif disk.device(landing) == disk.device(data):
@@ -127,21 +133,21 @@ class Room:
 
     @property
     def _database_bytes(self) -> int:
-        return forecast.DATABASE_BYTES if self._settings.database is None else 0
+        return disk_room.DATABASE_BYTES if self._settings.database is None else 0
 
     def _archived(self, data: disk.Folder) -> int:
-        """Returns 1 if a source copies its files to the archive, because its drop folder is on
-        another disk."""
+        """Returns the bytes that the archive needs per landed byte: 1 if a source archives files from a
+        drop folder on another disk, so that they are copied; otherwise 0."""
         folders = [s.path for s in self._settings.folders.values() if s.after == "archive"]
         here = disk.device(data)
         return int(any(disk.device(self._settings.path(folder)) != here for folder in folders))
 
 
 def _error(place: _Disk, free: int, need: float, file: float) -> Transient:
-    parts = [f"{disk.size(round(place.reserve))} stay free"]
+    parts = [f"{disk.size(round(place.reserve))} must stay free"]
     if need:
         parts.append(f"registered files need about {disk.size(round(need))}")
     if file:
         parts.append(f"the next file needs about {disk.size(round(file))}")
-    found = f"{disk.size(free)} free on the disk of {place.path}, of which {', '.join(parts)}"
+    found = f"{disk.size(free)} are free on the disk of {place.path}, but {', '.join(parts)}"
     return Transient(Code.DISK_RESERVE, found)

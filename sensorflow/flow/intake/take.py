@@ -177,8 +177,8 @@ class Group:
             raise defect
 
     def _keep_landed(self, strategy: Strategy, file: Found) -> None:
-        """Land the bytes again if the landing zone no longer has them. An older file may have had the same
-        bytes, and retention may have removed them before this file was registered."""
+        """Land the bytes of a file again if the landing zone no longer contains them. This happens if an
+        older file had the same bytes, and retention removed them before this file was registered."""
         if not self._landing.has(file.landed.name):
             strategy.land_again(self._landing, file)
 

@@ -18,8 +18,8 @@ from sensorflow.telemetry import Event, emit
 
 
 class WholeFiles:
-    """The `Strategy` for complete files. touch: called repeatedly while a file is read.
-    require_room: called with source and size before a file is landed."""
+    """The `Strategy` for complete files. touch: called repeatedly while a file is read. require_room:
+    called before a file is landed, with the source and the size in bytes; see `Room.require_for`."""
 
     def __init__(
         self,

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from sensorflow.core.arrival import Arrival, Lane, printable
 from sensorflow.core.controls import Control, Mode
+from sensorflow.core.disk_room import Unloaded
 from sensorflow.core.events import FileEvent
-from sensorflow.core.forecast import Unloaded
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import same_state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from samples import add, batch, claim, load
 
-from sensorflow.core.forecast import Unloaded
+from sensorflow.core.disk_room import Unloaded
 from sensorflow.ports.ledger import Ledger
 
 

@@ -133,6 +133,18 @@ def test_two_workers_agree_on_their_shares(ledger: PostgresLedger) -> None:
     assert FleetScaler(ledger, "a", LARGE).plan(Node(1, 4, 1)).mine == min(4, expected)
 
 
+def test_a_source_needs_no_more_processes_than_its_quota(ledger: PostgresLedger) -> None:
+    for number in range(250):
+        add(ledger, number)
+    plan = FleetScaler(ledger, "a", LARGE, {"plant": 1}).plan(Node(1, 9, 1))
+    free = FleetScaler(ledger, "a", LARGE, {"roof": 1}).plan(Node(1, 9, 1))
+    assert (plan.wanted, plan.mine) == (
+        2,
+        2,
+    )  # one for the files that wait, one for those that arrive
+    assert free.wanted > 2
+
+
 def test_no_work_is_known_while_the_ledger_is_away() -> None:
     away = PostgresLedger("postgresql://nobody@127.0.0.1:1/none", "test")
     plan = FleetScaler(away, "a", LARGE).plan(Node(1, 4, 3))

@@ -49,8 +49,8 @@ class NoRegistrations:
 
 @dataclass(frozen=True)
 class AdmittedFile:
-    """A file that may be taken in. announcement: what its gate announces. gate: key and state of the gate.
-    Both are None if the file is already registered but not yet disposed."""
+    """A file that may be taken in. announcement: the announcement in its gate. gate: key and state of the
+    gate. Both are None if the file is already registered but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
@@ -94,7 +94,8 @@ class Gates:
         """Key of an admitted file -> its state, and the gate that admitted the file."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Decide whether a complete file may be taken in or must wait for its gate. Raises Transient."""
+        """Decide whether a complete file may be taken in or must wait for its gate. Raises Transient if the
+        folder or the ledger is unavailable."""
         found = self._judge(key, stat)
         if isinstance(found, WithheldFile):
             self.withheld[key] = found
@@ -182,8 +183,8 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Return the content of a gate. Raises GateUnreadable if the gate cannot be read, and BeingWritten
-        if it is open for writing."""
+        """Return the content of a gate. Raises BeingWritten if a process has the gate open for writing, and
+        GateUnreadable if the gate cannot be read for another reason."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MAX_GATE_BYTES + 1)

@@ -103,27 +103,30 @@ SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC'
 SELECT drop_empty_gold_partitions(CAST(:months AS timestamptz[]));
 
 -- name: refresh_minutes
--- Computes the minutes of a range again. Returns the hours of the changed minutes. The first and the last
--- reading of a minute are those with the smallest and the largest (ts, file_id, line_no). Arrays of numbers
--- compare faster than rows: seconds within the minute, file_id, line_no, value, quality. In sums, a
--- value beyond 1e100 counts as infinite and one below 1e-100 as zero: PostgreSQL raises an error if a square
--- or a quotient is out of range.
+-- Computes the minutes of a range again. Returns the hours of the changed minutes. Only this transaction writes
+-- aggregates, so a conflict is impossible. The minutes of a sensor are inserted one after the other, because
+-- they are read together. The first and the last reading of a minute are those with the smallest and the
+-- largest (ts, file_id, line_no). Arrays of numbers compare faster than rows: seconds within the minute,
+-- file_id, line_no, value, quality. In sums, a value beyond 1e100 counts as infinite and one below 1e-100 as
+-- zero: PostgreSQL raises an error if a square or a quotient is out of range.
 WITH fresh AS MATERIALIZED (
-    SELECT sensor_id, reading_type, unit, bucket, count(*) AS count, min(value) AS min, max(value) AS max,
-           sum(bounded) AS sum, var_pop(bounded) * count(*) AS m2,
-           min(place) AS first, min(ts) AS first_ts, max(place) AS last, max(ts) AS last_ts,
-           count(*) FILTER (WHERE quality <> 0) AS flagged
-      FROM (SELECT ts, sensor_id, reading_type, unit, bucket, value, quality,
-                   CASE WHEN abs(value) BETWEEN 1e-100 AND 1e100 THEN value
-                        WHEN abs(value) < 1e-100 THEN 0
-                        ELSE value * CAST('infinity' AS double precision) END AS bounded,
-                   ARRAY[date_part('epoch', ts - bucket), file_id, line_no, value, quality] AS place
-              FROM (SELECT *, date_bin('1 minute', ts, TIMESTAMPTZ '0001-01-01 00:00:00+00') AS bucket
-                      FROM raw_readings
-                     WHERE ts >= :low AND ts <= :high
-                       AND (CAST(:sensors AS text[]) IS NULL
-                            OR sensor_id = ANY(CAST(:sensors AS text[])))) t) r
-     GROUP BY sensor_id, reading_type, unit, bucket),
+    SELECT sensor_id, reading_type, unit, bucket, count, min, max, sum, m2, low[4] AS first, first_ts,
+           high[4] AS last, last_ts, flagged, high[2] AS file_id, high[3] AS line_no, high[5] AS quality
+      FROM (SELECT sensor_id, reading_type, unit, bucket, count(*) AS count, min(value) AS min,
+                   max(value) AS max, sum(bounded) AS sum, var_pop(bounded) * count(*) AS m2,
+                   min(place) AS low, min(ts) AS first_ts, max(place) AS high, max(ts) AS last_ts,
+                   count(*) FILTER (WHERE quality <> 0) AS flagged
+              FROM (SELECT ts, sensor_id, reading_type, unit, bucket, value, quality,
+                           CASE WHEN abs(value) BETWEEN 1e-100 AND 1e100 THEN value
+                                WHEN abs(value) < 1e-100 THEN 0
+                                ELSE value * CAST('infinity' AS double precision) END AS bounded,
+                           ARRAY[date_part('epoch', ts - bucket), file_id, line_no, value, quality] AS place
+                      FROM (SELECT *, date_bin('1 minute', ts, TIMESTAMPTZ '0001-01-01 00:00:00+00') AS bucket
+                              FROM raw_readings
+                             WHERE ts >= :low AND ts <= :high
+                               AND (CAST(:sensors AS text[]) IS NULL
+                                    OR sensor_id = ANY(CAST(:sensors AS text[])))) t) r
+             GROUP BY sensor_id, reading_type, unit, bucket) g),
 gone AS (
     DELETE FROM gold_1m g
      WHERE bucket >= :low AND bucket <= :high
@@ -132,28 +135,34 @@ gone AS (
                         WHERE f.sensor_id = g.sensor_id AND f.reading_type = g.reading_type
                           AND f.unit = g.unit AND f.bucket = g.bucket)
     RETURNING sensor_id, reading_type, unit, bucket),
-put AS (
-    INSERT INTO gold_1m AS g
-    SELECT sensor_id, reading_type, unit, bucket, count, min, max, sum, m2, first[4], first_ts, last[4],
-           last_ts, flagged
+added AS (
+    INSERT INTO gold_1m
+    SELECT sensor_id, reading_type, unit, bucket, count, min, max, sum, m2, first, first_ts, last, last_ts,
+           flagged
       FROM fresh f
      WHERE NOT EXISTS (
            SELECT FROM gold_1m o
             WHERE o.bucket >= :low AND o.bucket <= :high
               AND (CAST(:sensors AS text[]) IS NULL OR o.sensor_id = ANY(CAST(:sensors AS text[])))
               AND o.sensor_id = f.sensor_id AND o.reading_type = f.reading_type AND o.unit = f.unit
-              AND o.bucket = f.bucket
-              AND (o.count, o.min, o.max, o.sum, o.m2, o.first, o.first_ts, o.last, o.last_ts, o.flagged)
-                  = (f.count, f.min, f.max, f.sum, f.m2, f.first[4], f.first_ts, f.last[4], f.last_ts,
-                     f.flagged))
-    ON CONFLICT (sensor_id, reading_type, unit, bucket) DO UPDATE
-       SET count = excluded.count, min = excluded.min, max = excluded.max, sum = excluded.sum,
-           m2 = excluded.m2, first = excluded.first, first_ts = excluded.first_ts, last = excluded.last,
-           last_ts = excluded.last_ts, flagged = excluded.flagged
+              AND o.bucket = f.bucket)
+     ORDER BY sensor_id, reading_type, unit, bucket
     RETURNING sensor_id, reading_type, unit, bucket),
+changed AS (
+    UPDATE gold_1m g
+       SET count = f.count, min = f.min, max = f.max, sum = f.sum, m2 = f.m2, first = f.first,
+           first_ts = f.first_ts, last = f.last, last_ts = f.last_ts, flagged = f.flagged
+      FROM fresh f
+     WHERE g.bucket >= :low AND g.bucket <= :high
+       AND (CAST(:sensors AS text[]) IS NULL OR g.sensor_id = ANY(CAST(:sensors AS text[])))
+       AND f.sensor_id = g.sensor_id AND f.reading_type = g.reading_type AND f.unit = g.unit
+       AND f.bucket = g.bucket
+       AND (g.count, g.min, g.max, g.sum, g.m2, g.first, g.first_ts, g.last, g.last_ts, g.flagged)
+           <> (f.count, f.min, f.max, f.sum, f.m2, f.first, f.first_ts, f.last, f.last_ts, f.flagged)
+    RETURNING g.sensor_id, g.reading_type, g.unit, g.bucket),
 newest AS (
     INSERT INTO readings_latest AS l
-    SELECT sensor_id, reading_type, unit, last_ts, last[4], last[5], last[2], last[3]
+    SELECT sensor_id, reading_type, unit, last_ts, last, quality, file_id, line_no
       FROM (SELECT sensor_id, reading_type, unit, max(bucket) AS bucket
               FROM fresh GROUP BY sensor_id, reading_type, unit) n
       JOIN fresh f USING (sensor_id, reading_type, unit, bucket)
@@ -161,7 +170,7 @@ newest AS (
            SELECT FROM readings_latest o
             WHERE o.sensor_id = f.sensor_id AND o.reading_type = f.reading_type AND o.unit = f.unit
               AND (o.ts > :high OR (o.ts, o.value, o.quality, o.file_id, o.line_no)
-                                    = (f.last_ts, f.last[4], f.last[5], f.last[2], f.last[3])))
+                                    = (f.last_ts, f.last, f.quality, f.file_id, f.line_no)))
     ON CONFLICT (sensor_id, reading_type, unit) DO UPDATE
        SET ts = excluded.ts, value = excluded.value, quality = excluded.quality,
            file_id = excluded.file_id, line_no = excluded.line_no)
@@ -169,7 +178,8 @@ SELECT array_agg(sensor_id) AS sensors, array_agg(reading_type) AS types, array_
        array_agg(bucket) AS buckets, coalesce(bool_or(is_gone), false) AS check_latest
   FROM (SELECT sensor_id, reading_type, unit, date_trunc('hour', bucket, 'UTC') AS bucket,
                bool_or(is_gone) AS is_gone
-          FROM (SELECT *, true AS is_gone FROM gone UNION ALL SELECT *, false FROM put) b
+          FROM (SELECT *, true AS is_gone FROM gone
+                UNION ALL SELECT *, false FROM added UNION ALL SELECT *, false FROM changed) b
          GROUP BY 1, 2, 3, 4) c;
 
 -- name: refresh_coarser
