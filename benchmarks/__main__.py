@@ -27,6 +27,8 @@ ALL = (
     "daemon_memory",
     "audit",
     "formats",
+    "reading",
+    "reading_candidates",
 )
 
 

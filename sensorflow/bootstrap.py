@@ -212,7 +212,7 @@ def reconciler(
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
     """Return the housekeeping that runs all periodic tasks."""
-    from sensorflow.adapters.postgres import months
+    from sensorflow.adapters.postgres import partitions
     from sensorflow.flow import housekeeping as tasks
     from sensorflow.flow.gold import gold_step
     from sensorflow.flow.retention import apply_retention
@@ -226,12 +226,11 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
         garbage = collect_garbage_daily(settings)
         return {"half written": garbage} if garbage else {}
 
-    def drop() -> StepResult:
-        dropped = months.drop_empty(database_url(settings))
-        return {"empty months": dropped} if dropped else {}
+    def maintain() -> StepResult:
+        return partitions.maintain(database_url(settings))
 
     expire = partial(apply_retention, ledger, *stores, settings)
-    hourly = partial(tasks.run_all, (seal, expire, collect, drop))
+    hourly = partial(tasks.run_all, (seal, expire, collect, maintain))
     steps = (
         tasks.reconcile_step(ledger, publisher, settings),
         tasks.garbage_step(ledger, *stores, settings),

@@ -121,6 +121,8 @@ class Event(StrEnum):
     GOLD_PAUSED = "gold.paused", "error"
     # a month is sealed: its unique index is built, which proves that no reading exists twice
     PARTITION_SEALED = "partition.sealed", "info", "month.closed"
+    # the reading index of a month is built, because nothing is loaded into the month any more
+    PARTITION_INDEXED = "partition.indexed", "info"
     # a month cannot be sealed, because readings exist twice; the event lists them
     PARTITION_DUPLICATES_FOUND = "partition.duplicates_found", "error", "month.doubled"
     # a message was rejected before it had an effect, because it is not from sensorflow

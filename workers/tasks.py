@@ -68,7 +68,7 @@ def sweep() -> str:
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=PoolRequest, send_events=False)
 def retain() -> str:
-    """Apply retention, drop empty months, and seal past months."""
+    """Apply retention, seal past months, and create, drop and index months."""
     return _done(RETAIN) or "nothing expires"
 
 

@@ -14,6 +14,9 @@ from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Expirable, Maintenance
 from sensorflow.settings import Settings
 
+LONGEST_MONTH = timedelta(days=31)
+"""Additional age of readings that wait until their whole month has expired."""
+
 
 def apply_retention(
     ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
@@ -21,12 +24,21 @@ def apply_retention(
     """Remove the expired data of all sources. Returns layer -> number of files whose data was removed; for
     `history`, the number of events.
 
-    Also finishes removals that a killed worker left incomplete. Raises Transient STORAGE.
+    First drops the months whose readings have all expired. Also finishes removals that a killed worker left
+    incomplete. Raises Transient STORAGE.
     """
     done: dict[str, int] = {}
+    ages = {
+        name: age for name, s in settings.sources.items() if (age := s.retention.rows) is not None
+    }
+    if ages:
+        found = ledger.expire_months({name: age.total_seconds() for name, age in ages.items()})
+        done[Expirable.ROWS] = sum(expired.files for expired in found)
     for name, source in settings.sources.items():
         for layer in Expirable:
             if (age := getattr(source.retention, layer)) is not None:
+                if layer is Expirable.ROWS and source.retention.whole_months:
+                    age += LONGEST_MONTH
                 done[layer] = done.get(layer, 0) + _expire(ledger, name, layer, age)
         if (age := source.retention.history) is not None:
             done["history"] = done.get("history", 0) + _delete_history(ledger, name, age)

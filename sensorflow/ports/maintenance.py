@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -138,6 +138,17 @@ class Maintenance(Protocol):
         rows; all other layers are removed later by `collect_garbage`.
 
         Affects only files that are loaded, superseded or undone; for the layer `rows`, only loaded files.
+        """
+        ...
+
+    def expire_months(self, ages: Mapping[str, float]) -> Sequence[Expired]:
+        """Expire the layer `rows` of all files of a month at once, if all files with readings in the month
+        have expired: their newest reading is older than the age of their source. Such a month is dropped,
+        which is faster than the deletion of its rows. ages: source -> age in seconds.
+
+        Returns what was expired, for each month and source. Months that contain readings of other files, or
+        that are in use, are left to `expire`. An interrupted call has dropped some months completely, and
+        has not changed the others.
         """
         ...
 

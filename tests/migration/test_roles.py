@@ -21,7 +21,7 @@ from patience import PATIENCE
 from samples import add, batch, claim, load, state
 from servers import ServerFolder
 
-from sensorflow.adapters.postgres import index_mode, inspect, migrate, sealing
+from sensorflow.adapters.postgres import index_mode, inspect, migrate, reading_index, sealing
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.schema import metadata
 from sensorflow.core.states import State
@@ -194,6 +194,25 @@ def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader
     refused(reader, "SELECT close_reading_partition('2026-02-01')")
     with pytest.raises(Transient, match="must be owner"):
         index_mode.set_index_mode(loader, False)
+
+
+@pytest.mark.plain("a hypertable has no months")
+def test_a_loader_builds_reading_indexes_and_drops_expired_months(
+    database: str, loader: str, reader: str
+) -> None:
+    with psycopg.connect(loader) as connection:
+        connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
+        connection.execute(READING)
+    assert reading_index.index_months(loader, smallest=0) == {"2026-02": "indexed"}
+    assert kind_of_owner(database, "raw_readings_2026_02_ix") == "sensorflow_owner"
+    assert reading_index.index_months(loader, smallest=0) == {}
+    refused(reader, "SELECT index_reading_partition('2026-02-01Z')")
+    drop = "SELECT (drop_expired_reading_partitions(ARRAY['2026-02-01Z'::timestamptz], ARRAY[{}])).outcome"
+    refused(reader, drop.format(1))
+    with psycopg.connect(loader) as connection:
+        done = [connection.execute(drop.format(file)).fetchone() for file in (2, 1)]
+    assert done == [("shared",), ("dropped",)]
+    assert inspect.months(database) == 0
 
 
 @pytest.mark.plain("a hypertable has one unique index")

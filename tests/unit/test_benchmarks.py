@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from packaging.requirements import Requirement
 
@@ -60,3 +61,19 @@ def test_a_stand_takes_files_all_the_way(tmp_path: Path, postgres: Postgres, dat
         assert (took.files, bench_fleet.rows()) == (2, 20)
     finally:
         bench_fleet.close()
+
+
+def test_the_questions_of_dashboards_have_the_same_answers_in_gold(database: str) -> None:
+    from benchmarks import reading_data
+    from benchmarks.reading_questions import questions
+
+    with psycopg.connect(database, autocommit=True, options="-c timezone=UTC") as c:
+        reading_data.fill(c, 60_000)
+        reading_data.fill_gold(c)
+        for question in (q for q in questions() if q.now):
+            values = question.values({})
+            found = [c.execute(text, values).fetchall() for text in (question.before, question.now)]  # type: ignore[arg-type]
+            assert len(found[0]) == len(found[1]) > 0
+            if question.days is None:  # readings of a minute are not their mean
+                assert [row[:2] for row in found[0]] == [row[:2] for row in found[1]]
+                assert [row[-1] for row in found[0]] == pytest.approx([row[-1] for row in found[1]])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
-from sensorflow.adapters.postgres import retention, reversal
+from sensorflow.adapters.postgres import expired_months, retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.ports.maintenance import Expirable, Expired, Garbage, Undone
@@ -48,6 +49,22 @@ class Maintenance(Transactions):
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         with self._transaction() as c:
             return retention.expire(c, self._actor, source, layer, age, limit)
+
+    def expire_months(self, ages: Mapping[str, float]) -> list[Expired]:
+        done: list[Expired] = []
+        kept: set[datetime] = set()
+        while ages:
+            try:
+                with self._transaction() as c:
+                    months = expired_months.expired_months(c, ages, kept)
+                    if not months:
+                        break
+                    done += expired_months.expire_months(c, self._actor, ages, months)
+            except expired_months.MonthKept as month:
+                if month.low is None:
+                    break
+                kept.add(month.low)
+        return done
 
     def delete_history(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
