@@ -11,10 +11,8 @@ import os
 import secrets
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,22 +34,15 @@ if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresAuditStore
-    from sensorflow.adapters.postgres.sealing import SealResult
     from sensorflow.flow.audit import AuditContext
     from sensorflow.flow.file_task import Services
     from sensorflow.flow.heartbeats import HeartbeatSender
-    from sensorflow.flow.housekeeping import Housekeeping, StepResult
     from sensorflow.flow.intake.leases import Leases
     from sensorflow.ports.backlog import Backlog, GatedPath
     from sensorflow.ports.feed import Feed
     from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.objects import MakeStore, ObjectStore
     from sensorflow.ports.queue import Broker, MakeBroker, Publisher
-
-GARBAGE = 3600.0
-DAY = 23.5 * 3600
-COLLECTED = ".collected"
-"""Name of a file in the data folder; its mtime is the time of the last garbage collection."""
 
 
 def settings(
@@ -161,82 +152,6 @@ def audit_store(settings: Settings) -> PostgresAuditStore:
 
     after = settings.seal_after if settings.deferred else None
     return PostgresAuditStore(database_url(settings), process_name("audit"), after)
-
-
-def seal_months(settings: Settings) -> list[SealResult]:
-    """If `dedupe_index` is "deferred", seal the months that are old enough (`seal_after`). Returns the
-    result of each month."""
-    from sensorflow.adapters.postgres import sealing
-
-    if not settings.deferred:
-        return []
-    url = database_url(settings)
-    found = sealing.months(url, settings.seal_after)
-    return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
-
-
-def collect_garbage(settings: Settings) -> int:
-    """Remove the incomplete files of killed processes from all stores, if the files are at least an hour
-    old. Returns the number of removed files."""
-    from sensorflow.adapters.local.garbage import remove_unfinished
-
-    stores = (landing(settings), quarantine(settings), lake(settings))
-    found = sum(store.remove_unfinished(GARBAGE) for store in stores)
-    return found + remove_unfinished(settings.data_folder / "archive", GARBAGE)
-
-
-def collect_garbage_daily(settings: Settings) -> int:
-    """Run `collect_garbage` at most once a day, because it lists all stored files. Return its result."""
-    from sensorflow.adapters.local.places import storage_errors
-
-    note = settings.data_folder / COLLECTED
-    with storage_errors():
-        if not settings.data_folder.is_dir():
-            return 0
-        if note.exists() and 0 <= time.time() - note.stat().st_mtime < DAY:
-            return 0
-        note.touch()
-    return collect_garbage(settings)
-
-
-def reconciler(
-    settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
-) -> Housekeeping:
-    """Return the housekeeping of the daemon. Its only step is the reconciler, because all other steps need
-    Arrow or may take hours. touch: called repeatedly while the reconciler works, to show that it makes
-    progress."""
-    from sensorflow.flow.housekeeping import Housekeeping, reconcile_step
-
-    return Housekeeping(ledger, (reconcile_step(ledger, publisher, settings, touch),))
-
-
-def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """Return the housekeeping that runs all periodic tasks."""
-    from sensorflow.adapters.postgres import partitions
-    from sensorflow.flow import housekeeping as tasks
-    from sensorflow.flow.gold import gold_step
-    from sensorflow.flow.retention import apply_retention
-
-    stores = lake(settings), landing(settings)
-
-    def seal() -> StepResult:
-        return {month.month.name: month.outcome for month in seal_months(settings)}
-
-    def collect() -> StepResult:
-        garbage = collect_garbage_daily(settings)
-        return {"half written": garbage} if garbage else {}
-
-    def maintain() -> StepResult:
-        return partitions.maintain(database_url(settings))
-
-    expire = partial(apply_retention, ledger, *stores, settings)
-    hourly = partial(tasks.run_all, (seal, expire, collect, maintain))
-    steps = (
-        tasks.reconcile_step(ledger, publisher, settings),
-        tasks.garbage_step(ledger, *stores, settings),
-        tasks.Step(tasks.RETAIN, tasks.RETENTION_SECONDS, hourly),
-    )
-    return tasks.Housekeeping(ledger, (*steps, gold_step(ledger)))
 
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:

@@ -14,7 +14,7 @@ from types import FrameType
 
 from sensorflow import bootstrap, tracing
 from sensorflow.core.heartbeat import Role
-from sensorflow.engine import process_metrics
+from sensorflow.engine import periodic, process_metrics
 from sensorflow.flow.gold import GoldLoop
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.landing import Landing
@@ -48,7 +48,7 @@ class Daemon:
         taking = self._heartbeats.add_loop(Role.INTAKE, sources=self._sources)
         sending = self._heartbeats.add_loop(Role.PUBLISHER)
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
-        reconciler = bootstrap.reconciler(settings, ledger, queue_, sending.touch)
+        reconciler = periodic.reconciler(settings, ledger, queue_, sending.touch)
         self._publisher = PublisherLoop(settings, ledger, queue_, sending, reconciler)
         self._gold = GoldLoop(gold, ledger) if gold is not None else None
         wake = self._publisher.wake

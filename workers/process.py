@@ -9,6 +9,7 @@ from functools import cache
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.engine import periodic
 from sensorflow.engine.board import Board
 from sensorflow.flow.file_task import Services
 from sensorflow.flow.housekeeping import Housekeeping
@@ -39,7 +40,7 @@ def publisher() -> Publisher:
 
 
 def housekeeping() -> Housekeeping:
-    return bootstrap.housekeeping(settings(), ledger(), publisher())
+    return periodic.housekeeping(settings(), ledger(), publisher())
 
 
 def forget() -> None:

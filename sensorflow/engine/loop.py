@@ -20,7 +20,7 @@ from typing import NoReturn
 from sensorflow import bootstrap, lossy_stream, memory, telemetry, tracing
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
-from sensorflow.engine import child, process_metrics, watchdog
+from sensorflow.engine import child, periodic, process_metrics, watchdog
 from sensorflow.engine.board import Board
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.consume import consume
@@ -189,7 +189,7 @@ def _consume(
     child.limit_memory(int(settings.max_memory))
     child.join(board, number, parent)
     ledger, broker = bootstrap.ledger(settings, "worker"), make()
-    housekeeping = bootstrap.housekeeping(settings, ledger, broker)
+    housekeeping = periodic.housekeeping(settings, ledger, broker)
 
     def stop() -> bool:
         return ended.is_set() or memory.resident() > LARGE

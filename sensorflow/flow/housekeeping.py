@@ -45,7 +45,7 @@ class Step:
 @dataclass(frozen=True)
 class Housekeeping:
     """Runs periodic steps. Each step runs once per interval, in any one process on any host. It does no
-    harm if two processes run a step at the same time. Created by `bootstrap.housekeeping`."""
+    harm if two processes run a step at the same time. Created by `engine.periodic.housekeeping`."""
 
     ledger: Maintenance
     steps: tuple[Step, ...]

@@ -19,13 +19,13 @@ from patience import PATIENCE
 from project_driver import ProjectDriver, content
 from samples import add, batch, claim, load, state
 
-from sensorflow import bootstrap
 from sensorflow.adapters.postgres import index_mode, sealing
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.sealing import SealOutcome
 from sensorflow.cli.doctor import doctor
 from sensorflow.core.keys import keys
 from sensorflow.core.states import State
+from sensorflow.engine import periodic
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
@@ -368,9 +368,9 @@ def test_a_month_that_stays_open_is_told(driver: ProjectDriver) -> None:
 
 def test_the_hourly_task_closes_months(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
-    assert bootstrap.seal_months(driver.settings) == []
+    assert periodic.seal_months(driver.settings) == []
     driver.sql("UPDATE files SET finished_at = now() - interval '2 hours'")
-    assert [done.outcome for done in bootstrap.seal_months(driver.settings)] == [SealOutcome.SEALED]
+    assert [done.outcome for done in periodic.seal_months(driver.settings)] == [SealOutcome.SEALED]
 
 
 def test_doctor_tells_where_settings_and_database_differ(driver: ProjectDriver) -> None:

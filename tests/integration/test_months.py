@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from project_driver import ProjectDriver, content
 
-from sensorflow import bootstrap
 from sensorflow.adapters.postgres import inspect, months
 from sensorflow.core.states import State
+from sensorflow.engine import periodic
 from sensorflow.errors import Transient
 from sensorflow.flow.housekeeping import RETAIN
 from sensorflow.flow.outcomes import Outcome
@@ -163,7 +163,7 @@ def test_a_step_of_retention_that_fails_keeps_no_other_one(
     monkeypatch.setattr(months.drop_empty, "__defaults__", (timedelta(0),))
     driver.sql("DROP FUNCTION forget_events")
     with pytest.raises(Transient, match="forget_events"):
-        bootstrap.housekeeping(driver.settings, driver.ledger, MemoryQueue()).run(RETAIN)
+        periodic.housekeeping(driver.settings, driver.ledger, MemoryQueue()).run(RETAIN)
     assert inspect.months(driver.database) == 0
     driver.close()
 

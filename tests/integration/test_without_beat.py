@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from project_driver import ProjectDriver
 
-from sensorflow import bootstrap
 from sensorflow.core.states import WORK, State
+from sensorflow.engine import periodic
 from sensorflow.flow.housekeeping import RECONCILE, TIDY
 from sensorflow.testing.queue import MemoryQueue
 
@@ -28,7 +28,7 @@ def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(
     settings = driver.settings.model_copy(
         update={"lease": 0.0}
     )  # the server may be younger than a lease
-    keeper = bootstrap.housekeeping(settings, driver.ledger, queue)
+    keeper = periodic.housekeeping(settings, driver.ledger, queue)
     file_id = driver.arrive("a.csv", b"time,sensor,type,value,unit\n")
     assert driver.ledger.claim(file_id, WORK, "a worker that died", -1.0)
     done = keeper.run_due_steps()
@@ -44,8 +44,8 @@ def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(
 
 def test_daemon_and_beat_sweep_once_between_them(driver: ProjectDriver) -> None:
     queue = MemoryQueue()
-    daemon = bootstrap.reconciler(driver.settings, driver.ledger, queue, lambda: None)
-    worker = bootstrap.housekeeping(driver.settings, driver.ledger, queue)
+    daemon = periodic.reconciler(driver.settings, driver.ledger, queue, lambda: None)
+    worker = periodic.housekeeping(driver.settings, driver.ledger, queue)
     assert set(daemon.run_due_steps()) == {RECONCILE}
     assert worker.run(RECONCILE, TIDY) == {"tidied": 0}
     driver.sql("UPDATE leases SET until = until - interval '8 s'")  # of the 15 s of an interval

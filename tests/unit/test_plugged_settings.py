@@ -17,6 +17,7 @@ from sensorflow.cli import app, commands
 from sensorflow.core.health import health
 from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.embedded.stack import fleet
+from sensorflow.engine import periodic
 from sensorflow.errors import UsageError
 from sensorflow.service.plan import plan
 from sensorflow.settings import Settings
@@ -103,7 +104,7 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
     assert bootstrap.landing(settings).bucket == "shelf"
     bootstrap.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
     assert (tmp_path / "kept" / "a").exists()
-    assert bootstrap.collect_garbage(settings) == 0
+    assert periodic.collect_garbage(settings) == 0
     loaded_settings = settings_of(
         tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n'
     )
