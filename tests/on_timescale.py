@@ -112,6 +112,7 @@ def main() -> int:
     root, words = sys.argv[1], sys.argv[2:]
     if given := os.environ.get(VARIABLE):
         return tests(given, words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with server(Path(root)) as url:
         return tests(url, words)
 
