@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from fleet import Fleet, fleet, ports_in_a_row
@@ -199,7 +200,14 @@ def let_much_happen(f: Fleet, prometheus: Prometheus, broker: str) -> None:
     f.ledger.replay(waiting.file_id)
     wait(f, lambda: f.finished() == 4)
     f.ledger.hold_back("plant", Mode.PAUSED, "test", None)
-    wait(f, lambda: prometheus.value("sensorflow_source_paused") > 0)
+    with psycopg.connect(f.database) as other_refresher:
+        other_refresher.execute("SELECT pg_advisory_lock(hashtextextended('sensorflow.gold', 0))")
+        other_refresher.execute(
+            "INSERT INTO readings_touched (source, low, high) VALUES ('plant', now(), now())"
+        )
+        other_refresher.commit()
+        wait(f, lambda: prometheus.value("sensorflow_gold_lag_seconds") > 0)
+        wait(f, lambda: prometheus.value("sensorflow_source_paused") > 0)
     f.ledger.resume("plant")
 
 
