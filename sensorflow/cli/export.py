@@ -40,6 +40,7 @@ def export(
     source: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="SOURCE",
             help="Only readings of files of this source. May be repeated. Default: all.",
             autocompletion=complete_source,
         ),
