@@ -72,10 +72,13 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         args, kwargs, embed = loads(bytes(message.body))
     except Exception as error:  # kombu's decoder also builds dates and other objects
         raise UsageError(
-            "a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE
+            "the body is not a JSON list of arguments, keyword arguments and options",
+            Code.MESSAGE,
         ) from error
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
-        raise UsageError("a body that is not [args, kwargs, embed]", Code.MESSAGE)
+        raise UsageError(
+            "the body is not a list of arguments, keyword arguments and options", Code.MESSAGE
+        )
     if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
         raise UsageError("arguments that are nested too deeply", Code.MESSAGE)
     return args, kwargs, embed

@@ -18,8 +18,8 @@ from sensorflow.errors import Code, Transient
 from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
 from sensorflow.settings import Source
 
-FOUND = "SELECT key, id, length(data), written_ns, data FROM box"
-FOUND_WITH_DATA = FOUND.replace(", data FROM", " FROM")
+FOUND_WITH_DATA = "SELECT key, id, length(data), written_ns, data FROM box"
+FOUND = FOUND_WITH_DATA.replace(", data FROM", " FROM")
 
 
 class BoxSource(Source):
@@ -62,7 +62,7 @@ class BoxFeed(Feed):
         return False
 
     def scan(self) -> Iterator[Candidate]:
-        found = (self._candidate(row) for row in self._run(f"{FOUND_WITH_DATA} ORDER BY id"))
+        found = (self._candidate(row) for row in self._run(f"{FOUND} ORDER BY id"))
         return (
             c for c in found if takes(c.key, self._source.accepted_patterns, self._source.exclude)
         )
@@ -70,7 +70,7 @@ class BoxFeed(Feed):
     @contextmanager
     def open(self, candidate: Candidate) -> Iterator[BoxFile]:
         key = candidate.key.decode()
-        found = self._run(f"{FOUND} WHERE key = ?", key)
+        found = self._run(f"{FOUND_WITH_DATA} WHERE key = ?", key)
         if not found:
             raise Gone("it is not in the box")
         *row, data = found[0]

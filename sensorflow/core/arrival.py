@@ -26,7 +26,8 @@ EVENT_TYPE = "org.sensorflow.file.registered.v1"
 
 
 def printable(key: bytes) -> str:
-    """Return a file name for display: decoded as UTF-8, with control characters and other bytes escaped.
+    """Return a file name for display: decoded as UTF-8, with control characters and bytes that are not
+    valid UTF-8 escaped.
 
     >>> printable(b"a b.csv"), printable(b"x\\ny.csv"), printable(b"\\xff.csv")
     ('a b.csv', 'x\\\\ny.csv', '\\\\xff.csv')

@@ -20,8 +20,9 @@ class Controls(Protocol):
         ...
 
     def hold_back(self, source: str, mode: Mode, actor: str, reason: str | None = None) -> Control:
-        """Pause or drain a source. actor: who requests it. If the source is already in this mode, its time
-        does not change, and its actor and reason change only if another reason is given."""
+        """Pause or drain a source. actor: who requests it. If the source is already in this mode, the
+        recorded time does not change, and the recorded actor and reason change only if another reason is
+        given."""
         ...
 
     def resume(self, source: str) -> bool:

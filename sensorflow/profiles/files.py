@@ -110,7 +110,8 @@ def resolve(given: dict[str, Any], texts: TextCache) -> dict[str, Path]:
         other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
         if other != file:
             raise UsageError(
-                f"{texts.path}: {key} = {named!r}: {other} has the same name, {name!r}; rename one of them",
+                f"{texts.path}: {key} = {named!r}: the profile in this file is called {name!r}, and so is "
+                f"{other}; rename one of them",
                 Code.SETTINGS,
             )
         profiles.validated(table, _place(file, named))

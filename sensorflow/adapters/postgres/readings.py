@@ -96,7 +96,8 @@ class Snapshot:
             return sorted(Series._make(row) for row in self._run(distinct, query))
 
     def span(self) -> tuple[datetime | None, datetime | None]:
-        """Return a range of times that includes all readings, by the ledger; None if it is unknown."""
+        """Return the first and the last time of a range that, according to the ledger, includes all
+        readings; (None, None) if there are no readings."""
         with translated():
             row = run(self._connection, "span_of_readings").one()
         return row.low, row.high

@@ -121,8 +121,8 @@ def _listed(records: Sequence[Record]) -> list[Column]:
 
 
 def _texts(record: Record, called: str, width: int) -> list[str]:
-    """Return a list outside the records that has a text for each column, or [] if there is no such list.
-    called: a pattern for the name of the list. width: number of columns."""
+    """Find a list that is outside the records and has one text for each column. Return its texts, or [] if
+    there is no such list. called: a pattern for the name of the list. width: number of columns."""
     for around in reversed(record.above):
         for key, member in around.items() if isinstance(around, dict) else ():
             if re.search(called, key) and isinstance(member, list) and len(member) == width:

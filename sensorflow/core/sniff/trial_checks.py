@@ -82,8 +82,8 @@ def _lost(trial: Trial) -> float:
 
 
 def _with_finer_names(guess: Guess, table: Table) -> Iterator[Guess]:
-    """Yield proposals with one more column in the name of the sensor or type. The column that
-    distinguishes the most rows comes first."""
+    """Yield proposals in which the name of the sensor or type is composed of one more column. The column
+    that distinguishes the most rows comes first."""
     named = {c.reference: c for c in table.columns}
     origins = [lines.of(guess, "sensor"), lines.of(guess, "type")]
     keys = [*lines.timed(guess), *(name for o in origins for name in lines.references(o))]

@@ -26,8 +26,8 @@ class Order:
 
     @property
     def counted(self) -> Order:
-        """Return a separate `Order` for counted times, because the sequence of counted times is independent
-        of the sequence of the start times."""
+        """Return a separate `Order` for counted times (a start time plus a number of intervals, see
+        `times.counted`). Their sequence is independent of the sequence of the start times."""
         self._counted = self._counted or Order()
         return self._counted
 

@@ -83,7 +83,7 @@ class Renamed:
     # --- files that were renamed before they were inspected ---
 
     def replaced(self, file: Candidate, ingested: Ingested, siblings: Iterable[Candidate]) -> None:
-        """Remember the files that were rotated after the last inspection, before any of their bytes were
+        """Remember the files that were rotated after the last inspection and of which no bytes have been
         taken in. `scanned` reports them if the source does not accept their names. Called when a file is
         taken in from its start again."""
         since = time.time_ns() - int(ingested.age * 1e9)
