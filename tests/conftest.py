@@ -92,31 +92,31 @@ def postgres(place: ServerFolder) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest) -> str:
+def database_server(request: pytest.FixtureRequest) -> str:
     """The URL of a superuser of the server where tests get their databases."""
     return hypertables.GIVEN or str(request.getfixturevalue("postgres").url)
 
 
 @pytest.fixture(scope="session")
-def template(server: str) -> Iterator[str]:
+def template(database_server: str) -> Iterator[str]:
     """The name of a migrated database that is cloned for each test."""
-    with hypertables.made(server, kind="template") as url:
-        with hypertables.alone(server):
+    with hypertables.made(database_server, kind="template") as url:
+        with hypertables.alone(database_server):
             migrate.upgrade(url)
-        yield hypertables.closed(server, url)
+        yield hypertables.closed(database_server, url)
 
 
 @pytest.fixture
-def empty_database(server: str) -> Iterator[str]:
+def empty_database(database_server: str) -> Iterator[str]:
     """The URL of a database without a schema."""
-    with hypertables.made(server) as url:
+    with hypertables.made(database_server) as url:
         yield url
 
 
 @pytest.fixture
-def database(server: str, template: str) -> Iterator[str]:
+def database(database_server: str, template: str) -> Iterator[str]:
     """The URL of a migrated, empty database of the test's own."""
-    with hypertables.made(server, template) as url:
+    with hypertables.made(database_server, template) as url:
         yield url
 
 
@@ -128,14 +128,16 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
 
 
 @pytest.fixture(scope="session")
-def spare(server: str, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
+def spare(database_server: str, template: str) -> Iterator[Callable[[str], FreshDatabase]]:
     """A database for each purpose: "unique" and "deferred" for each `dedupe_index`, and "clocked"."""
     databases: dict[str, FreshDatabase] = {}
     stack = ExitStack()
 
     def of(purpose: str) -> FreshDatabase:
         if purpose not in databases:
-            url = stack.enter_context(hypertables.made(server, template, f"spare_{purpose}"))
+            url = stack.enter_context(
+                hypertables.made(database_server, template, f"spare_{purpose}")
+            )
             index_mode.set_index_mode(url, purpose == "deferred")
             databases[purpose] = (
                 FreshDatabaseWithClock if purpose == "clocked" else FreshDatabase

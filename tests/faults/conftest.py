@@ -12,9 +12,9 @@ from sensorflow.embedded.valkey import Valkey
 
 
 @pytest.fixture(scope="module")
-def lasting_database(server: str, template: str) -> Iterator[str]:
+def lasting_database(database_server: str, template: str) -> Iterator[str]:
     """The URL of a migrated, empty database of the module's own."""
-    with hypertables.made(server, template, "faults") as url:
+    with hypertables.made(database_server, template, "faults") as url:
         yield url
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from project_driver import ProjectDriver, content
 
-from sensorflow import bootstrap
 from sensorflow.adapters.local.no_overwrite import add_file
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.engine import periodic
@@ -139,7 +138,7 @@ def test_garbage_is_looked_for_once_a_day(driver: ProjectDriver) -> None:
         os.utime(left, (0, 0))
         if old:
             then = time.time() - old
-            os.utime(driver.data / bootstrap.COLLECTED, (then, then))
+            os.utime(driver.data / periodic.COLLECTED, (then, then))
         assert periodic.collect_garbage_daily(driver.settings) == found
     assert driver.audit("--deep").code == 0
 

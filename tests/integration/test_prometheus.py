@@ -159,8 +159,7 @@ def test_prometheus_sees_every_metric_move(project: Path, database: str, valkey_
                 wait(f, lambda: prometheus.value("sensorflow_ledger_age_seconds") > 0)
                 wait(f, lambda: page(port, "/readyz")[0] == 200)
                 wait(f, lambda: not missing(prometheus))
-                loops = {labels["role"] for labels, up in prometheus.query(Metric.LOOP_UP) if up}
-                assert loops == set(Role)
+                wait(f, lambda: roles_up(prometheus) == set(Role))
                 time.sleep(1.0)  # a scrape of the new process
                 after = counters(prometheus)
         finally:
@@ -225,6 +224,10 @@ def fail_and_recover(f: Fleet, prometheus: Prometheus, port: int, proxies: list[
 
 def wait(f: Fleet, done: Callable[[], bool]) -> None:
     f.wait(done)
+
+
+def roles_up(prometheus: Prometheus) -> set[str]:
+    return {labels["role"] for labels, up in prometheus.query(Metric.LOOP_UP) if up}
 
 
 def told(prometheus: Prometheus, event: str) -> float:
