@@ -8,7 +8,8 @@
 -- way. Their messages then find that the files are already claimed. Locked rows are skipped, and the first
 -- file is locked before the others, which prevents a deadlock. A file that cannot be claimed is not locked.
 -- If no file was claimed, the result is one row with the state of the first file and the text of its last
--- claim event.
+-- claim event. `before` is materialized, because PostgreSQL would otherwise check only one row of it again
+-- after it has waited for locks of several files, and would not claim the others.
 WITH message AS (
     SELECT id, state, source, lane, version, stage, size, started_at IS NULL AS fresh FROM files
      WHERE id = ANY(CAST(:ids AS bigint[])) AND stage = ANY(:stages)
@@ -35,7 +36,7 @@ locked AS (
      ORDER BY published_at, id
      LIMIT (SELECT (count(*) + :share - 1) / :share FROM waiting)
      FOR UPDATE SKIP LOCKED),
-before AS (
+before AS MATERIALIZED (
     SELECT id, state, fresh FROM message
      UNION ALL
     SELECT id, 'pending', true
