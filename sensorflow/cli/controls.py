@@ -115,7 +115,10 @@ def _hold_back(
     settings, ledger = _opened()
     sources = _chosen(list(settings.sources), names, every)
     actor = f"{disk.user()}@{socket.gethostname()}"
-    done = [ledger.hold_back(source, mode, actor, reason or None) for source in sources]
+    reason = (
+        " ".join((reason or "").split()) or None
+    )  # a line break would break the lines of `sources ls`
+    done = [ledger.hold_back(source, mode, actor, reason) for source in sources]
     if not json:
         for control in done:
             line(

@@ -66,7 +66,8 @@ def _serve(exporter: Exporter, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
-    line(f"metrics: http://{host}:{server.port}/metrics")
+    shown = f"[{host}]" if ":" in host else host
+    line(f"metrics: http://{shown}:{server.port}/metrics")
     sys.stdout.flush()
     try:
         exporter.run(stop)

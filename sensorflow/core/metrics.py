@@ -151,7 +151,7 @@ class Metric(StrEnum):
     )
     WORKERS_WANTED = (
         *("sensorflow_workers_wanted", _GAUGE, _FLEET, (), ""),
-        "Worker processes that the fleet needs for its backlog.",
+        "Worker processes that the fleet needs for its backlog. May exceed the maximum of the fleet.",
     )
     WORKERS_PRESENT = (
         *("sensorflow_workers_present", _GAUGE, _FLEET, ("host",), ""),

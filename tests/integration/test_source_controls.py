@@ -60,7 +60,7 @@ def test_a_paused_source_waits_through_a_restart_and_others_go_on(f: Fleet) -> N
     f.start("daemon", "worker")
     drop(f, "first.csv", 1)
     f.wait(lambda: files(f) == {"first.csv": "loaded"})
-    output = sensorflow(f, "sources", "pause", "plant", "--reason", "a new logger")
+    output = sensorflow(f, "sources", "pause", "plant", "--reason", "a new\nlogger")
     assert "plant: paused since" in output
     f.wait(lambda: intake(f).get("controls") == {"plant": "paused"})
     drop(f, "second.csv", 2)
