@@ -26,12 +26,11 @@ host."""
 
 
 class Hung:
-    """Detects and kills a hung daemon. ledger: a function that opens the ledger. It is called at the first
-    check, and the ledger then stays open."""
+    """Detects and kills a hung daemon. ledger: a function that returns the open ledger. It is called at
+    each check."""
 
     def __init__(self, supervisor: Supervisor, ledger: Callable[[], Catalog]) -> None:
-        self._supervisor, self._open = supervisor, ledger
-        self._ledger: Catalog | None = None
+        self._supervisor, self._ledger = supervisor, ledger
         self._next = time.monotonic() + HUNG
         self._suspects: set[str] = set()
         self._killed: set[str] = set()
@@ -57,9 +56,8 @@ class Hung:
 
         daemons = {p.pid for p in self._supervisor.processes if p.name == "daemon" and p.is_alive}
         try:
-            self._ledger = self._ledger or self._open()
             late = [
-                b for b in self._ledger.heartbeats() if b.age > HUNG and b.report.pid in daemons
+                b for b in self._ledger().heartbeats() if b.age > HUNG and b.report.pid in daemons
             ]
         except (Transient, UsageError):  # the processes that use the database report its outage
             return []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,9 @@ class ReadinessReport:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
         self._failures = ProcessProblems(folders)
-        self._pauses = Pauses(supervisor, ledger)
-        self._hung = Hung(supervisor, ledger)
+        opened = cache(ledger)  # an outage is not cached, because it raises
+        self._pauses = Pauses(supervisor, opened)
+        self._hung = Hung(supervisor, opened)
 
     def lines(self) -> list[str]:
         failures = self._failures.news(self._supervisor.all)
@@ -129,13 +131,11 @@ class Readiness:
 class Pauses:
     """Reports once that a loop of this stack waits because of an error, and once that it works again.
 
-    ledger: a function that opens the ledger. It is called at the first check, and the ledger then stays
-    open.
+    ledger: a function that returns the open ledger. It is called at each check.
     """
 
     def __init__(self, supervisor: Supervisor, ledger: Callable[[], Catalog]) -> None:
-        self._supervisor, self._open = supervisor, ledger
-        self._ledger: Catalog | None = None
+        self._supervisor, self._ledger = supervisor, ledger
         self._next = 0.0
         self._paused: dict[str, str] = {}
         """Role -> code of the error."""
@@ -148,8 +148,7 @@ class Pauses:
         self._next = now + PAUSES_SECONDS
         pids = {p.pid for p in self._supervisor.processes if p.is_alive}
         try:
-            self._ledger = self._ledger or self._open()
-            beats = [b.report for b in self._ledger.heartbeats() if b.is_alive]
+            beats = [b.report for b in self._ledger().heartbeats() if b.is_alive]
         except (Transient, UsageError):  # the processes that use the database report its outage
             return
         for report in beats:

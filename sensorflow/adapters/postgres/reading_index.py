@@ -59,6 +59,11 @@ class UnindexedMonth:
     owned: bool
     busy: bool
 
+    @property
+    def month(self) -> str:
+        """Returns the month, such as "2026-01"."""
+        return self.name[-7:].replace("_", "-")
+
 
 def index_months(
     url: str, quiet: float = QUIET_SECONDS, smallest: int = SMALLEST_BYTES
@@ -78,7 +83,7 @@ def index_months(
     for month in found:
         if month.busy or time.monotonic() - began > RUN_SECONDS:
             continue
-        done[month.name[-7:].replace("_", "-")] = outcome = _index(engine, month)
+        done[month.month] = outcome = _index(engine, month)
         if outcome is IndexOutcome.BUSY:
             break
     return done
@@ -95,7 +100,7 @@ def _index(engine: sa.Engine, month: UnindexedMonth) -> IndexOutcome:
             outcome = IndexOutcome(run(c, "index_month", low=month.low).scalar_one())
     if outcome is IndexOutcome.INDEXED:
         seconds = round(time.perf_counter() - began, 1)
-        emit(Event.PARTITION_INDEXED, month=month.name[-7:].replace("_", "-"), seconds=seconds)
+        emit(Event.PARTITION_INDEXED, month=month.month, seconds=seconds)
     return outcome
 
 
