@@ -22,7 +22,7 @@ OUTCOMES = ("loaded", "rejected", "duplicate", "not_loaded")
 
 
 @dataclass(frozen=True)
-class Work:
+class FleetWork:
     """The waiting work of the fleet. parts, rates: see `flow.scaling.Waiting`. wanted: number of processes
     that the fleet needs."""
 
@@ -104,7 +104,7 @@ def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterato
         yield Sample(Metric.STAGE_SECONDS, (stage,), found)
 
 
-def work_samples(work: Work, totals: FileTotals) -> Iterator[Sample]:
+def work_samples(work: FleetWork, totals: FileTotals) -> Iterator[Sample]:
     """Yield the metrics of the waiting work."""
     waiting: dict[str, tuple[int, int]] = {}
     for part in work.parts:
