@@ -25,6 +25,7 @@ from sensorflow.flow.fleet_samples import (
     file_samples,
     pause_samples,
     process_samples,
+    room_samples,
     surrounding_samples,
     work_samples,
 )
@@ -207,7 +208,11 @@ class FleetMeter:
         if self._ends is None or self._ledger is None:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at
-        found = [*process_samples(self._beats), *pause_samples(self._paused, self._sources)]
+        found = [
+            *process_samples(self._beats),
+            *pause_samples(self._paused, self._sources),
+            *room_samples(self._beats, self._sources),
+        ]
         if self._gold_lag is not None:
             found.append(Sample(Metric.GOLD_LAG, (), self._gold_lag))
         if self._work is not None:

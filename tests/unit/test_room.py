@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import arrival
 
 from sensorflow.core.disk_room import Unloaded, Writes, needed, reserve
+from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Transient
+from sensorflow.flow.fleet_samples import room_samples
 from sensorflow.flow.intake.room import Room
 from sensorflow.ports.intake import OnChange
 from sensorflow.settings import Settings
@@ -90,3 +94,24 @@ def test_the_rate_of_the_last_minute_is_kept_free_ahead(tmp_path: Path) -> None:
     assert is_short(found)
     clock.now = 200.0
     assert not is_short(found)
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "expected"),
+    [
+        ({}, 0.0, set()),
+        ({"short": {"roof": "the next file needs about 50 MiB"}}, 0.0, {"roof"}),
+        ({"paused": {"code": str(Code.DISK_RESERVE)}}, 0.0, {"roof", "plant"}),
+        ({"paused": {"code": str(Code.DATABASE)}}, 0.0, set()),
+        ({"short": {"roof": "of a daemon that was killed"}}, 31.0, set()),
+    ],
+)
+def test_the_metric_names_each_source_whose_files_wait_for_room(
+    state: dict[str, Any], age: float, expected: set[str]
+) -> None:
+    state = {"sources": ["roof", "plant"], **state}
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    beat = Heartbeat(LoopReport(Role.INTAKE, "host", 1, "p", "digest", state), at, at, age)
+    samples = list(room_samples([beat], ["roof", "plant", "attic"]))
+    assert [s.labels[0] for s in samples] == ["attic", "plant", "roof"]
+    assert {s.labels[0] for s in samples if s.value} == expected
