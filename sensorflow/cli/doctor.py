@@ -20,7 +20,6 @@ from sensorflow.errors import REMEDY, SensorflowError, UsageError
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-ROOM = 1 << 30
 MONTHS = 1200
 """Number of monthly partitions above which `doctor` warns: the months of a hundred years. With more
 partitions than this, the planning of a query takes a second."""
@@ -112,7 +111,7 @@ def _checks() -> Iterator[Check]:
             "running settings", "fail", difference, "correct the file, or restart `sensorflow up`"
         )
     yield from _folders(settings)
-    yield _room(settings)
+    yield from _data_folder(settings)
     yield from _stores(settings)
     yield _backup(settings)
     yield from _guarded("database", settings, _database)
@@ -130,19 +129,16 @@ def _folders(settings: Settings) -> Iterator[Check]:
         yield Check(what, "fail", *fault) if fault else Check(what, "ok", str(folder))
 
 
-def _room(settings: Settings) -> Check:
-    from sensorflow import disk
+def _data_folder(settings: Settings) -> Iterator[Check]:
+    from sensorflow.cli import disk_space
     from sensorflow.folders import data_fault
 
     folder = settings.data_folder
     if fault := data_fault(folder):
-        return Check("data folder", "fail", *fault)
-    found = f"{folder}, {disk.room(folder)}"
-    if disk.free(folder) < ROOM:
-        return Check(
-            "data folder", "warn", found, "free disk space: landing/ stores a copy of every file"
-        )
-    return Check("data folder", "ok", found)
+        yield Check("data folder", "fail", *fault)
+        return
+    yield Check("data folder", "ok", str(folder))
+    yield from disk_space.of_project(settings)
 
 
 def _stores(settings: Settings) -> Iterator[Check]:

@@ -22,7 +22,7 @@ from pydantic import (
 from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict, later_default
-from sensorflow.core.shares import Share
+from sensorflow.core.shares import SourceShare
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
@@ -46,11 +46,11 @@ class Limits:
     backfill_in_flight: int
     group_small_files: bool = False
     workers: int = 4
-    shares: Mapping[str, Share] = field(default_factory=dict)
+    shares: Mapping[str, SourceShare] = field(default_factory=dict)
 
     @property
     def quotas(self) -> dict[str, int]:
-        """Returns the quotas of the sources that have one. See `Share.max_in_flight`."""
+        """Returns the quotas of the sources that have one. See `SourceShare.max_in_flight`."""
         given = {name: share.max_in_flight for name, share in self.shares.items()}
         return {name: quota for name, quota in given.items() if quota is not None}
 
@@ -216,7 +216,7 @@ class Settings(Strict):
             self.backfill_in_flight,
             self.group_small_files,
             self.workers,
-            {name: s.share for name, s in self.sources.items() if s.share != Share()},
+            {name: s.share for name, s in self.sources.items() if s.share != SourceShare()},
         )
 
     @property
