@@ -87,7 +87,7 @@ class Stand:
     def index(self) -> dict[str, Any]:
         """Build the reading indexes as beat does, and fill gold. Returns the seconds."""
         began = time.perf_counter()
-        outcomes = reading_index.index_months(self._postgres.url, quiet=0.0, smallest=0)
+        outcomes = reading_index.index_partitions(self._postgres.url, quiet=0.0, smallest=0)
         seconds = time.perf_counter() - began
         with self.connection() as sql:
             reading_data.fill_gold(sql)
@@ -118,7 +118,7 @@ class Stand:
         now, week = datetime.now(UTC), MONTHS[1].low + timedelta(days=8)
         try:
             began = time.perf_counter()
-            done = ledger.expire_months({"csv": (now - MONTHS[1].low).total_seconds()})
+            done = ledger.expire_partitions({"csv": (now - MONTHS[1].low).total_seconds()})
             dropped = time.perf_counter() - began
             before, began, files = self._rows(), time.perf_counter(), 0
             age = (now - week).total_seconds()
