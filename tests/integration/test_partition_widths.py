@@ -25,7 +25,7 @@ from sensorflow.adapters.postgres import (
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
 from sensorflow.adapters.postgres.sealing import SealOutcome
-from sensorflow.core.months import NewMonths
+from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.partition_width import Width
 from sensorflow.core.readings import US
 from sensorflow.flow.outcomes import Outcome
@@ -58,7 +58,7 @@ def creator(url: str, width: Width | None = None) -> PartitionCreator:
 
 def ensure(url: str, width: Width | None, *times: str) -> None:
     moments = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
-    creator(url, width).ensure(pa.array(moments, US), NewMonths())
+    creator(url, width).ensure(pa.array(moments, US), NewMonths(MonthLimits()))
 
 
 def readings(*times: str) -> bytes:
@@ -86,7 +86,7 @@ def test_loaders_of_all_widths_and_versions_at_once_leave_no_gap_and_no_overlap(
     def load(width: Width | str, time: datetime) -> None:
         if isinstance(width, Width):
             times = [time + timedelta(days=n) for n in range(3)]
-            creator(database, width).ensure(pa.array(times, US), NewMonths())
+            creator(database, width).ensure(pa.array(times, US), NewMonths(MonthLimits()))
         else:
             month_of_an_older_version(database, time)
             times = [time]
@@ -166,7 +166,7 @@ def test_two_sparse_years_next_to_a_dense_month_make_few_partitions(database: st
     set_rate(database, "2026_02", 20_000_000)
     first = datetime(2024, 2, 1, tzinfo=UTC)
     days = [first + timedelta(days=n) for n in range(731)]
-    creator(database).ensure(pa.array(days, US), NewMonths())
+    creator(database).ensure(pa.array(days, US), NewMonths(MonthLimits()))
     assert inspect.partitions(database) == 1 + 23 + 31
 
 
