@@ -38,8 +38,13 @@ from servers import place_for_servers
 
 MILLION = 1_000_000
 PLANS = results.FOLDER / "reading-plans.txt"
-PLANNED = ((len(MONTHS), 0), (24, 0), (24, 11), (120, 11))
-"""Cases of planning: the number of months, and how many of the added months have partitions of a day."""
+PLANNED = (
+    (len(MONTHS), Width.MONTH),
+    (24, Width.MONTH),
+    (36, Width.DAY),
+    (120, Width.MONTH),
+)
+"""Cases of planning: the number of months, and the width of the partitions that are added for them."""
 UNBOUNDED = (
     "EXPLAIN (SUMMARY, FORMAT JSON) SELECT ts, value FROM raw_readings WHERE sensor_id = 's'"
 )
@@ -71,7 +76,7 @@ def compare(stand: Stand) -> dict[str, Any]:
     found["index"] = stand.index()
     found["now"] = stand.ask_all("reading index and gold", gold=True)
     print(table(found), flush=True)
-    found["planning"] = [stand.planning(*months) for months in PLANNED]
+    found["planning"] = [stand.planning(*case) for case in PLANNED]
     found["retention"] = stand.retention()
     return found
 
@@ -105,14 +110,13 @@ class Stand:
         progress(f"{outcomes} in {seconds:.0f} s")
         return {"months": outcomes, "seconds": round(seconds, 1)}
 
-    def planning(self, months: int, months_of_days: int) -> dict[str, Any]:
+    def planning(self, months: int, width: Width) -> dict[str, Any]:
         """Milliseconds of planning with so many months, each partition with its indexes: of the first time
-        in a session, and later."""
+        in a session, and later. width: of the partitions of months that do not exist yet."""
         with self.connection() as sql:
             for number in range(1, months - len(MONTHS) + 1):
                 year, month = divmod(MONTHS[0].low.year * 12 + MONTHS[0].low.month - 1 - number, 12)
                 low = datetime(year, month + 1, 1, tzinfo=UTC)
-                width = Width.DAY if number <= months_of_days else Width.MONTH
                 span = {"low": low, "high": month_range(low)[1], "width": str(width)}
                 sql.execute(reading_data.PARTITIONS, span)
             for (part,) in sql.execute("SELECT name FROM reading_partitions()").fetchall():

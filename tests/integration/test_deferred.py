@@ -363,7 +363,7 @@ def test_a_month_that_stays_open_is_told(driver: ProjectDriver) -> None:
     assert driver.audit().faults == ["A504"]
     assert "2026-02" in database_command(driver, "seal")[1]
     assert driver.audit().faults == []
-    assert "no month to seal" in database_command(driver, "close")[1]  # its former name
+    assert "no partition to seal" in database_command(driver, "close")[1]  # its former name
 
 
 def test_the_hourly_task_closes_months(driver: ProjectDriver) -> None:
