@@ -29,6 +29,7 @@ ALL = (
     "formats",
     "reading",
     "reading_candidates",
+    "partition_load",
 )
 
 

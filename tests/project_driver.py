@@ -56,7 +56,12 @@ class ProjectDriver:
         self.project, self.data, self.database = project, project / "data", database
         self.config = self.configure(source, **settings)
         self.settings = bootstrap.settings(project)
-        self.ledger = PostgresLedger(database, "test", deferred=self.settings.deferred)
+        self.ledger = PostgresLedger(
+            database,
+            "test",
+            deferred=self.settings.deferred,
+            partition_width=self.settings.partition_width,
+        )
         self.services: Services = bootstrap.services(self.settings, "test", self.ledger)
         self._marks = 0
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from project_driver import ProjectDriver, content
 
-from sensorflow.adapters.postgres import index_mode, months
+from sensorflow.adapters.postgres import empty_partitions, index_mode
 from sensorflow.errors import UsageError
 
 HEAD = b"time,sensor,type,value,unit\n"
@@ -36,9 +36,9 @@ def test_chunks_that_an_undo_left_empty_are_dropped_at_the_second_look(
     undone = driver.load("b.csv", weekly(8, 8))
     assert count(admin, CHUNKS) == 16
     driver.ledger.undo(undone, "")
-    assert months.drop_empty(driver.database) == 0  # seen
-    assert months.drop_empty(driver.database) == 0  # not long ago
-    assert months.drop_empty(driver.database, timedelta(0)) == 8
+    assert empty_partitions.drop_empty(driver.database) == 0  # seen
+    assert empty_partitions.drop_empty(driver.database) == 0  # not long ago
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 8
     assert count(admin, CHUNKS) == 8
     assert driver.audit("--checksum").code == 0
     driver.ledger.replay(undone, None)
@@ -52,9 +52,9 @@ def test_a_chunk_that_has_rows_again_at_the_second_look_stays(
 ) -> None:
     undone = driver.load("a.csv", weekly(0, 3))
     driver.ledger.undo(undone, "")
-    months.drop_empty(driver.database)
+    empty_partitions.drop_empty(driver.database)
     driver.load("b.csv", weekly(1, 1))
-    assert months.drop_empty(driver.database, timedelta(0)) == 2
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 2
     assert count(admin, "SELECT count(*) FROM raw_readings") == 1
 
 
@@ -66,7 +66,7 @@ def test_chunks_of_these_months_stay_although_they_are_empty(
     )
     admin.execute("DELETE FROM raw_readings")
     for _ in range(2):
-        assert months.drop_empty(driver.database, timedelta(0)) == 0
+        assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 0
     assert count(admin, CHUNKS) == 1
 
 
@@ -74,11 +74,11 @@ def test_a_chunk_that_somebody_reads_is_left_for_the_next_time(
     driver: ProjectDriver, admin: psycopg.Connection
 ) -> None:
     driver.ledger.undo(driver.load("a.csv", content(1)), "")
-    months.drop_empty(driver.database)
+    empty_partitions.drop_empty(driver.database)
     with psycopg.connect(driver.database) as reader:
         reader.execute("SELECT count(*) FROM raw_readings")
-        assert months.drop_empty(driver.database, timedelta(0)) == 0
-    assert months.drop_empty(driver.database, timedelta(0)) == 1
+        assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 0
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 1
 
 
 def test_a_deferred_index_is_refused(database: str) -> None:

@@ -200,7 +200,7 @@ def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[
     return _rows(url, "readings_near", ts=ts, seconds=seconds)
 
 
-def months(url: str) -> int:
+def partitions(url: str) -> int:
     """Return the number of partitions of raw_readings. Raises Transient DATABASE if the database is
     unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
