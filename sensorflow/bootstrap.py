@@ -29,6 +29,7 @@ from sensorflow.errors import Code, UsageError
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
+from sensorflow.settings.storage import BUCKETS
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.intake.leases import Leases
     from sensorflow.ports.backlog import Backlog, GatedPath
     from sensorflow.ports.feed import Feed
+    from sensorflow.ports.layers import Layers
     from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.objects import MakeStore, ObjectStore
     from sensorflow.ports.queue import Broker, MakeBroker, Publisher
@@ -185,24 +187,30 @@ def landing(settings: Settings) -> Landing:
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Return the object store of a zone. zone: "landing" or "quarantine". foreign: see `LocalObjects`;
-    only for a zone in a local folder.
+    """Return the object store of a zone. zone: one of `settings.storage.ZONES`. foreign: see
+    `LocalObjects`; only for a zone in a local folder.
 
-    Raises UsageError if an installed package must provide the store, and the package is missing or cannot
-    be imported.
+    Raises UsageError if a package that the store needs is missing or cannot be imported.
     """
     folder = settings.zone_folder(zone)
     if folder is not None:
         return LocalObjects(folder, foreign)
     url = settings.storage.url(zone) or ""
+    if plugins.scheme(url) in BUCKETS:
+        from sensorflow.adapters.objects.bucket import BucketOptions, open_bucket
+
+        return open_bucket(url, BucketOptions(settings.storage.endpoint, settings.storage.region))
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
     return make(url, settings.home)
 
 
-def lake(settings: Settings) -> LocalLayers:
+def lake(settings: Settings) -> Layers:
+    """Return the lake. Raises UsageError as `store` does."""
     from sensorflow.adapters.layers.local import LocalLayers
+    from sensorflow.adapters.layers.objects import ObjectLayers
 
-    return LocalLayers(settings.data_folder)
+    folder = settings.zone_folder("lake")
+    return ObjectLayers(store(settings, "lake")) if folder is None else LocalLayers(folder)
 
 
 def publisher(settings: Settings) -> Publisher:

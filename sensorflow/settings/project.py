@@ -300,8 +300,8 @@ class Settings(Strict):
         return self.path(self.data)
 
     def zone_folder(self, zone: str) -> Path | None:
-        """Return the local folder of a zone; None if the zone is in a store of another package. zone:
-        "landing" or "quarantine"."""
+        """Return the local folder of a zone; None if the zone is not on this host. zone: one of
+        `storage.ZONES`. The folder of the lake contains the folders of its layers."""
         return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:

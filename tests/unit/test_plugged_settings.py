@@ -116,9 +116,11 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
     ("given", "expected"),
     [
         (
-            'landing = "s3://bucket"',
-            "no installed package has a store for s3://; supported are a path and file://",
+            'landing = "ftp://host"',
+            "no installed package has a store for ftp://; supported are a path and file://, s3://, gs://",
         ),
+        ('data = "s3://"', "name a bucket, as in s3://bucket/prefix"),
+        ('endpoint = "127.0.0.1:9000"', "give the URL of the service"),
         ('landing = ""', "give a path or a URL"),
         ('landing = "file://host/zone"', "three slashes"),
         ('landing = "z"\nquarantine = "z"', "the same location: give each its own"),
