@@ -203,8 +203,10 @@ def _check_folders(settings: Settings, where: _KeyLocation) -> None:
     folders["data"] = settings.data_folder
     for zone in ZONES:
         folder = settings.zone_folder(zone)
-        if folder is not None and settings.storage.url(zone) is not None:
+        if folder is not None and getattr(settings.storage, zone) is not None:
             folders[f"storage.{zone}"] = folder
+    if (common := settings.storage.data_folder(settings.home)) is not None:
+        folders["storage.data"] = common
     real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
     for name, outer in real.items():
         for other, inner in real.items():

@@ -89,9 +89,11 @@ class Storage(Strict):
         url = self.url(zone)
         if url is None:
             return data if zone == "lake" else data / zone
-        if plugins.scheme(url) == "file":
-            return Path(unquote(urlsplit(url).path))
-        return None if plugins.scheme(url) else (home / url).absolute()
+        return _local(url, home)
+
+    def data_folder(self, home: Path) -> Path | None:
+        """Return the folder of `data` on this host; None if `data` is not set, or is not on this host."""
+        return None if self.data is None else _local(self.data, home)
 
     def elsewhere(self) -> str | None:
         """Return the key and value of the first zone that is not in the data folder, for a message. None if
@@ -100,6 +102,13 @@ class Storage(Strict):
             if (url := getattr(self, key)) is not None:
                 return f"storage.{key} = {display_url(url)!r}"
         return None
+
+
+def _local(url: str, home: Path) -> Path | None:
+    """Return the folder of a path or URL on this host; None if it is the URL of another store."""
+    if plugins.scheme(url) == "file":
+        return Path(unquote(urlsplit(url).path))
+    return None if plugins.scheme(url) else (home / url).absolute()
 
 
 def display_url(url: str) -> str:
