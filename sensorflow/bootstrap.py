@@ -197,7 +197,8 @@ def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
         return LocalObjects(folder, foreign)
     url = settings.storage.url(zone) or ""
     if plugins.scheme(url) in BUCKETS:
-        from sensorflow.adapters.objects.bucket import BucketOptions, open_bucket
+        from sensorflow.adapters.objects.bucket import open_bucket
+        from sensorflow.adapters.objects.bucket_access import BucketOptions
 
         return open_bucket(url, BucketOptions(settings.storage.endpoint, settings.storage.region))
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))

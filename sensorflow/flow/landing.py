@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import BinaryIO
@@ -14,6 +16,9 @@ from sensorflow.errors import Code, Transient
 from sensorflow.ports.feed import Busy
 from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 
+REQUESTS = 16
+"""Maximum number of requests in flight."""
+SLOW_SECONDS = 0.002
 MISSING = (
     "check that [storage] names the right landing zone, and that its disk is mounted; if the object was "
     "removed, put the original file into the drop folder again (it may be in data/archive)"
@@ -76,13 +81,28 @@ class Landing:
         return None if found is None else found.size
 
     def has(self, name: str) -> bool:
-        """Whether the object exists and can be opened."""
+        """Whether the object exists. False if the zone is unavailable."""
         checked = _validated_name(name)
         try:
-            self._objects.open(checked).close()
+            return self._objects.head(checked) is not None
         except Transient:
             return False
-        return True
+
+    def missing(self, names: Sequence[str]) -> set[str]:
+        """Return the names of the objects that do not exist (see `has`). The first requests are sent one
+        after the other; if one of them is slow, because the store is not on this host, the others are sent
+        in parallel."""
+        found: set[str] = set()
+        for number, name in enumerate(names, 1):
+            began = time.monotonic()
+            if not self.has(name):
+                found.add(name)
+            if time.monotonic() - began > SLOW_SECONDS and number < len(names):
+                with ThreadPoolExecutor(REQUESTS) as threads:
+                    others = names[number:]
+                    exist = threads.map(self.has, others)
+                    return found | {n for n, there in zip(others, exist, strict=True) if not there}
+        return found
 
     def remove(self, name: str) -> None:
         """Delete an object. Idempotent."""

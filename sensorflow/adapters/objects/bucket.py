@@ -28,13 +28,14 @@ from sensorflow.adapters.objects.bucket_upload import Upload
 from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
 from sensorflow.adapters.objects.obstore_module import obstore, require
 from sensorflow.adapters.objects.request_counts import RequestCounts
-from sensorflow.errors import Transient
+from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader
 
 PAGE = 1000
 """Number of objects that a provider returns for one list request."""
 COPY_BYTES = 5 << 30
 """S3 copies objects up to this size by one request."""
+EMPTY = "correct the bucket and prefix in [storage]; or, if the objects are lost, restore a backup"
 BEGAN = ".began"
 """Name of the object that records when a store was created."""
 
@@ -71,6 +72,7 @@ class BucketObjects:
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:
+        self._begin()
         batch = BucketBatch(self._keys.key, self._send, self._open_upload)
         try:
             yield batch
@@ -105,13 +107,21 @@ class BucketObjects:
 
     def _begin(self) -> None:
         """Record the creation time of the store before its first object is written."""
-        if self._is_begun:
-            return
+        if not self._is_begun and self.created_at() is None:
+            self._create(BEGAN, f"{time.time():.6f}\n".encode())
+        self._is_begun = True
+
+    def _is_empty(self) -> bool:
         with self._request("list", "list", self._keys.prefix) as (store, prefix):
             pages = obstore().list(store, prefix.rstrip("/") or None, chunk_size=1)
-            is_empty = next(iter(pages), None) is None
-        if is_empty:
-            self._create(BEGAN, f"{time.time():.6f}\n".encode())
+            return next(iter(pages), None) is None
+
+    def _require_begun(self) -> None:
+        """Raise Transient STORAGE if nothing was ever written here: another bucket or prefix has the
+        objects. A disk store does so if its folder is missing."""
+        if not self._is_begun and self._is_empty():
+            place = self._access.place(self._keys.prefix.rstrip("/"))
+            raise Transient(Code.STORAGE, f"{place} is empty", do=EMPTY)
         self._is_begun = True
 
     def copy(self, name: str, target: str) -> None:
@@ -190,9 +200,10 @@ class BucketObjects:
             with self._request("get", "look up", self._keys.key(name)) as (store, key):
                 return _object(name, obstore().get(store, key).meta)
         except Transient as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        self._require_begun()
+        return None
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         folder = self._keys.folder(prefix)

@@ -247,5 +247,6 @@ def unfinished_writes(context: AuditContext, report: Report) -> None:
     found = services.lake.list_unfinished(HOUR)
     found += [f"landing/{name}" for name in services.landing.list_unfinished(HOUR)]
     found += [f"quarantine/{name}" for name in services.quarantine.list_unfinished(HOUR)]
+    found = list(dict.fromkeys(found))  # the lake's prefix may contain those of the other zones
     if found:
         report.note(f"incomplete and older than an hour, may be removed: {names(found)}")
