@@ -26,7 +26,7 @@ from sensorflow.core.shares import Share
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
-from sensorflow.settings.storage import Storage
+from sensorflow.settings.storage import Storage, display_url
 from sensorflow.tls import Tls
 
 
@@ -303,6 +303,12 @@ class Settings(Strict):
         """Return the local folder of a zone; None if the zone is not on this host. zone: one of
         `storage.ZONES`. The folder of the lake contains the folders of its layers."""
         return self.storage.folder(zone, self.home, self.data_folder)
+
+    def zone_location(self, zone: str) -> str:
+        """Return the location of a zone for messages: the path of its folder, or its URL without
+        secrets."""
+        folder = self.zone_folder(zone)
+        return str(folder) if folder is not None else display_url(self.storage.url(zone) or "")
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
         """Return the settings as JSON data, for `digest.plain` and `digest.digest`. database_url,

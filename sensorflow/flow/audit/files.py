@@ -142,7 +142,8 @@ def landing(context: AuditContext, report: Report) -> None:
     """Check that the landed bytes of every file exist and have the right size."""
     sizes: dict[str, int | None] = {}
     began = context.services.landing.created_at()
-    elsewhere = RecreatedFolder("landing", began, began)
+    location = context.services.settings.zone_location("landing")
+    elsewhere = RecreatedFolder(location, began, began)
     for record in context.selected:
         if "landing" not in record.expired:
             if record.landing not in sizes:
@@ -165,8 +166,9 @@ def _landed(record: FileRecord, size: int | None) -> Finding:
 def quarantine(context: AuditContext, report: Report) -> None:
     """Check that every quarantined file is unchanged and has its manifest."""
     services = context.services
+    location = services.settings.zone_location("quarantine")
     elsewhere = RecreatedFolder(
-        "quarantine", services.landing.created_at(), services.quarantine.created_at()
+        location, services.landing.created_at(), services.quarantine.created_at()
     )
     for record in context.selected:
         if record.state is State.QUARANTINED and record.quarantined_to is not None:

@@ -16,6 +16,7 @@ from sensorflow.flow.file_task import spans_whole_source
 from sensorflow.flow.garbage import unwanted_layers
 from sensorflow.ports.audit import FileRecord, Snapshot
 from sensorflow.ports.layers import Stored, Unreadable
+from sensorflow.settings import Settings
 
 HOUR = 3600.0
 NO_FILE = "no file"
@@ -86,7 +87,9 @@ def lake(context: AuditContext, report: Report) -> None:
         (Layer.SILVER, _silver),
     ):
         elsewhere = RecreatedFolder(
-            layer, context.services.landing.created_at(), context.services.lake.created_at(layer)
+            _location(context.services.settings, layer),
+            context.services.landing.created_at(),
+            context.services.lake.created_at(layer),
         )
         for record in context.selected:
             if (
@@ -100,6 +103,12 @@ def lake(context: AuditContext, report: Report) -> None:
                 continue
             report.add(fault, if_unchanged(record))
         elsewhere.report(report)
+
+
+def _location(settings: Settings, layer: Layer) -> str:
+    """Return what was created at `Layers.created_at`: the layer's folder, or the store of all layers."""
+    lake = settings.zone_location("lake")
+    return lake if settings.zone_folder("lake") is None else f"{lake}/{layer}"
 
 
 def histories(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
