@@ -140,19 +140,17 @@ def _is_slow(context: AuditContext, record: FileRecord) -> bool:
 
 def landing(context: AuditContext, report: Report) -> None:
     """Check that the landed bytes of every file exist and have the right size."""
-    sizes: dict[str, int | None] = {}
     began = context.services.landing.created_at()
     location = context.services.settings.zone_location("landing")
     elsewhere = RecreatedFolder(location, began, began)
-    for record in context.selected:
-        if "landing" not in record.expired:
-            if record.landing not in sizes:
-                sizes[record.landing] = context.services.landing.size(record.landing)
-            size = sizes[record.landing]
-            if size is None and elsewhere.explains(record):
-                continue
-            if size != record.size:
-                report.add(_landed(record, size), landing_wanted)
+    wanted = [record for record in context.selected if "landing" not in record.expired]
+    sizes = context.services.landing.sizes(list(dict.fromkeys(r.landing for r in wanted)))
+    for record in wanted:
+        size = sizes[record.landing]
+        if size is None and elsewhere.explains(record):
+            continue
+        if size != record.size:
+            report.add(_landed(record, size), landing_wanted)
     elsewhere.report(report)
 
 

@@ -4,6 +4,7 @@ file of the ledger needs."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, LayerFile
@@ -14,6 +15,7 @@ from sensorflow.flow.audit.recreated import RecreatedFolder
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.file_task import spans_whole_source
 from sensorflow.flow.garbage import unwanted_layers
+from sensorflow.flow.parallel import each
 from sensorflow.ports.audit import FileRecord, Snapshot
 from sensorflow.ports.layers import Stored, Unreadable
 from sensorflow.settings import Settings
@@ -91,14 +93,14 @@ def lake(context: AuditContext, report: Report) -> None:
             context.services.landing.created_at(),
             context.services.lake.created_at(layer),
         )
-        for record in context.selected:
-            if (
-                record.state is not State.LOADED
-                or layer in record.expired
-                or record.members is not None
-            ):
-                continue  # an archive has no layers of its own
-            fault = check(context, record)
+        wanted = (
+            record
+            for record in context.selected
+            if record.state is State.LOADED
+            and layer not in record.expired
+            and record.members is None  # an archive has no layers of its own
+        )
+        for record, fault in each(partial(check, context), wanted):
             if fault is None or (fault.found == NO_FILE and elsewhere.explains(record)):
                 continue
             report.add(fault, if_unchanged(record))
