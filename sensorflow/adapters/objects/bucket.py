@@ -20,9 +20,11 @@ from sensorflow.adapters.objects.bucket_errors import (
     is_empty_range,
     is_existing,
     is_refusal,
+    is_unexplained,
     replaced,
 )
 from sensorflow.adapters.objects.bucket_keys import Keys
+from sensorflow.adapters.objects.bucket_listing import Metadata, pages
 from sensorflow.adapters.objects.bucket_reader import FIRST_BYTES, open_reader
 from sensorflow.adapters.objects.bucket_upload import Upload
 from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
@@ -52,7 +54,7 @@ class BucketObjects:
     """An object store in a bucket, below a prefix. A forked child may use a store of its parent."""
 
     def __init__(self, access: BucketAccess) -> None:
-        self.name = access.bucket
+        self.name, self.prefix = access.bucket, access.prefix
         self._access = access
         self._keys = Keys(access.prefix)
         self._counts = RequestCounts()
@@ -91,7 +93,7 @@ class BucketObjects:
             with self._request("put", "write", self._keys.key(name)) as (store, key):
                 obstore().put(store, key, data, mode="create")
         except Transient as error:
-            if error.__cause__ is not None and is_existing(error.__cause__):
+            if is_existing(error.__cause__):
                 return False
             raise
         return True
@@ -112,9 +114,7 @@ class BucketObjects:
         self._is_begun = True
 
     def _is_empty(self) -> bool:
-        with self._request("list", "list", self._keys.prefix) as (store, prefix):
-            pages = obstore().list(store, prefix.rstrip("/") or None, chunk_size=1)
-            return next(iter(pages), None) is None
+        return next(self._pages(self._access.prefix, 1), None) is None
 
     def _require_begun(self) -> None:
         """Raise Transient STORAGE if nothing was ever written here: another bucket or prefix has the
@@ -188,8 +188,8 @@ class BucketObjects:
             with self._request("head", "look up", key) as (store, key):
                 return _object(name, obstore().head(store, key))
         except Transient as error:
-            refused = error.__cause__ is not None and is_refusal(error.__cause__)
-            if not refused and not isinstance(error.__cause__, FileNotFoundError):
+            cause = error.__cause__
+            if not isinstance(cause, FileNotFoundError) and not is_unexplained(cause):
                 raise
         return self._head_by_get(name)
 
@@ -207,17 +207,25 @@ class BucketObjects:
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         folder = self._keys.folder(prefix)
-        with self._request("list", "list", folder) as (store, folder):
-            pages = iter(obstore().list(store, folder or None, chunk_size=PAGE))
-            page = next(pages, None)
-        while page is not None:
+        for page in self._pages(folder, PAGE):
             for meta in page:
                 name = self._keys.name(meta["path"])
                 if name is not None and name != BEGAN and name.startswith(prefix):
                     yield _object(name, meta)
-            with bucket_errors("list", self._access.place(folder)):
-                page = next(pages, None)
-            self._counts.add("list", page is not None)
+
+    def _pages(self, folder: str, size: int) -> Iterator[Sequence[Metadata]]:
+        def from_key(offset: str | None) -> Any:
+            return obstore().list(
+                self._access.store, folder or None, offset=offset, chunk_size=size
+            )
+
+        try:
+            for page in pages(from_key, self._access.place(folder)):
+                self._counts.add("list")
+                yield page
+        except Transient as error:
+            self._renew_if_refused(error)
+            raise
 
     # --- housekeeping ---
 
@@ -249,9 +257,12 @@ class BucketObjects:
             with bucket_errors(operation, self._access.place(key)):
                 yield self._access.store, key
         except Transient as error:
-            if error.__cause__ is not None and is_refusal(error.__cause__):
-                self._access.renew()
+            self._renew_if_refused(error)
             raise
+
+    def _renew_if_refused(self, error: Transient) -> None:
+        if is_refusal(error.__cause__):
+            self._access.renew()
 
 
 class _EmptyRangeError(Exception):
