@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,9 +17,12 @@ import psycopg
 import pytest
 from fresh_database import FreshDatabase, FreshDatabaseWithClock
 from hypothesis import settings
+from object_servers import ADMIN, BUCKET, Seaweed
 from order import LongestFirst, position
 from servers import RabbitMQ, ServerFolder, flush, place_for_servers
 
+from sensorflow.adapters.objects.bucket import BucketObjects, open_bucket
+from sensorflow.adapters.objects.bucket_access import BucketOptions
 from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
@@ -198,6 +202,28 @@ def rabbitmq(place: ServerFolder) -> Iterator[RabbitMQ]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweed(place: ServerFolder) -> Iterator[Seaweed]:
+    """An S3 server."""
+    server = Seaweed(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials of the S3 server's administrator."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN[1])
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, s3_environment: None) -> BucketObjects:
+    """An empty store in a bucket of the S3 server."""
+    return open_bucket(f"s3://{BUCKET}/{uuid.uuid4()}", BucketOptions(seaweed.endpoint))
 
 
 @pytest.fixture(params=["valkey", "rabbitmq"])

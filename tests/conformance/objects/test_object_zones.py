@@ -17,8 +17,11 @@ from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.objects import MemoryObjects
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "s3"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "s3":
+        bucket: ObjectStore = request.getfixturevalue("bucket")
+        return bucket
     return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "zone", FILES)
 
 

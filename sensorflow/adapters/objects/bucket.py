@@ -1,0 +1,255 @@
+"""Stores objects in a bucket of S3, Google Cloud Storage or Azure; see `ports.objects.ObjectStore`.
+
+Every object appears with one request: a put, or the completion of a multipart upload. Checksums are
+computed by the callers; an ETag only tells versions of an object apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from sensorflow.adapters.objects.bucket_access import S3, BucketAccess, BucketOptions
+from sensorflow.adapters.objects.bucket_batch import BucketBatch
+from sensorflow.adapters.objects.bucket_errors import (
+    bucket_errors,
+    is_empty_range,
+    is_existing,
+    is_refusal,
+    replaced,
+)
+from sensorflow.adapters.objects.bucket_keys import Keys
+from sensorflow.adapters.objects.bucket_reader import FIRST_BYTES, open_reader
+from sensorflow.adapters.objects.bucket_upload import Upload
+from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
+from sensorflow.adapters.objects.obstore_module import obstore, require
+from sensorflow.adapters.objects.request_counts import RequestCounts
+from sensorflow.errors import Transient
+from sensorflow.ports.objects import Name, Object, Puts, Reader
+
+PAGE = 1000
+"""Number of objects that a provider returns for one list request."""
+COPY_BYTES = 5 << 30
+"""S3 copies objects up to this size by one request."""
+BEGAN = ".began"
+"""Name of the object that records when a store was created."""
+
+
+def open_bucket(url: str, options: BucketOptions | None = None) -> BucketObjects:
+    """Return the store for the URL of a bucket and a prefix, such as "s3://bucket/prefix". Does not
+    connect. Raises UsageError if the URL, an option or a file with credentials is invalid, or if obstore is
+    not installed."""
+    require()
+    return BucketObjects(BucketAccess(url, options or BucketOptions()))
+
+
+class BucketObjects:
+    """An object store in a bucket, below a prefix. A forked child may use a store of its parent."""
+
+    def __init__(self, access: BucketAccess) -> None:
+        self.name = access.bucket
+        self._access = access
+        self._keys = Keys(access.prefix)
+        self._counts = RequestCounts()
+        self._garbage = MultipartGarbage(access, self._keys.prefix)
+        self._is_begun = False
+
+    @property
+    def requests(self) -> Counter[str]:
+        """The requests that this object has sent, by kind; see `RequestCounts`."""
+        return self._counts.snapshot()
+
+    # --- writing ---
+
+    def put(self, name: Name, source: Reader) -> str:
+        with self.batch() as batch:
+            return batch.put(name, source)
+
+    @contextmanager
+    def batch(self) -> Iterator[Puts]:
+        batch = BucketBatch(self._keys.key, self._send, self._open_upload)
+        try:
+            yield batch
+            batch.commit()
+        finally:
+            batch.close()
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Store an object unless an object of this name exists. Returns whether it was stored. Atomic if
+        the server supports conditional requests (S3, Google Cloud Storage, Azure)."""
+        self._begin()
+        return self._create(name, data)
+
+    def _create(self, name: str, data: bytes) -> bool:
+        try:
+            with self._request("put", "write", self._keys.key(name)) as (store, key):
+                obstore().put(store, key, data, mode="create")
+        except Transient as error:
+            if error.__cause__ is not None and is_existing(error.__cause__):
+                return False
+            raise
+        return True
+
+    def _send(self, key: str, data: bytes) -> None:
+        self._begin()
+        with self._request("put", "write", key) as (store, key):
+            obstore().put(store, key, data, use_multipart=False)
+
+    def _open_upload(self, key: str, part_bytes: int) -> Upload:
+        self._begin()
+        return Upload(self._access, key, part_bytes, self._counts)
+
+    def _begin(self) -> None:
+        """Record the creation time of the store before its first object is written."""
+        if self._is_begun:
+            return
+        with self._request("list", "list", self._keys.prefix) as (store, prefix):
+            pages = obstore().list(store, prefix.rstrip("/") or None, chunk_size=1)
+            is_empty = next(iter(pages), None) is None
+        if is_empty:
+            self._create(BEGAN, f"{time.time():.6f}\n".encode())
+        self._is_begun = True
+
+    def copy(self, name: str, target: str) -> None:
+        if self._access.scheme == S3 and self._size(name) > COPY_BYTES:
+            with self.open(name) as source:
+                self.put(target, source)
+            return
+        self._begin()
+        with self._request("put", "copy", self._keys.key(name)) as (store, key):
+            obstore().copy(store, key, self._keys.key(target))
+
+    def _size(self, name: str) -> int:
+        found = self.head(name)
+        if found is None:
+            self.open(name).close()  # raises
+        return found.size if found is not None else 0
+
+    def delete(self, name: str) -> None:
+        try:
+            with self._request("delete", "delete", self._keys.key(name)) as (store, key):
+                obstore().delete(store, key)
+        except Transient as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+
+    # --- reading ---
+
+    def open(self, name: str) -> BinaryIO:
+        key = self._keys.key(name)
+        try:
+            meta, first = self._range(key, 0, FIRST_BYTES, None)
+        except _EmptyRangeError:
+            with self._request("get", "read", key) as (store, key):
+                result = obstore().get(store, key)
+                meta, first = result.meta, memoryview(result.bytes())
+
+        def fetch(start: int, end: int) -> memoryview:
+            try:
+                found, data = self._range(key, start, end, meta["e_tag"])
+            except _EmptyRangeError as error:
+                raise replaced(self._access.place(key)) from error
+            if _version(found) != _version(meta) or len(data) != end - start:
+                raise replaced(self._access.place(key))
+            return data
+
+        return open_reader(fetch, first, meta["size"])
+
+    def _range(self, key: str, start: int, end: int, etag: str | None) -> tuple[Any, memoryview]:
+        options: dict[str, Any] = {"range": (start, end)}
+        if etag is not None:
+            options["if_match"] = etag
+        with self._request("get", "read", key) as (store, key):
+            try:
+                result = obstore().get(store, key, options=options)
+                return result.meta, memoryview(result.bytes())
+            except obstore().exceptions.BaseError as error:
+                if is_empty_range(error):
+                    raise _EmptyRangeError from error
+                raise
+
+    def head(self, name: str) -> Object | None:
+        key = self._keys.key(name)
+        try:
+            with self._request("head", "look up", key) as (store, key):
+                return _object(name, obstore().head(store, key))
+        except Transient as error:
+            refused = error.__cause__ is not None and is_refusal(error.__cause__)
+            if not refused and not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        return self._head_by_get(name)
+
+    def _head_by_get(self, name: str) -> Object | None:
+        """Return the metadata of an object. The answer to a HEAD request has no body, and does not say
+        whether the object or the bucket is missing, or why it was refused."""
+        try:
+            with self._request("get", "look up", self._keys.key(name)) as (store, key):
+                return _object(name, obstore().get(store, key).meta)
+        except Transient as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        folder = self._keys.folder(prefix)
+        with self._request("list", "list", folder) as (store, folder):
+            pages = iter(obstore().list(store, folder or None, chunk_size=PAGE))
+            page = next(pages, None)
+        while page is not None:
+            for meta in page:
+                name = self._keys.name(meta["path"])
+                if name is not None and name != BEGAN and name.startswith(prefix):
+                    yield _object(name, meta)
+            with bucket_errors("list", self._access.place(folder)):
+                page = next(pages, None)
+            self._counts.add("list", page is not None)
+
+    # --- housekeeping ---
+
+    def created_at(self) -> datetime | None:
+        try:
+            with self.open(BEGAN) as note:
+                return datetime.fromtimestamp(float(note.read()), UTC)
+        except (ValueError, OverflowError):
+            return None
+        except Transient as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
+    def list_unfinished(self, older_than_seconds: float) -> Sequence[str]:
+        found = self._garbage.older_than(older_than_seconds)
+        return sorted(self._keys.name(upload.key) or upload.key for upload in found)
+
+    def remove_unfinished(self, older_than_seconds: float) -> int:
+        return sum(
+            self._garbage.abort(upload) for upload in self._garbage.older_than(older_than_seconds)
+        )
+
+    @contextmanager
+    def _request(self, kind: str, operation: str, key: str) -> Iterator[tuple[Any, str]]:
+        """Count a request, and translate its errors. Provides the obstore store and the key."""
+        self._counts.add(kind)
+        try:
+            with bucket_errors(operation, self._access.place(key)):
+                yield self._access.store, key
+        except Transient as error:
+            if error.__cause__ is not None and is_refusal(error.__cause__):
+                self._access.renew()
+            raise
+
+
+class _EmptyRangeError(Exception):
+    """The requested range begins at or after the end of the object."""
+
+
+def _object(name: str, meta: Any) -> Object:
+    return Object(name, meta["size"], meta["last_modified"])
+
+
+def _version(meta: Any) -> tuple[Any, ...]:
+    return meta["e_tag"], meta["size"], meta["e_tag"] or meta["last_modified"]
