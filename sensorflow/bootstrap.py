@@ -11,9 +11,8 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,7 +213,8 @@ def _store(settings: Settings, zone: str, may_lack_folder: bool = False) -> Obje
         return LocalObjects(folder, FILES if zone == "quarantine" else "", required)
     url = settings.storage.url(zone) or ""
     if plugins.scheme(url) in BUCKETS:
-        from sensorflow.adapters.objects.bucket import BucketOptions, open_bucket
+        from sensorflow.adapters.objects.bucket import open_bucket
+        from sensorflow.adapters.objects.bucket_access import BucketOptions
 
         return open_bucket(url, BucketOptions(settings.storage.endpoint, settings.storage.region))
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
@@ -258,18 +258,18 @@ def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]
     }
 
 
-def creation_times(settings: Settings) -> Iterator[tuple[ObjectStore, datetime | None]]:
-    """Yield each store at the current location of the zones that are moved, with the creation time of the
-    previous store; None if unknown. Raises UsageError as `store` does, and Transient STORAGE."""
+def stores_of(settings: Settings, areas: Iterable[str]) -> Iterator[tuple[ObjectStore, list[str]]]:
+    """Yield each store at the current location that records its creation time, and those of the areas that
+    it contains. A lake that is not on this host is one store with all layers. Raises UsageError as `store`
+    does."""
     layers = []
-    for name, (previous, current) in moved_areas(settings).items():
+    for name in areas:
         if zone_of(name) == "lake" and settings.zone_folder("lake") is None:
-            layers.append(previous.created_at())
+            layers.append(name)
         else:
-            yield current, previous.created_at()
-    if layers:  # all layers are in one store
-        known = [at for at in layers if at is not None]
-        yield _store(settings, "lake"), min(known) if known == layers else None
+            yield _area(settings, name), [name]
+    if layers:
+        yield _store(settings, "lake"), layers
 
 
 def _area(settings: Settings, name: str) -> ObjectStore:

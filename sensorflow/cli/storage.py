@@ -194,7 +194,7 @@ def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow.adapters.postgres.kept_files import files_kept
     from sensorflow.cli.backup import bar
     from sensorflow.cli.db import database
-    from sensorflow.flow.storage_migration import Move, set_created_at
+    from sensorflow.flow.storage_migration import Move
     from sensorflow.flow.storage_migration import migrate as moved
 
     moves = [Move(name, *stores) for name, stores in bootstrap.moved_areas(settings).items()]
@@ -205,9 +205,18 @@ def _migrated(settings: Settings) -> MigrationTotals:
         progress = stack.enter_context(bar("migrate", "files"))
         totals = moved(moves, journal, progress)
         if not totals.not_copied:
-            for objects, at in bootstrap.creation_times(settings):
-                set_created_at(objects, at)
+            _keep_creation_times(settings)
     return totals
+
+
+def _keep_creation_times(settings: Settings) -> None:
+    from sensorflow import bootstrap
+    from sensorflow.flow.storage_migration import set_created_at
+
+    moved = bootstrap.moved_areas(settings)
+    for objects, areas in bootstrap.stores_of(settings, moved):
+        times = [at for area in areas if (at := moved[area][0].created_at()) is not None]
+        set_created_at(objects, min(times) if len(times) == len(areas) else None)
 
 
 def _locations(settings: Settings) -> str:

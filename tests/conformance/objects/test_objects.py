@@ -14,7 +14,6 @@ from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.conformance.stores import *  # noqa: F403
 from sensorflow.testing.objects import MemoryObjects
 
-
 STORES = ("memory", "local", "shelf", "s3", "prefixed")
 MOVED = ("moved in memory", "moved on disk", "moved to s3", "moved from s3")
 
@@ -31,7 +30,10 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "moved in memory":
         return PreviousObjects(MemoryObjects(), MemoryObjects())
     if request.param.endswith("s3"):
-        remote, local = request.getfixturevalue("bucket"), LocalObjects(tmp_path / "zone", "", tmp_path)
+        remote, local = (
+            request.getfixturevalue("bucket"),
+            LocalObjects(tmp_path / "zone", "", tmp_path),
+        )
         stores = (remote, local) if "to" in request.param else (local, remote)
         return PreviousObjects(*stores)
     if request.param == "moved on disk":
