@@ -15,6 +15,7 @@ import hypertables
 import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
+import zones
 from fresh_database import FreshDatabase, FreshDatabaseWithClock
 from hypothesis import settings
 from object_servers import ADMIN, BUCKET, Seaweed
@@ -32,9 +33,18 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that starts those of xdist also starts what they share."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    zones.begin(stack)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     hypertables.forget_variable()
+    zones.forget_variable()
     hypertables.leave_out(config, items)
+    zones.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
 
 

@@ -24,7 +24,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
-from sensorflow.testing.project import Table, settings_text
+from sensorflow.testing.project import Table, write_settings
 
 LONG_LEASE = {"SENSORFLOW_LEASE": "60"}
 """For tests in which no lease may end, as one of three seconds does if a machine stalls."""
@@ -96,8 +96,10 @@ class Fleet:
         self.drop.mkdir(exist_ok=True)
         plant = {"path": "drop", "stability_window": 0.2, **(source or {})}
         keys = {"rescan": 2, "reconcile": 2, "lease": 3, **keys}
-        text = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
-        (project / "sensorflow.toml").write_text(text)
+        if settings:
+            (project / "sensorflow.toml").write_text(settings)
+        else:
+            write_settings(project, {"plant": plant, **(sources or {})}, profiles, **keys)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,

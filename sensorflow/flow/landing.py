@@ -11,7 +11,14 @@ from typing import BinaryIO
 from sensorflow import failpoints
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
+from sensorflow.ports.feed import Busy
 from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
+
+MISSING = (
+    "check that [storage] names the right landing zone, and that its disk is mounted; if the object was "
+    "removed, put the original file into the drop folder again (it may be in data/archive)"
+)
+"""The remedy if the landed bytes of a file are missing."""
 
 
 class LandingBatch:
@@ -22,7 +29,8 @@ class LandingBatch:
         self._objects = objects
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end and hash it while reading."""
+        """Copy a stream to its end and hash it while reading. Raises Busy if the store reads the stream
+        twice, and the second reading returns different bytes."""
         hashed = _HashingReader(stream)
         self._objects.put(hashed.name, hashed)
         return hashed.landed
@@ -40,7 +48,8 @@ class Landing:
         self._objects = objects
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end. The bytes are durable on return."""
+        """Copy a stream to its end. The bytes are durable on return. Raises Busy as `LandingBatch.put`
+        does."""
         return LandingBatch(self._objects).put(stream)
 
     @contextmanager
@@ -50,8 +59,15 @@ class Landing:
             yield LandingBatch(batch)
 
     def open(self, name: str) -> BinaryIO:
-        """Returns a seekable reader. Raises Transient STORAGE if the object does not exist."""
-        return self._objects.open(_validated_name(name))
+        """Returns a seekable reader. Raises Transient STORAGE, with FileNotFoundError as the cause, if the
+        object does not exist."""
+        try:
+            return self._objects.open(_validated_name(name))
+        except Transient as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                found = f"the landing zone has no object {name} ({error.message})"
+                raise Transient(Code.STORAGE, found, do=MISSING) from error.__cause__
+            raise
 
     def size(self, name: str) -> int | None:
         """Returns the size in bytes, or None if the object does not exist. Raises Transient STORAGE if the
@@ -90,6 +106,7 @@ class _HashingReader:
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
+        self._first_name: str | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -114,7 +131,11 @@ class _HashingReader:
 
     def name(self) -> str:
         failpoints.hit(failpoints.Failpoint.LANDING)
-        return self.landed.name
+        name = self.landed.name
+        if self._first_name not in (None, name):
+            raise Busy("the file changed while it was read")
+        self._first_name = name
+        return name
 
     @property
     def landed(self) -> Landed:

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensorflow import disk
 from sensorflow.core import disk_room
@@ -40,8 +40,8 @@ class _Disk:
 
 
 class Room:
-    """Checks whether the disks of the landing zone and of the data folder have room for more files. Only
-    one thread may use an instance.
+    """Checks whether the disks of the landing zone, the lake and the data folder have room for more files.
+    Zones that are not on this host are not checked. Only one thread may use an instance.
 
     The free space is measured at each call, and the ledger is queried every `ASK_SECONDS`. A check of one
     file takes microseconds.
@@ -121,15 +121,19 @@ class Room:
 
     def _written(self) -> Iterator[_Disk]:
         """Yields each disk once, with the bytes that a file needs on this disk."""
-        data, landing = self._settings.data_folder, self._settings.zone_folder("landing")
-        kept = Writes(self._archived(data), disk_room.LAKE_BYTES + self._database_bytes)
-        if landing is None:  # a store of a package
-            yield _Disk(data, kept)
-        elif disk.device(landing) == disk.device(data):
-            yield _Disk(data, Writes(kept.landed + 1, kept.row))
-        else:
-            yield _Disk(data, kept)
-            yield _Disk(landing, Writes(1, 0))
+        data = self._settings.data_folder
+        written = [
+            (data, Writes(self._archived(data), self._database_bytes)),
+            (self._settings.zone_folder("landing"), Writes(1, 0)),
+            (self._settings.zone_folder("lake"), Writes(0, disk_room.LAKE_BYTES)),
+        ]
+        found: dict[int, _Disk] = {}
+        for folder, writes in written:
+            if folder is not None:  # otherwise the zone is not on this host
+                device = disk.device(folder)
+                known = found.get(device, _Disk(folder, Writes(0, 0)))
+                found[device] = replace(known, writes=known.writes + writes)
+        yield from found.values()
 
     @property
     def _database_bytes(self) -> int:
