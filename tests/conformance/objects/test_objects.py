@@ -8,16 +8,35 @@ import pytest
 from sensorflow_shelf import FolderObjects
 
 from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.adapters.objects.prefixed import PrefixedObjects
+from sensorflow.adapters.objects.previous import PreviousObjects
 from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.conformance.stores import *  # noqa: F403
 from sensorflow.testing.objects import MemoryObjects
 
+STORES = ("memory", "local", "shelf", "s3", "prefixed")
+MOVED = ("moved in memory", "moved on disk", "moved to s3", "moved from s3")
 
-@pytest.fixture(params=["memory", "local", "shelf", "s3"])
+
+@pytest.fixture(params=[*STORES, *MOVED])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "s3":
         bucket: ObjectStore = request.getfixturevalue("bucket")
         return bucket
     if request.param == "shelf":
         return FolderObjects(tmp_path / "shelf.sqlite")
+    if request.param == "prefixed":
+        return PrefixedObjects(MemoryObjects(), "zone/")
+    if request.param == "moved in memory":
+        return PreviousObjects(MemoryObjects(), MemoryObjects())
+    if request.param.endswith("s3"):
+        remote, local = (
+            request.getfixturevalue("bucket"),
+            LocalObjects(tmp_path / "zone", "", tmp_path),
+        )
+        stores = (remote, local) if "to" in request.param else (local, remote)
+        return PreviousObjects(*stores)
+    if request.param == "moved on disk":
+        folders = (tmp_path / "new", tmp_path / "old")
+        return PreviousObjects(*(LocalObjects(folder, required=tmp_path) for folder in folders))
     return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "zone")
