@@ -25,6 +25,7 @@ REFUSED_SKEW = timedelta(minutes=15)
 
 
 class Step(StrEnum):
+    LOOK_UP = "look up a missing object"
     WRITE = "write"
     READ = "read back"
     CREATE = "conditional create"
@@ -56,6 +57,7 @@ class StoreCheck:
     def run(self) -> Iterator[StepResult]:
         """Yield the result of each step. A step that needs the object that was written is left out if the
         object could not be written."""
+        yield self._tried(Step.LOOK_UP, self._look_up)
         wrote = self._tried(Step.WRITE, self._write)
         yield wrote
         if wrote.verdict == "ok":
@@ -71,7 +73,7 @@ class StoreCheck:
     def read_only(self) -> Iterator[StepResult]:
         """Yield the results of the steps that store nothing: listing, and looking up a missing object."""
         yield self._tried(Step.LIST, self._list_first)
-        yield self._tried(Step.READ, self._look_up)
+        yield self._tried(Step.LOOK_UP, self._look_up)
 
     def _tried(self, step: Step, check: Callable[[], str]) -> StepResult:
         try:
