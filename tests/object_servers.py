@@ -12,9 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from authority import Authority
 from patience import PATIENCE
 
 from sensorflow.embedded.process import Process, free_port
@@ -47,15 +45,17 @@ class Seaweed:
     """SeaweedFS, a real S3 server, with one bucket. It refuses keys that it does not know. Its data
     survives `kill` and `start`."""
 
-    def __init__(self, root: Path, certificate: tuple[Path, Path] | None = None) -> None:
-        """certificate: files of a certificate and its key; the server then uses TLS."""
+    def __init__(self, root: Path, authority: Authority | None = None) -> None:
+        """authority: issues the server's certificate; the server then uses TLS."""
         self._folder = Path(tempfile.mkdtemp(prefix="seaweed-", dir=root))
         self.port = free_port()
-        self._scheme = "https" if certificate else "http"
+        self._scheme = "https" if authority else "http"
+        self._trusted = str(authority.file) if authority else None
         (self._folder / "s3.json").write_text(json.dumps(IDENTITIES))
         secure = []
-        if certificate is not None:
-            secure = [f"-s3.cert.file={certificate[0]}", f"-s3.key.file={certificate[1]}"]
+        if authority is not None:
+            issued = authority.certificate("127.0.0.1")
+            secure = [f"-s3.cert.file={issued.cert}", f"-s3.key.file={issued.key}"]
         self.process = Process(
             "SeaweedFS", [*self._command(), *secure], self._folder / "log", stop=signal.SIGKILL
         )
@@ -77,11 +77,8 @@ class Seaweed:
     def endpoint(self) -> str:
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
-    @property
-    def label(self) -> str:
-        shown = subprocess.run([_weed(), "version"], capture_output=True, check=True).stdout
-        found = re.search(rb"\b\d+\.\d+\b", shown)
-        return f"seaweedfs {found[0].decode() if found else ''}"
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": ADMIN[0], "AWS_SECRET_ACCESS_KEY": ADMIN[1]}
 
     def start(self) -> None:
         """Start it, and wait until an object can be stored."""
@@ -98,17 +95,22 @@ class Seaweed:
 
     def client(self) -> Any:
         """A client of botocore, to look at the server without the adapter."""
+        import botocore.session
+        from botocore.config import Config
+
         return botocore.session.get_session().create_client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
             aws_access_key_id=ADMIN[0],
             aws_secret_access_key=ADMIN[1],
-            verify=False,
+            verify=self._trusted,
             config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         )
 
     def _is_ready(self) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
         client = self.client()
         try:
             if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
@@ -117,6 +119,13 @@ class Seaweed:
         except (BotoCoreError, ClientError):
             return False
         return True
+
+
+def seaweed_label() -> str:
+    """The name and version of the server."""
+    shown = subprocess.run([_weed(), "version"], capture_output=True, check=True).stdout
+    found = re.search(rb"\b\d+\.\d+\b", shown)
+    return f"seaweedfs {found[0].decode() if found else ''}"
 
 
 def _weed() -> str:

@@ -55,6 +55,8 @@ class QuarantineZone:
         """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises Transient
         STORAGE if the zone is unavailable."""
         original = self._original(location)
+        if original is None:
+            self._objects.head(_manifest(location))  # raises if the whole zone is missing
         return None if original is None else original.size
 
     def open(self, location: str) -> BinaryIO:

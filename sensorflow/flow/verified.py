@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
 from sensorflow.errors import Code, Permanent
-from sensorflow.flow.landing import Landing
+from sensorflow.flow.landing import Landing, is_local
 
 MEMORY_BYTES = 8 << 20
 """Size in bytes up to which a copy of landed bytes is in memory. Larger copies are temporary files."""
@@ -37,15 +37,6 @@ def open_verified(landing: Landing, name: str, size: int, sha256: bytes) -> Iter
             copy = copies.enter_context(_temporary(size))
             _copy_verified(stream, copy, size, sha256)
         yield copy
-
-
-def is_local(stream: BinaryIO) -> bool:
-    """Whether a stream reads an open file of this host."""
-    try:
-        stream.fileno()
-    except OSError:  # io.UnsupportedOperation
-        return False
-    return True
 
 
 def _temporary(size: int) -> BinaryIO:

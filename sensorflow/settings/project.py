@@ -27,7 +27,7 @@ from sensorflow.core.shares import Share
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
-from sensorflow.settings.storage import ZONES, Storage
+from sensorflow.settings.storage import ZONES, Storage, display_url
 from sensorflow.tls import Tls
 
 
@@ -311,6 +311,12 @@ class Settings(Strict):
         if (folder := self.zone_folder(zone)) is not None:
             return os.path.normpath(folder)
         return (self.storage.url(zone) or "").rstrip("/")
+
+    def displayed_zone(self, zone: str) -> str:
+        """Return the location of a zone for messages: the path of its folder, or its URL without
+        secrets."""
+        folder = self.zone_folder(zone)
+        return str(folder) if folder is not None else display_url(self.storage.url(zone) or "")
 
     def before_move(self) -> Settings | None:
         """Return these settings with the zones at the location `storage.previous`; None if no move is in

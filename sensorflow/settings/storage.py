@@ -129,13 +129,6 @@ def _local(url: str, home: Path) -> Path | None:
     return None if plugins.scheme(url) else (home / url).absolute()
 
 
-def _local(url: str, home: Path) -> Path | None:
-    """Return the folder of a path or URL on this host; None if it is the URL of another store."""
-    if plugins.scheme(url) == "file":
-        return Path(unquote(urlsplit(url).path))
-    return None if plugins.scheme(url) else (home / url).absolute()
-
-
 def display_url(url: str) -> str:
     """Return a URL for display, without user, password, query and fragment, which may contain secrets."""
     parts = urlsplit(url)

@@ -25,12 +25,21 @@ def main() -> int:
         return 2
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
     cut = float(os.environ.get("CUT") or 120)
-    hosts = os.environ.get("HOSTS", "").split() or ORDER
+    store = os.environ.get("STORE", "")
+    if store not in ("", "s3"):
+        print(f"hosts: STORE={store}: expected s3", file=sys.stderr)
+        return 2
+    hosts = os.environ.get("HOSTS", "").split() or (*ORDER, *(("store",) if store else ()))
     broker = os.environ.get("BROKER") or "valkey"
     strikes = [HostCut((host,), kill, cut) for kill in (False, True) for host in hosts]
+    if store:
+        strikes = [
+            HostCut(("daemon",), kill, cut, in_upload=True) for kill in (False, True)
+        ] + strikes
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
-    print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults")
-    with stand(folder, broker) as hosts_fleet:
+    where = ", zones in a bucket and no shared data folder" if store else ""
+    print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults{where}")
+    with stand(folder, broker, bool(store)) as hosts_fleet:
         found = run(hosts_fleet, strikes, seed, print)
     if found.clean:
         shutil.rmtree(folder)

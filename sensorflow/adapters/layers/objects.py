@@ -64,6 +64,7 @@ class ObjectLayers:
             stream = self._objects.open(path)
         except Transient as error:
             if isinstance(error.__cause__, FileNotFoundError):
+                self._objects.head(path)  # raises if the whole lake is missing
                 return None
             raise
         with storage_errors(), stream:

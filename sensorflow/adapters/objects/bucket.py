@@ -13,28 +13,31 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from sensorflow.adapters.objects.bucket_access import S3, BucketAccess, BucketOptions
+from sensorflow.adapters.objects.bucket_access import AZURE, S3, BucketAccess, BucketOptions
 from sensorflow.adapters.objects.bucket_batch import BucketBatch
 from sensorflow.adapters.objects.bucket_errors import (
     bucket_errors,
     is_empty_range,
     is_existing,
     is_refusal,
+    is_unexplained,
     replaced,
 )
 from sensorflow.adapters.objects.bucket_keys import Keys
+from sensorflow.adapters.objects.bucket_listing import Metadata, pages
 from sensorflow.adapters.objects.bucket_reader import FIRST_BYTES, open_reader
 from sensorflow.adapters.objects.bucket_upload import Upload
 from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
 from sensorflow.adapters.objects.obstore_module import obstore, require
 from sensorflow.adapters.objects.request_counts import RequestCounts
-from sensorflow.errors import Transient
+from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader
 
 PAGE = 1000
 """Number of objects that a provider returns for one list request."""
 COPY_BYTES = 5 << 30
 """S3 copies objects up to this size by one request."""
+EMPTY = "correct the bucket and prefix in [storage]; or, if the objects are lost, restore a backup"
 BEGAN = ".began"
 """Name of the object that records when a store was created."""
 
@@ -51,7 +54,7 @@ class BucketObjects:
     """An object store in a bucket, below a prefix. A forked child may use a store of its parent."""
 
     def __init__(self, access: BucketAccess) -> None:
-        self.name = access.bucket
+        self.name, self.prefix = access.bucket, access.prefix
         self._access = access
         self._keys = Keys(access.prefix)
         self._counts = RequestCounts()
@@ -71,6 +74,7 @@ class BucketObjects:
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:
+        self._begin()
         batch = BucketBatch(self._keys.key, self._send, self._open_upload)
         try:
             yield batch
@@ -89,7 +93,7 @@ class BucketObjects:
             with self._request("put", "write", self._keys.key(name)) as (store, key):
                 obstore().put(store, key, data, mode="create")
         except Transient as error:
-            if error.__cause__ is not None and is_existing(error.__cause__):
+            if is_existing(error.__cause__):
                 return False
             raise
         return True
@@ -105,13 +109,19 @@ class BucketObjects:
 
     def _begin(self) -> None:
         """Record the creation time of the store before its first object is written."""
-        if self._is_begun:
-            return
-        with self._request("list", "list", self._keys.prefix) as (store, prefix):
-            pages = obstore().list(store, prefix.rstrip("/") or None, chunk_size=1)
-            is_empty = next(iter(pages), None) is None
-        if is_empty:
+        if not self._is_begun and self.created_at() is None:
             self._create(BEGAN, f"{time.time():.6f}\n".encode())
+        self._is_begun = True
+
+    def _is_empty(self) -> bool:
+        return next(self._pages(self._access.prefix, 1), None) is None
+
+    def _require_begun(self) -> None:
+        """Raise Transient STORAGE if nothing was ever written here: another bucket or prefix has the
+        objects. A disk store does so if its folder is missing."""
+        if not self._is_begun and self._is_empty():
+            place = self._access.place(self._keys.prefix.rstrip("/"))
+            raise Transient(Code.STORAGE, f"{place} is empty", do=EMPTY)
         self._is_begun = True
 
     def copy(self, name: str, target: str) -> None:
@@ -136,6 +146,10 @@ class BucketObjects:
         except Transient as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
+            if self._access.scheme == AZURE:
+                self._head_by_get(
+                    name
+                )  # raises if the container is missing, which Azure does not tell
 
     # --- reading ---
 
@@ -178,8 +192,8 @@ class BucketObjects:
             with self._request("head", "look up", key) as (store, key):
                 return _object(name, obstore().head(store, key))
         except Transient as error:
-            refused = error.__cause__ is not None and is_refusal(error.__cause__)
-            if not refused and not isinstance(error.__cause__, FileNotFoundError):
+            cause = error.__cause__
+            if not isinstance(cause, FileNotFoundError) and not is_unexplained(cause):
                 raise
         return self._head_by_get(name)
 
@@ -190,23 +204,32 @@ class BucketObjects:
             with self._request("get", "look up", self._keys.key(name)) as (store, key):
                 return _object(name, obstore().get(store, key).meta)
         except Transient as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        self._require_begun()
+        return None
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         folder = self._keys.folder(prefix)
-        with self._request("list", "list", folder) as (store, folder):
-            pages = iter(obstore().list(store, folder or None, chunk_size=PAGE))
-            page = next(pages, None)
-        while page is not None:
+        for page in self._pages(folder, PAGE):
             for meta in page:
                 name = self._keys.name(meta["path"])
                 if name is not None and name != BEGAN and name.startswith(prefix):
                     yield _object(name, meta)
-            with bucket_errors("list", self._access.place(folder)):
-                page = next(pages, None)
-            self._counts.add("list", page is not None)
+
+    def _pages(self, folder: str, size: int) -> Iterator[Sequence[Metadata]]:
+        def from_key(offset: str | None) -> Any:
+            return obstore().list(
+                self._access.store, folder or None, offset=offset, chunk_size=size
+            )
+
+        try:
+            for page in pages(from_key, self._access.place(folder)):
+                self._counts.add("list")
+                yield page
+        except Transient as error:
+            self._renew_if_refused(error)
+            raise
 
     # --- housekeeping ---
 
@@ -238,9 +261,12 @@ class BucketObjects:
             with bucket_errors(operation, self._access.place(key)):
                 yield self._access.store, key
         except Transient as error:
-            if error.__cause__ is not None and is_refusal(error.__cause__):
-                self._access.renew()
+            self._renew_if_refused(error)
             raise
+
+    def _renew_if_refused(self, error: Transient) -> None:
+        if is_refusal(error.__cause__):
+            self._access.renew()
 
 
 class _EmptyRangeError(Exception):
@@ -248,7 +274,8 @@ class _EmptyRangeError(Exception):
 
 
 def _object(name: str, meta: Any) -> Object:
-    return Object(name, meta["size"], meta["last_modified"])
+    # Google Cloud Storage has milliseconds in listings only
+    return Object(name, meta["size"], meta["last_modified"].replace(microsecond=0))
 
 
 def _version(meta: Any) -> tuple[Any, ...]:

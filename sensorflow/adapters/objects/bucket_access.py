@@ -38,7 +38,10 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
         "AWS_SECRET_ACCESS_KEY": "secret_access_key",
         "AWS_SESSION_TOKEN": "session_token",
     },
-    GOOGLE: {"GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key"},
+    GOOGLE: {
+        "GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key",
+        "GOOGLE_BEARER_TOKEN": "bearer_token",
+    },
     AZURE: {
         "AZURE_STORAGE_ACCOUNT_KEY": "account_key",
         "AZURE_STORAGE_SAS_TOKEN": "sas_key",
@@ -52,9 +55,9 @@ CERTIFICATES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
 """Timeout of one request, including its body. The longest body is a part of a few MiB."""
-RETRY_SECONDS = 25
-"""No retry begins later than this after the first request. Together with the last request, an operation
-takes at most RETRY_SECONDS + REQUEST_SECONDS."""
+RETRY_SECONDS = 25.0
+"""Default of `BucketOptions.retry_seconds`. Together with the last request, an operation takes at most
+RETRY_SECONDS + REQUEST_SECONDS."""
 RETRIES = 20
 
 
@@ -64,11 +67,13 @@ class BucketOptions:
     "https://minio.example.org:9000"; None for the one in the environment, or else the provider's own. http
     is used only if the endpoint begins with "http://". region: the region of an S3 bucket; None for the one
     in the environment. account: the storage account of an Azure container; None for the one in the
-    environment."""
+    environment. retry_seconds: no retry of a failed request begins later than this after the first request.
+    """
 
     endpoint: str | None = None
     region: str | None = None
     account: str | None = None
+    retry_seconds: float = RETRY_SECONDS
 
 
 class BucketAccess:
@@ -131,7 +136,7 @@ class BucketAccess:
             client_options=self._client_options(),
             retry_config={
                 "max_retries": RETRIES,
-                "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+                "retry_timeout": timedelta(seconds=self._options.retry_seconds),
                 "backoff": {
                     "init_backoff": timedelta(milliseconds=100),
                     "max_backoff": timedelta(seconds=4),

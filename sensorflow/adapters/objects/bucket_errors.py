@@ -21,6 +21,7 @@ CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 MESSAGE = re.compile(r"<Message>\s*([^<\n]*)")
 DETAIL = re.compile(r'(?:message|error): "([^"]*)"')
 TIMEOUT = re.compile(r"\bTimedOut\b|kind: Timeout\b")
+CUT = re.compile(r"IncompleteBody|IncompleteMessage|kind: Interrupted|ConnectionReset")
 CERTIFICATE = re.compile(r"invalid peer certificate: ?(\w*)|InvalidCertificate\((\w*)")
 METADATA = re.compile(
     r"169\.254\.169\.254|fd00:ec2::254|metadata\.google\.internal|169\.254\.170\."
@@ -94,7 +95,7 @@ UNTRUSTED = Meaning(
 )
 NO_CREDENTIALS = Meaning(
     "no credentials were found, neither in the environment nor from this host's metadata service",
-    "set the variables of the provider, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "set the provider's variables (AWS_..., GOOGLE_... or AZURE_...), or let the host have a role",
 )
 CHANGED = Meaning(
     "the object was changed or replaced while it was read",
@@ -191,6 +192,8 @@ def meaning(error: BaseException) -> Meaning:
         return UNTRUSTED
     if TIMEOUT.search(text):
         return SLOW
+    if "BareRedirect" in text:
+        return ELSEWHERE
     return UNREACHABLE if "HTTP error" in text else OTHER
 
 
@@ -206,9 +209,20 @@ def is_missing_object(error: BaseException) -> bool:
     return isinstance(error, FileNotFoundError) and meaning(error) not in (MISSING_BUCKET, ABORTED)
 
 
-def is_refusal(error: BaseException) -> bool:
+def is_refusal(error: BaseException | None) -> bool:
     """Return whether other credentials may help."""
-    return failure(error).status in (401, 403) or meaning(error) is NO_CREDENTIALS
+    return error is not None and meaning(error) in (REFUSED, EXPIRED, FORBIDDEN, NO_CREDENTIALS)
+
+
+def is_unexplained(error: BaseException | None) -> bool:
+    """Return whether the provider refused a request without a reason, as it does for HEAD requests."""
+    found = failure(error) if error is not None else Failure(None, "", "")
+    return found.status is not None and not found.code
+
+
+def is_cut(error: BaseException | None) -> bool:
+    """Return whether the connection was closed before the end of the answer."""
+    return error is not None and CUT.search(str(error)) is not None
 
 
 def is_empty_range(error: BaseException) -> bool:
@@ -216,7 +230,7 @@ def is_empty_range(error: BaseException) -> bool:
     return failure(error).status == 416
 
 
-def is_existing(error: BaseException) -> bool:
+def is_existing(error: BaseException | None) -> bool:
     """Return whether a conditional create found an object of this name."""
     return type(error).__name__ == "AlreadyExistsError"
 

@@ -83,10 +83,11 @@ class _Client:
         self._client.close()
         if isinstance(error, ClientError):
             answer = error.response
+            told = answer.get("Error", {})
             failure = Failure(
                 answer.get("ResponseMetadata", {}).get("HTTPStatusCode"),
-                answer.get("Error", {}).get("Code", ""),
-                answer.get("Error", {}).get("Message", ""),
+                code if (code := told.get("Code", "")) and not code.isdigit() else "",
+                told.get("Message", ""),
             )
             raise explained(failure, self._operation, self._place) from error
         if isinstance(error, BotoCoreError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from buckets import BUCKETS
 from sensorflow_shelf import FolderObjects
 
 from sensorflow.adapters.objects.local import LocalObjects
@@ -14,15 +16,18 @@ from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.conformance.stores import *  # noqa: F403
 from sensorflow.testing.objects import MemoryObjects
 
-STORES = ("memory", "local", "shelf", "s3", "prefixed")
+STORES = ("memory", "local", "shelf", "prefixed")
 MOVED = ("moved in memory", "moved on disk", "moved to s3", "moved from s3")
 
 
-@pytest.fixture(params=[*STORES, *MOVED])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if request.param == "s3":
-        bucket: ObjectStore = request.getfixturevalue("bucket")
-        return bucket
+@pytest.fixture(params=[*STORES, *BUCKETS, *MOVED])
+def objects(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    make_bucket: Callable[[str], ObjectStore],
+) -> ObjectStore:
+    if request.param in BUCKETS:
+        return make_bucket(request.param)
     if request.param == "shelf":
         return FolderObjects(tmp_path / "shelf.sqlite")
     if request.param == "prefixed":
@@ -31,7 +36,7 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
         return PreviousObjects(MemoryObjects(), MemoryObjects())
     if request.param.endswith("s3"):
         remote, local = (
-            request.getfixturevalue("bucket"),
+            make_bucket("s3"),
             LocalObjects(tmp_path / "zone", "", tmp_path),
         )
         stores = (remote, local) if "to" in request.param else (local, remote)
