@@ -83,8 +83,8 @@ class BucketObjects:
             batch.close()
 
     def create(self, name: str, data: bytes) -> bool:
-        """Store an object unless an object of this name exists. Returns whether it was stored. Atomic if
-        the server supports conditional requests (S3, Google Cloud Storage, Azure)."""
+        """See `ports.objects.ObjectStore.create`. An S3-compatible server must support the header
+        If-None-Match of a put; older ones ignore it, and replace the object."""
         self._begin()
         return self._create(name, data)
 

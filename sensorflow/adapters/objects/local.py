@@ -28,7 +28,7 @@ from sensorflow.adapters.local.places import (
     storage_errors,
     sync_folder,
 )
-from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync_all, temporary
+from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader
 
@@ -48,6 +48,20 @@ class LocalObjects:
     def put(self, name: Name, source: Reader) -> str:
         with self.batch() as batch:
             return batch.put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        with storage_errors():
+            parent, _, leaf = _relative(name).rpartition("/")
+            make_root(self._root)
+            with opened(self._root, parent) as place, temporary(self._root) as (copy, path):
+                copy.write(data)
+                sync(copy)
+                try:
+                    os.link(path, leaf, dst_dir_fd=place)
+                except FileExistsError:
+                    return False
+                os.fsync(place)
+        return True
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:
