@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sensorflow.errors import SensorflowError, UsageError
-from sensorflow.ports.objects import ConditionalPuts, Object, ObjectStore
+from sensorflow.ports.objects import Object, ObjectStore
 
 PREFIX = "sensorflow-check-"
 """The names of the objects that a check stores begin with this text."""
@@ -103,8 +103,6 @@ class StoreCheck:
         return "the same bytes"
 
     def _create(self) -> str:
-        if not isinstance(self._objects, ConditionalPuts):
-            return "this store has none; two hosts that write the same object are not told apart"
         if self._objects.create(self._name, b""):
             raise _WrongError("an existing object was replaced: the server ignores the condition")
         return "an existing object is not replaced"

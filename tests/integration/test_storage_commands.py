@@ -146,7 +146,7 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     store = bootstrap.area(driver.settings, "landing")
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
-    assert "A101" in str(report["findings"]) or report["findings"]
+    assert [finding["fault"] for finding in report["findings"]] == ["landing-missing"]
     assert report["not_checked"] == []
 
 
@@ -175,8 +175,6 @@ def test_a_project_in_a_bucket_is_backed_up_and_restored(
     (tmp_path / "p").mkdir(exist_ok=True)
     text = site.driver.config.read_text().replace(site.url, other)
     (tmp_path / "p" / "sensorflow.toml").write_text(text)
-    killed = "import os, signal\\nfrom sensorflow.backup.restore import Restore\\n"
-    assert killed
     assert "every one accounted for" in site.run(*where, **url)
     site.driver.close()
     site.driver = ProjectDriver(
