@@ -205,18 +205,20 @@ def _before_move(settings: Settings, zone: str) -> Settings | None:
     return settings.before_move() if zone in settings.moved_zones() else None
 
 
-def _store(settings: Settings, zone: str, may_lack_folder: bool = False) -> ObjectStore:
-    """may_lack_folder: whether a zone without a folder is empty. If not, it is unavailable."""
+def _store(settings: Settings, zone: str, may_be_empty: bool = False) -> ObjectStore:
+    """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is
+    unavailable."""
     folder = settings.zone_folder(zone)
     if folder is not None:
-        required = folder.parent if may_lack_folder else folder
+        required = folder.parent if may_be_empty else folder
         return LocalObjects(folder, FILES if zone == "quarantine" else "", required)
     url = settings.storage.url(zone) or ""
     if plugins.scheme(url) in BUCKETS:
         from sensorflow.adapters.objects.bucket import open_bucket
         from sensorflow.adapters.objects.bucket_access import BucketOptions
 
-        return open_bucket(url, BucketOptions(settings.storage.endpoint, settings.storage.region))
+        options = BucketOptions(settings.storage.endpoint, settings.storage.region)
+        return open_bucket(url, options, may_be_empty)
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
     return make(url, settings.home)
 
@@ -239,7 +241,7 @@ def area(settings: Settings, name: str) -> ObjectStore:
 def zone_alone(settings: Settings, zone: str) -> ObjectStore:
     """Return the object store of a zone at its current location, even while the zone is moved. Raises
     UsageError as `store` does."""
-    return _store(settings, zone, may_lack_folder=True)
+    return _store(settings, zone, may_be_empty=True)
 
 
 def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:
@@ -269,17 +271,17 @@ def stores_of(settings: Settings, areas: Iterable[str]) -> Iterator[tuple[Object
         else:
             yield _area(settings, name), [name]
     if layers:
-        yield _store(settings, "lake"), layers
+        yield _store(settings, "lake", may_be_empty=True), layers
 
 
 def _area(settings: Settings, name: str) -> ObjectStore:
     if name in ZONES:
-        return _store(settings, name, may_lack_folder=True)
+        return _store(settings, name, may_be_empty=True)
     if (folder := settings.zone_folder("lake")) is not None:
         return LocalObjects(folder / name, required=folder)
     from sensorflow.adapters.objects.prefixed import PrefixedObjects
 
-    return PrefixedObjects(_store(settings, "lake"), f"{name}/")
+    return PrefixedObjects(_store(settings, "lake", may_be_empty=True), f"{name}/")
 
 
 def lake(settings: Settings) -> Layers:
@@ -299,7 +301,7 @@ def _lake(settings: Settings, may_lack_layers: bool = False) -> Layers:
 
     if (folder := settings.zone_folder("lake")) is not None:
         return LocalLayers(folder, may_lack_layers=may_lack_layers)
-    return ObjectLayers(_store(settings, "lake"))
+    return ObjectLayers(_store(settings, "lake", may_lack_layers))
 
 
 def publisher(settings: Settings) -> Publisher:

@@ -20,7 +20,7 @@ from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, CopyTotals
 from sensorflow.core.partitions import Layer, LayerFile, layer_path
 from sensorflow.errors import UsageError
-from sensorflow.flow.in_flight import in_flight
+from sensorflow.flow.parallel import each
 from sensorflow.ports.objects import Object
 from sensorflow.settings.storage import AREAS, ZONES
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 QUARANTINE = "quarantine"
-THREADS = 8
-"""Number of files whose objects are looked up at the same time."""
 LAST = ".backup.json"
 """Name of a file in the data folder. The file contains the time and the path of the last backup."""
 
@@ -182,8 +180,7 @@ class _Making:
             if (at := objects.created_at()) is not None:
                 text = f"{at.timestamp():.6f}\n"
                 copier.add_text(text, f"{folders.DATA}/{area}/{BEGAN}")
-        looked_up = in_flight(self._look_up, now.files(), THREADS)
-        for number, found in enumerate(looked_up, 1):
+        for number, (_, found) in enumerate(each(self._look_up, now.files()), 1):
             self._progress("files", number, now.files_count)
             self._file(found, copier)
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 BEGUN_AREAS = "areas"
-THREADS = 8
+THREADS = 4
+"""Number of files that are copied at the same time. An upload of a large file needs 40 MiB of memory."""
 FILLING, PLACING = "filling the database", "placing the files"
 STEP = "step"
 

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +29,7 @@ from typing import Protocol
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.hashed import Damaged, VerifyingReader, digest_of
 from sensorflow.flow.in_flight import in_flight
-from sensorflow.ports.objects import ConditionalPuts, Object, ObjectStore
+from sensorflow.ports.objects import Object, ObjectStore
 
 LANDING = "landing"
 BEGAN = ".began"
@@ -35,6 +37,9 @@ BEGAN = ".began"
 CONDITIONAL_BYTES = 8 << 20
 """Size in bytes up to which an object is in memory while it is copied, for a conditional create."""
 THREADS = 8
+LARGE_AT_ONCE = 2
+"""Number of objects above `CONDITIONAL_BYTES` that are copied at the same time. Reading and uploading one
+of them needs about 64 MiB of memory."""
 PASSES = 20
 """Maximum number of times that an area is listed. It is listed again if objects were found."""
 CONSECUTIVE_FAILURES = 20
@@ -121,6 +126,7 @@ class Move:
     def __init__(self, area: str, previous: ObjectStore, current: ObjectStore) -> None:
         self.area = area
         self._previous, self._current = previous, current
+        self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
     def objects(self) -> Iterator[Object]:
         """Yield the objects at the previous location, in arbitrary order."""
@@ -129,7 +135,8 @@ class Move:
     def copy(self, found: Object) -> Moved:
         """Copy an object of the previous location, unless it is at the current location."""
         try:
-            return self._copied(found)
+            with self._large if found.size > CONDITIONAL_BYTES else nullcontext():
+                return self._copied(found)
         except Damaged as error:
             expected = self._expected(found)
             reason = f"SHA-256 {error.found}, expected {expected}"
@@ -155,7 +162,7 @@ class Move:
     def _store(self, found: Object, reader: VerifyingReader) -> bool:
         """Store an object unless the current location has one of its name. Returns whether it was
         stored."""
-        if isinstance(self._current, ConditionalPuts) and found.size <= CONDITIONAL_BYTES:
+        if found.size <= CONDITIONAL_BYTES:
             data = reader.read(CONDITIONAL_BYTES + 1)
             while block := reader.read(CONDITIONAL_BYTES):
                 data += block
@@ -241,10 +248,8 @@ def set_created_at(objects: ObjectStore, at: datetime | None) -> None:
     """Replace the time at which a store was created by the time `at` of the store from which all its
     objects were moved; None if unknown. Otherwise, an audit would assume that an older object that is
     missing is in another store. Raises Transient STORAGE."""
-    if at is None:
-        objects.delete(BEGAN)
-    else:
-        objects.put(BEGAN, io.BytesIO(f"{at.timestamp():.6f}\n".encode()))
+    text = "unknown" if at is None else f"{at.timestamp():.6f}"
+    objects.put(BEGAN, io.BytesIO(f"{text}\n".encode()))
 
 
 Progress = Callable[[str, int, int], object]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sensorflow.errors import SensorflowError, UsageError
-from sensorflow.ports.objects import ConditionalPuts, Object, ObjectStore
+from sensorflow.ports.objects import Object, ObjectStore
 
 PREFIX = "sensorflow-check-"
 """The names of the objects that a check stores begin with this text."""
@@ -25,6 +25,7 @@ REFUSED_SKEW = timedelta(minutes=15)
 
 
 class Step(StrEnum):
+    LOOK_UP = "look up a missing object"
     WRITE = "write"
     READ = "read back"
     CREATE = "conditional create"
@@ -56,6 +57,7 @@ class StoreCheck:
     def run(self) -> Iterator[StepResult]:
         """Yield the result of each step. A step that needs the object that was written is left out if the
         object could not be written."""
+        yield self._tried(Step.LOOK_UP, self._look_up)
         wrote = self._tried(Step.WRITE, self._write)
         yield wrote
         if wrote.verdict == "ok":
@@ -71,7 +73,7 @@ class StoreCheck:
     def read_only(self) -> Iterator[StepResult]:
         """Yield the results of the steps that store nothing: listing, and looking up a missing object."""
         yield self._tried(Step.LIST, self._list_first)
-        yield self._tried(Step.READ, self._look_up)
+        yield self._tried(Step.LOOK_UP, self._look_up)
 
     def _tried(self, step: Step, check: Callable[[], str]) -> StepResult:
         try:
@@ -101,8 +103,6 @@ class StoreCheck:
         return "the same bytes"
 
     def _create(self) -> str:
-        if not isinstance(self._objects, ConditionalPuts):
-            return "this store has none; two hosts that write the same object are not told apart"
         if self._objects.create(self._name, b""):
             raise _WrongError("an existing object was replaced: the server ignores the condition")
         return "an existing object is not replaced"

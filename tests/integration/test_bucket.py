@@ -187,12 +187,6 @@ def test_a_store_with_objects_that_others_wrote_does_not_begin_now(
     assert bucket.created_at() is None
 
 
-def test_an_object_is_created_once(bucket: BucketObjects) -> None:
-    assert bucket.create("a/b", b"first")
-    assert not bucket.create("a/b", b"second")
-    assert read(bucket, "a/b") == b"first"
-
-
 @pytest.fixture
 def counted(seaweed: Seaweed, bucket: BucketObjects) -> Any:
     """The same store through a proxy that counts requests."""

@@ -42,20 +42,23 @@ BEGAN = ".began"
 """Name of the object that records when a store was created."""
 
 
-def open_bucket(url: str, options: BucketOptions | None = None) -> BucketObjects:
+def open_bucket(
+    url: str, options: BucketOptions | None = None, may_be_empty: bool = False
+) -> BucketObjects:
     """Return the store for the URL of a bucket and a prefix, such as "s3://bucket/prefix". Does not
     connect. Raises UsageError if the URL, an option or a file with credentials is invalid, or if obstore is
     not installed."""
     require()
-    return BucketObjects(BucketAccess(url, options or BucketOptions()))
+    return BucketObjects(BucketAccess(url, options or BucketOptions()), may_be_empty)
 
 
 class BucketObjects:
-    """An object store in a bucket, below a prefix. A forked child may use a store of its parent."""
+    """An object store in a bucket, below a prefix. A forked child may use a store of its parent.
+    may_be_empty: whether a store in which nothing was ever written is empty. If not, it is unavailable."""
 
-    def __init__(self, access: BucketAccess) -> None:
+    def __init__(self, access: BucketAccess, may_be_empty: bool = False) -> None:
         self.name, self.prefix = access.bucket, access.prefix
-        self._access = access
+        self._access, self._may_be_empty = access, may_be_empty
         self._keys = Keys(access.prefix)
         self._counts = RequestCounts()
         self._garbage = MultipartGarbage(access, self._keys.prefix)
@@ -83,8 +86,8 @@ class BucketObjects:
             batch.close()
 
     def create(self, name: str, data: bytes) -> bool:
-        """Store an object unless an object of this name exists. Returns whether it was stored. Atomic if
-        the server supports conditional requests (S3, Google Cloud Storage, Azure)."""
+        """See `ports.objects.ObjectStore.create`. An S3-compatible server must support the header
+        If-None-Match of a put; older ones ignore it, and replace the object."""
         self._begin()
         return self._create(name, data)
 
@@ -119,6 +122,8 @@ class BucketObjects:
     def _require_begun(self) -> None:
         """Raise Transient STORAGE if nothing was ever written here: another bucket or prefix has the
         objects. A disk store does so if its folder is missing."""
+        if self._may_be_empty:
+            return
         if not self._is_begun and self._is_empty():
             place = self._access.place(self._keys.prefix.rstrip("/"))
             raise Transient(Code.STORAGE, f"{place} is empty", do=EMPTY)

@@ -6,7 +6,6 @@ Unfinished files are in the folder of the store, under temporary names.
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -26,9 +25,8 @@ from sensorflow.adapters.local.places import (
     opened,
     require,
     storage_errors,
-    sync_folder,
 )
-from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync_all, temporary
+from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader
 
@@ -49,19 +47,23 @@ class LocalObjects:
         with self.batch() as batch:
             return batch.put(name, source)
 
+    def create(self, name: str, data: bytes) -> bool:
+        with storage_errors():
+            parent, _, leaf = _relative(name).rpartition("/")
+            make_root(self._root)
+            with opened(self._root, parent) as place, temporary(self._root) as (copy, path):
+                copy.write(data)
+                sync(copy)
+                is_new = name_new(path, Path(f"/proc/self/fd/{place}") / leaf)
+                os.fsync(place)
+        return is_new
+
     @contextmanager
     def batch(self) -> Iterator[Puts]:
         with storage_errors(), ExitStack() as copies:
             batch = _Batch(self._root, copies)
             yield batch
             batch.commit()
-
-    def create(self, name: str, data: bytes) -> bool:
-        """See `ports.objects.ConditionalPuts`."""
-        with storage_errors(), ExitStack() as copies:
-            batch = _Batch(self._root, copies)
-            batch.put(name, io.BytesIO(data))
-            return batch.commit_new()
 
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
@@ -155,17 +157,6 @@ class _Batch:
                 os.replace(path, leaf, dst_dir_fd=places[parent])
             for place in places.values():
                 os.fsync(place)
-
-    def commit_new(self) -> bool:
-        """Like `commit`, for a single object. If a file has its name, nothing changes, and the result is
-        False."""
-        [(name, copy, path)] = self._written
-        sync_all([copy])
-        parent, _, leaf = name.rpartition("/")
-        with below(self._root, parent) as place:
-            is_new = name_new(path, place / leaf)
-            sync_folder(place)
-        return is_new
 
 
 def _relative(name: str) -> str:

@@ -8,6 +8,7 @@ PERMISSIONS = {
         "read back": "s3:GetObject",
         "conditional create": "s3:PutObject",
         "list": "s3:ListBucket",
+        "look up a missing object": "s3:ListBucket",
         "delete": "s3:DeleteObject",
     },
     "gs": {
@@ -15,6 +16,7 @@ PERMISSIONS = {
         "read back": "storage.objects.get",
         "conditional create": "storage.objects.create",
         "list": "storage.objects.list",
+        "look up a missing object": "storage.objects.list",
         "delete": "storage.objects.delete",
     },
     "az": {
@@ -22,8 +24,11 @@ PERMISSIONS = {
         "read back": "blobs/read",
         "conditional create": "blobs/write",
         "list": "blobs/read",
+        "look up a missing object": "blobs/read",
         "delete": "blobs/delete",
     },
 }
-"""Scheme of the bucket's URL -> step of `flow.store_check.Step` -> the provider's name of the
+"""Without the permission to list, providers also refuse to say that an object does not exist.
+
+Scheme of the bucket's URL -> step of `flow.store_check.Step` -> the provider's name of the
 permission."""

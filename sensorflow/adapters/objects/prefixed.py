@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import BinaryIO
 
-from sensorflow.ports.objects import ConditionalPuts, Name, Object, ObjectStore, Puts, Reader
+from sensorflow.ports.objects import Name, Object, ObjectStore, Puts, Reader
 
 
 class PrefixedObjects:
     """See `ports.objects.ObjectStore`. objects: the store that contains the objects. prefix: the beginning
-    of their names there, which ends with "/".
-
-    create: see `ports.objects.ConditionalPuts`; only if `objects` has it."""
-
-    create: Callable[[str, bytes], bool]
+    of their names there, which ends with "/"."""
 
     def __init__(self, objects: ObjectStore, prefix: str) -> None:
         self.name = objects.name
         self._objects, self._prefix = objects, prefix
-        if isinstance(objects, ConditionalPuts):
-            create = objects.create
-            self.create = lambda name, data: create(prefix + name, data)
 
     def put(self, name: Name, source: Reader) -> str:
         return _PrefixedPuts(self._objects, self._prefix).put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        return self._objects.create(self._prefix + name, data)
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:

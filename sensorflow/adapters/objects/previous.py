@@ -30,6 +30,9 @@ class PreviousObjects:
     def put(self, name: Name, source: Reader) -> str:
         return self._current.put(name, source)
 
+    def create(self, name: str, data: bytes) -> bool:
+        return self._previous.head(name) is None and self._current.create(name, data)
+
     def batch(self) -> AbstractContextManager[Puts]:
         return self._current.batch()
 
