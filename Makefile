@@ -12,7 +12,7 @@ HYPERTABLES = tests/timescale tests/integration tests/conformance tests/migratio
 
 ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help demo up test test-storage test-timescale gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
+.PHONY: help demo up test test-storage test-timescale conformance gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ test-timescale: .venv/.has-dev ## the tests with a database on a real TimescaleD
 	@sh tools/prometheus.sh
 	@root=$${SENSORFLOW_TEST_TIMESCALE_URL:-$$(sh tools/timescale.sh)} && \
 		PYTHONPATH=.:tests $(BIN)/python tests/on_timescale.py "$$root" -n 4 --dist loadfile $(or $(TESTS),$(HYPERTABLES))
+
+conformance: .venv/.has-dev ## the contracts of all ports on all adapters, a line each; Azure and Google are here alone, S3 also in make test
+	@sh tools/rabbitmq.sh
+	@sh tools/azurite.sh
+	@PYTHONPATH=.:tests $(BIN)/python tests/conformance_report.py
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh

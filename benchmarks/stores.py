@@ -1,8 +1,9 @@
 """Measures how fast files are loaded if all zones are in a bucket, relative to the local disk.
 
-The bucket is on a real S3 server on this host (SeaweedFS), which shares cores and disk with everything else.
-In each round, the disk and the bucket are measured one after the other: many small files, and one large
-file. The time from the first rename to the last commit counts, with all processes running from the start.
+The bucket is on a real S3 server on this host (SeaweedFS), which shares cores and disk with everything
+else. In each round, the disk and the bucket are measured one after the other: many small files, and one
+large file. The time from the first rename to the last commit counts, with all processes running from the
+start.
 """
 
 from __future__ import annotations

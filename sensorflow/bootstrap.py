@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from sensorflow import failpoints, plugins
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import DropFolder
+from sensorflow.adapters.local.places import make_folders, storage_errors
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded import state
@@ -29,7 +30,7 @@ from sensorflow.errors import Code, UsageError
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
-from sensorflow.settings.storage import BUCKETS
+from sensorflow.settings.storage import AREAS, BUCKETS, ZONES, zone_of
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
@@ -186,15 +187,30 @@ def landing(settings: Settings) -> Landing:
     return Landing(store(settings, "landing"))
 
 
-def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Return the object store of a zone. zone: one of `settings.storage.ZONES`. foreign: see
-    `LocalObjects`; only for a zone in a local folder.
+def store(settings: Settings, zone: str) -> ObjectStore:
+    """Return the object store of a zone. While the zone is moved, the store contains the objects of both
+    locations. zone: one of `settings.storage.ZONES`.
 
     Raises UsageError if a package that the store needs is missing or cannot be imported.
     """
+    before = _before_move(settings, zone)
+    if before is None:
+        return _store(settings, zone)
+    from sensorflow.adapters.objects.previous import PreviousObjects
+
+    return PreviousObjects(_store(settings, zone, True), _store(before, zone, True))
+
+
+def _before_move(settings: Settings, zone: str) -> Settings | None:
+    return settings.before_move() if zone in settings.moved_zones() else None
+
+
+def _store(settings: Settings, zone: str, may_lack_folder: bool = False) -> ObjectStore:
+    """may_lack_folder: whether a zone without a folder is empty. If not, it is unavailable."""
     folder = settings.zone_folder(zone)
     if folder is not None:
-        return LocalObjects(folder, foreign)
+        required = folder.parent if may_lack_folder else folder
+        return LocalObjects(folder, FILES if zone == "quarantine" else "", required)
     url = settings.storage.url(zone) or ""
     if plugins.scheme(url) in BUCKETS:
         from sensorflow.adapters.objects.bucket import open_bucket
@@ -205,13 +221,85 @@ def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
     return make(url, settings.home)
 
 
+def area(settings: Settings, name: str) -> ObjectStore:
+    """Return the object store of an area, whose objects have names without the area's name. While the area
+    is moved, the store contains the objects of both locations. An area without a folder is empty. name: one
+    of `settings.storage.AREAS`.
+
+    Raises UsageError as `store` does.
+    """
+    before = _before_move(settings, zone_of(name))
+    if before is None:
+        return _area(settings, name)
+    from sensorflow.adapters.objects.previous import PreviousObjects
+
+    return PreviousObjects(_area(settings, name), _area(before, name))
+
+
+def zone_alone(settings: Settings, zone: str) -> ObjectStore:
+    """Return the object store of a zone at its current location, even while the zone is moved. Raises
+    UsageError as `store` does."""
+    return _store(settings, zone, may_lack_folder=True)
+
+
+def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:
+    """Return the areas that are being moved: name -> its store at the previous location and at the current
+    location. Create the local folder that contains the areas at the current location, if it does not exist.
+    Raises UsageError as `store` does, and Transient STORAGE."""
+    for zone in settings.moved_zones():
+        if (folder := settings.zone_folder(zone)) is not None:
+            with storage_errors():
+                make_folders(folder if zone == "lake" else folder.parent)
+    found = {name: _before_move(settings, zone_of(name)) for name in AREAS}
+    return {
+        name: (_area(before, name), _area(settings, name))
+        for name, before in found.items()
+        if before is not None
+    }
+
+
+def stores_of(settings: Settings, areas: Iterable[str]) -> Iterator[tuple[ObjectStore, list[str]]]:
+    """Yield each store at the current location that records its creation time, and those of the areas that
+    it contains. A lake that is not on this host is one store with all layers. Raises UsageError as `store`
+    does."""
+    layers = []
+    for name in areas:
+        if zone_of(name) == "lake" and settings.zone_folder("lake") is None:
+            layers.append(name)
+        else:
+            yield _area(settings, name), [name]
+    if layers:
+        yield _store(settings, "lake"), layers
+
+
+def _area(settings: Settings, name: str) -> ObjectStore:
+    if name in ZONES:
+        return _store(settings, name, may_lack_folder=True)
+    if (folder := settings.zone_folder("lake")) is not None:
+        return LocalObjects(folder / name, required=folder)
+    from sensorflow.adapters.objects.prefixed import PrefixedObjects
+
+    return PrefixedObjects(_store(settings, "lake"), f"{name}/")
+
+
 def lake(settings: Settings) -> Layers:
-    """Return the lake. Raises UsageError as `store` does."""
+    """Return the lake. While it is moved, it contains the rows of both locations. Raises UsageError as
+    `store` does."""
+    before = _before_move(settings, "lake")
+    if before is None:
+        return _lake(settings)
+    from sensorflow.adapters.layers.previous import PreviousLayers
+
+    return PreviousLayers(_lake(settings, True), _lake(before, True))
+
+
+def _lake(settings: Settings, may_lack_layers: bool = False) -> Layers:
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.layers.objects import ObjectLayers
 
-    folder = settings.zone_folder("lake")
-    return ObjectLayers(store(settings, "lake")) if folder is None else LocalLayers(folder)
+    if (folder := settings.zone_folder("lake")) is not None:
+        return LocalLayers(folder, may_lack_layers=may_lack_layers)
+    return ObjectLayers(_store(settings, "lake"))
 
 
 def publisher(settings: Settings) -> Publisher:
@@ -330,4 +418,4 @@ def folders(settings: Settings) -> list[DropFolder]:
 
 def quarantine(settings: Settings) -> QuarantineZone:
     """Return the quarantine. Raises UsageError as `store` does."""
-    return QuarantineZone(store(settings, "quarantine", FILES))
+    return QuarantineZone(store(settings, "quarantine"))

@@ -16,9 +16,11 @@ import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
 import zones
+from azure_server import Azurite
 from fresh_database import FreshDatabase, FreshDatabaseWithClock
+from google_server import GoogleServer
 from hypothesis import settings
-from object_servers import ADMIN, BUCKET, Seaweed
+from object_servers import BUCKET, Seaweed
 from order import LongestFirst, position
 from servers import RabbitMQ, ServerFolder, flush, place_for_servers
 
@@ -223,11 +225,29 @@ def seaweed(place: ServerFolder) -> Iterator[Seaweed]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def azurite(place: ServerFolder) -> Iterator[Azurite]:
+    """A server of Azure's blobs; for `make conformance` only."""
+    server = Azurite(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def google(place: ServerFolder) -> Iterator[GoogleServer]:
+    """An emulator of Google Cloud Storage; for `make conformance` only."""
+    server = GoogleServer(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def s3_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def s3_environment(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The credentials of the S3 server's administrator."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN[1])
+    for name, value in seaweed.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

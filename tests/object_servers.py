@@ -77,11 +77,8 @@ class Seaweed:
     def endpoint(self) -> str:
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
-    @property
-    def label(self) -> str:
-        shown = subprocess.run([_weed(), "version"], capture_output=True, check=True).stdout
-        found = re.search(rb"\b\d+\.\d+\b", shown)
-        return f"seaweedfs {found[0].decode() if found else ''}"
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": ADMIN[0], "AWS_SECRET_ACCESS_KEY": ADMIN[1]}
 
     def start(self) -> None:
         """Start it, and wait until an object can be stored."""
@@ -122,6 +119,13 @@ class Seaweed:
         except (BotoCoreError, ClientError):
             return False
         return True
+
+
+def seaweed_label() -> str:
+    """The name and version of the server."""
+    shown = subprocess.run([_weed(), "version"], capture_output=True, check=True).stdout
+    found = re.search(rb"\b\d+\.\d+\b", shown)
+    return f"seaweedfs {found[0].decode() if found else ''}"
 
 
 def _weed() -> str:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias, TypeGuard
+from typing import BinaryIO, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 
 class Reader(Protocol):
@@ -121,6 +121,17 @@ class ObjectStore(Puts, Protocol):
     def remove_unfinished(self, older_than_seconds: float) -> int:
         """Remove the incomplete objects that `list_unfinished` returns. Returns the number of removed
         objects. If the writer of such an object is still running, its `put` fails."""
+        ...
+
+
+@runtime_checkable
+class ConditionalPuts(Protocol):
+    """A store that can store an object under the condition that no object has its name. Stores without this
+    method are supported too: see the callers."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Store an object unless an object of this name exists. Returns whether it was stored. If several
+        callers create the same object, exactly one of them gets True."""
         ...
 
 

@@ -11,8 +11,16 @@ from sensorflow import plugins
 from sensorflow.core.profile.strict import Strict, later_default
 
 ZONES = ("landing", "quarantine", "lake")
+AREAS = ("landing", "bronze", "rejects", "silver", "quarantine")
+"""The landing zone, the layers of the lake and the quarantine: the parts of the stored data that are copied
+separately."""
 BUCKETS = ("s3", "gs", "az")
 """Schemes of URLs of buckets, which sensorflow accesses itself."""
+
+
+def zone_of(area: str) -> str:
+    """Return the zone that contains an area: "lake" for a layer. area: one of `AREAS`."""
+    return area if area in ZONES else "lake"
 
 
 class Storage(Strict):
@@ -31,13 +39,17 @@ class Storage(Strict):
     """The quarantine: a path or URL, as for `data`."""
     lake: str | None = later_default(None)
     """The folder of the layers `bronze`, `silver` and `rejects`: a path or URL, as for `data`."""
+    previous: str | None = later_default(None)
+    """The location from which [the project is being moved](../how-to/storage.md#move-a-project): a path or
+    URL, as for `data`. Files that are not in the new location yet are read from here, and removed files
+    are removed from both locations."""
     endpoint: str | None = later_default(None)
     """The URL of the service that stores the buckets, for services other than those of Amazon, Google and
     Microsoft. With an `http://` URL, connections are not encrypted."""
     region: str | None = later_default(None)
     """The region of S3 buckets. Default: the environment variable `AWS_REGION`, or `us-east-1`."""
 
-    @field_validator("data", *ZONES)
+    @field_validator("data", *ZONES, "previous")
     @classmethod
     def _known(cls, url: str | None) -> str | None:
         scheme = plugins.scheme(url or "")
@@ -98,10 +110,16 @@ class Storage(Strict):
     def elsewhere(self) -> str | None:
         """Return the key and value of the first zone that is not in the data folder, for a message. None if
         all zones are in the data folder."""
-        for key in ("data", *ZONES):
+        for key in ("data", *ZONES, "previous"):
             if (url := getattr(self, key)) is not None:
                 return f"storage.{key} = {display_url(url)!r}"
         return None
+
+    def before_move(self) -> Storage | None:
+        """Return the settings of the location `previous`; None if no move is in progress."""
+        if self.previous is None:
+            return None
+        return Storage(data=self.previous, endpoint=self.endpoint, region=self.region)
 
 
 def _local(url: str, home: Path) -> Path | None:

@@ -32,6 +32,13 @@ class MemoryObjects:
         self.contents.update(batch.contents)
         self._written_at.update(dict.fromkeys(batch.contents, datetime.now(UTC)))
 
+    def create(self, name: str, data: bytes) -> bool:
+        """See `ports.objects.ConditionalPuts`."""
+        if name in self.contents:
+            return False
+        self.put(name, io.BytesIO(data))
+        return True
+
     def open(self, name: str) -> BinaryIO:
         if name not in self.contents:
             raise Transient(Code.STORAGE, f"no object {name!r}") from FileNotFoundError(name)

@@ -160,6 +160,8 @@ def test_a_failure_is_told_in_one_line_with_the_next_step(
     impatient.put("a", io.BytesIO(b"x"))
     proxy.rule = lambda _: answer
     for operation, do in OPERATIONS.items():
+        if answer.status == 301 and operation == "unfinished":
+            continue  # botocore asks for the region of the bucket, and would be answered like this
         with pytest.raises(Transient) as caught:
             do(impatient)
         message = str(caught.value)

@@ -28,16 +28,18 @@ class LocalLayers:
     """The lake in a local folder; see `ports.layers.Layers`. Each layer is a subfolder of `root`. The
     subfolder may be a symbolic link to a folder on another disk."""
 
-    def __init__(self, root: Path, together: FileBatch | None = None) -> None:
+    def __init__(
+        self, root: Path, together: FileBatch | None = None, *, may_lack_layers: bool = False
+    ) -> None:
         """together: the batch that syncs all new files at the same time; None if each file is synced by
-        itself."""
-        self._root = root
+        itself. may_lack_layers: whether a layer without a folder is empty. If not, it is unavailable."""
+        self._root, self._may_lack_layers = root, may_lack_layers
         self._together = together
 
     @contextmanager
     def batch(self) -> Iterator[LocalLayers]:
         with storage_errors(), FileBatch() as together:
-            yield LocalLayers(self._root, together)
+            yield LocalLayers(self._root, together, may_lack_layers=self._may_lack_layers)
 
     @contextmanager
     def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
@@ -64,7 +66,7 @@ class LocalLayers:
                 with open_below(root, f"{folder}/{leaf}") as stream:
                     return count_rows(stream, path)
             except FileNotFoundError:
-                require(root)
+                require(self._root if self._may_lack_layers else root)
                 return None
 
     def delete(self, layer: Layer, file: LayerFile) -> None:

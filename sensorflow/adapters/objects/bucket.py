@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from sensorflow.adapters.objects.bucket_access import S3, BucketAccess, BucketOptions
+from sensorflow.adapters.objects.bucket_access import AZURE, S3, BucketAccess, BucketOptions
 from sensorflow.adapters.objects.bucket_batch import BucketBatch
 from sensorflow.adapters.objects.bucket_errors import (
     bucket_errors,
@@ -146,6 +146,10 @@ class BucketObjects:
         except Transient as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
+            if self._access.scheme == AZURE:
+                self._head_by_get(
+                    name
+                )  # raises if the container is missing, which Azure does not tell
 
     # --- reading ---
 
@@ -270,7 +274,8 @@ class _EmptyRangeError(Exception):
 
 
 def _object(name: str, meta: Any) -> Object:
-    return Object(name, meta["size"], meta["last_modified"])
+    # Google Cloud Storage has milliseconds in listings only
+    return Object(name, meta["size"], meta["last_modified"].replace(microsecond=0))
 
 
 def _version(meta: Any) -> tuple[Any, ...]:

@@ -38,7 +38,10 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
         "AWS_SECRET_ACCESS_KEY": "secret_access_key",
         "AWS_SESSION_TOKEN": "session_token",
     },
-    GOOGLE: {"GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key"},
+    GOOGLE: {
+        "GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key",
+        "GOOGLE_BEARER_TOKEN": "bearer_token",
+    },
     AZURE: {
         "AZURE_STORAGE_ACCOUNT_KEY": "account_key",
         "AZURE_STORAGE_SAS_TOKEN": "sas_key",

@@ -95,7 +95,7 @@ UNTRUSTED = Meaning(
 )
 NO_CREDENTIALS = Meaning(
     "no credentials were found, neither in the environment nor from this host's metadata service",
-    "set the variables of the provider, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "set the provider's variables (AWS_..., GOOGLE_... or AZURE_...), or let the host have a role",
 )
 CHANGED = Meaning(
     "the object was changed or replaced while it was read",

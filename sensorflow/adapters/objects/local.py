@@ -6,6 +6,7 @@ Unfinished files are in the folder of the store, under temporary names.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.adapters.local import garbage
+from sensorflow.adapters.local.no_overwrite import name_new
 from sensorflow.adapters.local.places import (
     BEGAN,
     below,
@@ -24,6 +26,7 @@ from sensorflow.adapters.local.places import (
     opened,
     require,
     storage_errors,
+    sync_folder,
 )
 from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
@@ -34,11 +37,13 @@ BLOCK = 1 << 20
 
 class LocalObjects:
     """An object store in a local folder. foreign: a pattern of folders in which file names come from users.
-    A file in such a folder is an object even if its name looks like a temporary name."""
+    A file in such a folder is an object even if its name looks like a temporary name. required: the folder
+    that must exist, or else the store is unavailable; None for `root` itself. If it is a parent of `root`,
+    a store without a folder is empty."""
 
-    def __init__(self, root: Path, foreign: str = "") -> None:
+    def __init__(self, root: Path, foreign: str = "", required: Path | None = None) -> None:
         self.name = root.name
-        self._root, self._foreign = root, foreign
+        self._root, self._foreign, self._required = root, foreign, required or root
 
     def put(self, name: Name, source: Reader) -> str:
         with self.batch() as batch:
@@ -51,6 +56,13 @@ class LocalObjects:
             yield batch
             batch.commit()
 
+    def create(self, name: str, data: bytes) -> bool:
+        """See `ports.objects.ConditionalPuts`."""
+        with storage_errors(), ExitStack() as copies:
+            batch = _Batch(self._root, copies)
+            batch.put(name, io.BytesIO(data))
+            return batch.commit_new()
+
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
             return open_below(self._root, _relative(name))
@@ -60,11 +72,11 @@ class LocalObjects:
             try:
                 return _object(name, (self._root / _relative(name)).lstat())
             except (FileNotFoundError, NotADirectoryError):
-                require(self._root)
+                require(self._required)
                 return None
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        require(self._root)
+        require(self._required)
         with storage_errors(), suppress(FileNotFoundError, NotADirectoryError):
             parent, _, start = _relative(prefix).rpartition("/")
             with opened(self._root, parent, make=False) as place:
@@ -143,6 +155,17 @@ class _Batch:
                 os.replace(path, leaf, dst_dir_fd=places[parent])
             for place in places.values():
                 os.fsync(place)
+
+    def commit_new(self) -> bool:
+        """Like `commit`, for a single object. If a file has its name, nothing changes, and the result is
+        False."""
+        [(name, copy, path)] = self._written
+        sync_all([copy])
+        parent, _, leaf = name.rpartition("/")
+        with below(self._root, parent) as place:
+            is_new = name_new(path, place / leaf)
+            sync_folder(place)
+        return is_new
 
 
 def _relative(name: str) -> str:

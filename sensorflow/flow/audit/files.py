@@ -141,7 +141,7 @@ def _is_slow(context: AuditContext, record: FileRecord) -> bool:
 def landing(context: AuditContext, report: Report) -> None:
     """Check that the landed bytes of every file exist and have the right size."""
     began = context.services.landing.created_at()
-    location = context.services.settings.zone_location("landing")
+    location = context.services.settings.displayed_zone("landing")
     elsewhere = RecreatedFolder(location, began, began)
     wanted = [record for record in context.selected if "landing" not in record.expired]
     sizes = context.services.landing.sizes(list(dict.fromkeys(r.landing for r in wanted)))
@@ -164,7 +164,7 @@ def _landed(record: FileRecord, size: int | None) -> Finding:
 def quarantine(context: AuditContext, report: Report) -> None:
     """Check that every quarantined file is unchanged and has its manifest."""
     services = context.services
-    location = services.settings.zone_location("quarantine")
+    location = services.settings.displayed_zone("quarantine")
     elsewhere = RecreatedFolder(
         location, services.landing.created_at(), services.quarantine.created_at()
     )

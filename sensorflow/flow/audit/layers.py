@@ -109,7 +109,7 @@ def lake(context: AuditContext, report: Report) -> None:
 
 def _location(settings: Settings, layer: Layer) -> str:
     """Return what was created at `Layers.created_at`: the layer's folder, or the store of all layers."""
-    lake = settings.zone_location("lake")
+    lake = settings.displayed_zone("lake")
     return lake if settings.zone_folder("lake") is None else f"{lake}/{layer}"
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import ObjectStore
+from sensorflow.ports.objects import ConditionalPuts, ObjectStore
 
 
 def names(objects: ObjectStore, prefix: str = "") -> list[str]:
@@ -180,6 +180,18 @@ def test_an_object_is_copied(objects: ObjectStore) -> None:
     with pytest.raises(Transient):
         objects.copy("a", "d")
     assert names(objects) == ["b/c"]
+
+
+def test_an_object_is_created_once(objects: ObjectStore) -> None:
+    if not isinstance(objects, ConditionalPuts):
+        pytest.skip("this store has no conditional create")
+    assert [objects.create("a/b", data) for data in (b"first", b"second")] == [True, False]
+    with objects.open("a/b") as stream:
+        assert stream.read() == b"first"
+    objects.delete("a/b")
+    assert objects.create("a/b", b"")
+    assert names(objects) == ["a/b"]
+    assert objects.list_unfinished(-1) == []
 
 
 def test_deleting_is_idempotent(objects: ObjectStore) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from buckets import BUCKETS
 
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.errors import Code, Transient
@@ -18,11 +20,14 @@ from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.objects import MemoryObjects
 
 
-@pytest.fixture(params=["memory", "local", "s3"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if request.param == "s3":
-        bucket: ObjectStore = request.getfixturevalue("bucket")
-        return bucket
+@pytest.fixture(params=["memory", "local", *BUCKETS])
+def objects(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    make_bucket: Callable[[str], ObjectStore],
+) -> ObjectStore:
+    if request.param in BUCKETS:
+        return make_bucket(request.param)
     return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "zone", FILES)
 
 
