@@ -28,6 +28,7 @@ LONGEST = (
     "faults/test_worker.py",
     "acceptance/test_secrets.py",
     "faults/test_fleet.py",
+    "faults/test_bucket_faults.py",
     "acceptance/test_up.py",
     "acceptance/test_soak.py",
     "acceptance/test_burst.py",
