@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # some machines forbid Python to keep what it compiled: then each process of a fleet starts with that, for a second or two
 unexport PYTHONDONTWRITEBYTECODE
-CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
+CHAOS = $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
 HYPERTABLES = tests/timescale tests/integration tests/conformance tests/migration tests/faults/test_database.py \
@@ -12,7 +12,7 @@ HYPERTABLES = tests/timescale tests/integration tests/conformance tests/migratio
 
 ELASTIC = $(if $(BROKER),--broker $(BROKER)) $(if $(NODES),--nodes $(NODES)) $(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help demo up test test-timescale gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
+.PHONY: help demo up test test-storage test-timescale conformance gold growing hosts service chaos chaos-long chaos-proof fair burst soak rolling fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages image-steps lint lock audit-deps docs wheel bench bench-quick bench-latency bench-memory bench-audit bench-sizing clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,12 +43,23 @@ test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey, RabbitMQ and
 	@sh tools/systemd.sh
 	@$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
 
+test-storage: .venv/.has-dev ## acceptance and integration tests with all zones in a bucket of a real S3 server: STORE=s3 TESTS=
+	@sh tools/rabbitmq.sh
+	@sh tools/pgbouncer.sh
+	@sh tools/prometheus.sh
+	@SENSORFLOW_TEST_STORE=$(or $(STORE),s3) $(BIN)/python -m pytest -n 6 --dist loadfile $(or $(TESTS),tests/acceptance tests/integration)
+
 test-timescale: .venv/.has-dev ## the tests with a database on a real TimescaleDB: its own, as root, or SENSORFLOW_TEST_TIMESCALE_URL
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
 	@sh tools/prometheus.sh
 	@root=$${SENSORFLOW_TEST_TIMESCALE_URL:-$$(sh tools/timescale.sh)} && \
 		PYTHONPATH=.:tests $(BIN)/python tests/on_timescale.py "$$root" -n 4 --dist loadfile $(or $(TESTS),$(HYPERTABLES))
+
+conformance: .venv/.has-dev ## the contracts of all ports on all adapters, a line each; Azure and Google are here alone, S3 also in make test
+	@sh tools/rabbitmq.sh
+	@sh tools/azurite.sh
+	@PYTHONPATH=.:tests $(BIN)/python tests/conformance_report.py
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh
@@ -59,14 +70,14 @@ faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its gu
 	@sh tools/pgbouncer.sh
 	@$(BIN)/python tests/faults/guards.py
 
-chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit INDEX=deferred
+chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit|store INDEX=deferred STORE=s3
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
 
 chaos-long: ## the same with 2,000 kills; an hour
 	@$(MAKE) --no-print-directory chaos KILLS=2000
 
-hosts: .venv/.has-dev ## each host in turn is cut off for two minutes, then killed, nothing lost: SEED= CUT=120 HOSTS="worker1 daemon" BROKER=; root
+hosts: .venv/.has-dev ## each host in turn is cut off for two minutes, then killed, nothing lost: SEED= CUT=120 HOSTS="worker1 daemon" BROKER= STORE=s3; root
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m hosts
 

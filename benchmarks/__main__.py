@@ -28,6 +28,7 @@ ALL = (
     "audit",
     "formats",
     "reading",
+    "stores",
     "reading_candidates",
     "partition_load",
 )

@@ -59,7 +59,7 @@ class Variables:
 
     def _put(self, given: dict[str, Any], variable: str, name: str, value: str) -> None:
         if name.endswith("_file") and name.removesuffix("_file") in self._plain:
-            name, value = name.removesuffix("_file"), _secret(variable, value)
+            name, value = name.removesuffix("_file"), read_secret(variable, value)
         target, place = given, []
         *above, last = name.split("__")
         for part in above:
@@ -123,7 +123,7 @@ def _spelt(part: str, target: Mapping[str, Any]) -> str:
     return same[0] if len(same) == 1 else part
 
 
-def _secret(variable: str, path: str) -> str:
+def read_secret(variable: str, path: str) -> str:
     """Return the content of the file `path` without white space at both ends. variable: the variable that
     names the file, for messages. Raises UsageError if the file cannot be read or is empty; the message
     never contains the content."""

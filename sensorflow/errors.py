@@ -110,7 +110,8 @@ REMEDY: dict[Code, str] = {
     Code.COLUMN_MISSING: "correct the profile's column names in sensorflow.toml, then replay the file",
     Code.UNREADABLE: "request the file again from its sender; the bytes received are kept",
     Code.TOO_MANY_REJECTS: "check the rejected rows; correct the profile or raise max_rejects, then replay",
-    Code.BYTES_CHANGED: "check the disk of the landing zone; put the file into the drop folder again",
+    Code.BYTES_CHANGED: "check the disk or bucket of the landing zone; put the file into the drop folder "
+    "again",
     Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
     Code.CRASHED: "the file crashed its worker on every attempt; check the worker's log, then replay",
     Code.LINE_TOO_LONG: "check that this is a text file with line ends; if so, raise max_line, then replay",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,11 +15,17 @@ import hypertables
 import pandas  # noqa: F401 - before a test imports workers, which hide it
 import psycopg
 import pytest
+import zones
+from azure_server import Azurite
 from fresh_database import FreshDatabase, FreshDatabaseWithClock
+from google_server import GoogleServer
 from hypothesis import settings
+from object_servers import BUCKET, Seaweed
 from order import LongestFirst, position
 from servers import RabbitMQ, ServerFolder, flush, place_for_servers
 
+from sensorflow.adapters.objects.bucket import BucketObjects, open_bucket
+from sensorflow.adapters.objects.bucket_access import BucketOptions
 from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
@@ -28,9 +35,18 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that starts those of xdist also starts what they share."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    zones.begin(stack)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     hypertables.forget_variable()
+    zones.forget_variable()
     hypertables.leave_out(config, items)
+    zones.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
 
 
@@ -198,6 +214,46 @@ def rabbitmq(place: ServerFolder) -> Iterator[RabbitMQ]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweed(place: ServerFolder) -> Iterator[Seaweed]:
+    """An S3 server."""
+    server = Seaweed(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def azurite(place: ServerFolder) -> Iterator[Azurite]:
+    """A server of Azure's blobs; for `make conformance` only."""
+    server = Azurite(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def google(place: ServerFolder) -> Iterator[GoogleServer]:
+    """An emulator of Google Cloud Storage; for `make conformance` only."""
+    server = GoogleServer(place.root)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials of the S3 server's administrator."""
+    for name, value in seaweed.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, s3_environment: None) -> BucketObjects:
+    """An empty store in a bucket of the S3 server."""
+    return open_bucket(f"s3://{BUCKET}/{uuid.uuid4()}", BucketOptions(seaweed.endpoint))
 
 
 @pytest.fixture(params=["valkey", "rabbitmq"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import random
 import signal
@@ -18,13 +19,14 @@ from typing import Any, BinaryIO
 
 import psycopg
 import warm
+import zones
 from patience import PATIENCE
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
-from sensorflow.testing.project import Table, settings_text
+from sensorflow.testing.project import Table, write_settings
 
 LONG_LEASE = {"SENSORFLOW_LEASE": "60"}
 """For tests in which no lease may end, as one of three seconds does if a machine stalls."""
@@ -96,8 +98,10 @@ class Fleet:
         self.drop.mkdir(exist_ok=True)
         plant = {"path": "drop", "stability_window": 0.2, **(source or {})}
         keys = {"rescan": 2, "reconcile": 2, "lease": 3, **keys}
-        text = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
-        (project / "sensorflow.toml").write_text(text)
+        if settings:
+            (project / "sensorflow.toml").write_text(settings)
+        else:
+            write_settings(project, {"plant": plant, **(sources or {})}, profiles, **keys)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,
@@ -189,6 +193,15 @@ class Fleet:
             stream.write(content)
         os.rename(target + b".part", target)
 
+    @property
+    def data(self) -> Any:
+        """The data folder, with the zones wherever they are."""
+        return zones.data_in(self.project)
+
+    def sql(self, statement: str) -> None:
+        with psycopg.connect(self.database) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
     def counts(self) -> dict[str, int]:
         totals = self.ledger.totals().get("plant", Totals())
         return {state: getattr(totals, state) for state in ("files", *State)}
@@ -262,3 +275,23 @@ def generate(
         if number % 10 == 3:
             drops.append((f"again-{number:04}.csv", content))
         yield manifest, drops
+
+
+def assert_all_accounted_for(f: Fleet, manifest: Manifest) -> None:
+    """Of the files that `generate` made: all readings once, the corrupt files quarantined."""
+    found = manifest.of_database(f.database)
+    assert len(found - manifest.readings) == 0, "unexpected"
+    assert len(manifest.readings - found) == 0, "lost"
+    files = f.ledger.files(limit=10_000)
+    assert {v.name for v in files if v.state is State.QUARANTINED} == manifest.corrupt
+    zone = f.data / "quarantine"
+    for view in f.ledger.files(State.QUARANTINED, limit=10_000):
+        assert view.quarantined_to is not None
+        quarantined = json.loads((zone / view.quarantined_to / "manifest.json").read_text())
+        assert quarantined["file"]["name"] == view.name
+        assert quarantined["error"]["code"].startswith("F203")
+    assert all(v.counts.balanced for v in files if v.state is State.LOADED)
+    aliases = sum(a.kind == "alias" for v in files for a in f.ledger.arrivals(v.file_id))
+    assert aliases == manifest.files // 10
+    left = [p for p in f.drop.iterdir() if p.is_file()]
+    assert left == []

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import typer
+import zones
 from fleet import rows, text
 from typer.testing import CliRunner
 
@@ -53,9 +54,10 @@ class ProjectDriver:
     def __init__(
         self, project: Path, database: str, source: Table | None = None, **settings: Any
     ) -> None:
-        self.project, self.data, self.database = project, project / "data", database
+        self.project, self.database = project, database
         self.config = self.configure(source, **settings)
         self.settings = bootstrap.settings(project)
+        self.data: Any = zones.data_of(self.settings)
         self.ledger = PostgresLedger(
             database,
             "test",
@@ -111,10 +113,10 @@ class ProjectDriver:
         of = view.counts if name.startswith("rows_") else view
         return getattr(of, name.removeprefix("rows_"))
 
-    def landed(self, file_id: int) -> Path:
+    def landed(self, file_id: int) -> Any:
         return self.data / "landing" / str(self.fact(file_id, "landing"))
 
-    def silver(self, file_id: int) -> Path:
+    def silver(self, file_id: int) -> Any:
         return next((self.data / "silver").rglob(f"file-{file_id}-*.parquet"))
 
     def sql(self, statement: str, *values: Any) -> int:

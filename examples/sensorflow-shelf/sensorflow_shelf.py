@@ -17,6 +17,7 @@ from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 CREATE_TABLE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
+CREATE_ROW = "INSERT INTO shelf VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING name"
 
 
 def store(url: str, home: Path) -> FolderObjects:
@@ -33,6 +34,10 @@ class FolderObjects:
     def put(self, name: Name, source: Reader) -> str:
         with self.batch() as batch:
             return batch.put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        row = os.fsencode(name), data, datetime.now(UTC).timestamp()
+        return bool(self._run(CREATE_ROW, row))
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:

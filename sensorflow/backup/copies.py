@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from sensorflow.adapters.local.places import open_below
 from sensorflow.backup import folder as folders
 from sensorflow.core.partitions import file_of
+from sensorflow.errors import Transient
+from sensorflow.ports.objects import Object, ObjectStore
 
 LANDING = "landing"
 
@@ -84,82 +86,88 @@ def number_of(relative: str) -> int | None:
 class Copier:
     """Copies files into a new backup, or links them, and records their checksums.
 
-    target: folder of the new backup. data: the data folder. before: folder of the previous backup; None if
-    there is none. leftovers: folders of interrupted backups, whose files are reused. sums: the file
-    SHA256SUMS of the new backup, open for writing.
+    target: folder of the new backup. areas: name -> store of the area. before: folder of the previous
+    backup; None if there is none. leftovers: folders of interrupted backups, whose files are reused. sums:
+    the file SHA256SUMS of the new backup, open for writing.
     """
 
     def __init__(
-        self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
+        self,
+        target: Path,
+        areas: Mapping[str, ObjectStore],
+        before: Path | None,
+        leftovers: list[Path],
+        sums: IO[bytes],
     ) -> None:
         self.totals = CopyTotals()
-        self._target, self._data, self._sums = target, data, sums
+        self._target, self._areas, self._sums = target, areas, sums
         self._before, self._leftovers = PreviousBackup(before), leftovers
         self._folders: set[Path] = set()
         self._links = True
 
-    def landed(self, name: str, size: int) -> None:
-        """Add a file of the landing zone. name: path in the landing zone, which ends with the SHA-256 of
-        the file. size: number of bytes. A missing or changed file is reported in `totals.missing`."""
+    def landed(self, name: str, size: int, found: Object | None, is_on_disk: bool) -> None:
+        """Add a file of the landing zone. name: its object in the landing zone, which ends with the SHA-256
+        of the file. size: number of bytes. found: the object; None if it does not exist. is_on_disk:
+        whether the landing zone is a folder. A missing or changed file is reported in `totals.missing`."""
         relative, digest = f"{folders.DATA}/{LANDING}/{name}", name.rpartition("/")[2]
         target = self._place(relative)
         if target.exists():  # another file has the same bytes
             return
-        if self._share(name, relative, size, target) or self._take_over(relative, digest, target):
+        is_shared = self._share(relative, size, found, is_on_disk, target)
+        if is_shared or self._take_over(relative, digest, target):
             self._note(relative, digest, size, shared=True)
             return
-        found = self._copy(LANDING, name, relative)
-        if found is not None and found != digest:
+        copied = found and self._copy(LANDING, found, relative)
+        if copied and copied != digest:
             target.unlink()
             self.totals.missing.append(f"{LANDING}/{name}: its bytes have changed")
-        elif found is not None:
+        elif copied:
             self._note(relative, digest, target.stat().st_size)
         else:
             self.totals.missing.append(f"{LANDING}/{name}: the file does not exist")
 
-    def _share(self, name: str, relative: str, size: int, target: Path) -> bool:
+    def _share(
+        self, relative: str, size: int, found: Object | None, is_on_disk: bool, target: Path
+    ) -> bool:
         """Hard-link the copy in the previous backup into the new backup, if the copy equals the landed
-        file. They count as equal if they have the same size and modification time. If the landed file no
-        longer exists, the copy is linked if it has the right size and checksum. Return whether the copy was
+        file. They count as equal if they have the same name, which is a hash, and the same size. On a disk,
+        which may be damaged, they also need the same modification time. If the landed file no longer
+        exists, the copy is linked if it has the right size and checksum. Return whether the copy was
         linked."""
         if self._before.path is None:
             return False
-        old, live = self._before.path / relative, self._data / LANDING / name
-        try:
-            stat = live.lstat()
-        except FileNotFoundError:
-            return (
-                _size(old) == size
-                and folders.digest_of(old) == name[-64:]
-                and self._link(old, target)
-            )
-        return _size(old) == size and _same(old, stat) and self._link(old, target)
+        old = self._before.path / relative
+        if found is None:
+            is_intact = _size(old) == size and folders.digest_of(old) == relative[-64:]
+            return is_intact and self._link(old, target)
+        is_equal = _same(old, found) if is_on_disk else _size(old) == found.size
+        return found.size == size and is_equal and self._link(old, target)
 
-    def other(self, file_id: int, root: str, name: str) -> None:
-        """Add a file of the lake or the quarantine, if the file exists. file_id: id of the ledger's file
-        to which it belongs, see `PreviousBackup.digest`. root: the layer, or "quarantine". name: path in
-        the folder `root`.
+    def other(self, file_id: int, area: str, found: Object) -> None:
+        """Add a file of the lake or the quarantine. file_id: id of the ledger's file to which it belongs,
+        see `PreviousBackup.digest`. area: the layer, or "quarantine". found: its object in the area.
 
         If the copy in the previous backup has the same size and modification time, the copy is linked and
         not copied again. This is safe, because these files are never changed in place: if the bytes under a
         name change, they are a new file with another modification time.
         """
-        place = self._data / root / name
-        try:
-            stat = place.lstat()
-        except FileNotFoundError:
-            return
-        relative = f"{folders.DATA}/{root}/{name}"
+        relative = f"{folders.DATA}/{area}/{found.name}"
         target = self._place(relative)
         digest = self._before.digest(file_id, relative)
         if digest and self._before.path:
             old = self._before.path / relative
-            if _same(old, stat) and self._link(old, target):
-                self._note(relative, digest, stat.st_size, shared=True)
+            if _same(old, found) and self._link(old, target):
+                self._note(relative, digest, found.size, shared=True)
                 return
-        found = self._copy(root, name, relative)
-        if found is not None:
-            self._note(relative, found, target.stat().st_size)
+        copied = self._copy(area, found, relative)
+        if copied is not None:
+            self._note(relative, copied, target.stat().st_size)
+
+    def add_text(self, text: str, relative: str) -> None:
+        """Add a small file. relative: its path in the backup."""
+        with folders.open_new(self._place(relative)) as stream:
+            stream.write(text.encode())
+        self.add_written(relative)
 
     def copy_file(self, source: Path, relative: str) -> None:
         """Copy a file that is neither in the landing zone nor in the lake nor in the quarantine. relative:
@@ -173,14 +181,18 @@ class Copier:
         path.chmod(0o600)
         self._note(relative, folders.digest_of(path), path.stat().st_size)
 
-    def _copy(self, root: str, name: str, relative: str) -> str | None:
+    def _copy(self, area: str, found: Object, relative: str) -> str | None:
+        """Copy an object. Returns its SHA-256, or None if the object no longer exists."""
         try:
-            stream = open_below(self._data / root, name)
-        except FileNotFoundError:
-            return None
-        return self._write(stream, self._place(relative))
+            stream = self._areas[area].open(found.name)
+        except Transient as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        return self._write(stream, self._place(relative), found.modified_at)
 
-    def _write(self, stream: IO[bytes], target: Path) -> str:
+    def _write(self, stream: IO[bytes], target: Path, modified_at: datetime | None = None) -> str:
+        """modified_at: the modification time of the copy; None for the one of the open file."""
         digest = hashlib.sha256()
         writing = target.with_name(".writing")
         with stream, folders.open_new(writing) as copy:
@@ -188,8 +200,8 @@ class Copier:
                 digest.update(block)
                 copy.write(block)
                 self.totals.copied += len(block)
-            stat = os.fstat(stream.fileno())
-        os.utime(writing, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+            modified_ns = _nanoseconds(modified_at) if modified_at else _modified_ns(stream)
+        os.utime(writing, ns=(modified_ns, modified_ns))
         writing.replace(target)
         return digest.hexdigest()
 
@@ -238,9 +250,23 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _same(path: Path, stat: os.stat_result) -> bool:
+def _same(path: Path, found: Object) -> bool:
+    """Return whether the file `path` and an object have the same size and modification time, in
+    microseconds."""
     try:
         old = path.lstat()
     except FileNotFoundError:
         return False
-    return (old.st_size, old.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    modified_at = datetime.fromtimestamp(old.st_mtime, UTC)
+    return (old.st_size, modified_at) == (found.size, found.modified_at)
+
+
+def _modified_ns(stream: IO[bytes]) -> int:
+    return os.fstat(stream.fileno()).st_mtime_ns
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)

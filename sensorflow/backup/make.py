@@ -18,8 +18,11 @@ from sensorflow import __version__, bootstrap
 from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, CopyTotals
-from sensorflow.core.partitions import Layer, LayerFile
+from sensorflow.core.partitions import Layer, LayerFile, layer_path
 from sensorflow.errors import UsageError
+from sensorflow.flow.parallel import each
+from sensorflow.ports.objects import Object
+from sensorflow.settings.storage import AREAS, ZONES
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.backup_snapshot import BackupSnapshot, FileToBackUp
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from sensorflow.backup.folder import Backup
     from sensorflow.settings import Settings
 
-STORES = (LANDING, *Layer, "quarantine")
+QUARANTINE = "quarantine"
 LAST = ".backup.json"
 """Name of a file in the data folder. The file contains the time and the path of the last backup."""
 
@@ -45,28 +48,29 @@ class BackupResult:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundObjects:
+    """The objects that belong to a file of the ledger. landing: its landed bytes; None if they do not exist
+    or have expired. others: the objects of the lake and the quarantine, each with its area."""
+
+    file: FileToBackUp
+    landing: Object | None
+    others: list[tuple[str, Object]]
+
+
 Progress = Callable[[str, int, int], object]
 """A function that is called with the name of the current step, the number of the ledger's files that are
 done, and the number of all files in the ledger."""
 
 
-def require_in_data(settings: Settings) -> None:
-    """Raises UsageError if the landing zone or the quarantine is outside the data folder, because backup
-    and restore support only the data folder."""
-    if (zone := settings.storage.elsewhere()) is not None:
-        raise UsageError(
-            f"{zone} is not in the data folder, and backup and restore support only that folder: first "
-            "back up the database with pg_dump, then each store with its own tool"
-        )
-
-
 def require_outside(settings: Settings, target: Path) -> None:
-    """Raises UsageError if `target`, the folder of the backups, is in the data folder or in a drop
-    folder."""
-    require_in_data(settings)
+    """Raises UsageError if `target`, the folder of the backups, is in the data folder, in the folder of a
+    zone, or in a drop folder."""
     resolved = target.resolve()
-    folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
-    for name, folder in {"data": settings.data_folder, **folders_}.items():
+    used = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
+    zones = {f"storage.{zone}": settings.zone_folder(zone) for zone in ZONES}
+    used |= {name: folder for name, folder in zones.items() if folder is not None}
+    for name, folder in {"data": settings.data_folder, **used}.items():
         if resolved.is_relative_to(folder.resolve()):
             raise UsageError(
                 f"{target} is inside of the folder of {name} ({folder}): choose another folder, "
@@ -142,7 +146,8 @@ class _Making:
     ) -> None:
         self._settings, self._url, self._tools = settings, url, tools
         self._target, self._project, self._progress = target, project, progress
-        self._lake = bootstrap.lake(settings)
+        self._areas = {name: bootstrap.area(settings, name) for name in AREAS}
+        self._is_on_disk = settings.zone_folder(LANDING) is not None
 
     def run(self, now: BackupSnapshot) -> BackupResult:
         final = self._target / folders.name_at(now.taken_at)
@@ -150,10 +155,9 @@ class _Making:
             raise UsageError(f"{final} already exists: wait a second, then run the command again")
         known, leftovers = folders.backups(self._target), folders.garbage(self._target)
         work = folders.unfinished(self._target, final.name)
-        data = self._settings.data_folder
         with folders.open_new(work / folders.SUMS) as sums:
             before = next(filter(folders.intact, reversed(known)), None)
-            copier = Copier(work, data, before, leftovers, sums)
+            copier = Copier(work, self._areas, before, leftovers, sums)
             self._copy(now, copier)
             # a file that was replayed after the snapshot may have been copied before or after its replay
             replays = now.replayed_since()
@@ -172,32 +176,37 @@ class _Making:
     def _copy(self, now: BackupSnapshot, copier: Copier) -> None:
         for relative, path in self._project.items():
             copier.copy_file(path, f"{folders.PROJECT}/{relative}")
-        for store in STORES:
-            began = self._settings.data_folder / store / BEGAN
-            if began.is_file():
-                copier.copy_file(began, f"{folders.DATA}/{store}/{BEGAN}")
-        for number, file in enumerate(now.files(), 1):
+        for area, objects in self._areas.items():
+            if (at := objects.created_at()) is not None:
+                text = f"{at.timestamp():.6f}\n"
+                copier.add_text(text, f"{folders.DATA}/{area}/{BEGAN}")
+        for number, (_, found) in enumerate(each(self._look_up, now.files()), 1):
             self._progress("files", number, now.files_count)
-            self._file(file, copier)
+            self._file(found, copier)
 
-    def _file(self, file: FileToBackUp, copier: Copier) -> None:
+    def _look_up(self, file: FileToBackUp) -> FoundObjects:
+        """Find the objects that belong to a file. Called in several threads."""
+        landing = None
         if LANDING not in file.expired:
-            copier.landed(file.landing, file.size)
+            landing = self._areas[LANDING].head(file.landing)
+        others: list[tuple[str, Object]] = []
         for layer in Layer:
             if layer not in file.expired:
-                place = self._lake.place(layer, LayerFile.of(file))
-                copier.other(file.file_id, layer, place.removeprefix(f"{layer}/"))
+                name = layer_path(layer, LayerFile.of(file)).removeprefix(f"{layer}/")
+                if (found := self._areas[layer].head(name)) is not None:
+                    others.append((layer, found))
         for number in range(1, file.quarantines + 1):
-            self._quarantined(
-                file, f"{file.source}/{file.file_id}-v{file.version}-{number}", copier
-            )
+            location = f"{file.source}/{file.file_id}-v{file.version}-{number}/"
+            listed = self._areas[QUARANTINE].list(location)
+            others += ((QUARANTINE, found) for found in sorted(listed, key=lambda o: o.name))
+        return FoundObjects(file, landing, others)
 
-    def _quarantined(self, file: FileToBackUp, location: str, copier: Copier) -> None:
-        root = self._settings.data_folder / "quarantine"
-        for path, _, names in os.walk(root / location):
-            for name in sorted(names):
-                relative = str((Path(path) / name).relative_to(root))
-                copier.other(file.file_id, "quarantine", relative)
+    def _file(self, found: FoundObjects, copier: Copier) -> None:
+        file = found.file
+        if LANDING not in file.expired:
+            copier.landed(file.landing, file.size, found.landing, self._is_on_disk)
+        for area, one in found.others:
+            copier.other(file.file_id, area, one)
 
     def _dump(self, now: BackupSnapshot, work: Path) -> None:
         from sensorflow.adapters.postgres import dump

@@ -3,29 +3,41 @@
 All files are first copied to `data/.restoring`. Then the database is filled in one transaction. After
 that, the copied folders are moved to their final places in `data`. While `data/.restoring` exists, no other
 command uses the project. After an interruption, the same command repeats or finishes the restore.
+
+Files of an area that is not in the data folder are stored in it at once, because nothing refers to them
+until the database is filled. The area must have been empty when the restore began: `data/.restoring/areas`
+records this.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow.adapters.local.places import BEGAN, sync_folder
+from sensorflow import bootstrap
+from sensorflow.adapters.local.places import BEGAN, created_at, sync_folder
 from sensorflow.backup import folder as folders
+from sensorflow.backup.copies import LANDING
 from sensorflow.backup.folder import Backup
-from sensorflow.backup.make import STORES, require_in_data
 from sensorflow.disk import free, room, size
-from sensorflow.errors import UsageError
+from sensorflow.errors import SensorflowError, UsageError
+from sensorflow.flow.hashed import Damaged, VerifyingReader
+from sensorflow.flow.in_flight import in_flight
+from sensorflow.flow.storage_migration import set_created_at
 from sensorflow.settings import RESTORING
+from sensorflow.settings.storage import AREAS, ZONES, display_url, zone_of
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.dump import Tools
     from sensorflow.settings import Settings
 
+BEGUN_AREAS = "areas"
+THREADS = 4
+"""Number of files that are copied at the same time. An upload of a large file needs 40 MiB of memory."""
 FILLING, PLACING = "filling the database", "placing the files"
 STEP = "step"
 
@@ -44,19 +56,27 @@ class Restore:
         self._backup, self._settings, self._progress = backup, settings, progress
         self._data = settings.data_folder
         self._staging = self._data / RESTORING
+        self._outside = {
+            area: bootstrap.area(settings, area)
+            for area in AREAS
+            if area_location(settings, area) != os.path.normpath(self._data / area)
+        }
 
     def require(self) -> None:
         """Check that the backup can be restored into the target project. Changes nothing. Raises
         UsageError if this version of sensorflow cannot read the backup, if the data folder of the project
         is not empty, or if the disk has not enough space."""
-        require_in_data(self._settings)
         require_readable(self._backup)
+        if self._settings.storage.previous is not None:
+            raise UsageError("a restore writes to one location: remove storage.previous first")
         if self.step == PLACING:
             return
-        for store in (*STORES, "archive"):
-            self._require_empty(store)
+        for store in (*AREAS, "archive"):
+            if store not in self._outside:
+                self._require_empty(store)
+        self._require_no_objects()
         wanted = self._backup.manifest.bytes
-        if free(self._data) < wanted:
+        if LANDING not in self._outside and free(self._data) < wanted:
             raise UsageError(
                 f"{self._data}: {room(self._data)}; the backup needs at least {size(wanted)}"
             )
@@ -70,6 +90,32 @@ class Restore:
                 "overwrites data: move this folder to another place, or restore into another project with "
                 "--to FOLDER"
             )
+
+    def _require_no_objects(self) -> None:
+        begun = self._begun_areas()
+        for area, objects in self._outside.items():
+            if self._mark(area) in begun:
+                continue
+            if (first := next(objects.list(), None)) is not None:
+                place = display_url(area_location(self._settings, area))
+                raise UsageError(
+                    f"{place} contains objects ({first.name}), and a restore never overwrites data: "
+                    "write a sensorflow.toml with an empty location in [storage] to "
+                    f"{self._settings.home}, then restore"
+                )
+
+    def _mark(self, area: str) -> str:
+        """Return the line that says that a restore of this backup into the area has begun."""
+        place = display_url(area_location(self._settings, area))
+        return f"{area} {self._backup.manifest.sums} {place}"
+
+    def _begun_areas(self) -> list[str]:
+        """Return the mark of each area outside the data folder that was empty when an interrupted restore
+        began."""
+        try:
+            return (self._staging / BEGUN_AREAS).read_text("utf-8").splitlines()
+        except OSError:
+            return []
 
     @property
     def step(self) -> str | None:
@@ -109,35 +155,52 @@ class Restore:
         for path in self._staging.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name != STEP:
+            elif path.name not in (STEP, BEGUN_AREAS):
                 path.unlink()
+        lines = "".join(f"{self._mark(area)}\n" for area in self._outside)
+        (self._staging / BEGUN_AREAS).write_text(lines, "utf-8")
+        sync_folder(self._staging)
 
     def copy(self) -> None:
-        """Copy the files of the backup to `data/.restoring`, and verify their checksums. Raises UsageError
-        as soon as a file is missing or has changed."""
+        """Copy the files of the backup to `data/.restoring` or into their areas, and verify their
+        checksums. Raises UsageError as soon as a file is missing or has changed."""
         if self.step == PLACING:
             return
-        for relative, digest in folders.sums(self._backup.path):
-            store, _, name = relative.removeprefix(f"{folders.DATA}/").partition("/")
-            if relative.startswith(f"{folders.DATA}/") and store in STORES:
-                self._copy(self._backup.path / relative, self._staging / store / name, digest)
+        for size_bytes in in_flight(self._copy, self._files(), THREADS):
+            self._progress("files", size_bytes)
 
-    def _copy(self, source: Path, target: Path, digest: str) -> None:
-        found = hashlib.sha256()
+    def _files(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the area, the name in it, and the SHA-256 of each stored file of the backup."""
+        for relative, digest in folders.sums(self._backup.path):
+            area, _, name = relative.removeprefix(f"{folders.DATA}/").partition("/")
+            is_stored = relative.startswith(f"{folders.DATA}/") and area in AREAS
+            if is_stored and (name != BEGAN or area not in self._outside):
+                yield area, name, digest
+
+    def _copy(self, file: tuple[str, str, str]) -> int:
+        """Copy a file; see `_files`. Returns its number of bytes. Called in several threads."""
+        area, name, digest = file
+        source = self._backup.path / folders.DATA / area / name
         try:
             with folders.opened(self._backup.path, source) as stream:
+                stat = os.fstat(stream.fileno())
+                reader = VerifyingReader(stream, digest, stat.st_size)
+                if area in self._outside:
+                    self._outside[area].put(_object_name(name), reader)
+                    return reader.count
+                target = self._staging / area / name
                 _make(target.parent)
                 with target.open("xb") as copy:
-                    while block := stream.read(folders.BLOCK):
-                        found.update(block)
+                    while block := reader.read(folders.BLOCK):
                         copy.write(block)
-                        self._progress("files", len(block))
-                    stat = os.fstat(stream.fileno())
         except FileNotFoundError as error:
             raise UsageError(f"{source}: missing; nothing was restored") from error
-        if found.hexdigest() != digest:
-            raise UsageError(f"{source}: changed since the backup was made; nothing was restored")
+        except Damaged as error:
+            raise UsageError(
+                f"{source}: changed since the backup was made; nothing was restored"
+            ) from error
         os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        return reader.count
 
     def fill(self, url: str, tools: Tools, own: bool) -> None:
         """Fill the database from the dump in the backup, and upgrade its schema. own: see
@@ -166,7 +229,8 @@ class Restore:
     def place(self) -> None:
         """Move each copied folder to its final place in `data` by a rename, and remove
         `data/.restoring`."""
-        for store in STORES:
+        self._keep_creation_times()
+        for store in AREAS:
             staged = self._staging / store
             if staged.is_dir():
                 if (self._data / store).is_dir():
@@ -181,10 +245,23 @@ class Restore:
         sync_folder(self._data)
         shutil.rmtree(done)
 
+    def _keep_creation_times(self) -> None:
+        """Record in the areas outside of the data folder when the areas of the backup were created."""
+        created = {area: created_at(self._backup.path / folders.DATA / area) for area in AREAS}
+        for objects, areas in bootstrap.stores_of(self._settings, self._outside):
+            times = [at for area in areas if (at := created[area]) is not None]
+            set_created_at(objects, min(times) if len(times) == len(areas) else None)
+
     def abandon(self) -> None:
         """Undo a restore that has failed: remove the copies, if the restore has not begun to fill the
-        database."""
-        if self.step == "":
+        database. If an area is unavailable, its objects stay, and the same command continues the
+        restore."""
+        if self.step != "":
+            return
+        with suppress(SensorflowError):
+            for area, name, _ in self._files():
+                if area in self._outside:
+                    self._outside[area].delete(_object_name(name))
             shutil.rmtree(self._staging)
 
     def _note(self, step: str) -> None:
@@ -212,6 +289,17 @@ def _first(folder: Path) -> Path | None:
         if found := [name for name in names if name != BEGAN]:
             return Path(path) / found[0]
     return None
+
+
+def area_location(settings: Settings, area: str) -> str:
+    """Return the location of an area; see `Settings.zone_location`."""
+    location = settings.zone_location(zone_of(area))
+    return location if area in ZONES else f"{location}/{area}"
+
+
+def _object_name(relative: str) -> str:
+    """Return the name of the object that the path in a backup represents."""
+    return os.fsencode(relative).decode("utf-8", "surrogateescape")
 
 
 def _make(folder: Path) -> None:

@@ -29,6 +29,7 @@ from sensorflow.cli import (
     sniff,
     sources,
     status,
+    storage,
     version,
     watch,
     worker,
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     app.command("retention", short_help="Show retention; remove expired data.")(retention.retention)
     app.command("backup", short_help="Back up database, files and settings online.")(backup.backup)
     app.command("restore", short_help="Restore a backup into an empty project.")(restore.restore)
+    app.add_typer(storage.app, name="storage")
     app.command("doctor", short_help="Check the installation; suggest fixes.")(doctor.doctor)
     app.command("metrics", short_help="Serve metrics for Prometheus, and health checks.")(
         metrics.metrics

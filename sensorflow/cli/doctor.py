@@ -142,25 +142,42 @@ def _data_folder(settings: Settings) -> Iterator[Check]:
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
-    """Check the landing zone and the quarantine if they are outside the data folder."""
-    from sensorflow import bootstrap
+    """Check the zones that are outside the data folder, and the locations from which zones are moved."""
     from sensorflow.folders import data_fault
-    from sensorflow.settings.storage import ZONES, display_url
+    from sensorflow.settings.storage import ZONES
 
     for zone in ZONES:
-        url, folder = settings.storage.url(zone), settings.zone_folder(zone)
-        if url is None:
+        if settings.storage.url(zone) is None:
             continue
-        if folder is not None:
+        if (folder := settings.zone_folder(zone)) is not None:
             fault = data_fault(folder)
             yield Check(zone, "fail", *fault) if fault else Check(zone, "ok", str(folder))
-            continue
-        try:
-            bootstrap.store(settings, zone).head("none")
-            yield Check(zone, "ok", display_url(url))
-        except SensorflowError as error:
-            todo = f"check storage.{zone} and the credentials of the store"
-            yield Check(zone, "fail", f"{display_url(url)}: {error}", REMEDY.get(error.code, todo))
+        else:
+            yield _store(settings, zone, zone)
+    if (before := settings.before_move()) is not None:
+        for zone in settings.moved_zones():
+            yield _store(before, zone, f"previous {zone}")
+        todo = "run `sensorflow storage migrate`, then remove storage.previous"
+        yield Check("storage", "warn", f"{', '.join(settings.moved_zones())}: being moved", todo)
+
+
+def _store(settings: Settings, zone: str, what: str) -> Check:
+    """Check a store without writing to it. what: the title of the check."""
+    from sensorflow import bootstrap
+    from sensorflow.cli.storage import explained, located
+    from sensorflow.flow.store_check import StoreCheck
+
+    try:
+        objects = bootstrap.zone_alone(settings, zone)
+    except SensorflowError as error:
+        return Check(what, "fail", f"{located(settings, zone)}: {error}", error.remedy)
+    for found in StoreCheck(objects).read_only():
+        if found.verdict != "ok":
+            failed = explained(settings, zone, found)
+            text = f"{located(settings, zone)}: {failed.step}: {failed.found}"
+            todo = failed.todo or f"check storage.{zone} and the credentials of the store"
+            return Check(what, "fail", text, todo)
+    return Check(what, "ok", f"{located(settings, zone)}; `sensorflow storage check` also writes")
 
 
 def _backup(settings: Settings) -> Check:

@@ -42,6 +42,9 @@ class Writes:
     landed: float
     row: float
 
+    def __add__(self, other: Writes) -> Writes:
+        return Writes(self.landed + other.landed, self.row + other.row)
+
     def ahead(self, size: float, rows_per_byte: float | None) -> float:
         """Return the bytes that a file will need on this disk if it is not landed yet. size: bytes of the
         file."""

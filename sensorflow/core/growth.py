@@ -291,13 +291,22 @@ def why_head_refused(head: bytes) -> str | None:
 
 class Lines:
     """A stream of the bytes of a file between two offsets. Counts the lines, and records the first and the
-    last bytes. If the file is shorter than expected, the stream ends early."""
+    last bytes. If the file is shorter than expected, the stream ends early. Can be read again from its
+    start."""
 
     def __init__(self, stream: Stream, start: int, end: int) -> None:
-        stream.seek(start)
-        self._stream, self._left = stream, end - start
-        self.count = 0
+        self._stream, self._start, self._end = stream, start, end
+        self.seek(0)
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, /) -> int:
+        assert offset == 0
+        self._stream.seek(self._start)
+        self._left, self.count = self._end - self._start, 0
         self.first = self.last = b""
+        return 0
 
     def read(self, size: int = -1, /) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)

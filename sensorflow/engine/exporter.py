@@ -93,10 +93,12 @@ class Exporter:
 
 
 def _zones(settings: Settings) -> Mapping[str, Path]:
-    """Returns the local folders of stored files whose sizes are measured: name for the metric -> folder."""
-    names = (*(str(layer) for layer in Layer), "archive")
-    found = {name: settings.data_folder / name for name in names}
-    quarantine = settings.zone_folder("quarantine")
+    """Returns the local folders of stored files whose sizes are measured: name for the metric -> folder.
+    Zones that are not on this host are not measured."""
+    lake, quarantine = settings.zone_folder("lake"), settings.zone_folder("quarantine")
+    found = {"archive": settings.data_folder / "archive"}
+    if lake is not None:
+        found |= {str(layer): lake / str(layer) for layer in Layer}
     return found if quarantine is None else {**found, "quarantine": quarantine}
 
 

@@ -18,6 +18,7 @@ from sensorflow.core.quality import QualityFlagger
 from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.segments import segments
+from sensorflow.flow.verified import open_verified
 from sensorflow.ports.layers import Unreadable
 
 LOOK_BACK_PARTS = 16
@@ -39,7 +40,9 @@ def _before(file_task: FileTask, part: Part) -> Iterator[BinaryIO]:
                 f"the first {HEADER:,} bytes of the growing file contain no header",
                 do="correct skip_until, skip or header in the profile, then replay",
             )
-        yield file_task.services.landing.open(segment.landing)
+        landing = file_task.services.landing
+        with open_verified(landing, segment.landing, segment.size, segment.sha256) as stream:
+            yield stream
 
 
 def deduplicator_of(file_task: FileTask, seen: OrdinalAssigner) -> OrdinalAssigner:

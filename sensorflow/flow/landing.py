@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import BinaryIO
@@ -11,7 +13,17 @@ from typing import BinaryIO
 from sensorflow import failpoints
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
+from sensorflow.flow.parallel import REQUESTS, each
+from sensorflow.ports.feed import Busy
 from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
+
+LISTED = 1000
+"""Number of objects that a request to list a bucket returns."""
+MISSING = (
+    "check that [storage] names the right landing zone, and that its disk is mounted; if the object was "
+    "removed, put the original file into the drop folder again (it may be in data/archive)"
+)
+"""The remedy if the landed bytes of a file are missing."""
 
 
 class LandingBatch:
@@ -22,7 +34,8 @@ class LandingBatch:
         self._objects = objects
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end and hash it while reading."""
+        """Copy a stream to its end and hash it while reading. Raises Busy if the store reads the stream
+        twice, and the second reading returns different bytes."""
         hashed = _HashingReader(stream)
         self._objects.put(hashed.name, hashed)
         return hashed.landed
@@ -38,9 +51,11 @@ class Landing:
     def __init__(self, objects: ObjectStore) -> None:
         self.bucket = objects.name
         self._objects = objects
+        self._ahead: dict[str, Future[bytes]] = {}
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end. The bytes are durable on return."""
+        """Copy a stream to its end. The bytes are durable on return. Raises Busy as `LandingBatch.put`
+        does."""
         return LandingBatch(self._objects).put(stream)
 
     @contextmanager
@@ -50,8 +65,17 @@ class Landing:
             yield LandingBatch(batch)
 
     def open(self, name: str) -> BinaryIO:
-        """Returns a seekable reader. Raises Transient STORAGE if the object does not exist."""
-        return self._objects.open(_validated_name(name))
+        """Returns a seekable reader. Raises Transient STORAGE, with FileNotFoundError as the cause, if the
+        object does not exist."""
+        if (requested := self._ahead.get(name)) is not None:
+            return io.BytesIO(requested.result())
+        try:
+            return self._objects.open(_validated_name(name))
+        except Transient as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                found = f"the landing zone has no object {name} ({error.message})"
+                raise Transient(Code.STORAGE, found, do=MISSING) from error.__cause__
+            raise
 
     def size(self, name: str) -> int | None:
         """Returns the size in bytes, or None if the object does not exist. Raises Transient STORAGE if the
@@ -60,13 +84,50 @@ class Landing:
         return None if found is None else found.size
 
     def has(self, name: str) -> bool:
-        """Whether the object exists and can be opened."""
+        """Whether the object exists. False if the zone is unavailable."""
         checked = _validated_name(name)
         try:
-            self._objects.open(checked).close()
+            return self._objects.head(checked) is not None
         except Transient:
             return False
-        return True
+
+    def missing(self, names: Sequence[str]) -> set[str]:
+        """Return the names of the objects that do not exist; see `has`."""
+        return {name for name, exists in each(self.has, names) if not exists}
+
+    def sizes(self, names: Sequence[str]) -> dict[str, int | None]:
+        """Return name -> `size` of many objects. Lists the zone if this takes fewer requests."""
+        if len(names) <= LISTED:
+            return dict(each(self.size, names))
+        found: dict[str, int | None] = dict.fromkeys(names)
+        found |= {o.name: o.size for o in self._objects.list() if o.name in found}
+        return found
+
+    @contextmanager
+    def read_ahead(self, names: Sequence[str]) -> Iterator[Landing]:
+        """Provide a landing zone in which the bytes of these small objects are already requested, in
+        parallel, if the store is not on this host. They stay in memory."""
+        first = self._read_unless_local(names[0])
+        if first is None:
+            yield self
+            return
+        ahead = Landing(self._objects)
+        with ThreadPoolExecutor(REQUESTS) as threads:
+            ahead._ahead = {name: threads.submit(self._read, name) for name in names[1:]}
+            ahead._ahead[names[0]] = threads.submit(lambda: first)
+            yield ahead
+
+    def _read_unless_local(self, name: str) -> bytes | None:
+        """Return the bytes of an object; None if it is a file of this host or cannot be opened."""
+        try:
+            with self.open(name) as stream:
+                return None if is_local(stream) else stream.read()
+        except Transient:
+            return None
+
+    def _read(self, name: str) -> bytes:
+        with self.open(name) as stream:
+            return stream.read()
 
     def remove(self, name: str) -> None:
         """Delete an object. Idempotent."""
@@ -85,11 +146,21 @@ class Landing:
         return self._objects.remove_unfinished(older_than_seconds)
 
 
+def is_local(stream: BinaryIO) -> bool:
+    """Whether a stream reads an open file of this host."""
+    try:
+        stream.fileno()
+    except OSError:  # io.UnsupportedOperation
+        return False
+    return True
+
+
 class _HashingReader:
     """A reader that hashes all bytes that it reads from a stream."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
+        self._first_name: str | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -114,7 +185,11 @@ class _HashingReader:
 
     def name(self) -> str:
         failpoints.hit(failpoints.Failpoint.LANDING)
-        return self.landed.name
+        name = self.landed.name
+        if self._first_name not in (None, name):
+            raise Busy("the file changed while it was read")
+        self._first_name = name
+        return name
 
     @property
     def landed(self) -> Landed:

@@ -60,6 +60,7 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
                 for file_task in file_tasks
             ]
         file_tasks = [_watched(file_task, lost) for file_task in file_tasks]
+        file_tasks = _read_ahead(stack, services, file_tasks)
         if len(file_tasks) > 1:  # runs all stages: a message for one stage has one file
             can_batch = [_can_batch(file_task) for file_task in file_tasks]
             batchable, file_tasks = (
@@ -81,6 +82,22 @@ def process(services: Services, task: Task, keep_leases: KeepLeases) -> list[Res
         replace(result, has_own_message=file_task.claim.file_id not in task.file_ids)
         for file_task, result in zip([*batchable, *file_tasks], results, strict=True)
     ]
+
+
+def _read_ahead(stack: ExitStack, services: Services, file_tasks: list[FileTask]) -> list[FileTask]:
+    """Request the bytes of small files in parallel, and only once, if they are not on this host. A file of
+    a source that unpacks archives is opened twice: to find out whether it is an archive, and to read it."""
+    unpacked = [name for name, source in services.settings.sources.items() if source.unpack]
+    small = [
+        t.claim.landing
+        for t in file_tasks
+        if t.claim.size <= publish.SMALL_FILE_BYTES and t.claim.stage is Stage.VALIDATE
+        if len(file_tasks) > 1 or t.claim.source in unpacked
+    ]
+    if not small:
+        return file_tasks
+    landing = stack.enter_context(services.landing.read_ahead(small))
+    return [replace(t, services=replace(t.services, landing=landing)) for t in file_tasks]
 
 
 def _attempt(file_task: FileTask, work: Callable[[], Result]) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -34,9 +33,7 @@ class QuarantineZone:
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)
         failpoints.hit(failpoints.Failpoint.QUARANTINE_COPIED)
-        note = _manifest(folder)
-        if self._objects.head(note) is None:
-            self._objects.put(note, io.BytesIO(to_json(manifest, indent=2).encode()))
+        self._objects.create(_manifest(folder), to_json(manifest, indent=2).encode())
         return folder
 
     def manifest(self, location: str) -> dict[str, Any]:
@@ -55,6 +52,8 @@ class QuarantineZone:
         """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises Transient
         STORAGE if the zone is unavailable."""
         original = self._original(location)
+        if original is None:
+            self._objects.head(_manifest(location))  # raises if the whole zone is missing
         return None if original is None else original.size
 
     def open(self, location: str) -> BinaryIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from sensorflow.flow import deadlines
 from sensorflow.flow.file_task import FileTask
 from sensorflow.flow.gates import announced
 from sensorflow.flow.growing_parts import open_up_to
+from sensorflow.flow.verified import open_verified
 from sensorflow.memory import trimming_heap
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import LayerWriter
@@ -203,26 +203,14 @@ def read_validated(
 def open_landed(file_task: FileTask) -> Iterator[BinaryIO]:
     """Yield a stream of the landed bytes. Raises Permanent if the bytes have changed since they were
     landed. For a part of a growing file, the stream contains the growing file from its start to the end of
-    the part; only the bytes of the part are verified."""
-    with file_task.services.landing.open(file_task.claim.landing) as stream:
-        _check_bytes(stream, file_task.claim.sha256)
-        file_task.meter.begin(file_task.claim.size, stream)
-        yield (
-            stream
-            if file_task.claim.part is None
-            else open_up_to(file_task, file_task.claim.part, stream)
-        )
+    the part; the earlier parts are verified when the stream reaches them."""
+    claim = file_task.claim
+    with open_verified(
+        file_task.services.landing, claim.landing, claim.size, claim.sha256
+    ) as stream:
+        file_task.meter.begin(claim.size, stream)
+        yield (stream if claim.part is None else open_up_to(file_task, claim.part, stream))
 
 
 def scratch_file() -> BinaryIO:
     return tempfile.SpooledTemporaryFile(SPILL_BYTES)  # type: ignore[return-value]
-
-
-def _check_bytes(stream: BinaryIO, sha256: bytes) -> None:
-    found = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
-    if found != sha256:
-        raise Permanent(
-            Code.BYTES_CHANGED,
-            f"the landed bytes have SHA-256 {found.hex()}, the ledger says {sha256.hex()}",
-        )
-    stream.seek(0)

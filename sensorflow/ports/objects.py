@@ -56,10 +56,11 @@ class Puts(Protocol):
         return the name for these bytes.
 
         A disk store reads the source once: it writes to a temporary name, calls the function and renames
-        the file. In a bucket, objects cannot be renamed. A bucket store therefore reads the source twice,
-        calls the function after each reading, and uploads during the second reading under the first name.
-        If the two names differ, it raises Transient STORAGE and stores nothing. If the source cannot be
-        rewound, the bucket store first copies it into a temporary file.
+        the file. In a bucket, objects cannot be renamed. A bucket store holds the bytes of a small source
+        until it knows the name. It reads a large source twice, calls the function after each reading, and
+        uploads during the second reading under the first name. If the two names differ, it raises Transient
+        STORAGE and stores nothing. If a large source cannot be rewound, the bucket store first copies it
+        into a temporary file.
         """
         ...
 
@@ -76,10 +77,19 @@ class ObjectStore(Puts, Protocol):
     name: str
     """The name of the bucket or folder."""
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Store an object unless an object of this name exists. Returns whether it was stored.
+
+        If several writers create the same object, exactly one of them stores it, as a whole. After an error
+        of the network, a repeated call may return False although the first one has stored the object.
+        """
+        ...
+
     def batch(self) -> AbstractContextManager[Puts]:
         """Returns a context manager for a batch of puts. When the context exits, all objects of the batch
-        appear and are durable. No object appears earlier, and no object appears if the context raises. If
-        the same name is put several times, the last object is stored.
+        appear and are durable. No object appears earlier, and no object appears if the body of the context
+        raises. If the store fails while the context exits, some of the objects may have appeared, each of
+        them complete. If the same name is put several times, the last object is stored.
 
         Cheaper than single puts: a disk store syncs once per batch, a bucket store sends requests in
         parallel.

@@ -53,6 +53,11 @@ def parts_of(text: str) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in given)
 
 
+def _zone_folders(settings: Settings) -> list[Path]:
+    """Return the folders of the zones that are on this host."""
+    return [folder for zone in ZONES if (folder := settings.zone_folder(zone)) is not None]
+
+
 def plan(
     path: Path,
     settings: Settings,
@@ -84,7 +89,9 @@ def plan(
     data, home = settings.data_folder, path.parent
     drops = [settings.path(source.path) for source in settings.folders.values()]
     given = dict(secrets or {})
-    zones = [folder for zone in ZONES if (folder := settings.zone_folder(zone)) is not None]
+    zones = _zone_folders(settings)
+    if (before := settings.before_move()) is not None:
+        zones += _zone_folders(before)
     used = [path, data, *drops, *zones, Path(sys.prefix), *given.values()]
     chosen = name or f"sensorflow-{slug(home.name)}"
     if chosen != slug(chosen):

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sensorflow import profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.nearest import nearest
+from sensorflow.core.partitions import Layer
 from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, FormerName, UsageError
 from sensorflow.explain import explain
@@ -26,7 +27,7 @@ from sensorflow.profiles import files
 from sensorflow.profiles.files import TextCache
 from sensorflow.settings.former import rename
 from sensorflow.settings.project import Settings
-from sensorflow.settings.storage import ZONES
+from sensorflow.settings.storage import ZONES, display_url
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
@@ -108,6 +109,7 @@ def load(
         raise UsageError(located, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
+    _check_move(settings, where)
     _check_tls(settings, where)
     for found in former if warn else ():
         warnings.warn(FormerName(str(found)), stacklevel=2)
@@ -203,8 +205,10 @@ def _check_folders(settings: Settings, where: _KeyLocation) -> None:
     folders["data"] = settings.data_folder
     for zone in ZONES:
         folder = settings.zone_folder(zone)
-        if folder is not None and settings.storage.url(zone) is not None:
+        if folder is not None and getattr(settings.storage, zone) is not None:
             folders[f"storage.{zone}"] = folder
+    if (common := settings.storage.data_folder(settings.home)) is not None:
+        folders["storage.data"] = common
     real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
     for name, outer in real.items():
         for other, inner in real.items():
@@ -214,6 +218,36 @@ def _check_folders(settings: Settings, where: _KeyLocation) -> None:
                     "give each its own folder",
                     Code.SETTINGS,
                 )
+
+
+def _check_move(settings: Settings, where: _KeyLocation) -> None:
+    """Raises UsageError if nothing would be moved from `storage.previous`, or if a zone contains another
+    zone's previous location."""
+    previous, key = settings.before_move(), "storage.previous"
+    if previous is None:
+        return
+    if not settings.moved_zones():
+        raise UsageError(
+            f"{where(key)}: {key} is the current location of all zones; set the location from which the "
+            f"project is moved, or remove {key}",
+            Code.SETTINGS,
+        )
+    for zone, outer in _places(previous):
+        for other, inner in _places(settings):
+            overlap = f"{inner}/".startswith(f"{outer}/") or f"{outer}/".startswith(f"{inner}/")
+            if overlap and (zone, outer) != (other, inner):
+                raise UsageError(
+                    f"{where(key)}: storage.{other} ({display_url(inner)}) overlaps with the {zone} of "
+                    f"{key} ({display_url(outer)}); choose a location outside of it",
+                    Code.SETTINGS,
+                )
+
+
+def _places(settings: Settings) -> list[tuple[str, str]]:
+    """Return each zone and its location, and each layer instead of the lake."""
+    lake = settings.zone_location("lake")
+    places = [(zone, settings.zone_location(zone)) for zone in ZONES if zone != "lake"]
+    return places + [("lake", f"{lake}/{layer}") for layer in Layer]
 
 
 def _check_tls(settings: Settings, where: _KeyLocation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +28,7 @@ from sensorflow.core.shares import SourceShare
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
-from sensorflow.settings.storage import Storage
+from sensorflow.settings.storage import ZONES, Storage, display_url
 from sensorflow.tls import Tls
 
 
@@ -312,9 +313,40 @@ class Settings(Strict):
         return self.path(self.data)
 
     def zone_folder(self, zone: str) -> Path | None:
-        """Return the local folder of a zone; None if the zone is in a store of another package. zone:
-        "landing" or "quarantine"."""
+        """Return the local folder of a zone; None if the zone is not on this host. zone: one of
+        `storage.ZONES`. The folder of the lake contains the folders of its layers."""
         return self.storage.folder(zone, self.home, self.data_folder)
+
+    def zone_location(self, zone: str) -> str:
+        """Return the location of a zone as text that is equal for equal locations: an absolute path, or a
+        URL. zone: one of `storage.ZONES`."""
+        if (folder := self.zone_folder(zone)) is not None:
+            return os.path.normpath(folder)
+        return (self.storage.url(zone) or "").rstrip("/")
+
+    def displayed_zone(self, zone: str) -> str:
+        """Return the location of a zone for messages: the path of its folder, or its URL without
+        secrets."""
+        folder = self.zone_folder(zone)
+        return str(folder) if folder is not None else display_url(self.storage.url(zone) or "")
+
+    def before_move(self) -> Settings | None:
+        """Return these settings with the zones at the location `storage.previous`; None if no move is in
+        progress."""
+        previous = self.storage.before_move()
+        return None if previous is None else self.model_copy(update={"storage": previous})
+
+    def after_move(self) -> Settings:
+        """Return these settings without `storage.previous`."""
+        moved = self.storage.model_copy(update={"previous": None})
+        return self.model_copy(update={"storage": moved})
+
+    def moved_zones(self) -> tuple[str, ...]:
+        """Return the zones that are being moved: those that are not at the same location in
+        `before_move`."""
+        if (previous := self.before_move()) is None:
+            return ()
+        return tuple(z for z in ZONES if self.zone_location(z) != previous.zone_location(z))
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
         """Return the settings as JSON data, for `digest.plain` and `digest.digest`. database_url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,10 +21,18 @@ class MemoryObjects:
         self.name = name
         self.contents: dict[str, bytes] = {}
         self._written_at: dict[str, datetime] = {}
+        self._creating = threading.Lock()
 
     def put(self, name: Name, source: Reader) -> str:
         with self.batch() as batch:
             return batch.put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        with self._creating:
+            if name in self.contents:
+                return False
+            self.put(name, io.BytesIO(data))
+        return True
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:

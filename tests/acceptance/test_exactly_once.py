@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet import Fleet, Manifest, fleet, generate
-
-from sensorflow.adapters.objects.local import LocalObjects
-from sensorflow.core.states import State
-from sensorflow.flow.quarantine_zone import QuarantineZone
+from fleet import Manifest, assert_all_accounted_for, fleet, generate
 
 FILES, ROWS, SEED = 300, 500, 20260101
 
@@ -32,21 +28,3 @@ def test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing(
                 f.start("worker")
         f.wait(lambda: f.finished() == FILES)
         assert_all_accounted_for(f, manifest)
-
-
-def assert_all_accounted_for(f: Fleet, manifest: Manifest) -> None:
-    found = manifest.of_database(f.database)
-    assert len(found - manifest.readings) == 0, "unexpected"
-    assert len(manifest.readings - found) == 0, "lost"
-    files = f.ledger.files(limit=10_000)
-    assert {v.name for v in files if v.state is State.QUARANTINED} == manifest.corrupt
-    store = QuarantineZone(LocalObjects(f.project / "data" / "quarantine"))
-    for view in f.ledger.files(State.QUARANTINED, limit=10_000):
-        quarantined = store.manifest(view.quarantined_to)
-        assert quarantined["file"]["name"] == view.name
-        assert quarantined["error"]["code"].startswith("F203")
-    assert all(v.counts.balanced for v in files if v.state is State.LOADED)
-    aliases = sum(a.kind == "alias" for v in files for a in f.ledger.arrivals(v.file_id))
-    assert aliases == FILES // 10
-    left = [p for p in f.drop.iterdir() if p.is_file()]
-    assert left == []

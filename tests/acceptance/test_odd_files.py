@@ -26,7 +26,7 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         assert codes["empty.csv"] == "F201"
         assert codes["nul.csv"] == "F201"
         assert codes["other.csv"] == "F202"
-        quarantined = project / "data" / "quarantine" / "plant"
+        quarantined = f.data / "quarantine" / "plant"
         assert sum(p.name == "manifest.json" for p in quarantined.rglob("*")) == 4
         assert (next(quarantined.rglob("nul.csv"))).read_bytes() == b"\0" * 10_000
 

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import warm
@@ -29,8 +30,8 @@ def values(url: str) -> list[float]:
     return [value for (value,) in found]
 
 
-def silver(f: Fleet) -> list[Path]:
-    return sorted((f.project / "data" / "silver").rglob("*.parquet"))
+def silver(f: Fleet) -> list[Any]:
+    return sorted((f.data / "silver").rglob("*.parquet"))
 
 
 def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched(
@@ -156,9 +157,9 @@ def test_what_has_expired_is_gone_and_the_rest_is_there(
             connection.execute(age)
         assert "1d" in command(f, "retention")
         assert "landing of 1 files" in command(f, "retention", "--apply")
-        landed = [p for p in (project / "data" / "landing").rglob("[!.]*") if p.is_file()]
+        landed = [p for p in (f.data / "landing").rglob("[!.]*") if p.is_file()]
         assert len(landed) == 1
-        assert len(list((project / "data" / "bronze").rglob("*.parquet"))) == 1
+        assert len(list((f.data / "bronze").rglob("*.parquet"))) == 1
         assert len(silver(f)) == 2
         assert values(database) == [1.0, 2.0]
         assert "expired" in command(f, "replay", "1.csv", code=1)

@@ -8,11 +8,13 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from chaos.execute import execute
 from chaos.plan import Fault, Plan
 from chaos.scene import scene, servers
+from chaos.store import chaos_store
 
 
 def main() -> int:
@@ -28,6 +30,9 @@ def main() -> int:
     if options.soak:
         return _soak(options, seed, brokers)
     fault = Fault(options.fault)
+    if fault is Fault.STORE and not options.store:
+        print("chaos: FAULT=store needs STORE=s3", file=sys.stderr)
+        return 2
     kills = options.kills or (200 if fault is Fault.KILLS else 20)
     clean = True
     for broker in brokers:
@@ -42,8 +47,10 @@ def main() -> int:
             index=options.index,
         )
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-        with servers(broker) as (postgres, _, url):
-            found = execute(scene(postgres, url), plan, folder, print)
+        with ExitStack() as stack:
+            postgres, _, url = stack.enter_context(servers(broker))
+            store = stack.enter_context(chaos_store(seed)) if options.store else None
+            found = execute(scene(postgres, url, store), plan, folder, print)
         if found.clean:
             shutil.rmtree(folder)
         else:
@@ -73,6 +80,7 @@ def _soak(options: argparse.Namespace, seed: int, brokers: list[str]) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--broker", choices=["valkey", "rabbitmq"])
+    parser.add_argument("--store", choices=["s3"], help="the zones in a bucket of this kind")
     parser.add_argument("--fault", choices=list(Fault), default=Fault.KILLS)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--kills", type=int, help="200, or 20 of the other faults")

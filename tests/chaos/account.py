@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import gold
-import pyarrow.parquet as pq
+import zones
 from chaos.findings import Findings
 from chaos.generator import GeneratedFile, Kind, Manifest
 from chaos.scene import Observer
 
 from sensorflow.adapters.postgres.gold import Gold
+from sensorflow.errors import Transient
 from sensorflow.flow.gold import Refresher
 
 TERMINAL = ("loaded", "quarantined")
@@ -29,7 +30,7 @@ class Account:
     """hold() adds what is wrong to `findings`; the fleet is stopped by then."""
 
     def __init__(
-        self, observer: Observer, data: Path, manifest: Manifest, findings: Findings
+        self, observer: Observer, data: Any, manifest: Manifest, findings: Findings
     ) -> None:
         self._observer, self._data = observer, data
         self._manifest, self._found = manifest, findings
@@ -142,7 +143,7 @@ class Account:
 
     def _hold_silver(self, file: dict[str, Any], rows: int, shown: str) -> None:
         found = list(self._data.glob(f"silver/*/*/file-{file['id']}-v*.parquet"))
-        counts = [pq.ParquetFile(path).metadata.num_rows for path in found]
+        counts = [zones.read_rows(path).num_rows for path in found]
         if counts != [rows] and not (rows == 0 and not counts):
             self._found.unexpected.append(f"{shown}: silver has {counts} rows, not {rows}")
 
@@ -155,7 +156,7 @@ class Account:
         where = self._data / "quarantine" / file["quarantined_to"]
         try:
             manifest = json.loads((where / "manifest.json").read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Transient) as error:
             self._found.unexpected.append(f"{shown}: no manifest: {error}")
             return
         if not manifest["error"]["code"].startswith(generated.code):
@@ -233,7 +234,7 @@ def watchdog(actor: str) -> str:
     return actor if actor.startswith("watchdog@") else ""
 
 
-def bytes_missing(folder: Path) -> list[str]:
+def bytes_missing(folder: Any) -> list[str]:
     """What is wrong with one quarantined file: a manifest is there only when its bytes are."""
     manifest = folder / "manifest.json"
     if not manifest.exists():
@@ -246,7 +247,7 @@ def bytes_missing(folder: Path) -> list[str]:
     return [f"{folder.name}: a manifest whose bytes are {'other ones' if originals else 'missing'}"]
 
 
-def manifests_without_bytes(data: Path) -> list[str]:
+def manifests_without_bytes(data: Any) -> list[str]:
     """Of all quarantined files, also in the middle of the work."""
     return [
         line

@@ -56,21 +56,15 @@ text = name.decode("utf-8", "surrogateescape")
 self._objects.put(f"{folder}/file/{text}", stream)
 """
 _NOTE = """\
-note = _manifest(folder)
-if self._objects.head(note) is None:
-    self._objects.put(note, io.BytesIO(to_json(manifest, indent=2).encode()))
+self._objects.create(_manifest(folder), to_json(manifest, indent=2).encode())
 """
-_EARLY_NOTE = """\
-self._objects.put(_manifest(folder), io.BytesIO(to_json(manifest, indent=2).encode()))
-"""
-"""What is there can be asked of a store only when something was put into it."""
 _POINT = "failpoints.hit(failpoints.Failpoint.QUARANTINE_COPIED)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
         "sensorflow/flow/quarantine_zone.py::QuarantineZone.put",
         _COPY + _POINT + _NOTE,
-        _EARLY_NOTE + _POINT + _COPY,
+        _NOTE + _POINT + _COPY,
     ),
 )
 

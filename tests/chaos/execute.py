@@ -11,7 +11,7 @@ from chaos.findings import Findings
 from chaos.plan import WORKERS, Fault, Plan
 from chaos.run import Run, running
 from chaos.scene import ChaosFleet
-from chaos.storms import Kills, crash_database, cut_commits, proxy_of, wipe_broker
+from chaos.storms import Kills, crash_database, crash_store, cut_commits, proxy_of, wipe_broker
 from proxy import Proxy
 
 Say = Callable[[str], object]
@@ -31,6 +31,7 @@ def execute(scene: ChaosFleet, plan: Plan, folder: Path, say: Say) -> Findings:
             through = proxy.url(scene.database)
         run = stack.enter_context(running(scene, plan, folder, through=through))
         way = ", deferred index" if plan.deferred else ""
+        way += ", zones in a bucket" if scene.store else ""
         say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}{way}")
         run.fleet.start("daemon", *WORKERS, "beat")
         run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
@@ -50,6 +51,8 @@ def _run_kills(run: Run, proxy: Proxy | None, say: Say) -> None:
         wipe_broker(run)
     elif run.plan.fault is Fault.DATABASE:
         crash_database(run)
+    elif run.plan.fault is Fault.STORE:
+        crash_store(run)
     else:
         assert proxy is not None
         cut_commits(run, proxy)

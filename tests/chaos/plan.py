@@ -16,6 +16,7 @@ class Fault(StrEnum):
     BROKER = "broker"  # it loses all it holds
     DATABASE = "database"  # it crashes and comes back
     COMMIT = "commit"  # the answer to COMMIT is lost
+    STORE = "store"  # the server of the buckets crashes and comes back
 
 
 class Victim(StrEnum):

@@ -98,7 +98,7 @@ def manifest_before_copy(run: Run) -> None:
     run.fleet.start("worker1", crash=f"stop@quarantine.copied:1:{run.folder / 'stopped'}")
     run.drop()
     child = _caught(run, "worker1")
-    run.findings.unexpected += manifests_without_bytes(run.folder / "data")
+    run.findings.unexpected += manifests_without_bytes(run.fleet.data)
     os.kill(child.pid, signal.SIGKILL)
     run.settle(PATIENCE)
 

@@ -36,6 +36,7 @@ WHERE = {
     Fault.BROKER: "with messages waiting",
     Fault.DATABASE: "with files claimed",
     Fault.COMMIT: "with files claimed",
+    Fault.STORE: "with files claimed",
 }
 CLOSERS = 3
 """How often months are closed while files come in."""
@@ -91,6 +92,7 @@ class Run:
             lease=plan.lease,
             inline_below=plan.rows * LARGE,
             dedupe_index=plan.index,
+            storage=scene.store.table if scene.store else None,
         )
         index_mode.set_index_mode(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
@@ -260,7 +262,9 @@ class Run:
             self.findings.unexpected.append(f"a pool is not back to its size: {sizes}")
         self.findings.lost += [f"never taken from its folder: {name}" for name in self._left()]
         self.stop()
-        account = Account(self.observer, self.folder / "data", self.manifest, self.findings)
+        if self.scene.store is not None:
+            self.scene.store.calm()
+        account = Account(self.observer, self.fleet.data, self.manifest, self.findings)
         account.hold()
         if self.plan.deferred:
             self._hold_months()

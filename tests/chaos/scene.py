@@ -15,6 +15,7 @@ import amqp
 import kombu
 import psycopg
 import redis
+from chaos.store import ChaosStore
 from servers import RabbitMQ, ServerFolder, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
@@ -25,11 +26,13 @@ from sensorflow.embedded.valkey import Valkey
 
 @dataclass(frozen=True)
 class ChaosFleet:
-    """broker: its URL. database: the URL of a migrated, empty database."""
+    """broker: its URL. database: the URL of a migrated, empty database. store: the server with the zones;
+    None if they are on this disk."""
 
     postgres: Postgres
     broker: str
     database: str
+    store: ChaosStore | None = None
 
     def wipe(self) -> None:
         """The broker loses everything."""
@@ -86,14 +89,14 @@ def _let_in(postgres: Postgres, place: ServerFolder, network: str) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def scene(postgres: Postgres, broker: str) -> ChaosFleet:
+def scene(postgres: Postgres, broker: str, store: ChaosStore | None = None) -> ChaosFleet:
     """On servers that run, with a new database."""
     name = f"chaos_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     database = postgres.url.rsplit("/", 1)[0] + "/" + name
     migrate.upgrade(database)
-    chaos_fleet = ChaosFleet(postgres, broker, database)
+    chaos_fleet = ChaosFleet(postgres, broker, database, store)
     if not broker.startswith("amqp"):
         chaos_fleet.wipe()
     return chaos_fleet

@@ -17,6 +17,8 @@ from proxy import Proxy
 AIM = 4.0
 """Seconds that an aimed strike waits for a victim with a claim."""
 GIVE_UP = 60.0
+STORE_CRASHES = 10
+"""Kills between two crashes of the server with the zones."""
 WHOLE_PROCESSES = (Victim.PARENT, Victim.WORKER)
 MAX_WAIT_SECONDS = 0.05
 """A longer delay would let the claim of an aimed strike end before it."""
@@ -38,9 +40,11 @@ class Kills:
             self._await(strike)
             self._run.drop(number / len(planned) * 0.999)
             self._do(strike)
+            if (store := self._run.scene.store) and number % STORE_CRASHES == STORE_CRASHES // 2:
+                store.crash()
             if number % 50 == 0:
                 say(f"  {number} kills")
-            self._run.findings.unexpected += manifests_without_bytes(self._run.folder / "data")
+            self._run.findings.unexpected += manifests_without_bytes(self._run.fleet.data)
         self._run.drop()
         while self._stopped_pids:
             self._tick()
@@ -161,6 +165,17 @@ def wipe_broker(run: Run) -> None:
 def crash_database(run: Run) -> None:
     """With files in work."""
     _often(run, run.scene.crash_database, lambda: [c.file_id for c in run.claims()], 4.0)
+
+
+def crash_store(run: Run) -> None:
+    """With files in work. No attempt of a file is counted."""
+    store = run.scene.store
+    assert store is not None, "--fault store needs --store s3"
+    _often(run, store.crash, lambda: [c.file_id for c in run.claims()], 2.0)
+    query = "SELECT count(*) FROM files WHERE source <> 'trap' AND attempts > 1"
+    run.settle(GIVE_UP)
+    if counted := run.observer.rows(query)[0][0]:
+        run.findings.unexpected.append(f"{counted} files have more than one attempt")
 
 
 def cut_commits(run: Run, proxy: Proxy) -> None:

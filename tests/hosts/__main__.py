@@ -16,6 +16,15 @@ from hosts.stand import stand
 
 ORDER = ("worker1", "daemon", "database", "broker", "worker2", "standby")
 
+UPLOAD = "upload"
+"""The daemon's host, in the middle of an upload."""
+
+
+def _strike(host: str, kill: bool, seconds: float) -> HostCut:
+    if host == UPLOAD:
+        return HostCut(("daemon",), kill, seconds, in_upload=True)
+    return HostCut((host,), kill, seconds)
+
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -25,12 +34,17 @@ def main() -> int:
         return 2
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
     cut = float(os.environ.get("CUT") or 120)
-    hosts = os.environ.get("HOSTS", "").split() or ORDER
+    store = os.environ.get("STORE", "")
+    if store not in ("", "s3"):
+        print(f"hosts: STORE={store}: expected s3", file=sys.stderr)
+        return 2
+    hosts = os.environ.get("HOSTS", "").split() or (*ORDER, *((UPLOAD, "store") if store else ()))
     broker = os.environ.get("BROKER") or "valkey"
-    strikes = [HostCut((host,), kill, cut) for kill in (False, True) for host in hosts]
+    strikes = [_strike(host, kill, cut) for kill in (False, True) for host in hosts]
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
-    print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults")
-    with stand(folder, broker) as hosts_fleet:
+    where = ", zones in a bucket and no shared data folder" if store else ""
+    print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults{where}")
+    with stand(folder, broker, bool(store)) as hosts_fleet:
         found = run(hosts_fleet, strikes, seed, print)
     if found.clean:
         shutil.rmtree(folder)

@@ -7,28 +7,35 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from hosts.stand import RUNS, HostsFleet
+from hosts.store import wait_for_upload
 
 PACE = 0.7
 """Seconds between small files."""
 SMALL, LARGE, MANY = 100, 40_000, 4
 """Rows of small and large files, and large files that are dropped at a time, to be in hand."""
+UPLOADED = 400_000
+"""Rows of a file that is uploaded in parts."""
 MOST = 180.0
 """Seconds after which a file that is not loaded is given up."""
+BEGIN = datetime(2026, 2, 1)  # noqa: DTZ001 - Z follows
 HEAD = "time,sensor,type,value,unit\n"
 
 
 @dataclass(frozen=True)
 class HostCut:
-    """hosts: "daemon" is the one that takes files in at the time, "standby" the other one."""
+    """hosts: "daemon" is the one that takes files in at the time, "standby" the other one. in_upload: in
+    the middle of the upload of a large file into a bucket."""
 
     hosts: tuple[str, ...]
     kill: bool
     seconds: float
+    in_upload: bool = False
 
     def __str__(self) -> str:
-        names = " and ".join(self.hosts)
+        names = " and ".join(self.hosts) + (" in mid-upload" if self.in_upload else "")
         return f"{names} {'killed' if self.kill else 'cut'} for {self.seconds:.0f} s"
 
 
@@ -72,7 +79,7 @@ class Generator:
         sensor, name = f"s{number}", f"file-{number:05}.csv"
         values = [self._draw.randrange(10**6) for _ in range(count)]
         lines = (
-            f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z,{sensor},temperature,{v},degC\n"
+            f"{(BEGIN + timedelta(seconds=s)).isoformat()}Z,{sensor},temperature,{v},degC\n"
             for s, v in enumerate(values)
         )
         part = self._stand.folder / f"{name}.part"
@@ -137,8 +144,14 @@ def _strike(
     """When it struck, and when the hosts were back."""
     names = [_name(stand, name) for name in strike.hosts]
     worker = next((name for name in names if name.startswith("worker")), None)
-    _large(stand, files, stand.hosts[worker].address if worker else None)
-    at = time.time()
+    if strike.in_upload:
+        assert stand.store is not None
+        with stand.store.watched() as watching:
+            files.drop(UPLOADED)
+            at = wait_for_upload(watching)
+    else:
+        _large(stand, files, stand.hosts[worker].address if worker else None)
+        at = time.time()
     for name in names:
         (stand.hosts[name].kill if strike.kill else stand.hosts[name].cut)()
     files.flow(at + strike.seconds)

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from hosts.network import Host, Network
+from hosts.store import StoreOnHost
 from servers import RabbitMQ, ServerFolder, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
@@ -36,15 +37,27 @@ RUNS = {
 
 
 class HostsFleet:
-    """watch: a connection to the database that no cut concerns, through the disk."""
+    """watch: a connection to the database that no cut concerns, through the disk. store: the server with
+    the zones, on a host of its own; None if the zones are in a folder that all hosts share. With a store,
+    each host has a data folder of its own."""
 
     def __init__(
-        self, network: Network, place: ServerFolder, folder: Path, broker: str, **keys: Any
+        self,
+        network: Network,
+        place: ServerFolder,
+        folder: Path,
+        broker: str,
+        in_bucket: bool = False,
+        **keys: Any,
     ) -> None:
         self.folder, self.drop = folder, folder / "drop"
         self.drop.mkdir(parents=True)
+        names = ("store",) if in_bucket else ()
+        self.hosts = {name: network.add(name) for name in (*names, "database", "broker", *RUNS)}
+        self.store = StoreOnHost(place, self.hosts["store"]) if in_bucket else None
+        if self.store is not None:
+            keys["storage"] = self.store.table
         write_settings(folder, {"plant": {"path": "drop", "stability_window": 0.2}}, **keys)
-        self.hosts = {name: network.add(name) for name in ("database", "broker", *RUNS)}
         self._place = place
         self._postgres = _postgres(place)
         self._valkey: Valkey | None = None
@@ -58,8 +71,10 @@ class HostsFleet:
         for name in self.hosts:
             self.serve(name)
 
-    def env(self) -> dict[str, str]:
+    def env(self, host: str) -> dict[str, str]:
+        own = {"SENSORFLOW_DATA": str(self.folder / f"data-{host}")} if self.store else {}
         return {
+            **own,
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": self.url,
             "SENSORFLOW_BROKER_URL": self._broker.replace(
@@ -77,6 +92,9 @@ class HostsFleet:
             (self._place.root / "postgres" / "postmaster.pid").unlink(missing_ok=True)
             host.run(command, log, user=server_user())
             self._wait_for_database()
+        elif name == "store":
+            assert self.store is not None
+            self.store.serve(log)
         elif name == "broker" and self._rabbit:
             self._rabbit.start()
             self._broker = self._broker or self._rabbit.new_vhost()
@@ -86,7 +104,7 @@ class HostsFleet:
             host.run(command, log, user=server_user())
         else:
             for command in RUNS[name]:
-                host.run(command, log, self.env(), self.folder)
+                host.run(command, log, self.env(name), self.folder)
 
     def start_again(self, name: str) -> None:
         self.hosts[name].start()
@@ -171,12 +189,14 @@ def _postgres(place: ServerFolder) -> Postgres:
 
 
 @contextmanager
-def stand(folder: Path, broker: str = "valkey", **keys: Any) -> Iterator[HostsFleet]:
-    """keys: of the settings, above all tables."""
+def stand(
+    folder: Path, broker: str = "valkey", in_bucket: bool = False, **keys: Any
+) -> Iterator[HostsFleet]:
+    """in_bucket: the zones are in a bucket. keys: of the settings, above all tables."""
     with place_for_servers() as place:
         network = Network()
         try:
-            yield HostsFleet(network, place, folder, broker, **keys)
+            yield HostsFleet(network, place, folder, broker, in_bucket, **keys)
         finally:
             network.end()
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import structlog
+import zones
 from project_driver import ProjectDriver
 from samples import arrival, batch, claim
 from versions.histories import FIRST, History, version_of
@@ -177,7 +177,7 @@ def served(url: str) -> Counter[tuple[str, int, float]]:
 def in_silver(driver: ProjectDriver) -> Counter[tuple[str, int, float]]:
     found: Counter[tuple[str, int, float]] = Counter()
     for path in (driver.data / "silver").rglob("file-*.parquet"):
-        for row in pq.read_table(path, partitioning=None).to_pylist():
+        for row in zones.read_rows(path).to_pylist():
             found[row["sensor_id"], int(row["ts"].timestamp()), row["value"]] += 1
     return found
 

@@ -65,14 +65,20 @@ def _copy_new(stream: BinaryIO, target: Path) -> bool:
         while block := stream.read(1 << 20):
             new.write(block)
         sync(new)
-        try:
-            os.link(path, target)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINK:
-                raise
-            return _claim(path, target)
+        return name_new(path, target)
+
+
+def name_new(path: Path, target: Path) -> bool:
+    """Give a synced temporary file the name `target`, unless this name is in use. Returns whether it was
+    given. Afterwards, the name `path` may still exist. The caller must sync the folder."""
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return _claim(path, target)
     return True
 
 

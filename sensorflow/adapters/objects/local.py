@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.adapters.local import garbage
+from sensorflow.adapters.local.no_overwrite import name_new
 from sensorflow.adapters.local.places import (
     BEGAN,
     below,
@@ -25,7 +26,7 @@ from sensorflow.adapters.local.places import (
     require,
     storage_errors,
 )
-from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync_all, temporary
+from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader
 
@@ -34,15 +35,28 @@ BLOCK = 1 << 20
 
 class LocalObjects:
     """An object store in a local folder. foreign: a pattern of folders in which file names come from users.
-    A file in such a folder is an object even if its name looks like a temporary name."""
+    A file in such a folder is an object even if its name looks like a temporary name. required: the folder
+    that must exist, or else the store is unavailable; None for `root` itself. If it is a parent of `root`,
+    a store without a folder is empty."""
 
-    def __init__(self, root: Path, foreign: str = "") -> None:
+    def __init__(self, root: Path, foreign: str = "", required: Path | None = None) -> None:
         self.name = root.name
-        self._root, self._foreign = root, foreign
+        self._root, self._foreign, self._required = root, foreign, required or root
 
     def put(self, name: Name, source: Reader) -> str:
         with self.batch() as batch:
             return batch.put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        with storage_errors():
+            parent, _, leaf = _relative(name).rpartition("/")
+            make_root(self._root)
+            with opened(self._root, parent) as place, temporary(self._root) as (copy, path):
+                copy.write(data)
+                sync(copy)
+                is_new = name_new(path, Path(f"/proc/self/fd/{place}") / leaf)
+                os.fsync(place)
+        return is_new
 
     @contextmanager
     def batch(self) -> Iterator[Puts]:
@@ -60,11 +74,11 @@ class LocalObjects:
             try:
                 return _object(name, (self._root / _relative(name)).lstat())
             except (FileNotFoundError, NotADirectoryError):
-                require(self._root)
+                require(self._required)
                 return None
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        require(self._root)
+        require(self._required)
         with storage_errors(), suppress(FileNotFoundError, NotADirectoryError):
             parent, _, start = _relative(prefix).rpartition("/")
             with opened(self._root, parent, make=False) as place:

@@ -12,6 +12,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.kept_files import hold_files
 from sensorflow.adapters.postgres.migrate import grants
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.errors import UsageError
@@ -87,7 +88,7 @@ def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
     """Return a context manager that takes a snapshot of the ledger. Until it exits, no file to which the
     snapshot refers is removed from the disk.
 
-    Raises UsageError if `require_plain` raises it, or if another backup of the database is running. Raises
+    Raises UsageError if `require_plain` raises it, or if another backup or a migration is running. Raises
     Transient DATABASE if the database is unavailable, or if the locks were lost.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
@@ -97,12 +98,7 @@ def backup_snapshot(url: str) -> Iterator[BackupSnapshot]:
         for connection in (holder, c):
             run(connection, "wait_long")
             connection.commit()
-        if not run(holder, "hold_backup").scalar_one():
-            raise UsageError(
-                "another backup of this database is running; wait until it has finished"
-            )
-        run(holder, "hold_disk")
-        holder.commit()
+        hold_files(holder)
         c = c.execution_options(isolation_level="REPEATABLE READ")
         yield BackupSnapshot(c, now)
         c.rollback()

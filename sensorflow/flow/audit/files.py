@@ -140,18 +140,17 @@ def _is_slow(context: AuditContext, record: FileRecord) -> bool:
 
 def landing(context: AuditContext, report: Report) -> None:
     """Check that the landed bytes of every file exist and have the right size."""
-    sizes: dict[str, int | None] = {}
     began = context.services.landing.created_at()
-    elsewhere = RecreatedFolder("landing", began, began)
-    for record in context.selected:
-        if "landing" not in record.expired:
-            if record.landing not in sizes:
-                sizes[record.landing] = context.services.landing.size(record.landing)
-            size = sizes[record.landing]
-            if size is None and elsewhere.explains(record):
-                continue
-            if size != record.size:
-                report.add(_landed(record, size), landing_wanted)
+    location = context.services.settings.displayed_zone("landing")
+    elsewhere = RecreatedFolder(location, began, began)
+    wanted = [record for record in context.selected if "landing" not in record.expired]
+    sizes = context.services.landing.sizes(list(dict.fromkeys(r.landing for r in wanted)))
+    for record in wanted:
+        size = sizes[record.landing]
+        if size is None and elsewhere.explains(record):
+            continue
+        if size != record.size:
+            report.add(_landed(record, size), landing_wanted)
     elsewhere.report(report)
 
 
@@ -165,8 +164,9 @@ def _landed(record: FileRecord, size: int | None) -> Finding:
 def quarantine(context: AuditContext, report: Report) -> None:
     """Check that every quarantined file is unchanged and has its manifest."""
     services = context.services
+    location = services.settings.displayed_zone("quarantine")
     elsewhere = RecreatedFolder(
-        "quarantine", services.landing.created_at(), services.quarantine.created_at()
+        location, services.landing.created_at(), services.quarantine.created_at()
     )
     for record in context.selected:
         if record.state is State.QUARANTINED and record.quarantined_to is not None:

@@ -4,6 +4,7 @@ file of the ledger needs."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, LayerFile
@@ -14,8 +15,10 @@ from sensorflow.flow.audit.recreated import RecreatedFolder
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.file_task import spans_whole_source
 from sensorflow.flow.garbage import unwanted_layers
+from sensorflow.flow.parallel import each
 from sensorflow.ports.audit import FileRecord, Snapshot
 from sensorflow.ports.layers import Stored, Unreadable
+from sensorflow.settings import Settings
 
 HOUR = 3600.0
 NO_FILE = "no file"
@@ -86,20 +89,28 @@ def lake(context: AuditContext, report: Report) -> None:
         (Layer.SILVER, _silver),
     ):
         elsewhere = RecreatedFolder(
-            layer, context.services.landing.created_at(), context.services.lake.created_at(layer)
+            _location(context.services.settings, layer),
+            context.services.landing.created_at(),
+            context.services.lake.created_at(layer),
         )
-        for record in context.selected:
-            if (
-                record.state is not State.LOADED
-                or layer in record.expired
-                or record.members is not None
-            ):
-                continue  # an archive has no layers of its own
-            fault = check(context, record)
+        wanted = (
+            record
+            for record in context.selected
+            if record.state is State.LOADED
+            and layer not in record.expired
+            and record.members is None  # an archive has no layers of its own
+        )
+        for record, fault in each(partial(check, context), wanted):
             if fault is None or (fault.found == NO_FILE and elsewhere.explains(record)):
                 continue
             report.add(fault, if_unchanged(record))
         elsewhere.report(report)
+
+
+def _location(settings: Settings, layer: Layer) -> str:
+    """Return what was created at `Layers.created_at`: the layer's folder, or the store of all layers."""
+    lake = settings.displayed_zone("lake")
+    return lake if settings.zone_folder("lake") is None else f"{lake}/{layer}"
 
 
 def histories(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
@@ -247,5 +258,6 @@ def unfinished_writes(context: AuditContext, report: Report) -> None:
     found = services.lake.list_unfinished(HOUR)
     found += [f"landing/{name}" for name in services.landing.list_unfinished(HOUR)]
     found += [f"quarantine/{name}" for name in services.quarantine.list_unfinished(HOUR)]
+    found = list(dict.fromkeys(found))  # the lake's prefix may contain those of the other zones
     if found:
         report.note(f"incomplete and older than an hour, may be removed: {names(found)}")

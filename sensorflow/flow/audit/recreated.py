@@ -19,12 +19,12 @@ class RecreatedFolder:
     """A layer's folder that may have been created again, and the number of missing files that were written
     before that.
 
-    landing: creation time of the landing zone, which is created before any layer. began: creation time of
-    the folder. For both times see `ObjectStore.created_at`. files: the number of missing files that were
-    written before `began`.
+    location: path or URL of the folder, for messages. landing: creation time of the landing zone, which is
+    created before any layer. began: creation time of the folder. For both times see
+    `ObjectStore.created_at`. files: the number of missing files that were written before `began`.
     """
 
-    folder: str
+    location: str
     landing: datetime | None
     began: datetime | None
     files: int = 0
@@ -45,9 +45,8 @@ class RecreatedFolder:
     def report(self, report: Report) -> None:
         if self.files and self.began:
             report.not_checked.append(
-                f"{self.files:,} files of data/{self.folder}: the folder was created again at "
+                f"{self.files:,} files of {self.location}: it was created again at "
                 f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after these files were written. Was the old "
-                "folder moved, or is its disk not mounted? If the files are lost for good, remove "
-                f"{self.folder}/.began "
-                "and audit again"
+                "folder moved, is its disk not mounted, or does [storage] name another bucket? If the "
+                f"files are lost for good, remove {self.location}/.began and audit again"
             )

@@ -39,16 +39,20 @@ def _measured(
 
 
 def _written(settings: Settings) -> Iterator[tuple[disk.Folder, Writes]]:
-    """Yield a folder on each disk, with the bytes that a file needs on this disk."""
-    data, landing = settings.data_folder, settings.zone_folder("landing")
-    kept = Writes(_archived(settings, data), disk_room.LAKE_BYTES + _database_bytes(settings))
-    if landing is None:  # a store of a package
-        yield data, kept
-    elif disk.device(landing) == disk.device(data):
-        yield data, Writes(kept.landed + 1, kept.row)
-    else:
-        yield data, kept
-        yield landing, Writes(1, 0)
+    """Yield a folder on each disk, with the bytes that a file needs on this disk. Zones that are not on
+    this host are left out."""
+    data = settings.data_folder
+    written = [
+        (data, Writes(_archived(settings, data), _database_bytes(settings))),
+        (settings.zone_folder("landing"), Writes(1, 0)),
+        (settings.zone_folder("lake"), Writes(0, disk_room.LAKE_BYTES)),
+    ]
+    found: dict[int, tuple[disk.Folder, Writes]] = {}
+    for folder, writes in written:
+        if folder is not None:
+            place, known = found.get(disk.device(folder), (folder, Writes(0, 0)))
+            found[disk.device(folder)] = place, known + writes
+    yield from found.values()
 
 
 def _database_bytes(settings: Settings) -> int:

@@ -26,8 +26,8 @@ longer than the time until the file is tried again."""
 
 
 class Room:
-    """Checks whether the disks of the landing zone and of the data folder have room for more files. Only
-    one thread may use an instance.
+    """Checks whether the disks of the landing zone, the lake and the data folder have room for more files.
+    Zones that are not on this host are not checked. Only one thread may use an instance.
 
     The free space is measured at each call, and the ledger is queried every `ASK_SECONDS`. A check of one
     file takes microseconds.

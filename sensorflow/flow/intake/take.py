@@ -149,8 +149,7 @@ class Group:
             self._enter_each(strategy, units, lease)
             return
         self._round.entered()
-        for file in files:
-            self._keep_landed(strategy, file)
+        self._keep_landed(strategy, files)
         for _ in files:
             failpoints.hit(failpoints.Failpoint.REGISTERED)
         self._round.files_registered()
@@ -176,11 +175,13 @@ class Group:
         for defect in defects:
             raise defect
 
-    def _keep_landed(self, strategy: Strategy, file: Found) -> None:
-        """Land the bytes of a file again if the landing zone no longer contains them. This happens if an
-        older file had the same bytes, and retention removed them before this file was registered."""
-        if not self._landing.has(file.landed.name):
-            strategy.land_again(self._landing, file)
+    def _keep_landed(self, strategy: Strategy, files: Sequence[Found]) -> None:
+        """Land the bytes of files again if the landing zone no longer contains them. This happens if an
+        older file had the same bytes, and retention removed them before the new file was registered."""
+        missing = self._landing.missing([file.landed.name for file in files])
+        for file in files:
+            if file.landed.name in missing:
+                strategy.land_again(self._landing, file)
 
     def _acknowledge(
         self,

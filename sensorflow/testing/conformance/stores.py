@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -188,6 +189,28 @@ def test_deleting_is_idempotent(objects: ObjectStore) -> None:
     objects.delete("a/b")
     objects.delete("a/b")
     assert names(objects) == []
+
+
+def test_an_object_is_created_once(objects: ObjectStore) -> None:
+    assert objects.create("a/b", b"first")
+    assert not objects.create("a/b", b"second")
+    objects.put("c", io.BytesIO(b"put"))
+    assert not objects.create("c", b"created")
+    assert names(objects) == ["a/b", "c"]
+    for name, data in (("a/b", b"first"), ("c", b"put")):
+        with objects.open(name) as stream:
+            assert stream.read() == data
+    assert objects.list_unfinished(-1) == []
+
+
+def test_of_several_writers_one_creates_an_object(objects: ObjectStore) -> None:
+    with ThreadPoolExecutor(4) as writers:
+        created = list(
+            writers.map(lambda number: objects.create("a", b"%d" % number * 1000), range(8))
+        )
+    assert created.count(True) == 1
+    with objects.open("a") as stream:
+        assert stream.read() == b"%d" % created.index(True) * 1000
 
 
 def test_a_batch_is_there_when_it_ends_and_not_before(objects: ObjectStore) -> None:

@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 
 from sensorflow.adapters.layers.local import LocalLayers
+from sensorflow.adapters.layers.objects import ObjectLayers
+from sensorflow.adapters.layers.previous import PreviousLayers
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.layers import Layers, Stored
 from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.objects import MemoryObjects
 
 SCHEMA = pa.schema([("n", pa.int64())])
 FIRST, SECOND, THIRD = (
@@ -21,9 +24,20 @@ FIRST, SECOND, THIRD = (
 )
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "objects", "moved on disk", "moved to objects"])
 def layers(request: pytest.FixtureRequest, tmp_path: Path) -> Layers:
-    return MemoryLayers() if request.param == "memory" else LocalLayers(tmp_path / "lake")
+    if request.param == "memory":
+        return MemoryLayers()
+    if request.param == "objects":
+        return ObjectLayers(MemoryObjects())
+    if request.param == "moved on disk":
+        for folder in (lakes := [tmp_path / "new", tmp_path / "old"]):
+            folder.mkdir()
+        return PreviousLayers(*(LocalLayers(folder, may_lack_layers=True) for folder in lakes))
+    if request.param == "moved to objects":
+        previous = LocalLayers(tmp_path, may_lack_layers=True)
+        return PreviousLayers(ObjectLayers(MemoryObjects()), previous)
+    return LocalLayers(tmp_path / "lake")
 
 
 def write(layers: Layers, layer: Layer, file: LayerFile, numbers: Iterable[int] = (1, 2)) -> None:

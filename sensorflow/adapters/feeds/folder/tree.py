@@ -37,6 +37,9 @@ class Readable:
         except OSError as error:
             raise Unreadable(str(error)) from error
 
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
     def seek(self, offset: int, /) -> int:
         return self._stream.seek(offset)
 

@@ -1,0 +1,285 @@
+"""sensorflow storage"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.disk import size
+from sensorflow.errors import Code, SensorflowError, Transient, UsageError
+
+if TYPE_CHECKING:
+    from sensorflow.flow.storage_migration import MigrationTotals
+    from sensorflow.flow.store_check import StepResult
+    from sensorflow.ports.objects import ObjectStore
+    from sensorflow.settings import Settings
+
+app = typer.Typer(
+    help="Check, measure and move the landing zone, the lake and the quarantine.",
+    no_args_is_help=True,
+)
+
+
+@app.command("check", short_help="Check the stores: permissions, conditional create, clocks.")
+def check(json: Json = False) -> None:
+    """Write, read, list and delete an object in each zone, and compare the clocks.
+
+    Shows one line per step. If a permission is missing, names it. Leaves nothing behind.
+
+    Exit codes: 0 if no step fails, 1 if a step fails, 2 for a usage error.
+    """
+    from sensorflow import bootstrap
+
+    settings = bootstrap.settings()
+    results: list[dict[str, Any]] = []
+    for place, found in _checked(settings):
+        results.append({"place": place, **asdict(found)})
+        if not json:
+            line(f"{found.verdict:<4}  {place}: {found.step}: {found.found}")
+            if found.todo:
+                line(f"      -> {found.todo}")
+    if json:
+        as_json(results)
+    raise typer.Exit(int(any(result["verdict"] == "fail" for result in results)))
+
+
+def _checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
+    """Yield the results of the steps, each with the name and location of its zone."""
+    from sensorflow import bootstrap
+    from sensorflow.flow.store_check import StoreCheck
+    from sensorflow.settings.storage import ZONES
+
+    before = settings.before_move()
+    for zone in ZONES:
+        objects = bootstrap.zone_alone(settings, zone)
+        for found in StoreCheck(objects).run():
+            yield f"{zone} {located(settings, zone)}", explained(settings, zone, found)
+    for zone in settings.moved_zones() if before else ():
+        assert before is not None
+        objects = bootstrap.zone_alone(before, zone)
+        for found in StoreCheck(objects).read_only():
+            place = f"previous {zone} {located(before, zone)}"
+            yield place, explained(before, zone, found)
+    yield "database", _database_clock(settings)
+
+
+def _database_clock(settings: Settings) -> StepResult:
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres import inspect
+    from sensorflow.flow.store_check import Step, StepResult, clock
+
+    try:
+        now = inspect.server(bootstrap.database_url(settings)).now
+    except SensorflowError as error:
+        return StepResult(Step.CLOCK, "warn", f"not compared: {error}")
+    return clock(now - datetime.now(UTC), "the database's clock", "this host")
+
+
+def located(settings: Settings, zone: str) -> str:
+    """Return the location of a zone, without secrets."""
+    from sensorflow.settings.storage import display_url
+
+    return display_url(settings.zone_location(zone))
+
+
+def located_area(settings: Settings, area: str) -> str:
+    """Return the location of an area, without secrets."""
+    from sensorflow.settings.storage import ZONES
+
+    return located(settings, area) if area in ZONES else f"{located(settings, 'lake')}/{area}"
+
+
+def explained(settings: Settings, zone: str, found: StepResult) -> StepResult:
+    """Return the result of a step. If it failed because a bucket refused the request, the remedy names the
+    permission."""
+    from sensorflow import plugins
+    from sensorflow.adapters.objects.permissions import PERMISSIONS
+
+    names = PERMISSIONS.get(plugins.scheme(settings.storage.url(zone) or ""), {})
+    if found.verdict != "fail" or found.step not in names or "no permission" not in found.found:
+        return found
+    todo = f"grant the credentials {names[found.step]} on this location; see docs/how-to/storage.md"
+    return replace(found, todo=todo)
+
+
+@app.command("usage", short_help="Count objects and bytes of each zone and layer.")
+def usage(json: Json = False) -> None:
+    """Count the objects and bytes of each zone and layer, at the current and at the previous location.
+
+    Lists all objects: with a bucket, that is one request for 1,000 objects.
+    """
+    from sensorflow import bootstrap
+    from sensorflow.cli.backup import bar
+    from sensorflow.flow.store_usage import usage as measured
+
+    settings = bootstrap.settings()
+    rows = []
+    with bar("usage", "files") as progress:
+        for which, place, area, objects in _areas(settings):
+            found = measured(objects, partial(_counted, progress, f"{which} {area}"))
+            rows.append({"location": which, "area": area, "place": place, **asdict(found)})
+    if json:
+        as_json(rows)
+        return
+    heads = ("location", "area", "objects", "bytes", "place")
+    table("", heads, [[row[head] for head in heads] for row in rows])
+    total = sum(row["bytes"] for row in rows)
+    line(f"{sum(row['objects'] for row in rows):,} objects, {size(total)}")
+
+
+def _counted(progress: Callable[[str, int, int], object], name: str, count: int) -> None:
+    progress(name, count, 0)
+
+
+def _areas(settings: Settings) -> Iterator[tuple[str, str, str, ObjectStore]]:
+    """Yield which location it is, the location, the name of the area, and its store."""
+    from sensorflow import bootstrap
+    from sensorflow.settings.storage import AREAS, zone_of
+
+    moved = settings.moved_zones()
+    before = settings.before_move()
+    for area in AREAS:
+        place = located_area(settings, area)
+        yield "current", place, area, bootstrap.area(settings.after_move(), area)
+    for area in AREAS if before else ():
+        assert before is not None
+        if zone_of(area) in moved:
+            place = located_area(before, area)
+            yield "previous", place, area, bootstrap.area(before, area)
+
+
+@app.command("migrate", short_help="Copy everything from storage.previous to the new location.")
+def migrate(json: Json = False) -> None:
+    """Copy all objects from the location `storage.previous` to the current location, while the fleet runs.
+
+    Each copy is read back and verified by its SHA-256. An interrupted migration continues when you run the
+    command again. Nothing is deleted at the previous location.
+
+    Exit codes: 0 if all objects are at the current location, 1 if some are not, 2 for a usage error.
+    """
+    from sensorflow import bootstrap
+
+    settings = bootstrap.settings()
+    if settings.before_move() is None:
+        raise UsageError(
+            "nothing to migrate: set [storage] data to the new location and previous to the current one, "
+            "restart all processes, then run this command; see docs/how-to/storage.md",
+            Code.SETTINGS,
+        )
+    try:
+        totals = _migrated(settings)
+    except Transient as error:
+        raise Transient(
+            error.code,
+            f"the migration is not finished: {error.message}; run it again to continue",
+            **error.place,
+        ) from error
+    if json:
+        as_json(_record(totals))
+    else:
+        _show(settings, totals)
+    raise typer.Exit(int(totals.not_copied > 0))
+
+
+def _migrated(settings: Settings) -> MigrationTotals:
+    from sensorflow import bootstrap
+    from sensorflow.adapters.local import move_journal
+    from sensorflow.adapters.postgres.kept_files import files_kept
+    from sensorflow.cli.backup import bar
+    from sensorflow.cli.db import database
+    from sensorflow.flow.storage_migration import Move
+    from sensorflow.flow.storage_migration import migrate as moved
+
+    moves = [Move(name, *stores) for name, stores in bootstrap.moved_areas(settings).items()]
+    path = settings.data_folder / move_journal.NAME
+    with ExitStack() as stack:
+        journal = stack.enter_context(move_journal.opened(path, _locations(settings)))
+        stack.enter_context(files_kept(stack.enter_context(database(settings))))
+        progress = stack.enter_context(bar("migrate", "files"))
+        totals = moved(moves, journal, progress)
+        if not totals.not_copied:
+            _keep_creation_times(settings)
+    return totals
+
+
+def _keep_creation_times(settings: Settings) -> None:
+    from sensorflow import bootstrap
+    from sensorflow.flow.storage_migration import set_created_at
+
+    moved = bootstrap.moved_areas(settings)
+    for objects, areas in bootstrap.stores_of(settings, moved):
+        times = [at for area in areas if (at := moved[area][0].created_at()) is not None]
+        set_created_at(objects, min(times) if len(times) == len(areas) else None)
+
+
+def _locations(settings: Settings) -> str:
+    before = settings.before_move()
+    assert before is not None
+    zones = settings.moved_zones()
+    return "\n".join(f"{s.zone_location(zone)}" for s in (before, settings) for zone in zones)
+
+
+def _record(totals: MigrationTotals) -> dict[str, Any]:
+    return {
+        "objects": totals.found,
+        **{str(fate): count for fate, count in totals.objects.items()},
+        "copied_bytes": totals.bytes,
+        "already_copied": totals.already,
+        "problems": totals.problems,
+    }
+
+
+def _show(settings: Settings, totals: MigrationTotals) -> None:
+    from sensorflow.adapters.local import move_journal
+    from sensorflow.flow.storage_migration import Fate
+    from sensorflow.settings.storage import AREAS, zone_of
+
+    before = settings.before_move()
+    assert before is not None
+    count = {fate: f"{number:,}" for fate, number in totals.objects.items()}
+    line(
+        f"{count[Fate.COPIED]} objects copied ({size(totals.bytes)}), each read back and verified by its "
+        f"SHA-256; {totals.already + totals.objects[Fate.PRESENT]:,} were already there, "
+        f"{count[Fate.REPLACED]} have a newer object there, {count[Fate.DELETED]} were deleted meanwhile"
+    )
+    for text in totals.problems[:20]:
+        line(f"not copied: {text}")
+    if totals.not_copied:
+        _show_remedies(totals)
+        return
+    places = [located_area(before, a) for a in AREAS if zone_of(a) in settings.moved_zones()]
+    line("next:")
+    line("  1. remove `previous` from [storage] on every host, and restart all processes")
+    line("  2. run `sensorflow audit --checksum`")
+    line("  3. if it finds nothing, remove the data at the previous location yourself:")
+    for place in places:
+        line(f"     {place}")
+    line(f"  and {settings.data_folder / move_journal.NAME}")
+
+
+def _show_remedies(totals: MigrationTotals) -> None:
+    from sensorflow.flow.storage_migration import Fate
+
+    line(f"{totals.not_copied:,} objects are not at the current location; keep `previous` set")
+    if totals.objects[Fate.FAILED]:
+        line("  failed: correct the cause, then run `sensorflow storage migrate` again")
+    if totals.objects[Fate.DAMAGED]:
+        line(
+            "  damaged: restore these files at the previous location from a backup, or put the original"
+        )
+        line("  files into the drop folder again; then run `sensorflow storage migrate` again")
+    if totals.objects[Fate.CONFLICT]:
+        line(
+            "  conflict: a process with the former settings has written this file. Restart all processes"
+        )
+        line(
+            "  with the new settings, and run `sensorflow audit --checksum`, which says what to replay;"
+        )
+        line("  then remove these objects at the previous location, and migrate again")

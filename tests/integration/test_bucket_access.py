@@ -1,0 +1,93 @@
+"""Access to buckets: URLs, credentials and TLS."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from authority import Authority
+from object_servers import ADMIN, BUCKET, Seaweed
+from servers import ServerFolder
+
+from sensorflow.adapters.objects.bucket import open_bucket
+from sensorflow.adapters.objects.bucket_access import BucketOptions
+from sensorflow.errors import Transient, UsageError
+
+
+def test_secrets_come_from_files_and_are_read_again_when_they_are_refused(
+    s3_environment: None, seaweed: Seaweed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in (("AWS_ACCESS_KEY_ID", ADMIN[0]), ("AWS_SECRET_ACCESS_KEY", "former")):
+        monkeypatch.delenv(name)
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+        (tmp_path / name).write_text(f"{content}\n")
+    objects = open_bucket(f"s3://{BUCKET}/{uuid.uuid4()}", BucketOptions(seaweed.endpoint))
+    with pytest.raises(Transient, match=r"refuses the credentials.*SignatureDoesNotMatch"):
+        objects.put("a", io.BytesIO(b"x"))
+    (tmp_path / "AWS_SECRET_ACCESS_KEY").write_text(ADMIN[1])
+    objects.put("a", io.BytesIO(b"x"))
+    assert objects.list_unfinished(-1) == []
+    (tmp_path / "AWS_SECRET_ACCESS_KEY").unlink()
+    with pytest.raises(UsageError, match=r"AWS_SECRET_ACCESS_KEY_FILE: .*No such file"):
+        open_bucket(f"s3://{BUCKET}")
+
+
+def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
+    place: ServerFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_environment: None
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    server = Seaweed(place.root, authority)
+    server.start()
+    try:
+        url = f"s3://{BUCKET}/{uuid.uuid4()}"
+        untrusting = open_bucket(url, BucketOptions(server.endpoint, retry_seconds=0.1))
+        with pytest.raises(Transient, match=r"certificate is not trusted.*set AWS_CA_BUNDLE"):
+            untrusting.put("a", io.BytesIO(b"x"))
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+        objects = open_bucket(url, BucketOptions(server.endpoint))
+        objects.put("a", io.BytesIO(b"x"))
+        with objects.open("a") as stream:
+            assert stream.read() == b"x"
+        assert objects.list_unfinished(-1) == []
+    finally:
+        server.stop()
+
+
+def test_without_obstore_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
+    monkeypatch.delitem(sys.modules, "obstore", raising=False)
+    with pytest.raises(UsageError, match=r"pip install 'sensorflow-pipeline\[s3\]'$"):
+        open_bucket("s3://bucket")
+
+
+def test_opening_a_bucket_neither_connects_nor_imports_obstore() -> None:
+    code = (
+        "import sys; from sensorflow.adapters.objects.bucket import open_bucket; "
+        "open_bucket('s3://bucket/a'); assert not {'obstore', 'botocore'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("s3://", BucketOptions(), "expected s3://, gs://, az://, the bucket and a prefix"),
+        ("s3:///a", BucketOptions(), "expected s3://"),
+        ("ftp://a/b", BucketOptions(), "expected s3://"),
+        ("s3://user:secret@bucket/a", BucketOptions(), "neither a password nor a port"),
+        ("s3://bucket/a/../b", BucketOptions(), "has an empty part, '.' or '..' in its path"),
+        ("s3://bucket", BucketOptions("minio:9000"), "must begin with https:// or http://"),
+    ],
+)
+def test_bad_urls_and_endpoints_are_refused_in_one_line(
+    url: str, options: BucketOptions, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_bucket(url, options)
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
