@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections import Counter
@@ -24,6 +25,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
 
+gc.disable()  # until all tests are collected: nothing of what they import is garbage
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
 
@@ -32,6 +34,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hypertables.forget_variable()
     hypertables.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
