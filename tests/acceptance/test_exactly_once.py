@@ -10,7 +10,7 @@ from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.core.states import State
 from sensorflow.flow.quarantine_zone import QuarantineZone
 
-FILES, ROWS, SEED = 300, 500, 20260101
+FILES, ROWS, SEED = 200, 200, 20260101
 
 
 def test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing(
