@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from sensorflow import failpoints
 from sensorflow.adapters.postgres import columnstore, reversal, versions
+from sensorflow.adapters.postgres.chunks import Chunks
 from sensorflow.adapters.postgres.copy import CopyLoader, DifferenceLoader
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
@@ -230,16 +231,17 @@ def translated_months() -> Iterator[None]:
 
 
 class Months:
-    """Creates the monthly partitions that readings need. Each partition is created in a transaction of its
-    own, before rows are inserted."""
+    """Creates the monthly partitions that readings need; on a hypertable, the chunks. Each of them is
+    created in a transaction of its own, before rows are inserted."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._existing: set[date] = set()
+        self._chunks: Chunks | None = None  # on a hypertable
 
     def ensure(self, ts: pa.Array, new_months: NewMonths) -> None:
-        """Create the missing partitions for these times. new_months: counts the months that the file has
-        created, and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
+        """Create the missing partitions or chunks for these times. new_months: counts the months that the
+        file has created, and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
         found = months_of(ts)
         unknown = [month for month in found if month not in self._existing]
         missing = self._missing(unknown) if unknown else []
@@ -249,18 +251,25 @@ class Months:
             with translated_months(), self._engine.begin() as c:
                 c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
         self._existing.update(unknown)
+        if self._chunks is not None:
+            self._chunks.ensure(ts)
 
     def _missing(self, months: list[date]) -> list[date]:
         starts = [datetime(m.year, m.month, 1, tzinfo=UTC) for m in months]
         with self._engine.begin() as c:
             absent = set(run(c, "missing_months", months=starts).scalars())
-            slow = columnstore.months_there(c, starts) if columnstore.exists(c) else []
+            hypertable = columnstore.exists(c)
+            slow = columnstore.months_there(c, starts) if hypertable else []
+        if hypertable and self._chunks is None:
+            self._chunks = Chunks(self._engine)
         if slow:
             emit(Event.COLUMNSTORE_ENTERED, months=[f"{month:%Y-%m}" for month in slow])
         return [month for month, start in zip(months, starts, strict=True) if start in absent]
 
     def forget(self) -> None:
         self._existing.clear()
+        if self._chunks is not None:
+            self._chunks.forget()
 
     def outside(self, superseded: Sequence[Any], span: Span) -> str:
         """Return a description of the readings of superseded versions that are outside the new version's
