@@ -130,6 +130,19 @@ def test_the_chunks_of_a_batch_are_created_without_rows(
     assert count(admin, "SELECT count(*) FROM raw_readings") == 0
 
 
+def test_all_chunks_are_created_after_the_interval_has_changed(
+    database: str, admin: psycopg.Connection
+) -> None:
+    engine = engine_of(database)
+    chunks = Chunks(engine)
+    chunks.ensure(pa.array([datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")))
+    admin.execute("SELECT set_chunk_time_interval('raw_readings', INTERVAL '1 day')")
+    days = [datetime(2026, 3, day, hour, tzinfo=UTC) for day in range(1, 31) for hour in (1, 23)]
+    chunks.ensure(pa.array(days, pa.timestamp("us", "UTC")))
+    assert count(admin, CHUNKS) == 31
+    engine.dispose()
+
+
 def test_no_chunk_is_asked_for_twice(database: str, admin: psycopg.Connection) -> None:
     engine = engine_of(database)
     chunks = Chunks(engine)

@@ -15,11 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.readings import micros
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+
+AT_ONCE = 20
+"""Maximum number of chunks that are created in one transaction, for which other loads wait."""
 
 Times = npt.NDArray[np.int64]
 """Microseconds since 1970."""
@@ -44,9 +47,10 @@ class Chunks:
             return
         self._find(missing.min(), missing.max())
         while len(missing := self._missing(missing)):
-            self._create(missing[0])
-            self._find(missing[0], missing[0])
-            missing = missing[missing != missing[0]]
+            some = self._one_per_chunk(missing)[:AT_ONCE]
+            self._create(some)
+            self._find(some[0], some[-1])
+            missing = missing[~np.isin(missing, some)]
 
     def _missing(self, times: Times) -> Times:
         """Return the times without a known chunk."""
@@ -54,6 +58,15 @@ class Chunks:
             return times
         position = np.searchsorted(self._starts, times, side="right") - 1
         return times[(position < 0) | (times >= self._ends[position])]
+
+    def _one_per_chunk(self, times: Times) -> Times:
+        """Return one time for each chunk that these times probably need, in ascending order. The newest
+        known chunk tells how wide a chunk is. The first time, if no chunk is known."""
+        if not len(self._starts):
+            return times[:1]
+        width = self._ends[-1] - self._starts[-1]
+        _, positions = np.unique((times - self._starts[-1]) // width, return_index=True)
+        return times[positions]
 
     def _find(self, low: np.int64, high: np.int64) -> None:
         """Query the chunks that contain times from `low` to `high`."""
@@ -66,13 +79,13 @@ class Chunks:
             self._starts = np.array(starts, np.int64)
             self._ends = np.array([known[start] for start in starts], np.int64)
 
-    def _create(self, at: np.int64) -> None:
-        """Create the chunk of a time. TimescaleDB has no public function for this. The row that is inserted
-        is deleted before the commit, so no other transaction sees it."""
-        place = {"ts": _time(at), "key": uuid4()}
+    def _create(self, times: Times) -> None:
+        """Create the chunks of these times. TimescaleDB has no public function for this. The rows that are
+        inserted are deleted before the commit, so no other transaction sees them."""
+        places = [{"ts": _time(at), "key": uuid4()} for at in times]
         with self._engine.begin() as c:
-            run(c, "insert_into_chunk", **place)
-            run(c, "delete_from_chunk", **place)
+            for query in ("insert_into_chunk", "delete_from_chunk"):
+                c.execute(queries()[query], places)
 
 
 def _time(at: np.int64) -> datetime:
