@@ -1,4 +1,7 @@
-"""The reading index of quiet months, months that are made ahead, and months that retention drops whole."""
+"""The reading index of quiet months, months that are made ahead, and months that retention drops whole.
+
+tests/timescale/test_hypertable.py has the same subjects on a hypertable, which has no months.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,7 @@ def quiet(driver: ProjectDriver, *files: int) -> None:
     )
 
 
+@pytest.mark.plain("months are partitions")
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_quiet_month_gets_an_index_that_questions_use(
     project: Path, database: str, deferred: bool
@@ -105,6 +109,7 @@ def test_the_current_month_gets_no_index(driver: ProjectDriver) -> None:
     assert reading_index.index_partitions(driver.database, smallest=0) == {}
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_killed_build_is_repaired(driver: ProjectDriver) -> None:
     url = driver.database
     quiet(driver, driver.load("a.csv", readings("2026-02-01T00:00:00Z")))
@@ -135,6 +140,7 @@ def test_a_killed_build_is_repaired(driver: ProjectDriver) -> None:
     assert index(url) == [True]
 
 
+@pytest.mark.plain("months are partitions")
 def test_the_next_month_is_made_ahead_if_the_current_one_is_used(driver: ProjectDriver) -> None:
     creator = PartitionCreator(engine_of(driver.database))
     soon, later = ({width: timedelta(days=days) for width in Width} for days in (0, 32))
@@ -194,6 +200,7 @@ def refresh(driver: ProjectDriver) -> None:
     gold.close()
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver) -> None:
     refresh(expiring)
     [done] = expiring.ledger.expire_partitions(ages(expiring))
@@ -216,6 +223,7 @@ def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver
     assert expiring.work(late) is Outcome.LOADED
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_with_rows_of_a_file_that_stays_is_not_dropped(expiring: ProjectDriver) -> None:
     expiring.sql("UPDATE files SET source = 'other' WHERE id = 1")
     assert expiring.ledger.expire_partitions(ages(expiring)) == []
@@ -233,6 +241,7 @@ def test_a_reading_that_the_ledger_does_not_know_keeps_its_month(expiring: Proje
     assert rows_of_files(expiring) == {3: 3, 99: 1}
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_that_is_read_is_left_to_the_deletion(expiring: ProjectDriver) -> None:
     with psycopg.connect(expiring.database) as reader:
         reader.execute("SELECT count(*) FROM raw_readings")
@@ -242,6 +251,7 @@ def test_a_month_that_is_read_is_left_to_the_deletion(expiring: ProjectDriver) -
     assert expiring.audit("--checksum").code == 0
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_kill_before_the_commit_drops_nothing(expiring: ProjectDriver) -> None:
     engine = engine_of(expiring.database)
     with engine.connect() as c:
@@ -258,6 +268,7 @@ def test_a_kill_before_the_commit_drops_nothing(expiring: ProjectDriver) -> None
     assert inspect.partitions(expiring.database) == 1
 
 
+@pytest.mark.plain("months are partitions")
 def test_rows_can_wait_until_their_month_is_dropped(project: Path, database: str) -> None:
     """Whatever is older than 2023-02-15 expires, and what is older than 2023-01-15 no longer waits."""
     age = datetime.now(UTC) - datetime(2023, 2, 15, tzinfo=UTC)

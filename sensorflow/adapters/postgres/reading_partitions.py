@@ -1,4 +1,5 @@
-"""Creates the partitions of raw_readings, before rows are inserted and ahead of time.
+"""Creates the partitions of raw_readings, before rows are inserted and ahead of time; on a hypertable, the
+chunks.
 
 Each partition is created in a transaction of its own. `core.partition_width` chooses its time range. The
 database function `make_reading_partition` prevents overlaps: it creates a narrower partition if a part of
@@ -17,6 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import columnstore
+from sensorflow.adapters.postgres.chunks import Chunks
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.months import NewMonths
 from sensorflow.core.partition_width import Partition, Width, month_range, partition_width
@@ -40,7 +42,7 @@ def find(c: sa.Connection, low: datetime, high: datetime) -> list[Partition]:
 
 
 class PartitionCreator:
-    """Creates the partitions that readings need.
+    """Creates the partitions that readings need; on a hypertable, the chunks.
 
     wanted: the width of new partitions; None to choose it from the rate of readings. Remembers the time
     ranges that have partitions; see `forget`.
@@ -50,18 +52,27 @@ class PartitionCreator:
         self.engine = engine
         self._wanted = wanted
         self._covered: list[TimeRange] = []
+        self._chunks: Chunks | None = None  # on a hypertable
 
     def ensure(self, ts: pa.Array, new_months: NewMonths) -> None:
-        """Create the missing partitions for these times. `ts` must not be empty. new_months: counts the
-        months in which the file has created the first partition, and checks its limits. Raises Permanent
-        TOO_MANY_MONTHS."""
+        """Create the missing partitions or chunks for these times. `ts` must not be empty. new_months:
+        counts the months in which the file has created the first partition, and checks its limits. Raises
+        Permanent TOO_MANY_MONTHS."""
         low, high = ends_of(ts)
         if self._covers(low, high):
             new_months.count(months_of(ts), ())
-            return
+        else:
+            self._create_missing(ts, low, high, new_months)
+        if self._chunks is not None:
+            self._chunks.ensure(ts)
+
+    def _create_missing(
+        self, ts: pa.Array, low: datetime, high: datetime, new_months: NewMonths
+    ) -> None:
         with self.engine.begin() as c:
             if columnstore.exists(c):
-                new_months.count(months_of(ts), self._new_chunks(c, ts))
+                self._chunks = self._chunks or Chunks(self.engine)
+                new_months.count(months_of(ts), self._months_without_chunks(c, ts))
                 return
             existing = find(c, low, high)
             now = c.scalar(sa.select(sa.func.now()))
@@ -94,6 +105,8 @@ class PartitionCreator:
     def forget(self) -> None:
         """Forget which partitions exist, because one of them was dropped."""
         self._covered.clear()
+        if self._chunks is not None:
+            self._chunks.forget()
 
     def _covers(self, low: datetime, high: datetime) -> bool:
         return any(first <= low and high < last for first, last in self._covered)
@@ -117,9 +130,8 @@ class PartitionCreator:
         self._covered = merged([*self._covered, (row.low, row.high)])
         return bool(row.made)
 
-    def _new_chunks(self, c: sa.Connection, ts: pa.Array) -> list[date]:
-        """Return the months of `ts` of which the hypertable has no chunk. TimescaleDB creates chunks on
-        demand."""
+    def _months_without_chunks(self, c: sa.Connection, ts: pa.Array) -> list[date]:
+        """Return the months of `ts` of which the hypertable has no chunk."""
         found = list(months_of(ts))
         starts = [_start(month) for month in found]
         absent = set(run(c, "missing_months", months=starts).scalars())
