@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Seaweed:
         self.port = free_port()
         self._scheme = "https" if authority else "http"
         self._trusted = str(authority.file) if authority else None
+        self._client: Any = None
         (self._folder / "s3.json").write_text(json.dumps(IDENTITIES))
         secure = []
         if authority is not None:
@@ -111,7 +113,8 @@ class Seaweed:
     def _is_ready(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self.client()
+        time.sleep(0.2)  # looking costs more CPU time than starting
+        client = self._client = self._client or self.client()
         try:
             if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
                 client.create_bucket(Bucket=BUCKET)
