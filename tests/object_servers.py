@@ -68,7 +68,12 @@ class Seaweed:
             *(_weed(), "-logtostderr=true", "server", f"-dir={folder}"),
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-{name}={free_port()}" for name in PORTS),
-            *("-volume.max=400", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
+            *(
+                "-volume.max=400",
+                "-master.volumeSizeLimitMB=64",
+                "-master.telemetry=false",
+                "-master.electionTimeout=1s",
+            ),
             *("-filer", f"-filer.localSocket={folder / 'filer.sock'}"),
             *("-s3", f"-s3.port={self.port}", f"-s3.config={folder / 's3.json'}"),
             *(f"-s3.localSocket={folder / 's3.sock'}", "-s3.autoCreateBucket=false"),
