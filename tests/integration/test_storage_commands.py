@@ -146,7 +146,7 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     store = bootstrap.area(driver.settings, "landing")
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
-    assert [finding["fault"] for finding in report["findings"]] == ["landing-missing"]
+    assert [finding["code"] for finding in report["findings"]] == ["A101 landing-missing"]
     assert report["not_checked"] == []
 
 
