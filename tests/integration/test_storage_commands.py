@@ -147,7 +147,7 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
     assert [finding["code"] for finding in report["findings"]] == ["A101 landing-missing"]
-    assert report["not_checked"] == []
+    assert report["not_looked_at"] == []
 
 
 def test_a_project_in_a_bucket_is_backed_up_and_restored(

@@ -180,5 +180,5 @@ def test_doctor_looks_at_the_zones(
     done = CliRunner().invoke(app, ["doctor", "--json"])
     checks = {check["what"]: check for check in json.loads(done.stdout)}
     assert checks["landing"]["verdict"] == "fail"
-    assert checks["landing"]["found"].startswith("shelf:no/such/folder.sqlite: I503")
+    assert checks["landing"]["found"].startswith("shelf:no/such/folder.sqlite: list: I503")
     assert (checks["quarantine"]["verdict"], checks["broker"]["verdict"]) == ("ok", "ok")
