@@ -1,11 +1,13 @@
 """How xdist's workers share the tests: what waits and starts processes first, what only computes last.
 
 A long test that starts last would be waited for by all. Tests of a fleet are given out one by one, unless
-those of their file share a fixture; all others a file at once. Tests with RabbitMQ go to few workers.
+those of their file share a fixture; all others a file at once. Tests with RabbitMQ go to few workers, and
+tests with a server of buckets to one.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -26,6 +28,7 @@ LONGEST = (
     "faults/test_worker.py",
     "acceptance/test_secrets.py",
     "faults/test_fleet.py",
+    "faults/test_bucket_faults.py",
     "acceptance/test_up.py",
     "acceptance/test_soak.py",
     "acceptance/test_burst.py",
@@ -47,6 +50,8 @@ class LongestFirst(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         if nodeid in self._brokers:
             return f"rabbitmq {self._brokers[nodeid]}"
+        if _has_bucket(file):
+            return "seaweed"  # each server has 0.8 GB
         alone = file.startswith(tuple(f"tests/{folder}/" for folder in SINGLY))
         return nodeid if alone and not _shares(file) else file
 
@@ -62,3 +67,8 @@ class LongestFirst(LoadScopeScheduling):
 @cache
 def _shares(file: str) -> bool:
     return 'scope="module"' in (ROOT / file).read_text()
+
+
+@cache
+def _has_bucket(file: str) -> bool:
+    return re.search(r"\b(seaweed|bucket): |\"seaweed\"", (ROOT / file).read_text()) is not None

@@ -1,5 +1,5 @@
 """The zones of test projects in a store that is not on this disk: `SENSORFLOW_TEST_STORE=s3 pytest …`, or
-`make test-storage STORE=s3`.
+`make test-storage STORE=s3`. With `objects`, they are in the store of examples/sensorflow-shelf.
 
 All projects of `sensorflow.testing.project` then have their zones below a prefix of their own, in a bucket
 of a server that is started once. Tests look at the zones by `data_of`, which works for all stores. Tests
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import tempfile
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -22,10 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypertables import LEFT_OUT
+from installed import install
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, plugins
 from sensorflow.ports.objects import ObjectStore
 from sensorflow.settings import Settings
+from sensorflow.settings.storage import ZONES
 from sensorflow.testing import project
 
 VARIABLE = "SENSORFLOW_TEST_STORE"
@@ -70,7 +74,11 @@ def begin(stack: ExitStack) -> None:
     """Start the server, unless the process that started this one has done so. Projects are put there."""
     if not GIVEN:
         return
-    assert GIVEN == "s3", f"{VARIABLE}={GIVEN}: expected s3"
+    assert GIVEN in ("s3", "objects"), f"{VARIABLE}={GIVEN}: expected s3 or objects"
+    if GIVEN == "objects":
+        _install_shelf(stack)
+        project.new_storage = _shelf_storage
+        return
     if ENDPOINT not in os.environ:
         from object_servers import ADMIN, Seaweed
         from servers import place_for_servers
@@ -81,6 +89,20 @@ def begin(stack: ExitStack) -> None:
         os.environ[ENDPOINT] = server.endpoint
         os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = ADMIN
     project.new_storage = s3_storage
+
+
+def _install_shelf(stack: ExitStack) -> None:
+    """Make the store of examples/ available to this process and all that it starts."""
+    if "shelf" in plugins.names(plugins.Group.STORES):
+        return  # by the process that started this one
+    site = install("sensorflow-shelf", Path(stack.enter_context(tempfile.TemporaryDirectory())))
+    sys.path.append(str(site))
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{site}{os.pathsep}{others}" if others else str(site)
+
+
+def _shelf_storage() -> dict[str, Any]:
+    return {zone: f"shelf:{zone}.sqlite" for zone in ZONES}
 
 
 def s3_storage(endpoint: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sensorflow.core.reading import chunks
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.validate import scratch_file
+from sensorflow.flow.verified import open_verified
 from sensorflow.ports.files import FileView
 from sensorflow.settings import Settings
 
@@ -39,7 +40,7 @@ def original(
             f"the profile {view.profile!r}, with which it was read, no longer exists"
         )
     try:
-        with landing.open(view.landing) as stream:
+        with open_verified(landing, view.landing, view.size, view.sha256) as stream:
             if line_base is not None:
                 return _plain_line(stream, line - line_base, profile)
             assert profile is not None

@@ -16,6 +16,15 @@ from hosts.stand import stand
 
 ORDER = ("worker1", "daemon", "database", "broker", "worker2", "standby")
 
+UPLOAD = "upload"
+"""The daemon's host, in the middle of an upload."""
+
+
+def _strike(host: str, kill: bool, seconds: float) -> HostCut:
+    if host == UPLOAD:
+        return HostCut(("daemon",), kill, seconds, in_upload=True)
+    return HostCut((host,), kill, seconds)
+
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -29,13 +38,9 @@ def main() -> int:
     if store not in ("", "s3"):
         print(f"hosts: STORE={store}: expected s3", file=sys.stderr)
         return 2
-    hosts = os.environ.get("HOSTS", "").split() or (*ORDER, *(("store",) if store else ()))
+    hosts = os.environ.get("HOSTS", "").split() or (*ORDER, *((UPLOAD, "store") if store else ()))
     broker = os.environ.get("BROKER") or "valkey"
-    strikes = [HostCut((host,), kill, cut) for kill in (False, True) for host in hosts]
-    if store:
-        strikes = [
-            HostCut(("daemon",), kill, cut, in_upload=True) for kill in (False, True)
-        ] + strikes
+    strikes = [_strike(host, kill, cut) for kill in (False, True) for host in hosts]
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
     where = ", zones in a bucket and no shared data folder" if store else ""
     print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults{where}")

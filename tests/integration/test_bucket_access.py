@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -53,6 +55,21 @@ def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
         assert objects.list_unfinished(-1) == []
     finally:
         server.stop()
+
+
+def test_without_obstore_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
+    monkeypatch.delitem(sys.modules, "obstore", raising=False)
+    with pytest.raises(UsageError, match=r"pip install 'sensorflow-pipeline\[s3\]'$"):
+        open_bucket("s3://bucket")
+
+
+def test_opening_a_bucket_neither_connects_nor_imports_obstore() -> None:
+    code = (
+        "import sys; from sensorflow.adapters.objects.bucket import open_bucket; "
+        "open_bucket('s3://bucket/a'); assert not {'obstore', 'botocore'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

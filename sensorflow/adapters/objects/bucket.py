@@ -81,7 +81,9 @@ class BucketObjects:
         batch = BucketBatch(self._keys.key, self._send, self._open_upload)
         try:
             yield batch
-            batch.commit()
+            if not batch.is_empty:
+                self._begin()
+                batch.commit()
         finally:
             batch.close()
 
@@ -102,7 +104,6 @@ class BucketObjects:
         return True
 
     def _send(self, key: str, data: bytes) -> None:
-        self._begin()
         with self._request("put", "write", key) as (store, key):
             obstore().put(store, key, data, use_multipart=False)
 

@@ -110,6 +110,10 @@ class BucketBatch:
             with suppress(Transient):
                 upload.abort()
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._held and not self._uploads
+
     def commit(self) -> None:
         """Make all objects appear."""
         uploads, self._uploads = self._uploads, {}

@@ -39,9 +39,10 @@ class Failure:
 
     @property
     def shown(self) -> str:
-        """The provider's words, for a message."""
+        """The provider's words in brackets, for a message; "" if there are none."""
         codes = " ".join(str(word) for word in (self.status, self.code) if word)
-        return ": ".join(word for word in (codes, self.reason) if word) or "no reason given"
+        words = ": ".join(word for word in (codes, self.reason) if word)
+        return f" ({words})" if words else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ def explained(found: Failure, operation: str, place: str) -> Transient:
 
 
 def _transient(means: Meaning, found: Failure, operation: str, place: str) -> Transient:
-    text = f"cannot {operation} {place}: {means.text} ({found.shown}); {means.do}"
+    text = f"cannot {operation} {place}: {means.text}{found.shown}; {means.do}"
     return Transient(Code.STORAGE, text, **{DO: means.do})
 
 

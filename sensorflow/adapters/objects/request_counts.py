@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
+
+_lock = threading.Lock()
 
 
 class RequestCounts:
@@ -12,14 +15,22 @@ class RequestCounts:
     threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
     def add(self, kind: str, count: int = 1) -> None:
-        with self._lock:
+        with _lock:
             self._counts[kind] += count
 
     def snapshot(self) -> Counter[str]:
         """Return a copy of the counts."""
-        with self._lock:
+        with _lock:
             return Counter(self._counts)
+
+
+def _forget() -> None:
+    """In a forked child: another thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

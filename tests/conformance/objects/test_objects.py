@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,11 @@ def objects(
             make_bucket("s3"),
             LocalObjects(tmp_path / "zone", "", tmp_path),
         )
-        stores = (remote, local) if "to" in request.param else (local, remote)
-        return PreviousObjects(*stores)
+        if "to" in request.param:
+            return PreviousObjects(remote, local)
+        remote.put("was", BytesIO(b"here"))  # a previous zone that is empty as a whole is an error
+        remote.delete("was")
+        return PreviousObjects(local, remote)
     if request.param == "moved on disk":
         folders = (tmp_path / "new", tmp_path / "old")
         return PreviousObjects(*(LocalObjects(folder, required=tmp_path) for folder in folders))
