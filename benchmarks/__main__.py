@@ -30,6 +30,7 @@ ALL = (
     "reading",
     "stores",
     "reading_candidates",
+    "partition_load",
 )
 
 

@@ -1,7 +1,8 @@
 """How fast the database answers the questions of a dashboard, and what the reading index costs.
 
-20 million readings a month of a thousand sensors, in three months; see `reading_data`. Each question is
-asked of readings alone, as before, and then with the reading index of quiet months and with gold.
+20 million readings a month of a thousand sensors, in three months; see `reading_data`. The third month has
+partitions of a day, as the rate of the others would choose. Each question is asked of readings alone, as
+before, and then with the reading index of quiet partitions and with gold.
 
 Cold: the server was restarted, and its files were removed from the cache of the operating system; only the
 catalog was read. Warm: the same question again, in the same session. The plans are written to
@@ -22,11 +23,12 @@ import psycopg
 
 from benchmarks import reading_data, results
 from benchmarks.reading_data import MONTHS
-from benchmarks.reading_questions import Asker, questions
+from benchmarks.reading_questions import SPAN, Asker, plan_time, questions
 from benchmarks.stand import spread
 from sensorflow import telemetry
 from sensorflow.adapters.postgres import migrate, reading_index
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.partition_width import Width, month_range
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.ports.maintenance import Expirable
 
@@ -36,12 +38,26 @@ from servers import place_for_servers
 
 MILLION = 1_000_000
 PLANS = results.FOLDER / "reading-plans.txt"
+PLANNED = (
+    (len(MONTHS), Width.MONTH),
+    (24, Width.MONTH),
+    (36, Width.DAY),
+    (120, Width.MONTH),
+)
+"""Cases of planning: the number of months, and the width of the partitions that are added for them."""
+UNBOUNDED = (
+    "EXPLAIN (SUMMARY, FORMAT JSON) SELECT ts, value FROM raw_readings WHERE sensor_id = 's'"
+)
 
 
 def measure(
-    quick: bool = False, rows: int | None = None, repeat: int = 5, plans: Path = PLANS
+    quick: bool = False,
+    rows: int | None = None,
+    repeat: int = 5,
+    plans: Path = PLANS,
+    width: Width = Width.DAY,
 ) -> dict[str, Any]:
-    """rows: of all three months."""
+    """rows: of all three months. width: of the partitions of the open month."""
     rows = rows or (3 * MILLION if quick else 60 * MILLION)
     plans.parent.mkdir(parents=True, exist_ok=True)
     plans.write_text(f"# Plans of benchmarks/reading.py, {rows:,} readings\n\n")
@@ -49,7 +65,7 @@ def measure(
         stand = Stand(root, postgres, plans, repeat)
         began = time.perf_counter()
         with stand.connection() as sql:
-            reading_data.fill(sql, rows)
+            reading_data.fill(sql, rows, width)
         filled = time.perf_counter() - began
         progress(f"{rows:,} readings made in {filled:.0f} s")
         return {"rows": rows, "fill_seconds": round(filled, 1), **compare(stand)}
@@ -60,7 +76,7 @@ def compare(stand: Stand) -> dict[str, Any]:
     found["index"] = stand.index()
     found["now"] = stand.ask_all("reading index and gold", gold=True)
     print(table(found), flush=True)
-    found["planning"] = [stand.planning(months) for months in (len(MONTHS), 24, 120)]
+    found["planning"] = [stand.planning(*case) for case in PLANNED]
     found["retention"] = stand.retention()
     return found
 
@@ -87,30 +103,41 @@ class Stand:
     def index(self) -> dict[str, Any]:
         """Build the reading indexes as beat does, and fill gold. Returns the seconds."""
         began = time.perf_counter()
-        outcomes = reading_index.index_months(self._postgres.url, quiet=0.0, smallest=0)
+        outcomes = reading_index.index_partitions(self._postgres.url, quiet=0.0, smallest=0)
         seconds = time.perf_counter() - began
         with self.connection() as sql:
             reading_data.fill_gold(sql)
         progress(f"{outcomes} in {seconds:.0f} s")
         return {"months": outcomes, "seconds": round(seconds, 1)}
 
-    def planning(self, months: int) -> dict[str, Any]:
-        """Milliseconds of planning with so many months, each with its indexes: of the first time in a
-        session, and later."""
+    def planning(self, months: int, width: Width) -> dict[str, Any]:
+        """Milliseconds of planning with so many months, each partition with its indexes: of the first time
+        in a session, and later. width: of the partitions of months that do not exist yet."""
         with self.connection() as sql:
             for number in range(1, months - len(MONTHS) + 1):
-                at = MONTHS[0].low - timedelta(days=30.5 * number)
-                sql.execute("SELECT ensure_reading_partitions(%s, %s)", (at, at))
-                part = f"raw_readings_{at:%Y_%m}"
+                year, month = divmod(MONTHS[0].low.year * 12 + MONTHS[0].low.month - 1 - number, 12)
+                low = datetime(year, month + 1, 1, tzinfo=UTC)
+                span = {"low": low, "high": month_range(low)[1], "width": str(width)}
+                sql.execute(reading_data.PARTITIONS, span)
+            for (part,) in sql.execute("SELECT name FROM reading_partitions()").fetchall():
                 definition = f"IF NOT EXISTS {part}_ix ON {part} {reading_index.COLUMNS}"
                 sql.execute(f"CREATE INDEX {definition}")  # type: ignore[arg-type]
-        found: dict[str, Any] = {"months": months}
-        for question in (q for q in questions() if q.now is None and q.month is MONTHS[0]):
+        found: dict[str, Any] = {"months": months, "partitions": self._partitions()}
+        for question in (q for q in questions() if q.now is None and q.before == SPAN):
             with self.connection() as sql:
                 times = [self._asker.plan(sql, question) for _ in range(20)]
             found[question.name] = {"first": times[0], "later": spread(times[1:])["median"]}
+        with self.connection() as sql:
+            times = [plan_time(sql, UNBOUNDED, {}) for _ in range(20)]
+        found["no time range"] = {"first": times[0], "later": spread(times[1:])["median"]}
         progress(f"planning: {found}")
         return found
+
+    def _partitions(self) -> int:
+        with self.connection() as sql:
+            found = sql.execute("SELECT count(*) FROM reading_partitions()").fetchone()
+        assert found is not None
+        return int(found[0])
 
     def retention(self) -> dict[str, Any]:
         """Seconds in which retention drops the first month, and a week of the second one row by row."""
@@ -118,7 +145,7 @@ class Stand:
         now, week = datetime.now(UTC), MONTHS[1].low + timedelta(days=8)
         try:
             began = time.perf_counter()
-            done = ledger.expire_months({"csv": (now - MONTHS[1].low).total_seconds()})
+            done = ledger.expire_partitions({"csv": (now - MONTHS[1].low).total_seconds()})
             dropped = time.perf_counter() - began
             before, began, files = self._rows(), time.perf_counter(), 0
             age = (now - week).total_seconds()

@@ -101,7 +101,7 @@ class Candidates:
 
     def day_alone(self) -> dict[str, Any]:
         """The answer to the question about a day of the open month, from a table with this day alone."""
-        [question] = [q for q in questions() if q.days and q.month.is_open and q.now is None]
+        question = next(q for q in questions() if q.days and q.month.is_open and q.now is None)
         values = question.values({})
         with self.connection() as sql:
             sql.execute(

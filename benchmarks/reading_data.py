@@ -12,8 +12,13 @@ from typing import Any
 
 import psycopg
 
+from sensorflow.core.partition_width import Width
+
 SENSORS = 1000
 WEEK, HOUR = 7 * 86400, 3600
+DAY = timedelta(days=1)
+DAY_ASKED = 10
+"""Number of days before the day of a month that is asked about."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,22 @@ INSERT INTO files (id, source, key, key_text, version, sha256, md5, size, mtime_
 OVERRIDING SYSTEM VALUE
 SELECT file_id, 'csv', convert_to(name, 'UTF8'), name, 1, sha256(convert_to(name, 'UTF8')), '\\x00', 1, 1,
        name, 'plant', now(), now(), 'loaded', 'load', rows, rows, 0, low, high,
-       CASE WHEN %(open)s THEN now() + interval '1 day' ELSE now() - interval '1 day' END, true
+       CASE WHEN %(open)s AND high >= %(today)s THEN now() + interval '1 day'
+            ELSE now() - interval '1 day' END, true
   FROM (SELECT file_id, 'made/' || file_id || '.csv' AS name, count(*) AS rows, min(ts) AS low,
                max(ts) AS high
-          FROM {part} GROUP BY file_id) found
+          FROM {part} WHERE ts >= %(low)s AND ts < %(high)s GROUP BY file_id) found
+"""
+PARTITIONS = """
+SELECT make_reading_partition(day, %(width)s)
+  FROM generate_series(%(low)s::timestamptz, %(high)s::timestamptz - interval '1 day', '1 day') AS day
 """
 
 
-def fill(sql: psycopg.Connection[Any], rows: int) -> None:
+def fill(sql: psycopg.Connection[Any], rows: int, open_width: Width = Width.MONTH) -> None:
     """Make `rows` readings, a third in each month, and the ledger of their files. Indexes are built after
-    the rows, as after a backfill."""
+    the rows, as after a backfill. open_width: the width of the partitions of the open month. Files are
+    still loaded into the last of them."""
     each = max(1, rows // len(MONTHS) // SENSORS)
     sql.execute("DROP INDEX uq_raw_dedupe")
     for number, month in enumerate(MONTHS):
@@ -94,10 +105,15 @@ def fill(sql: psycopg.Connection[Any], rows: int) -> None:
             "week": week,
             "weeks": -(-each // week),
         }
-        sql.execute("SELECT ensure_reading_partitions(%s, %s)", (month.low, month.low))
+        width = open_width if month.is_open else Width.MONTH
+        span = {"low": month.low, "high": month.high}
+        sql.execute(PARTITIONS, {**span, "width": str(width)})
+        part = month.part if width is Width.MONTH else "raw_readings"
         layout = LAYOUTS[month.layout]
-        sql.execute(ROWS.format(part=month.part, layout=layout), values)  # type: ignore[arg-type]
-        sql.execute(FILES.format(part=month.part), {"open": month.is_open})  # type: ignore[arg-type]
+        sql.execute(ROWS.format(part=part, layout=layout), values)  # type: ignore[arg-type]
+        today = month.low if width is Width.MONTH else month.high - DAY
+        facts = {**span, "open": month.is_open, "today": today}
+        sql.execute(FILES.format(part=part), facts)  # type: ignore[arg-type]
     sql.execute("SELECT setval(pg_get_serial_sequence('files', 'id'), 10000000)")
     sql.execute("CREATE UNIQUE INDEX uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
     sql.execute("VACUUM (ANALYZE) raw_readings")
@@ -119,7 +135,6 @@ SELECT DISTINCT ON (sensor_id, reading_type, unit)
   FROM raw_readings WHERE ts >= %(low)s AND ts < %(high)s
  ORDER BY sensor_id, reading_type, unit, ts DESC
 """
-DAY = timedelta(days=1)
 
 
 def fill_gold(sql: psycopg.Connection[Any]) -> None:
@@ -128,7 +143,7 @@ def fill_gold(sql: psycopg.Connection[Any]) -> None:
     more disk than the readings."""
     for month in MONTHS:
         sql.execute(HOURS, {"low": month.low, "high": month.high})
-    day = MONTHS[-1].low + 10 * DAY
+    day = MONTHS[-1].low + DAY_ASKED * DAY
     sql.execute("SELECT ensure_gold_partitions(ARRAY[%s::timestamptz])", (day,))
     minutes = HOURS.replace("gold_1h", "gold_1m").replace("'hour'", "'minute'")
     sql.execute(minutes, {"low": day, "high": day + DAY})  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.reading_data import MONTHS, Month
+from benchmarks.reading_data import DAY_ASKED, MONTHS, Month
 from benchmarks.stand import spread
 from sensorflow.embedded.postgres import Postgres
 
@@ -57,6 +57,7 @@ class Question:
     """A question, the milliseconds that its answer may take, and the month that it is about.
 
     before: the statement for readings alone. now: the statement that uses gold; None if it is the same.
+    day: number of days before the first day that the question is about.
     """
 
     name: str
@@ -65,11 +66,12 @@ class Question:
     before: str
     now: str | None = None
     days: int | None = None
+    day: int = DAY_ASKED
 
     def values(self, line: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the statement. line: sensor and ts of a reading of the month, for `LINE`."""
         sensors = [f"sensor-{31 * number:04}" for number in range(20)]
-        low = self.month.low + timedelta(days=10 if self.days else 0)
+        low = self.month.low + timedelta(days=self.day if self.days else 0)
         high = low + timedelta(days=self.days) if self.days else self.month.high
         own = line if self.before == LINE else {"sensor": sensors[0]}
         return {"sensors": sensors, "low": low, "high": high, **own}
@@ -82,6 +84,9 @@ def questions() -> Iterator[Question]:
         yield Question(f"one sensor's day, {text}", 20, month, SPAN, days=1)
         yield Question(f"one sensor's month, {text}", 100, month, SPAN)
     yield Question("one sensor's day, open month", 20, growing, SPAN, days=1)
+    last = growing.seconds // 86400 - 1
+    yield Question("one sensor's current day", 20, growing, SPAN, days=1, day=last)
+    yield Question("one sensor's month, open month", 100, growing, SPAN)
     yield Question("one sensor's day by the minute, open month", 20, growing, SPAN, MINUTES, days=1)
     yield Question("hourly means of 20 sensors, a month", 50, hours, HOURS, HOURS_GOLD)
     yield Question("which file, which line", 10, hours, LINE)
@@ -111,9 +116,7 @@ class Asker:
     def plan(self, c: psycopg.Connection[Any], question: Question) -> float:
         """Milliseconds in which the server plans the first statement of a question."""
         values = question.values({"sensor": "sensor-0000", "ts": question.month.low})
-        found = c.execute(f"EXPLAIN (SUMMARY, FORMAT JSON) {question.before}", values).fetchone()  # type: ignore[arg-type]
-        assert found is not None
-        return float(found[0][0]["Planning Time"])
+        return plan_time(c, f"EXPLAIN (SUMMARY, FORMAT JSON) {question.before}", values)
 
     def forget(self) -> None:
         """Restart the server, and remove its files from the operating system's cache."""
@@ -146,3 +149,10 @@ class Asker:
         ).fetchone()
         assert found is not None
         return {"sensor": found[0], "ts": found[1]}
+
+
+def plan_time(c: psycopg.Connection[Any], explain: str, values: dict[str, Any]) -> float:
+    """Milliseconds in which the server plans the statement of an EXPLAIN with a summary as JSON."""
+    found = c.execute(explain, values).fetchone()  # type: ignore[arg-type]
+    assert found is not None
+    return float(found[0][0]["Planning Time"])

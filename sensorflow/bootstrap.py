@@ -147,7 +147,12 @@ def differs(settings: Settings) -> str | None:
 
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
-    return PostgresLedger(database_url(settings), process_name(role), deferred=settings.deferred)
+    return PostgresLedger(
+        database_url(settings),
+        process_name(role),
+        deferred=settings.deferred,
+        partition_width=settings.partition_width,
+    )
 
 
 def audit_store(settings: Settings) -> PostgresAuditStore:

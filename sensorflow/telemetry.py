@@ -119,11 +119,11 @@ class Event(StrEnum):
     COLUMNSTORE_ENTERED = "columnstore.entered", "info"
     # the aggregates are not refreshed, because the database is unavailable; this is retried
     GOLD_PAUSED = "gold.paused", "error"
-    # a month is sealed: its unique index is built, which proves that no reading exists twice
+    # a partition is sealed: its unique index is built, which proves that no reading exists twice
     PARTITION_SEALED = "partition.sealed", "info", "month.closed"
-    # the reading index of a month is built, because nothing is loaded into the month any more
+    # the reading index of a partition is built, because nothing is loaded into it any more
     PARTITION_INDEXED = "partition.indexed", "info"
-    # a month cannot be sealed, because readings exist twice; the event lists them
+    # a partition cannot be sealed, because readings exist twice; the event lists them
     PARTITION_DUPLICATES_FOUND = "partition.duplicates_found", "error", "month.doubled"
     # a message was rejected before it had an effect, because it is not from sensorflow
     MESSAGE_REFUSED = "message.refused", "error"

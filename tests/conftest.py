@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import uuid
@@ -31,6 +32,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
 
+gc.disable()  # until all tests are collected: nothing of what they import is garbage
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
 
@@ -48,6 +50,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hypertables.leave_out(config, items)
     zones.leave_out(config, items)
     items.sort(key=lambda item: position(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -32,6 +32,11 @@ LONGEST = (
     "acceptance/test_up.py",
     "acceptance/test_soak.py",
     "acceptance/test_burst.py",
+    "integration/test_prometheus.py",
+    "acceptance/test_loss_of_everything.py",
+    "faults/test_hosts.py",
+    "acceptance/test_pool.py",
+    "acceptance/test_first_rows.py",
     "unit/test_round_trip.py",
 )
 """These before all others."""

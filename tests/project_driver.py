@@ -58,7 +58,12 @@ class ProjectDriver:
         self.config = self.configure(source, **settings)
         self.settings = bootstrap.settings(project)
         self.data: Any = zones.data_of(self.settings)
-        self.ledger = PostgresLedger(database, "test", deferred=self.settings.deferred)
+        self.ledger = PostgresLedger(
+            database,
+            "test",
+            deferred=self.settings.deferred,
+            partition_width=self.settings.partition_width,
+        )
         self.services: Services = bootstrap.services(self.settings, "test", self.ledger)
         self._marks = 0
 

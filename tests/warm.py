@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from patience import PATIENCE
@@ -39,6 +40,16 @@ IMPORTS = (
     *("sensorflow.bootstrap", "sensorflow.cli.commands", "sensorflow.daemon"),
     *("sensorflow.core.formats.csv", "sensorflow.core.reshape", "sensorflow.flow.housekeeping"),
     *("sensorflow.flow.leases", "sensorflow.flow.process"),
+    *("billiard.popen_fork", "billiard.sharedctypes", "billiard.synchronize", "cffi", "numpy.ma"),
+    *("celery.app.amqp", "celery.app.routes", "dbm.dumb", "importlib.readers", "rich._emoji_codes"),
+    *("pycparser.c_parser", "pydantic.type_adapter", "typer._adapters", "typer._click.decorators"),
+    *("sensorflow.adapters.feeds.folder.backlog", "sensorflow.adapters.postgres.audit"),
+    *("sensorflow.adapters.postgres.months", "sensorflow.adapters.postgres.reading_index"),
+    *("sensorflow.adapters.queues.celery", "sensorflow.backup.make", "sensorflow.cli.drops"),
+    *("sensorflow.cli.running", "sensorflow.embedded.flower", "sensorflow.engine.board"),
+    *("sensorflow.engine.child", "sensorflow.engine.exporter", "sensorflow.engine.watchdog"),
+    *("sensorflow.flow.audit", "sensorflow.flow.fleet_meter", "sensorflow.flow.retention"),
+    *("sensorflow.flow.scaling", "sensorflow.status"),
 )
 """What daemons, workers, beat and commands import sooner or later. Not `workers` itself, which
 asks as it is imported which of Celery's commands runs."""
@@ -46,6 +57,13 @@ AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_")
 ENVIRON = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """As workers have it, for whom Arrow is imported too late here."""
 ROOT = Path(__file__).resolve().parents[1]
+FORK = Path(__file__).with_name("fork.py")
+FORKING = """\
+#!/bin/sh
+test "$1" = -m && exec '{python}' -I -S '{fork}' '{address}' "$@"
+exec '{python}' "$@"
+"""
+"""What is `sys.executable` in a process whose children are forks too."""
 _lock = threading.Lock()
 _addresses: dict[frozenset[tuple[str, str]], str] = {}
 """One for each environment of what starts."""
@@ -62,6 +80,11 @@ def run(
     return subprocess.CompletedProcess(list(words), code, *outputs)
 
 
+def up(folder: Path, env: Mapping[str, str], log: int) -> Process:
+    """`sensorflow up`, all processes of which are forks. log: the file descriptor that it writes to."""
+    return Process(["sensorflow", "up"], env, folder, log, log, with_children=True)
+
+
 class Process:
     """What `subprocess.Popen` is, of `python -m *words` in a session of its own."""
 
@@ -73,14 +96,18 @@ class Process:
         out: int,
         err: int,
         timeout: float | None = None,
+        with_children: bool = False,
     ) -> None:
-        """out, err: file descriptors that it writes to."""
+        """out, err: file descriptors that it writes to. with_children: also what it starts by
+        `sys.executable -m` is a fork, behind a process of `tests/fork.py`."""
         self.args = list(words)
         self.returncode: int | None = None
         self._server = socket.socket(socket.AF_UNIX)
         self._server.settimeout(timeout)
-        self._server.connect(_started(_fixed(env)))
-        wanted = json.dumps({"words": self.args, "env": dict(env), "cwd": str(cwd)}).encode()
+        self._server.connect(address := _started(_fixed(env)))
+        python = str(Path(address).with_name("python")) if with_children else ""
+        started = {"words": self.args, "env": dict(env), "cwd": str(cwd)}
+        wanted = json.dumps({**started, "python": python, "tied": False}).encode()
         socket.send_fds(self._server, [f"{len(wanted):8}".encode()], [out, err])
         self._server.sendall(wanted)
         self.pid = int(self._received(8))
@@ -135,12 +162,26 @@ def _only_adds(path: str) -> bool:
     return not at_start and (not others or Path(path).resolve() == ROOT)
 
 
+def _build_commands() -> None:
+    """Build the parser of all commands, which takes a third of the CPU time of a short command."""
+    import typer.main
+
+    from sensorflow.cli import app, commands
+
+    commands.register(app)
+    typer.main.get_command = cache(typer.main.get_command)
+    typer.main.get_command(app)
+
+
 def _started(fixed: Mapping[str, str]) -> str:
     with _lock:
         key = frozenset(fixed.items())
         if key not in _addresses:
             folder = tempfile.mkdtemp(prefix="warm-")
             address = f"{folder}/socket"
+            python = Path(folder, "python")
+            python.write_text(FORKING.format(python=sys.executable, fork=FORK, address=address))
+            python.chmod(0o755)
             listening = socket.socket(socket.AF_UNIX)
             listening.bind(address)
             listening.listen(64)
@@ -173,6 +214,13 @@ class _WithoutPandas:
             raise ModuleNotFoundError("nothing here needs pandas", name=name)
 
 
+def _end_with(client: socket.socket, child: int) -> None:
+    """Wait until a process has ended, or kill it if the client has ended before."""
+    ready, _, _ = select.select([client, os.pidfd_open(child)], [], [])
+    if client in ready:
+        os.kill(child, signal.SIGKILL)
+
+
 def _serve(listening: socket.socket) -> None:
     """Returns in the forks that are to run a command, which is then in sys.argv."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
@@ -193,6 +241,8 @@ def _serve(listening: socket.socket) -> None:
             for stream in streams:
                 os.close(stream)
             client.sendall(b"%8d" % child)
+            if wanted["tied"]:
+                _end_with(client, child)
             client.sendall(b"%8d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         client.close()
@@ -206,16 +256,20 @@ def _serve(listening: socket.socket) -> None:
         time.tzset()
         sys.path[1:1] = [path for path in _paths(os.environ) if path not in sys.path]
         os.chdir(wanted["cwd"])
+        sys.executable = wanted["python"] or sys.executable
         sys.argv[:] = wanted["words"]
         return
 
 
 if __name__ == "__main__":
     sys.path[0] = ""  # as of -m
+    gc.disable()  # nothing of what is imported is garbage
     sys.meta_path.insert(0, without := _WithoutPandas())
     for name in IMPORTS:
         importlib.import_module(name)
     sys.meta_path.remove(without)
+    _build_commands()
     gc.freeze()  # or the forks would copy all that they collect
+    gc.enable()
     _serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -126,13 +126,15 @@ class Client:
         return one column per sensor, and one row per time or bucket. statistic: for `wide` with `every`,
         the aggregate in the cells.
 
-        All batches are from one snapshot of the database. Client and server have at most one batch of
-        65,536 rows in memory. After a batch, the next one must be requested within an hour.
+        All batches are from one snapshot of the database. At most four batches of 65,536 rows are in
+        memory: a thread fetches the next ones. After a batch, the next one must be requested within an
+        hour.
         """
         query = self._query(start, end, sensor, type, source, every)
-        exporting.require_statistic(query, wide, statistic)
+        table = exporting.TableQuery(query, wide, statistic)
+        table.require_statistic()
         what = f"readings from {query.start} to {query.end}"
-        return exporting.batches(self._url, query, wide, statistic, what)
+        return exporting.batches(self._url, table, what)
 
     def export(
         self,
@@ -158,10 +160,11 @@ class Client:
         path = os.fspath(file)
         kind = exporting.format_of(path, format)
         query = self._query(start, end, sensor, type, source, every)
-        exporting.require_statistic(query, wide, statistic)
+        table = exporting.TableQuery(query, wide, statistic)
+        table.require_statistic()
         exporting.require_known(self._url, query)
         with storage_errors():
-            return exporting.to_file(self._url, Path(path), kind, query, wide, statistic)
+            return exporting.to_file(self._url, Path(path), kind, table)
 
     def rejects(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -20,6 +20,7 @@ from sensorflow.core.output.width import STATISTICS
 from sensorflow.errors import UsageError
 from sensorflow.flow.choose import suggestion
 from sensorflow.flow.export import ENDINGS, FORMATS, Output, write, writer
+from sensorflow.flow.prefetch import prefetch
 
 Kind = Literal["csv", "parquet", "json", "arrow"]
 Statistic = Literal["avg", "min", "max", "sum", "count", "stddev", "first", "last"]
@@ -49,39 +50,65 @@ class Export:
     repeated: int
 
 
-class Extract:
-    """The table to export: readings or aggregates, long or wide. snapshot: the snapshot to read from.
-    statistic: the aggregate in the cells of a wide table."""
+@dataclass(frozen=True)
+class TableQuery:
+    """Selects a table to export. readings: the readings or aggregates that it contains. is_wide: whether
+    it has one column per series and one row per time. statistic: the aggregate in the cells of a wide
+    table."""
 
-    def __init__(
-        self,
-        snapshot: stored.Snapshot,
-        query: stored.ReadingsQuery,
-        wide: bool = False,
-        statistic: str = STATISTICS[0],
-    ) -> None:
+    readings: stored.ReadingsQuery
+    is_wide: bool = False
+    statistic: str = STATISTICS[0]
+
+    def require_statistic(self, prefix: str = "") -> None:
+        """Check the statistic. prefix: of the options' names in messages. Raises UsageError."""
+        if self.statistic not in STATISTICS:
+            raise UsageError(
+                f"{prefix}statistic {self.statistic}: no such statistic; "
+                f"{suggestion(self.statistic, STATISTICS)}"
+            )
+        if self.statistic != STATISTICS[0] and not (self.is_wide and self.readings.every):
+            raise UsageError(
+                f"{prefix}statistic applies only together with {prefix}every and {prefix}wide; a table "
+                "that is not wide contains all statistics"
+            )
+
+
+class Extract:
+    """The table that a query selects from a snapshot."""
+
+    def __init__(self, snapshot: stored.Snapshot, table: TableQuery) -> None:
+        query = table.readings
         self._snapshot, self._query = snapshot, query
         low, high = snapshot.span()
         self._range = (query.start or low, query.end or high)
         self._at = "ts" if query.every is None else "bucket"
         self.count, self.checksum = 0, 0
         self.pivot: Pivot | None = None
-        if wide:
-            value = query.schema.field("value" if query.every is None else statistic)
+        if table.is_wide:
+            value = query.schema.field("value" if query.every is None else table.statistic)
             self.pivot = Pivot(snapshot.series(query), self._at, value)
         self.schema = self.pivot.schema if self.pivot else without_key(query.schema)
 
-    def batches(self, progress: Progress = lambda count, done: None) -> Iterator[pa.RecordBatch]:
-        long = self._counted(progress)
-        if self.pivot is not None:
-            yield from self.pivot.batches(long)
-        else:
-            for batch in long:
-                yield batch.select(self.schema.names)
+    def batches(
+        self, progress: Progress = lambda count, done: None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Yield the batches. While the caller uses one, a thread fetches the next one. Close the generator
+        before the snapshot, so that this thread has ended."""
+        ahead = prefetch(self._snapshot.batches(self._query), 1, self._snapshot.interrupt)
+        with closing(ahead):
+            long = self._counted(ahead, progress)
+            if self.pivot is not None:
+                yield from self.pivot.batches(long)
+            else:
+                for batch in long:
+                    yield batch.select(self.schema.names)
 
-    def _counted(self, progress: Progress) -> Iterator[pa.RecordBatch]:
+    def _counted(
+        self, batches: Iterable[pa.RecordBatch], progress: Progress
+    ) -> Iterator[pa.RecordBatch]:
         low, high = self._range
-        for batch in self._snapshot.batches(self._query):
+        for batch in batches:
             self.count += len(batch)
             if self._query.every is None:
                 self.checksum += checksum(batch["dedupe_key"], batch["value"])
@@ -96,41 +123,25 @@ def without_key(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field for field in schema if field.name != "dedupe_key"])
 
 
-def batches(
-    url: str, query: stored.ReadingsQuery, wide: bool, statistic: str, what: str
-) -> Batches:
-    """Return the table of an extract as batches on demand. The columns of a wide table are those of the
-    time of this call. If they differ in the snapshot of an iteration, the iteration raises UsageError."""
-    schema = without_key(query.schema)
-    if wide:
+def batches(url: str, table: TableQuery, what: str) -> Batches:
+    """Return a table as batches on demand. The columns of a wide table are those of the time of this call.
+    If they differ in the snapshot of an iteration, the iteration raises UsageError."""
+    schema = without_key(table.readings.schema)
+    if table.is_wide:
         with stored.snapshot(url) as snapshot:
-            schema = Extract(snapshot, query, wide, statistic).schema
+            schema = Extract(snapshot, table).schema
 
     def begin() -> Iterator[pa.RecordBatch]:
         with stored.snapshot(url) as snapshot:
-            table = Extract(snapshot, query, wide, statistic)
-            if table.schema != schema:
+            extract = Extract(snapshot, table)
+            if extract.schema != schema:
                 raise UsageError(
                     "the sensors have changed since the call of readings(): call it again"
                 )
-            yield from table.batches()
+            with closing(extract.batches()) as found:
+                yield from found
 
     return Batches(schema, begin, what)
-
-
-def require_statistic(
-    query: stored.ReadingsQuery, wide: bool, statistic: str, prefix: str = ""
-) -> None:
-    """Check the argument `statistic`. prefix: of the options' names in messages. Raises UsageError."""
-    if statistic not in STATISTICS:
-        raise UsageError(
-            f"{prefix}statistic {statistic}: no such statistic; {suggestion(statistic, STATISTICS)}"
-        )
-    if statistic != STATISTICS[0] and not (wide and query.every):
-        raise UsageError(
-            f"{prefix}statistic applies only together with {prefix}every and {prefix}wide; a table that "
-            "is not wide contains all statistics"
-        )
 
 
 def require_known(url: str, query: stored.ReadingsQuery, prefix: str = "") -> None:
@@ -166,9 +177,7 @@ def to_file(
     url: str,
     file: Path,
     kind: str,
-    query: stored.ReadingsQuery,
-    wide: bool,
-    statistic: str,
+    table: TableQuery,
     progress: Progress = lambda count, done: None,
 ) -> Export:
     """Write an export to a file. Only a complete file gets the name; it then replaces an existing file.
@@ -177,7 +186,7 @@ def to_file(
     folder does not exist, OSError if the file cannot be written, Transient DATABASE.
     """
     with _replaced(file) as stream:
-        return to_stream(url, stream, "file", str(file), kind, query, wide, statistic, progress)
+        return to_stream(url, stream, "file", str(file), kind, table, progress)
 
 
 def to_stream(
@@ -186,27 +195,26 @@ def to_stream(
     target: Literal["file", "pipe", "terminal"],
     file: str | None,
     kind: str,
-    query: stored.ReadingsQuery,
-    wide: bool,
-    statistic: str,
+    table: TableQuery,
     progress: Progress = lambda count, done: None,
 ) -> Export:
     """Write an export to a stream. target: what the stream is."""
     output = Output(stream)
     with stored.snapshot(url) as snapshot:
-        table = Extract(snapshot, query, wide, statistic)
-        rows = write(writer(kind, output, table.schema, target), table.batches(progress))
+        extract = Extract(snapshot, table)
+        with closing(extract.batches(progress)) as found:
+            rows = write(writer(kind, output, extract.schema, target), found)
     stream.flush()
-    raw = query.every is None
+    raw = table.readings.every is None
     return Export(
         file=file,
         format=kind,
         rows=rows,
-        readings=table.count if raw else None,
+        readings=extract.count if raw else None,
         bytes=output.size,
         sha256=output.sha256,
-        checksum=table.checksum % MODULUS if raw else None,
-        repeated=table.pivot.repeated if table.pivot else 0,
+        checksum=extract.checksum % MODULUS if raw else None,
+        repeated=extract.pivot.repeated if extract.pivot else 0,
     )
 
 

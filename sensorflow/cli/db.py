@@ -63,16 +63,20 @@ def upgrade(
             line(message)
 
 
-@app.command("seal", short_help="Build the unique index of past months.")
+@app.command("seal", short_help="Build the unique index of past partitions.")
 def seal(
     month: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM", help="Seal only this month.")
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM",
+            help="Seal only this month, or a part of it: 2026-02-08, 2026-02-08..14.",
+        ),
     ] = None,
 ) -> None:
-    """Seal past months: build their unique index (dedupe_index = "deferred").
+    """Seal past partitions: build their unique index (dedupe_index = "deferred").
 
-    The index proves that no reading is stored twice. Exit code 1 if a month contains duplicates, which are
-    listed, or if a month cannot be sealed now.
+    The index proves that no reading is stored twice. Exit code 1 if a partition contains duplicates, which
+    are listed, or if it cannot be sealed now.
     """
     from sensorflow import bootstrap, telemetry
     from sensorflow.adapters.postgres import sealing
@@ -80,23 +84,26 @@ def seal(
     settings = bootstrap.settings()
     if not settings.deferred:
         raise UsageError(
-            'nothing to seal: dedupe_index = "unique" indexes every month at once',
+            'nothing to seal: dedupe_index = "unique" indexes every partition at once',
             Code.SETTINGS,
         )
     telemetry.configure(settings.log_level)
     with database(settings) as url:
-        found = sealing.months(url, settings.seal_after)
-        wanted = [m for m in found if m.due and not m.closed]
+        found = sealing.partitions(url, settings.seal_after)
+        wanted = [one for one in found if one.due and not one.closed]
         if month is not None:
-            wanted = [m for m in found if m.name == month]
+            wanted = [one for one in found if one.is_within(month)]
             if not wanted:
-                raise UsageError(f"--month {month}: the database has no readings of this month")
+                raise UsageError(
+                    f"--month {month}: the database has no partition of this time; give a month such as "
+                    "2026-02, or a partition as `sensorflow doctor` shows it, such as 2026-02-08"
+                )
         done = []
         for one in sealing.seal(url, wanted):
             done.append(one)
             _show(one)
     if not wanted:
-        line("no month to seal")
+        line("no partition to seal")
     raise typer.Exit(int(any(one.outcome is not sealing.SealOutcome.SEALED for one in done)))
 
 
@@ -125,7 +132,7 @@ former_command(app, "db", "close", "seal", seal)
 def _show(done: SealResult) -> None:
     from sensorflow.adapters.postgres.sealing import SealOutcome
 
-    name = done.month.name
+    name = done.partition.name
     if done.outcome is SealOutcome.DUPLICATES:
         be = "is" if done.total == 1 else "are"
         line(f"{name}: not sealed, {readings(done.total)} {be} stored more than once:")
@@ -137,9 +144,9 @@ def _show(done: SealResult) -> None:
         return
     words = {
         SealOutcome.SEALED: f"sealed in {done.seconds:.1f} s: no reading is stored twice",
-        SealOutcome.LOADING: "not sealed: workers are loading readings of this month; try again",
-        SealOutcome.BUSY: "not sealed: another process is sealing a month; try again",
-        SealOutcome.OPEN: 'not sealed: the month is not over, or dedupe_index is not "deferred"',
+        SealOutcome.LOADING: "not sealed: workers are loading readings of this time range; try again",
+        SealOutcome.BUSY: "not sealed: another process is sealing a partition; try again",
+        SealOutcome.OPEN: 'not sealed: the time range is not over, or dedupe_index is not "deferred"',
     }
     line(f"{name}: {words[done.outcome]}")
 

@@ -20,9 +20,8 @@ from sensorflow.errors import REMEDY, SensorflowError, UsageError
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-ROOM = 1 << 30
-MONTHS = 1200
-"""Number of monthly partitions above which `doctor` warns: the months of a hundred years. With more
+PARTITIONS = 1200
+"""Number of partitions above which `doctor` warns: the months of a hundred years. With more
 partitions than this, the planning of a query takes a second."""
 SKEW = 5.0
 WATCHES = 8192
@@ -112,7 +111,7 @@ def _checks() -> Iterator[Check]:
             "running settings", "fail", difference, "correct the file, or restart `sensorflow up`"
         )
     yield from _folders(settings)
-    yield _room(settings)
+    yield from _data_folder(settings)
     yield from _stores(settings)
     yield _backup(settings)
     yield from _guarded("database", settings, _database)
@@ -130,19 +129,16 @@ def _folders(settings: Settings) -> Iterator[Check]:
         yield Check(what, "fail", *fault) if fault else Check(what, "ok", str(folder))
 
 
-def _room(settings: Settings) -> Check:
-    from sensorflow import disk
+def _data_folder(settings: Settings) -> Iterator[Check]:
+    from sensorflow.cli import disk_space
     from sensorflow.folders import data_fault
 
     folder = settings.data_folder
     if fault := data_fault(folder):
-        return Check("data folder", "fail", *fault)
-    found = f"{folder}, {disk.room(folder)}"
-    if disk.free(folder) < ROOM:
-        return Check(
-            "data folder", "warn", found, "free disk space: landing/ stores a copy of every file"
-        )
-    return Check("data folder", "ok", found)
+        yield Check("data folder", "fail", *fault)
+        return
+    yield Check("data folder", "ok", str(folder))
+    yield from disk_space.of_project(settings)
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
@@ -250,7 +246,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("schema", "ok", str(at))
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
-        yield from _months(inspect.months(url))
+        yield from _partitions(inspect.partitions(url))
         yield from columnstore.check(url)
         yield from _versions(settings, url)
         for found in long_outages(url):
@@ -282,23 +278,26 @@ def _index(settings: Settings, url: str) -> Check:
     if not settings.deferred:
         return Check(what, "ok", found)
     patience = settings.seal_after + sealing.RETRY_AFTER
-    months = sealing.months(url, patience, patience)
-    opened = [m for m in months if not m.closed]
-    found += f", {len(months) - len(opened)} months sealed, {len(opened)} open"
-    if doubled := [m.name for m in opened if m.doubled_at is not None]:
+    partitions = sealing.partitions(url, patience, patience)
+    opened = [p for p in partitions if not p.closed]
+    found += f", {len(partitions) - len(opened)} partitions sealed, {len(opened)} open"
+    if doubled := [p.name for p in opened if p.doubled_at is not None]:
         todo = f"`sensorflow db seal --month {doubled[0]}` lists them"
         return Check(what, "fail", f"{found}; duplicate readings in {', '.join(doubled)}", todo)
-    if late := [m.name for m in opened if m.due and not m.busy]:
+    if late := [p.name for p in opened if p.due and not p.busy]:
         todo = "check that beat is running; `sensorflow db seal` seals them now"
-        return Check(what, "warn", f"{found}; past months not sealed: {', '.join(late)}", todo)
+        return Check(what, "warn", f"{found}; past partitions not sealed: {', '.join(late)}", todo)
     return Check(what, "ok", found)
 
 
-def _months(count: int) -> Iterator[Check]:
-    if count > MONTHS:
-        found = f"{count:,} monthly partitions: queries over all of them are slow to plan"
-        todo = "set earliest and latest of the sources to reject implausible times"
-        yield Check("months", "warn", found, todo)
+def _partitions(count: int) -> Iterator[Check]:
+    if count > PARTITIONS:
+        found = f"{count:,} partitions: queries over all of them are slow to plan"
+        todo = (
+            "set earliest and latest of the sources to reject implausible times, or partitions = "
+        )
+        todo += '"month" in sensorflow.toml'
+        yield Check("partitions", "warn", found, todo)
 
 
 def _roles(missing: list[str]) -> Check:

@@ -20,8 +20,7 @@ from sensorflow.errors import UsageError
 from sensorflow.escaping import escape
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.postgres.readings import ReadingsQuery
-    from sensorflow.api.exporting import Export, Progress
+    from sensorflow.api.exporting import Export, Progress, TableQuery
 
 STDOUT = "-"
 
@@ -114,7 +113,8 @@ def export(
     )
     if query.start is not None and query.end is not None and query.end < query.start:
         raise UsageError(f"--to {to} is before --from {from_}")
-    exporting.require_statistic(query, wide, statistic, "--")
+    table = exporting.TableQuery(query, wide, statistic)
+    table.require_statistic("--")
     settings = bootstrap.settings()
     for one in source or ():
         require_source(settings, bootstrap.ledger(settings, "cli"), one)
@@ -122,9 +122,9 @@ def export(
     exporting.require_known(url, query, "--")
     with _ended_by_signals(), bar() as progress:
         if target == "file":
-            done = exporting.to_file(url, Path(output), kind, query, wide, statistic, progress)
+            done = exporting.to_file(url, Path(output), kind, table, progress)
         else:
-            done = _to_stdout(url, target, kind, query, wide, statistic, progress)
+            done = _to_stdout(url, target, kind, table, progress)
     _show(done, json)
 
 
@@ -148,16 +148,12 @@ def _to_stdout(
     url: str,
     target: Literal["pipe", "terminal"],
     kind: str,
-    query: ReadingsQuery,
-    wide: bool,
-    statistic: str,
+    table: TableQuery,
     progress: Progress,
 ) -> Export:
     from sensorflow.api import exporting
 
-    return exporting.to_stream(
-        url, sys.stdout.buffer, target, None, kind, query, wide, statistic, progress
-    )
+    return exporting.to_stream(url, sys.stdout.buffer, target, None, kind, table, progress)
 
 
 def _show(done: Export, json: bool) -> None:

@@ -31,7 +31,8 @@ def metrics(
 
     /metrics contains the metrics. /healthz reports whether this process works, and /readyz whether the
     database and the broker answer. All values are computed from the ledger, so they survive a restart. With
-    --once, the exit code is 1 if the database does not answer.
+    --once, the exit code is 1 if the database does not answer. If only the broker does not answer within
+    5 s, its metrics are missing, sensorflow_broker_up is 0, and a line on stderr contains the reason.
     """
     from sensorflow import bootstrap, lossy_stream, telemetry
     from sensorflow.engine.exporter import Exporter
@@ -52,6 +53,8 @@ def _print(exporter: Exporter) -> None:
     if exporter.meter.error is not None:
         typer.echo(exporter.meter.error, err=True)
         raise typer.Exit(1)
+    if exporter.surroundings.broker_error is not None:
+        typer.echo(exporter.surroundings.broker_error, err=True)
     sys.stdout.write(exporter.page().decode())
 
 

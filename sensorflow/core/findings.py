@@ -74,7 +74,7 @@ TODO: dict[Fault, str] = {
     Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
     Fault.MONTH_DOUBLED: "`sensorflow db seal --month` lists the rows; replay their files with "
-    "`sensorflow replay`, then seal the month again",
+    "`sensorflow replay`, then seal it again",
     Fault.ROWS_UNKNOWN: "find out who wrote the rows; sensorflow never removes rows without a ledger row",
     Fault.ROWS_UNWANTED: "if the landed bytes exist, `sensorflow audit --repair` removes the rows",
     Fault.LAYER_UNKNOWN: "the lake file may belong to another database; sensorflow never removes files "
@@ -100,7 +100,7 @@ TODO: dict[Fault, str] = {
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
-    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals the month now; beat seals it after an hour "
+    Fault.CLOSE_OVERDUE: "`sensorflow db seal` seals the partition now; beat seals it after an hour "
     "without loads",
 }
 

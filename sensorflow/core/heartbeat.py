@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sensorflow.errors import Code
+
 INTERVAL_SECONDS = 10.0
 """Seconds between two heartbeats of a loop."""
 ALIVE_SECONDS = 30.0
@@ -61,6 +63,14 @@ class LoopReport:
     def paused(self) -> dict[str, Any] | None:
         found = self.state.get("paused")
         return found if isinstance(found, dict) else None
+
+    @property
+    def sources_without_room(self) -> set[str]:
+        """The sources whose files this intake cannot take in, because a disk has no room for them: all of
+        its sources while it is paused for this reason, otherwise those in `short`."""
+        short = set(self.state.get("short") or ())
+        is_full = (self.paused or {}).get("code") == Code.DISK_RESERVE
+        return short | set(self.state.get("sources") or ()) if is_full else short
 
 
 @dataclass(frozen=True)

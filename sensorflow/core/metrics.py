@@ -113,6 +113,10 @@ class Metric(StrEnum):
         *("sensorflow_source_paused", _GAUGE, _FLEET, ("source",), ""),
         "1 if an operator has paused the source, so that its files wait; else 0.",
     )
+    SOURCE_WITHOUT_ROOM = (
+        *("sensorflow_source_without_room", _GAUGE, _FLEET, ("source",), ""),
+        "1 if a daemon cannot take in files of the source, because a disk has no room for them; else 0.",
+    )
     ROWS = (
         *("sensorflow_rows", _GAUGE, _FLEET, ("source", "outcome"), ""),
         "Readings of all files, by present outcome: loaded, rejected, duplicate or not_loaded.",

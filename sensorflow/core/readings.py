@@ -130,6 +130,20 @@ def _datetime(nanos: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanos // 1000)
 
 
+def ends_of(ts: pa.Array) -> tuple[datetime, datetime]:
+    """Return the first and the last time in `ts`, truncated to microseconds. `ts` must not be empty."""
+    times = micros(ts)
+    return _datetime(int(times.min()) * 1000), _datetime(int(times.max()) * 1000)
+
+
+def days_of(ts: pa.Array) -> list[date]:
+    """Return the days in `ts`, oldest first."""
+    if not len(ts):
+        return []
+    times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
+    return list(np.unique(times.astype("M8[D]")).tolist())
+
+
 def months_of(ts: pa.Array) -> dict[date, int]:
     """Return, for each month in `ts`, the number of times in this month. The keys are the first days of the
     months."""

@@ -113,7 +113,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessRange:
     """The range of the number of processes of one node. limit: see `Node.limit`."""
 
     least: int
@@ -150,14 +150,14 @@ def need(load: Load) -> Need:
     return Need(processes * share, processes * (1 - share))
 
 
-def shares(total: int, nodes: Mapping[str, Share]) -> dict[str, int]:
+def distribute(total: int, nodes: Mapping[str, ProcessRange]) -> dict[str, int]:
     """Distribute `total` processes among the nodes. Returns name of the node -> number of processes.
 
     Each node gets its minimum. The other processes are assigned one by one, each to the node that uses the
     smallest part of its limit. If this applies to several nodes, the first by name is chosen. The result
     depends only on the arguments, so all nodes compute the same result.
     """
-    given = {name: share.least for name, share in sorted(nodes.items())}
+    given = {name: node.least for name, node in sorted(nodes.items())}
     for _ in range(total - sum(given.values())):
         free = [name for name in given if given[name] < nodes[name].limit]
         if not free:
@@ -227,7 +227,7 @@ class Scaler:
         return recent.processes(self._limit.update(now, blocked, present))
 
     @staticmethod
-    def share(fleet: int, me: str, node: Node, peers: Mapping[str, Share]) -> int:
+    def share(fleet: int, me: str, node: Node, peers: Mapping[str, ProcessRange]) -> int:
         """Return the number of processes that the node `me` runs. fleet: the number that the whole fleet
         needs. peers: the other nodes, by name."""
-        return shares(fleet, {**peers, me: Share(node.least, node.limit)})[me]
+        return distribute(fleet, {**peers, me: ProcessRange(node.least, node.limit)})[me]

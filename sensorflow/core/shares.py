@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Share:
+class SourceShare:
     """The share of one source. weight: the share of the workers in relation to other sources with waiting
     files: a source of weight 2 gets twice the work of a source of weight 1. max_in_flight: the maximum
     number of unfinished files of the source for which a message was sent; None if the source has no limit

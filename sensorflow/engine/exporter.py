@@ -20,6 +20,8 @@ from sensorflow.settings import Settings
 
 ALL_QUEUES = "all"
 """Value of the label `queue` for a broker that reports only the total number of messages."""
+BROKER_SECONDS = 5.0
+"""Seconds for which a single measurement waits for the broker."""
 
 
 class Exporter:
@@ -52,11 +54,12 @@ class Exporter:
             self.close()
 
     def measure(self) -> None:
-        """Measure everything once. If this fails, `meter.error` contains the reason."""
+        """Measure everything once. If this fails, `meter.error` contains the reason. If the broker does not
+        answer, `surroundings.broker_error` contains the reason, and everything else is measured."""
         self.meter.look()
         while self.meter.error is None and not self.meter.is_complete:
             self.meter.look()
-        self.surroundings.look_at_queues()
+        self.surroundings.look_at_queues(BROKER_SECONDS)
         self.surroundings.look_at_disk()
         self.surroundings.look_at_zones(at_once=True)
 

@@ -25,15 +25,15 @@ COLLECTED = ".collected"
 """Name of a file in the data folder; its mtime is the time of the last garbage collection."""
 
 
-def seal_months(settings: Settings) -> list[SealResult]:
-    """If `dedupe_index` is "deferred", seal the months that are old enough (`seal_after`). Returns the
-    result of each month."""
+def seal_partitions(settings: Settings) -> list[SealResult]:
+    """If `dedupe_index` is "deferred", seal the partitions that are old enough (`seal_after`). Returns the
+    result of each partition."""
     from sensorflow.adapters.postgres import sealing
 
     if not settings.deferred:
         return []
     url = bootstrap.database_url(settings)
-    found = sealing.months(url, settings.seal_after)
+    found = sealing.partitions(url, settings.seal_after)
     return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
 
 
@@ -82,14 +82,14 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
     stores = bootstrap.lake(settings), bootstrap.landing(settings)
 
     def seal() -> StepResult:
-        return {month.month.name: month.outcome for month in seal_months(settings)}
+        return {done.partition.name: done.outcome for done in seal_partitions(settings)}
 
     def collect() -> StepResult:
         garbage = collect_garbage_daily(settings)
         return {"half written": garbage} if garbage else {}
 
     def maintain() -> StepResult:
-        return partitions.maintain(bootstrap.database_url(settings))
+        return partitions.maintain(bootstrap.database_url(settings), settings.partition_width)
 
     expire = partial(apply_retention, ledger, *stores, settings)
     hourly = partial(tasks.run_all, (seal, expire, collect, maintain))

@@ -19,12 +19,13 @@ from sensorflow.core.metrics import Metric, Sample
 from sensorflow.core.scaling import Scaler
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.fleet_samples import (
+    FleetWork,
     Surroundings,
-    Work,
     event_samples,
     file_samples,
     pause_samples,
     process_samples,
+    room_samples,
     surrounding_samples,
     work_samples,
 )
@@ -88,7 +89,7 @@ class FleetMeter:
         self._ledger: _Ledger | None = None
         self._ends: LedgerEnds | None = None
         self._ends_at = 0.0
-        self._work: Work | None = None
+        self._work: FleetWork | None = None
         self._beats: list[Heartbeat] = []
         self._paused: set[str] = set()
         self._gold_lag: float | None = None
@@ -193,11 +194,13 @@ class FleetMeter:
                 break
         known.files_counted = known.files_counted or known.files.complete
 
-    def _measure_work(self, now: float) -> Work:
+    def _measure_work(self, now: float) -> FleetWork:
         waiting = self._meter.measure(now)
         workers = [b.report for b in self._beats if b.is_alive and b.report.role is Role.WORKER]
         present = sum(int(report.state.get("children", 0)) for report in workers)
-        return Work(waiting.parts, waiting.rates, self._scaler.fleet(now, waiting.load, present))
+        return FleetWork(
+            waiting.parts, waiting.rates, self._scaler.fleet(now, waiting.load, present)
+        )
 
     def _current(self) -> list[Sample]:
         """Returns the metrics that come from the ledger. Totals are included only after everything was
@@ -205,7 +208,11 @@ class FleetMeter:
         if self._ends is None or self._ledger is None:
             return []
         now = self._ends.now + time.monotonic() - self._ends_at
-        found = [*process_samples(self._beats), *pause_samples(self._paused, self._sources)]
+        found = [
+            *process_samples(self._beats),
+            *pause_samples(self._paused, self._sources),
+            *room_samples(self._beats, self._sources),
+        ]
         if self._gold_lag is not None:
             found.append(Sample(Metric.GOLD_LAG, (), self._gold_lag))
         if self._work is not None:

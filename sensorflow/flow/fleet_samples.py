@@ -22,7 +22,7 @@ OUTCOMES = ("loaded", "rejected", "duplicate", "not_loaded")
 
 
 @dataclass(frozen=True)
-class Work:
+class FleetWork:
     """The waiting work of the fleet. parts, rates: see `flow.scaling.Waiting`. wanted: number of processes
     that the fleet needs."""
 
@@ -83,6 +83,13 @@ def pause_samples(paused: Collection[str], sources: Collection[str]) -> Iterator
         yield Sample(Metric.SOURCE_PAUSED, (source,), float(source in paused))
 
 
+def room_samples(beats: Iterable[Heartbeat], sources: Collection[str]) -> Iterator[Sample]:
+    """Yield for which sources a disk has no room. sources: the sources in the settings."""
+    short = {s for beat in beats if beat.is_alive for s in beat.report.sources_without_room}
+    for source in sorted({*sources, *short}):
+        yield Sample(Metric.SOURCE_WITHOUT_ROOM, (source,), float(source in short))
+
+
 def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterator[Sample]:
     """Yield the metrics of all events. sources: the sources in the settings, which are included even if
     they have no files. An event that has not happened yet has the value 0, so that its first occurrence is
@@ -104,7 +111,7 @@ def event_samples(totals: EventTotals, sources: Collection[str] = ()) -> Iterato
         yield Sample(Metric.STAGE_SECONDS, (stage,), found)
 
 
-def work_samples(work: Work, totals: FileTotals) -> Iterator[Sample]:
+def work_samples(work: FleetWork, totals: FileTotals) -> Iterator[Sample]:
     """Yield the metrics of the waiting work."""
     waiting: dict[str, tuple[int, int]] = {}
     for part in work.parts:

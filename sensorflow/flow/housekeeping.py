@@ -30,7 +30,7 @@ runs the step in each interval."""
 
 StepResult = Mapping[str, Any]
 """The results of a step: human-readable description of a result -> its number."""
-Work = Callable[[], StepResult]
+Run = Callable[[], StepResult]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Step:
 
     name: str
     interval_seconds: float
-    run: Work
+    run: Run
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class Housekeeping:
         return step.run() if mine else {}
 
 
-def run_all(works: Iterable[Work]) -> StepResult:
+def run_all(runs: Iterable[Run]) -> StepResult:
     """Call all functions, even if one fails, and combine their results. If any failed, raises the first
     error after the last call."""
     done: dict[str, Any] = {}
     errors: list[Exception] = []
-    for work in works:
+    for run in runs:
         try:
-            done |= work()
+            done |= run()
         except Exception as error:  # noqa: BLE001 - raised below
             errors.append(error)
     for other in errors[1:]:

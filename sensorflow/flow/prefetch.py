@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from sensorflow import threads
@@ -13,6 +13,8 @@ from sensorflow import threads
 T = TypeVar("T")
 
 _END = object()
+_INTERRUPT_SECONDS = 0.1
+"""Seconds between two calls that interrupt an abandoned source."""
 
 
 def available_cores() -> int:
@@ -22,11 +24,15 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def prefetch(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
-    """Iterate over `source` in a separate thread, which prefetches at most `count` items.
+def prefetch(
+    source: Iterable[T], count: int = 2, interrupt: Callable[[], object] = lambda: None
+) -> Generator[T, None, None]:
+    """Iterate over `source` in a separate thread, which prefetches at most `count` items and then produces
+    one more.
 
     An exception of the source is raised after the items that the source produced before. If the iteration
-    is abandoned, the source is closed. Raises Transient HOST if no thread can be started.
+    is abandoned, the source is closed. interrupt: called repeatedly until then, to end a wait of the
+    source. Raises Transient HOST if no thread can be started.
     """
     ready: queue.Queue[Any] = queue.Queue(count)
     abandoned = threading.Event()
@@ -53,15 +59,19 @@ def prefetch(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
             if close := getattr(items, "close", None):
                 close()
 
-    thread = threads.start(produce)
+    thread, is_complete = threads.start(produce), False
     try:
         while True:
             item, error = ready.get()
+            is_complete = item is _END
             if error is not None:
                 raise error
-            if item is _END:
+            if is_complete:
                 return
             yield item
     finally:
         abandoned.set()
+        while thread.is_alive and not is_complete:
+            interrupt()
+            thread.join(_INTERRUPT_SECONDS)
         thread.join()

@@ -164,14 +164,14 @@ def _work(file_task: FileTask, task: Task) -> Result:
         and file_task.claim.stage is Stage.VALIDATE
         and not file_task.claim.has_loaded_rows
     ):
-        with suppress(OutOfOrder), spans.Work(file_task, "process", (OutOfOrder,)):
+        with suppress(OutOfOrder), spans.StageSpan(file_task, "process", (OutOfOrder,)):
             # OutOfOrder: too large for a single pass, and out of order
             return _loaded(file_task, load_single_pass(file_task))
     return _in_stages(file_task, task)
 
 
 def _unpacked(file_task: FileTask) -> Result:
-    with spans.Work(file_task, "unpack"):
+    with spans.StageSpan(file_task, "unpack"):
         note = unpack(file_task)
     emit(Event.ARCHIVE_UNPACKED, **file_task.log_ids, note=note)
     return Result(Outcome.LOADED, f"{file_task.name}: {note}")
@@ -191,13 +191,13 @@ def _in_stages(file_task: FileTask, task: Task) -> Result:
     reports: list[StageReport] = []
     for stage in WORK[WORK.index(file_task.claim.stage) :]:
         began = time.perf_counter()
-        with spans.Work(file_task, stage) as work:
+        with spans.StageSpan(file_task, stage) as span:
             if stage is Stage.LOAD:
                 counts = load(file_task, tuple(reports))
-                work.rows = counts.loaded
+                span.rows = counts.loaded
                 return _loaded(file_task, counts)
             file_task, rows, note = _STEPS[stage](file_task)
-            work.rows = rows
+            span.rows = rows
         failpoints.hit(_DONE[stage])
         report = StageReport(stage, time.perf_counter() - began, rows, note)
         if task.only is not None:
@@ -230,7 +230,7 @@ def _describe_counts(file_task: FileTask, counts: Counts) -> str:
 
 def _quarantine(file_task: FileTask) -> Result:
     began = time.perf_counter()
-    with spans.Work(file_task, Stage.QUARANTINE):
+    with spans.StageSpan(file_task, Stage.QUARANTINE):
         where = quarantine(file_task)
     failpoints.hit(failpoints.Failpoint.MANIFEST_WRITTEN)
     report = StageReport(Stage.QUARANTINE, time.perf_counter() - began, 0)

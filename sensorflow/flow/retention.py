@@ -15,7 +15,7 @@ from sensorflow.ports.maintenance import Expirable, Maintenance
 from sensorflow.settings import Settings
 
 LONGEST_MONTH = timedelta(days=31)
-"""Additional age of readings that wait until their whole month has expired."""
+"""Additional age of readings that wait until their whole partition has expired. No partition is longer."""
 
 
 def apply_retention(
@@ -24,15 +24,15 @@ def apply_retention(
     """Remove the expired data of all sources. Returns layer -> number of files whose data was removed; for
     `history`, the number of events.
 
-    First drops the months whose readings have all expired. Also finishes removals that a killed worker left
-    incomplete. Raises Transient STORAGE.
+    First drops the partitions whose readings have all expired. Also finishes removals that a killed worker
+    left incomplete. Raises Transient STORAGE.
     """
     done: dict[str, int] = {}
     ages = {
         name: age for name, s in settings.sources.items() if (age := s.retention.rows) is not None
     }
     if ages:
-        found = ledger.expire_months({name: age.total_seconds() for name, age in ages.items()})
+        found = ledger.expire_partitions({name: age.total_seconds() for name, age in ages.items()})
         done[Expirable.ROWS] = sum(expired.files for expired in found)
     for name, source in settings.sources.items():
         for layer in Expirable:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sensorflow.core.heartbeat import Heartbeat, Role
-from sensorflow.core.scaling import DRAIN_SECONDS, Load, Node, Scaler, Share, work_of
+from sensorflow.core.scaling import DRAIN_SECONDS, Load, Node, ProcessRange, Scaler, work_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import Transient
 from sensorflow.ports.workload import OpenWork, Rates, Workload
@@ -131,8 +131,8 @@ class FleetScaler:
         mine = self.scaler.share(fleet, self.me, node, peers)
         return Plan(fleet, here, mine, load.waiting if load else 0.0, len(peers) + 1)
 
-    def _measure(self, now: float) -> tuple[Load | None, dict[str, Share], int]:
-        """Returns (load of the fleet, process id of each other worker -> its share, number of processes of
+    def _measure(self, now: float) -> tuple[Load | None, dict[str, ProcessRange], int]:
+        """Returns (load of the fleet, process id of each other worker -> its range, number of processes of
         all other workers). The load is None, and no other workers are known, if the ledger is
         unavailable."""
         try:
@@ -144,13 +144,13 @@ class FleetScaler:
         peers = [
             b for b in peers if b.report.process != self.me and not b.report.state.get("ending")
         ]
-        shares = {b.report.process: share_of(b) for b in peers}
-        return load, shares, sum(int(b.report.state.get("children", 0)) for b in peers)
+        ranges = {b.report.process: range_of(b) for b in peers}
+        return load, ranges, sum(int(b.report.state.get("children", 0)) for b in peers)
 
 
-def share_of(beat: Heartbeat) -> Share:
+def range_of(beat: Heartbeat) -> ProcessRange:
     """Returns the range of the number of processes of another worker. A worker of an earlier version
     reports only the maximum."""
     state = beat.report.state
     most = int(state.get("most", 1))
-    return Share(int(state.get("least", 1)), int(state.get("limit", most)))
+    return ProcessRange(int(state.get("least", 1)), int(state.get("limit", most)))

@@ -83,7 +83,7 @@ def published(entries: Sequence[OutboxEntry], began: int) -> None:
         )
 
 
-class Work:
+class StageSpan:
     """A context manager that records the work of a stage as a span below the attempt. rows: the caller sets
     it to the number of rows that the stage has written. expected: exceptions that do not count as
     errors."""
@@ -94,7 +94,7 @@ class Work:
         self._file_task, self._name, self._expected = file_task, name, expected
         self.rows: int | None = None
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> StageSpan:
         self._began = time.time_ns()
         return self
 

@@ -3,13 +3,15 @@ measured in a thread of its own, so that none delays the others."""
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from sensorflow import threads
 from sensorflow.core.disk_forecast import DiskForecast
-from sensorflow.errors import SensorflowError
+from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.fleet_samples import Surroundings
 from sensorflow.telemetry import Event, emit
 
@@ -67,13 +69,37 @@ class SurroundingsWatch:
                 emit(Event.DEFECT, exc_info=True)
             self._stop.wait(seconds)
 
-    def look_at_queues(self) -> None:
+    def look_at_queues(self, limit_seconds: float | None = None) -> None:
+        """Measure the queues. limit_seconds: seconds after which a broker that does not answer counts as
+        unavailable; None to wait as long as its driver does."""
         try:
-            found: Mapping[str, int] | None = dict(self._depths())
+            depths = self._depths() if limit_seconds is None else self._depths_within(limit_seconds)
+            found: Mapping[str, int] | None = dict(depths)
             self.broker_error = None
         except SensorflowError as error:
             found, self.broker_error = None, str(error)
         self._put(queues=found)
+
+    def _depths_within(self, seconds: float) -> Mapping[str, int]:
+        """Return the depths. Raises Transient BROKER if the broker does not answer within `seconds`
+        seconds. In this case, a daemon thread continues to wait, and its result is discarded."""
+        answers: queue.SimpleQueue[Mapping[str, int] | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._depths())
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                answers.put(error)
+
+        threads.start(ask)
+        try:
+            answer = answers.get(timeout=seconds)
+        except queue.Empty:
+            reason = f"the broker has not answered for {seconds:g} s"
+            raise Transient(Code.BROKER, reason) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def look_at_disk(self) -> None:
         try:

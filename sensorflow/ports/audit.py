@@ -140,10 +140,10 @@ class Snapshot(Protocol):
         """Returns the digest of all histories."""
         ...
 
-    def unsealed_months(self) -> list[tuple[str, bool]]:
-        """Returns pairs (month, whether the month contains duplicate readings) for the months ("2026-01")
-        that should be sealed but have no unique index. Such months exist only with `dedupe_index =
-        "deferred"`."""
+    def unsealed_partitions(self) -> list[tuple[str, bool]]:
+        """Returns pairs (time range, whether it contains duplicate readings) for the partitions that should
+        be sealed but have no unique index. The time range is a text such as "2026-01". Such partitions
+        exist only with `dedupe_index = "deferred"`."""
         ...
 
     def readings(self) -> Iterator[pa.RecordBatch]:

@@ -141,14 +141,14 @@ class Maintenance(Protocol):
         """
         ...
 
-    def expire_months(self, ages: Mapping[str, float]) -> Sequence[Expired]:
-        """Expire the layer `rows` of all files of a month at once, if all files with readings in the month
-        have expired: their newest reading is older than the age of their source. Such a month is dropped,
-        which is faster than the deletion of its rows. ages: source -> age in seconds.
+    def expire_partitions(self, ages: Mapping[str, float]) -> Sequence[Expired]:
+        """Expire the layer `rows` of all files of a partition at once, if all files with readings in the
+        partition have expired: their newest reading is older than the age of their source. Such a partition
+        is dropped, which is faster than the deletion of its rows. ages: source -> age in seconds.
 
-        Returns what was expired, for each month and source. Months that contain readings of other files, or
-        that are in use, are left to `expire`. An interrupted call has dropped some months completely, and
-        has not changed the others.
+        Returns what was expired, for each partition and source. Partitions that contain readings of other
+        files, or that are in use, are left to `expire`. An interrupted call has dropped some partitions
+        completely, and has not changed the others.
         """
         ...
 

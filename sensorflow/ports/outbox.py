@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sensorflow.core.arrival import Lane, OutboxEntry
-from sensorflow.core.shares import Share
+from sensorflow.core.shares import SourceShare
 
 PUBLISHER_LEASE_SECONDS = 15.0
 """Default duration of the publisher's lease in seconds. If the publisher's host fails, another process can
@@ -53,7 +53,7 @@ class InFlightLimits:
     in flight. Two exceptions to `window` and `files` exist: up to `least` files may always be in flight, so
     that no worker is idle; and in the live lane, each source may use its share of the window or have one
     file in flight, so that no source delays another. large: maximum number of files in flight that have
-    `large_bytes` bytes or more. shares: source -> its share; other sources have the default `Share`.
+    `large_bytes` bytes or more. shares: source -> its share; other sources have the default `SourceShare`.
     """
 
     window: int
@@ -61,7 +61,7 @@ class InFlightLimits:
     least: int
     large: int
     large_bytes: int
-    shares: Mapping[str, Share] = field(default_factory=dict)
+    shares: Mapping[str, SourceShare] = field(default_factory=dict)
 
 
 NO_IN_FLIGHT_LIMITS = InFlightLimits(

@@ -21,9 +21,10 @@ from pydantic import (
 )
 
 from sensorflow import digest, plugins, profiles, tls
+from sensorflow.core.partition_width import Width
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict, later_default
-from sensorflow.core.shares import Share
+from sensorflow.core.shares import SourceShare
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
@@ -47,11 +48,11 @@ class Limits:
     backfill_in_flight: int
     group_small_files: bool = False
     workers: int = 4
-    shares: Mapping[str, Share] = field(default_factory=dict)
+    shares: Mapping[str, SourceShare] = field(default_factory=dict)
 
     @property
     def quotas(self) -> dict[str, int]:
-        """Returns the quotas of the sources that have one. See `Share.max_in_flight`."""
+        """Returns the quotas of the sources that have one. See `SourceShare.max_in_flight`."""
         given = {name: share.max_in_flight for name, share in self.shares.items()}
         return {name: quota for name, quota in given.items() if quota is not None}
 
@@ -119,12 +120,18 @@ class Settings(Strict):
     """Memory limit per file. If a file needs more memory than this, the attempt fails (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
     """`unique`: a unique index prevents duplicate readings at all times. `deferred`: files are
-    loaded at the speed of COPY, and the unique index of a month is built when the month is over.
+    loaded at the speed of COPY, and the unique index of a partition is built when its month, week
+    or day is over.
     After you change the setting, run `sensorflow db upgrade`. See [deferred
     index](../how-to/deferred-index.md)."""
+    partitions: Literal["auto", "month", "week", "day"] = later_default("auto")
+    """Time range of a new partition of readings, on PostgreSQL without TimescaleDB. `auto`: a month;
+    if nearby partitions have at least 3 million readings a month, a week; from 10 million, a day.
+    Existing partitions stay as they are. See [reading
+    speed](../explanation/reading-speed.md#partitions)."""
     seal_after: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
-    """Time between the end of a month and the building of its unique index, if
-    `dedupe_index = "deferred"`."""
+    """Time between the end of a partition's month, week or day and the building of its unique index,
+    if `dedupe_index = "deferred"`."""
     workers: int = Field(default=4, ge=1, le=512)
     """Maximum number of worker processes that `sensorflow up` and `sensorflow worker` run."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
@@ -210,6 +217,11 @@ class Settings(Strict):
         return self.dedupe_index == "deferred"
 
     @property
+    def partition_width(self) -> Width | None:
+        """The width of new partitions; None if it is chosen from the rate of readings."""
+        return None if self.partitions == "auto" else Width(self.partitions)
+
+    @property
     def limits(self) -> Limits:
         return Limits(
             self.inline_below,
@@ -217,7 +229,7 @@ class Settings(Strict):
             self.backfill_in_flight,
             self.group_small_files,
             self.workers,
-            {name: s.share for name, s in self.sources.items() if s.share != Share()},
+            {name: s.share for name, s in self.sources.items() if s.share != SourceShare()},
         )
 
     @property

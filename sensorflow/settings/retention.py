@@ -61,7 +61,8 @@ class Retention(Strict):
     """The readings in the database. All readings of a file are removed when the newest of them is this
     old."""
     whole_months: bool = False
-    """Whether readings in the database are kept for up to 31 more days, until all readings of their month
-    have expired. The partition of the month is then dropped, instead of deleting row by row."""
+    """Whether readings in the database are kept for up to 31 more days, until all readings of their
+    partition (a month, week or day) have expired. The partition is then dropped, instead of deleting row
+    by row."""
     history: Duration = None
     """The events in the history of a file. The last event is always kept."""

@@ -25,7 +25,7 @@ from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile.scalars import Instant
 from sensorflow.core.profile.strict import Strict, later_default
-from sensorflow.core.shares import Share
+from sensorflow.core.shares import SourceShare
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import UsageError
 from sensorflow.settings.retention import Duration, Retention, patience
@@ -228,8 +228,8 @@ class Source(Strict):
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
 
     @property
-    def share(self) -> Share:
-        return Share(self.weight, self.max_in_flight)
+    def share(self) -> SourceShare:
+        return SourceShare(self.weight, self.max_in_flight)
 
     @property
     def is_gated(self) -> bool:

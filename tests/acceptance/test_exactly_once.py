@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleet import Manifest, assert_all_accounted_for, fleet, generate
 
-FILES, ROWS, SEED = 300, 500, 20260101
+FILES, ROWS, SEED = 200, 200, 20260101
 
 
 def test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing(

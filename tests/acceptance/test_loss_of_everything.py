@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +22,12 @@ HEAD = "time,sensor,type,value,unit\n"
 FILES, ROWS = 40, 50
 
 
+def clean() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
+
+
 def command(folder: Path, *words: str, code: int = 0) -> str:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
-    done = warm.run(["sensorflow", *words], clean, folder)
+    done = warm.run(["sensorflow", *words], clean(), folder)
     output = (done.stdout + done.stderr).decode()
     assert done.returncode == code, output
     return output
@@ -39,9 +40,7 @@ def asked(folder: Path, *words: str) -> Any:
 @contextmanager
 def up(folder: Path) -> Iterator[None]:
     with (folder / "up.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sensorflow", "up"], cwd=folder, stdout=log, stderr=log
-        )
+        process = warm.up(folder, clean(), log.fileno())
     try:
         while state.running(folder / "data") is None:
             assert process.poll() is None, (folder / "up.log").read_text()

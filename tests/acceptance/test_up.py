@@ -46,11 +46,17 @@ def clean() -> dict[str, str]:
 
 
 @contextmanager
-def up(program: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def up(
+    program: list[str], folder: Path, cold: bool = False
+) -> Iterator[subprocess.Popen[bytes] | warm.Process]:
+    """cold: each process of the stack starts Python anew."""
+    process: subprocess.Popen[bytes] | warm.Process
     with (folder / "up.log").open("ab") as log:
-        process = subprocess.Popen(
-            [*program, "up"], cwd=folder, env=clean(), stdout=log, stderr=log
-        )
+        if cold or program != PROGRAM:
+            command = [*program, "up"]
+            process = subprocess.Popen(command, cwd=folder, env=clean(), stdout=log, stderr=log)
+        else:
+            process = warm.up(folder, clean(), log.fileno())
     try:
         running = state.home(folder / "data") / "running.json"
         wait(lambda: running.exists() and status(PROGRAM, folder) is not None, folder)
@@ -123,7 +129,7 @@ def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path
     drop = project / "drop" / "readings"
     settings = project / "sensorflow.toml"
     settings.write_text('log_size = "64 KiB"\nlog_files = 1\n' + settings.read_text())
-    with up(program, project) as process:
+    with up(program, project, cold=True) as process:
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
         wait(lambda: loaded(program, project) == 1, project)
         wait(lambda: "ready  " in (project / "up.log").read_text(), project)
@@ -154,11 +160,17 @@ def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path
     assert alive(children) == []
 
 
-def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Path) -> None:
+def test_an_edit_is_taken_over_by_the_running_stack_and_a_second_stack_is_refused(
+    project: Path,
+) -> None:
     program = PROGRAM
     sensorflow(program, project, "init")
     settings = project / "sensorflow.toml"
     with up(program, project):
+        second = sensorflow(program, project, "up")
+        assert second.returncode == 2
+        assert "already running" in second.stderr
+        assert "Traceback" not in second.stderr
         (project / "drop" / "readings" / "half.csv").write_text(
             HEAD + ROW.format(0, 21.5) + ROW.format(1, "x")
         )
@@ -222,16 +234,6 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
             found = connection.execute("SELECT value FROM raw_readings").fetchall()
         assert found == [(22.5,)]
         assert "running settings" not in sensorflow(program, project, "doctor").stdout
-
-
-def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:
-    program = PROGRAM
-    sensorflow(program, project, "init")
-    with up(program, project):
-        second = sensorflow(program, project, "up")
-        assert second.returncode == 2
-        assert "already running" in second.stderr
-        assert "Traceback" not in second.stderr
 
 
 def test_the_wheel_works_in_an_empty_folder_without_the_checkout(tmp_path: Path) -> None:

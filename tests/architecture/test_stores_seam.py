@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,14 @@ STORES = ("sensorflow.adapters.objects", "sensorflow.adapters.layers")
 WIRING = ("sensorflow/bootstrap.py", "sensorflow/adapters/")
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for package in ("sensorflow", "workers"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
-
-
-MODULES = dict(modules())
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Path -> syntax tree of all modules."""
+    return {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text("utf-8"))
+        for package in ("sensorflow", "workers")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
 
 
 def imported(module: ast.Module) -> set[str]:
@@ -43,7 +44,7 @@ def users(*prefixes: str) -> set[str]:
     starts = tuple(f"{prefix}." for prefix in prefixes)
     return {
         path
-        for path, module in MODULES.items()
+        for path, module in modules().items()
         if any(f"{name}.".startswith(starts) for name in imported(module))
     }
 
@@ -54,7 +55,7 @@ def test_only_bootstrap_names_an_adapter_of_a_store() -> None:
 
 
 def test_paths_of_layers_are_made_in_adapters_alone() -> None:
-    knowing = {path for path, module in MODULES.items() if "layer_path" in names(module)}
+    knowing = {path for path, module in modules().items() if "layer_path" in names(module)}
     assert "sensorflow/adapters/layers/local.py" in knowing
     homes = ("sensorflow/adapters/", "sensorflow/testing/", "sensorflow/core/partitions.py")
     assert {path for path in knowing if not path.startswith(homes)} == set()
@@ -70,4 +71,4 @@ def test_no_part_of_the_product_needs_what_is_for_tests() -> None:
 )
 def test_zones_are_made_of_objects_alone(path: str) -> None:
     """No disk: what they keep may be in a bucket."""
-    assert not imported(MODULES[path]) & {"os", "pathlib.Path", "shutil", "tempfile"}
+    assert not imported(modules()[path]) & {"os", "pathlib.Path", "shutil", "tempfile"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gold
+import warm
 import zones
 from chaos.findings import Findings
 from chaos.generator import GeneratedFile, Kind, Manifest
@@ -256,16 +257,21 @@ def manifests_without_bytes(data: Any) -> list[str]:
     ]
 
 
-def audited(environment: Mapping[str, str], project: Path) -> list[str]:
-    """What `sensorflow audit --checksum` has to say, which looks at the same from the other side."""
-    command = [sys.executable, "-m", "sensorflow", "audit", "--checksum", "--json", "--limit", "20"]
-    done = subprocess.run(
-        command, env=dict(environment), cwd=project, capture_output=True, text=True, check=False
-    )
+def audited(environment: Mapping[str, str], project: Path, cold: bool = True) -> list[str]:
+    """What `sensorflow audit --checksum` has to say, which looks at the same from the other side. cold: it
+    starts Python anew."""
+    words = ["sensorflow", "audit", "--checksum", "--json", "--limit", "20"]
+    if cold:
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(
+            command, env=dict(environment), cwd=project, capture_output=True, check=False
+        )
+    else:
+        done = warm.run(words, environment, project)
     try:
         report = json.loads(done.stdout)
     except ValueError:
-        return [f"audit: no answer, {done.returncode}: {done.stderr[-500:]}"]
+        return [f"audit: no answer, {done.returncode}: {done.stderr[-500:]!r}"]
     found = [
         f"audit: {f['kind']} {f['code']} {f['source']}/{f['name']} (id {f['file_id']}): "
         f"expected {f['expected']}, found {f['found']}"

@@ -268,7 +268,7 @@ class Run:
         account.hold()
         if self.plan.deferred:
             self._hold_months()
-        self.findings.unexpected += audited(self.fleet.env, self.folder)
+        self.findings.unexpected += audited(self.fleet.env, self.folder, self.plan.cold)
         return self.findings
 
     def stop(self) -> None:

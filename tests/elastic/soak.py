@@ -44,16 +44,19 @@ LOADED = "SELECT count(*) FROM files WHERE state = 'loaded'"
 
 @dataclass(frozen=True)
 class Lengths:
-    """Seconds of each part of a run. most_rate: files per second that are never exceeded."""
+    """Seconds of each part of a run. most_rate: files per second that are never exceeded. most_waiting:
+    see `MOST_WAITING`. fewest_samples: number of samples of a run, if the machine is fast enough."""
 
     soak: float
     capacity: float = 30.0
     idle: float = 60.0
     most_rate: float = 1000.0
+    most_waiting: int = MOST_WAITING
+    fewest_samples: int = 20
 
     @property
     def every(self) -> float:
-        return min(EVERY, self.soak / 20)
+        return min(EVERY, self.soak / self.fewest_samples)
 
 
 @dataclass
@@ -146,8 +149,8 @@ def _capacity(files: Files, observer: Observer, lengths: Lengths) -> float:
     started: tuple[float, int] | None = None
     begun = time.monotonic()
     while started is None or time.monotonic() - started[0] < lengths.capacity:
-        if _count(observer, WAITING) < MOST_WAITING / 2:
-            files.put(20)
+        if _count(observer, WAITING) < lengths.most_waiting / 2:
+            files.put(lengths.most_waiting // 10)
         if started is None and time.monotonic() - begun > lengths.capacity / 3:
             started = time.monotonic(), _count(observer, LOADED)
         time.sleep(TICK / 5)
@@ -166,7 +169,7 @@ def _load(
     while (now := time.monotonic()) - began < lengths.soak or (
         not recorder.enough and now - began < lengths.soak + PATIENCE
     ):
-        if _count(observer, WAITING) < MOST_WAITING:
+        if _count(observer, WAITING) < lengths.most_waiting:
             owed += target * (now - before)
             files.put(int(owed))
             owed -= int(owed)

@@ -29,7 +29,7 @@ READINGS = [
         "require_sources(settings)\nif settings.data_folder",
         "if settings.data_folder",
         "tests/acceptance/test_up.py::"
-        "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
+        "test_an_edit_is_taken_over_by_the_running_stack_and_a_second_stack_is_refused",
     ),
     Guard(  # and holds for the URLs too
         51,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from dropped_files import DroppedFiles, assert_exact, events
 from fleet import LONG_LEASE, Fleet, fleet, rows, text
 from test_disk import small_disk
@@ -68,6 +70,24 @@ def test_a_file_that_does_not_fit_delays_no_other_source(f: Fleet) -> None:
         stream.truncate(MB)
     f.wait(lambda: f.ledger.totals().get("roof") is not None)
     f.wait(lambda: "short" not in intake(f))
+
+
+def test_doctor_warns_of_the_disk_by_min_free_and_by_the_rate_of_arrivals(f: Fleet) -> None:
+    assert disk_space(f)["verdict"] == "ok", "23 MB are free, and 20 MB are to stay free"
+    f.start("daemon")
+    f.put("first.csv", text(rows(1, 500, random.Random(1))))
+    f.wait(lambda: f.counts()["files"] == 1)
+    warning = disk_space(f)
+    assert warning["verdict"] == "warn"
+    assert "at the rate of the last hour, this is in" in warning["found"]
+    (f.project / "data" / "ballast-2").write_bytes(bytes(4 * MB))
+    assert disk_space(f)["verdict"] == "fail"
+
+
+def disk_space(f: Fleet) -> dict[str, str]:
+    output = warm.run(["sensorflow", "doctor", "--json"], f.env, f.project).stdout
+    [found] = [check for check in json.loads(output) if check["what"] == "disk space"]
+    return dict(found)
 
 
 def intake(f: Fleet) -> dict[str, Any]:

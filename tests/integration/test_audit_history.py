@@ -15,6 +15,7 @@ from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.events import FileEvent
+from sensorflow.flow.undo import undo
 
 MIGRATION = "0011_histories_and_months.py"
 BEGINNING = runpy.run_path(str(migrate.folder() / "versions" / MIGRATION))["BEGINNING"]
@@ -65,7 +66,8 @@ def test_the_digest_of_all_histories_changes_with_each_event(driver: ProjectDriv
     file_id = driver.load("a.csv", content(1))
     first = driver.audit().report["history"]
     assert driver.audit().report["history"] == first
-    driver.ledger.undo(file_id, "wrong sensor")
+    services = driver.services
+    undo(driver.ledger, services.lake, services.landing, file_id, "wrong sensor")
     assert driver.audit().report["history"] != first
 
 

@@ -67,7 +67,7 @@ def count(url: str) -> int:
 
 
 def close(url: str) -> list[sealing.SealResult]:
-    return list(sealing.seal(url, [m for m in sealing.months(url, WEEK) if m.due]))
+    return list(sealing.seal(url, [m for m in sealing.partitions(url, WEEK) if m.due]))
 
 
 BRIN, UNIQUE = "brin (file_id, ts)", "btree (ts, dedupe_key)"
@@ -82,7 +82,7 @@ def test_a_month_has_a_coarse_index_until_it_is_closed(
     assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
     assert {text.partition(" WITH")[0] for text in indexes(deferred)} == {BRIN, UNIQUE, READING}
     assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
-    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True]
+    assert [m.closed for m in sealing.partitions(deferred, WEEK)] == [True]
 
 
 def test_a_late_file_goes_into_a_closed_month_and_new_months_stay_open(
@@ -96,7 +96,7 @@ def test_a_late_file_goes_into_a_closed_month_and_new_months_stay_open(
     given = [(silver, keys(silver, "plant/b.csv")) for silver in (both, december)]
     plan = Load(Counts(read=9), OnChange.SUPERSEDE, "p", "h", "0", ())
     assert ledger.load(claim(ledger, late), given, plan).counts.loaded == 9
-    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True, False]
+    assert [m.closed for m in sealing.partitions(deferred, WEEK)] == [True, False]
 
 
 def test_a_closed_month_keeps_out_what_is_there_already(
@@ -137,7 +137,7 @@ def test_a_doubled_row_is_named_and_left_there(deferred: str, ledger: PostgresLe
     )
     assert count(deferred) == 4
     assert UNIQUE not in indexes(deferred)
-    assert sealing.months(deferred, WEEK)[0].doubled_at is not None
+    assert sealing.partitions(deferred, WEEK)[0].doubled_at is not None
 
 
 def test_of_many_doubled_rows_twenty_are_named_and_all_are_counted(
@@ -177,9 +177,9 @@ def test_a_broken_index_is_built_again(deferred: str, ledger: PostgresLedger) ->
     with pytest.raises(psycopg.errors.UniqueViolation):
         sql(deferred, f"CREATE UNIQUE INDEX CONCURRENTLY {PART}_uq ON {PART} (ts, dedupe_key)")
     sql(deferred, "DELETE FROM raw_readings WHERE ctid = '(0,4)'")
-    assert [m.closed for m in sealing.months(deferred, WEEK)] == [False]
+    assert [m.closed for m in sealing.partitions(deferred, WEEK)] == [False]
     assert [done.outcome for done in close(deferred)] == [SealOutcome.SEALED]
-    assert [m.closed for m in sealing.months(deferred, WEEK)] == [True]
+    assert [m.closed for m in sealing.partitions(deferred, WEEK)] == [True]
 
 
 def test_a_closer_that_is_killed_leaves_nothing_behind(
@@ -200,7 +200,7 @@ def test_beat_closes_what_is_over_and_quiet(deferred: str, ledger: PostgresLedge
     sql(deferred, this)
 
     def sealable(after: timedelta = WEEK) -> list[str]:
-        return [m.name for m in sealing.sealable(sealing.months(deferred, after), now)]
+        return [m.name for m in sealing.sealable(sealing.partitions(deferred, after), now)]
 
     assert sealable() == []  # a file was loaded into it just now
     sql(deferred, "UPDATE files SET finished_at = now() - interval '2 hours'")
@@ -363,14 +363,16 @@ def test_a_month_that_stays_open_is_told(driver: ProjectDriver) -> None:
     assert driver.audit().faults == ["A504"]
     assert "2026-02" in database_command(driver, "seal")[1]
     assert driver.audit().faults == []
-    assert "no month to seal" in database_command(driver, "close")[1]  # its former name
+    assert "no partition to seal" in database_command(driver, "close")[1]  # its former name
 
 
 def test_the_hourly_task_closes_months(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
-    assert periodic.seal_months(driver.settings) == []
+    assert periodic.seal_partitions(driver.settings) == []
     driver.sql("UPDATE files SET finished_at = now() - interval '2 hours'")
-    assert [done.outcome for done in periodic.seal_months(driver.settings)] == [SealOutcome.SEALED]
+    assert [done.outcome for done in periodic.seal_partitions(driver.settings)] == [
+        SealOutcome.SEALED
+    ]
 
 
 def test_doctor_tells_where_settings_and_database_differ(driver: ProjectDriver) -> None:

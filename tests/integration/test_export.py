@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -12,6 +13,8 @@ import signal
 import statistics
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -346,6 +349,84 @@ def test_the_columns_of_a_wide_table_do_not_change_while_it_is_used(driver: Proj
         driver.load("b.csv", lines().replace(b"tank-7", b"tank-9"))
         with pytest.raises(UsageError, match="call it again"):
             table.to_table()
+
+
+def test_the_columns_come_from_the_aggregates_if_no_change_is_pending(
+    driver: ProjectDriver,
+) -> None:
+    draw, day = random.Random(5), timedelta(days=1)
+    times = [START + draw.random() * 3 * day for _ in range(40)]
+    made = (f"{ts.isoformat()},sensor-{n},temperature,1,degC\n" for n, ts in enumerate(times))
+    driver.load("b.csv", HEAD + "".join(made).encode())
+    ends = [START + draw.choice((1, 1 / 24, 1 / 1440)) * draw.randrange(4) * day for _ in range(60)]
+    ends += [START + draw.random() * 3 * day for _ in range(60)]
+    draw.shuffle(ends)
+    pairs = [(None, None), (START, None), (None, START + day)]
+    pairs += [(low, high) for low, high in itertools.pairwise(ends) if low <= high]
+    ranges = [stored.ReadingsQuery(*pair) for pair in pairs]
+    with stored.snapshot(driver.database) as snapshot:
+        expected = [snapshot.series(query) for query in ranges]
+    refresh(driver)
+    driver.sql("DELETE FROM raw_readings WHERE sensor_id = 'tank-8'")  # only the aggregates have it
+    with stored.snapshot(driver.database) as snapshot:
+        found = [snapshot.series(query) for query in ranges]
+    assert {s.sensor_id for s in found[0]} >= {"tank-8"}
+    assert [[s for s in part if s.sensor_id != "tank-8"] for part in found] == [
+        [s for s in part if s.sensor_id != "tank-8"] for part in expected
+    ]
+
+
+def test_the_next_batches_are_fetched_while_one_is_used(
+    driver: ProjectDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "_FETCH", "FETCH FORWARD 10 FROM readings")
+    fetched, batch = [], stored._batch
+    monkeypatch.setattr(stored, "_batch", lambda *given: fetched.append(1) or batch(*given))
+    with Client(driver.settings) as client:
+        batches = iter(client.readings(START, START + timedelta(days=1)))
+        assert len(next(batches)) == 10
+        deadline = time.monotonic() + PATIENCE
+        while len(fetched) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (
+            len(fetched) == 3
+        )  # the one in use, one that is ready, and one that waits for its place
+        assert sum(map(len, batches)) == 170
+
+
+def test_an_interrupted_export_ends_its_statement(run: Run, driver: ProjectDriver) -> None:
+    """It need not wait until the server has sorted all readings."""
+    ended: list[bool] = []
+    with (
+        psycopg.connect(driver.database) as holder,
+        psycopg.connect(driver.database, autocommit=True) as watcher,
+    ):
+        holder.execute("LOCK raw_readings")
+
+        def waits() -> bool:
+            found = watcher.execute(
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()"
+            )
+            return bool(found.fetchall())
+
+        def reach(wanted: bool) -> bool:
+            deadline = time.monotonic() + PATIENCE
+            while waits() is not wanted and time.monotonic() < deadline:
+                time.sleep(0.05)
+            return waits() is wanted
+
+        def interrupt() -> None:
+            if reach(True):
+                os.kill(os.getpid(), signal.SIGTERM)
+                ended.append(reach(False))
+            holder.rollback()
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        assert run("--output", "a.csv").code == 130
+        thread.join()
+    assert ended == [True]
 
 
 def test_an_export_is_one_snapshot(

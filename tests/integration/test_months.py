@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from project_driver import ProjectDriver, content
 
-from sensorflow.adapters.postgres import inspect, months
+from sensorflow.adapters.postgres import empty_partitions, inspect
 from sensorflow.core.states import State
 from sensorflow.engine import periodic
 from sensorflow.errors import Transient
@@ -54,12 +54,12 @@ def test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_a
     driver: ProjectDriver,
 ) -> None:
     driver.load("a.csv", content(1))
-    before = inspect.months(driver.database)
+    before = inspect.partitions(driver.database)
     file_id = driver.arrive("b.csv", monthly(1951, 40))
     assert driver.work(file_id) is Outcome.DEAD_LETTERED
     driver.quarantine_by_hand(file_id)
     assert driver.fact(file_id, "error_code") == "F219 too-many-months"
-    assert inspect.months(driver.database) == before
+    assert inspect.partitions(driver.database) == before
     manifest = next((driver.data / "quarantine").rglob("manifest.json")).read_text()
     assert "sparse_months" in manifest
     driver.load("thirty.csv", monthly(1991, 30))  # as much as is honest
@@ -69,7 +69,7 @@ def test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_a
 def test_sixty_years_of_daily_readings_are_loaded(driver: ProjectDriver) -> None:
     file_id = driver.load("long.csv", daily(1960, 60))
     assert driver.fact(file_id, "rows_loaded") == 60 * 12 * 28
-    assert inspect.months(driver.database) == 720
+    assert inspect.partitions(driver.database) == 720
 
 
 def test_files_that_are_loaded_at_once_share_no_bound(driver: ProjectDriver) -> None:
@@ -83,7 +83,7 @@ def test_files_that_are_loaded_at_once_share_no_bound(driver: ProjectDriver) -> 
     bad = driver.arrive("bad.csv", monthly(1951, 60))
     done = process(driver.services, Task([*ids, bad]), lambda _: nullcontext())
     assert [d.outcome for d in done] == [Outcome.LOADED] * 5 + [Outcome.DEAD_LETTERED]
-    assert inspect.months(driver.database) == 120
+    assert inspect.partitions(driver.database) == 120
 
 
 def test_readings_outside_of_a_sources_bounds_are_rejects(driver: ProjectDriver) -> None:
@@ -97,12 +97,12 @@ def test_readings_outside_of_a_sources_bounds_are_rejects(driver: ProjectDriver)
 def test_months_without_rows_go_at_the_second_look_and_come_back(driver: ProjectDriver) -> None:
     driver.load("a.csv", content(1))
     file_id = driver.load("b.csv", monthly(1991, 2))
-    assert inspect.months(driver.database) == 25
+    assert inspect.partitions(driver.database) == 25
     driver.ledger.undo(file_id, "wrong")
-    assert months.drop_empty(driver.database) == 0  # seen
-    assert months.drop_empty(driver.database) == 0  # not long ago
-    assert months.drop_empty(driver.database, timedelta(0)) == 24
-    assert inspect.months(driver.database) == 1
+    assert empty_partitions.drop_empty(driver.database) == 0  # seen
+    assert empty_partitions.drop_empty(driver.database) == 0  # not long ago
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 24
+    assert inspect.partitions(driver.database) == 1
     driver.ledger.replay(file_id)
     assert driver.work(file_id) is Outcome.RETRY  # this process had the months in mind
     driver.sql("UPDATE files SET not_before = NULL")
@@ -114,18 +114,20 @@ def test_months_without_rows_go_at_the_second_look_and_come_back(driver: Project
 def test_a_month_that_is_being_loaded_into_is_not_dropped(driver: ProjectDriver) -> None:
     file_id = driver.load("b.csv", monthly(1991, 1))
     driver.ledger.undo(file_id, "wrong")
-    months.drop_empty(driver.database)
+    empty_partitions.drop_empty(driver.database)
     with psycopg.connect(driver.database) as loading:
         loading.execute(
             "INSERT INTO raw_readings VALUES"
             " ('1991-05-01Z', 's', 'k', 1, 'u', 0, 1, 1, gen_random_uuid())"
         )
-        dropping = threading.Thread(target=months.drop_empty, args=(driver.database, timedelta(0)))
+        dropping = threading.Thread(
+            target=empty_partitions.drop_empty, args=(driver.database, timedelta(0))
+        )
         dropping.start()
         dropping.join(10)
         assert not dropping.is_alive()  # it does not wait for long
-        assert inspect.months(driver.database) == 12
-    assert months.drop_empty(driver.database, timedelta(0)) == 11
+        assert inspect.partitions(driver.database) == 12
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 11
     assert driver.sql("SELECT 1 FROM raw_readings") == 1
 
 
@@ -136,19 +138,19 @@ def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
     driver.sql("SELECT ensure_reading_partitions('1951-01-01', '1962-12-31')")
     locks = 0
     watch = psycopg.connect(driver.database, autocommit=True)
-    real = months.run
+    real = empty_partitions.run
 
     def looking(c: Any, query: str, **values: Any) -> Any:
         nonlocal locks
         result = real(c, query, **values)
-        assert len(values.get("months", ())) <= months.MONTHS_PER_TRANSACTION
+        assert len(values.get("months", ())) <= empty_partitions.PARTITIONS_PER_TRANSACTION
         row = watch.execute("SELECT count(*) FROM pg_locks WHERE relation IS NOT NULL").fetchone()
         locks = max(locks, row[0] if row else 0)
         return result
 
-    monkeypatch.setattr(months, "run", looking)
-    assert months.drop_empty(driver.database) == 0
-    assert months.drop_empty(driver.database, timedelta(0)) == 144
+    monkeypatch.setattr(empty_partitions, "run", looking)
+    assert empty_partitions.drop_empty(driver.database) == 0
+    assert empty_partitions.drop_empty(driver.database, timedelta(0)) == 144
     assert locks < 20  # each call has committed before the next one
     watch.close()
 
@@ -159,19 +161,19 @@ def test_a_step_of_retention_that_fails_keeps_no_other_one(
     driver = ProjectDriver(project, database, {"retention": {"history": "30d"}})
     file_id = driver.load("b.csv", monthly(1991, 1))
     driver.ledger.undo(file_id, "wrong")
-    months.drop_empty(driver.database)
-    monkeypatch.setattr(months.drop_empty, "__defaults__", (timedelta(0),))
+    empty_partitions.drop_empty(driver.database)
+    monkeypatch.setattr(empty_partitions.drop_empty, "__defaults__", (timedelta(0),))
     driver.sql("DROP FUNCTION forget_events")
     with pytest.raises(Transient, match="forget_events"):
         periodic.housekeeping(driver.settings, driver.ledger, MemoryQueue()).run(RETAIN)
-    assert inspect.months(driver.database) == 0
+    assert inspect.partitions(driver.database) == 0
     driver.close()
 
 
 def test_the_database_makes_no_more_months_than_it_bears(driver: ProjectDriver) -> None:
     with psycopg.connect(driver.database) as c:
         body = c.execute(
-            "SELECT pg_get_functiondef('ensure_reading_partitions(timestamptz, timestamptz)'::regprocedure)"
+            "SELECT pg_get_functiondef('make_reading_partition(timestamptz, text)'::regprocedure)"
         ).fetchone()
         assert body is not None
         c.execute(body[0].replace("2400", "3"))

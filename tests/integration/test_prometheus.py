@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def test_alerts_and_configuration_are_valid() -> None:
     for what, file in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
         subprocess.run(["promtool", "check", what, PROMETHEUS / file], check=True)
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
-    assert len(rules) == 5
+    assert len(rules) == 6
     assert unknown("\n".join(rule["expr"] for rule in rules)) == set()
     page = (ROOT / "docs" / "how-to" / "monitor.md").read_text()
     assert all(f"`{rule['alert']}`" in page for rule in rules)
@@ -208,6 +209,10 @@ def let_much_happen(f: Fleet, prometheus: Prometheus, broker: str) -> None:
         wait(f, lambda: prometheus.value("sensorflow_gold_lag_seconds") > 0)
         wait(f, lambda: prometheus.value("sensorflow_source_paused") > 0)
     f.ledger.resume("plant")
+    with (f.project / "drop" / "huge.csv").open("wb") as stream:
+        stream.truncate(shutil.disk_usage(f.project).free + (1 << 30))
+    wait(f, lambda: prometheus.value("sensorflow_source_without_room") > 0)
+    (f.project / "drop" / "huge.csv").unlink()
 
 
 def fail_and_recover(f: Fleet, prometheus: Prometheus, port: int, proxies: list[Proxy]) -> None:
@@ -276,3 +281,20 @@ def test_the_command_prints_the_metrics_once_or_says_that_its_port_is_in_use(
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "the port is in use" in done.stderr
+
+
+def test_the_metrics_are_printed_once_although_the_broker_hangs(
+    project: Path, database: str, broker: str
+) -> None:
+    """It accepts connections, and answers nothing."""
+    with Proxy(*address(broker)) as proxy, fleet(project, database, proxy.url(broker)) as f:
+        proxy.black_hole()
+        command = [sys.executable, "-m", "sensorflow", "metrics", "--once"]
+        done = subprocess.run(
+            command, env=f.env, cwd=project, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "I502 broker-unavailable: the broker has not answered for 5 s" in done.stderr
+    assert "\nsensorflow_broker_up 0.0\n" in done.stdout
+    assert "sensorflow_broker_messages{" not in done.stdout
+    assert 'sensorflow_files{source="plant",state="loaded"} 0.0' in done.stdout

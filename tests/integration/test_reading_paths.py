@@ -1,4 +1,7 @@
-"""The reading index of quiet months, months that are made ahead, and months that retention drops whole."""
+"""The reading index of quiet months, months that are made ahead, and months that retention drops whole.
+
+tests/timescale/test_hypertable.py has the same subjects on a hypertable, which has no months.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,17 @@ from patience import PATIENCE
 from project_driver import ProjectDriver
 
 from sensorflow.adapters.postgres import (
-    expired_months,
+    expired_partitions,
     index_mode,
     inspect,
-    partitions,
     reading_index,
     sealing,
 )
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.gold import Gold
+from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
 from sensorflow.adapters.postgres.sealing import SealOutcome
+from sensorflow.core.partition_width import Width
 from sensorflow.errors import Transient
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.retention import apply_retention
@@ -71,6 +75,7 @@ def quiet(driver: ProjectDriver, *files: int) -> None:
     )
 
 
+@pytest.mark.plain("months are partitions")
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_quiet_month_gets_an_index_that_questions_use(
     project: Path, database: str, deferred: bool
@@ -81,17 +86,17 @@ def test_a_quiet_month_gets_an_index_that_questions_use(
     first = driver.load("a.csv", readings("2026-02-01T00:00:00Z"))
     driver.load("b.csv", readings("2026-03-01T00:00:00Z"))
     driver.sql(ROWS, "2026-02-01Z", first)
-    assert reading_index.index_months(database, smallest=0) == {}
+    assert reading_index.index_partitions(database, smallest=0) == {}
     quiet(driver, first)
-    assert reading_index.index_months(database) == {}  # too small
-    assert reading_index.index_months(database, smallest=0) == {"2026-02": "indexed"}
+    assert reading_index.index_partitions(database) == {}  # too small
+    assert reading_index.index_partitions(database, smallest=0) == {"2026-02": "indexed"}
     assert (index(database), index(database, "raw_readings_2026_03")) == ([True], [])
     plan = "\n".join(line for (line,) in found(database, f"EXPLAIN {DAY}"))
     assert "Index Only Scan using raw_readings_2026_02_ix" in plan
     assert len(found(database, DAY)) == 288
-    assert reading_index.index_months(database, smallest=0) == {}
+    assert reading_index.index_partitions(database, smallest=0) == {}
     driver.load("late.csv", readings("2026-02-02T00:00:00Z"))  # a late load is still possible
-    month = next(m for m in sealing.months(database, timedelta(0)) if m.name == "2026-02")
+    month = next(m for m in sealing.partitions(database, timedelta(0)) if m.name == "2026-02")
     sealed = SealOutcome.SEALED if deferred else SealOutcome.OPEN
     assert [done.outcome for done in sealing.seal(database, [month])] == [sealed]
     assert index(database) == [True]
@@ -101,9 +106,10 @@ def test_a_quiet_month_gets_an_index_that_questions_use(
 def test_the_current_month_gets_no_index(driver: ProjectDriver) -> None:
     file_id = driver.load("a.csv", readings(f"{datetime.now(UTC):%Y-%m-01T00:00:00Z}"))
     quiet(driver, file_id)
-    assert reading_index.index_months(driver.database, smallest=0) == {}
+    assert reading_index.index_partitions(driver.database, smallest=0) == {}
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_killed_build_is_repaired(driver: ProjectDriver) -> None:
     url = driver.database
     quiet(driver, driver.load("a.csv", readings("2026-02-01T00:00:00Z")))
@@ -111,7 +117,7 @@ def test_a_killed_build_is_repaired(driver: ProjectDriver) -> None:
 
     def build() -> None:
         try:
-            reading_index.index_months(url, smallest=0)
+            reading_index.index_partitions(url, smallest=0)
         except Transient as error:
             errors.append(error)
 
@@ -124,24 +130,27 @@ def test_a_killed_build_is_repaired(driver: ProjectDriver) -> None:
         while not index(url) and time.monotonic() < until:
             time.sleep(0.01)
         assert index(url) == [False]
-        assert reading_index.index_months(url, smallest=0) == {"2026-02": "another"}
+        assert reading_index.index_partitions(url, smallest=0) == {"2026-02": "another"}
         builders = "FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CON%'"
         assert found(url, f"SELECT pg_terminate_backend(pid) {builders}") == [(True,)]
         thread.join(PATIENCE)
     assert len(errors) == 1
     assert index(url) == [False]
-    assert reading_index.index_months(url, smallest=0) == {"2026-02": "indexed"}
+    assert reading_index.index_partitions(url, smallest=0) == {"2026-02": "indexed"}
     assert index(url) == [True]
 
 
+@pytest.mark.plain("months are partitions")
 def test_the_next_month_is_made_ahead_if_the_current_one_is_used(driver: ProjectDriver) -> None:
+    creator = PartitionCreator(engine_of(driver.database))
+    soon, later = ({width: timedelta(days=days) for width in Width} for days in (0, 32))
     driver.load("old.csv", readings("2023-01-01T00:00:00Z"))
-    assert partitions.create_ahead(driver.database, timedelta(days=32)) == 0
+    assert creator.create_ahead(later) == 0
     driver.load("new.csv", readings(f"{datetime.now(UTC):%Y-%m-01T00:00:00Z}"))
-    assert partitions.create_ahead(driver.database, timedelta(0)) == 0
-    assert partitions.create_ahead(driver.database, timedelta(days=32)) == 1
-    assert partitions.create_ahead(driver.database, timedelta(days=32)) == 0
-    assert inspect.months(driver.database) == 3
+    assert creator.create_ahead(soon) == 0
+    assert creator.create_ahead(later) >= 1
+    assert creator.create_ahead(later) == 0
+    assert inspect.partitions(driver.database) >= 3
 
 
 # --- retention ---
@@ -191,10 +200,11 @@ def refresh(driver: ProjectDriver) -> None:
     gold.close()
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver) -> None:
     refresh(expiring)
-    [done] = expiring.ledger.expire_months(ages(expiring))
-    assert inspect.months(expiring.database) == 1
+    [done] = expiring.ledger.expire_partitions(ages(expiring))
+    assert inspect.partitions(expiring.database) == 1
     assert rows_of_files(expiring) == {3: 3}
     assert expired_events(expiring) == [1, 2]
     assert (done.files, done.touched.low, done.touched.high) == (
@@ -206,44 +216,47 @@ def test_a_month_whose_files_have_all_expired_is_dropped(expiring: ProjectDriver
     assert differences(expiring.database) == []
     audit = expiring.audit("--checksum")
     assert (audit.code, audit.report["expired"]) == (0, {"rows": 2})
-    assert expiring.ledger.expire_months(ages(expiring)) == []
+    assert expiring.ledger.expire_partitions(ages(expiring)) == []
     late = expiring.arrive("late.csv", readings("2023-01-06T00:00:00Z"))
     assert expiring.work(late) is Outcome.RETRY  # this process had the month in mind
     expiring.sql("UPDATE files SET not_before = NULL")
     assert expiring.work(late) is Outcome.LOADED
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_with_rows_of_a_file_that_stays_is_not_dropped(expiring: ProjectDriver) -> None:
     expiring.sql("UPDATE files SET source = 'other' WHERE id = 1")
-    assert expiring.ledger.expire_months(ages(expiring)) == []
+    assert expiring.ledger.expire_partitions(ages(expiring)) == []
     assert apply(expiring) == {"rows": 1}  # row by row
-    assert inspect.months(expiring.database) == 2
+    assert inspect.partitions(expiring.database) == 2
     assert (rows_of_files(expiring), expired_events(expiring)) == ({1: 3, 3: 3}, [2])
 
 
 def test_a_reading_that_the_ledger_does_not_know_keeps_its_month(expiring: ProjectDriver) -> None:
     expiring.sql("UPDATE raw_readings SET file_id = 99 WHERE file_id = 1 AND sensor_id = 's0'")
-    assert expiring.ledger.expire_months(ages(expiring)) == []
+    assert expiring.ledger.expire_partitions(ages(expiring)) == []
     assert rows_of_files(expiring) == {1: 2, 2: 6, 3: 3, 99: 1}
     assert expired_events(expiring) == []
     assert apply(expiring) == {"rows": 2}
     assert rows_of_files(expiring) == {3: 3, 99: 1}
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_month_that_is_read_is_left_to_the_deletion(expiring: ProjectDriver) -> None:
     with psycopg.connect(expiring.database) as reader:
         reader.execute("SELECT count(*) FROM raw_readings")
-        assert expiring.ledger.expire_months(ages(expiring)) == []
+        assert expiring.ledger.expire_partitions(ages(expiring)) == []
         assert apply(expiring) == {"rows": 2}
-    assert (inspect.months(expiring.database), rows_of_files(expiring)) == (2, {3: 3})
+    assert (inspect.partitions(expiring.database), rows_of_files(expiring)) == (2, {3: 3})
     assert expiring.audit("--checksum").code == 0
 
 
+@pytest.mark.plain("months are partitions")
 def test_a_kill_before_the_commit_drops_nothing(expiring: ProjectDriver) -> None:
     engine = engine_of(expiring.database)
     with engine.connect() as c:
-        found_months = expired_months.expired_months(c, ages(expiring), set())
-        expired_months.expire_months(c, "test", ages(expiring), found_months)
+        found_months = expired_partitions.expired_partitions(c, ages(expiring), set())
+        expired_partitions.expire_partitions(c, "test", ages(expiring), found_months)
         pid = c.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         assert found(expiring.database, f"SELECT pg_terminate_backend({pid}, 5000)") == [(True,)]
         c.invalidate()
@@ -252,9 +265,10 @@ def test_a_kill_before_the_commit_drops_nothing(expiring: ProjectDriver) -> None
     assert expired_events(expiring) == []
     assert expiring.audit("--checksum").code == 0
     assert apply(expiring) == {"rows": 2}
-    assert inspect.months(expiring.database) == 1
+    assert inspect.partitions(expiring.database) == 1
 
 
+@pytest.mark.plain("months are partitions")
 def test_rows_can_wait_until_their_month_is_dropped(project: Path, database: str) -> None:
     """Whatever is older than 2023-02-15 expires, and what is older than 2023-01-15 no longer waits."""
     age = datetime.now(UTC) - datetime(2023, 2, 15, tzinfo=UTC)
@@ -267,6 +281,6 @@ def test_rows_can_wait_until_their_month_is_dropped(project: Path, database: str
     assert rows_of_files(driver) == {1: 3, 2: 3, 3: 3, 4: 3}
     driver.sql("UPDATE files SET source = 'plant' WHERE id = 4")
     assert apply(driver) == {"rows": 2}
-    assert (inspect.months(database), rows_of_files(driver)) == (1, {1: 3, 2: 3})
+    assert (inspect.partitions(database), rows_of_files(driver)) == (1, {1: 3, 2: 3})
     assert driver.audit("--checksum").code == 0
     driver.close()

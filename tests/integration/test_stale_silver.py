@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -151,7 +152,6 @@ class FileScenario:
     budget: dict[str, int] = field(
         default_factory=lambda: {"begin": 2, "expire": 1, "correct": 1, "undo": 1, "replay": 1}
     )
-    collected: bool = False
     done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -171,11 +171,10 @@ class FileScenario:
             "replay": state in (State.LOADED, State.UNDONE),
         }
         names += [name for name, may in rules.items() if may and self.budget[name]]
-        return names if self.collected else [*names, "collect"]
+        return [*names, "collect"]
 
     def do(self, what: str) -> None:
         self.done.append(what)
-        self.collected = what == "collect"
         name, _, number = what.partition(" ")
         if name == "on":
             self.workers[int(number)].end(self.workers[int(number)].gates.resume)
@@ -225,7 +224,7 @@ class FileScenario:
         budget = tuple(self.budget[n] for n in ("begin", "expire", "correct", "undo", "replay"))
         newest = token is not None and view.state is State.RUNNING
         silver = self.silver(self.file_id)
-        return (*facts, first, again, newest, tuple(at), budget, silver, self.collected)
+        return (*facts, first, again, newest, tuple(at), budget, silver)
 
     # --- the end ---
 
@@ -291,13 +290,15 @@ def play(driver: ProjectDriver, number: int, path: tuple[str, ...]) -> FileScena
 
 @dataclass
 class Search:
-    """Each state is settled once, and each event that is possible in a state happens in it once. A file
-    that comes to a state that is known goes on from there, until it finds one that is not."""
+    """Each state is settled once, and each event that is possible in a state happens in it at least once. A
+    file that comes to a state that is known goes on from there, until it finds one that is not."""
 
     driver: ProjectDriver
     paths: dict[Seen, tuple[str, ...]] = field(default_factory=dict)
     """What leads to each state: few events."""
     untried: dict[Seen, list[str]] = field(default_factory=dict)
+    transitions: dict[Seen, dict[str, Seen]] = field(default_factory=dict)
+    """State -> event -> the state after it."""
     _number: int = 0
 
     def run(self) -> None:
@@ -307,17 +308,33 @@ class Search:
             self._walk(waiting)
 
     def _walk(self, seen: Seen) -> None:
-        path = self.paths[seen]
-        scene = self._play(path)
-        assert scene.seen() == seen, path
-        while self.untried[seen]:
-            what = self.untried[seen].pop(0)
+        scene = self._play(self.paths[seen])
+        assert scene.seen() == seen, self.paths[seen]
+        while what := self._next_event(seen):
+            path = (*self.paths[seen], what)
             scene.do(what)
-            path, seen = (*self.paths[seen], what), scene.seen()
+            before, seen = seen, scene.seen()
+            known = self.transitions[before].setdefault(what, seen)
+            assert known == seen, path
             if seen not in self.paths:
                 self._found(scene, seen, path)
                 return
         scene.kill()
+
+    def _next_event(self, seen: Seen) -> str | None:
+        """An event that was not tried in this state yet, or else the first one on the shortest known way to
+        a state that has such an event; None if no such state can be reached."""
+        reached: dict[Seen, str | None] = {seen: None}
+        queue = deque([seen])
+        while queue:
+            state = queue.popleft()
+            if self.untried[state]:
+                return reached[state] or self.untried[state].pop(0)
+            for what, following in self.transitions[state].items():
+                if following not in reached:
+                    reached[following] = reached[state] or what
+                    queue.append(following)
+        return None
 
     def _play(self, path: tuple[str, ...]) -> FileScenario:
         self._number += 2
@@ -325,6 +342,7 @@ class Search:
 
     def _found(self, scene: FileScenario, seen: Seen, path: tuple[str, ...]) -> None:
         self.paths[seen] = path
+        self.transitions[seen] = {}
         self.untried[seen] = scene.possible()
         try:
             scene.settle()

@@ -187,9 +187,9 @@ def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader
     with psycopg.connect(loader) as connection:
         connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
         connection.execute(READING)
-    (month,) = sealing.months(loader, timedelta(days=7))
+    (month,) = sealing.partitions(loader, timedelta(days=7))
     assert [done.outcome for done in sealing.seal(loader, [month])] == [sealing.SealOutcome.SEALED]
-    assert sealing.months(reader, timedelta(days=7))[0].closed
+    assert sealing.partitions(reader, timedelta(days=7))[0].closed
     assert kind_of_owner(database, "raw_readings_2026_02_uq") == "sensorflow_owner"
     refused(reader, "SELECT close_reading_partition('2026-02-01')")
     with pytest.raises(Transient, match="must be owner"):
@@ -203,16 +203,16 @@ def test_a_loader_builds_reading_indexes_and_drops_expired_months(
     with psycopg.connect(loader) as connection:
         connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
         connection.execute(READING)
-    assert reading_index.index_months(loader, smallest=0) == {"2026-02": "indexed"}
+    assert reading_index.index_partitions(loader, smallest=0) == {"2026-02": "indexed"}
     assert kind_of_owner(database, "raw_readings_2026_02_ix") == "sensorflow_owner"
-    assert reading_index.index_months(loader, smallest=0) == {}
+    assert reading_index.index_partitions(loader, smallest=0) == {}
     refused(reader, "SELECT index_reading_partition('2026-02-01Z')")
     drop = "SELECT (drop_expired_reading_partitions(ARRAY['2026-02-01Z'::timestamptz], ARRAY[{}])).outcome"
     refused(reader, drop.format(1))
     with psycopg.connect(loader) as connection:
         done = [connection.execute(drop.format(file)).fetchone() for file in (2, 1)]
     assert done == [("shared",), ("dropped",)]
-    assert inspect.months(database) == 0
+    assert inspect.partitions(database) == 0
 
 
 @pytest.mark.plain("a hypertable has one unique index")

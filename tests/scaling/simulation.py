@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sensorflow.core.scaling import Load, Node, Scaler, Share
+from sensorflow.core.scaling import Load, Node, ProcessRange, Scaler
 
 STEP = 0.5
 """Seconds of a step."""
@@ -93,7 +93,11 @@ class Ours:
             return member.present
         self._last[number] = now
         node = Node(1, self._world.most, member.present, self._world.cpus, fleet.cpu_share(number))
-        peers = {str(n): Share(1, self._limits[n]) for n in range(self._world.nodes) if n != number}
+        peers = {
+            str(n): ProcessRange(1, self._limits[n])
+            for n in range(self._world.nodes)
+            if n != number
+        }
         self._limits[number] = node.limit
         load = (
             None

@@ -14,7 +14,7 @@ import pytest
 import typer
 from project_driver import ProjectDriver, content
 
-from sensorflow.adapters.postgres import columnstore, migrate, months
+from sensorflow.adapters.postgres import columnstore, empty_partitions, migrate
 from sensorflow.adapters.postgres.measurements import Measurements
 from sensorflow.cli.columnstore import check
 from sensorflow.cli.replay import replay as replay_command
@@ -190,6 +190,6 @@ def test_a_loader_corrects_undoes_and_drops_what_is_empty(
     undo(driver, second)
     driver.ledger.undo(1, "")
     assert [found.what for found in check(loader)] == ["columnstore"]
-    assert months.drop_empty(loader) == 0
-    assert months.drop_empty(loader, timedelta(0)) == 1
+    assert empty_partitions.drop_empty(loader) == 0
+    assert empty_partitions.drop_empty(loader, timedelta(0)) == 1
     driver.close()

@@ -161,7 +161,7 @@ def test_a_former_command_is_hidden_works_and_is_reported(tmp_path: Path) -> Non
     )
     assert (old.returncode, other_lines) == (new.returncode, new.stderr.decode().splitlines())
     assert other_lines == [
-        'sensorflow: nothing to seal: dedupe_index = "unique" indexes every month at once'
+        'sensorflow: nothing to seal: dedupe_index = "unique" indexes every partition at once'
     ]
     listed = run(tmp_path, "sensorflow", "db", "--help").stdout.decode()
     assert "  seal  " in listed

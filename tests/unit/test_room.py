@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import arrival
 
+from sensorflow.cli import disk_space
 from sensorflow.core.disk_room import Unloaded, Writes, needed, reserve
+from sensorflow.core.heartbeat import Heartbeat, LoopReport, Role
 from sensorflow.errors import Code, Transient
+from sensorflow.flow.fleet_samples import room_samples
 from sensorflow.flow.intake.room import Room
 from sensorflow.ports.intake import OnChange
 from sensorflow.settings import Settings
@@ -90,3 +95,50 @@ def test_the_rate_of_the_last_minute_is_kept_free_ahead(tmp_path: Path) -> None:
     assert is_short(found)
     clock.now = 200.0
     assert not is_short(found)
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "expected"),
+    [
+        ({}, 0.0, set()),
+        ({"short": {"roof": "the next file needs about 50 MiB"}}, 0.0, {"roof"}),
+        ({"paused": {"code": str(Code.DISK_RESERVE)}}, 0.0, {"roof", "plant"}),
+        ({"paused": {"code": str(Code.DATABASE)}}, 0.0, set()),
+        ({"short": {"roof": "of a daemon that was killed"}}, 31.0, set()),
+    ],
+)
+def test_the_metric_names_each_source_whose_files_wait_for_room(
+    state: dict[str, Any], age: float, expected: set[str]
+) -> None:
+    state = {"sources": ["roof", "plant"], **state}
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    beat = Heartbeat(LoopReport(Role.INTAKE, "host", 1, "p", "digest", state), at, at, age)
+    samples = list(room_samples([beat], ["roof", "plant", "attic"]))
+    assert [s.labels[0] for s in samples] == ["attic", "plant", "roof"]
+    assert {s.labels[0] for s in samples if s.value} == expected
+
+
+def doctor_says(folder: Path, min_free: int, need: int = 0, per_second: float = 0) -> str:
+    """need: landed bytes of registered files, each a byte in the lake. per_second: bytes that arrive."""
+    given = {"home": folder, "database_url": "postgresql://x/y", "min_free": min_free}
+    unloaded = {"plant": Unloaded("plant", need, 1 / 30)}
+    settings, arriving = Settings.model_validate(given), {"plant": per_second}
+    [check] = disk_space.checks(settings, unloaded, arriving)
+    return f"{check.verdict}: {check.found}"
+
+
+def test_doctor_warns_of_a_disk_by_the_reserve_the_registered_files_and_the_rate(
+    tmp_path: Path,
+) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    assert doctor_says(tmp_path, free // 2).startswith("ok: ")
+    assert doctor_says(tmp_path, free * 2).startswith("fail: ")
+    assert doctor_says(tmp_path, int(free * 0.95)).startswith("warn: ")  # not enough to resume
+    assert doctor_says(tmp_path, free // 2, free // 4).startswith("ok: ")
+    short = doctor_says(tmp_path, free // 2, free)
+    assert short.startswith("fail: ")
+    assert "registered files need about" in short
+    soon = doctor_says(tmp_path, free // 2, 0, free / 4 / 36_000)  # half of it for readings
+    assert soon.startswith("warn: ")
+    assert "at the rate of the last hour, this is in 10 hours" in soon
+    assert doctor_says(tmp_path, free // 2, 0, free / 4 / 360_000).startswith("ok: ")

@@ -16,17 +16,17 @@ from sensorflow.core.scaling import (
     LoaderLimit,
     Need,
     Node,
+    ProcessRange,
     Rate,
     Scaler,
-    Share,
+    distribute,
     need,
-    shares,
     work_of,
 )
 
 NODES = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),
-    st.tuples(st.integers(0, 3), st.integers(0, 20)).map(lambda p: Share(p[0], max(p))),
+    st.tuples(st.integers(0, 3), st.integers(0, 20)).map(lambda p: ProcessRange(p[0], max(p))),
     min_size=1,
     max_size=6,
 )
@@ -34,7 +34,7 @@ NODES = st.dictionaries(
 
 @given(NODES, st.integers(0, 150))
 def test_nodes_divide_the_fleet_within_their_limits(nodes, total):
-    given_ = shares(total, nodes)
+    given_ = distribute(total, nodes)
     assert given_.keys() == nodes.keys()
     assert all(nodes[name].least <= count <= nodes[name].limit for name, count in given_.items())
     least, most = sum(n.least for n in nodes.values()), sum(n.limit for n in nodes.values())
@@ -45,12 +45,12 @@ def test_nodes_divide_the_fleet_within_their_limits(nodes, total):
 def test_nodes_agree_in_whichever_order_they_learn_of_each_other(nodes, total, chance):
     shuffled = list(nodes.items())
     chance.shuffle(shuffled)
-    assert shares(total, dict(shuffled)) == shares(total, nodes)
+    assert distribute(total, dict(shuffled)) == distribute(total, nodes)
 
 
 @given(NODES, st.integers(0, 100))
 def test_one_more_process_changes_one_node(nodes, total):
-    before, after = shares(total, nodes), shares(total + 1, nodes)
+    before, after = distribute(total, nodes), distribute(total + 1, nodes)
     assert sum(abs(after[name] - before[name]) for name in nodes) <= 1
 
 

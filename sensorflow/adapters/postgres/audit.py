@@ -17,7 +17,7 @@ from sensorflow.adapters.postgres import copy_out
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import record_of
-from sensorflow.adapters.postgres.sealing import RETRY_AFTER, months_of
+from sensorflow.adapters.postgres.sealing import RETRY_AFTER, partitions_of
 from sensorflow.core.events import FileEvent
 from sensorflow.ports.audit import FileRecord, HistoryDigest, TamperedHistory
 
@@ -74,14 +74,14 @@ class PostgresSnapshot:
             row = self._main.execute(queries()["audit_history_digest"]).one()
         return HistoryDigest(int(row.events), row.digest)
 
-    def unsealed_months(self) -> list[tuple[str, bool]]:
+    def unsealed_partitions(self) -> list[tuple[str, bool]]:
         if self._after is None:
             return []
         with translated():
-            patience = self._after + RETRY_AFTER  # also the time since the last load into the month
-            found = months_of(self._main, patience, patience)
-        late = [m for m in found if not m.closed and ((m.due and not m.busy) or m.doubled_at)]
-        return [(m.name, m.doubled_at is not None) for m in late]
+            patience = self._after + RETRY_AFTER  # also the time since the last load into it
+            found = partitions_of(self._main, patience, patience)
+        late = [p for p in found if not p.closed and ((p.due and not p.busy) or p.doubled_at)]
+        return [(p.name, p.doubled_at is not None) for p in late]
 
     def readings(self) -> Iterator[pa.RecordBatch]:
         driver = self._main.connection.driver_connection

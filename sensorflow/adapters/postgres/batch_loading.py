@@ -15,8 +15,8 @@ from sensorflow import failpoints
 from sensorflow.adapters.postgres.copy import copy_in, sensors_of, wire
 from sensorflow.adapters.postgres.history import Events
 from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
-from sensorflow.adapters.postgres.loading import Months
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
 from sensorflow.adapters.postgres.rows import stored_identity
 from sensorflow.adapters.postgres.touched import json_of
 from sensorflow.core.checksum import MODULUS, checksum
@@ -40,14 +40,18 @@ class NotBatchable(Exception):
 
 
 def load_batch(
-    c: sa.Connection, actor: str, files: Files, months: Months, index_mode: ExpectedIndexMode
+    c: sa.Connection,
+    actor: str,
+    files: Files,
+    partitions: PartitionCreator,
+    index_mode: ExpectedIndexMode,
 ) -> list[Touched]:
     """Implements `ports.loading.Loader.load_batch` in the transaction of `c`. Raises NotBatchable if a file
     needs a transaction of its own."""
     began = time.perf_counter()
     index_mode.check(c)
     _require_no_rivals(c, files)
-    _copy(c, files, months)
+    _copy(c, files, partitions)
     failpoints.hit(failpoints.Failpoint.COPIED)
     touched = _finish(c, files, index_mode)
     events = Events(actor)
@@ -79,7 +83,7 @@ def _require_no_rivals(c: sa.Connection, files: Files) -> None:
         raise NotBatchable
 
 
-def _copy(c: sa.Connection, files: Files, months: Months) -> None:
+def _copy(c: sa.Connection, files: Files, partitions: PartitionCreator) -> None:
     wires = [
         wire(silver, keys, claim.file_id)
         for claim, batches, _ in files
@@ -91,14 +95,15 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     combined = pa.Table.from_batches(wires).combine_chunks().to_batches()
     for batch in combined:
         try:
-            months.ensure(batch["ts"], NewMonths(MonthLimits(MAX_NEW_MONTHS, MAX_NEW_MONTHS)))
+            limits = MonthLimits(MAX_NEW_MONTHS, MAX_NEW_MONTHS)
+            partitions.ensure(batch["ts"], NewMonths(limits))
         except Permanent as error:
             # perhaps no single file exceeds the limit, but all files together do
             raise NotBatchable from error
     try:
         copy_in(c, "raw_readings", combined)
     except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
-        months.forget()
+        partitions.forget()
         raise NotBatchable from error
 
 

@@ -18,6 +18,10 @@ _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
     " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale"
 )
+ARRIVED_SECONDS = 3600.0
+"""Maximum number of seconds before now in which `arrived` counts files."""
+ARRIVED_EVENTS = 50_000
+"""Number of the newest events that `arrived` examines."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,15 @@ def require_sessions(url: str) -> None:
     except Transient as error:
         if error.code is Code.POOLER:
             raise UsageError(f"{error.message}; {REMEDY[error.code]}", error.code) from error
+
+
+def arrived(url: str) -> dict[str, float]:
+    """Return source -> the bytes per second of its files that were registered within the last hour. Raises
+    Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        rows = run(connection, "arrived", events=ARRIVED_EVENTS, period=ARRIVED_SECONDS).all()
+    return {row.source: row.bytes / row.seconds for row in rows}
 
 
 def deferred(url: str) -> bool:
@@ -187,7 +200,7 @@ def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[
     return _rows(url, "readings_near", ts=ts, seconds=seconds)
 
 
-def months(url: str) -> int:
+def partitions(url: str) -> int:
     """Return the number of partitions of raw_readings. Raises Transient DATABASE if the database is
     unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)

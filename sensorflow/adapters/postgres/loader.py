@@ -23,19 +23,29 @@ from sensorflow.ports.loading import Keyed, Load, Loaded, OlderVersions, Unloade
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sensorflow.adapters.postgres.loading import Months
+    from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
+    from sensorflow.core.partition_width import Width
 
 
 class Loader(Segments):
     """Implements `ports.loading.Loader`.
 
     deferred: whether the settings require the index mode "deferred" (see `indexing`). A load raises
-    Transient INDEX_DIFFERS if the database is in the other mode.
+    Transient INDEX_DIFFERS if the database is in the other mode. partition_width: the width of new
+    partitions; None to choose it from the rate of readings.
     """
 
-    def __init__(self, url: str, actor: str, pool: int = 2, deferred: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        actor: str,
+        pool: int = 2,
+        deferred: bool = False,
+        partition_width: Width | None = None,
+    ) -> None:
         super().__init__(url, actor, pool)
-        self._months: Months | None = None
+        self._partition_width = partition_width
+        self._created: PartitionCreator | None = None
         self._index_mode = ExpectedIndexMode(deferred)
 
     def load(
@@ -47,24 +57,29 @@ class Loader(Segments):
     ) -> Loaded:
         from sensorflow.adapters.postgres import loading  # needs Arrow
 
-        self._months = self._months or loading.Months(self._engine)
-        months, wanted = self._months, self._index_mode
+        partitions, mode = self._partitions, self._index_mode
         with self._transaction() as c:
-            return loading.load(c, self._actor, claim, batches, load, closing, months, wanted)
+            return loading.load(c, self._actor, claim, batches, load, closing, partitions, mode)
 
     def load_batch(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
-        from sensorflow.adapters.postgres import batch_loading, loading
+        from sensorflow.adapters.postgres import batch_loading
 
-        self._months = self._months or loading.Months(self._engine)
+        partitions = self._partitions
         try:
             with self._transaction() as c:
-                return batch_loading.load_batch(
-                    c, self._actor, files, self._months, self._index_mode
-                )
+                return batch_loading.load_batch(c, self._actor, files, partitions, self._index_mode)
         except (batch_loading.NotBatchable, Fenced):
             return None
+
+    @property
+    def _partitions(self) -> PartitionCreator:
+        from sensorflow.adapters.postgres.reading_partitions import PartitionCreator  # needs Arrow
+
+        if self._created is None:
+            self._created = PartitionCreator(self._engine, self._partition_width)
+        return self._created
 
     def older_versions(self, claim: Claim) -> OlderVersions:
         place = {"source": claim.source, "name": claim.known_as, "version": claim.version}

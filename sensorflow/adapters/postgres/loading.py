@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow import failpoints
-from sensorflow.adapters.postgres import columnstore, reversal, versions
+from sensorflow.adapters.postgres import reversal, versions
 from sensorflow.adapters.postgres.copy import CopyLoader, DifferenceLoader
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import ExpectedIndexMode
 from sensorflow.adapters.postgres.ownership import OwnershipResolver, ownership_resolver
 from sensorflow.adapters.postgres.queries import guarded, run
+from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.adapters.postgres.touched import json_of
 from sensorflow.core.events import FileEvent
 from sensorflow.core.history import outside_text
 from sensorflow.core.months import NewMonths
-from sensorflow.core.readings import Span, months_of
+from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, Fenced, Permanent, Transient
+from sensorflow.errors import Code, Fenced, Transient
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded
-from sensorflow.telemetry import Event, emit
 
 
 def load(
@@ -42,7 +39,7 @@ def load(
     batches: Iterable[Keyed],
     load: Load,
     closing: Callable[[], Load] | None,
-    months: Months,
+    partitions: PartitionCreator,
     index_mode: ExpectedIndexMode,
 ) -> Loaded:
     """Implements `ports.loading.Loader.load` in the transaction of `c`."""
@@ -57,11 +54,11 @@ def load(
     kind = DifferenceLoader if claim.has_loaded_rows else CopyLoader
     loader: CopyLoader | DifferenceLoader = kind(c, claim.file_id, removed, index_mode.deferred)
     decided = rivals if rivals.any() else None
-    offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
+    offered, span, waited = _insert(loader, decided, batches, partitions, NewMonths(load.months))
     failpoints.hit(failpoints.Failpoint.COPIED)
     if closing is not None:  # the time for computing the batches counts for other stages
         load, began = closing(), began + waited
-    outside = months.outside(superseded, span)
+    outside = _outside(partitions.engine, superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
     others = versions.apply_replacements(c, actor, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
@@ -125,7 +122,7 @@ def _insert(
     loader: CopyLoader | DifferenceLoader,
     rivals: OwnershipResolver | None,
     batches: Iterable[Keyed],
-    months: Months,
+    partitions: PartitionCreator,
     new_months: NewMonths,
 ) -> tuple[int, Span, float]:
     """Load all batches. Returns the number of their rows, their time span, and the seconds spent waiting
@@ -141,7 +138,7 @@ def _insert(
         silver, keys = batch
         if not len(silver):
             continue
-        months.ensure(silver["ts"], new_months)
+        partitions.ensure(silver["ts"], new_months)
         batch_span = Span().over(silver["ts"])
         span = span.union(batch_span)
         rows += len(silver)
@@ -156,7 +153,7 @@ def _insert(
         try:
             loader.load(silver, keys, batch_span)
         except psycopg.errors.CheckViolation as error:  # the partition was dropped after `ensure`
-            months.forget()
+            partitions.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
     loader.finish()
     return rows, span, waited
@@ -214,74 +211,26 @@ def _add_stage_events(
         )
 
 
-@contextmanager
-def translated_months() -> Iterator[None]:
-    """Translate the error of a database that has reached its maximum number of months to Permanent, because
-    it is not an outage."""
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
-            what = str(error.orig.diag.message_primary)
-            do = "are its times parsed correctly? The database accepts no more months: set the source's "
-            do += "earliest and latest, or remove old months by retention, then replay"
-            raise Permanent(Code.TOO_MANY_MONTHS, what, do=do) from error
-        raise
+def _outside(engine: sa.Engine, superseded: Sequence[Any], span: Span) -> str:
+    """Return a description of the readings of superseded versions that are outside the new version's time
+    span, or "" if there are none.
 
-
-class Months:
-    """Creates the monthly partitions that readings need. Each partition is created in a transaction of its
-    own, before rows are inserted."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._existing: set[date] = set()
-
-    def ensure(self, ts: pa.Array, new_months: NewMonths) -> None:
-        """Create the missing partitions for these times. new_months: counts the months that the file has
-        created, and checks its limits. Raises Permanent TOO_MANY_MONTHS."""
-        found = months_of(ts)
-        unknown = [month for month in found if month not in self._existing]
-        missing = self._missing(unknown) if unknown else []
-        new_months.count(found, missing)
-        for month in missing:
-            start = datetime(month.year, month.month, 1, tzinfo=UTC)
-            with translated_months(), self._engine.begin() as c:
-                c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
-        self._existing.update(unknown)
-
-    def _missing(self, months: list[date]) -> list[date]:
-        starts = [datetime(m.year, m.month, 1, tzinfo=UTC) for m in months]
-        with self._engine.begin() as c:
-            absent = set(run(c, "missing_months", months=starts).scalars())
-            slow = columnstore.months_there(c, starts) if columnstore.exists(c) else []
-        if slow:
-            emit(Event.COLUMNSTORE_ENTERED, months=[f"{month:%Y-%m}" for month in slow])
-        return [month for month, start in zip(months, starts, strict=True) if start in absent]
-
-    def forget(self) -> None:
-        self._existing.clear()
-
-    def outside(self, superseded: Sequence[Any], span: Span) -> str:
-        """Return a description of the readings of superseded versions that are outside the new version's
-        time span, or "" if there are none.
-
-        The rows are deleted in the current transaction, which is not committed yet. Therefore another
-        session can still count them.
-        """
-        spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
-        if span.low is not None and span.high is not None:
-            spans = [r for r in spans if r.ts_min < span.low or r.ts_max > span.high]
-        if not spans:
-            return ""
-        with self._engine.connect() as c:
-            row = run(
-                c,
-                "rows_outside",
-                ids=[r.id for r in spans],
-                first=min(r.ts_min for r in spans),
-                last=max(r.ts_max for r in spans),
-                low=span.low,
-                high=span.high,
-            ).one()
-        return outside_text(row.found, row.low, row.high) if row.found else ""
+    The rows are deleted in the current transaction, which is not committed yet. Therefore another session
+    can still count them.
+    """
+    spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
+    if span.low is not None and span.high is not None:
+        spans = [r for r in spans if r.ts_min < span.low or r.ts_max > span.high]
+    if not spans:
+        return ""
+    with engine.connect() as c:
+        row = run(
+            c,
+            "rows_outside",
+            ids=[r.id for r in spans],
+            first=min(r.ts_min for r in spans),
+            last=max(r.ts_max for r in spans),
+            low=span.low,
+            high=span.high,
+        ).one()
+    return outside_text(row.found, row.low, row.high) if row.found else ""

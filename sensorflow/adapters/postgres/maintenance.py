@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from sensorflow.adapters.postgres import expired_months, retention, reversal
+from sensorflow.adapters.postgres import expired_partitions, retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.ports.maintenance import Expirable, Expired, Garbage, Undone
@@ -50,20 +50,20 @@ class Maintenance(Transactions):
         with self._transaction() as c:
             return retention.expire(c, self._actor, source, layer, age, limit)
 
-    def expire_months(self, ages: Mapping[str, float]) -> list[Expired]:
+    def expire_partitions(self, ages: Mapping[str, float]) -> list[Expired]:
         done: list[Expired] = []
         kept: set[datetime] = set()
         while ages:
             try:
                 with self._transaction() as c:
-                    months = expired_months.expired_months(c, ages, kept)
-                    if not months:
+                    found = expired_partitions.expired_partitions(c, ages, kept)
+                    if not found:
                         break
-                    done += expired_months.expire_months(c, self._actor, ages, months)
-            except expired_months.MonthKept as month:
-                if month.low is None:
+                    done += expired_partitions.expire_partitions(c, self._actor, ages, found)
+            except expired_partitions.PartitionKept as partition:
+                if partition.low is None:
                     break
-                kept.add(month.low)
+                kept.add(partition.low)
         return done
 
     def delete_history(self, source: str, age: float, limit: int = 10000) -> int:

@@ -1,13 +1,14 @@
 """Streams readings, or aggregates of them, as Arrow batches from one snapshot, through a server-side
 cursor.
 
-It uses a cursor and not COPY, so that no data is in transit while the caller processes a batch.
+It uses a cursor and not COPY, so that no data is in transit while the caller pauses, and the server can end
+the transaction after `MAX_PAUSE_SECONDS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
@@ -43,6 +45,8 @@ ROWS = 65_536
 MAX_PAUSE_SECONDS = 3600
 """Maximum seconds between two batches. The time is limited, because during the open transaction the
 database cannot remove old row versions, and no month can be dropped."""
+CANCEL_SECONDS = 5.0
+"""Maximum seconds to wait for the server to accept the cancellation of a statement."""
 _FETCH = f"FETCH FORWARD {ROWS} FROM readings"
 _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
@@ -68,10 +72,20 @@ class ReadingsQuery:
 
 
 class Snapshot:
-    """One snapshot of the database. Created by `snapshot`. Every method raises Transient DATABASE."""
+    """One snapshot of the database. Created by `snapshot`. Every method raises Transient DATABASE. Only one
+    thread at a time may use an instance, except for `interrupt`."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self._driver = driver
+
+    def interrupt(self) -> None:
+        """Cancel the statement that another thread runs, if it runs one."""
+        if self._driver.info.transaction_status is TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):  # the connection is lost, which also ends the statement
+                self._driver.cancel_safe(timeout=CANCEL_SECONDS)
 
     def batches(self, query: ReadingsQuery) -> Iterator[pa.RecordBatch]:
         """Yield batches of the schema `query.schema` with at most `ROWS` rows, of which one is in memory at
@@ -79,21 +93,22 @@ class Snapshot:
         bucket, sensor_id, reading_type and unit. Only one iteration at a time is possible."""
         with translated():
             self._run(f"DECLARE readings NO SCROLL CURSOR FOR {self._statement(query)}", query)
-            driver = self._connection.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            with driver.cursor(binary=True) as cursor:
+            with self._driver.cursor(binary=True) as cursor:
                 while (found := cursor.execute(_FETCH, prepare=False).pgresult) and found.ntuples:
                     yield _batch(found, query.schema)
             self._connection.execute(sa.text("CLOSE readings"))
 
     def series(self, query: ReadingsQuery) -> list[Series]:
-        """Return the distinct series, sorted."""
-        source = self._parts(query) if self._level(query) else queries()["open_readings"].text
-        distinct = (
-            f"SELECT DISTINCT sensor_id, reading_type, unit FROM ({_unordered(source)}) found"
-        )
+        """Return the distinct series, sorted. The readings themselves are read only if the aggregates do
+        not contain all of them."""
         with translated():
-            return sorted(Series._make(row) for row in self._run(distinct, query))
+            return sorted(Series._make(row) for row in self._run(self._distinct(query), query))
+
+    def _distinct(self, query: ReadingsQuery) -> str:
+        if query.every is None and self._is_aggregated(query):
+            return queries()["series_of_range"].text
+        source = self._parts(query) if self._level(query) else queries()["open_readings"].text
+        return f"SELECT DISTINCT sensor_id, reading_type, unit FROM ({_unordered(source)}) found"
 
     def span(self) -> tuple[datetime | None, datetime | None]:
         """Return the first and the last time of a range that, according to the ledger, includes all
@@ -134,13 +149,14 @@ class Snapshot:
     def _level(self, query: ReadingsQuery) -> str | None:
         """Return the stored aggregate from which the query can be answered. Its result is equal to that
         from the readings, because no change in the range is pending."""
-        if query.every is None or query.sources is not None:
-            return None
-        level = width.level(query.every)
-        if level is None:
-            return None
-        pending = self._run(queries()["has_pending_changes"].text, query).scalar_one()
-        return None if pending else level
+        level = None if query.every is None else width.level(query.every)
+        return level if level is not None and self._is_aggregated(query) else None
+
+    def _is_aggregated(self, query: ReadingsQuery) -> bool:
+        """Return whether the stored aggregates contain all readings of the query."""
+        if query.sources is not None:  # the aggregates are those of all sources
+            return False
+        return not self._run(queries()["has_pending_changes"].text, query).scalar_one()
 
     def _run(self, statement: str, query: ReadingsQuery) -> sa.CursorResult[Any]:
         start, end, every = query.start, query.end, query.every
@@ -156,6 +172,7 @@ class Snapshot:
             "every": every,
             "part": None if every is None else width.part(every),
             "origin": width.ORIGIN,
+            **_whole(start, end),
         }
         text = sa.text(statement)
         return self._connection.execute(text, {name: values[name] for name in text._bindparams})
@@ -171,6 +188,21 @@ def snapshot(url: str) -> Iterator[Snapshot]:
         )
         run(c, "hold_readings", seconds=MAX_PAUSE_SECONDS)
         yield Snapshot(c)
+
+
+def _whole(start: datetime | None, end: datetime | None) -> dict[str, datetime | str]:
+    """Return the arguments of the statement `series_of_range`: the beginning and the end of the whole
+    hours, and of the whole days, in a range."""
+    found: dict[str, datetime | str] = {}
+    outer: tuple[datetime | None, datetime | None] = (start, start)
+    for name, each in (("hour", width.HOUR), ("day", width.DAY)):
+        first = None if start is None else width.end(each, start)
+        last = None if end is None else width.begin(each, end)
+        if first is not None and last is not None and first > last:
+            first, last = outer
+        outer = first, first
+        found |= {f"first_{name}": first or "-infinity", f"last_{name}": last or "infinity"}
+    return found
 
 
 def _unordered(statement: str) -> str:

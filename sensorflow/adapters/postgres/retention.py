@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres import columnstore, expired_partitions
+from sensorflow.adapters.postgres.history import Events
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
 from sensorflow.adapters.postgres.touched import record
@@ -66,12 +67,26 @@ def expire(
         rows = run(c, "expire_rows", **facts).all()
     else:
         rows = run(c, "expire_layer", **facts, head=HEADER).all()
-    touched, removed = Touched(source), []
+    events = Events(actor)
     for row in rows:
-        if layer is Expirable.ROWS and row.ts_min is not None:
-            run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
+        events.add(row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
+    events.write(c)
+    touched = Touched(source)
+    if layer is Expirable.ROWS:
+        stored = [row for row in rows if row.ts_min is not None]
+        _delete_rows(c, stored)
+        for row in stored:
             touched = touched.over(row.ts_min, row.ts_max)
-            removed.append(Touched(source).over(row.ts_min, row.ts_max))
-        add_event(c, actor, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
-    record(c, removed)
+        record(c, [Touched(source).over(row.ts_min, row.ts_max) for row in stored])
     return Expired(len(rows), touched)
+
+
+def _delete_rows(c: sa.Connection, files: list[Any]) -> None:
+    """Delete the rows of these files. A hypertable has no partitions, and reads only the chunks of the
+    time span of a file."""
+    if columnstore.exists(c):
+        for row in files:
+            run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
+    else:
+        for _ in expired_partitions.delete_rows(c, files):
+            pass

@@ -1,5 +1,5 @@
-"""Seals months. To seal a month means to create the unique index of its partition, which proves that the
-month has no duplicate readings.
+"""Seals partitions. To seal a partition means to create its unique index, which proves that it has no
+duplicate readings.
 
 Used only in the index mode "deferred" (see `indexing`). Duplicates are only reported, never deleted.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,38 +17,38 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.partition_width import partition_name
 from sensorflow.telemetry import Event, emit
 
 QUIET_SECONDS = 3600.0
-"""Beat seals a month only if no file was loaded into it for this number of seconds. Loads into a month
-wait while its index is built, and are slower afterwards."""
+"""Beat seals a partition only if no file was loaded into it for this number of seconds. Loads into a
+partition wait while its index is built, and are slower afterwards."""
 RETRY_AFTER = timedelta(days=1)
-"""Time for which beat skips a month after it has found duplicates in it. Also the delay after which the
-audit reports a month that should be sealed but is not."""
+"""Time for which beat skips a partition after it has found duplicates in it. Also the delay after which the
+audit reports a partition that should be sealed but is not."""
 MAX_SHOWN = 20
 
 
 class SealOutcome(StrEnum):
-    """The outcome of an attempt to seal a month, as the database function `close_reading_partition`
+    """The outcome of an attempt to seal a partition, as the database function `close_reading_partition`
     returns it."""
 
     SEALED = "closed"
-    DUPLICATES = "doubled"  # the month has duplicate readings
-    LOADING = "loading"  # a load into the month is running
-    BUSY = "another"  # another process is sealing a month
-    OPEN = "open"  # the month is not over, or `dedupe_index` is not "deferred"
+    DUPLICATES = "doubled"  # the partition has duplicate readings
+    LOADING = "loading"  # a load into the partition is running
+    BUSY = "another"  # another process is sealing a partition
+    OPEN = "open"  # the time range is not over, or `dedupe_index` is not "deferred"
 
 
 @dataclass(frozen=True)
-class MonthPartition:
-    """The partition of a month. month: the first day of the month. low, high: the time range of the
-    partition. closed: whether the month is sealed. due, busy: see the function `months`.
+class Partition:
+    """A partition of readings. low, high: its time range in UTC, without `high`. closed: whether it is
+    sealed. due, busy: see the function `partitions`.
 
-    doubled_at: the time at which an attempt to seal the month last found duplicates; None if no attempt has
-    found any, or if the month was sealed later.
+    doubled_at: the time at which an attempt to seal the partition last found duplicates; None if no attempt
+    has found any, or if it was sealed later.
     """
 
-    month: date
     low: datetime
     high: datetime
     closed: bool
@@ -58,7 +58,12 @@ class MonthPartition:
 
     @property
     def name(self) -> str:
-        return f"{self.month:%Y-%m}"
+        """Returns the time range, such as "2026-02"; see `core.partition_width.partition_name`."""
+        return partition_name(self.low, self.high)
+
+    def is_within(self, month: str) -> bool:
+        """Return whether the partition has the name `month`, or is a part of this month ("2026-02")."""
+        return month in (self.name, self.name[: len("YYYY-MM")])
 
 
 @dataclass(frozen=True)
@@ -80,74 +85,76 @@ class DuplicateReading:
 
 @dataclass(frozen=True)
 class SealResult:
-    """The result of an attempt to seal a month. seconds: duration of the attempt. total: number of
+    """The result of an attempt to seal a partition. seconds: duration of the attempt. total: number of
     readings that exist more than once. rows: at most `MAX_SHOWN` of these readings."""
 
-    month: MonthPartition
+    partition: Partition
     outcome: SealOutcome
     seconds: float = 0.0
     total: int = 0
     rows: tuple[DuplicateReading, ...] = ()
 
 
-def months(
+def partitions(
     url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
-) -> list[MonthPartition]:
-    """Return all months that have a partition. after: a month is `due` if it has been over for this time.
-    quiet: a month is `busy` if a file was loaded into it within this time. Raises Transient DATABASE if the
-    database is unavailable."""
+) -> list[Partition]:
+    """Return all partitions. after: a partition is `due` if its time range has been over for this time.
+    quiet: a partition is `busy` if a file was loaded into it within this time. Raises Transient DATABASE if
+    the database is unavailable."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
-        return months_of(c, after, quiet)
+        return partitions_of(c, after, quiet)
 
 
-def months_of(
+def partitions_of(
     c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
-) -> list[MonthPartition]:
-    """Return what `months` returns, but query an existing connection."""
+) -> list[Partition]:
+    """Return what `partitions` returns, but query an existing connection."""
     facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
-    rows = run(c, "months", **facts).mappings()
-    return [MonthPartition(**row) for row in rows]
-
-
-def sealable(found: list[MonthPartition], now: datetime) -> list[MonthPartition]:
-    """Return those of the months `found` that beat must seal now: unsealed months that are due, are not
-    busy, and had no duplicates in the last `RETRY_AFTER`."""
+    found = [Partition(**row) for row in run(c, "sealable_partitions", **facts).mappings()]
     return [
-        m
-        for m in found
-        if m.due
-        and not (m.closed or m.busy)
-        and (m.doubled_at is None or m.doubled_at < now - RETRY_AFTER)
+        replace(one, low=one.low.astimezone(UTC), high=one.high.astimezone(UTC)) for one in found
     ]
 
 
-def seal(url: str, wanted: list[MonthPartition]) -> Iterator[SealResult]:
-    """Seal the months `wanted` one by one, and log and yield each result. Raises Transient DATABASE if the
-    database is unavailable.
+def sealable(found: list[Partition], now: datetime) -> list[Partition]:
+    """Return those of the partitions `found` that beat must seal now: unsealed partitions that are due, are
+    not busy, and had no duplicates in the last `RETRY_AFTER`."""
+    return [
+        one
+        for one in found
+        if one.due
+        and not (one.closed or one.busy)
+        and (one.doubled_at is None or one.doubled_at < now - RETRY_AFTER)
+    ]
 
-    Idempotent, and safe to run concurrently. Each month is sealed by one autocommitted statement, so that
-    the index is complete or absent even if the process is killed.
+
+def seal(url: str, wanted: list[Partition]) -> Iterator[SealResult]:
+    """Seal the partitions `wanted` one by one, and log and yield each result. Raises Transient DATABASE if
+    the database is unavailable.
+
+    Idempotent, and safe to run concurrently. Each partition is sealed by one autocommitted statement, so
+    that the index is complete or absent even if the process is killed.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
-    for month in wanted:
+    for partition in wanted:
         with translated(), engine.connect() as c:
             c = c.execution_options(isolation_level="AUTOCOMMIT")
             c.execute(sa.text("SET statement_timeout = 0"))
-            done = _seal(c, month)
+            done = _seal(c, partition)
         _log_result(done)
         yield done
 
 
-def _seal(c: sa.Connection, month: MonthPartition) -> SealResult:
+def _seal(c: sa.Connection, partition: Partition) -> SealResult:
     began = time.perf_counter()
-    outcome = SealOutcome(run(c, "close_month", low=month.low).scalar_one())
+    outcome = SealOutcome(run(c, "close_partition", low=partition.low).scalar_one())
     seconds = time.perf_counter() - began
     if outcome is not SealOutcome.DUPLICATES:
-        return SealResult(month, outcome, seconds)
-    rows = run(c, "doubled", low=month.low, high=month.high, most=MAX_SHOWN).all()
+        return SealResult(partition, outcome, seconds)
+    rows = run(c, "doubled", low=partition.low, high=partition.high, most=MAX_SHOWN).all()
     return SealResult(
-        month, outcome, seconds, rows[0].total if rows else 0, tuple(map(_duplicate_of, rows))
+        partition, outcome, seconds, rows[0].total if rows else 0, tuple(map(_duplicate_of, rows))
     )
 
 
@@ -159,7 +166,12 @@ def _duplicate_of(row: Any) -> DuplicateReading:
 
 def _log_result(done: SealResult) -> None:
     if done.outcome is SealOutcome.SEALED:
-        emit(Event.PARTITION_SEALED, month=done.month.name, seconds=round(done.seconds, 1))
+        emit(Event.PARTITION_SEALED, partition=done.partition.name, seconds=round(done.seconds, 1))
     elif done.outcome is SealOutcome.DUPLICATES:
         rows = [str(row) for row in done.rows]
-        emit(Event.PARTITION_DUPLICATES_FOUND, month=done.month.name, total=done.total, rows=rows)
+        emit(
+            Event.PARTITION_DUPLICATES_FOUND,
+            partition=done.partition.name,
+            total=done.total,
+            rows=rows,
+        )

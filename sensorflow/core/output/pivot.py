@@ -102,8 +102,11 @@ class Pivot:
     def _wide(self, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         if not len(rows):
             return
-        places = np.searchsorted(self._codes, self._code(rows), sorter=self._order)
-        column = self._order[places]
+        codes = self._code(rows)
+        places = np.searchsorted(self._codes, codes, sorter=self._order)
+        column = self._order[np.minimum(places, len(self._order) - 1)]
+        if (self._codes[column] != codes).any():
+            raise AssertionError("a reading belongs to a series that is not among the columns")
         ts = rows[self._at].cast(pa.int64()).to_numpy()
         order = np.lexsort((column, ts))
         nth = _occurrence(ts[order], column[order])

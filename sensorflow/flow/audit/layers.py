@@ -70,14 +70,14 @@ def _rows(report: Report, record: FileRecord, found: int) -> bool:
     return wanted is not None and found < wanted and "rows" not in record.expired
 
 
-def months(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
-    """Report past months that are not sealed. Without a sealed month's unique index, nothing proves that
-    the month has no duplicates."""
+def partitions(context: AuditContext, report: Report, snapshot: Snapshot) -> None:
+    """Report past partitions that are not sealed. Without the unique index of a sealed partition, nothing
+    proves that it has no duplicates."""
     if context.source is not None:
-        return  # a month covers all sources
-    for name, doubled in snapshot.unsealed_months():
+        return  # a partition contains all sources
+    for name, doubled in snapshot.unsealed_partitions():
         fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
-        found = "duplicate readings" if doubled else "none, long after the month's end"
+        found = "duplicate readings" if doubled else "none, long after its end"
         report.add(Finding(fault, "", None, name, "a unique index", found))
 
 

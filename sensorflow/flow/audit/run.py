@@ -47,7 +47,7 @@ class _Run:
         if level >= Level.DEFAULT:
             self._do("rows in the database", lambda: layers.rows(context, report, snapshot))
             self._do("histories", lambda: layers.histories(context, report, snapshot))
-            self._do("sealed months", lambda: layers.months(context, report, snapshot))
+            self._do("sealed partitions", lambda: layers.partitions(context, report, snapshot))
             self._do("the lake's layers", lambda: layers.lake(context, report))
             self._do("the lake", lambda: layers.orphans(context, report))
             self._do("leftovers", lambda: layers.unfinished_writes(context, report))

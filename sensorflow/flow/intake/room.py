@@ -6,13 +6,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
 from sensorflow import disk
 from sensorflow.core import disk_room
-from sensorflow.core.disk_room import Unloaded, Writes
+from sensorflow.core.disk_room import Unloaded
 from sensorflow.errors import Code, Transient
+from sensorflow.flow.intake.disks import Disk, disks
 from sensorflow.ports.intake import Intake
 from sensorflow.settings import Settings
 
@@ -20,23 +20,9 @@ ASK_SECONDS = 10.0
 """Seconds between two queries of the files that are not loaded yet."""
 RATE_SECONDS = 60.0
 """Seconds over which the rate of the intake is averaged."""
-
-
 REFUSED_SECONDS = 20.0
 """Seconds for which a source is reported after one of its files was refused for lack of room. They are
 longer than the time until the file is tried again."""
-
-
-@dataclass(frozen=True)
-class _Disk:
-    """A disk that the pipeline writes to. path: an existing folder on this disk. writes: the bytes that a
-    file needs on this disk. reserve: bytes that must stay free. need: bytes that the registered files still
-    need."""
-
-    path: disk.Folder
-    writes: Writes
-    reserve: float = 0.0
-    need: float = 0.0
 
 
 class Room:
@@ -52,7 +38,7 @@ class Room:
     ) -> None:
         self._settings, self._ledger, self._clock = settings, ledger, clock
         self._unloaded: dict[str, Unloaded] = {}
-        self._disks: list[_Disk] = []
+        self._disks: list[Disk] = []
         self._asked_at = -math.inf
         self._since = 0
         """Bytes landed since the ledger was asked."""
@@ -86,14 +72,7 @@ class Room:
     def _ask(self, now: float) -> None:
         self._unloaded = {found.source: found for found in self._ledger.unloaded()}
         self._asked_at, self._since = now, 0
-        self._disks = [self._measured(found) for found in self._written()]
-
-    def _measured(self, found: _Disk) -> _Disk:
-        path = disk.nearest(found.path)
-        total, _ = disk.usage(path)
-        reserve = disk_room.reserve(total, self._settings.min_free_bytes)
-        need = disk_room.needed(self._unloaded.values(), found.writes)
-        return _Disk(path, found.writes, reserve, need)
+        self._disks = disks(self._settings, self._unloaded.values())
 
     def require_for(self, source: str, size: int) -> None:
         """Raises Transient DISK_RESERVE if a disk has no room for one more file of `size` bytes."""
@@ -119,35 +98,8 @@ class Room:
         self._refused = {source: self._refused[source] for source in recent}
         return recent
 
-    def _written(self) -> Iterator[_Disk]:
-        """Yields each disk once, with the bytes that a file needs on this disk."""
-        data = self._settings.data_folder
-        written = [
-            (data, Writes(self._archived(data), self._database_bytes)),
-            (self._settings.zone_folder("landing"), Writes(1, 0)),
-            (self._settings.zone_folder("lake"), Writes(0, disk_room.LAKE_BYTES)),
-        ]
-        found: dict[int, _Disk] = {}
-        for folder, writes in written:
-            if folder is not None:  # otherwise the zone is not on this host
-                device = disk.device(folder)
-                known = found.get(device, _Disk(folder, Writes(0, 0)))
-                found[device] = replace(known, writes=known.writes + writes)
-        yield from found.values()
 
-    @property
-    def _database_bytes(self) -> int:
-        return disk_room.DATABASE_BYTES if self._settings.database is None else 0
-
-    def _archived(self, data: disk.Folder) -> int:
-        """Returns the bytes that the archive needs per landed byte: 1 if a source archives files from a
-        drop folder on another disk, so that they are copied; otherwise 0."""
-        folders = [s.path for s in self._settings.folders.values() if s.after == "archive"]
-        here = disk.device(data)
-        return int(any(disk.device(self._settings.path(folder)) != here for folder in folders))
-
-
-def _error(place: _Disk, free: int, need: float, file: float) -> Transient:
+def _error(place: Disk, free: int, need: float, file: float) -> Transient:
     parts = [f"{disk.size(round(place.reserve))} must stay free"]
     if need:
         parts.append(f"registered files need about {disk.size(round(need))}")

@@ -342,7 +342,7 @@ class MemoryLedger(MemoryHeartbeats):
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
         unsupported("replay or undo a file, or remove its data")
 
-    undo = collect_garbage = expire = expire_months = delete_history = replay
+    undo = collect_garbage = expire = expire_partitions = delete_history = replay
 
     # --- views ---
 

@@ -70,7 +70,7 @@ def lost_messages(ledger: MemoryLedger) -> None:
         lambda ledger: ledger.undo(1, "why"),
         lambda ledger: ledger.collect_garbage(print),
         lambda ledger: ledger.expire("plant", Expirable.ROWS, 0),
-        lambda ledger: ledger.expire_months({"plant": 0}),
+        lambda ledger: ledger.expire_partitions({"plant": 0}),
         lambda ledger: ledger.find_ingested("plant", [b"a.csv"], []),
         lambda ledger: ledger.named("a.csv"),
     ],

@@ -11,12 +11,12 @@ from samples import add, arrival, batch, claim, load
 
 from sensorflow.core.arrival import Lane
 from sensorflow.core.controls import Mode
-from sensorflow.core.shares import Share
+from sensorflow.core.shares import SourceShare
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.outbox import NO_IN_FLIGHT_LIMITS, InFlightLimits
 
-WEIGHTS = {"one": Share(1), "two": Share(2), "four": Share(4)}
+WEIGHTS = {"one": SourceShare(1), "two": SourceShare(2), "four": SourceShare(4)}
 WINDOW = InFlightLimits(window=28, files=750, least=0, large=2, large_bytes=8 << 20, shares=WEIGHTS)
 
 
@@ -71,7 +71,7 @@ def test_without_weights_sources_share_evenly(ledger: Ledger) -> None:
 
 @ON_POSTGRES
 def test_a_source_at_its_quota_leaves_its_turns_to_others(ledger: Ledger) -> None:
-    limits = replace(WINDOW, window=10, files=10, shares={"heavy": Share(1000, 3)})
+    limits = replace(WINDOW, window=10, files=10, shares={"heavy": SourceShare(1000, 3)})
     heavy, other = drop(ledger, "heavy", 20), drop(ledger, "other", 20)
     found = publish(ledger, limits)
     assert [n for source, n in found if source == "heavy"] == heavy[:3]
@@ -85,7 +85,7 @@ def test_a_source_at_its_quota_leaves_its_turns_to_others(ledger: Ledger) -> Non
 
 @ON_POSTGRES
 def test_a_quota_counts_large_files_and_the_backfill_lane(ledger: Ledger) -> None:
-    limits = replace(WINDOW, window=10_000, shares={"plant": Share(1, 2)})
+    limits = replace(WINDOW, window=10_000, shares={"plant": SourceShare(1, 2)})
     large = drop(ledger, "plant", 3, size=1 << 30)
     small = drop(ledger, "plant", 3)
     assert publish(ledger, limits) == [("plant", n) for n in large[:2]]
@@ -104,7 +104,7 @@ def test_a_quota_counts_large_files_and_the_backfill_lane(ledger: Ledger) -> Non
 
 def test_a_quota_holds_for_a_source_alone(ledger: Ledger) -> None:
     ids = [add(ledger, b"%d.csv" % n, n) for n in range(1, 6)]
-    limits = replace(NO_IN_FLIGHT_LIMITS, shares={"plant": Share(1, 2)})
+    limits = replace(NO_IN_FLIGHT_LIMITS, shares={"plant": SourceShare(1, 2)})
     assert [w.file_id for w in ledger.pending(10, 10, None, limits)] == ids[:2]
     ledger.mark_sent(ledger.pending(1, 10))
     assert [w.file_id for w in ledger.pending(10, 10, None, limits)] == ids[1:2]

@@ -98,6 +98,18 @@ SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type A
               AND CAST(:ts AS timestamptz) + make_interval(secs => :seconds)
  ORDER BY sensor_id, reading_type, abs(extract(epoch FROM ts - CAST(:ts AS timestamptz))) LIMIT 1000;
 
+-- name: arrived
+-- The bytes of each source's files that were registered in the last :period seconds, according to the newest
+-- :events events. seconds: the period that these events cover, at least a minute.
+WITH newest AS MATERIALIZED (
+    SELECT file_id, what, at FROM file_events ORDER BY id DESC LIMIT :events)
+SELECT f.source, CAST(sum(f.size) AS bigint) AS bytes,
+       (SELECT CAST(greatest(60, least(:period, extract(epoch FROM clock_timestamp() - min(at)))) AS float8)
+          FROM newest) AS seconds
+  FROM newest e JOIN files f ON f.id = e.file_id
+ WHERE e.what = 'registered' AND e.at > clock_timestamp() - make_interval(secs => :period)
+ GROUP BY f.source;
+
 -- name: holders
 SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intake_leases
  UNION ALL

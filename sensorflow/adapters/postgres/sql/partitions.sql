@@ -1,33 +1,40 @@
--- Partitions of readings: made ahead, indexed for reading, and dropped when their readings have expired.
+-- Partitions of readings: created, indexed for reading, and dropped when their readings have expired.
 
--- name: next_month
--- The next month, if it begins soon and readings of the current month exist.
-SELECT ensure_reading_partitions(n.month, n.month) AS made
-  FROM (SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
-               AS month) n
- WHERE n.month < now() + make_interval(secs => :ahead)
-   AND NOT EXISTS (SELECT FROM missing_reading_partitions(ARRAY[now()]));
+-- name: partition_sizes
+-- The partitions of readings. readings: the estimated number of readings, for partitions near the given time
+-- range, and 0 for others; like the planner, it multiplies the present size by the density of the last
+-- ANALYZE. Without an ANALYZE, a reading counts as 130 bytes. The end of the year 9999 has no value in
+-- Python.
+SELECT p.low, least(p.high, '9999-12-31 23:59:59.999999+00') AS high,
+       CASE WHEN p.low < CAST(:high AS timestamptz) + interval '46 days'
+                 AND p.high > CAST(:low AS timestamptz) - interval '46 days'
+            THEN coalesce(pg_relation_size(p.part), 0)
+                 * CASE WHEN c.reltuples > 0 AND c.relpages > 0
+                        THEN CAST(c.reltuples AS double precision) / c.relpages
+                             / CAST(current_setting('block_size') AS double precision)
+                        ELSE CAST(1 AS double precision) / 130 END
+            ELSE 0 END AS readings
+  FROM reading_partitions() p JOIN pg_class c ON c.oid = p.part
+ ORDER BY p.low;
 
--- name: unindexed_months
--- Months that are over, have at least the given size, and have no reading index. busy: whether a file was
--- loaded into the month recently. owned: whether this session may create an index on the partition.
-SELECT m.name, m.low,
-       pg_has_role(m.relowner, 'USAGE') AS owned,
+-- name: make_partition
+SELECT made, low, least(high, '9999-12-31 23:59:59.999999+00') AS high
+  FROM make_reading_partition(:time, :width);
+
+-- name: unindexed_partitions
+-- Partitions whose time range is over, that have at least the given size, and that have no reading index.
+-- busy: whether a file was loaded into the partition recently. owned: whether this session may create an
+-- index on it.
+SELECT p.name, p.low, p.high, pg_has_role(c.relowner, 'USAGE') AS owned,
        EXISTS (SELECT 1 FROM files f
                 WHERE f.state = 'loaded' AND f.finished_at > now() - make_interval(secs => :quiet)
-                  AND f.ts_min < m.high AND f.ts_max >= m.low) AS busy
-  FROM (SELECT p.oid, p.name, p.relowner, CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
-               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high
-          FROM (SELECT c.oid, c.relname AS name, c.relowner,
-                       to_date(right(c.relname, 7), 'YYYY_MM') AS month
-                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-                 WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
-                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
- WHERE m.high <= now() AND pg_relation_size(m.oid) >= CAST(:smallest AS bigint)
+                  AND f.ts_min < p.high AND f.ts_max >= p.low) AS busy
+  FROM reading_partitions() p JOIN pg_class c ON c.oid = p.part
+ WHERE p.high <= now() AND pg_relation_size(p.part) >= CAST(:smallest AS bigint)
    AND NOT EXISTS (SELECT FROM pg_index i
-                    WHERE i.indrelid = m.oid AND i.indisvalid
+                    WHERE i.indrelid = p.part AND i.indisvalid
                       AND pg_get_indexdef(i.indexrelid) LIKE '%(sensor_id, reading_type, ts)%')
- ORDER BY m.low DESC;
+ ORDER BY p.low DESC;
 
 -- name: try_lock_indexes
 -- Like lock_indexes, until the session ends, and without waiting.
@@ -39,11 +46,12 @@ SELECT quote_ident(c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.index
  WHERE i.indrelid = CAST(quote_ident(:name) AS regclass) AND c.relname = :name || '_ix'
    AND NOT i.indisvalid;
 
--- name: index_month
+-- name: index_partition
 SELECT index_reading_partition(:low);
 
--- name: expired_months
--- Months that are over, and whose files have all expired by the retention of their sources. ages: seconds.
+-- name: expired_partitions
+-- Partitions whose time range is over, and whose files have all expired by the retention of their sources.
+-- ages: seconds.
 WITH ages AS (
     SELECT a.source, make_interval(secs => a.age) AS age
       FROM unnest(CAST(:sources AS text[]), CAST(:ages AS double precision[])) AS a(source, age)),
@@ -52,22 +60,15 @@ held AS (
            coalesce(f.state = 'loaded' AND f.ts_max < now() - a.age, false) AS expires
       FROM files f LEFT JOIN ages a ON a.source = f.source
      WHERE f.ts_max IS NOT NULL AND NOT 'rows' = ANY(f.expired)
-       AND (f.state = 'loaded' AND f.rows_loaded > f.rows_replaced OR f.previous IS NOT NULL)),
-months AS (
-    SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
-           (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high
-      FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
-              FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-             WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
-               AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p)
-SELECT m.low, m.high
-  FROM months m JOIN held h ON h.ts_min < m.high AND h.ts_max >= m.low
- WHERE m.high <= now() AND m.low < now() - (SELECT min(age) FROM ages)
- GROUP BY m.low, m.high HAVING bool_and(h.expires)
- ORDER BY m.low LIMIT CAST(:most AS bigint);
+       AND (f.state = 'loaded' AND f.rows_loaded > f.rows_replaced OR f.previous IS NOT NULL))
+SELECT p.low, p.high
+  FROM reading_partitions() p JOIN held h ON h.ts_min < p.high AND h.ts_max >= p.low
+ WHERE p.high <= now() AND p.low < now() - (SELECT min(age) FROM ages)
+ GROUP BY p.low, p.high HAVING bool_and(h.expires)
+ ORDER BY p.low LIMIT CAST(:most AS bigint);
 
--- name: expire_months
--- Expires the rows of the files that have readings in these months, when the newest reading of a file is
+-- name: expire_partitions
+-- Expires the rows of the files that have readings in these partitions, when the newest reading of a file is
 -- old enough.
 UPDATE files SET expired = array_append(expired, 'rows')
  WHERE id IN (SELECT f.id
@@ -77,29 +78,24 @@ UPDATE files SET expired = array_append(expired, 'rows')
                WHERE f.state = 'loaded' AND NOT 'rows' = ANY(f.expired)
                  AND f.ts_max < now() - make_interval(secs => a.age)
                  AND EXISTS (SELECT FROM unnest(CAST(:lows AS timestamptz[]),
-                                                CAST(:highs AS timestamptz[])) AS m(low, high)
-                              WHERE f.ts_min < m.high AND f.ts_max >= m.low)
+                                                CAST(:highs AS timestamptz[])) AS p(low, high)
+                              WHERE f.ts_min < p.high AND f.ts_max >= p.low)
                ORDER BY f.id FOR UPDATE OF f SKIP LOCKED)
 RETURNING id, source, stage, ts_min, ts_max;
 
--- name: kept_months
--- The other months in which files with these time spans have readings.
-SELECT DISTINCT m.low, m.high
-  FROM (SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
-               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high
-          FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
-                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-                 WHERE h.inhparent = CAST('raw_readings' AS regclass)
-                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
+-- name: partitions_of_files
+-- The partitions in which files with these time spans have readings, except those that begin at `dropped`.
+SELECT DISTINCT p.low, p.high
+  FROM reading_partitions() p
   JOIN unnest(CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[])) AS f(first, last)
-       ON f.first < m.high AND f.last >= m.low
- WHERE NOT m.low = ANY(CAST(:lows AS timestamptz[]))
+       ON f.first < p.high AND f.last >= p.low
+ WHERE NOT p.low = ANY(CAST(:dropped AS timestamptz[]))
  ORDER BY 1;
 
--- name: delete_rows_of_month
+-- name: delete_rows_of_files
 DELETE FROM raw_readings
  WHERE file_id = ANY(CAST(:ids AS bigint[])) AND ts >= :low AND ts < :high;
 
--- name: drop_expired_months
-SELECT outcome, month
-  FROM drop_expired_reading_partitions(CAST(:lows AS timestamptz[]), CAST(:ids AS bigint[]));
+-- name: drop_expired_partitions
+SELECT outcome, kept
+  FROM drop_expired_partitions(CAST(:lows AS timestamptz[]), CAST(:ids AS bigint[]));

@@ -45,6 +45,26 @@ SELECT EXISTS (SELECT FROM readings_touched
     OR EXISTS (SELECT FROM gold_stale
                 WHERE low < CAST(:end AS timestamptz) AND high >= CAST(:start AS timestamptz));
 
+-- name: series_of_range
+-- The series of a range without pending changes. They come from the days in the range, from the other hours in
+-- the range, and from the readings before and after these hours.
+SELECT sensor_id, reading_type, unit FROM readings_1d
+ WHERE bucket >= CAST(:first_day AS timestamptz) AND bucket < CAST(:last_day AS timestamptz)
+   AND (CAST(:sensors AS text[]) IS NULL OR sensor_id = ANY(CAST(:sensors AS text[])))
+   AND (CAST(:types AS text[]) IS NULL OR reading_type = ANY(CAST(:types AS text[])))
+ UNION
+SELECT sensor_id, reading_type, unit FROM readings_1h
+ WHERE (bucket >= CAST(:first_hour AS timestamptz) AND bucket < CAST(:first_day AS timestamptz)
+        OR bucket >= CAST(:last_day AS timestamptz) AND bucket < CAST(:last_hour AS timestamptz))
+   AND (CAST(:sensors AS text[]) IS NULL OR sensor_id = ANY(CAST(:sensors AS text[])))
+   AND (CAST(:types AS text[]) IS NULL OR reading_type = ANY(CAST(:types AS text[])))
+ UNION
+SELECT sensor_id, reading_type, unit FROM raw_readings
+ WHERE (ts >= CAST(:start AS timestamptz) AND ts < CAST(:first_hour AS timestamptz)
+        OR ts >= CAST(:last_hour AS timestamptz) AND ts < CAST(:end AS timestamptz))
+   AND (CAST(:sensors AS text[]) IS NULL OR sensor_id = ANY(CAST(:sensors AS text[])))
+   AND (CAST(:types AS text[]) IS NULL OR reading_type = ANY(CAST(:types AS text[])));
+
 -- name: parts_of_1m
 SELECT *, bucket AS part, coalesce(stddev * stddev * (count - 1), 0) AS m2, flagged_share * count AS flagged
   FROM readings_1m

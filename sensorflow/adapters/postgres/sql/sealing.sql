@@ -1,7 +1,7 @@
--- The months of readings, and the unique index.
+-- The unique index of partitions, and partitions without readings.
 
 -- name: lock_indexes
--- Only one process at a time seals a month or changes the index mode.
+-- Only one process at a time seals a partition or changes the index mode.
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.indexes', 0));
 
 -- name: put_off_file
@@ -12,21 +12,17 @@ CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
 DROP INDEX IF EXISTS uq_raw_dedupe;
 
 -- name: take_back_unique
--- Attaches the unique indexes of months that have one, and builds the index of the other months.
+-- Attaches the unique indexes of partitions that have one, and builds the index of the others.
 CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
 
 -- name: take_back_file
 DROP INDEX IF EXISTS ix_raw_file;
 
--- name: droppable_months
--- Months of readings, except the current months, which loads would soon create again. Empty for a
+-- name: droppable_partitions
+-- Partitions, except those of the current months, which loads would soon create again. Empty for a
 -- hypertable.
-SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
-  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
-          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-         WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
-           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p
- WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+SELECT low FROM reading_partitions()
+ WHERE low NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
  ORDER BY 1;
 
 -- name: has_chunks
@@ -34,41 +30,37 @@ SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
 SELECT relkind = 'r' FROM pg_class WHERE oid = CAST('raw_readings' AS regclass);
 
 -- name: droppable_chunks
--- Like droppable_months, for a hypertable.
+-- Like droppable_partitions, for a hypertable.
 SELECT droppable_reading_chunks();
 
--- name: drop_empty_months
+-- name: drop_empty_partitions
 SELECT dropped, busy
-  FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
+  FROM drop_empty_reading_partitions(CAST(:lows AS timestamptz[]), make_interval(secs => :pause));
 
--- name: months
--- The months of readings. closed: whether the unique index exists. due: whether the month has been over for
--- the given time. busy: whether a file was loaded into the month recently. doubled_at: time of the last
--- attempt to seal the month that failed because of duplicates.
-SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
+-- name: sealable_partitions
+-- The partitions of readings. closed: whether the unique index exists. due: whether the time range of the
+-- partition has been over for the given time. busy: whether a file was loaded into the partition recently.
+-- doubled_at: time of the last attempt to seal the partition that failed because of duplicates.
+SELECT m.low, m.high, m.closed, m.doubled_at,
        m.high + make_interval(secs => :after) <= now() AS due,
        NOT m.closed AND EXISTS (
            SELECT 1 FROM files f
             WHERE f.state = 'loaded' AND f.finished_at > now() - make_interval(secs => :quiet)
               AND f.ts_min < m.high AND f.ts_max >= m.low) AS busy
-  FROM (SELECT p.month, CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
-               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high,
+  FROM (SELECT p.low, p.high,
                EXISTS (SELECT 1 FROM pg_index i
-                        WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
+                        WHERE i.indrelid = p.part AND i.indisunique AND i.indisvalid
                           AND pg_get_indexdef(i.indexrelid) LIKE '%(ts, dedupe_key)') AS closed,
-               CAST(substring(obj_description(p.oid, 'pg_class')
+               CAST(substring(obj_description(p.part, 'pg_class')
                               FROM '^sensorflow: rows doubled, (.*)$') AS timestamptz) AS doubled_at
-          FROM (SELECT c.oid, to_date(right(c.relname, 7), 'YYYY_MM') AS month
-                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-                 WHERE h.inhparent = CAST('raw_readings' AS regclass)
-                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
- ORDER BY m.month;
+          FROM reading_partitions() p) m
+ ORDER BY m.low;
 
--- name: close_month
+-- name: close_partition
 SELECT close_reading_partition(:low);
 
 -- name: doubled
--- The first readings of a month that exist more than once, and the total number of such readings.
+-- The first readings of a time range that exist more than once, and the total number of such readings.
 SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
        array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
        array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total
