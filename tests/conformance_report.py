@@ -18,6 +18,7 @@ PORTS = {
     "ledger": "ledger",
     "publisher": "publisher",
     "broker": "broker",
+    "layers": "layers",
     "site": "feed",
     "sample": "format",
 }

@@ -128,6 +128,11 @@ class Move:
         self._previous, self._current = previous, current
         self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
 
+    def require_available(self) -> None:
+        """Raise Transient STORAGE if one of the stores is unavailable, by one request to each."""
+        for objects in (self._current, self._previous):
+            next(iter(objects.list()), None)
+
     def objects(self) -> Iterator[Object]:
         """Yield the objects at the previous location, in arbitrary order."""
         return self._previous.list()
@@ -261,9 +266,11 @@ def migrate(moves: list[Move], journal: Journal, progress: Progress) -> Migratio
     """Copy all objects of these areas. Returns when all objects are done or have failed; if some have
     failed, a further call tries them again. An area is listed again until a listing has no new object.
 
-    Raises Transient STORAGE if an area cannot be listed, or if `CONSECUTIVE_FAILURES` objects in succession
-    have failed.
+    Raises Transient STORAGE if a store is unavailable when the migration begins, or if
+    `CONSECUTIVE_FAILURES` objects in succession have failed.
     """
+    for move in moves:
+        move.require_available()
     totals = MigrationTotals()
     totals.found = sum(1 for move in moves for _ in move.objects())
     for move in moves:

@@ -9,8 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,18 @@ storage_migration._record = killed
 main()
 """
 
+STOPPED = """
+import os, signal
+from sensorflow.backup.restore import Restore
+from sensorflow.cli import main
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(Restore, os.environ["STOPPED"], killed)
+main()
+"""
+
 
 class Site:
     """A project, whose `[storage]` changes, and an S3 server."""
@@ -61,8 +76,9 @@ class Site:
     def run(self, *words: str, code: int = 0, **variables: str) -> str:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
         env = {**clean, **variables}
-        if "KILL_AT" in env:
-            command = [sys.executable, "-c", KILLED, *words]
+        if "KILL_AT" in env or "STOPPED" in env:
+            program = KILLED if "KILL_AT" in env else STOPPED
+            command = [sys.executable, "-c", program, *words]
             done = subprocess.run(
                 command, cwd=self.project, env=env, capture_output=True, check=False
             )
@@ -146,8 +162,8 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     store = bootstrap.area(driver.settings, "landing")
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
-    assert [finding["fault"] for finding in report["findings"]] == ["landing-missing"]
-    assert report["not_checked"] == []
+    assert [finding["code"] for finding in report["findings"]] == ["A101 landing-missing"]
+    assert report["not_looked_at"] == []
 
 
 def test_a_project_in_a_bucket_is_backed_up_and_restored(
@@ -236,6 +252,83 @@ def test_a_bucket_that_cannot_be_used_is_reported_in_one_line(site: Site, what: 
     assert checks["landing"]["verdict"] == "fail"
     assert reason in checks["landing"]["found"]
     assert checks["landing"]["todo"]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that refuses all requests with the same error of S3."""
+
+    code = ""
+
+    def _refuse(self) -> None:
+        body = f"<Error><Code>{self.code}</Code><Message>no</Message></Error>".encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _refuse  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def refusing(code: str) -> Iterator[str]:
+    """The URL of a server that refuses with this error code."""
+    handler = type("Handler", (Refusing,), {"code": code})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "todo"),
+    [
+        ("ExpiredToken", "the credentials have expired", "renew them"),
+        ("RequestTimeTooSkewed", "the clock of this host differs", "synchronize the clock"),
+        ("AccessDenied", "no permission", "grant the credentials s3:PutObject on this location"),
+    ],
+)
+def test_why_a_provider_refuses_is_said(site: Site, code: str, reason: str, todo: str) -> None:
+    site.driver.services.landing.put(io.BytesIO(b"x"))
+    with refusing(code) as endpoint:
+        site.store(data=site.url, previous="data", endpoint=endpoint)
+        shown = site.run("storage", "check", code=1)
+        assert reason in shown
+        assert f"-> {todo}" in shown
+        shown = site.run("storage", "migrate", code=1)
+    assert shown.startswith("sensorflow: I503 storage-unavailable: the migration is not finished: ")
+    assert reason in shown.splitlines()[0]
+
+
+def test_a_restore_into_a_bucket_goes_on_after_a_kill(
+    site: Site, empty_database: str, tmp_path: Path
+) -> None:
+    site.store(data=site.url)
+    site.fill()
+    before = site.objects()
+    path = site.asked("backup", str(tmp_path / "b"))["path"]
+    other, place = f"s3://{BUCKET}/{uuid.uuid4()}", tmp_path / "p"
+    place.mkdir()
+    text = site.driver.config.read_text().replace(site.url, other)
+    (place / "sensorflow.toml").write_text(text.replace(site.database, empty_database))
+    where = ("restore", path, "--to", str(place))
+    for step in ("fill", "place"):
+        site.run(*where, code=-signal.SIGKILL, STOPPED=step)
+        assert (place / "data" / ".restoring" / "areas").is_file()
+    assert "every one accounted for" in site.run(*where)
+    settings = bootstrap.settings(place)
+    assert {
+        f"{area}/{one.name}": one.size
+        for area in AREAS
+        for one in bootstrap.area(settings, area).list()
+    } == {name: len(data) for name, data in before.items()}
 
 
 def test_migrate_needs_a_previous_location(site: Site) -> None:

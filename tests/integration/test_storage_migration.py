@@ -126,7 +126,7 @@ def test_a_project_is_moved_while_files_arrive_and_the_migration_is_killed(
     assert "0 objects copied (0 bytes)" in shown
     assert "remove `previous` from [storage]" in shown
     for layer in ("landing", "bronze", "silver", "rejects", "quarantine"):
-        shutil.rmtree(driver.data / layer)
+        shutil.rmtree(driver.project / "data" / layer)
     driver = moved(driver, data="moved")
     assert objects(driver) == now
     assert "every one accounted for" in run(driver, "audit", "--checksum")
