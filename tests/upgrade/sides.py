@@ -63,7 +63,9 @@ class Host(Fleet):
         project = shared / name
         project.mkdir()
         given = {name: {"path": f"{shared}/{name}", **keys} for name, keys in SOURCES.items()}
-        text = settings_text(given, data=f"{shared}/data", inline_below=inline_below, **KEYS)
+        days = (tree / "sensorflow" / "core" / "partition_width.py").is_file()
+        keys = {**KEYS, "partitions": "day"} if days else KEYS
+        text = settings_text(given, data=f"{shared}/data", inline_below=inline_below, **keys)
         text = settings_for(tree, text)
         super().__init__(project, *urls, {"PYTHONPATH": str(tree)}, cold=True, settings=text)
         self.pids: set[int] = set()
