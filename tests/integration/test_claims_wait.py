@@ -15,7 +15,10 @@ from sensorflow.ports.intake import OnChange
 
 FILES = 250
 """So many that the planner reads the table instead of an index."""
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s
+"""
 
 
 def test_all_files_of_a_message_are_claimed_after_a_wait(database: str) -> None:

@@ -265,7 +265,11 @@ def test_a_migration_that_was_killed_before_it_read_old_events_goes_on(
         c.execute(EVENT, ("registered",))
 
 
-LOCKS = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND mode = %s AND granted = %s"
+LOCKS = """
+SELECT count(*) FROM pg_locks
+ WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND relation = %s::regclass AND mode = %s AND granted = %s
+"""
 
 
 def locked(database: str, mode: str, granted: bool, table: str = "file_events") -> None:

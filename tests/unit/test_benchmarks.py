@@ -63,6 +63,7 @@ def test_a_stand_takes_files_all_the_way(tmp_path: Path, postgres: Postgres, dat
         bench_fleet.close()
 
 
+@pytest.mark.plain("the benchmark fills the partitions of months")
 def test_the_questions_of_dashboards_have_the_same_answers_in_gold(database: str) -> None:
     from benchmarks import reading_data
     from benchmarks.reading_questions import questions
