@@ -66,8 +66,7 @@ def test_the_digest_of_all_histories_changes_with_each_event(driver: ProjectDriv
     file_id = driver.load("a.csv", content(1))
     first = driver.audit().report["history"]
     assert driver.audit().report["history"] == first
-    services = driver.services
-    undo(driver.ledger, services.lake, services.landing, file_id, "wrong sensor")
+    driver.ledger.undo(file_id, "wrong sensor")
     assert driver.audit().report["history"] != first
 
 
@@ -125,7 +124,8 @@ def test_a_file_of_before_the_hashes_counts_from_then_on(
         first.commit()
         waiting.join(10)
         second.commit()
-    driver.ledger.undo(file_id, "wrong sensor")
+    services = driver.services
+    undo(driver.ledger, services.lake, services.landing, file_id, "wrong sensor")
     assert (driver.audit().code, driver.audit().report["history"]["events"]) == (0, 3)
     driver.sql("DELETE FROM file_events WHERE what = 'undone'")
     assert driver.audit().faults == ["A414"]
