@@ -105,6 +105,12 @@ def _shelf_storage() -> dict[str, Any]:
     return {zone: f"shelf:{zone}.sqlite" for zone in ZONES}
 
 
+def environment() -> dict[str, str]:
+    """The variables that a process needs to open the zones."""
+    needed = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH")
+    return {name: os.environ[name] for name in needed if name in os.environ}
+
+
 def s3_storage(endpoint: str = "") -> dict[str, Any]:
     """The table [storage] of a new project. endpoint: of the server; "" for the one of all tests."""
     from object_servers import BUCKET

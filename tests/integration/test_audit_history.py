@@ -15,6 +15,7 @@ from sensorflow.adapters.postgres import index_mode, migrate
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.events import FileEvent
+from sensorflow.flow.undo import undo
 
 MIGRATION = "0011_histories_and_months.py"
 BEGINNING = runpy.run_path(str(migrate.folder() / "versions" / MIGRATION))["BEGINNING"]
@@ -123,7 +124,8 @@ def test_a_file_of_before_the_hashes_counts_from_then_on(
         first.commit()
         waiting.join(10)
         second.commit()
-    driver.ledger.undo(file_id, "wrong sensor")
+    services = driver.services
+    undo(driver.ledger, services.lake, services.landing, file_id, "wrong sensor")
     assert (driver.audit().code, driver.audit().report["history"]["events"]) == (0, 3)
     driver.sql("DELETE FROM file_events WHERE what = 'undone'")
     assert driver.audit().faults == ["A414"]

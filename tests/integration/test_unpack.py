@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+import zones
 from patience import PATIENCE
 from project_driver import ProjectDriver, content
 
@@ -73,7 +74,7 @@ def work_all(driver: ProjectDriver) -> list[Outcome]:
 def killed_at(driver: ProjectDriver, file_id: int, point: Failpoint) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WORK, str(driver.project), driver.database, str(file_id)],
-        env={"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": str(point), "PATH": "/usr/bin:/bin"},
+        env={**zones.environment(), "SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": str(point)},
         capture_output=True,
         check=False,
         timeout=PATIENCE,
