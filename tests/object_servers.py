@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Seaweed:
         self.port = free_port()
         self._scheme = "https" if authority else "http"
         self._trusted = str(authority.file) if authority else None
+        self._client: Any = None
         (self._folder / "s3.json").write_text(json.dumps(IDENTITIES))
         secure = []
         if authority is not None:
@@ -66,7 +68,12 @@ class Seaweed:
             *(_weed(), "-logtostderr=true", "server", f"-dir={folder}"),
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-{name}={free_port()}" for name in PORTS),
-            *("-volume.max=400", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
+            *(
+                "-volume.max=400",
+                "-master.volumeSizeLimitMB=64",
+                "-master.telemetry=false",
+                "-master.electionTimeout=1s",
+            ),
             *("-filer", f"-filer.localSocket={folder / 'filer.sock'}"),
             *("-s3", f"-s3.port={self.port}", f"-s3.config={folder / 's3.json'}"),
             *(f"-s3.localSocket={folder / 's3.sock'}", "-s3.autoCreateBucket=false"),
@@ -111,7 +118,8 @@ class Seaweed:
     def _is_ready(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self.client()
+        time.sleep(0.2)  # looking costs more CPU time than starting
+        client = self._client = self._client or self.client()
         try:
             if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
                 client.create_bucket(Bucket=BUCKET)

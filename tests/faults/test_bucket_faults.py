@@ -22,8 +22,8 @@ from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.landing import Landing
 
-LARGE = random.Random(1).randbytes(19 << 20)
-CONTENTS = {f"{number}": random.Random(number).randbytes(20_000) for number in range(30)}
+LARGE = random.Random(1).randbytes(9 << 20)
+CONTENTS = {f"{number}": random.Random(number).randbytes(20_000) for number in range(12)}
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def test_a_large_object_is_hashed_first_and_uploaded_once(
     assert landed.sha256 == hashlib.sha256(LARGE).digest()
     assert read(bucket, landed.name) == LARGE
     assert bucket.requests["put"] == 1 + 3 + 2  # .began, the parts, begin and end
+    assert bucket.requests["list"] == 1  # whether this is a new store
 
 
 def test_a_large_source_that_changes_is_not_stored(bucket: BucketObjects, seaweed: Seaweed) -> None:

@@ -225,13 +225,14 @@ class BucketObjects:
 
     def _pages(self, folder: str, size: int) -> Iterator[Sequence[Metadata]]:
         def from_key(offset: str | None) -> Any:
+            self._counts.add("list")
             return obstore().list(
                 self._access.store, folder or None, offset=offset, chunk_size=size
             )
 
         try:
-            for page in pages(from_key, self._access.place(folder)):
-                self._counts.add("list")
+            for number, page in enumerate(pages(from_key, self._access.place(folder))):
+                self._counts.add("list", number > 0)
                 yield page
         except Transient as error:
             self._renew_if_refused(error)
