@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import itertools
 import json
@@ -465,6 +466,24 @@ def test_an_unfinished_export_leaves_the_former_file(
     assert len(Path("a.csv").read_bytes().splitlines()) == 181
     assert Path("a.csv").stat().st_mode & 0o777 == 0o640
     assert sorted(driver.project.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "arrow"])
+def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_the_whole_export(
+    run: Run, driver: ProjectDriver, kind: str
+) -> None:
+    expected = run("--format", kind).out
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config), "PYTHONUNBUFFERED": "1"}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with tempfile.TemporaryFile() as err, open(reader, "rb") as stream:
+        command = ("sensorflow", "export", "--format", kind)
+        process = warm.Process(command, env, driver.project, writer, err.fileno(), PATIENCE)
+        os.close(writer)
+        assert stream.read() == expected
+        assert process.wait(PATIENCE) == 0
+        assert os.pread(err.fileno(), 1000, 0) == b""
 
 
 def test_a_closed_pipe_ends_the_export_quietly(driver: ProjectDriver) -> None:
