@@ -44,7 +44,7 @@ IMPORTS = (
     *("celery.app.amqp", "celery.app.routes", "dbm.dumb", "importlib.readers", "rich._emoji_codes"),
     *("pycparser.c_parser", "pydantic.type_adapter", "typer._adapters", "typer._click.decorators"),
     *("sensorflow.adapters.feeds.folder.backlog", "sensorflow.adapters.postgres.audit"),
-    *("sensorflow.adapters.postgres.months", "sensorflow.adapters.postgres.reading_index"),
+    *("sensorflow.adapters.postgres.partitions", "sensorflow.adapters.postgres.reading_index"),
     *("sensorflow.adapters.queues.celery", "sensorflow.backup.make", "sensorflow.cli.drops"),
     *("sensorflow.cli.running", "sensorflow.embedded.flower", "sensorflow.engine.board"),
     *("sensorflow.engine.child", "sensorflow.engine.exporter", "sensorflow.engine.watchdog"),

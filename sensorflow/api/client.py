@@ -158,6 +158,10 @@ class Client:
         Raises Transient STORAGE if the file cannot be written.
         """
         path = os.fspath(file)
+        if path in ("", "-"):
+            raise UsageError(
+                f"file {path!r}: give the path of a file, such as './-'; - is no stdout here"
+            )
         kind = exporting.format_of(path, format)
         query = self._query(start, end, sensor, type, source, every)
         table = exporting.TableQuery(query, wide, statistic)
@@ -272,6 +276,8 @@ class Client:
         for one in sources or ():
             self._require_source(one)
         sensors, types = given.several(sensor, "sensor"), given.several(type_, "type")
+        if every is not None and not isinstance(every, str):
+            raise UsageError(f"every {every!r}: give a string such as '15m', '1h' or '1d'")
         each = None if every is None else width(every, "every")
         return stored.ReadingsQuery(first, last, sensors, types, sources, each)
 

@@ -18,6 +18,7 @@ from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.output.pivot import Pivot
 from sensorflow.core.output.width import STATISTICS
 from sensorflow.errors import UsageError
+from sensorflow.escaping import escape
 from sensorflow.flow.choose import suggestion
 from sensorflow.flow.export import ENDINGS, FORMATS, Output, write, writer
 from sensorflow.flow.prefetch import prefetch
@@ -60,14 +61,16 @@ class TableQuery:
     is_wide: bool = False
     statistic: str = STATISTICS[0]
 
-    def require_statistic(self, prefix: str = "") -> None:
-        """Check the statistic. prefix: of the options' names in messages. Raises UsageError."""
+    def require_statistic(self, prefix: str = "", is_given: bool = False) -> None:
+        """Check the statistic. prefix: of the options' names in messages. is_given: whether it was given
+        although it may be the default. Raises UsageError."""
         if self.statistic not in STATISTICS:
             raise UsageError(
                 f"{prefix}statistic {self.statistic}: no such statistic; "
                 f"{suggestion(self.statistic, STATISTICS)}"
             )
-        if self.statistic != STATISTICS[0] and not (self.is_wide and self.readings.every):
+        is_given = is_given or self.statistic != STATISTICS[0]
+        if is_given and not (self.is_wide and self.readings.every):
             raise UsageError(
                 f"{prefix}statistic applies only together with {prefix}every and {prefix}wide; a table "
                 "that is not wide contains all statistics"
@@ -152,7 +155,8 @@ def require_known(url: str, query: stored.ReadingsQuery, prefix: str = "") -> No
         unknown = snapshot.unknown(query)
     if unknown is not None:
         name, text, known = unknown
-        raise UsageError(f"{prefix}{name} {text}: no such {name}; {suggestion(text, known)}")
+        shown = escape(text) or "''"
+        raise UsageError(f"{prefix}{name} {shown}: no such {name}; {suggestion(text, known)}")
 
 
 def format_of(file: str, given: str | None, prefix: str = "") -> str:
@@ -168,7 +172,7 @@ def format_of(file: str, given: str | None, prefix: str = "") -> str:
     found = ENDINGS.get(ending, ending)
     if found not in FORMATS:
         raise UsageError(
-            f"{file}: the ending is not that of a format; give {prefix}format: {', '.join(FORMATS)}"
+            f"{escape(file)}: the ending is not that of a format; give {prefix}format: {', '.join(FORMATS)}"
         )
     return found
 
@@ -220,14 +224,14 @@ def to_stream(
 
 @contextmanager
 def _replaced(file: Path) -> Iterator[BinaryIO]:
+    if file.exists() and not file.is_file() and not file.is_dir():
+        with file.open("wb") as stream:  # a pipe of /dev/fd has no path of its own
+            yield stream
+        return
     path = Path(os.path.realpath(file))
     if path.is_dir() or not path.parent.is_dir():
         place = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise UsageError(f"{file}: {place}; give the path of a file in an existing folder")
-    if path.exists() and not path.is_file():
-        with path.open("wb") as stream:
-            yield stream
-        return
     with temporary(path.parent) as (stream, unfinished):
         yield stream
         with suppress(OSError):  # of a file system without permissions

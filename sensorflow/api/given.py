@@ -76,7 +76,7 @@ def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
     Raises UsageError for a value that is not a string or contains non-printable characters."""
     if given is None:
         return None
-    texts = [given] if isinstance(given, str) else list(given)
+    texts = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     for text in texts:
         if not isinstance(text, str) or not text.isprintable():
             raise UsageError(f"{name} {text!r}: give one or more strings of printable characters")

@@ -3,6 +3,7 @@ so that other commands start fast."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sensorflow import __version__
+from sensorflow import __version__, complete_stream
 from sensorflow.errors import FormerName, SensorflowError, UsageError
 
 app = typer.Typer(
@@ -50,15 +51,39 @@ PATIENCE = 1.0
 
 def main() -> None:
     """Run a command, and exit with its exit code. A user's mistake or an expected error is printed on
-    stderr as one or two lines, without a traceback."""
+    stderr as one or two lines, without a traceback. If stdout does not accept all output, the exit code is
+    not 0."""
     others = set(threading.enumerate())
     warnings.showwarning = _show_warning
+    complete_stream.install()
     try:
         _run()
     except SystemExit as end:
+        given = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        code = given if _flushed() else given or 1
         left = [thread for thread in threading.enumerate() if thread not in others]
-        _leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1, left)
+        _leave(code, left)
+        if code != given:
+            sys.exit(code)
         raise
+
+
+def _flushed() -> bool:
+    """Write the output that is still in a buffer. Returns False, and reports the error, if stdout does not
+    accept it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _report_incomplete(error)
+        return False
+    return True
+
+
+def _report_incomplete(error: OSError) -> None:
+    """Print why stdout did not accept all output; nothing if its reader has closed it, as `head` does."""
+    complete_stream.discard()
+    if not isinstance(error, BrokenPipeError) and error.errno != errno.EPIPE:
+        print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _show_warning(
@@ -100,8 +125,11 @@ def _run() -> None:
     except UsageError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         sys.exit(130)
+    except (BrokenPipeError, complete_stream.IncompleteOutput) as error:
+        _report_incomplete(error)
+        sys.exit(1)
     except UnicodeEncodeError as error:
         print(f"sensorflow: the argument {error.object!a} is not valid UTF-8", file=sys.stderr)  # noqa: T201
         sys.exit(2)

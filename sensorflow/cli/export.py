@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sensorflow.api.exporting import Export, Progress, TableQuery
 
 STDOUT = "-"
+STDOUT_PATHS = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Other names of stdout. A file behind stdout is not replaced, because the shell may append to it."""
 
 
 def export(
@@ -78,13 +80,13 @@ def export(
         ),
     ] = False,
     statistic: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             help="Only with --every and --wide: the aggregate in the cells: avg, min, max, sum, count, "
-            "stddev, first or last.",
+            "stddev, first or last. Default: avg.",
         ),
-    ] = "avg",
+    ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Output file; - for stdout.")
     ] = STDOUT,
@@ -98,9 +100,12 @@ def export(
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres.readings import ReadingsQuery
     from sensorflow.api import exporting
-    from sensorflow.core.output.width import width
+    from sensorflow.core.output.width import STATISTICS, width
     from sensorflow.flow.choose import require_source
 
+    if not output:
+        raise UsageError("--output '': give the name of a file, or - for stdout")
+    output = STDOUT if output in STDOUT_PATHS else output
     kind = exporting.format_of(output, format_, "--")
     target = _target(output, kind, json)
     query = ReadingsQuery(
@@ -113,8 +118,8 @@ def export(
     )
     if query.start is not None and query.end is not None and query.end < query.start:
         raise UsageError(f"--to {to} is before --from {from_}")
-    table = exporting.TableQuery(query, wide, statistic)
-    table.require_statistic("--")
+    table = exporting.TableQuery(query, wide, statistic or STATISTICS[0])
+    table.require_statistic("--", is_given=statistic is not None)
     settings = bootstrap.settings()
     for one in source or ():
         require_source(settings, bootstrap.ledger(settings, "cli"), one)

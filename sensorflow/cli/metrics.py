@@ -38,7 +38,8 @@ def metrics(
     from sensorflow.engine.exporter import Exporter
 
     settings = bootstrap.settings(warn=False)
-    lossy_stream.install()
+    if not once:
+        lossy_stream.install()
     telemetry.configure_for(settings)
     exporter = Exporter(settings)
     if once:

@@ -7,11 +7,16 @@ from collections.abc import Iterable
 
 
 def nearest(given: str, known: Iterable[str], min_ratio: float = 0.6) -> str | None:
-    """Return the known name that is most similar to `given`, or None if no name is similar enough.
+    """Return the known name that is most similar to `given`, or None if no name is similar enough. A name
+    that differs only in upper and lower case is the most similar one.
 
     min_ratio: the required similarity, from 0 (any name) to 1 (only an equal name).
     """
-    found = difflib.get_close_matches(given, list(known), 1, min_ratio)
+    names = list(known)
+    same = (name for name in names if given and name.casefold() == given.casefold())
+    if (name := next(same, None)) is not None:
+        return name
+    found = difflib.get_close_matches(given, names, 1, min_ratio)
     return found[0] if found else None
 
 

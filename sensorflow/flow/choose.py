@@ -11,6 +11,7 @@ from sensorflow.core.listing import pattern
 from sensorflow.core.nearest import did_you_mean, nearest
 from sensorflow.core.states import State
 from sensorflow.errors import Code, UsageError
+from sensorflow.escaping import escape
 
 if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
+SHOWN = 10
+"""Number of known names in a message about an unknown one."""
 RECENT = 2000
 """Number of newest files searched for a name similar to an unknown one."""
 
@@ -25,7 +28,12 @@ RECENT = 2000
 def suggestion(given: str, known: Iterable[str]) -> str:
     """Returns a suggestion: the known name that is most similar to `given`, or else all known names."""
     names = list(dict.fromkeys(map(str, known)))
-    known_names = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    known_names = (
+        f"there are: {', '.join(map(escape, names[:SHOWN]))}{more}"
+        if names
+        else "there are none yet"
+    )
     return did_you_mean(given, names, known_names)
 
 

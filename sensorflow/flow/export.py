@@ -39,9 +39,11 @@ class Output(io.RawIOBase):
     def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
         view = memoryview(data).cast("B")
         self._sha256.update(view)
-        self._stream.write(view)
-        self.size += len(view)
-        return len(view)
+        done = 0
+        while done < len(view):  # an unbuffered stream may write only a part
+            done += self._stream.write(view[done:])
+        self.size += done
+        return done
 
     @property
     def sha256(self) -> str:

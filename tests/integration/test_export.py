@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import itertools
 import json
 import math
 import os
 import random
+import re
+import shlex
 import signal
 import statistics
 import sys
@@ -36,6 +39,7 @@ from sensorflow.cli import main
 from sensorflow.core.checksum import MODULUS
 from sensorflow.core.output import lines as lines_
 from sensorflow.errors import Transient, UsageError
+from sensorflow.ports.maintenance import Expirable
 
 HEAD = b"time,sensor,type,value,unit\n"
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -297,13 +301,23 @@ UNKNOWN = {
     "--statistic max": "--statistic applies only together with --every and --wide",
     "--statistic median --wide --every 1h": "--statistic median: no such statistic",
     "--json": "give --output FILE",
+    "--statistic avg": "--statistic applies only together with --every and --wide",
+    "--statistic avg --wide": "--statistic applies only together with --every and --wide",
+    "--sensor TANK-7": "--sensor TANK-7: no such sensor; did you mean 'tank-7'?",
+    "--sensor ''": "--sensor '': no such sensor; there are: ",
+    "--sensor none": "n-09 and 3 more",
+    "--type none": "new\\nline",
+    "--output ''": "--output '': give the name of a file",
+    "--output /dev/stdout --json": "give --output FILE",
 }
 
 
 def test_a_mistake_is_an_error_of_one_line(run: Run, driver: ProjectDriver) -> None:
+    row = '2026-02-01T00:00:00Z,"n-{:02}","new\nline",1,degC\n'
+    driver.load("many.csv", HEAD + "".join(row.format(n) for n in range(10)).encode())
     refresh(driver)
     for words, expected in UNKNOWN.items():
-        done = run(*words.split())
+        done = run(*shlex.split(words))
         assert (done.code, done.out) == (2, b""), (words, done)
         assert expected in done.err, (words, done.err)
         assert done.err.count("\n") == 1, done.err
@@ -329,6 +343,9 @@ def test_python_writes_the_same_file_and_reads_the_same_table(
             (lambda: client.export("a.csv", sensor="tank7"), "sensor tank7: no such sensor"),
             (lambda: client.export("a.xls"), "a.xls: the ending is not that of a format"),
             (lambda: client.export("a.csv", every="1x"), "every 1x: expected a width"),
+            (lambda: client.export("a.csv", every=60), "every 60: give a string such as"),
+            (lambda: client.export("a.csv", sensor=5), "sensor 5: give one or more strings"),
+            (lambda: client.export("-", format="csv"), "file '-': give the path of a file"),
             (lambda: client.readings(START, START, statistic="max"), "statistic applies only"),
         ]
         for call, expected in mistakes:
@@ -465,6 +482,52 @@ def test_an_unfinished_export_leaves_the_former_file(
     assert len(Path("a.csv").read_bytes().splitlines()) == 181
     assert Path("a.csv").stat().st_mode & 0o777 == 0o640
     assert sorted(driver.project.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "arrow"])
+def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_the_whole_export(
+    run: Run, driver: ProjectDriver, kind: str
+) -> None:
+    expected = run("--format", kind).out
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(driver.config), "PYTHONUNBUFFERED": "1"}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with tempfile.TemporaryFile() as err, open(reader, "rb") as stream:
+        command = ("sensorflow", "export", "--format", kind)
+        process = warm.Process(command, env, driver.project, writer, err.fileno(), PATIENCE)
+        os.close(writer)
+        assert stream.read() == expected
+        assert process.wait(PATIENCE) == 0
+        assert os.pread(err.fileno(), 1000, 0) == b""
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_a_name_of_stdout_writes_to_it(run: Run, name: str) -> None:
+    assert run("--output", name, "--format", "json").out == run("--format", "json").out
+
+
+def test_a_pipe_that_only_has_a_descriptor_is_written(run: Run) -> None:
+    reader, writer = os.pipe()
+    assert run("--output", f"/dev/fd/{writer}", "--format", "csv").code == 0
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        assert stream.read() == run().out
+
+
+def test_the_documented_checksum_is_that_of_an_export_after_retention(
+    run: Run, driver: ProjectDriver
+) -> None:
+    driver.load("old.csv", lines(2).replace(b"2026-", b"2001-"))
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
+    [statement] = re.findall(r'db shell -c "(SELECT mod.*)"', page.read_text())
+    expected = {json.loads(run("--output", "a.csv", "--json").out)["checksum"]}
+    with psycopg.connect(driver.database, autocommit=True) as c:
+        assert {row[0] for row in c.execute(statement)} == expected
+        done = driver.ledger.expire("plant", Expirable.ROWS, 20 * 365 * 86400)
+        assert done.files == 1
+        after = {json.loads(run("--output", "a.csv", "--json").out)["checksum"]}
+        assert {row[0] for row in c.execute(statement)} == after != expected
 
 
 def test_a_closed_pipe_ends_the_export_quietly(driver: ProjectDriver) -> None:

@@ -286,3 +286,20 @@ def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(
     (event,) = [e for e in logs if e["event"] == "readings.kept"]
     assert (event["readings"], event["of_version"]) == (12, 1)
     assert "sensorflow undo 'a.csv@1'" in event["do"]
+
+
+def test_readings_of_one_time_are_replaced_by_their_order(project: Path, emptied: str) -> None:
+    """As docs/how-to/corrections.md states."""
+    driver = ProjectDriver(project, emptied)
+    row = "2026-01-31T12:00:00Z,tank-7,{},{},{}\n"
+
+    def load(*readings: tuple[str, float, str]) -> None:
+        text = "time,sensor,type,value,unit\n" + "".join(row.format(*one) for one in readings)
+        driver.load("a.csv", text.encode())
+
+    load(("e", 8, "degC"), ("e", 9, "degC"), ("t", 3, "degC"), ("t", 37.4, "degF"))
+    load(("e", 77, "degC"), ("t", 4, "degC"))
+    with psycopg.connect(driver.database) as c:
+        found = c.execute("SELECT value, unit FROM raw_readings ORDER BY value").fetchall()
+    driver.close()
+    assert found == [(4, "degC"), (9, "degC"), (37.4, "degF"), (77, "degC")]

@@ -106,7 +106,9 @@ def test_files_and_rejects_are_as_the_commands_show_them(
     assert rejects[1]["rejected_share"] == 0.5
     manifest = driver.data / "quarantine" / rejects[bad]["manifest"]
     assert json.loads(manifest.read_text())["file"]["id"] == bad
+    assert [one["expired"] for one in files.values()] == [[]] * len(files)
     driver.sql("UPDATE files SET expired = '{rejects}'")
+    assert [one["expired"] for one in query("SELECT expired FROM v_files")] == [["rejects"]] * 4
     assert [one["rejects_file"] for one in query("SELECT * FROM v_rejects")] == [None] * 2
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -106,8 +107,11 @@ def test_the_name_of_a_column_has_what_tells_it_from_others() -> None:
     assert pivot.names([a, b]) == ["a", "b"]
     assert pivot.names([a, b, Series("b", "p", "bar")]) == ["a/t", "b/t", "b/p"]
     assert pivot.names([a, b, Series("b", "t", "F")]) == ["a/t/C", "b/t/C", "b/t/F"]
-    with pytest.raises(UsageError, match="two columns would have the name 'a/b/c'"):
-        pivot.names([Series("a/b", "c", ""), Series("a", "b/c", "")])
+    equal = [Series("a/b", "c", ""), Series("a", "b/c", "")]
+    assert pivot.names([*equal, Series("x/y", "c", "")]) == ["a\\/b/c", "a/b\\/c", "x/y/c"]
+    expected = r"type 'c' of sensor 'a/b', and type 'c' of sensor 'a\\/b'"
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        pivot.names([*equal, Series("a\\/b", "c", "")])
     many = [Series(str(n), "t", "C") for n in range(10_001)]
     with pytest.raises(UsageError, match="10,001 columns"):
         Pivot(many, "ts", pa.field("value", pa.float64()))

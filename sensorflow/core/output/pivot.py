@@ -5,6 +5,7 @@ A series is what has the same sensor, type and unit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -30,19 +31,34 @@ def names(series: Sequence[Series]) -> list[str]:
     """Return the names of the columns: the sensor; then the type, if there are several types; then the
     unit, if a sensor has a type in several units. The parts are separated by slashes.
 
-    Raises UsageError if two names are equal, because a sensor or type contains a slash.
+    If several names are equal, because a part contains a slash, the slashes and backslashes within the
+    parts of these names are escaped by a backslash. Raises UsageError if a name is then equal to another
+    one.
     """
     count = 1
     if len({s.reading_type for s in series}) > 1:
         count = 2
     if len({s[:2] for s in series}) < len(series):
         count = 3
-    found = ["/".join(s[:count]) for s in series]
-    if repeated := [name for name in found if found.count(name) > 1][:1]:
-        raise UsageError(
-            f"wide: two columns would have the name {repeated[0]!r}; select fewer sensors"
-        )
+    plain = ["/".join(s[:count]) for s in series]
+    uses = Counter(plain)
+    found = [
+        name if uses[name] == 1 else "/".join(map(_escaped, s[:count]))
+        for name, s in zip(plain, series, strict=True)
+    ]
+    first: dict[str, Series] = {}
+    for name, one in zip(found, series, strict=True):
+        if (other := first.setdefault(name, one)) is not one:
+            raise UsageError(
+                f"wide: two columns would have the name {name!r}: type {other.reading_type!r} of sensor "
+                f"{other.sensor_id!r}, and type {one.reading_type!r} of sensor {one.sensor_id!r}; select "
+                "only one of them"
+            )
     return found
+
+
+def _escaped(part: str) -> str:
+    return part.replace("\\", "\\\\").replace("/", "\\/")
 
 
 class Pivot:

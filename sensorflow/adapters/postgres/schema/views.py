@@ -32,7 +32,7 @@ SELECT f.id AS file_id, f.source, f.key_text AS file_name, f.version AS file_ver
        CASE f.state WHEN 'loaded' THEN f.rows_replaced ELSE 0 END AS rows_replaced,
        f.rows_missing AS cells_missing, f.attempts, f.profile, f.error_code, f.error_detail,
        g.root AS growing_file_id,
-       (SELECT array_agg(DISTINCT a.key_text) FROM arrivals a WHERE a.file_id = f.id) AS names
+       (SELECT array_agg(DISTINCT a.key_text) FROM arrivals a WHERE a.file_id = f.id) AS names, f.expired
   FROM files f LEFT JOIN growths g ON g.file_id = f.id
 """
 # the paths as `core.partitions.layer_path` and the quarantine zone make them
