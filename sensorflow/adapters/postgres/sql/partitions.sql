@@ -3,7 +3,7 @@
 -- name: partition_sizes
 -- The partitions of readings. readings: the estimated number of readings, for partitions near the given time
 -- range, and 0 for others; like the planner, it multiplies the present size by the density of the last
--- ANALYZE. Without an ANALYZE, a reading counts as 130 bytes. The end of the year 9999 has no value in
+-- ANALYZE. Without an ANALYZE, a reading counts as 110 bytes. The end of the year 9999 has no value in
 -- Python.
 SELECT p.low, least(p.high, '9999-12-31 23:59:59.999999+00') AS high,
        CASE WHEN p.low < CAST(:high AS timestamptz) + interval '46 days'
@@ -12,7 +12,7 @@ SELECT p.low, least(p.high, '9999-12-31 23:59:59.999999+00') AS high,
                  * CASE WHEN c.reltuples > 0 AND c.relpages > 0
                         THEN CAST(c.reltuples AS double precision) / c.relpages
                              / CAST(current_setting('block_size') AS double precision)
-                        ELSE CAST(1 AS double precision) / 130 END
+                        ELSE CAST(1 AS double precision) / 110 END
             ELSE 0 END AS readings
   FROM reading_partitions() p JOIN pg_class c ON c.oid = p.part
  ORDER BY p.low;
