@@ -65,8 +65,17 @@ class CompleteWriter(io.RawIOBase):
 
 def install() -> None:
     """Replace sys.stdout, with the same encoding and buffering. Idempotent. Leaves a stream alone that is
-    not Python's own, such as one that captures output."""
+    not Python's own, such as one that captures output.
+
+    If stdout is closed, output to it is an error, and its descriptor is opened on /dev/null. Otherwise the
+    next file or socket would get this descriptor.
+    """
     stream = sys.stdout
+    if stream is None:
+        while os.open(os.devnull, os.O_RDWR) < 1:  # open uses the lowest free number
+            pass
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(CompleteWriter(-1)), encoding="utf-8")
+        return
     if type(stream) is not io.TextIOWrapper:
         return
     raw = getattr(stream.buffer, "raw", stream.buffer)

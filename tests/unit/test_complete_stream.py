@@ -98,3 +98,11 @@ def test_a_reader_that_stops_ends_the_command_quietly(
         os.close(reader)
         assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 1
+
+
+def test_output_to_a_closed_stdout_is_a_failure_of_one_line(env: dict[str, str]) -> None:
+    shell = f'exec "{sys.executable}" -c "$0" >&-'
+    command = ["sh", "-c", shell, COMMAND]
+    done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+    expected = "sensorflow: the output is incomplete: Bad file descriptor\n"
+    assert (done.returncode, done.stderr) == (1, expected)
