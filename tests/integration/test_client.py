@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 from project_driver import ProjectDriver
 
 import sensorflow
@@ -125,10 +127,12 @@ def test_readings_stream_by_a_cursor_of_one_snapshot(
 def test_a_stream_that_is_left_ends_its_session(driver: ProjectDriver, client: Client) -> None:
     reader = iter(client.readings(START, END))
     next(reader)
-    waits = (
-        "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND query ~ '^FETCH'"
-    )
-    waits += " AND datname = current_database()"
+    # a thread fetches ahead: the session waits after the last batch of this short table
+    waits = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
+    waits += " AND query ~ '^(FETCH|CLOSE)' AND datname = current_database()"
+    until = time.monotonic() + PATIENCE
+    while driver.sql(waits) != 1 and time.monotonic() < until:
+        time.sleep(0.01)
     assert driver.sql(waits) == 1
     del reader
     assert driver.sql(waits) == 0
