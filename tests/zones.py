@@ -26,7 +26,7 @@ import pytest
 from hypertables import LEFT_OUT
 from installed import install
 
-from sensorflow import bootstrap, plugins
+from sensorflow import plugins, stores
 from sensorflow.ports.objects import ObjectStore
 from sensorflow.settings import Settings
 from sensorflow.settings.storage import ZONES
@@ -166,7 +166,7 @@ class Data:
 
     def _store(self, zone: str) -> ObjectStore:
         if zone not in self._stores:
-            self._stores[zone] = bootstrap.store(self.settings, zone)
+            self._stores[zone] = stores.store(self.settings, zone)
         return self._stores[zone]
 
     def exists(self) -> bool:

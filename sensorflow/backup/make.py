@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow import __version__, bootstrap
+from sensorflow import __version__, bootstrap, stores
 from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, CopyTotals
-from sensorflow.core.partitions import Layer, LayerFile, layer_path
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.errors import UsageError
 from sensorflow.flow.parallel import each
 from sensorflow.ports.objects import Object
@@ -146,7 +146,8 @@ class _Making:
     ) -> None:
         self._settings, self._url, self._tools = settings, url, tools
         self._target, self._project, self._progress = target, project, progress
-        self._areas = {name: bootstrap.area(settings, name) for name in AREAS}
+        self._lake = bootstrap.lake(settings)
+        self._areas = {name: stores.area(settings, name) for name in AREAS}
         self._is_on_disk = settings.zone_folder(LANDING) is not None
 
     def run(self, now: BackupSnapshot) -> BackupResult:
@@ -192,7 +193,7 @@ class _Making:
         others: list[tuple[str, Object]] = []
         for layer in Layer:
             if layer not in file.expired:
-                name = layer_path(layer, LayerFile.of(file)).removeprefix(f"{layer}/")
+                name = self._lake.place(layer, LayerFile.of(file)).removeprefix(f"{layer}/")
                 if (found := self._areas[layer].head(name)) is not None:
                     others.append((layer, found))
         for number in range(1, file.quarantines + 1):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow import bootstrap
+from sensorflow import stores
 from sensorflow.adapters.local.places import BEGAN, created_at, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING
@@ -57,7 +57,7 @@ class Restore:
         self._data = settings.data_folder
         self._staging = self._data / RESTORING
         self._outside = {
-            area: bootstrap.area(settings, area)
+            area: stores.area(settings, area)
             for area in AREAS
             if area_location(settings, area) != os.path.normpath(self._data / area)
         }
@@ -248,7 +248,7 @@ class Restore:
     def _keep_creation_times(self) -> None:
         """Record in the areas outside of the data folder when the areas of the backup were created."""
         created = {area: created_at(self._backup.path / folders.DATA / area) for area in AREAS}
-        for objects, areas in bootstrap.stores_of(self._settings, self._outside):
+        for objects, areas in stores.stores_of(self._settings, self._outside):
             times = [at for area in areas if (at := created[area]) is not None]
             set_created_at(objects, min(times) if len(times) == len(areas) else None)
 

@@ -163,12 +163,12 @@ def _stores(settings: Settings) -> Iterator[Check]:
 
 def _store(settings: Settings, zone: str, what: str) -> Check:
     """Check a store without writing to it. what: the title of the check."""
-    from sensorflow import bootstrap
+    from sensorflow import stores
     from sensorflow.cli.storage import explained, located
     from sensorflow.flow.store_check import StoreCheck
 
     try:
-        objects = bootstrap.zone_alone(settings, zone)
+        objects = stores.zone_alone(settings, zone)
     except SensorflowError as error:
         return Check(what, "fail", f"{located(settings, zone)}: {error}", error.remedy)
     for found in StoreCheck(objects).read_only():

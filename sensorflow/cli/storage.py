@@ -52,18 +52,18 @@ def check(json: Json = False) -> None:
 
 def _checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
     """Yield the results of the steps, each with the name and location of its zone."""
-    from sensorflow import bootstrap
+    from sensorflow import stores
     from sensorflow.flow.store_check import StoreCheck
     from sensorflow.settings.storage import ZONES
 
     before = settings.before_move()
     for zone in ZONES:
-        objects = bootstrap.zone_alone(settings, zone)
+        objects = stores.zone_alone(settings, zone)
         for found in StoreCheck(objects).run():
             yield f"{zone} {located(settings, zone)}", explained(settings, zone, found)
     for zone in settings.moved_zones() if before else ():
         assert before is not None
-        objects = bootstrap.zone_alone(before, zone)
+        objects = stores.zone_alone(before, zone)
         for found in StoreCheck(objects).read_only():
             place = f"previous {zone} {located(before, zone)}"
             yield place, explained(before, zone, found)
@@ -99,10 +99,9 @@ def located_area(settings: Settings, area: str) -> str:
 def explained(settings: Settings, zone: str, found: StepResult) -> StepResult:
     """Return the result of a step. If it failed because a bucket refused the request, the remedy names the
     permission."""
-    from sensorflow import plugins
-    from sensorflow.adapters.objects.permissions import PERMISSIONS
+    from sensorflow import stores
 
-    names = PERMISSIONS.get(plugins.scheme(settings.storage.url(zone) or ""), {})
+    names = stores.permissions(settings, zone)
     if found.verdict != "fail" or found.step not in names or "no permission" not in found.found:
         return found
     todo = f"grant the credentials {names[found.step]} on this location; see docs/how-to/storage.md"
@@ -140,19 +139,19 @@ def _counted(progress: Callable[[str, int, int], object], name: str, count: int)
 
 def _areas(settings: Settings) -> Iterator[tuple[str, str, str, ObjectStore]]:
     """Yield which location it is, the location, the name of the area, and its store."""
-    from sensorflow import bootstrap
+    from sensorflow import stores
     from sensorflow.settings.storage import AREAS, zone_of
 
     moved = settings.moved_zones()
     before = settings.before_move()
     for area in AREAS:
         place = located_area(settings, area)
-        yield "current", place, area, bootstrap.area(settings.after_move(), area)
+        yield "current", place, area, stores.area(settings.after_move(), area)
     for area in AREAS if before else ():
         assert before is not None
         if zone_of(area) in moved:
             place = located_area(before, area)
-            yield "previous", place, area, bootstrap.area(before, area)
+            yield "previous", place, area, stores.area(before, area)
 
 
 @app.command("migrate", short_help="Copy everything from storage.previous to the new location.")
@@ -189,7 +188,7 @@ def migrate(json: Json = False) -> None:
 
 
 def _migrated(settings: Settings) -> MigrationTotals:
-    from sensorflow import bootstrap
+    from sensorflow import stores
     from sensorflow.adapters.local import move_journal
     from sensorflow.adapters.postgres.kept_files import files_kept
     from sensorflow.cli.backup import bar
@@ -197,7 +196,7 @@ def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow.flow.storage_migration import Move
     from sensorflow.flow.storage_migration import migrate as moved
 
-    moves = [Move(name, *stores) for name, stores in bootstrap.moved_areas(settings).items()]
+    moves = [Move(name, *both) for name, both in stores.moved_areas(settings).items()]
     path = settings.data_folder / move_journal.NAME
     with ExitStack() as stack:
         journal = stack.enter_context(move_journal.opened(path, _locations(settings)))
@@ -210,11 +209,11 @@ def _migrated(settings: Settings) -> MigrationTotals:
 
 
 def _keep_creation_times(settings: Settings) -> None:
-    from sensorflow import bootstrap
+    from sensorflow import stores
     from sensorflow.flow.storage_migration import set_created_at
 
-    moved = bootstrap.moved_areas(settings)
-    for objects, areas in bootstrap.stores_of(settings, moved):
+    moved = stores.moved_areas(settings)
+    for objects, areas in stores.stores_of(settings, moved):
         times = [at for area in areas if (at := moved[area][0].created_at()) is not None]
         set_created_at(objects, min(times) if len(times) == len(areas) else None)
 

@@ -165,7 +165,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
     """The ledger answers, but no file can be loaded."""
-    signature = "ensure_reading_partitions(timestamptz, timestamptz)"
+    signature = "make_reading_partition(timestamptz, text)"
     with (
         fleet(project, database, valkey_url, environment=LONG_LEASE) as f,
         psycopg.connect(database, autocommit=True) as admin,
@@ -182,7 +182,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
         assert len(set(delays)) > 10  # they do not come all at once
         assert 2 <= max(delays) <= 60  # and later each time
         assert {v.error_code for v in f.ledger.files()} == {"I511 schema-outdated"}
-        admin.execute("ALTER FUNCTION gone RENAME TO ensure_reading_partitions")
+        admin.execute("ALTER FUNCTION gone RENAME TO make_reading_partition")
         f.wait(lambda: f.counts()["loaded"] == 20)
         assert_exact(f, drops.manifest)
         assert_no_attempt_burned(f)

@@ -22,6 +22,7 @@ from sensorflow.adapters.objects.bucket_access import BucketOptions
 from sensorflow.adapters.objects.bucket_reader import RANGE_BYTES, RANGES_AHEAD
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.landing import Landing
+from sensorflow.ports.feed import Busy
 
 LARGE = random.Random(1).randbytes(21 << 20)
 
@@ -98,7 +99,7 @@ def test_a_large_object_is_hashed_first_and_uploaded_once(
 
 
 def test_a_large_source_that_changes_is_not_stored(bucket: BucketObjects, seaweed: Seaweed) -> None:
-    with pytest.raises(Transient, match="the second reading returned other bytes"):
+    with pytest.raises(Busy, match="the file changed while it was read"):
         Landing(bucket).put(Changing(LARGE))
     assert list(bucket.list()) == []
     assert of_bucket(seaweed, bucket) == []

@@ -22,7 +22,7 @@ import warm
 from object_servers import BUCKET, READER, Seaweed
 from project_driver import ProjectDriver, content
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, stores
 from sensorflow.flow.undo import undo
 
 AREAS = ("landing", "bronze", "rejects", "silver", "quarantine")
@@ -96,7 +96,7 @@ class Site:
         """All stored objects, by area and name."""
         found = {}
         for area in AREAS:
-            store = bootstrap.area(self.driver.settings, area)
+            store = stores.area(self.driver.settings, area)
             for one in store.list():
                 with store.open(one.name) as stream:
                     found[f"{area}/{one.name}"] = stream.read()
@@ -159,7 +159,7 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     driver = site.store(data=site.url, previous="data")
     site.run("storage", "migrate")
     driver = site.store(data=site.url)
-    store = bootstrap.area(driver.settings, "landing")
+    store = stores.area(driver.settings, "landing")
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
     assert [finding["code"] for finding in report["findings"]] == ["A101 landing-missing"]
@@ -213,7 +213,7 @@ def test_check_names_each_step_and_leaves_nothing_behind(site: Site) -> None:
     assert "an existing object is not replaced" in shown
     assert "ok    database: clock" in shown
     assert site.objects() == {}
-    lake = bootstrap.zone_alone(site.driver.settings, "lake")
+    lake = stores.zone_alone(site.driver.settings, "lake")
     assert [found.name for found in lake.list() if "check" in found.name] == []
 
 
@@ -327,7 +327,7 @@ def test_a_restore_into_a_bucket_goes_on_after_a_kill(
     assert {
         f"{area}/{one.name}": one.size
         for area in AREAS
-        for one in bootstrap.area(settings, area).list()
+        for one in stores.area(settings, area).list()
     } == {name: len(data) for name, data in before.items()}
 
 

@@ -19,7 +19,7 @@ import pytest
 import warm
 from project_driver import ProjectDriver, content
 
-from sensorflow import bootstrap
+from sensorflow import stores
 from sensorflow.flow.garbage import collect_garbage
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.storage_migration import Fate, Move, migrate
@@ -91,7 +91,7 @@ def objects(driver: ProjectDriver) -> dict[str, bytes]:
     """All stored objects of a project, by area and name."""
     found = {}
     for area in ("landing", "bronze", "rejects", "silver", "quarantine"):
-        store = bootstrap.area(driver.settings, area)
+        store = stores.area(driver.settings, area)
         for one in store.list():
             with store.open(one.name) as stream:
                 found[f"{area}/{one.name}"] = stream.read()

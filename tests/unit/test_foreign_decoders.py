@@ -156,6 +156,9 @@ def test_a_disk_that_fails_under_a_decoder_is_not_the_decoder_s_fault(
     site: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing(io.BytesIO):
+        def fileno(self) -> int:  # it is a file of this host, of which no copy is made
+            return -1
+
         def read(self, size: int | None = -1) -> bytes:
             if size == 9:
                 raise OSError(5, "Input/output error")

@@ -12,7 +12,7 @@ import pytest
 from installed import install
 from typer.testing import CliRunner
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, stores
 from sensorflow.cli import app, commands
 from sensorflow.core.health import health
 from sensorflow.core.heartbeat import Heartbeat
@@ -102,7 +102,7 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, SOURCE + STORAGE)
     assert "sensorflow_shelf" not in sys.modules
     assert bootstrap.landing(settings).bucket == "shelf"
-    bootstrap.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
+    stores.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
     assert (tmp_path / "kept" / "a").exists()
     assert periodic.collect_garbage(settings) == 0
     loaded_settings = settings_of(

@@ -43,22 +43,32 @@ BEGAN = ".began"
 
 
 def open_bucket(
-    url: str, options: BucketOptions | None = None, may_be_empty: bool = False
+    url: str,
+    options: BucketOptions | None = None,
+    may_be_empty: bool = False,
+    folders: Sequence[str] = ("",),
 ) -> BucketObjects:
     """Return the store for the URL of a bucket and a prefix, such as "s3://bucket/prefix". Does not
-    connect. Raises UsageError if the URL, an option or a file with credentials is invalid, or if obstore is
-    not installed."""
+    connect. may_be_empty, folders: see `BucketObjects`.
+
+    Raises UsageError if the URL, an option or a file with credentials is invalid, or if obstore is not
+    installed."""
     require()
-    return BucketObjects(BucketAccess(url, options or BucketOptions()), may_be_empty)
+    return BucketObjects(BucketAccess(url, options or BucketOptions()), may_be_empty, folders)
 
 
 class BucketObjects:
     """An object store in a bucket, below a prefix. A forked child may use a store of its parent.
-    may_be_empty: whether a store in which nothing was ever written is empty. If not, it is unavailable."""
+    may_be_empty: whether a store in which nothing was ever written is empty. If not, it is unavailable.
 
-    def __init__(self, access: BucketAccess, may_be_empty: bool = False) -> None:
+    folders: prefixes of the names of all objects in the store. Another store may be below the same prefix.
+    """
+
+    def __init__(
+        self, access: BucketAccess, may_be_empty: bool = False, folders: Sequence[str] = ("",)
+    ) -> None:
         self.name, self.prefix = access.bucket, access.prefix
-        self._access, self._may_be_empty = access, may_be_empty
+        self._access, self._may_be_empty, self._folders = access, may_be_empty, folders
         self._keys = Keys(access.prefix)
         self._counts = RequestCounts()
         self._garbage = MultipartGarbage(access, self._keys.prefix)
@@ -112,10 +122,15 @@ class BucketObjects:
         return Upload(self._access, key, part_bytes, self._counts)
 
     def _begin(self) -> None:
-        """Record the creation time of the store before its first object is written."""
-        if not self._is_begun and self.created_at() is None:
+        """Record the creation time of the store before its first object is written. A store that has
+        objects does not begin now, although it lacks the record."""
+        if not self._is_begun and self.created_at() is None and self._is_new():
             self._create(BEGAN, f"{time.time():.6f}\n".encode())
         self._is_begun = True
+
+    def _is_new(self) -> bool:
+        prefixes = (self._keys.folder(folder) for folder in self._folders)
+        return all(next(self._pages(prefix, 1), None) is None for prefix in prefixes)
 
     def _is_empty(self) -> bool:
         return next(self._pages(self._access.prefix, 1), None) is None

@@ -1,0 +1,144 @@
+"""Opens the stores of the zones and areas of a project at the locations that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from sensorflow import plugins
+from sensorflow.adapters.local.places import make_folders, storage_errors
+from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.core.partitions import Layer
+from sensorflow.flow.quarantine_zone import FILES
+from sensorflow.settings import Settings
+from sensorflow.settings.storage import AREAS, BUCKETS, ZONES, zone_of
+
+if TYPE_CHECKING:
+    from sensorflow.ports.layers import Layers
+    from sensorflow.ports.objects import MakeStore, ObjectStore
+
+
+def store(settings: Settings, zone: str) -> ObjectStore:
+    """Return the object store of a zone. While the zone is moved, the store contains the objects of both
+    locations. zone: one of `settings.storage.ZONES`.
+
+    Raises UsageError if a package that the store needs is missing or cannot be imported.
+    """
+    before = _before_move(settings, zone)
+    if before is None:
+        return _store(settings, zone)
+    from sensorflow.adapters.objects.previous import PreviousObjects
+
+    return PreviousObjects(_store(settings, zone, True), _store(before, zone, True))
+
+
+def _before_move(settings: Settings, zone: str) -> Settings | None:
+    return settings.before_move() if zone in settings.moved_zones() else None
+
+
+def _store(settings: Settings, zone: str, may_be_empty: bool = False) -> ObjectStore:
+    """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is
+    unavailable."""
+    folder = settings.zone_folder(zone)
+    if folder is not None:
+        required = folder.parent if may_be_empty else folder
+        return LocalObjects(folder, FILES if zone == "quarantine" else "", required)
+    url = settings.storage.url(zone) or ""
+    if plugins.scheme(url) in BUCKETS:
+        from sensorflow.adapters.objects.bucket import open_bucket
+        from sensorflow.adapters.objects.bucket_access import BucketOptions
+
+        options = BucketOptions(settings.storage.endpoint, settings.storage.region)
+        folders = tuple(f"{layer}/" for layer in Layer) if zone == "lake" else ("",)
+        return open_bucket(url, options, may_be_empty, folders)
+    make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
+    return make(url, settings.home)
+
+
+def area(settings: Settings, name: str) -> ObjectStore:
+    """Return the object store of an area, whose objects have names without the area's name. While the area
+    is moved, the store contains the objects of both locations. An area without a folder is empty. name: one
+    of `settings.storage.AREAS`.
+
+    Raises UsageError as `store` does.
+    """
+    before = _before_move(settings, zone_of(name))
+    if before is None:
+        return _area(settings, name)
+    from sensorflow.adapters.objects.previous import PreviousObjects
+
+    return PreviousObjects(_area(settings, name), _area(before, name))
+
+
+def zone_alone(settings: Settings, zone: str) -> ObjectStore:
+    """Return the object store of a zone at its current location, even while the zone is moved. Raises
+    UsageError as `store` does."""
+    return _store(settings, zone, may_be_empty=True)
+
+
+def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:
+    """Return the areas that are being moved: name -> its store at the previous location and at the current
+    location. Create the local folder that contains the areas at the current location, if it does not exist.
+    Raises UsageError as `store` does, and Transient STORAGE."""
+    for zone in settings.moved_zones():
+        if (folder := settings.zone_folder(zone)) is not None:
+            with storage_errors():
+                make_folders(folder if zone == "lake" else folder.parent)
+    found = {name: _before_move(settings, zone_of(name)) for name in AREAS}
+    return {
+        name: (_area(before, name), _area(settings, name))
+        for name, before in found.items()
+        if before is not None
+    }
+
+
+def stores_of(settings: Settings, areas: Iterable[str]) -> Iterator[tuple[ObjectStore, list[str]]]:
+    """Yield each store at the current location that records its creation time, and those of the areas that
+    it contains. A lake that is not on this host is one store with all layers. Raises UsageError as `store`
+    does."""
+    layers = []
+    for name in areas:
+        if zone_of(name) == "lake" and settings.zone_folder("lake") is None:
+            layers.append(name)
+        else:
+            yield _area(settings, name), [name]
+    if layers:
+        yield _store(settings, "lake", may_be_empty=True), layers
+
+
+def _area(settings: Settings, name: str) -> ObjectStore:
+    if name in ZONES:
+        return _store(settings, name, may_be_empty=True)
+    if (folder := settings.zone_folder("lake")) is not None:
+        return LocalObjects(folder / name, required=folder)
+    from sensorflow.adapters.objects.prefixed import PrefixedObjects
+
+    return PrefixedObjects(_store(settings, "lake", may_be_empty=True), f"{name}/")
+
+
+def lake(settings: Settings) -> Layers:
+    """Return the lake. While it is moved, it contains the rows of both locations. Raises UsageError as
+    `store` does."""
+    before = _before_move(settings, "lake")
+    if before is None:
+        return _lake(settings)
+    from sensorflow.adapters.layers.previous import PreviousLayers
+
+    return PreviousLayers(_lake(settings, True), _lake(before, True))
+
+
+def _lake(settings: Settings, may_lack_layers: bool = False) -> Layers:
+    from sensorflow.adapters.layers.local import LocalLayers
+    from sensorflow.adapters.layers.objects import ObjectLayers
+
+    if (folder := settings.zone_folder("lake")) is not None:
+        return LocalLayers(folder, may_lack_layers=may_lack_layers)
+    return ObjectLayers(_store(settings, "lake", may_lack_layers))
+
+
+def permissions(settings: Settings, zone: str) -> Mapping[str, str]:
+    """Return the permissions that the steps of `flow.store_check` need on a zone in a bucket: the name of
+    the step -> the provider's name of the permission. Empty for other zones."""
+    from sensorflow.adapters.objects.permissions import PERMISSIONS
+
+    return PERMISSIONS.get(plugins.scheme(settings.storage.url(zone) or ""), {})
