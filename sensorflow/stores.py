@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sensorflow import plugins
@@ -16,6 +17,8 @@ from sensorflow.settings.storage import AREAS, BUCKETS, ZONES, zone_of
 if TYPE_CHECKING:
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.objects import MakeStore, ObjectStore
+
+CHECK_RETRY_SECONDS = 3.0
 
 
 def store(settings: Settings, zone: str) -> ObjectStore:
@@ -36,9 +39,15 @@ def _before_move(settings: Settings, zone: str) -> Settings | None:
     return settings.before_move() if zone in settings.moved_zones() else None
 
 
-def _store(settings: Settings, zone: str, may_be_empty: bool = False) -> ObjectStore:
-    """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is
-    unavailable."""
+def _store(
+    settings: Settings,
+    zone: str,
+    may_be_empty: bool = False,
+    retry_seconds: float | None = None,
+) -> ObjectStore:
+    """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is unavailable.
+    retry_seconds: how long a request to a bucket is retried; None for the
+    default."""
     folder = settings.zone_folder(zone)
     if folder is not None:
         required = folder.parent if may_be_empty else folder
@@ -49,6 +58,8 @@ def _store(settings: Settings, zone: str, may_be_empty: bool = False) -> ObjectS
         from sensorflow.adapters.objects.bucket_access import BucketOptions
 
         options = BucketOptions(settings.storage.endpoint, settings.storage.region)
+        if retry_seconds is not None:
+            options = replace(options, retry_seconds=retry_seconds)
         folders = tuple(f"{layer}/" for layer in Layer) if zone == "lake" else ("",)
         return open_bucket(url, options, may_be_empty, folders)
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
@@ -71,9 +82,10 @@ def area(settings: Settings, name: str) -> ObjectStore:
 
 
 def zone_alone(settings: Settings, zone: str) -> ObjectStore:
-    """Return the object store of a zone at its current location, even while the zone is moved. Raises
+    """Return the object store of a zone at its current location, even while the zone is moved. It is for
+    checks, which users wait for: a request to a bucket is retried for `CHECK_RETRY_SECONDS`. Raises
     UsageError as `store` does."""
-    return _store(settings, zone, may_be_empty=True)
+    return _store(settings, zone, may_be_empty=True, retry_seconds=CHECK_RETRY_SECONDS)
 
 
 def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:
