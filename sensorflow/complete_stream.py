@@ -25,8 +25,8 @@ class IncompleteOutput(OSError):
 
 
 class CompleteWriter(io.RawIOBase):
-    """An unbuffered stream to a descriptor. `write` writes all bytes, and waits
-    if the descriptor is non-blocking and accepts no more bytes. Raises IncompleteOutput."""
+    """An unbuffered stream to a descriptor. `write` writes all bytes, and waits if the descriptor is
+    non-blocking and accepts no more bytes. Raises IncompleteOutput."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

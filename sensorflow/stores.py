@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sensorflow.ports.objects import MakeStore, ObjectStore
 
 CHECK_RETRY_SECONDS = 3.0
+"""How long the checks of `zone_alone` retry a request to a bucket."""
 
 
 def store(settings: Settings, zone: str) -> ObjectStore:
@@ -46,8 +47,7 @@ def _store(
     retry_seconds: float | None = None,
 ) -> ObjectStore:
     """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is unavailable.
-    retry_seconds: how long a request to a bucket is retried; None for the
-    default."""
+    retry_seconds: how long a request to a bucket is retried; None for the default."""
     folder = settings.zone_folder(zone)
     if folder is not None:
         required = folder.parent if may_be_empty else folder

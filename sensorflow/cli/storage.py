@@ -184,7 +184,7 @@ def migrate(json: Json = False) -> None:
         as_json(_record(totals))
     else:
         _show(settings, totals)
-    raise typer.Exit(int(totals.not_copied > 0))
+    raise typer.Exit(int(totals.not_copied > 0 or not totals.found))
 
 
 def _migrated(settings: Settings) -> MigrationTotals:
@@ -242,6 +242,13 @@ def _show(settings: Settings, totals: MigrationTotals) -> None:
 
     before = settings.before_move()
     assert before is not None
+    places = [located_area(before, a) for a in AREAS if zone_of(a) in settings.moved_zones()]
+    if not totals.found:
+        line("nothing was copied, because there are no objects at the previous location:")
+        for place in places:
+            line(f"  {place}")
+        line("correct storage.previous; if the project has no files yet, remove storage.previous")
+        return
     count = {fate: f"{number:,}" for fate, number in totals.objects.items()}
     line(
         f"{count[Fate.COPIED]} objects copied ({size(totals.bytes)}), each read back and verified by its "
@@ -253,7 +260,6 @@ def _show(settings: Settings, totals: MigrationTotals) -> None:
     if totals.not_copied:
         _show_remedies(totals)
         return
-    places = [located_area(before, a) for a in AREAS if zone_of(a) in settings.moved_zones()]
     line("next:")
     line("  1. remove `previous` from [storage] on every host, and restart all processes")
     line("  2. run `sensorflow audit --checksum`")

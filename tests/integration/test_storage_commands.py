@@ -331,6 +331,15 @@ def test_a_restore_into_a_bucket_goes_on_after_a_kill(
     } == {name: len(data) for name, data in before.items()}
 
 
+def test_a_previous_location_without_objects_is_not_a_finished_move(site: Site) -> None:
+    site.fill()
+    site.store(data=site.url, previous=f"{site.url}-misspelled")
+    shown = site.run("storage", "migrate", code=1)
+    assert "no objects at the previous location" in shown
+    assert f"{site.url}-misspelled/landing" in shown
+    assert "remove `previous` from [storage]" not in shown
+
+
 def test_migrate_needs_a_previous_location(site: Site) -> None:
     shown = site.run("storage", "migrate", code=2)
     assert shown == (
