@@ -17,7 +17,9 @@ from sensorflow.adapters.postgres import empty_partitions, index_mode, partition
 from sensorflow.adapters.postgres.chunks import Chunks
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.gold import Gold
+from sensorflow.adapters.postgres.reading_partitions import PartitionCreator
 from sensorflow.core.keys import keys
+from sensorflow.core.partition_width import Width
 from sensorflow.errors import UsageError
 from sensorflow.flow.retention import apply_retention
 from sensorflow.ports.files import Counts
@@ -214,7 +216,9 @@ def test_the_hourly_steps_create_no_month_and_no_reading_index(
     driver.load("a.csv", weekly(0, 4))
     driver.sql("UPDATE files SET finished_at = now() - interval '2 hours'")
     assert partitions.maintain(driver.database) == {}
-    assert partitions.create_ahead(driver.database, timedelta(days=32)) == 0
+    creator = PartitionCreator(engine_of(driver.database), Width.MONTH)
+    assert creator.create_ahead({Width.MONTH: timedelta(days=32)}) == 0
+    creator.engine.dispose()
     assert count(admin, CHUNKS) == 4
     assert count(admin, "SELECT count(*) FROM pg_class WHERE relname LIKE 'raw_readings%ix'") == 0
 
