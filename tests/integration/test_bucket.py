@@ -7,6 +7,7 @@ import io
 import os
 import random
 import signal
+import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -205,6 +206,7 @@ def test_a_small_object_takes_one_request_and_a_large_one_several_at_once(
     bucket.put("large", io.BytesIO(LARGE))
     assert read(objects, "small") == LARGE[: 1 << 20]
     assert proxy.count("GET") == 1
+    proxy.rule = lambda _: time.sleep(1)  # so long that all requests of a reader are there at once
     with objects.open("large") as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
     assert digest == hashlib.sha256(LARGE).digest()
