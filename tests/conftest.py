@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hypertables
 import pandas  # noqa: F401 - before a test imports workers, which hide it
@@ -223,31 +223,31 @@ def rabbitmq(place: ServerFolder) -> Iterator[RabbitMQ]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def seaweed(place: ServerFolder) -> Iterator[Seaweed]:
-    """An S3 server."""
-    server = Seaweed(place.root)
+ObjectServer = TypeVar("ObjectServer", Seaweed, Azurite, GoogleServer)
+
+
+def running(server: ObjectServer) -> Iterator[ObjectServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweed(place: ServerFolder) -> Iterator[Seaweed]:
+    """An S3 server."""
+    yield from running(Seaweed(place.root))
 
 
 @pytest.fixture(scope="session")
 def azurite(place: ServerFolder) -> Iterator[Azurite]:
     """A server of Azure's blobs; for `make conformance` only."""
-    server = Azurite(place.root)
-    server.start()
-    yield server
-    server.stop()
+    yield from running(Azurite(place.root))
 
 
 @pytest.fixture(scope="session")
 def google(place: ServerFolder) -> Iterator[GoogleServer]:
     """An emulator of Google Cloud Storage; for `make conformance` only."""
-    server = GoogleServer(place.root)
-    server.start()
-    yield server
-    server.stop()
+    yield from running(GoogleServer(place.root))
 
 
 @pytest.fixture

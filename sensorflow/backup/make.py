@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import __version__, bootstrap, stores
-from sensorflow.adapters.local.places import BEGAN, sync_folder
+from sensorflow.adapters.local.places import sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, CopyTotals
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.errors import UsageError
 from sensorflow.flow.parallel import each
-from sensorflow.ports.objects import Object
+from sensorflow.ports.objects import BEGAN, Object
 from sensorflow.settings.storage import AREAS, ZONES
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import stores
-from sensorflow.adapters.local.places import BEGAN, created_at, sync_folder
+from sensorflow.adapters.local.places import created_at, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING
 from sensorflow.backup.folder import Backup
@@ -28,6 +28,7 @@ from sensorflow.errors import SensorflowError, UsageError
 from sensorflow.flow.hashed import Damaged, VerifyingReader
 from sensorflow.flow.in_flight import in_flight
 from sensorflow.flow.storage_migration import set_created_at
+from sensorflow.ports.objects import BEGAN
 from sensorflow.settings import RESTORING
 from sensorflow.settings.storage import AREAS, ZONES, display_url, zone_of
 

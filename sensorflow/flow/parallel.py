@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from sensorflow.flow.in_flight import in_flight
 
 REQUESTS = 16
 """Maximum number of requests in flight."""
@@ -30,21 +30,4 @@ def each(ask: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         is_slow = time.monotonic() - began > SLOW_SECONDS
         yield item, result
         if is_slow:
-            yield from _by_threads(ask, remaining)
-
-
-def _by_threads(ask: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-    ahead: deque[tuple[T, Future[R]]] = deque()
-    with ThreadPoolExecutor(REQUESTS) as threads:
-        try:
-            for item in items:
-                ahead.append((item, threads.submit(ask, item)))
-                if len(ahead) == 2 * REQUESTS:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            while ahead:
-                first, future = ahead.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in ahead:
-                future.cancel()
+            yield from in_flight(lambda item: (item, ask(item)), remaining, REQUESTS, 2)

@@ -29,11 +29,9 @@ from typing import Protocol
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.hashed import Damaged, VerifyingReader, digest_of
 from sensorflow.flow.in_flight import in_flight
-from sensorflow.ports.objects import Object, ObjectStore
+from sensorflow.ports.objects import BEGAN, Object, ObjectStore
 
 LANDING = "landing"
-BEGAN = ".began"
-"""Name of the object in which a store records the time at which it was created."""
 CONDITIONAL_BYTES = 8 << 20
 """Size in bytes up to which an object is in memory while it is copied, for a conditional create."""
 THREADS = 8

@@ -33,6 +33,10 @@ a folder of another object: "a" and "a/b" cannot both exist. Bytes that are not 
 383."""
 
 
+BEGAN = ".began"
+"""Name of the object, or file, in which a store records the time at which it was created."""
+
+
 @dataclass(frozen=True, slots=True)
 class Object:
     """An object's metadata. size: number of bytes. modified_at: the time at which the object was last

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.errors import Code, Transient
+from sensorflow.ports.objects import BEGAN
 
-BEGAN = ".began"
-"""Name of the file that records when a store's folder was created."""
 BUFFER = 1 << 16
 """Buffer size in bytes. If no size were given, Python would also check whether the file is a terminal."""
 ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

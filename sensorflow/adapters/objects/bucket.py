@@ -31,15 +31,13 @@ from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
 from sensorflow.adapters.objects.obstore_module import obstore, require
 from sensorflow.adapters.objects.request_counts import RequestCounts
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import Name, Object, Puts, Reader
+from sensorflow.ports.objects import BEGAN, Name, Object, Puts, Reader
 
 PAGE = 1000
 """Number of objects that a provider returns for one list request."""
 COPY_BYTES = 5 << 30
 """S3 copies objects up to this size by one request."""
 EMPTY = "correct the bucket and prefix in [storage]; or, if the objects are lost, restore a backup"
-BEGAN = ".began"
-"""Name of the object that records when a store was created."""
 
 
 def open_bucket(
@@ -168,9 +166,8 @@ class BucketObjects:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             if self._access.scheme == AZURE:
-                self._head_by_get(
-                    name
-                )  # raises if the container is missing, which Azure does not tell
+                # raises if the container is missing, which Azure does not tell
+                self._head_by_get(name)
 
     # --- reading ---
 

@@ -17,7 +17,6 @@ from typing import BinaryIO
 from sensorflow.adapters.local import garbage
 from sensorflow.adapters.local.no_overwrite import name_new
 from sensorflow.adapters.local.places import (
-    BEGAN,
     below,
     created_at,
     make_root,
@@ -28,7 +27,7 @@ from sensorflow.adapters.local.places import (
 )
 from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import Name, Object, Puts, Reader
+from sensorflow.ports.objects import BEGAN, Name, Object, Puts, Reader
 
 BLOCK = 1 << 20
 
