@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.scene import Observer
+from elastic import heaps
 from elastic.files import Account, Files, account, wait_for
 from elastic.processes import spent
 from elastic.recorder import Recorder, table
@@ -62,8 +63,8 @@ class Lengths:
 @dataclass
 class Soaked:
     """capacity: files per second. rate: files per second that were loaded meanwhile. paused:
-    seconds in which too many files waited. leaks: names of series. idle: name -> per cent of one
-    core."""
+    seconds in which too many files waited. leaks: names of series, and messages that were left. idle: name
+    -> per cent of one core."""
 
     minutes: float
     account: Account
@@ -96,6 +97,7 @@ class Soaked:
         return [
             f"  {rates}; the load paused for {self.paused:.0f} s",
             *table(self.series, self.leaks),
+            *(f"  LEAK {name}" for name in self.leaks if name not in self.series),
             *(f"  idle: {name:28} {share:6.2f} %" for name, share in sorted(self.idle.items())),
             *self.account.details(),
             *(f"  a sample is missing: {error}" for error in self.errors[:5]),
@@ -108,7 +110,8 @@ def run(made: Stand, lengths: Lengths, say: Say) -> Soaked:
     observer = Observer(fleet.database)
     recorder = Recorder(made, observer, lengths.soak)
     files = Files(fleet.drop, TIMES, READINGS)
-    fleet.start("daemon", *made.nodes, "beat", "flower", *(["metrics"] if METRICS else []))
+    names = ("daemon", *made.nodes, "beat", "flower", *(["metrics"] if METRICS else []))
+    fleet.start(*names, env=heaps.environment(fleet.project) if fleet.cold else None)
     fleet.wait(lambda: all(fleet.children(node) for node in made.nodes))
     try:
         capacity = _capacity(files, observer, lengths)
@@ -129,7 +132,7 @@ def run(made: Stand, lengths: Lengths, say: Say) -> Soaked:
             rate,
             paused,
             recorder.series,
-            recorder.leaks(),
+            recorder.leaks() + recorder.left(PATIENCE),
             idle,
             recorder.errors,
         )

@@ -1,0 +1,54 @@
+"""What a process has allocated is seen from outside, also of a forked child."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from elastic.heaps import Heap, environment, heap
+
+OBJECTS, BYTES = 200_000, 20_000_000
+PROGRAM = f"""
+import os, sys
+child = os.fork()
+kept = []
+for line in sys.stdin if child == 0 else ():
+    kept += [object() for _ in range({OBJECTS})]
+    kept += [bytes({BYTES} // 20) for _ in range(20)]
+    print(flush=True)
+if child:
+    print(child, flush=True)
+    os.wait()
+"""
+
+
+def test_allocations_of_a_forked_child_are_seen(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, **environment(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        before = later(tmp_path, pid, Heap(0, 0))
+        print(file=process.stdin, flush=True)
+        process.stdout.readline()
+        after = later(tmp_path, pid, before)
+        process.stdin.close()
+    assert after.blocks - before.blocks >= OBJECTS
+    assert after.allocated - before.allocated >= BYTES
+
+
+def later(project: Path, pid: int, before: Heap) -> Heap:
+    """The first record with many more objects than before."""
+    deadline = time.monotonic() + 60
+    while (found := heap(project, pid)) is None or found.blocks - before.blocks < OBJECTS // 20:
+        assert time.monotonic() < deadline, "no record"
+        time.sleep(0.05)
+    return found
