@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from sensorflow.flow.gold import Refresher
 TERMINAL = ("loaded", "quarantined")
 OUTCOMES = ("stage done", "loaded", "quarantined", "condemned", "will be tried again")
 ATTEMPTS = 3
+STORE_PATIENCE = 120.0
+"""Seconds after which a store that is gone does not come back."""
 
 
 class Account:
@@ -249,12 +252,18 @@ def bytes_missing(folder: Any) -> list[str]:
 
 
 def manifests_without_bytes(data: Any) -> list[str]:
-    """Of all quarantined files, also in the middle of the work."""
-    return [
-        line
-        for manifest in (data / "quarantine").glob("*/*/manifest.json")
-        for line in bytes_missing(manifest.parent)
-    ]
+    """Of all quarantined files, also in the middle of the work. Waits for a store that is gone."""
+    deadline = time.monotonic() + STORE_PATIENCE
+    while True:
+        try:
+            return [
+                line
+                for manifest in (data / "quarantine").glob("*/*/manifest.json")
+                for line in bytes_missing(manifest.parent)
+            ]
+        except Transient:
+            if time.monotonic() > deadline:
+                raise
 
 
 def audited(environment: Mapping[str, str], project: Path, cold: bool = True) -> list[str]:
