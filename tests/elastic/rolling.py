@@ -149,6 +149,17 @@ class Rolling:
 
     def kill(self, name: str, away: float = AWAY) -> None:
         """A worker and all its children, while they have files in hand."""
+        deadline = time.monotonic() + AIM
+        while not (held := self._freeze(name)) and time.monotonic() < deadline:
+            _send([self.fleet.running[name].pid, *self.fleet.children(name)], signal.SIGCONT)
+        self.found.hits.update(held)
+        _send(self.fleet.children(name), signal.SIGKILL)
+        self.fleet.kill(name)
+        time.sleep(away)
+        self.start(name)
+
+    def _freeze(self, name: str) -> list[int]:
+        """Stop a worker and its children while they hold files; returns the files that they hold then."""
         parent = self.fleet.running[name].pid
         deadline = time.monotonic() + AIM
         while not self._held(self.fleet.children(name)) and time.monotonic() < deadline:
@@ -157,12 +168,7 @@ class Rolling:
         _send(group, signal.SIGSTOP)
         self.fleet.wait(lambda: all(map(stopped, group)))
         time.sleep(0.05)  # what the database was given just before is committed by then
-        group = [parent, *self.fleet.children(name)]
-        self.found.hits.update(self._held(group))
-        _send(group[1:], signal.SIGKILL)
-        self.fleet.kill(name)
-        time.sleep(away)
-        self.start(name)
+        return self._held([parent, *self.fleet.children(name)])
 
     def cut(self, name: str, net: Network, seconds: float = CUT) -> None:
         """A worker loses its network, and gets it back."""
