@@ -16,7 +16,7 @@ WORKERS = 2
 SECONDS = 6.0
 """Each sample of RabbitMQ costs two seconds of CPU."""
 OF_BOTH = {
-    *("database connections", "heartbeats dead tuples", "heartbeats bytes", "log bytes of a file"),
+    *("database connections", "files dead tuples", "heartbeats bytes", "log bytes of a file"),
     *("broker memory", "broker messages", "broker unacked"),
     *("worker1 prefetch", "worker1 messages held"),
     *("daemon: resident memory", "worker1: private memory"),

@@ -41,16 +41,15 @@ once, because each command of rabbitmqctl costs most of a second of CPU."""
 
 
 def database(observer: Observer) -> Facts:
-    """Connections of the fleet; of each table its dead tuples and its bytes: those per row in tables that
+    """Connections of the fleet; of each table its dead tuples and its bytes: those of a row in tables that
     keep what they are given, and all in tables that stay small."""
     yield "database connections", "", float(observer.rows(CONNECTIONS)[0][0])
     for table, size, dead, live in observer.rows(SIZES, list(TABLES)):
+        yield f"{table} dead tuples", "", float(dead)
         if table in ("files", "file_events"):
             if live > 1000:
-                yield f"{table} dead tuples of a row", "", dead / live
                 yield f"{table} bytes of a row", "B", size / live
         else:
-            yield f"{table} dead tuples", "", float(dead)
             yield f"{table} bytes", "B", float(size)
 
 

@@ -22,11 +22,9 @@ container."""
 YOUNG = 60.0
 """Seconds for which a process has still to import and to allocate what it needs."""
 LIFE = 0.5
-"""Share of a run that a process must have lived to be judged. A pool that shrinks and grows has new
-children again and again."""
-SETTLING = 16 * 1000**2
-"""Bytes by which the resident memory of a process may grow within the run. A heap keeps what was freed and
-touches its pages one after the other; what is in use is judged by `ALLOCATED` and `OBJECTS`."""
+"""Share of a run that a process must have lived to be judged. A child's heap settles in its first ten
+minutes, by two megabytes, and a pool that shrinks and grows has new children again and again."""
+OBJECTS = "Python objects"
 OBJECTS_PER_FILE = 0.1
 """Growth of the number of Python objects of a process. A child of a pool gets a part of the files."""
 SLOWLY, LONG = 6, 300.0
@@ -37,9 +35,6 @@ PROPORTIONAL = "memory, shared pages by parts"
 """Of a process's memory: it changes with the number of children that share pages, and is no leak."""
 PRIVATE = "private memory"
 """Of a pool's parent, it changes in the same way: its resident memory is judged."""
-RESIDENT = "resident memory"
-ALLOCATED = "allocated memory"
-OBJECTS = "Python objects"
 LOG_BYTES = 512 * 1024**2
 """Bytes of the log of quorum queues, the entries of which RabbitMQ has in memory until it begins a new
 one."""
@@ -48,11 +43,8 @@ FEWEST = 3
 PER_FILE = "log bytes of a file"
 PAGES = 8 * 8192
 """Bytes by which a table that stays small may grow."""
-VACUUM = 0.2
-"""Dead rows of a table, as a share of its rows, from which PostgreSQL cleans it up."""
 IN_WORK = ("broker messages", "broker unacked")
-"""As many as files happen to wait. Those that are left when no file waits are judged, see
-`Recorder.left`."""
+"""None of these is left when no file waits."""
 
 
 @dataclass
@@ -80,7 +72,8 @@ class Recorder:
         finished: number of files."""
         now = time.monotonic()
         for name, unit, value in self._processes(now, finished):
-            self._add(name, unit, self._most_of_process(name, files_per_second), now, value)
+            most = self._most_of_process(name, unit, files_per_second)
+            self._add(name, unit, most, now, value)
         if self.samples % (SLOWLY if self.length > LONG else 2) == 0:
             for name, unit, value in self._servers():
                 self._add(name, unit, self._most(name, unit, files_per_second), now, value)
@@ -88,17 +81,19 @@ class Recorder:
         self.samples += 1
 
     def left(self, timeout: float) -> list[str]:
-        """The kinds of messages that an idle fleet's broker still has after so many seconds."""
+        """The messages that an idle fleet's broker still has after so many seconds, or why it does not
+        tell."""
         deadline = time.monotonic() + timeout
-        while left := sorted(
-            f"{name}: {value:g} left"
-            for name, _, value in self._broker.facts()
-            if name in IN_WORK and value
-        ):
-            if time.monotonic() > deadline:
-                break
+        while (left := self._messages()) and time.monotonic() < deadline:
             time.sleep(1.0)
         return left
+
+    def _messages(self) -> list[str]:
+        try:
+            facts = list(self._broker.facts())
+        except Exception as error:  # noqa: BLE001 - half an hour's measurements are not lost for it
+            return [f"broker: {type(error).__name__}: {error}"]
+        return [f"{name}: {value:g} left" for name, _, value in facts if name in IN_WORK and value]
 
     @property
     def enough(self) -> bool:
@@ -118,16 +113,13 @@ class Recorder:
         process, _, what = name.rpartition(": ")
         return what == PROPORTIONAL or (what == PRIVATE and process in self.stand.nodes)
 
-    def _most_of_process(self, name: str, files_per_second: float) -> float:
+    def _most_of_process(self, name: str, unit: str, files_per_second: float) -> float:
         """What is a leak of a process's series."""
-        what = name.rpartition(": ")[2]
-        if what == ALLOCATED:
-            return SMALLEST * files_per_second * 3600
-        if what == OBJECTS:
-            return OBJECTS_PER_FILE * files_per_second * 3600
         if self._shares(name):
             return math.inf
-        return (SETTLING if what in (PRIVATE, RESIDENT) else 1) * self._one()
+        if name.endswith(OBJECTS):
+            return OBJECTS_PER_FILE * files_per_second * 3600
+        return SMALLEST * files_per_second * 3600 if unit == "B" else self._one()
 
     def _one(self) -> float:
         """Growth per hour of less than one within the run: nothing is counted up."""
@@ -140,12 +132,8 @@ class Recorder:
         if name == "broker memory":
             quorum = isinstance(self.stand.broker, RabbitMQ)
             return LOG_BYTES * self._one() if quorum else SMALLEST * files_per_second * 3600
-        if name in IN_WORK:
-            return math.inf
         if name.endswith("dead tuples"):
             return 1000 * self._one()
-        if name.endswith("dead tuples of a row"):
-            return VACUUM * self._one()
         if name.endswith("of a row"):
             return 16 * self._one()
         return (PAGES if unit == "B" else 1) * self._one()
@@ -168,9 +156,9 @@ class Recorder:
                 shown = f"{name} {pid}" if name.endswith("child") else name
                 yield f"{shown}: {PRIVATE}", "B", float(found.private)
                 yield f"{shown}: {PROPORTIONAL}", "B", float(found.proportional)
-                yield f"{shown}: {RESIDENT}", "B", float(found.resident)
+                yield f"{shown}: resident memory", "B", float(found.resident)
                 if (inside := heap(self.stand.fleet.project, pid)) is not None:
-                    yield f"{shown}: {ALLOCATED}", "B", float(inside.allocated)
+                    yield f"{shown}: allocated memory", "B", float(inside.allocated)
                     yield f"{shown}: {OBJECTS}", "", float(inside.blocks)
                 yield f"{shown}: files", "", float(found.files)
                 yield f"{shown}: threads", "", float(found.threads)

@@ -1,8 +1,7 @@
 """Each Python process with this folder in PYTHONPATH records what it has allocated, once a second.
 
-The resident size does not say what is in use: a heap keeps what was freed, and touches its pages one after
-the other for half an hour. See `elastic.heaps`, which reads the records. Python imports this module at its
-start, because of its name.
+The resident size does not say what is in use: a heap keeps what was freed. See `elastic.heaps`, which
+reads the records. Python imports this module at its start, because of its name.
 """
 
 from __future__ import annotations
@@ -33,9 +32,10 @@ def _record() -> None:
     mallinfo.restype = _Mallinfo
     path = f"{FOLDER}/{os.getpid()}"
     while True:
+        blocks = sys.getallocatedblocks()
         found = mallinfo()
         with open(f"{path}.part", "w") as text:
-            text.write(f"{found.uordblks + found.hblkhd} {sys.getallocatedblocks()}")
+            text.write(f"{found.uordblks + found.hblkhd} {blocks}")
         os.replace(f"{path}.part", path)
         time.sleep(1.0)
 
