@@ -16,8 +16,8 @@ import os, sys
 child = os.fork()
 kept = []
 for line in sys.stdin if child == 0 else ():
-    kept += [object() for _ in range({OBJECTS})]
     kept += [bytes({BYTES} // 20) for _ in range(20)]
+    kept += [object() for _ in range({OBJECTS})]
     print(flush=True)
 if child:
     print(child, flush=True)
@@ -36,19 +36,19 @@ def test_allocations_of_a_forked_child_are_seen(tmp_path: Path) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        before = later(tmp_path, pid, Heap(0, 0))
+        before = recorded(tmp_path, pid, 1)
         print(file=process.stdin, flush=True)
         process.stdout.readline()
-        after = later(tmp_path, pid, before)
+        after = recorded(tmp_path, pid, before.blocks + OBJECTS)
         process.stdin.close()
     assert after.blocks - before.blocks >= OBJECTS
     assert after.allocated - before.allocated >= BYTES
 
 
-def later(project: Path, pid: int, before: Heap) -> Heap:
-    """The first record with many more objects than before."""
+def recorded(project: Path, pid: int, blocks: int) -> Heap:
+    """The first record with at least so many objects."""
     deadline = time.monotonic() + 60
-    while (found := heap(project, pid)) is None or found.blocks - before.blocks < OBJECTS // 20:
+    while (found := heap(project, pid)) is None or found.blocks < blocks:
         assert time.monotonic() < deadline, "no record"
         time.sleep(0.05)
     return found
