@@ -215,21 +215,18 @@ def valkey(place: ServerFolder) -> Iterator[Valkey]:
     server.process.terminate(30)
 
 
+Server = TypeVar("Server", RabbitMQ, Seaweed, Azurite, GoogleServer)
+
+
+def running(server: Server) -> Iterator[Server]:
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(place: ServerFolder) -> Iterator[RabbitMQ]:
-    server = RabbitMQ(place)
-    server.start()
-    yield server
-    server.stop()
-
-
-ObjectServer = TypeVar("ObjectServer", Seaweed, Azurite, GoogleServer)
-
-
-def running(server: ObjectServer) -> Iterator[ObjectServer]:
-    server.start()
-    yield server
-    server.stop()
+    yield from running(RabbitMQ(place))
 
 
 @pytest.fixture(scope="session")
