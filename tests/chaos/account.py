@@ -264,6 +264,7 @@ def manifests_without_bytes(data: Any) -> list[str]:
         except Transient:
             if time.monotonic() > deadline:
                 raise
+            time.sleep(0.5)
 
 
 def audited(environment: Mapping[str, str], project: Path, cold: bool = True) -> list[str]:

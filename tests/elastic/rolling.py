@@ -151,7 +151,7 @@ class Rolling:
         """A worker and all its children, while they have files in hand."""
         deadline = time.monotonic() + AIM
         while not (held := self._freeze(name)) and time.monotonic() < deadline:
-            _send([self.fleet.running[name].pid, *self.fleet.children(name)], signal.SIGCONT)
+            _send(self._group(name), signal.SIGCONT)
         self.found.hits.update(held)
         _send(self.fleet.children(name), signal.SIGKILL)
         self.fleet.kill(name)
@@ -160,15 +160,18 @@ class Rolling:
 
     def _freeze(self, name: str) -> list[int]:
         """Stop a worker and its children while they hold files; returns the files that they hold then."""
-        parent = self.fleet.running[name].pid
         deadline = time.monotonic() + AIM
         while not self._held(self.fleet.children(name)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        group = [parent, *self.fleet.children(name)]
+        group = self._group(name)
         _send(group, signal.SIGSTOP)
         self.fleet.wait(lambda: all(map(stopped, group)))
         time.sleep(0.05)  # what the database was given just before is committed by then
-        return self._held([parent, *self.fleet.children(name)])
+        return self._held(self._group(name))
+
+    def _group(self, name: str) -> list[int]:
+        """Pids of a worker and its children."""
+        return [self.fleet.running[name].pid, *self.fleet.children(name)]
 
     def cut(self, name: str, net: Network, seconds: float = CUT) -> None:
         """A worker loses its network, and gets it back."""
