@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from servers import RabbitMQ
 
@@ -49,3 +53,29 @@ def test_a_message_delivered_too_often_ends_in_the_quarantine_queue(rabbitmq: Ra
             time.sleep(0.05)
         assert message is not None
         assert '"file_id": 7' in str(message.body)
+
+
+SWEEP = """
+import gc
+from workers import tasks
+gc.disable()
+print(tasks.sweep())
+print(gc.collect())
+"""
+
+
+def test_a_sweep_leaves_no_garbage_in_a_child(
+    rabbitmq: RabbitMQ, database: str, project: Path
+) -> None:
+    """Each sweep opens a connection, and the garbage collector of a child rarely runs."""
+    (project / "sensorflow.toml").write_text("")
+    given = {"SENSORFLOW_DATABASE_URL": database, "SENSORFLOW_BROKER_URL": rabbitmq.new_vhost()}
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", SWEEP]
+    found = subprocess.run(
+        command, cwd=project, env=os.environ | given | paths, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    done, garbage = found.stdout.splitlines()
+    assert "published=0" in done
+    assert int(garbage) < 20  # objects
