@@ -73,7 +73,12 @@ def test_a_sweep_leaves_no_garbage_in_a_child(
     paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", SWEEP]
     found = subprocess.run(
-        command, cwd=project, env=os.environ | given | paths, capture_output=True, text=True, check=False
+        command,
+        cwd=project,
+        env=os.environ | given | paths,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stderr
     done, garbage = found.stdout.splitlines()
