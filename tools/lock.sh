@@ -20,6 +20,7 @@ compile "$all" pyproject.toml requirements/build.in requirements/uv.in --all-ext
 compile requirements/build.txt requirements/build.in --constraints "$all"
 compile requirements/uv.txt requirements/uv.in --constraints "$all"
 compile requirements/base.txt pyproject.toml --constraints "$all"
+compile requirements/buckets.txt pyproject.toml --constraints "$all" --extra s3 --extra gcs --extra azure
 compile requirements/embedded.txt pyproject.toml --constraints "$all" --extra embedded
 compile requirements/demo.txt pyproject.toml --constraints "$all" --extra embedded --extra demo
 compile requirements/dev.txt pyproject.toml --constraints "$all" --extra embedded --extra dev

@@ -21,6 +21,7 @@ TEMPLATE = """\
 # broker_url   = "redis://:password@host:6379/0"       # or "amqp://user:password@host:5672/vhost"
 
 data = "data"               # landing, bronze, rejects, silver, quarantine, archive, logs
+# storage.data = "s3://bucket/prefix"   # all but archive and logs in a bucket; or gs://, az://
 # rescan = 30               # seconds between full scans of the folders (inotify finds new files sooner)
 # reconcile = 15            # seconds between reconciler runs
 # workers = 4               # maximum worker processes; their number follows the load

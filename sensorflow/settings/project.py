@@ -82,9 +82,9 @@ class Settings(Strict):
     """TLS of the connection to the broker, with the same keys as `database_tls`."""
     data: Path = Path("data")
     """Folder of the landing zone, lake, quarantine, archive and logs. The daemon and all workers
-    must use the same folder."""
+    must use the same folder, unless `[storage]` moves all zones to a bucket."""
     storage: Storage = Storage()
-    """Locations of the landing zone and the quarantine, if they are not in `data`: see
+    """Locations of the landing zone, the lake and the quarantine, if they are not in `data`: see
     [below](#storage)."""
     min_free: ByteSize | Literal["auto"] = later_default("auto")
     """Size of the free space to keep on the disks of `data` and of the landing zone. The intake pauses

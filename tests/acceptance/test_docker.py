@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import functools
 import json
 import os
@@ -36,6 +37,7 @@ from patience import PATIENCE
 from servers import RabbitMQ, ServerFolder
 
 from sensorflow import __version__, settings
+from sensorflow.adapters.objects.bucket_access import S3, SECRETS
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import postgres as embedded_postgres
 from sensorflow.embedded import valkey as embedded_valkey
@@ -55,6 +57,8 @@ STACKS = {
     "timescale": ("timescale",),
     "both": ("rabbitmq", "timescale"),
 }
+ADDED = {"bucket": ("s3",)}
+"""What is added to a stack without other servers."""
 OURS = ("migrate", "daemon", "worker", "beat", "flower", "metrics")
 SERVERS = ("database", "broker")
 WATCHING = ("prometheus", "grafana")
@@ -82,7 +86,7 @@ with socket.create_connection(("127.0.0.1", {port}), 5) as server:
 
 def compose(folder: Path, stack: str, *words: str) -> str:
     """What Docker Compose says about the files of a stack."""
-    files = ["compose.yaml", *(f"compose.{name}.yaml" for name in STACKS[stack])]
+    files = ["compose.yaml", *(f"compose.{name}.yaml" for name in {**STACKS, **ADDED}[stack])]
     program = Path(sys.executable).with_name("docker-compose")
     named = [word for file in files for word in ("-f", str(folder / file))]
     everything = ["--profile", "*"]
@@ -184,6 +188,25 @@ def test_secrets_are_files_that_exist_and_no_environment_has_one(
         assert ("PASSWORD" not in key and "URL" not in key) or key.endswith("_FILE"), key
         if key.endswith("_FILE") and value.startswith("/run/secrets/"):
             assert value in [target for _, _, target in files_of(service)], key
+
+
+def test_processes_that_store_files_get_the_credentials_of_a_bucket_as_files():
+    found = copy.deepcopy(services("bucket"))
+    for name in ("daemon", "worker"):
+        service, before = found.pop(name), services()[name]
+        targets = {target for kind, _, target in files_of(service) if kind == "secrets"}
+        added = dict(service["environment"].items() - before["environment"].items())
+        variables = {f"{v}_FILE" for v in SECRETS[S3] if v != "AWS_SESSION_TOKEN"}
+        assert set(added) == variables
+        assert {*added.values()} < targets
+        changed = ("environment", "secrets")
+        assert {k: v for k, v in service.items() if k not in changed} == {
+            k: v for k, v in before.items() if k not in changed
+        }
+    (locked,) = (rest for word, rest in stages()[1] if word == "ARG")
+    argument = found["migrate"]["build"]["args"].pop(locked.partition("=")[0])
+    assert (ROOT / "requirements" / f"{argument}.txt").is_file()
+    assert found == {n: s for n, s in services().items() if n in found}
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from sensorflow import __version__, settings
+from sensorflow.adapters.objects.bucket_access import S3, SECRETS
 from sensorflow.core.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +271,39 @@ def test_overlay_of_the_docs_sets_image_settings_and_storage(tmp_path: Path):
         ]
     claims = [m["spec"] for m in result if m["kind"] == "PersistentVolumeClaim"]
     assert {claim["storageClassName"] for claim in claims} == {"nfs"}
+
+
+def test_processes_that_store_files_get_the_credentials_of_a_bucket_and_workers_share_no_folder(
+    tmp_path: Path,
+):
+    above = os.path.relpath(KUBERNETES, tmp_path.resolve())
+    text = f"resources: [{above}/base]\ncomponents: [{above}/components/s3]\n"
+    (tmp_path / "kustomization.yaml").write_text(text)
+    result = build(tmp_path)
+    for manifest in result:
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    found = {
+        m["metadata"]["name"]: m["spec"]["template"]["spec"]
+        for m in result
+        if m["kind"] in ("Deployment", "Job")
+    }
+    before = pods()
+    for name in ("daemon", "worker"):
+        (ours,) = found[name]["containers"]
+        own = [e["name"] for e in before[name]["containers"][0]["env"]]
+        added = {e["name"]: e["value"] for e in ours["env"] if e["name"] not in own}
+        assert set(added) == {f"{v}_FILE" for v in SECRETS[S3] if v != "AWS_SESSION_TOKEN"}
+        (secrets,) = (m for m in ours["volumeMounts"] if m["name"] == "secrets")
+        assert all(Path(value).parent == Path(secrets["mountPath"]) for value in added.values())
+        assert len(ours["env"]) == len(own) + len(added)
+    shared = {
+        name
+        for name, spec in found.items()
+        for v in spec["volumes"]
+        if "persistentVolumeClaim" in v
+    }
+    assert shared == {"daemon", "metrics"}
+    assert all(found[name] == before[name] for name in ("migrate", "flower", "metrics"))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {
     "base": (),
+    "buckets": ("s3", "gcs", "azure"),
     "embedded": ("embedded",),
     "demo": ("embedded", "demo"),
     "dev": ("embedded", "dev"),
@@ -47,7 +48,7 @@ def test_each_requirement_is_locked_to_a_version_that_fits(name):
 
 def test_a_package_has_the_same_versions_in_every_file():
     versions = locked("bench") | locked("build")
-    for name in ("base", "embedded", "demo", "dev", "build"):
+    for name in ("base", "buckets", "embedded", "demo", "dev", "build"):
         assert {p: v for p, v in locked(name).items() if versions[p] != v} == {}
 
 

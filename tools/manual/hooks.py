@@ -17,6 +17,8 @@ from manual import blocks, decisions, generated  # noqa: E402
 from sensorflow import __version__  # noqa: E402
 
 MARK = re.compile(r"<!-- generated: (\w+) -->")
+NOTE = re.compile(r"<!-- only in the repository -->.*?<!-- end -->\n*", re.DOTALL)
+"""Text that explains to readers of the repository why a table is missing."""
 
 
 def on_config(config: Any) -> Any:
@@ -37,6 +39,6 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Replace each mark in a page by the part that is generated from the code."""
-    text = MARK.sub(lambda found: generated.PARTS[found[1]](), markdown)
+    """Replace each mark in a page by the part that is generated from the code, and remove the notes."""
+    text = MARK.sub(lambda found: generated.PARTS[found[1]](), NOTE.sub("", markdown))
     return text.replace("{{ version }}", __version__)
