@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,42 +24,57 @@ SENSOR = "s0000000"
 """Stands for a file's own sensor in the text that all files share."""
 
 
+WIDE = 4000
+"""Readings of a file with many. A child hashes 3000 or more with DataFusion, which it then keeps."""
+
+
 @dataclass(frozen=True)
 class Made:
-    """A file that was dropped. total: the sum of its values, each reading once."""
+    """A file that was dropped. rows: of its text. readings: that differ. total: the sum of their values."""
 
     name: str
     sensor: str
+    rows: int
+    readings: int
     total: int
+
+
+class _Block:
+    """Readings, a second apart, and their lines."""
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.values = values
+        self.text = "".join(
+            f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z,{SENSOR},temperature,{v},degC\n"
+            for s, v in enumerate(values)
+        )
 
 
 class Files:
     """Makes files, drops them, and remembers what is in them. times: how often each reading is
-    stated in a file."""
+    stated in a file. Each file whose number is a multiple of `wide_every` has `WIDE` readings instead,
+    each once."""
 
-    def __init__(self, drop: Path, times: int, readings: int = READINGS, seed: int = 1) -> None:
-        self._drop, self._readings, self._times = drop, readings, times
+    def __init__(
+        self, drop: Path, times: int, readings: int = READINGS, wide_every: int = 0, seed: int = 1
+    ) -> None:
+        self._drop, self._times, self._wide_every = drop, times, wide_every
         draw = random.Random(seed)
-        self._values = [draw.randrange(10**6) for _ in range(readings)]
-        lines = (
-            f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z,{SENSOR},temperature,{v},degC\n"
-            for s, v in enumerate(self._values)
-        )
-        self._block = "".join(lines)
+        self._usual = _Block([draw.randrange(10**6) for _ in range(readings)])
+        self._wide = _Block([draw.randrange(10**6) for _ in range(WIDE)])
         self.made: list[Made] = []
-        self.rows: dict[str, int] = {}
-        """File -> rows that its text has."""
 
     def make(self, folder: Path) -> Path:
         """Write the next file into a folder, under a name that no feed takes."""
         number = len(self.made) + 1
-        sensor = f"s{number:07}"
-        made = Made(f"{number:07}.csv.gz", sensor, sum(self._values))
-        text = HEAD + self._block.replace(SENSOR, sensor) * self._times
+        is_wide = self._wide_every and number % self._wide_every == 0
+        block, times = (self._wide, 1) if is_wide else (self._usual, self._times)
+        sensor, readings = f"s{number:07}", len(block.values)
+        made = Made(f"{number:07}.csv.gz", sensor, readings * times, readings, sum(block.values))
+        text = HEAD + block.text.replace(SENSOR, sensor) * times
         path = folder / f"{made.name}.part"
         path.write_bytes(igzip.compress(text.encode(), 0))
         self.made.append(made)
-        self.rows[made.name] = self._readings * self._times
         return path
 
     def drop(self, path: Path) -> None:
@@ -104,7 +120,7 @@ SELECT sensor_id, count(*), count(DISTINCT ts), CAST(sum(value) AS bigint)
 """
 
 
-def account(observer: Observer, files: Files, readings: int = READINGS) -> Account:
+def account(observer: Observer, files: Files) -> Account:
     """Each file must be in the ledger once, with exact counts, and each reading once in the database."""
     found = Account()
     ledger = observer.rows(FILES)
@@ -116,10 +132,10 @@ def account(observer: Observer, files: Files, readings: int = READINGS) -> Accou
         state, *counts = known.pop(made.name, ["missing"])
         if state != "loaded":
             found.lost.append(f"{made.name}: {state}")
-        elif tuple(counts) != (right := counts_of(files, made, readings)):
+        elif tuple(counts) != (right := counts_of(made)):
             found.wrong.append(f"{made.name}: counts {tuple(counts)}, not {right}")
         rows, distinct, total = read.pop(made.sensor, (0, 0, 0))
-        if distinct < readings or total != made.total:
+        if distinct < made.readings or total != made.total:
             found.lost.append(f"{made.name}: {distinct} readings, sum {total}, not {made.total}")
         if rows > distinct:
             found.wrong.append(f"{made.name}: {rows - distinct} readings twice")
@@ -127,10 +143,9 @@ def account(observer: Observer, files: Files, readings: int = READINGS) -> Accou
     return found
 
 
-def counts_of(files: Files, made: Made, readings: int) -> tuple[int, int, int, int]:
+def counts_of(made: Made) -> tuple[int, int, int, int]:
     """Rows that were read, loaded, rejected, and duplicates."""
-    rows = files.rows[made.name]
-    return rows, readings, 0, rows - readings
+    return made.rows, made.readings, 0, made.rows - made.readings
 
 
 def wait_for(files: Files, observer: Observer, seconds: float) -> int:

@@ -188,7 +188,7 @@ class Rolling:
         found = self.found
         left = wait_for(self.files, self._observer, PATIENCE)
         found.files = len(self.files.made)
-        held = account(self._observer, self.files, READINGS)
+        held = account(self._observer, self.files)
         found.account.lost += held.lost + [f"{left} files are not loaded"] * bool(left)
         found.account.wrong += held.wrong
         expired = Counter(

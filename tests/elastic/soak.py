@@ -27,6 +27,8 @@ SHARE = 0.8
 """Of the capacity."""
 READINGS, TIMES = 100, 100
 """Of a file, which then has 10,000 rows."""
+WIDE_EVERY = 20
+"""One file in so many has many readings, so that each child has soon met one; see `elastic.files.WIDE`."""
 MOST_WAITING = 200
 """Files that may wait; beyond, the load pauses. It is a load below the capacity, and no flood."""
 EVERY = 5.0
@@ -109,7 +111,7 @@ def run(made: Stand, lengths: Lengths, say: Say) -> Soaked:
     fleet = made.fleet
     observer = Observer(fleet.database)
     recorder = Recorder(made, observer, lengths.soak)
-    files = Files(fleet.drop, TIMES, READINGS)
+    files = Files(fleet.drop, TIMES, READINGS, WIDE_EVERY)
     names = ("daemon", *made.nodes, "beat", "flower", *(["metrics"] if METRICS else []))
     fleet.start(*names, env=heaps.environment(fleet.project) if fleet.cold else None)
     fleet.wait(lambda: all(fleet.children(node) for node in made.nodes))
@@ -121,7 +123,7 @@ def run(made: Stand, lengths: Lengths, say: Say) -> Soaked:
         paused = _load(files, observer, recorder, target, lengths)
         left = wait_for(files, observer, PATIENCE)
         rate = (len(files.made) - before) / (time.monotonic() - began)
-        held = account(observer, files, READINGS)
+        held = account(observer, files)
         held.lost += [f"{left} files are not loaded"] * bool(left)
         idle = _idle(made, lengths)
         return Soaked(
