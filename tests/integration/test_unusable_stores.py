@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from samples import add, batch, claim, load
 from sensorflow import bootstrap, stores
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.heartbeat import LoopReport, Role
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.testing.project import write_settings
 
 LACKING = """
@@ -118,9 +120,43 @@ def test_the_credentials_of_a_previous_location_are_tried_too(
     settings = bootstrap.settings(written(project, AWAY, storage=storage))
     stores.require_access(settings)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    with pytest.raises(Exception, match="refuses this host: I503") as caught:
+    with pytest.raises(UsageError, match="refuses this host: I503") as caught:
         stores.require_access(settings)
-    assert getattr(caught.value, "code", None) is Code.STORAGE
+    assert caught.value.code is Code.STORAGE
+
+
+class NoTokens(BaseHTTPRequestHandler):
+    """A login server that refuses each secret as those of Google and Azure do: with status 400."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"error":"invalid_client"}'
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_secret_that_the_login_server_refuses_is_no_outage(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoTokens) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        login = {"CLIENT_ID": "c", "CLIENT_SECRET": "s", "TENANT_ID": "t", "AUTHORITY_HOST": url}
+        for name, value in {**login, "STORAGE_ACCOUNT_NAME": "a"}.items():
+            monkeypatch.setenv(f"AZURE_{name}", value)
+        home = written(project, AWAY, storage={"data": "az://c/p", "endpoint": url})
+        try:
+            with pytest.raises(UsageError, match="the provider refuses the credentials"):
+                stores.require_access(bootstrap.settings(home))
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_worker_starts_in_an_outage_and_leaves_obstore_to_its_children(

@@ -197,6 +197,8 @@ def meaning(error: BaseException) -> Meaning:
         return NO_CREDENTIALS
     if found.code == "AuthenticationFailed" and "date header" in text.lower():
         return SKEWED
+    if "performing token request" in text and found.status in (400, 401):  # of Google and Azure
+        return REFUSED
     if found.status is not None:
         return _meaning_of(found)
     if CERTIFICATE.search(text):
