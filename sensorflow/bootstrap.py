@@ -200,7 +200,9 @@ def publisher(settings: Settings) -> Publisher:
         return broker(settings)()
     from sensorflow.adapters.queues.celery import CeleryPublisher
 
-    return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
+    return CeleryPublisher(
+        broker_url(settings), stores.bucket_of(settings, "landing"), settings.to_broker
+    )
 
 
 def broker(settings: Settings) -> Callable[[], Broker]:
@@ -234,7 +236,8 @@ def heartbeat_sender(settings: Settings, ledger: Ledger, own_process: str) -> He
     from sensorflow.flow.heartbeats import HeartbeatSender
 
     me = socket.gethostname(), os.getpid(), own_process, shared_digest(settings)
-    return HeartbeatSender(ledger, *me, liveness_file=settings.liveness)
+    state = {"storage": settings.shared_zones()}
+    return HeartbeatSender(ledger, *me, liveness_file=settings.liveness, state=state)
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], own_process: str) -> Leases:

@@ -213,6 +213,11 @@ DO = "do"
 remedy of its code."""
 
 
+LOST = "lost"
+"""The key in `SensorflowError.place` under which an error stores the name of a landed object that does not
+exist although its store is available. No retry helps until somebody stores the object again."""
+
+
 OUTAGE_CODES = frozenset(
     {
         Code.POOLER,

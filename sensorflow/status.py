@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sensorflow.core.account import Totals
 from sensorflow.core.controls import Mode
-from sensorflow.core.health import health, stalled, summary
+from sensorflow.core.health import OUTAGE_SECONDS, Check, failing, health, stalled, storage, summary
 from sensorflow.errors import REMEDY
 
 if TYPE_CHECKING:
     from sensorflow.core.controls import Control
-    from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity, LargeFile
     from sensorflow.ports.backlog import GatedFile
     from sensorflow.ports.ledger import Ledger
@@ -35,7 +34,8 @@ class LongOutage:
     code: the error code with its name. files: number of blocked files. since: time of the first failure.
     detail: the error message of the file that has waited longest. todo: advice for the operator. passing:
     whether the failure began only a short time ago, so that it may be an outage that ends by itself.
-    others: the different error messages of other files with the same code.
+    others: the different error messages of other files with the same code. workers: the processes that
+    have failed last.
     """
 
     code: str
@@ -45,11 +45,30 @@ class LongOutage:
     todo: str
     passing: bool
     others: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        many = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return (
-            f"{many} retried since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
+        since = f"{self._many} retried since {self.since:%Y-%m-%d %H:%M} UTC"
+        return f"{since} with {self.code}: {self._reason}{self._seen_by}"
+
+    @property
+    def check(self) -> Check:
+        """The failure in a few words."""
+        return Check(
+            "files", "warn" if self.passing else "fail", f"{self._many} retried with {self.code}"
+        )
+
+    @property
+    def _many(self) -> str:
+        return "1 file" if self.files == 1 else f"{self.files:,} files"
+
+    @property
+    def _seen_by(self) -> str:
+        if not self.workers:
+            return ""
+        more = len(self.workers) - MAX_SHOWN
+        return f"; seen by {', '.join(self.workers[:MAX_SHOWN])}" + (
+            f" and {more} more" if more > 0 else ""
         )
 
     @property
@@ -102,7 +121,7 @@ class Status:
 
     @property
     def health(self) -> str:
-        return summary(self.checks)
+        return summary([*self.checks, *(stuck.check for stuck in self.stuck)])
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -157,15 +176,18 @@ def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     the database is unreachable."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
+    from sensorflow.adapters.postgres import inspect
 
     digest = bootstrap.shared_digest(settings)
     beats = ledger.heartbeats()
     found = list(health(beats, digest, has_ended, settings.by_celery))
+    found += storage(beats, settings.shared_zones())
     if any(beat.report.state.get("busy") for beat in beats):
         paused = {n for n, held in ledger.controls().items() if held.mode is Mode.PAUSED}
         waiting = sum(a.waiting for name, a in ledger.activity().items() if name not in paused)
         found += stalled(beats, waiting)
-    return found
+    hosts = inspect.failing_hosts(bootstrap.database_url(settings))
+    return [*found, *failing(hosts, beats, datetime.now(UTC))]
 
 
 def silent_sources(
@@ -209,16 +231,17 @@ def long_outages(url: str) -> list[LongOutage]:
     database. Raises Transient if the database is unreachable."""
     from sensorflow.adapters.postgres import inspect
 
-    long_ago = datetime.now(UTC) - timedelta(seconds=inspect.OUTAGE)
+    long_ago = datetime.now(UTC) - timedelta(seconds=OUTAGE_SECONDS)
     return [
         LongOutage(
             row.code,
             row.files,
             row.since,
             row.detail or "",
-            _todo(row.code, row.file_id),
-            row.since > long_ago,
+            row.todo or _todo(row.code, row.file_id),
+            row.since > long_ago and not row.lost,
             tuple(text for text in row.details if text and text != row.detail),
+            tuple(row.workers),
         )
         for row in inspect.long_outages(url, SHORT)
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sensorflow import plugins
 from sensorflow.adapters.local.places import make_folders, storage_errors
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.core.partitions import Layer
+from sensorflow.errors import Transient, UsageError
 from sensorflow.flow.quarantine_zone import FILES
 from sensorflow.settings import Settings
 from sensorflow.settings.storage import AREAS, BUCKETS, ZONES, zone_of
@@ -86,6 +88,49 @@ def zone_alone(settings: Settings, zone: str) -> ObjectStore:
     checks, which users wait for: a request to a bucket is retried for `CHECK_RETRY_SECONDS`. Raises
     UsageError as `store` does."""
     return _store(settings, zone, may_be_empty=True, retry_seconds=CHECK_RETRY_SECONDS)
+
+
+def require_access(settings: Settings) -> None:
+    """Check that this process can use the zones in buckets, with one request per zone. Does not raise if a
+    store is unavailable, because it may be available later. Call this before threads are started.
+
+    Raises UsageError if a package that a store needs is missing, and UsageError STORAGE if a provider
+    refuses the credentials.
+    """
+    if all(settings.zone_folder(zone) is not None for zone in ZONES) and not settings.moved_zones():
+        return
+    from sensorflow.adapters.objects.obstore_module import in_child
+
+    for zone in ZONES:
+        store(settings, zone)
+    if (refusal := in_child(lambda: _refusal(settings))) is not None:
+        raise refusal
+
+
+def _refusal(settings: Settings) -> UsageError | None:
+    from sensorflow.adapters.objects.bucket_errors import is_refusal
+
+    before = settings.before_move()
+    located = [(settings, zone) for zone in ZONES]
+    located += [(before, zone) for zone in settings.moved_zones() if before is not None]
+    for where, zone in located:
+        if plugins.scheme(where.storage.url(zone) or "") not in BUCKETS:
+            continue
+        try:
+            zone_alone(where, zone).created_at()
+        except Transient as error:
+            if not is_refusal(error.__cause__):
+                return None  # an outage; the other zones would be waited for too
+            place = where.displayed_zone(zone)
+            return UsageError(f"{place} refuses this host: {error}", error.code)
+    return None
+
+
+def bucket_of(settings: Settings, zone: str) -> str:
+    """Return the name of the bucket or folder of a zone; see `ObjectStore.name`. Does not need the package
+    of a bucket. Raises UsageError as `store` does."""
+    url = settings.storage.url(zone) or ""
+    return urlsplit(url).netloc if plugins.scheme(url) in BUCKETS else store(settings, zone).name
 
 
 def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:

@@ -89,7 +89,7 @@ class Event(StrEnum):
     FILE_RETRIED = (
         "file.retried",
         "warning",
-    )  # a file failed and will be retried; the event has the code
+    )  # a file failed and will be retried; the event has code, reason and remedy
     # a failure cannot be recorded in the ledger; the worker tries again until it is recorded
     WORK_PAUSED = "work.paused", "error"
     # a file has blocked a process of a worker for too long; the process is killed

@@ -48,6 +48,7 @@ LOCAL_ONLY = {
     f"{INTEGRATION}test_docs_run.py": "the pages show projects as `sensorflow init` makes them",
     f"{INTEGRATION}test_python_docs.py": "the pages show projects as `sensorflow init` makes them",
     f"{INTEGRATION}test_plugins.py": "stores of packages",
+    f"{INTEGRATION}test_unusable_stores.py": "each test has its own kind of store",
     f"{INTEGRATION}test_audit_states.py::test_a_disk_that_is_away": "moves folders",
     f"{INTEGRATION}test_audit_states.py::test_what_killed_writers_left": OF_A_FOLDER,
     f"{INTEGRATION}test_audit_history.py::test_a_data_folder_that_was_moved": "moves folders",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from celery import Celery
 
-from sensorflow import bootstrap, telemetry, tracing
+from sensorflow import bootstrap, stores, telemetry, tracing
 from sensorflow.adapters.queues.celery import configuration
 from sensorflow.errors import UsageError
 from workers import configured
@@ -25,6 +25,7 @@ def configure() -> dict[str, Any]:
             bootstrap.require_sessions(settings)
         if _COMMAND == "worker":
             tracing.require()
+            stores.require_access(settings)
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure_for(settings)

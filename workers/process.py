@@ -11,11 +11,13 @@ from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.engine import periodic
 from sensorflow.engine.board import Board
+from sensorflow.errors import UsageError
 from sensorflow.flow.file_task import Services
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import IsLost, LeaseKeeper
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.queue import Publisher
+from sensorflow.telemetry import Event, emit
 from workers.configured import settings
 
 parent = 0
@@ -26,7 +28,13 @@ board = Board()
 
 @cache
 def services() -> Services:
-    return bootstrap.services(settings(), "worker", ledger())
+    try:
+        return bootstrap.services(settings(), "worker", ledger())
+    except (
+        UsageError
+    ) as error:  # was not so at the start; no file is claimed, and its message is lost
+        emit(Event.WORK_REFUSED, code=error.code, reason=error.message)
+        raise
 
 
 @cache

@@ -78,7 +78,7 @@ def _alone(what: str) -> list[Check]:
     try:
         on_this_host = [b for b in ledger.heartbeats() if b.report.host == socket.gethostname()]
     except SensorflowError as error:
-        return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
+        return [Check(what, "fail", str(error), error.remedy)]
     others = [
         b for b in on_this_host if b.report.role in NAMES[what] and is_same_host(b.report.process)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from sensorflow.cli.selection import Source, complete_state, cut
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.arrival import printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import State
 from sensorflow.core.tasks import tasks_of
 from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
@@ -281,6 +283,8 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
         facts({"remarks": view.remarks})
     if view.error_code:
         facts({"error": f"{view.error_code}: {view.error_detail}"})
+    if view.state in (State.PENDING, State.RUNNING) and (text := retries(history)):
+        facts({"retried": text})
     if view.quarantined_to:
         line(f"manifest: sensorflow quarantine show {view.file_id}")
     line()
@@ -290,6 +294,22 @@ def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRe
     line()
     rows = [[a.at, a.kind, a.name, a.archive] for a in arrivals]
     table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
+
+
+def retries(history: Sequence[HistoryEvent]) -> str:
+    """Returns a text that says how often, since when and by which processes a file has been retried in
+    vain; "" if it was not retried since it was loaded or quarantined the last time. history: its events."""
+    failed: list[HistoryEvent] = []
+    for event in history:
+        if event.what == FileEvent.RETRIED:
+            failed.append(event)
+        elif event.to_state in (State.LOADED, State.QUARANTINED, State.UNDONE):
+            failed.clear()
+    if not failed:
+        return ""
+    times = "once" if len(failed) == 1 else f"{len(failed):,} times"
+    who = ", ".join(dict.fromkeys(event.who for event in failed))
+    return f"{times} since {failed[0].at:%Y-%m-%d %H:%M:%S} UTC, by {who}"
 
 
 def _print_tasks(history: list[HistoryEvent]) -> None:

@@ -36,11 +36,12 @@ def worker(
     With Celery, this is `celery -A workers worker` with autoscaling. With a broker that an installed
     package adds, a fixed number of processes receive the messages.
     """
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, stores
     from sensorflow.embedded.stack import celery
 
     settings = bootstrap.settings(warn=False)
     count = concurrency or settings.workers
+    stores.require_access(settings)
     if not settings.by_celery:
         if beat:
             line(

@@ -3,8 +3,9 @@ processes are paused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sensorflow.core.heartbeat import Heartbeat, Role
@@ -30,6 +31,19 @@ STARTED = {
     "beat": "start `celery -A workers beat`, or all with `sensorflow up`",
 }
 STUCK = "it is suspended, hangs or cannot reach the database: check its log, then end it and start it again"
+UNSET = "not set"
+APART = (
+    "the hosts store files in different places: give all of them the same [storage], restart the "
+    "processes that differ, and run `sensorflow audit`"
+)
+OUTAGE_SECONDS = 600.0
+"""Seconds after which a failure no longer counts as an outage that ends by itself."""
+DOWN = "run `sensorflow storage check` on this host"
+ALONE = (
+    "other hosts load files: run `sensorflow storage check` on this host with the environment of its "
+    "worker, and compare its credentials and [storage] with theirs"
+)
+RESUMES = "fix this cause; work then resumes automatically, but settings are read only at a restart"
 BROKEN = "this feed has a defect: report the traceback in the daemon's log (`defect`) to the feed's author"
 
 
@@ -41,6 +55,63 @@ class Check:
     verdict: Verdict
     found: str
     todo: str = ""
+
+
+def storage(beats: Sequence[Heartbeat], zones: Mapping[str, str]) -> Iterator[Check]:
+    """Yield a check for each location in which running processes differ from the caller. It only warns
+    while zones are moved, because then processes are restarted one after the other. zones: the locations of
+    the caller, as in `Settings.shared_zones`."""
+    known = [(b, b.report.state.get("storage") or {}) for b in beats if b.is_alive]
+    known = [(beat, other) for beat, other in known if other]
+    is_moved = "previous" in zones or any("previous" in other for _, other in known)
+    for name in dict.fromkeys([*zones, *(name for _, other in known for name in other)]):
+        mine, places = zones.get(name, UNSET), dict[str, set[str]]()
+        for beat, other in known:
+            if (theirs := other.get(name, UNSET)) != mine:
+                places.setdefault(theirs, set()).add(f"{beat.report.host}:{beat.report.pid}")
+        if places:
+            text = ", ".join(
+                f"{where} at {', '.join(sorted(who))}" for where, who in places.items()
+            )
+            found = f"storage.{name}: {text}; but {mine} for this command"
+            yield Check("storage", "warn" if is_moved else "fail", found, APART)
+
+
+@dataclass(frozen=True)
+class FailingHost:
+    """A host whose workers cannot use a store. host: role and host, such as "worker@a". failures, files:
+    how often they have failed since they last finished a file, and at how many files. since, latest: times
+    of the first and the last failure. why: the last error, with its code. others_work: whether another host
+    has finished a file in this time."""
+
+    host: str
+    failures: int
+    files: int
+    since: datetime
+    latest: datetime
+    why: str
+    others_work: bool
+
+
+def failing(
+    found: Sequence[FailingHost], beats: Sequence[Heartbeat], now: datetime
+) -> Iterator[Check]:
+    """Yield a check for each host whose running workers cannot use a store. It fails if other hosts can, or
+    if the failure has lasted long. Workers that were started after the last failure are not blamed."""
+    for one in found:
+        started = [
+            b.started_at
+            for b in beats
+            if b.is_alive and f"{b.report.role}@{b.report.host}" == one.host
+        ]
+        if not any(at <= one.latest for at in started):
+            continue
+        lasts = one.others_work or now - one.since > timedelta(seconds=OUTAGE_SECONDS)
+        text = f"{one.host} has failed {one.failures:,} times at {one.files:,} files since "
+        text += f"{one.since:%Y-%m-%d %H:%M} UTC and loaded none, last with {one.why}"
+        yield Check(
+            "storage", "fail" if lasts else "warn", text, ALONE if one.others_work else DOWN
+        )
 
 
 def health(
@@ -163,7 +234,7 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
         if (paused := beat.report.paused) is not None:
             found = f"{beat.report.place} has been waiting since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
-            todo = paused.get("do") or "fix this cause; work then resumes automatically"
+            todo = paused.get("do") or RESUMES
             yield Check("paused", "fail", found, str(todo))
         for source, reason in (beat.report.state.get("defects") or {}).items():
             found = f"its feed has a defect; this source waits, other sources do not: {reason}"

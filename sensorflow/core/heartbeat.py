@@ -33,6 +33,8 @@ class LoopReport:
     process: the id of the process, unique across all hosts. settings: the digest of the process's
     settings. state: status fields, stored as JSON.
 
+    Every loop has the status field `storage`, the locations of the zones (see `Settings.shared_zones`).
+
     The status field `paused` ({code, reason, do, since}) exists while the loop waits. An intake has further
     status fields: `sources`; `controls`, the modes of the sources that are paused or draining (see
     `core.controls`); `defects`, source -> the defect of its feed; and `short`, source -> the reason why its

@@ -89,7 +89,7 @@ class LoopStatus:
         same, self._paused_at = before.get("code") == error.code, now()
         since = before["since"] if same else datetime.now(UTC).isoformat(timespec="seconds")
         facts = {"code": str(error.code), "reason": error.message, "since": since}
-        self.set_facts(paused={**facts, "do": REMEDY.get(error.code, "")})
+        self.set_facts(paused={**facts, "do": error.remedy})
 
     def resume(self, is_confirmed: bool = True) -> None:
         """Report that the loop works again. is_confirmed: True if the cause of the pause is known to be
@@ -120,7 +120,7 @@ def _unanswered(code: Code, seconds: float) -> dict[str, str]:
 
 class HeartbeatSender:
     """Sends the heartbeats of this process. process, settings: see `LoopReport`. Continues after outages of
-    the database. liveness_file: see `flow.liveness`."""
+    the database. liveness_file: see `flow.liveness`. state: status fields of all loops."""
 
     def __init__(
         self,
@@ -131,8 +131,9 @@ class HeartbeatSender:
         settings: str,
         every: float = INTERVAL_SECONDS,
         liveness_file: Path | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        self._store, self._every = store, every
+        self._store, self._every, self._state = store, every, dict(state or {})
         self._facts = (host, pid, process, settings)
         self._process = process
         self._loops: list[LoopStatus] = []
@@ -142,7 +143,7 @@ class HeartbeatSender:
 
     def add_loop(self, role: Role, **state: Any) -> LoopStatus:
         """Add a loop of this process, and return its status. Call this before `start`."""
-        status = LoopStatus(LoopReport(role, *self._facts, state), self._wake)
+        status = LoopStatus(LoopReport(role, *self._facts, self._state | state), self._wake)
         self._loops.append(status)
         return status
 

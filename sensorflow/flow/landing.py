@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from sensorflow import failpoints
 from sensorflow.core.arrival import Landed
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import DO, LOST, Code, Transient
 from sensorflow.flow.parallel import REQUESTS, each
 from sensorflow.ports.feed import Busy
 from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
@@ -20,8 +20,9 @@ from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 LISTED = 1000
 """Number of objects that a request to list a bucket returns."""
 MISSING = (
-    "check that [storage] names the right landing zone, and that its disk is mounted; if the object was "
-    "removed, put the original file into the drop folder again (it may be in data/archive)"
+    "put the original file into the drop folder again, and the waiting file is loaded within a minute "
+    '(with after = "archive" it is in data/archive, with "keep" run `touch` on it); if many objects are '
+    "missing, check that [storage] names the right landing zone on all hosts, and that its disk is mounted"
 )
 """The remedy if the landed bytes of a file are missing."""
 
@@ -74,7 +75,8 @@ class Landing:
         except Transient as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 found = f"the landing zone has no object {name} ({error.message})"
-                raise Transient(Code.STORAGE, found, do=MISSING) from error.__cause__
+                place = {LOST: name, DO: MISSING}
+                raise Transient(Code.STORAGE, found, **place) from error.__cause__
             raise
 
     def size(self, name: str) -> int | None:

@@ -16,7 +16,6 @@ from sensorflow.core.states import Stage
 from sensorflow.errors import (
     DO,
     OUTAGE_CODES,
-    REMEDY,
     Code,
     DecoderFailed,
     Fenced,
@@ -130,7 +129,8 @@ def _retry(file_task: FileTask, error: SensorflowError, counts_as_attempt: bool)
         _nack(file_task, error, delay, counts_as_attempt)
     except Fenced as fenced:
         return _after_fencing(file_task, fenced)
-    emit(Event.FILE_RETRIED, **file_task.log_ids, code=error.code, delay=delay)
+    facts = {"code": error.code, "reason": error.message, "do": error.remedy, "delay": delay}
+    emit(Event.FILE_RETRIED, **file_task.log_ids, **facts)
     return Result(Outcome.RETRY, f"{file_task.name}: {error}", error, delay)
 
 
@@ -151,7 +151,7 @@ def _nack(
                 **file_task.log_ids,
                 code=is_unavailable.code,
                 reason=is_unavailable.message,
-                do=REMEDY.get(is_unavailable.code, ""),
+                do=is_unavailable.remedy,
             )
             if time.monotonic() + NACK_RETRY_SECONDS > until:
                 raise

@@ -28,7 +28,7 @@ from sensorflow.core.shares import SourceShare
 from sensorflow.settings.former import FormerKey
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
-from sensorflow.settings.storage import ZONES, Storage, display_url
+from sensorflow.settings.storage import ON_DISK, ZONES, Storage, display_url
 from sensorflow.tls import Tls
 
 
@@ -329,6 +329,20 @@ class Settings(Strict):
         secrets."""
         folder = self.zone_folder(zone)
         return str(folder) if folder is not None else display_url(self.storage.url(zone) or "")
+
+    def shared_zones(self) -> dict[str, str]:
+        """Return the locations to compare with those of processes on other hosts: zone -> its URL without
+        secrets; or, because paths may differ between hosts, `ON_DISK` for a folder. While zones are moved,
+        "previous" -> the previous location."""
+        located = {zone: self.storage.url(zone) for zone in ZONES}
+        if self.storage.previous is not None:
+            located["previous"] = self.storage.previous
+        return {
+            name: display_url(url or "").rstrip("/")
+            if plugins.scheme(url or "") not in ("", "file")
+            else ON_DISK
+            for name, url in located.items()
+        }
 
     def before_move(self) -> Settings | None:
         """Return these settings with the zones at the location `storage.previous`; None if no move is in

@@ -14,6 +14,8 @@ ZONES = ("landing", "quarantine", "lake")
 AREAS = ("landing", "bronze", "rejects", "silver", "quarantine")
 """The landing zone, the layers of the lake and the quarantine: the parts of the stored data that are copied
 separately."""
+ON_DISK = "a folder"
+"""The location of a zone that is in a folder, in a comparison of several hosts."""
 BUCKETS = ("s3", "gs", "az")
 """Schemes of URLs of buckets, which sensorflow accesses itself."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tomllib
 import uuid
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from servers import ServerFolder
 from sensorflow.adapters.objects.bucket import open_bucket
 from sensorflow.adapters.objects.bucket_access import BucketOptions
 from sensorflow.errors import Transient, UsageError
+
+PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def test_secrets_come_from_files_and_are_read_again_when_they_are_refused(
@@ -57,11 +60,17 @@ def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
         server.stop()
 
 
-def test_without_obstore_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
-    monkeypatch.delitem(sys.modules, "obstore", raising=False)
-    with pytest.raises(UsageError, match=r"pip install 'sensorflow-pipeline\[s3\]'$"):
-        open_bucket("s3://bucket")
+@pytest.mark.parametrize(
+    ("url", "extra"), [("s3://b", "s3"), ("gs://b", "gcs"), ("az://b", "azure")]
+)
+def test_without_obstore_the_package_to_install_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(UsageError, match=rf"`pip install '\.\[{extra}\]'` in the checkout"):
+        open_bucket(url)
+    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    assert any(package.startswith("obstore") for package in extras[extra])
 
 
 def test_opening_a_bucket_neither_connects_nor_imports_obstore() -> None:

@@ -4,14 +4,19 @@ step is said. It is the same in every store."""
 from __future__ import annotations
 
 import io
+import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import zones
 from project_driver import ProjectDriver, content
+from structlog.testing import capture_logs
 
+from sensorflow.cli.status import status
 from sensorflow.core.states import State
 from sensorflow.flow.outcomes import Outcome
 
@@ -38,19 +43,36 @@ def land_again(driver: ProjectDriver, data: bytes) -> None:
     driver.services.landing.put(io.BytesIO(data))
 
 
+def shown_status(driver: ProjectDriver) -> Any:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(status)
+    return json.loads(driver.invoke(app, "--json").stdout)
+
+
 def test_a_file_whose_bytes_were_removed_waits_for_them(driver: ProjectDriver) -> None:
     file_id = driver.arrive("a.csv", content(1))
     driver.load("b.csv", content(2))
     driver.landed(file_id).unlink()
-    assert driver.work(file_id) is Outcome.RETRY
+    with capture_logs() as logs:
+        assert driver.work(file_id) is Outcome.RETRY
+    (logged,) = (log for log in logs if log["event"] == "file.retried")
+    assert (logged["log_level"], logged["code"]) == ("warning", "I503 storage-unavailable")
+    assert "no object" in logged["reason"]
     assert state(driver, file_id) is State.PENDING
     assert driver.fact(file_id, "error_code") == "I503 storage-unavailable"
     assert f"no object {driver.fact(file_id, 'landing')}" in driver.fact(file_id, "error_detail")
     assert driver.audit("--fast").faults == ["A101"]
+    shown = shown_status(driver)
+    assert "files: 1 file retried with I503 storage-unavailable" in shown["health"]
+    (lasting,) = shown["lasting"]
+    assert not lasting["passing"]  # from the first time: no outage ends it
+    assert lasting["workers"] == ["test"]
+    assert lasting["todo"].startswith("put the original file into the drop folder again, and the ")
     land_again(driver, content(1))
     driver.sql("UPDATE files SET not_before = NULL")
     assert driver.work(file_id) is Outcome.LOADED
     assert driver.audit("--deep").code == 0
+    assert shown_status(driver)["lasting"] == []
 
 
 @pytest.mark.parametrize("change", ["one byte", "longer", "shorter"])

@@ -290,7 +290,7 @@ def refusing(code: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("code", "reason", "todo"),
     [
-        ("ExpiredToken", "the credentials have expired", "renew them"),
+        ("ExpiredToken", "the credentials have expired", "renew them; if they are in a file"),
         ("RequestTimeTooSkewed", "the clock of this host differs", "synchronize the clock"),
         ("AccessDenied", "no permission", "grant the credentials s3:PutObject on this location"),
     ],

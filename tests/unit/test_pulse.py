@@ -92,7 +92,7 @@ def test_a_loop_that_waits_for_a_server_is_paused_and_not_stuck(
 
 def test_a_pause_is_told_since_when_until_it_is_over() -> None:
     loop = HeartbeatSender(MemoryLedger(), "host", 1, "p", "digest").add_loop(Role.INTAKE)
-    loop.pause(Transient(Code.STORAGE, "full"))
+    loop.pause(Transient(Code.STORAGE, "full", do="restart it"))
     first = loop.report()
     loop.pause(Transient(Code.STORAGE, "still full"))
     loop.resume(is_confirmed=False)
@@ -105,6 +105,7 @@ def test_a_pause_is_told_since_when_until_it_is_over() -> None:
         first.paused["since"],
         "still full",
     )
+    assert (first.paused["do"], second.paused["do"]) == ("restart it", "")
     loop.resume()
     third = loop.report()
     assert third is not None

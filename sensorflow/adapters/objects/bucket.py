@@ -51,8 +51,9 @@ def open_bucket(
 
     Raises UsageError if the URL, an option or a file with credentials is invalid, or if obstore is not
     installed."""
-    require()
-    return BucketObjects(BucketAccess(url, options or BucketOptions()), may_be_empty, folders)
+    access = BucketAccess(url, options or BucketOptions())
+    require(access.scheme)
+    return BucketObjects(access, may_be_empty, folders)
 
 
 class BucketObjects:

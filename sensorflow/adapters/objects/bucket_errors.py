@@ -53,14 +53,19 @@ class Meaning:
     do: str
 
 
+RENEWED = (
+    "if they are in a file or come from a role, work then resumes automatically; if they are in variables, "
+    "restart the processes"
+)
 MISSING_BUCKET = Meaning(
-    "the bucket does not exist", "create the bucket, or correct its name in [storage]"
+    "the bucket does not exist",
+    "create the bucket, or correct its name in [storage] and restart the processes",
 )
 REFUSED = Meaning(
     "the provider refuses the credentials",
-    "correct the access key, its secret or its file; work resumes automatically",
+    f"correct the access key and its secret; {RENEWED}",
 )
-EXPIRED = Meaning("the credentials have expired", "renew them; work resumes automatically")
+EXPIRED = Meaning("the credentials have expired", f"renew them; {RENEWED}")
 FORBIDDEN = Meaning(
     "no permission",
     "grant the credentials read, write, delete and list on this bucket and prefix; work resumes "
@@ -84,7 +89,8 @@ OUTAGE = Meaning(
 )
 UNREACHABLE = Meaning(
     "the provider cannot be reached",
-    "check network, endpoint and proxy; work resumes automatically",
+    "check the network, work then resumes automatically; check endpoint and proxy, and restart the "
+    "processes if you change them",
 )
 SLOW = Meaning(
     "the provider did not answer in time",
@@ -92,11 +98,13 @@ SLOW = Meaning(
 )
 UNTRUSTED = Meaning(
     "the server's certificate is not trusted",
-    "set AWS_CA_BUNDLE or SSL_CERT_FILE to the PEM file of the authority that issued it",
+    "set AWS_CA_BUNDLE or SSL_CERT_FILE to the PEM file of the authority that issued it, and restart "
+    "the processes",
 )
 NO_CREDENTIALS = Meaning(
     "no credentials were found, neither in the environment nor from this host's metadata service",
-    "set the provider's variables (AWS_..., GOOGLE_... or AZURE_...), or let the host have a role",
+    "set the provider's variables (AWS_..., GOOGLE_... or AZURE_...) and restart the processes, or let "
+    "the host have a role",
 )
 CHANGED = Meaning(
     "the object was changed or replaced while it was read",
@@ -105,7 +113,9 @@ CHANGED = Meaning(
 ABORTED = Meaning(
     "the unfinished upload was removed", "nothing: it is uploaded again at the next attempt"
 )
-ELSEWHERE = Meaning("the bucket is in another region", "set the region of the bucket")
+ELSEWHERE = Meaning(
+    "the bucket is in another region", "set the region of the bucket, and restart the processes"
+)
 ARCHIVED = Meaning(
     "the object is in an archive class and cannot be read",
     "restore it, and remove the lifecycle rule that archives objects of this bucket",
@@ -187,6 +197,8 @@ def meaning(error: BaseException) -> Meaning:
         return NO_CREDENTIALS
     if found.code == "AuthenticationFailed" and "date header" in text.lower():
         return SKEWED
+    if "performing token request" in text and found.status in (400, 401):  # of Google and Azure
+        return REFUSED
     if found.status is not None:
         return _meaning_of(found)
     if CERTIFICATE.search(text):

@@ -21,6 +21,7 @@ from sensorflow.adapters.objects.bucket_access import (
     BucketAccess,
 )
 from sensorflow.adapters.objects.bucket_errors import Failure, explained
+from sensorflow.adapters.objects.obstore_module import install
 from sensorflow.errors import Code, Transient
 
 
@@ -103,8 +104,7 @@ def _client(access: BucketAccess) -> Any:
     except ImportError as error:
         raise Transient(
             Code.STORAGE,
-            "unfinished uploads cannot be listed without the package botocore: "
-            "pip install 'sensorflow-pipeline[s3]'",
+            f"unfinished uploads cannot be listed without the package botocore: {install(access.scheme)}",
         ) from error
     secrets = access.secrets()
     return botocore.session.get_session().create_client(

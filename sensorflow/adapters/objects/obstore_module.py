@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sensorflow.errors import Code, UsageError
 
 EXTENSION = "obstore._obstore"
+EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
+"""Scheme of a bucket -> the extra of sensorflow's package with what it needs."""
+T = TypeVar("T")
 
 _lock = threading.Lock()
 _module: Any = None
@@ -28,7 +32,7 @@ _pid = 0
 
 
 def obstore() -> Any:
-    """Return the module obstore for use in this process. Raises UsageError if it is not installed."""
+    """Return the module obstore for use in this process. Call `require` first."""
     global _module, _pid
     with _lock:
         if _pid != os.getpid():
@@ -37,17 +41,40 @@ def obstore() -> Any:
         return _module
 
 
-def require() -> None:
-    """Raise UsageError if obstore is not installed. Does not import it."""
+def require(scheme: str) -> None:
+    """Raise UsageError if obstore is not installed. Does not import it. scheme: of the bucket's URL."""
     if importlib.util.find_spec("obstore") is None:
         raise UsageError(
-            "a bucket needs the package obstore: pip install 'sensorflow-pipeline[s3]'",
+            f"a bucket needs the package obstore, which this host lacks: {install(scheme)}",
             Code.SETTINGS,
         )
 
 
+def install(scheme: str) -> str:
+    """Return the advice to install what a bucket needs. scheme: of its URL."""
+    return f"install it with `pip install '.[{EXTRAS[scheme]}]'` in the checkout of sensorflow"
+
+
+def in_child(work: Callable[[], T]) -> T | None:
+    """Return the result of `work`, which is done in a forked child. This process then has not used obstore,
+    and its own children share one copy of it. The result is None if the child was killed. Call this before
+    threads are started."""
+    read_end, write_end = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            os.close(read_end)
+            with os.fdopen(write_end, "wb") as out:
+                out.write(pickle.dumps(work()))
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as results:
+        result = results.read()
+    os.waitpid(pid, 0)
+    return cast(T, pickle.loads(result)) if result else None
+
+
 def _imported() -> Any:
-    require()
     import obstore
     import obstore.exceptions
     import obstore.store

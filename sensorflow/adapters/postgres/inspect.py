@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.health import OUTAGE_SECONDS, FailingHost
 from sensorflow.errors import REMEDY, Code, Transient, UsageError
 
 _QUERY = sa.text(
@@ -22,6 +23,13 @@ ARRIVED_SECONDS = 3600.0
 """Maximum number of seconds before now in which `arrived` counts files."""
 ARRIVED_EVENTS = 50_000
 """Number of the newest events that `arrived` examines."""
+
+
+FAILURES = 3
+"""Number of failures of a host without a finished file above which `failing_hosts` returns the host."""
+FAILED_SECONDS = 3600.0
+FAILED_EVENTS = 20_000
+"""`failing_hosts` examines this number of the newest events, of the last `FAILED_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -141,23 +149,31 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
     return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
 
 
-OUTAGE = 600.0
-"""Seconds after which an infrastructure error no longer counts as an outage that ends by itself."""
 RECENT = 600.0
 """A file counts as affected by an error only if it was nacked within this number of seconds, or waits for
 its next attempt. The number is twice the longest delay between two attempts
 (`flow.outcomes.SLOW_BACKOFF`)."""
 
 
-def long_outages(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
+def long_outages(url: str, longer: float = OUTAGE_SECONDS) -> list[sa.Row[Any]]:
     """Return the infrastructure errors with which the same files have been nacked for longer than `longer`
     seconds.
 
-    Columns: code: the code of the error. files: number of affected files. since: time of the first nack.
-    file_id: the file that has waited longest. detail: the error text of this file. details: the different
-    error texts of all affected files.
+    Columns: code: the code of the error. lost: whether the landed objects of the files do not exist; the
+    duration then does not matter. files: number of affected files. since: time of the first nack. file_id:
+    the file that has waited longest. detail, todo: the error text of this file, and the remedy or None.
+    details: the different error texts of all affected files. workers: the processes that have nacked the
+    files last.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
+
+
+def failing_hosts(url: str) -> list[FailingHost]:
+    """Return the hosts whose workers have repeatedly failed to use a store since they last finished a file,
+    see `FAILURES`."""
+    facts = {"code": str(Code.STORAGE), "period": FAILED_SECONDS, "events": FAILED_EVENTS}
+    rows = _rows(url, "failing_hosts", **facts, least=FAILURES)
+    return [FailingHost(**row._mapping) for row in rows]
 
 
 def holders(url: str) -> list[sa.Row[Any]]:

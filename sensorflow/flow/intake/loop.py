@@ -288,7 +288,7 @@ class Intake:
         self._failures += 1
         delay = backoff(self._failures, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
-        emit(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
+        emit(Event.INTAKE_PAUSED, **facts, do=error.remedy)
         self._loop.pause(error)
         self._turns.clear()
         for source in self._strategies:

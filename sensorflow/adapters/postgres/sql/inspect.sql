@@ -1,15 +1,19 @@
 -- Queries of `status`, `doctor` and `origin`.
 
 -- name: lasting
--- Infrastructure errors with which the same file has been nacked for more than :longer seconds. The last
--- nack must be at most :recent seconds old, or the file must be waiting for its next attempt; otherwise
--- nobody retries the file. since: time of the first nack. detail: error text of the file that has waited
--- longest. details: the different error texts of all files.
-SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
-       (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details
-  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
+-- Infrastructure errors with which the same file has been nacked for more than :longer seconds, or at all if
+-- its landed object is lost. The last nack must be at most :recent seconds old, or the file must be waiting
+-- for its next attempt; otherwise nobody retries the file. since: time of the first nack. detail, todo: error
+-- text and remedy of the file that has waited longest. details: the different error texts of all files.
+-- workers: the processes that have nacked the files last.
+SELECT code, lost, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
+       (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details,
+       (array_agg(todo ORDER BY since, id))[1] AS todo, array_agg(DISTINCT worker) AS workers
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.error_place ->> 'do' AS todo,
+               f.error_place ->> 'lost' IS NOT NULL AS lost, f.not_before, given_back.*
           FROM files f, LATERAL
-               (SELECT min(e.at) AS since, max(e.at) AS latest FROM file_events e
+               (SELECT min(e.at) AS since, max(e.at) AS latest, (array_agg(e.who ORDER BY e.id DESC))[1] AS worker
+                  FROM file_events e
                  WHERE e.file_id = f.id AND e.what = 'will be tried again'
                    AND e.why LIKE f.error_code || ':%'
                    AND e.id > coalesce((SELECT max(d.id) FROM file_events d
@@ -18,9 +22,28 @@ SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY sinc
                ) AS given_back
          WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
          ORDER BY f.id LIMIT 1000) AS waiting
- WHERE since < now() - make_interval(secs => :longer)
+ WHERE (since < now() - make_interval(secs => :longer) OR lost)
    AND (latest > now() - make_interval(secs => :recent) OR not_before > now())
- GROUP BY code ORDER BY since;
+ GROUP BY code, lost ORDER BY since;
+
+-- name: failing_hosts
+-- The hosts whose workers have failed at least :least times with the error :code since they last finished a
+-- file, according to the newest :events events of the last :period seconds. Files whose landed object is lost
+-- do not count. why: the newest error text. others_work: whether a worker has finished a file since the first
+-- of these failures.
+WITH newest AS MATERIALIZED (
+    SELECT file_id, at, why, regexp_replace(who, ':[0-9]+$', '') AS host, what = 'will be tried again' AS failed
+      FROM (SELECT file_id, what, at, who, why FROM file_events ORDER BY id DESC LIMIT :events) e
+     WHERE at > clock_timestamp() - make_interval(secs => :period)
+       AND (what IN ('stage done', 'loaded', 'unpacked', 'quarantined')
+            OR what = 'will be tried again' AND why LIKE CAST(:code AS text) || ':%')),
+worked AS (SELECT host, max(at) AS at FROM newest WHERE NOT failed GROUP BY host)
+SELECT n.host, count(*) AS failures, count(DISTINCT n.file_id) AS files, min(n.at) AS since, max(n.at) AS latest,
+       (array_agg(n.why ORDER BY n.at DESC))[1] AS why,
+       coalesce((SELECT max(at) FROM worked) > min(n.at), false) AS others_work
+  FROM newest n JOIN files f ON f.id = n.file_id LEFT JOIN worked w USING (host)
+ WHERE n.failed AND (w.at IS NULL OR n.at > w.at) AND f.error_place ->> 'lost' IS NULL
+ GROUP BY n.host HAVING count(*) >= :least ORDER BY since;
 
 -- name: old_sessions
 -- Sessions of sensorflow that hold locks in a transaction older than :older_than seconds. For the columns,
