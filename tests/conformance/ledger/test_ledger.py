@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -222,9 +223,10 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
 
 
 @ON_POSTGRES
-def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
+@pytest.mark.parametrize("source", ["plant", "a", "z"])
+def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger, source: str) -> None:
     file_id = loaded(ledger)
-    other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, True)
+    other = ledger.register(replace(arrival(b"b.csv"), source=source), OnChange.SUPERSEDE, True)
     assert other.file_id != file_id
     time.sleep(SHORT)
     ledger.expire("plant", Expirable.LANDING, SHORT / 2)
