@@ -29,7 +29,7 @@ from sensorflow.flow.publish import (
     SMALL_FILE_BYTES,
     in_flight_limits,
 )
-from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS
+from sensorflow.ports.maintenance import GARBAGE_GROUP, RECOLLECT_AFTER_SECONDS
 from sensorflow.ports.outbox import Throughput
 from sensorflow.settings import Limits
 
@@ -137,7 +137,12 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
         "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},
-        "untidy": {"after": 0, "again": RECOLLECT_AFTER_SECONDS},
+        "untidy": {
+            "after": 0,
+            "again": RECOLLECT_AFTER_SECONDS,
+            "rewritten": False,
+            "limit": GARBAGE_GROUP,
+        },
         "unfinished": {"lane": Lane.BACKFILL},
         "given_back_lately": {"code": "I505 database-full", "within": 120.0},
         "seen": {**arrival, "fingerprint": "1-2-3", "sha256": None},

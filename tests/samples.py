@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,6 +19,7 @@ from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
+from sensorflow.ports.maintenance import Garbage, Remove
 from sensorflow.ports.queue import Message, Task
 from sensorflow.testing.queue import MemoryQueue
 
@@ -90,6 +91,16 @@ def quarantine_it(ledger: Ledger, file_id: int) -> None:
     claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
     assert claimed is not None
     ledger.mark_quarantined(claimed, "there", DONE)
+
+
+def removed(group: Sequence[Garbage]) -> list[int]:
+    """Stands for the removal of the garbage of these files."""
+    return [garbage.file_id for garbage in group]
+
+
+def removed_into(seen: list[Garbage]) -> Remove:
+    """A removal that adds the files to a list."""
+    return lambda group: (seen.extend(group), removed(group))[1]
 
 
 def waiting(ledger: Ledger, count: int) -> list[int]:

@@ -44,6 +44,7 @@ LOCAL_ONLY = {
     f"{INTEGRATION}test_confinement.py": OF_A_FOLDER,
     f"{INTEGRATION}test_garbage.py": f"{OF_A_FOLDER}; unfinished uploads: tests/conformance/objects",
     f"{INTEGRATION}test_full_folder.py": OF_A_FOLDER,
+    f"{INTEGRATION}test_garbage_in_buckets.py": "each test has a bucket of its own",
     f"{INTEGRATION}test_backup.py": "each test has its own kind of store",
     f"{INTEGRATION}test_docs_run.py": "the pages show projects as `sensorflow init` makes them",
     f"{INTEGRATION}test_python_docs.py": "the pages show projects as `sensorflow init` makes them",

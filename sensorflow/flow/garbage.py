@@ -7,8 +7,10 @@ records this in the ledger. If a process is killed before the removal, the recon
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.landing import Landing
+from sensorflow.flow.parallel import each
 from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.layers import Layers, Unreadable
 from sensorflow.ports.maintenance import Garbage, Maintenance
@@ -24,19 +27,51 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
-    """Remove the garbage of finished files. Returns the number of files whose garbage was removed. Raises
-    Transient STORAGE."""
+GROUP_SECONDS = 2.0
+"""Seconds after which the removal of no further file of a group begins. Registrations may wait for the
+group, and the database ends a transaction whose client is idle for a minute."""
 
-    def remove(garbage: Garbage) -> None:
-        for layer in unwanted_layers(garbage):
-            lake.delete(layer, LayerFile.of(garbage))
-        if garbage.holds is not None and not garbage.expired & {"silver", "rows"}:
-            _rewrite(lake, garbage)
-        if garbage.landing is not None:
-            landing.remove(garbage.landing)
 
-    return ledger.collect_garbage(remove)
+def collect_garbage(ledger: Maintenance, lake: Layers, landing: Landing, limit: int = 100) -> int:
+    """Remove the garbage of finished files, at most `limit` (see `Maintenance.collect_garbage`); in a
+    bucket, of several files at a time. Returns the number of files whose garbage was removed.
+
+    If the garbage of a file cannot be removed, that of others is removed nevertheless, and then the first
+    error is raised. Raises Transient STORAGE.
+    """
+    errors: list[Transient] = []
+
+    def remove(group: Sequence[Garbage]) -> list[int]:
+        attempt = partial(_attempt, lake, landing, time.monotonic() + GROUP_SECONDS, errors)
+        return [garbage.file_id for garbage, is_removed in each(attempt, group) if is_removed]
+
+    done = ledger.collect_garbage(remove, limit)
+    if errors:
+        raise errors[0]
+    return done
+
+
+def _attempt(
+    lake: Layers, landing: Landing, until: float, errors: list[Transient], garbage: Garbage
+) -> bool:
+    """Remove the garbage of a file, unless it is too late. Returns whether it was removed."""
+    if time.monotonic() > until:
+        return False
+    try:
+        _remove(lake, landing, garbage)
+    except Transient as error:
+        errors.append(error)
+        return False
+    return True
+
+
+def _remove(lake: Layers, landing: Landing, garbage: Garbage) -> None:
+    for layer in unwanted_layers(garbage):
+        lake.delete(layer, LayerFile.of(garbage))
+    if garbage.holds is not None:
+        _rewrite(lake, garbage)
+    if garbage.landing is not None:
+        landing.remove(garbage.landing)
 
 
 def _rewrite(lake: Layers, garbage: Garbage) -> None:

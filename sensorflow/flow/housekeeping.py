@@ -27,6 +27,8 @@ EARLY_FRACTION = 0.5
 """Fraction of the interval by which a caller with its own schedule may run a step early. Because the
 callers' clocks drift apart, an exact limit could skip an interval. With this margin, exactly one caller
 runs the step in each interval."""
+GARBAGE_LIMIT = 1000
+"""Number of files whose garbage is collected per interval. The publisher may wait for this."""
 
 StepResult = Mapping[str, Any]
 """The results of a step: human-readable description of a result -> its number."""
@@ -120,6 +122,8 @@ def reconcile_step(
 
 def garbage_step(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
     """Returns the step that collects the garbage of finished files."""
-    return Step(
-        TIDY, settings.reconcile, lambda: {"tidied": collect_garbage(ledger, lake, landing)}
-    )
+
+    def run() -> StepResult:
+        return {"tidied": collect_garbage(ledger, lake, landing, GARBAGE_LIMIT)}
+
+    return Step(TIDY, settings.reconcile, run)

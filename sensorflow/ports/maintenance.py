@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,10 @@ RECOLLECT_AFTER_SECONDS = 120.0
 """Seconds after which `Maintenance.collect_garbage` passes a file to `remove` a second time. A worker that
 has lost its claim may still write files after its last check of the claim, but only for a shorter time than
 this."""
+
+GARBAGE_GROUP = 32
+"""Maximum number of files that `Maintenance.collect_garbage` passes to `remove` at once. Transactions that
+change one of these files wait until `remove` returns."""
 
 
 class Expirable(StrEnum):
@@ -44,7 +48,8 @@ class Garbage:
     expired: the names of the layers that retention has marked as expired. landing: the name of the landed
     object to remove; None if the object is still needed. counts: the numbers of the file's readings.
     identity: the file name that is part of the dedupe keys. holds: for a loaded file with replaced
-    readings, a function that returns which of its rows were not replaced; otherwise None.
+    readings of which neither silver nor the rows have expired, a function that returns which of its rows
+    were not replaced; otherwise None. Only the thread that runs `remove` may call it.
     """
 
     file_id: int
@@ -58,6 +63,11 @@ class Garbage:
     counts: Counts = field(default_factory=Counts)
     identity: str = ""
     holds: Holds | None = None
+
+
+Remove: TypeAlias = Callable[[Sequence[Garbage]], Collection[int]]
+"""A function that removes the garbage of files. It returns the ids of the files of which it has removed all
+garbage."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +126,20 @@ class Maintenance(Protocol):
         """
         ...
 
-    def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
-        """Call `remove` for each finished file that may have garbage. The state of a file cannot change
-        while `remove` runs.
+    def collect_garbage(self, remove: Remove, limit: int = 100) -> int:
+        """Call `remove` with groups of finished files that may have garbage. The states of these files
+        cannot change while `remove` runs. A file with `holds` is alone in its group, because its removal
+        may take long; all other groups come first, and have at most `GARBAGE_GROUP` files.
 
-        Passes at most `limit` files and returns their number. Exceptions from `remove` propagate; the file
-        is then passed again by a later call. A file that is not loaded is passed a second time after
-        `RECOLLECT_AFTER_SECONDS` seconds. By then, a worker that was still writing layers of the file has
-        certainly stopped.
+        Passes each file at most once, and at most `limit` files of each kind (with and without `holds`).
+        Returns the number of files of which the garbage was removed. A file whose id `remove` does not
+        return is passed again by a later call. If `remove` returns no id of a group, no further groups of
+        this kind are passed, because the store may be unavailable. Exceptions from `remove` propagate; then
+        all files of the group are passed again.
+
+        Each group is a transaction of its own: if the process is killed, only the present group is passed
+        again. A file that is not loaded is passed a second time after `RECOLLECT_AFTER_SECONDS` seconds. By
+        then, a worker that was still writing layers of the file has certainly stopped.
         """
         ...
 

@@ -182,8 +182,8 @@ WORK = [
     ),
     Guard(  # silver follows
         20,
-        "sensorflow/flow/garbage.py::collect_garbage.remove",
-        'if garbage.holds is not None and not garbage.expired & {"silver", "rows"}:',
+        "sensorflow/flow/garbage.py::_remove",
+        "if garbage.holds is not None:",
         "if False:",
         "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
     ),

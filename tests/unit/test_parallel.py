@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import threading
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from samples import add, quarantine_it
 
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.flow import parallel
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.parallel import REQUESTS, each
+from sensorflow.flow.retention import apply_retention
+from sensorflow.settings import Settings
+from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 
 
@@ -42,6 +49,33 @@ def test_an_error_of_a_request_is_raised(monkeypatch: pytest.MonkeyPatch) -> Non
         for pair in each(ask, range(100)):
             found.append(pair)  # noqa: PERF402 - kept up to the error
     assert found == [(n, n) for n in range(20)]
+
+
+class SlowLayers(MemoryLayers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.deleted = self.at_once = self.most_at_once = 0
+
+    def delete(self, layer: Layer, file: LayerFile) -> None:
+        with self.lock:
+            self.deleted, self.at_once = self.deleted + 1, self.at_once + 1
+            self.most_at_once = max(self.at_once, self.most_at_once)
+        time.sleep(2 * parallel.SLOW_SECONDS)
+        with self.lock:
+            self.at_once -= 1
+
+
+def test_retention_removes_all_garbage_by_a_bounded_number_of_requests(tmp_path: Path) -> None:
+    ledger, lake, count = MemoryLedger(), SlowLayers(), 101
+    for number in range(count):
+        file_id = add(ledger, b"%d.csv" % number, number + 1)
+        quarantine_it(ledger, file_id)
+        ledger.mark_garbage(file_id)
+    settings = Settings(home=tmp_path)
+    apply_retention(ledger, lake, Landing(MemoryObjects()), settings)
+    assert lake.deleted == count
+    assert 1 < lake.most_at_once <= REQUESTS
 
 
 class Counting(MemoryObjects):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sensorflow.adapters.postgres import expired_partitions, retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.ports.maintenance import Expirable, Expired, Garbage, Undone
+from sensorflow.ports.maintenance import GARBAGE_GROUP, Expirable, Expired, Remove, Undone
 
 
 class Maintenance(Transactions):
@@ -32,14 +32,21 @@ class Maintenance(Transactions):
         with self._transaction() as c:
             return reversal.undo(c, self._actor, file_id, reason, also_undone)
 
-    def collect_garbage(self, remove: Callable[[Garbage], None], limit: int = 100) -> int:
-        after, done = 0, 0
-        while done < limit:
+    def collect_garbage(self, remove: Remove, limit: int = 100) -> int:
+        return sum(self._collect(remove, limit, is_rewritten) for is_rewritten in (False, True))
+
+    def _collect(self, remove: Remove, limit: int, is_rewritten: bool) -> int:
+        after = passed = done = 0
+        while passed < limit:
+            size = 1 if is_rewritten else min(limit - passed, GARBAGE_GROUP)
             with self._transaction() as c:
-                found = retention.collect_one(c, remove, after)
-            if found is None:
+                if not (group := retention.lock_garbage(c, after, size, is_rewritten)):
+                    break
+                removed = remove(group)
+                retention.record_removed(c, removed)
+            if not removed:
                 break
-            after, done = found, done + 1
+            after, passed, done = group[-1].file_id, passed + len(group), done + len(removed)
         return done
 
     def mark_garbage(self, file_id: int) -> None:

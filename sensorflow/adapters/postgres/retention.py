@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,31 +19,51 @@ from sensorflow.core.touched import Touched
 from sensorflow.ports.maintenance import RECOLLECT_AFTER_SECONDS, Expirable, Expired, Garbage
 
 
-def collect_one(c: sa.Connection, remove: Callable[[Garbage], None], after: int) -> int | None:
-    """Collect the garbage of the next file with an id greater than `after`. The file's row is locked until
-    the transaction ends. Returns the id of the file, or None if there is no further file.
+def lock_garbage(c: sa.Connection, after: int, limit: int, is_rewritten: bool) -> list[Garbage]:
+    """Return at most `limit` files with ids greater than `after` that may have garbage, and lock their rows
+    until the transaction ends. is_rewritten: whether to return files of which silver may have to be
+    rewritten, or all other files.
 
-    Also returns None, and collects nothing, while a backup copies the disk.
+    Returns no files while a backup copies the disk.
     """
     if not run(c, "may_remove").scalar_one():
-        return None
-    row = run(c, "untidy", after=after, again=RECOLLECT_AFTER_SECONDS).first()
-    if row is None:
-        return None
-    remove(_garbage_of(c, row))
-    run(c, "tidied", id=row.id, again=RECOLLECT_AFTER_SECONDS)
-    return int(row.id)
-
-
-def _garbage_of(c: sa.Connection, row: Any) -> Garbage:
-    free = None
-    if Expirable.LANDING in row.expired:
-        # the lock prevents a registration from reusing the object while it is being removed
+        return []
+    facts = {
+        "after": after,
+        "again": RECOLLECT_AFTER_SECONDS,
+        "rewritten": is_rewritten,
+        "limit": limit,
+    }
+    with c.begin_nested() as rows_locked:
+        rows = run(c, "untidy", **facts).all()
+        is_landing_locked = any(Expirable.LANDING in row.expired for row in rows)
+        if is_landing_locked:
+            rows_locked.rollback()
+    free: set[str] = set()
+    if is_landing_locked:
+        # the lock prevents a registration from reusing an object while it is being removed; a registration
+        # that has it may wait for a row, therefore no rows are locked before it
         run(c, "lock_landing")
-        free = run(c, "unneeded_landing", landing=row.landing).scalar()
-    changed = row.state == State.LOADED and row.rows_replaced > 0
-    if changed:
+        rows = run(c, "untidy", **facts).all()
+        free = _unneeded(c, [row for row in rows if Expirable.LANDING in row.expired])
+    return [_garbage_of(c, row, free, is_rewritten) for row in rows]
+
+
+def record_removed(c: sa.Connection, file_ids: Collection[int]) -> None:
+    """Record that the garbage of these files was removed."""
+    run(c, "tidied", ids=list(file_ids), again=RECOLLECT_AFTER_SECONDS)
+
+
+def _unneeded(c: sa.Connection, rows: Sequence[Any]) -> set[str]:
+    """Return the landed objects of these files that no file needs."""
+    facts = {"names": [row.landing for row in rows], "contents": [row.sha256 for row in rows]}
+    return set(run(c, "unneeded_landing", **facts).scalars())
+
+
+def _garbage_of(c: sa.Connection, row: Any, free: set[str], is_rewritten: bool) -> Garbage:
+    if is_rewritten:
         from sensorflow.adapters.postgres.ownership import owned_rows_lookup  # needs Arrow
+    is_free = Expirable.LANDING in row.expired and row.landing in free
     return Garbage(
         file_id=row.id,
         source=row.source,
@@ -52,10 +72,10 @@ def _garbage_of(c: sa.Connection, row: Any) -> Garbage:
         sensor_type=row.sensor_type,
         state=State(row.state),
         expired=frozenset(row.expired),
-        landing=free,
+        landing=row.landing if is_free else None,
         counts=counts_of(row._mapping),
         identity=identity_of_row(row.identity) or "",
-        holds=owned_rows_lookup(c, row) if changed else None,
+        holds=owned_rows_lookup(c, row) if is_rewritten else None,
     )
 
 

@@ -14,6 +14,7 @@ from sensorflow.core.trace import Trace
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, HistoryEvent
+from sensorflow.ports.maintenance import Garbage
 from sensorflow.ports.outbox import InFlightLimits
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class File:
     checksum: int | None = None
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None
+    tidy: bool = True
     progress_bytes: int | None = None
     progress_rows: int | None = None
     span: Span = field(default_factory=Span)
@@ -63,6 +65,10 @@ class File:
     @property
     def size(self) -> int:
         return self.arrival.landed.size
+
+    @property
+    def may_have_garbage(self) -> bool:
+        return not self.tidy and self.state in (State.LOADED, State.QUARANTINED)
 
     def claimable(self, now: datetime) -> bool:
         if self.state is State.PENDING:
@@ -109,6 +115,11 @@ def view_of(file: File) -> FileView:
         error_place=place,
         lane=str(file.arrival.lane),
     )
+
+
+def garbage_of(file: File) -> Garbage:
+    facts = {"received_at": file.arrival.landed_at, "expired": frozenset[str](), "landing": None}
+    return _project(Garbage, file, **facts)
 
 
 def quota(most: int, in_flight: InFlightLimits) -> int:

@@ -43,11 +43,11 @@ from sensorflow.testing.ledger.file import (
     quota,
     view_of,
 )
-from sensorflow.testing.ledger.heartbeats import MemoryHeartbeats
+from sensorflow.testing.ledger.garbage import MemoryGarbage
 from sensorflow.testing.ledger.intake import unsupported
 
 
-class MemoryLedger(MemoryHeartbeats):
+class MemoryLedger(MemoryGarbage):
     """An in-memory ledger (see `ports.ledger.Ledger`). Supports files of one source that are registered,
     published, claimed, and then loaded or quarantined once. clock: a function that returns the present
     time, used instead of the database's clock.
@@ -55,7 +55,8 @@ class MemoryLedger(MemoryHeartbeats):
     A claim never adds further files to a batch. A second publisher cannot get the lease before the first
     one ends. The limit of files in flight does not depend on throughput. Raises NotImplementedError for
     everything else: growing files, archives, the backfill lane, large files, rotation between sources,
-    loads of readings that other files also contain, replay and undo, retention, and most queries.
+    loads of readings that other files also contain, replay and undo, retention, and most queries. Collects
+    garbage only of files that `mark_garbage` has marked, and once.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -336,13 +337,10 @@ class MemoryLedger(MemoryHeartbeats):
             self._turns[step] = self._in(interval_seconds)
             return True
 
-    def mark_garbage(self, file_id: int) -> None:
-        """Does nothing, because this ledger does not implement `collect_garbage`."""
-
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
-        unsupported("replay or undo a file, or remove its data")
+        unsupported("replay or undo a file, or expire its data")
 
-    undo = collect_garbage = expire = expire_partitions = delete_history = replay
+    undo = expire = expire_partitions = delete_history = replay
 
     # --- views ---
 

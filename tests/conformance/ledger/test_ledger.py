@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 from adapters import ON_POSTGRES
-from samples import add, arrival, batch, claim, load, quarantine_it, state
+from samples import (
+    add,
+    arrival,
+    batch,
+    claim,
+    load,
+    quarantine_it,
+    removed,
+    removed_into,
+    state,
+)
 
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.keys import keys
@@ -17,7 +30,7 @@ from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
-from sensorflow.ports.maintenance import Expirable, Garbage
+from sensorflow.ports.maintenance import GARBAGE_GROUP, Expirable, Garbage
 
 SHORT = 0.05
 
@@ -148,12 +161,12 @@ def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None
     load(ledger, claim(ledger, new), batch(2))
     ledger.undo(new, "")
     seen: list[Garbage] = []
-    assert ledger.collect_garbage(seen.append) == 2
+    assert ledger.collect_garbage(removed_into(seen)) == 2
     assert {(left.file_id, left.state) for left in seen} == {
         (old, State.SUPERSEDED),
         (new, State.UNDONE),
     }
-    assert ledger.collect_garbage(seen.append) == 0
+    assert ledger.collect_garbage(removed_into(seen)) == 0
 
 
 @ON_POSTGRES
@@ -166,31 +179,31 @@ def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     seen: list[Garbage] = []
     for _ in range(2):
         ledger.undo(file_id, "")
-        assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
+        assert [ledger.collect_garbage(removed_into(seen)) for _ in range(2)] == [1, 0]
         ledger.replay(file_id)
         load(ledger, claim(ledger, file_id), batch(3))
-        assert ledger.collect_garbage(seen.append) == 1  # and there is nothing to remove
+        assert ledger.collect_garbage(removed_into(seen)) == 1  # and there is nothing to remove
         assert seen[-1].state is State.LOADED
     ledger.undo(file_id, "")
-    assert ledger.collect_garbage(seen.append) == 1
+    assert ledger.collect_garbage(removed_into(seen)) == 1
     ledger.mark_garbage(file_id)
-    assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
+    assert [ledger.collect_garbage(removed_into(seen)) for _ in range(2)] == [1, 0]
     time.sleep(0.6)
-    assert [ledger.collect_garbage(seen.append) for _ in range(2)] == [1, 0]
+    assert [ledger.collect_garbage(removed_into(seen)) for _ in range(2)] == [1, 0]
     time.sleep(0.6)
-    assert ledger.collect_garbage(seen.append) == 0
+    assert ledger.collect_garbage(removed_into(seen)) == 0
 
 
 @ON_POSTGRES
 def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
     ledger.undo(loaded(ledger), "")
 
-    def fail(_left: Garbage) -> None:
+    def fail(_group: Sequence[Garbage]) -> NoReturn:
         raise Transient(Code.STORAGE, "read-only")
 
     with pytest.raises(Transient):
         ledger.collect_garbage(fail)
-    assert ledger.collect_garbage(lambda _left: None) == 1
+    assert ledger.collect_garbage(removed) == 1
 
 
 @ON_POSTGRES
@@ -202,7 +215,7 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 1
     assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 0
     seen: list[Garbage] = []
-    ledger.collect_garbage(seen.append)
+    ledger.collect_garbage(removed_into(seen))
     assert [left.landing for left in seen] == [arrival().landed.name]
     assert not ledger.replay(file_id)
     ledger.register(arrival(mark="again"), OnChange.SUPERSEDE, False)  # the bytes are there again
@@ -210,14 +223,15 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
 
 
 @ON_POSTGRES
-def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
+@pytest.mark.parametrize("source", ["plant", "a", "z"])
+def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger, source: str) -> None:
     file_id = loaded(ledger)
-    other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, True)
+    other = ledger.register(replace(arrival(b"b.csv"), source=source), OnChange.SUPERSEDE, True)
     assert other.file_id != file_id
     time.sleep(SHORT)
     ledger.expire("plant", Expirable.LANDING, SHORT / 2)
     seen: list[Garbage] = []
-    ledger.collect_garbage(seen.append)
+    ledger.collect_garbage(removed_into(seen))
     assert [(left.file_id, left.landing) for left in seen] == [(file_id, None)]
 
 
@@ -282,3 +296,94 @@ def test_a_turn_that_ends_later_than_it_can_ends_nobodys_wait(ledger: Ledger) ->
     assert ledger.claim_turn("tidying", 3600)
     assert ledger.claim_turn("tidying", 60)
     assert not ledger.claim_turn("tidying", 60)
+
+
+def marked(ledger: Ledger, count: int) -> list[int]:
+    """Loaded files that may have garbage."""
+    found = []
+    for number in range(count):
+        file_id = add(ledger, b"%d.csv" % number, number + 1)
+        load(ledger, claim(ledger, file_id), batch(1, number), f"plant/{number}.csv")
+        ledger.mark_garbage(file_id)
+        found.append(file_id)
+    return found
+
+
+def with_garbage(ledger: Ledger, ids: list[int]) -> list[int]:
+    views = [view for file_id in ids if (view := ledger.file(file_id)) is not None]
+    return [view.file_id for view in views if not view.tidy]
+
+
+def test_garbage_is_passed_in_groups_and_once(ledger: Ledger) -> None:
+    ids, seen, sizes = marked(ledger, GARBAGE_GROUP + 3), list[int](), list[int]()
+
+    def remove(group: Sequence[Garbage]) -> list[int]:
+        sizes.append(len(group))
+        seen.extend(removed(group))
+        return removed(group)
+
+    assert ledger.collect_garbage(remove, limit=2) == 2
+    assert ledger.collect_garbage(remove) == len(ids) - 2
+    assert sizes == [2, GARBAGE_GROUP, 1]
+    assert seen == ids
+    assert ledger.collect_garbage(remove) == 0
+
+
+def test_a_file_whose_garbage_cannot_be_removed_delays_no_other_file(ledger: Ledger) -> None:
+    bad, *good = ids = marked(ledger, GARBAGE_GROUP + 3)
+    seen: list[int] = []
+
+    def remove(group: Sequence[Garbage]) -> list[int]:
+        seen.extend(removed(group))
+        return [file_id for file_id in removed(group) if file_id != bad]
+
+    assert ledger.collect_garbage(remove) == len(good)
+    assert seen == ids  # each of them once
+    assert with_garbage(ledger, ids) == [bad]
+    assert ledger.collect_garbage(remove) == 0
+    assert ledger.collect_garbage(removed) == 1
+    assert with_garbage(ledger, ids) == []
+
+
+def test_a_group_of_which_nothing_can_be_removed_is_the_last_one(ledger: Ledger) -> None:
+    ids, seen = marked(ledger, GARBAGE_GROUP + 3), list[int]()
+
+    def fail(group: Sequence[Garbage]) -> list[int]:
+        seen.extend(removed(group))
+        return []
+
+    assert ledger.collect_garbage(fail) == 0
+    assert seen == ids[:GARBAGE_GROUP]
+    assert with_garbage(ledger, ids) == ids
+    assert ledger.collect_garbage(removed) == len(ids)
+
+
+def test_an_error_of_a_removal_counts_no_file_of_its_group_as_removed(ledger: Ledger) -> None:
+    ids = marked(ledger, 2)
+
+    def fail(_group: Sequence[Garbage]) -> NoReturn:
+        raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        ledger.collect_garbage(fail)
+    assert with_garbage(ledger, ids) == ids
+
+
+def test_a_file_does_not_change_while_its_garbage_is_removed(ledger: Ledger) -> None:
+    [file_id] = marked(ledger, 1)
+    changed = threading.Event()
+
+    def change() -> None:
+        ledger.mark_garbage(file_id)
+        changed.set()
+
+    changer = threading.Thread(target=change)
+
+    def remove(group: Sequence[Garbage]) -> list[int]:
+        changer.start()
+        assert not changed.wait(0.3)
+        return removed(group)
+
+    assert ledger.collect_garbage(remove) == 1
+    changer.join(10)
+    assert ledger.collect_garbage(removed) == 1  # it was marked after the removal

@@ -68,7 +68,6 @@ def lost_messages(ledger: MemoryLedger) -> None:
         lost_messages,
         lambda ledger: ledger.replay(1),
         lambda ledger: ledger.undo(1, "why"),
-        lambda ledger: ledger.collect_garbage(print),
         lambda ledger: ledger.expire("plant", Expirable.ROWS, 0),
         lambda ledger: ledger.expire_partitions({"plant": 0}),
         lambda ledger: ledger.find_ingested("plant", [b"a.csv"], []),

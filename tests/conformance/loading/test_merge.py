@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 from adapters import ON_POSTGRES
-from samples import arrival, batch, claim, state
+from samples import arrival, batch, claim, removed, state
 
 from sensorflow.core.arrival import Lane
 from sensorflow.core.checksum import checksum
@@ -200,11 +201,13 @@ def test_garbage_of_a_replaced_version_tells_which_readings_it_still_holds(ledge
     load(ledger, second, batch(2, value=2.5))
     found: list[tuple[int, list[bool], int]] = []
 
-    def check(left: Garbage) -> None:
+    def check(group: Sequence[Garbage]) -> list[int]:
+        [left] = group
         if left.holds is not None:
             rows = batch(5)
             owned = left.holds(rows["ts"], keys(rows, left.identity))
             found.append((left.file_id, owned.to_pylist(), left.counts.served))
+        return removed(group)
 
     assert ledger.collect_garbage(check) == 1
     assert found == [(first, [False, False, True, True, True], 3)]

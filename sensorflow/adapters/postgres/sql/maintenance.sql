@@ -53,20 +53,23 @@ SELECT id FROM files
  ORDER BY id;
 
 -- name: untidy
--- The next file that may have garbage. The row of the file is locked, which prevents a replay during the
+-- The next files that may have garbage. Their rows are locked, which prevents a replay during the
 -- collection. A file that is not loaded is examined as soon as it is finished, and again after :again
--- seconds, when every worker that had claimed it must have stopped writing.
+-- seconds, when every worker that had claimed it must have stopped writing. rewritten: whether to return
+-- files of which silver may have to be rewritten, or all other files.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
    AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
         OR finished_at < now() - make_interval(secs => :again))
- ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+   AND (state = 'loaded' AND rows_replaced > 0
+        AND NOT expired && CAST('{silver,rows}' AS text[])) = :rewritten
+ ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: tidied
 UPDATE files
    SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),
        collected_for = finished_at
- WHERE id = :id;
+ WHERE id = ANY(CAST(:ids AS bigint[]));
 
 -- name: collect_again
 UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
@@ -75,9 +78,21 @@ UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
 
 -- name: unneeded_landing
--- The landed object, if no row of the ledger needs it.
-SELECT :landing WHERE NOT EXISTS (
-    SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
+-- The landed objects that no row of the ledger needs. The index of contents begins with the source, and is
+-- searched once for each source: a scan of the table would take long, and registrations wait for this.
+WITH RECURSIVE sources AS (
+    (SELECT source FROM files ORDER BY source LIMIT 1)
+     UNION ALL
+    SELECT (SELECT f.source FROM files f WHERE f.source > s.source ORDER BY f.source LIMIT 1)
+      FROM sources s WHERE s.source IS NOT NULL)
+SELECT landed.name
+  FROM unnest(CAST(:names AS text[]), CAST(:contents AS bytea[])) AS landed(name, sha256)
+ WHERE NOT EXISTS (
+    SELECT FROM sources s, LATERAL (
+        SELECT FROM files f
+         WHERE f.source = s.source AND f.sha256 = landed.sha256 AND f.landing = landed.name
+           AND NOT 'landing' = ANY(f.expired)
+         LIMIT 1) AS needed);
 
 -- name: expire_layer
 -- The landed bytes of an unfinished or quarantined file are never expired, because they are the last copy.
