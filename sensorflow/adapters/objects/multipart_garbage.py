@@ -97,6 +97,15 @@ class _Client:
             ) from error
 
 
+def _without_profiles(session: Any) -> Any:
+    """Make botocore ignore the files in ~/.aws, as obstore does. Otherwise the two could use different
+    credentials, and an AWS_PROFILE that does not exist would be an error."""
+    session.session_var_map["profile"] = (None, None, None, None)
+    for name in ("config_file", "credentials_file"):
+        session.session_var_map[name] = (None, None, os.devnull, None)
+    return session
+
+
 def _client(access: BucketAccess) -> Any:
     try:
         import botocore.session
@@ -107,7 +116,7 @@ def _client(access: BucketAccess) -> Any:
             f"unfinished uploads cannot be listed without the package botocore: {install(access.scheme)}",
         ) from error
     secrets = access.secrets()
-    return botocore.session.get_session().create_client(
+    return _without_profiles(botocore.session.get_session()).create_client(
         "s3",
         endpoint_url=access.endpoint or None,
         region_name=access.region or "us-east-1",
