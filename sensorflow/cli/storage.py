@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
-from sensorflow.cli.store_checks import checked, located_area, locations
+from sensorflow.cli.store_checks import checked, located_area, locations, require_reachable
 from sensorflow.disk import size
 from sensorflow.errors import Code, Transient, UsageError
 
@@ -62,6 +62,7 @@ def usage(json: Json = False) -> None:
     from sensorflow.flow.store_usage import usage as measured
 
     settings = bootstrap.settings()
+    require_reachable(settings)
     rows = []
     with bar("usage", "files") as progress:
         for which, place, area, objects in _areas(settings):
@@ -139,6 +140,7 @@ def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow.flow.storage_migration import Move
     from sensorflow.flow.storage_migration import migrate as moved
 
+    require_reachable(settings)
     moves = [Move(name, *both) for name, both in stores.moved_areas(settings).items()]
     path = settings.data_folder / move_journal.NAME
     with ExitStack() as stack:

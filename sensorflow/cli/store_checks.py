@@ -70,6 +70,20 @@ def _of_zone(
         failed[place] = title
 
 
+def require_reachable(settings: Settings) -> None:
+    """Raise Transient STORAGE within seconds if a bucket is unavailable. Later requests are retried for
+    longer. Raises UsageError as `stores.store` does."""
+    from sensorflow import stores
+    from sensorflow.settings.storage import ZONES
+
+    buckets: dict[str, tuple[Settings, str]] = {}
+    for place in filter(None, (settings, settings.before_move())):
+        zones = [zone for zone in ZONES if place.zone_folder(zone) is None]
+        buckets |= {stores.shared_place(place, zone): (place, zone) for zone in zones}
+    for bucket in buckets.values():
+        next(iter(stores.zone_alone(*bucket).list()), None)
+
+
 def location_of(settings: Settings, zone: str) -> StepResult | None:
     """Return whether a zone that is a folder on this host can be used there; None for other zones. The
     folder that the settings name must exist, because it may be on a disk that is not mounted, or the value

@@ -281,6 +281,11 @@ def test_check_and_doctor_name_the_missing_permission(site: Site) -> None:
 
 REFUSED = {
     "wrong bucket": ({"data": "s3://no-such-bucket/p"}, {}, "the bucket does not exist"),
+    "bucket in endpoint": (
+        {"endpoint": f"SERVER/{BUCKET}"},
+        {},
+        "the server has no such bucket at this address",
+    ),
     "wrong key": ({}, {"AWS_ACCESS_KEY_ID": "nobody"}, "the provider refuses the credentials"),
     "wrong secret": ({}, {"AWS_SECRET_ACCESS_KEY": "no"}, "the provider refuses the credentials"),
     "unreachable": ({"endpoint": "http://127.0.0.1:1"}, {}, "the provider cannot be reached"),
@@ -290,6 +295,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_bucket_that_cannot_be_used_is_reported_in_one_line(site: Site, what: str) -> None:
     storage, variables, reason = REFUSED[what]
+    storage = {key: text.replace("SERVER", site.seaweed.endpoint) for key, text in storage.items()}
     site.driver.services.landing.put(io.BytesIO(b"x"))
     site.store(**{"data": site.url, "previous": "data", **storage})
     for words in (("storage", "check"), ("storage", "usage"), ("storage", "migrate")):
@@ -396,6 +402,17 @@ def test_a_previous_location_without_objects_is_not_a_finished_move(site: Site) 
     assert "no objects at the previous location" in shown
     assert f"{site.url}-misspelled/landing" in shown
     assert "remove `previous` from [storage]" not in shown
+
+
+def test_a_folder_that_does_not_exist_is_named_and_not_made_by_a_check(site: Site) -> None:
+    folder = site.project / "plant-data/m"
+    for _ in range(2):
+        shown = site.run("storage", "check", code=1, SENSORFLOW_STORAGE__DATA="plant-data/m")
+        assert (
+            f"location: a folder on this host: {folder}/landing; the folder {folder} does" in shown
+        )
+        assert "as in s3://plant-data/m" in shown
+    assert not folder.parent.exists()
 
 
 def test_migrate_needs_a_previous_location(site: Site) -> None:
