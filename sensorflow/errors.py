@@ -278,6 +278,11 @@ class Transient(SensorflowError):
     count against the maximum number of attempts."""
 
 
+class PermissionMissing(Transient):
+    """Raised if a store refuses an operation for which the credentials lack a permission. Others may work.
+    `place` contains the refused operation, such as "write", under the key "operation"."""
+
+
 def unexpected(error: Exception) -> Transient:
     """Convert an exception that only a bug can cause to a `Transient`. Used by loops that log the error
     and continue."""

@@ -3,12 +3,16 @@ an unknown key, the message suggests a valid key."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from sensorflow.core.nearest import did_you_mean
+
+_CREDENTIALS = re.compile(r"//[^/]*@")
+"""A user or a password in a URL."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
@@ -63,6 +67,8 @@ def _shown(given: Any, keys: list[str]) -> str:
             given = given[part]
         else:
             return ""
+    if isinstance(given, str) and _CREDENTIALS.search(given):
+        return ""
     return f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
 
 

@@ -10,18 +10,21 @@ from urllib.parse import urlsplit
 from sensorflow import plugins
 from sensorflow.adapters.local.places import make_folders, storage_errors
 from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.core.bucket_url import BUCKETS, bucket_url
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient, UsageError
 from sensorflow.flow.quarantine_zone import FILES
 from sensorflow.settings import Settings
-from sensorflow.settings.storage import AREAS, BUCKETS, ZONES, zone_of
+from sensorflow.settings.storage import AREAS, ZONES, zone_of
 
 if TYPE_CHECKING:
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.objects import MakeStore, ObjectStore
 
-CHECK_RETRY_SECONDS = 3.0
-"""How long the checks of `zone_alone` retry a request to a bucket."""
+CHECK_SECONDS = 3.0
+"""How long the checks of `zone_alone` wait for a connection to a bucket, and retry a request."""
+CHECK_REQUEST_SECONDS = 10.0
+"""How long the checks of `zone_alone` wait for the answer to a request."""
 
 
 def store(settings: Settings, zone: str) -> ObjectStore:
@@ -46,10 +49,10 @@ def _store(
     settings: Settings,
     zone: str,
     may_be_empty: bool = False,
-    retry_seconds: float | None = None,
+    is_check: bool = False,
 ) -> ObjectStore:
     """may_be_empty: whether a zone in which nothing was ever written is empty. If not, it is unavailable.
-    retry_seconds: how long a request to a bucket is retried; None for the default."""
+    is_check: whether a user waits for the answer of an unreachable bucket."""
     folder = settings.zone_folder(zone)
     if folder is not None:
         required = folder.parent if may_be_empty else folder
@@ -60,8 +63,13 @@ def _store(
         from sensorflow.adapters.objects.bucket_access import BucketOptions
 
         options = BucketOptions(settings.storage.endpoint, settings.storage.region)
-        if retry_seconds is not None:
-            options = replace(options, retry_seconds=retry_seconds)
+        if is_check:
+            options = replace(
+                options,
+                retry_seconds=CHECK_SECONDS,
+                connect_seconds=CHECK_SECONDS,
+                request_seconds=CHECK_REQUEST_SECONDS,
+            )
         folders = tuple(f"{layer}/" for layer in Layer) if zone == "lake" else ("",)
         return open_bucket(url, options, may_be_empty, folders)
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
@@ -85,9 +93,19 @@ def area(settings: Settings, name: str) -> ObjectStore:
 
 def zone_alone(settings: Settings, zone: str) -> ObjectStore:
     """Return the object store of a zone at its current location, even while the zone is moved. It is for
-    checks, which users wait for: a request to a bucket is retried for `CHECK_RETRY_SECONDS`. Raises
-    UsageError as `store` does."""
-    return _store(settings, zone, may_be_empty=True, retry_seconds=CHECK_RETRY_SECONDS)
+    checks, which users wait for: a request to a bucket is retried for `CHECK_SECONDS`. Raises UsageError
+    as `store` does."""
+    return _store(settings, zone, may_be_empty=True, is_check=True)
+
+
+def shared_place(settings: Settings, zone: str) -> str:
+    """Return the bucket of a zone, without its prefix, or else the zone's location. If one zone of a bucket
+    is unavailable, so are the others."""
+    location = settings.zone_location(zone)
+    if plugins.scheme(location) not in BUCKETS:
+        return location
+    found = bucket_url(location)
+    return f"{found.scheme}://{found.bucket}"
 
 
 def require_access(settings: Settings) -> None:
@@ -194,8 +212,8 @@ def _lake(settings: Settings, may_lack_layers: bool = False) -> Layers:
 
 
 def permissions(settings: Settings, zone: str) -> Mapping[str, str]:
-    """Return the permissions that the steps of `flow.store_check` need on a zone in a bucket: the name of
-    the step -> the provider's name of the permission. Empty for other zones."""
+    """Return the permissions that a zone in a bucket needs: operation, as in `errors.PermissionMissing` ->
+    the provider's name of the permission. Empty for other zones."""
     from sensorflow.adapters.objects.permissions import PERMISSIONS
 
     return PERMISSIONS.get(plugins.scheme(settings.storage.url(zone) or ""), {})

@@ -21,7 +21,8 @@ from sensorflow.embedded.process import Process, free_port
 BUCKET = "sensorflow"
 ADMIN = ("test-admin", "the-secret-of-the-admin")
 READER = ("test-reader", "the-secret-of-the-reader")
-"""Access keys and their secrets: one may do everything, the other one may only read."""
+WRITER = ("test-writer", "the-secret-of-the-writer")
+"""Access keys and their secrets: one may do everything, one may only read, and one only write."""
 IDENTITIES = {
     "identities": [
         {
@@ -33,6 +34,11 @@ IDENTITIES = {
             "name": "reader",
             "credentials": [{"accessKey": READER[0], "secretKey": READER[1]}],
             "actions": [f"Read:{BUCKET}", f"List:{BUCKET}"],
+        },
+        {
+            "name": "writer",
+            "credentials": [{"accessKey": WRITER[0], "secretKey": WRITER[1]}],
+            "actions": [f"Write:{BUCKET}"],
         },
     ]
 }

@@ -38,8 +38,8 @@ LAST = ".backup.json"
 @dataclass(frozen=True)
 class BackupResult:
     """The result of `make`: a new backup and its totals. removed: names of the older backups that were
-    removed. same_disk: whether the backup is on the same disk as the data folder. notes: messages for the
-    user."""
+    removed. same_disk: whether the backup is on the same disk as files that it contains. notes: messages
+    for the user."""
 
     backup: Backup
     totals: CopyTotals
@@ -102,9 +102,19 @@ def make(
         with folders.locked(target), backup_snapshot(url) as now:
             done = _Making(settings, url, tools, target, project, progress).run(now)
             done.removed.extend(_pruned(target, keep, done.notes))
-        data = settings.data_folder
-        same = data.exists() and target.stat().st_dev == data.stat().st_dev
+        device = target.stat().st_dev
+        same = any(f.exists() and f.stat().st_dev == device for f in _contained(settings))
     return replace(done, same_disk=same)
+
+
+def _contained(settings: Settings) -> Iterator[Path]:
+    """Yield the folders on this host whose content a backup contains. Zones in a bucket are not on this
+    host."""
+    for zone in ZONES:
+        if (folder := settings.zone_folder(zone)) is not None:
+            yield folder
+    if settings.database is None:
+        yield settings.data_folder
 
 
 def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:

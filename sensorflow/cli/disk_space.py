@@ -47,10 +47,16 @@ def checks(
     for found in disks(settings, unloaded.values()):
         rows = {source: files.rows_per_byte for source, files in unloaded.items()}
         rate = sum(found.writes.ahead(size, rows.get(name)) for name, size in arriving.items())
-        yield _check(found, disk.free(found.path), rate)
+        yield _check(found, disk.free(found.path), rate, _is_landed_on(settings, found))
 
 
-def _check(place: Disk, free: int, rate: float) -> Check:
+def _is_landed_on(settings: Settings, place: Disk) -> bool:
+    """Whether the landing zone is on a disk."""
+    folder = settings.zone_folder("landing")
+    return folder is not None and disk.device(folder) == disk.device(place.path)
+
+
+def _check(place: Disk, free: int, rate: float, has_landing: bool) -> Check:
     """rate: bytes per second that are written to the disk."""
     floor = place.reserve + place.need
     seconds = (free - floor) / rate if rate else None
@@ -66,7 +72,7 @@ def _check(place: Disk, free: int, rate: float) -> Check:
         found += f"; at the rate of the last hour, this is in {span(seconds)}"
     elif free >= place.reserve * disk_room.RESUMES + place.need:
         return Check("disk space", "ok", found)
-    todo = (
-        "free space on this disk, for example with retention: landing/ stores a copy of every file"
-    )
+    todo = "free space on this disk"
+    if has_landing:
+        todo += ", for example with retention: landing/ stores a copy of every file"
     return Check("disk space", "warn", found, todo)

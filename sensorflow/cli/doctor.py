@@ -89,6 +89,7 @@ def _alone(what: str) -> list[Check]:
 def _checks() -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow import settings as settings_
+    from sensorflow.cli import store_checks
     from sensorflow.environment import folder
 
     path = settings_.find(start_folder := folder())
@@ -112,7 +113,7 @@ def _checks() -> Iterator[Check]:
         )
     yield from _folders(settings)
     yield from _data_folder(settings)
-    yield from _stores(settings)
+    yield from store_checks.of_project(settings)
     yield _backup(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
@@ -139,45 +140,6 @@ def _data_folder(settings: Settings) -> Iterator[Check]:
         return
     yield Check("data folder", "ok", str(folder))
     yield from disk_space.of_project(settings)
-
-
-def _stores(settings: Settings) -> Iterator[Check]:
-    """Check the zones that are outside the data folder, and the locations from which zones are moved."""
-    from sensorflow.folders import data_fault
-    from sensorflow.settings.storage import ZONES
-
-    for zone in ZONES:
-        if settings.storage.url(zone) is None:
-            continue
-        if (folder := settings.zone_folder(zone)) is not None:
-            fault = data_fault(folder)
-            yield Check(zone, "fail", *fault) if fault else Check(zone, "ok", str(folder))
-        else:
-            yield _store(settings, zone, zone)
-    if (before := settings.before_move()) is not None:
-        for zone in settings.moved_zones():
-            yield _store(before, zone, f"previous {zone}")
-        todo = "run `sensorflow storage migrate`, then remove storage.previous"
-        yield Check("storage", "warn", f"{', '.join(settings.moved_zones())}: being moved", todo)
-
-
-def _store(settings: Settings, zone: str, what: str) -> Check:
-    """Check a store without writing to it. what: the title of the check."""
-    from sensorflow import stores
-    from sensorflow.cli.storage import explained, located
-    from sensorflow.flow.store_check import StoreCheck
-
-    try:
-        objects = stores.zone_alone(settings, zone)
-    except SensorflowError as error:
-        return Check(what, "fail", f"{located(settings, zone)}: {error}", error.remedy)
-    for found in StoreCheck(objects).read_only():
-        if found.verdict != "ok":
-            failed = explained(settings, zone, found)
-            text = f"{located(settings, zone)}: {failed.step}: {failed.found}"
-            todo = failed.todo or f"check storage.{zone} and the credentials of the store"
-            return Check(what, "fail", text, todo)
-    return Check(what, "ok", f"{located(settings, zone)}; `sensorflow storage check` also writes")
 
 
 def _backup(settings: Settings) -> Check:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
+from sensorflow.cli.get_file import get
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.selection import Source, complete_state, cut
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 app = typer.Typer(
-    help="Show files, their history, and where readings came from.", no_args_is_help=True
+    help="Show files, their history and bytes, and where readings came from.", no_args_is_help=True
 )
 
 
@@ -387,4 +388,5 @@ def still_holding(newest: list[FileView]) -> list[str]:
     return [stay, out]
 
 
+app.command("get", short_help="Copy the original bytes of a file, verified.")(get)
 app.command("of-row", short_help="Show which file and line a reading came from.")(of_row)

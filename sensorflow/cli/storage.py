@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.cli.store_checks import checked, located_area, locations, require_reachable
 from sensorflow.disk import size
-from sensorflow.errors import Code, SensorflowError, Transient, UsageError
+from sensorflow.errors import Code, Transient, UsageError
 
 if TYPE_CHECKING:
     from sensorflow.flow.storage_migration import MigrationTotals
-    from sensorflow.flow.store_check import StepResult
     from sensorflow.ports.objects import ObjectStore
     from sensorflow.settings import Settings
 
@@ -31,7 +30,8 @@ app = typer.Typer(
 def check(json: Json = False) -> None:
     """Write, read, list and delete an object in each zone, and compare the clocks.
 
-    Shows one line per step. If a permission is missing, names it. Leaves nothing behind.
+    Shows one line per step. If a permission is missing, names it. The object is removed again. A location
+    without objects begins with the check: the object .began, which records this time, stays there.
 
     Exit codes: 0 if no step fails, 1 if a step fails, 2 for a usage error.
     """
@@ -39,7 +39,7 @@ def check(json: Json = False) -> None:
 
     settings = bootstrap.settings()
     results: list[dict[str, Any]] = []
-    for place, found in _checked(settings):
+    for place, found in checked(settings):
         results.append({"place": place, **asdict(found)})
         if not json:
             line(f"{found.verdict:<4}  {place}: {found.step}: {found.found}")
@@ -50,75 +50,19 @@ def check(json: Json = False) -> None:
     raise typer.Exit(int(any(result["verdict"] == "fail" for result in results)))
 
 
-def _checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
-    """Yield the results of the steps, each with the name and location of its zone."""
-    from sensorflow import stores
-    from sensorflow.flow.store_check import StoreCheck
-    from sensorflow.settings.storage import ZONES
-
-    before = settings.before_move()
-    for zone in ZONES:
-        objects = stores.zone_alone(settings, zone)
-        for found in StoreCheck(objects).run():
-            yield f"{zone} {located(settings, zone)}", explained(settings, zone, found)
-    for zone in settings.moved_zones() if before else ():
-        assert before is not None
-        objects = stores.zone_alone(before, zone)
-        for found in StoreCheck(objects).read_only():
-            place = f"previous {zone} {located(before, zone)}"
-            yield place, explained(before, zone, found)
-    yield "database", _database_clock(settings)
-
-
-def _database_clock(settings: Settings) -> StepResult:
-    from sensorflow import bootstrap
-    from sensorflow.adapters.postgres import inspect
-    from sensorflow.flow.store_check import Step, StepResult, clock
-
-    try:
-        now = inspect.server(bootstrap.database_url(settings)).now
-    except SensorflowError as error:
-        return StepResult(Step.CLOCK, "warn", f"not compared: {error}")
-    return clock(now - datetime.now(UTC), "the database's clock", "this host")
-
-
-def located(settings: Settings, zone: str) -> str:
-    """Return the location of a zone, without secrets."""
-    from sensorflow.settings.storage import display_url
-
-    return display_url(settings.zone_location(zone))
-
-
-def located_area(settings: Settings, area: str) -> str:
-    """Return the location of an area, without secrets."""
-    from sensorflow.settings.storage import ZONES
-
-    return located(settings, area) if area in ZONES else f"{located(settings, 'lake')}/{area}"
-
-
-def explained(settings: Settings, zone: str, found: StepResult) -> StepResult:
-    """Return the result of a step. If it failed because a bucket refused the request, the remedy names the
-    permission."""
-    from sensorflow import stores
-
-    names = stores.permissions(settings, zone)
-    if found.verdict != "fail" or found.step not in names or "no permission" not in found.found:
-        return found
-    todo = f"grant the credentials {names[found.step]} on this location; see docs/how-to/storage.md"
-    return replace(found, todo=todo)
-
-
 @app.command("usage", short_help="Count objects and bytes of each zone and layer.")
 def usage(json: Json = False) -> None:
     """Count the objects and bytes of each zone and layer, at the current and at the previous location.
 
-    Lists all objects: with a bucket, that is one request for 1,000 objects.
+    Lists all objects: with a bucket, that is one request for 1,000 objects. Also counts unfinished uploads,
+    where they can be listed: on disks and in S3.
     """
     from sensorflow import bootstrap
     from sensorflow.cli.backup import bar
     from sensorflow.flow.store_usage import usage as measured
 
     settings = bootstrap.settings()
+    require_reachable(settings)
     rows = []
     with bar("usage", "files") as progress:
         for which, place, area, objects in _areas(settings):
@@ -127,7 +71,7 @@ def usage(json: Json = False) -> None:
     if json:
         as_json(rows)
         return
-    heads = ("location", "area", "objects", "bytes", "place")
+    heads = ("location", "area", "objects", "bytes", "unfinished", "place")
     table("", heads, [[row[head] for head in heads] for row in rows])
     total = sum(row["bytes"] for row in rows)
     line(f"{sum(row['objects'] for row in rows):,} objects, {size(total)}")
@@ -184,7 +128,7 @@ def migrate(json: Json = False) -> None:
         as_json(_record(totals))
     else:
         _show(settings, totals)
-    raise typer.Exit(int(totals.not_copied > 0 or not totals.found))
+    raise typer.Exit(int(totals.not_copied > 0 or not totals.found or bool(totals.missing)))
 
 
 def _migrated(settings: Settings) -> MigrationTotals:
@@ -196,16 +140,35 @@ def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow.flow.storage_migration import Move
     from sensorflow.flow.storage_migration import migrate as moved
 
+    require_reachable(settings)
     moves = [Move(name, *both) for name, both in stores.moved_areas(settings).items()]
     path = settings.data_folder / move_journal.NAME
     with ExitStack() as stack:
-        journal = stack.enter_context(move_journal.opened(path, _locations(settings)))
+        journal = stack.enter_context(move_journal.opened(path, locations(settings)))
         stack.enter_context(files_kept(stack.enter_context(database(settings))))
         progress = stack.enter_context(bar("migrate", "files"))
         totals = moved(moves, journal, progress)
         if not totals.not_copied:
             _keep_creation_times(settings)
+        if "landing" in settings.moved_zones():
+            totals.missing = _missing(settings)
+        if totals.found and not totals.not_copied and not totals.missing:
+            journal.finish()
     return totals
+
+
+def _missing(settings: Settings) -> list[str]:
+    """Return a message for each landed file of the ledger that is at neither location."""
+    from sensorflow import bootstrap
+    from sensorflow.flow.storage_migration import missing_files
+
+    landing = bootstrap.landing(settings)
+    store = bootstrap.audit_store(settings)
+    try:
+        with store.snapshot() as snapshot:
+            return missing_files(landing, snapshot.files())
+    finally:
+        store.close()
 
 
 def _keep_creation_times(settings: Settings) -> None:
@@ -218,13 +181,6 @@ def _keep_creation_times(settings: Settings) -> None:
         set_created_at(objects, min(times) if len(times) == len(areas) else None)
 
 
-def _locations(settings: Settings) -> str:
-    before = settings.before_move()
-    assert before is not None
-    zones = settings.moved_zones()
-    return "\n".join(f"{s.zone_location(zone)}" for s in (before, settings) for zone in zones)
-
-
 def _record(totals: MigrationTotals) -> dict[str, Any]:
     return {
         "objects": totals.found,
@@ -232,6 +188,7 @@ def _record(totals: MigrationTotals) -> dict[str, Any]:
         "copied_bytes": totals.bytes,
         "already_copied": totals.already,
         "problems": totals.problems,
+        "missing": totals.missing,
     }
 
 
@@ -257,6 +214,13 @@ def _show(settings: Settings, totals: MigrationTotals) -> None:
     )
     for text in totals.problems[:20]:
         line(f"not copied: {text}")
+    for text in totals.missing[:20]:
+        line(f"missing: {text}")
+    if totals.missing:
+        line(
+            f"{len(totals.missing):,} landed files are at neither location: restore them from a backup,"
+        )
+        line("  or put the original files into the drop folder again (they may be in data/archive)")
     if totals.not_copied:
         _show_remedies(totals)
         return

@@ -19,16 +19,20 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Protocol
 
+from sensorflow.core.findings import Fault
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.hashed import Damaged, VerifyingReader, digest_of
 from sensorflow.flow.in_flight import in_flight
+from sensorflow.flow.landing import Landing
+from sensorflow.ports.audit import FileRecord
 from sensorflow.ports.objects import BEGAN, Object, ObjectStore
 
 LANDING = "landing"
@@ -43,6 +47,8 @@ PASSES = 20
 CONSECUTIVE_FAILURES = 20
 """Number of objects after which the migration is stopped, if all of them failed."""
 MAX_PROBLEMS = 1000
+FILES_AT_ONCE = 100_000
+"""Number of files of the ledger for which the landing zone is listed once."""
 CLOCK_MARGIN = timedelta(minutes=1)
 """Difference between the clocks of two stores that does not count."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -82,13 +88,15 @@ class Moved:
 class MigrationTotals:
     """The totals of a migration. found: number of objects at the previous location when it began. objects:
     number of objects by fate. bytes: number of copied bytes. already: number of objects that an earlier run
-    has finished. problems: a message for each object that needs attention, at most `MAX_PROBLEMS`."""
+    has finished. problems: a message for each object that needs attention, at most `MAX_PROBLEMS`.
+    missing: a message for each landed file that is at neither location."""
 
     found: int = 0
     objects: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
     bytes: int = 0
     already: int = 0
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     failures_in_succession: int = 0
 
     @property
@@ -281,6 +289,22 @@ def migrate(moves: list[Move], journal: Journal, progress: Progress) -> Migratio
             if totals.done == before or totals.problems:
                 break
     return totals
+
+
+def missing_files(landing: Landing, files: Iterable[FileRecord]) -> list[str]:
+    """Return a message for each file whose landed bytes do not exist, although retention has not removed
+    them. landing: both locations. Raises Transient STORAGE."""
+    missing = []
+    wanted = (record for record in files if LANDING not in record.expired)
+    while records := list(islice(wanted, FILES_AT_ONCE)):
+        sizes = landing.sizes(list(dict.fromkeys(record.landing for record in records)))
+        missing += [
+            f"{Fault.LANDING_MISSING}: file {record.file_id}, {record.source}: {record.name}: no object "
+            f"{LANDING}/{record.landing}"
+            for record in records
+            if sizes[record.landing] is None
+        ]
+    return missing
 
 
 def _new(

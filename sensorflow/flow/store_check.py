@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sensorflow.errors import SensorflowError, UsageError
+from sensorflow.errors import PermissionMissing, SensorflowError, Transient
 from sensorflow.ports.objects import Object, ObjectStore
 
 PREFIX = "sensorflow-check-"
@@ -24,7 +24,12 @@ REFUSED_SKEW = timedelta(minutes=15)
 """Difference of the clocks from which S3 refuses requests."""
 
 
+LOSES = "use another store: this one loses data"
+NO_STORE = "check bucket and endpoint in [storage]: the server may be another service than a store"
+
+
 class Step(StrEnum):
+    LOCATION = "location"
     LOOK_UP = "look up a missing object"
     WRITE = "write"
     READ = "read back"
@@ -37,59 +42,77 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """The result of one step. verdict: "ok", "warn", or "fail". found: in words. todo: what the user must
-    do if the verdict is not "ok"."""
+    do if the verdict is not "ok". refused: the operation for which a permission is missing, as in
+    `errors.PermissionMissing`; or ""."""
 
     step: Step
     verdict: str
     found: str
     todo: str = ""
+    refused: str = ""
 
 
 class StoreCheck:
-    """Checks one store. Leaves no object behind, unless the process is killed or may not delete."""
+    """Checks one store. A store without objects begins with the check (see `ObjectStore.created_at`).
+    Apart from that, the check leaves nothing behind, unless the process is killed or may not delete.
+
+    is_unavailable: whether a step has failed for a reason that concerns the whole store. No further steps
+    are tried then.
+    """
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._name, self._data = f"{PREFIX}{secrets.token_hex(8)}", secrets.token_bytes(32)
         self._written: Object | None = None
+        self._has_put = False
         self._midpoint = datetime.now(UTC)
+        self.is_unavailable = False
 
     def run(self) -> Iterator[StepResult]:
         """Yield the result of each step. A step that needs the object that was written is left out if the
         object could not be written."""
-        yield self._tried(Step.LOOK_UP, self._look_up)
-        wrote = self._tried(Step.WRITE, self._write)
-        yield wrote
-        if wrote.verdict == "ok":
-            yield self._tried(Step.READ, self._read)
-            yield self._tried(Step.CREATE, self._create)
-        yield self._tried(Step.LIST, self._list)
-        yield self._tried(Step.DELETE, self._delete)
-        if self._written is not None:
+        yield from self._all((Step.LOOK_UP, self._look_up), (Step.WRITE, self._write))
+        if self._has_put:
+            yield from self._all((Step.READ, self._read), (Step.CREATE, self._create))
+        yield from self._all((Step.LIST, self._list), (Step.DELETE, self._delete))
+        if self._written is not None and not self.is_unavailable:
             yield clock(
                 self._written.modified_at - self._midpoint, "the store's clock", "this host"
             )
 
     def read_only(self) -> Iterator[StepResult]:
         """Yield the results of the steps that store nothing: listing, and looking up a missing object."""
-        yield self._tried(Step.LIST, self._list_first)
-        yield self._tried(Step.LOOK_UP, self._look_up)
+        yield from self._all((Step.LIST, self._list_first), (Step.LOOK_UP, self._look_up))
+
+    def of_previous(self) -> Iterator[StepResult]:
+        """Yield the results of the steps that a location needs from which objects are moved: those of
+        `read_only`, and deleting an object that does not exist."""
+        yield from self.read_only()
+        yield from self._all((Step.DELETE, self._delete))
+
+    def _all(self, *steps: tuple[Step, Callable[[], str]]) -> Iterator[StepResult]:
+        for step, check in steps:
+            if not self.is_unavailable:
+                yield self._tried(step, check)
 
     def _tried(self, step: Step, check: Callable[[], str]) -> StepResult:
         try:
             return StepResult(step, "ok", check())
         except _WrongError as error:
-            return StepResult(step, "fail", str(error), "use another store: this one loses data")
-        except UsageError as error:
-            return StepResult(step, "fail", str(error))
-        except SensorflowError as error:
-            return StepResult(step, "fail", str(error), error.remedy)
-        except OSError as error:
-            return StepResult(step, "fail", str(error))
+            self.is_unavailable = step is Step.LOOK_UP
+            return StepResult(step, "fail", str(error), NO_STORE if self.is_unavailable else LOSES)
+        except PermissionMissing as error:
+            refused = str(error.place.get("operation", ""))
+            return StepResult(step, "fail", _text(error), error.remedy, refused)
+        except (SensorflowError, OSError) as error:
+            self.is_unavailable = not isinstance(error.__cause__, PermissionError)
+            remedy = error.remedy if isinstance(error, Transient) else ""
+            return StepResult(step, "fail", _text(error), remedy)
 
     def _write(self) -> str:
         before = datetime.now(UTC)
         self._objects.put(self._name, io.BytesIO(self._data))
+        self._has_put = True
         self._midpoint = before + (datetime.now(UTC) - before) / 2
         return f"{len(self._data)} bytes"
 
@@ -132,6 +155,12 @@ class StoreCheck:
         if self._written is not None and self._objects.head(self._name) is not None:
             raise _WrongError("the object still exists after it was deleted")
         return "allowed" if self._written is None else "the object is gone"
+
+
+def _text(error: Exception) -> str:
+    """Return the message of an error without its remedy, which is shown on its own line."""
+    remedy = error.remedy if isinstance(error, SensorflowError) else ""
+    return str(error).removesuffix(f"; {remedy}")
 
 
 class _WrongError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sensorflow.errors import Transient
 from sensorflow.ports.objects import ObjectStore
 
 EVERY = 1000
@@ -13,10 +14,12 @@ EVERY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Number and total size of the objects of an area."""
+    """Number and total size of the objects of an area. unfinished: number of unfinished uploads; None if
+    they cannot be listed."""
 
     objects: int
     bytes: int
+    unfinished: int | None
 
 
 def usage(objects: ObjectStore, progress: Callable[[int], object] = lambda _: None) -> Usage:
@@ -27,4 +30,11 @@ def usage(objects: ObjectStore, progress: Callable[[int], object] = lambda _: No
         count, total = count + 1, total + found.size
         if count % EVERY == 0:
             progress(count)
-    return Usage(count, total)
+    return Usage(count, total, _unfinished(objects))
+
+
+def _unfinished(objects: ObjectStore) -> int | None:
+    try:
+        return len(objects.list_unfinished(0))
+    except Transient:  # for example, a package or a permission is missing
+        return None

@@ -7,18 +7,24 @@ import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from sensorflow.errors import Code, Permanent
-from sensorflow.flow.landing import Landing, is_local
+from sensorflow.flow.landing import is_local
 
 MEMORY_BYTES = 8 << 20
 """Size in bytes up to which a copy of landed bytes is in memory. Larger copies are temporary files."""
 BLOCK = 1 << 20
 
 
+class Opens(Protocol):
+    """A zone with copies of landed bytes: the landing zone or the quarantine."""
+
+    def open(self, name: str, /) -> BinaryIO: ...
+
+
 @contextmanager
-def open_verified(landing: Landing, name: str, size: int, sha256: bytes) -> Iterator[BinaryIO]:
+def open_verified(landing: Opens, name: str, size: int, sha256: bytes) -> Iterator[BinaryIO]:
     """Yield a seekable stream of landed bytes, at its start. size, sha256: the values in the ledger.
 
     A file on this host is hashed, and read again from the same open file. Bytes in another store are

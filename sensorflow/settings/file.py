@@ -109,6 +109,7 @@ def load(
         raise UsageError(located, Code.SETTINGS) from error
     _check_profiles(settings, where)
     _check_folders(settings, where)
+    _check_bare_path(settings, where)
     _check_move(settings, where)
     _check_tls(settings, where)
     for found in former if warn else ():
@@ -218,6 +219,20 @@ def _check_folders(settings: Settings, where: _KeyLocation) -> None:
                     "give each its own folder",
                     Code.SETTINGS,
                 )
+
+
+def _check_bare_path(settings: Settings, where: _KeyLocation) -> None:
+    """Raises UsageError if the scheme of a bucket's URL was probably forgotten: without it, the data would
+    be stored in a folder on this host."""
+    if (bare := settings.storage.bare_path()) is None:
+        return
+    key, value = f"storage.{bare[0]}", bare[1]
+    raise UsageError(
+        f"{where(key)}: {key} = {value!r} is the folder {settings.path(Path(value))} on this host, but "
+        f"endpoint and region are for buckets; write s3://{value} for a bucket, or ./{value} for the "
+        "folder",
+        Code.SETTINGS,
+    )
 
 
 def _check_move(settings: Settings, where: _KeyLocation) -> None:

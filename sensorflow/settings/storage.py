@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import field_validator, model_validator
 
 from sensorflow import plugins
+from sensorflow.core.bucket_url import BUCKETS, bucket_url, has_credentials, misspelled_url
 from sensorflow.core.profile.strict import Strict, later_default
 
 ZONES = ("landing", "quarantine", "lake")
@@ -16,8 +17,6 @@ AREAS = ("landing", "bronze", "rejects", "silver", "quarantine")
 separately."""
 ON_DISK = "a folder"
 """The location of a zone that is in a folder, in a comparison of several hosts."""
-BUCKETS = ("s3", "gs", "az")
-"""Schemes of URLs of buckets, which sensorflow accesses itself."""
 
 
 def zone_of(area: str) -> str:
@@ -31,10 +30,12 @@ class Storage(Strict):
     leading = ("data",)
 
     data: str | None = later_default(None)
-    """The location of all zones whose own key is not set: a path, a `file://` URL, the URL of a bucket
-    (`s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`), or the URL of a store of
-    [a package](../how-to/adapters.md#a-store). `landing` and `quarantine` are subfolders of this location,
-    and the lake's layers `bronze`, `silver` and `rejects` too. Default: the data folder."""
+    """The location of all zones whose own key is not set: the URL of a bucket (`s3://bucket/prefix`,
+    `gs://bucket/prefix` or `az://container/prefix`), the URL of a store of
+    [a package](../how-to/adapters.md#a-store), a `file://` URL, or a path. A value without a scheme is the
+    path of a folder on this host, relative to the folder of `sensorflow.toml`. `landing` and `quarantine`
+    are subfolders of this location, and the lake's layers `bronze`, `silver` and `rejects` too. Default:
+    the data folder."""
     landing: str | None = later_default(None)
     """The landing zone: a path or URL, as for `data`."""
     quarantine: str | None = later_default(None)
@@ -47,7 +48,8 @@ class Storage(Strict):
     are removed from both locations."""
     endpoint: str | None = later_default(None)
     """The URL of the service that stores the buckets, for services other than those of Amazon, Google and
-    Microsoft. With an `http://` URL, connections are not encrypted."""
+    Microsoft. It contains neither a bucket nor credentials. With an `http://` URL, connections are not
+    encrypted."""
     region: str | None = later_default(None)
     """The region of S3 buckets. Default: the environment variable `AWS_REGION`, or `us-east-1`."""
 
@@ -57,10 +59,16 @@ class Storage(Strict):
         scheme = plugins.scheme(url or "")
         if url is not None and not url.strip():
             raise ValueError("give a path or a URL")
-        if scheme == "file" and urlsplit(url or "").netloc not in ("", "localhost"):
+        if (
+            url is not None
+            and (fault := misspelled_url(url))
+            and (not scheme or url != url.strip())
+        ):
+            raise ValueError(fault)
+        if scheme == "file" and not _is_folder(url or ""):
             raise ValueError("a file:// URL needs three slashes, as in file:///srv/landing")
-        if scheme in BUCKETS and not urlsplit(url or "").netloc:
-            raise ValueError(f"name a bucket, as in {scheme}://bucket/prefix")
+        if scheme in BUCKETS:
+            bucket_url(url or "")
         if scheme not in ("", "file", *BUCKETS, *plugins.names(plugins.Group.STORES)):
             known_kinds = ("file", *BUCKETS, *plugins.names(plugins.Group.STORES))
             known = ", ".join(f"{name}://" for name in known_kinds)
@@ -76,6 +84,13 @@ class Storage(Strict):
             plugins.scheme(url) not in ("http", "https") or not urlsplit(url).netloc
         ):
             raise ValueError("give the URL of the service, as in https://s3.example.org")
+        if url is not None and has_credentials(url):
+            raise ValueError(
+                "credentials do not belong in the settings: set them in the environment, as in "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; see docs/how-to/storage.md"
+            )
+        if url is not None and (urlsplit(url).query or urlsplit(url).fragment):
+            raise ValueError("remove '?' or '#' and what follows it")
         return url
 
     @model_validator(mode="after")
@@ -105,6 +120,20 @@ class Storage(Strict):
             return data if zone == "lake" else data / zone
         return _local(url, home)
 
+    def bare_path(self) -> tuple[str, str] | None:
+        """Return the first key, and its value, whose relative path may be a bucket without its scheme:
+        `endpoint` or `region` is set, but no location is a URL. A path that begins with a dot is certainly
+        a path."""
+        if self.endpoint is None and self.region is None:
+            return None
+        keys = ("previous", "data", *ZONES)
+        given = {key: url for key in keys if (url := getattr(self, key)) is not None}
+        if any(plugins.scheme(url) not in ("", "file") for url in given.values()):
+            return None
+        given.pop("previous", None)  # a check reports a location without objects
+        bare = [(k, u) for k, u in given.items() if not plugins.scheme(u) and u[0] not in "/."]
+        return bare[0] if bare else None
+
     def data_folder(self, home: Path) -> Path | None:
         """Return the folder of `data` on this host; None if `data` is not set, or is not on this host."""
         return None if self.data is None else _local(self.data, home)
@@ -129,6 +158,12 @@ def _local(url: str, home: Path) -> Path | None:
     if plugins.scheme(url) == "file":
         return Path(unquote(urlsplit(url).path))
     return None if plugins.scheme(url) else (home / url).absolute()
+
+
+def _is_folder(url: str) -> bool:
+    """Whether a file:// URL names a folder on this host by an absolute path."""
+    parts = urlsplit(url)
+    return parts.netloc in ("", "localhost") and parts.path.startswith("/")
 
 
 def display_url(url: str) -> str:

@@ -18,6 +18,7 @@ from servers import ServerFolder
 
 from sensorflow.adapters.objects.bucket import BucketObjects, open_bucket
 from sensorflow.adapters.objects.bucket_access import BucketOptions
+from sensorflow.adapters.objects.bucket_errors import translated
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.landing import Landing
@@ -127,7 +128,7 @@ def test_a_server_that_is_killed_and_started_again_in_a_put_keeps_the_contract(
 
 FAILURES = [
     (s3_error(403, "AccessDenied"), "no permission", "grant"),
-    (s3_error(403, "InvalidAccessKeyId"), "refuses the credentials", "correct the access key"),
+    (s3_error(403, "InvalidAccessKeyId"), "refuses the credentials", "correct AWS_ACCESS_KEY_ID"),
     (s3_error(400, "ExpiredToken"), "the credentials have expired", "renew them"),
     (s3_error(403, "RequestTimeTooSkewed"), "the clock of this host", "synchronize the clock"),
     (s3_error(403, "QuotaExceeded"), "full or over its quota", "raise the quota"),
@@ -136,6 +137,33 @@ FAILURES = [
     (s3_error(301, "PermanentRedirect"), "in another region", "set the region"),
     (s3_error(503, "SlowDown"), "limits the rate of requests", "fewer workers"),
     (s3_error(500, "InternalError"), "has a failure", "work resumes automatically"),
+]
+TEXTS = [
+    (
+        "HTTP error: error sending request\n\nDebug source:\nInvalidCertificate(Other(CaUsedAsEndEntity))",
+        "self-signed",
+        "set AWS_CA_BUNDLE or SSL_CERT_FILE",
+    ),
+    (
+        "HTTP error: x\n\nDebug source:\nInvalidCertificate(NotValidForNameContext { })",
+        "another host name",
+        "set endpoint",
+    ),
+    (
+        "Generic S3 error: a PUT http://169.254.169.254/latest in 1ms - status code: 403 Forbidden",
+        "no credentials were found",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        "Generic S3 error: a PUT http://169.254.169.254/latest in 1ms - status code: 403 Forbidden",
+        "no credentials were found",
+        "not read by sensorflow: AWS_PROFILE and /dev/null",
+    ),
+    (
+        "Generic S3 error: strange answer of http://h/b?token=hidden",
+        "(strange answer of http://h/b)",
+        "that endpoint is the URL",
+    ),
 ]
 OPERATIONS: dict[str, Callable[[BucketObjects], object]] = {
     "write": lambda objects: objects.put("a", io.BytesIO(b"x")),
@@ -172,6 +200,18 @@ def test_a_failure_is_told_in_one_line_with_the_next_step(
         assert f"s3://{BUCKET}" in message, operation
         assert "\n" not in message, operation
         assert not isinstance(caught.value.__cause__, FileNotFoundError), operation
+
+
+@pytest.mark.parametrize(("error", "text", "next_step"), TEXTS)
+def test_an_error_without_an_answer_of_the_provider_is_explained(
+    error: str, text: str, next_step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "plant")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    found = translated(Exception(error), "read", "s3://b/a")
+    assert text in found.message
+    assert next_step in found.remedy
+    assert "hidden" not in found.message
 
 
 def test_a_bucket_that_does_not_exist_is_not_taken_for_an_empty_one(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -41,7 +43,11 @@ def test_secrets_come_from_files_and_are_read_again_when_they_are_refused(
 
 
 def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
-    place: ServerFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_environment: None
+    place: ServerFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seaweed: Seaweed,
+    s3_environment: None,
 ) -> None:
     authority = Authority(tmp_path / "authority")
     server = Seaweed(place.root, authority)
@@ -51,6 +57,18 @@ def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
         untrusting = open_bucket(url, BucketOptions(server.endpoint, retry_seconds=0.1))
         with pytest.raises(Transient, match=r"certificate is not trusted.*set AWS_CA_BUNDLE"):
             untrusting.put("a", io.BytesIO(b"x"))
+        for endpoint, message in (
+            (
+                server.endpoint.replace("https", "http"),
+                "requires TLS at this port.*begin endpoint with",
+            ),
+            (
+                seaweed.endpoint.replace("http", "https"),
+                "does not use TLS.*begin endpoint with http://",
+            ),
+        ):
+            with pytest.raises(Transient, match=message):
+                open_bucket(url, BucketOptions(endpoint, retry_seconds=0.1)).head("a")
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
         objects = open_bucket(url, BucketOptions(server.endpoint))
         objects.put("a", io.BytesIO(b"x"))
@@ -59,6 +77,33 @@ def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
         assert objects.list_unfinished(-1) == []
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "a"}, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not"),
+        (
+            {"AWS_SECRET_ACCESS_KEY": "a"},
+            "AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not",
+        ),
+        ({"AWS_CA_BUNDLE": __file__}, f"AWS_CA_BUNDLE: {__file__} contains no valid certificate"),
+        (
+            {"SSL_CERT_FILE": os.devnull},
+            f"SSL_CERT_FILE: {os.devnull} contains no valid certificate",
+        ),
+        ({"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE: /none: No such file or directory"),
+    ],
+)
+def test_variables_that_cannot_be_right_are_refused(
+    given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        open_bucket("s3://bucket")
 
 
 @pytest.mark.parametrize(
@@ -85,12 +130,17 @@ def test_opening_a_bucket_neither_connects_nor_imports_obstore() -> None:
 @pytest.mark.parametrize(
     ("url", "options", "message"),
     [
-        ("s3://", BucketOptions(), "expected s3://, gs://, az://, the bucket and a prefix"),
-        ("s3:///a", BucketOptions(), "expected s3://"),
-        ("ftp://a/b", BucketOptions(), "expected s3://"),
+        ("s3://", BucketOptions(), "buckets have URLs with s3://, gs://, az://"),
+        ("s3:///a", BucketOptions(), "name a bucket, as in s3://bucket/prefix"),
+        ("ftp://a/b", BucketOptions(), "name a bucket, as in s3://bucket/prefix"),
         ("s3://user:secret@bucket/a", BucketOptions(), "neither a password nor a port"),
         ("s3://bucket/a/../b", BucketOptions(), "has an empty part, '.' or '..' in its path"),
         ("s3://bucket", BucketOptions("minio:9000"), "must begin with https:// or http://"),
+        (
+            "s3://bucket",
+            BucketOptions("http://user:secret@minio"),
+            "contains credentials: remove them",
+        ),
     ],
 )
 def test_bad_urls_and_endpoints_are_refused_in_one_line(

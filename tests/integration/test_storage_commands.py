@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import warm
-from object_servers import BUCKET, READER, Seaweed
+from object_servers import BUCKET, READER, WRITER, Seaweed
 from project_driver import ProjectDriver, content
 
 from sensorflow import bootstrap, stores
@@ -120,8 +120,33 @@ def site(project: Path, database: str, seaweed: Seaweed, s3_environment: None) -
     found.driver.close()
 
 
+def require_files_can_be_fetched(site: Site) -> None:
+    """A landed file, and one that only the quarantine still has."""
+    target, view = site.project / "fetched.csv", site.driver.ledger.named("1.csv")[0]
+    for words in ((), ("--overwrite",)):
+        shown = site.run("files", "get", "1.csv", "--to", str(target), *words)
+        assert target.read_bytes() == content(1)
+        assert view.sha256.hex() in shown
+        target.write_bytes(b"other")
+    assert "already exists" in site.run("files", "get", "1.csv", "--to", str(target), code=2)
+    assert target.read_bytes() == b"other"
+    target.unlink()
+    assert site.run("files", "get", "1.csv", "--to", "-").encode() == content(1)
+    [bad] = [f for f in site.asked("quarantine", "ls") if f["quarantined_to"]]
+    landing = stores.store(site.driver.settings, "landing")
+    data = landing.open(bad["landing"]).read()
+    landing.delete(bad["landing"])
+    site.run(
+        "files", "get", str(bad["file_id"] if "file_id" in bad else bad["id"]), "--to", str(target)
+    )
+    assert target.read_bytes() == data
+    landing.put(bad["landing"], io.BytesIO(data))
+    target.unlink()
+
+
 def test_a_project_is_moved_into_a_bucket_and_back(site: Site) -> None:
     site.fill()
+    require_files_can_be_fetched(site)
     before = site.objects()
     driver = site.store(data=site.url, previous="data")
     assert site.objects() == before
@@ -140,6 +165,7 @@ def test_a_project_is_moved_into_a_bucket_and_back(site: Site) -> None:
         shutil.rmtree(site.project / "data" / area)
     driver = site.store(data=site.url)
     assert site.objects() == now
+    require_files_can_be_fetched(site)
     assert "every one accounted for" in site.run("audit", "--checksum")
 
     driver = site.store(previous=site.url)
@@ -157,8 +183,22 @@ def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
     """The new location is younger than its objects, which must not excuse that they are missing."""
     site.fill()
     driver = site.store(data=site.url, previous="data")
+    view = driver.ledger.named("1.csv")[0]
+    landed = driver.settings.data_folder / "landing" / view.landing
+    lost = landed.rename(site.project / "lost")
+    shown = site.run("storage", "migrate", code=1)
+    assert f"missing: A101 landing-missing: file {view.file_id}, {view.source}: 1.csv" in shown
+    assert f"no object landing/{view.landing}" in shown
+    assert "put the original files into the drop folder again" in shown
+    assert "being moved" in site.run("doctor", code=1)
+    lost.rename(landed)
     site.run("storage", "migrate")
+    assert "everything was copied\n      -> remove storage.previous" in site.run("doctor", code=1)
     driver = site.store(data=site.url)
+    key = f"{site.url.removeprefix(f's3://{BUCKET}/')}/landing/aa/x"
+    site.seaweed.client().create_multipart_upload(Bucket=BUCKET, Key=key)
+    unfinished = {row["area"]: row["unfinished"] for row in site.asked("storage", "usage")}
+    assert (unfinished["landing"], unfinished["silver"]) == (1, 0)
     store = stores.area(driver.settings, "landing")
     store.delete(next(iter(store.list())).name)
     report = site.asked("audit", code=1)
@@ -174,13 +214,14 @@ def test_a_project_in_a_bucket_is_backed_up_and_restored(
     before = site.objects()
     target = tmp_path / "backups"
     first = site.asked("backup", str(target))
-    assert first["missing"] == []
+    assert (first["missing"], first["notes"]) == ([], [])
     assert "intact" in site.run("backup", str(target), "--verify")
     site.driver.load("new.csv", content(9))
     second = site.asked("backup", str(target))
     assert second["shared_files"] >= len(before)
     copied = (Path(second["path"]) / "data" / "silver").rglob("*.parquet")
     assert any(path.stat().st_nlink == 2 for path in copied)
+    assert "same disk" not in site.run("backup", str(target))
 
     where = ("restore", first["path"], "--to", str(tmp_path / "p"))
     url = {"SENSORFLOW_DATABASE_URL": empty_database}
@@ -213,6 +254,7 @@ def test_check_names_each_step_and_leaves_nothing_behind(site: Site) -> None:
     assert "an existing object is not replaced" in shown
     assert "ok    database: clock" in shown
     assert site.objects() == {}
+    assert ".began" in site.run("storage", "check", "--help")
     lake = stores.zone_alone(site.driver.settings, "lake")
     assert [found.name for found in lake.list() if "check" in found.name] == []
 
@@ -225,12 +267,25 @@ def test_check_and_doctor_name_the_missing_permission(site: Site) -> None:
     assert "grant the credentials s3:PutObject on this location" in shown
     assert "grant the credentials s3:DeleteObject on this location" in shown
     assert f"ok    landing {site.url}/landing: list: allowed" in shown
+    writer = {"AWS_ACCESS_KEY_ID": WRITER[0], "AWS_SECRET_ACCESS_KEY": WRITER[1]}
+    shown = site.run("storage", "check", code=1, **writer)
+    assert "grant the credentials s3:GetObject and s3:ListBucket on this location" in shown
+    assert "grant the credentials s3:ListBucket on this location" in shown
+    site.store(previous=site.url)
+    shown = site.run("storage", "check", code=1, **reader)
+    assert f"fail  previous landing {site.url}/landing: delete: " in shown
+    site.store(data=site.url)
     checks = {check["what"]: check for check in json.loads(site.run("doctor", "--json", code=1))}
     assert checks["landing"]["verdict"] == "ok"
 
 
 REFUSED = {
     "wrong bucket": ({"data": "s3://no-such-bucket/p"}, {}, "the bucket does not exist"),
+    "bucket in endpoint": (
+        {"endpoint": f"SERVER/{BUCKET}"},
+        {},
+        "the server has no such bucket at this address",
+    ),
     "wrong key": ({}, {"AWS_ACCESS_KEY_ID": "nobody"}, "the provider refuses the credentials"),
     "wrong secret": ({}, {"AWS_SECRET_ACCESS_KEY": "no"}, "the provider refuses the credentials"),
     "unreachable": ({"endpoint": "http://127.0.0.1:1"}, {}, "the provider cannot be reached"),
@@ -240,12 +295,16 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_bucket_that_cannot_be_used_is_reported_in_one_line(site: Site, what: str) -> None:
     storage, variables, reason = REFUSED[what]
+    storage = {key: text.replace("SERVER", site.seaweed.endpoint) for key, text in storage.items()}
     site.driver.services.landing.put(io.BytesIO(b"x"))
     site.store(**{"data": site.url, "previous": "data", **storage})
     for words in (("storage", "check"), ("storage", "usage"), ("storage", "migrate")):
         shown = site.run(*words, code=1, **variables)
         assert reason in shown
-        if words[-1] != "check":
+        if words[-1] == "check":
+            assert (shown.count(reason), shown.count("->")) == (1, 1), shown
+            assert shown.count("because landing failed") == 2, shown
+        else:
             assert shown.startswith("sensorflow: I503 storage-unavailable: ")
             assert len(shown.splitlines()) == 2, shown
     checks = {c["what"]: c for c in json.loads(site.run("doctor", "--json", code=1, **variables))}
@@ -292,7 +351,7 @@ def refusing(code: str) -> Iterator[str]:
     [
         ("ExpiredToken", "the credentials have expired", "renew them; if they are in a file"),
         ("RequestTimeTooSkewed", "the clock of this host differs", "synchronize the clock"),
-        ("AccessDenied", "no permission", "grant the credentials s3:PutObject on this location"),
+        ("AccessDenied", "no permission", "grant the credentials s3:GetObject and s3:ListBucket"),
     ],
 )
 def test_why_a_provider_refuses_is_said(site: Site, code: str, reason: str, todo: str) -> None:
@@ -302,6 +361,8 @@ def test_why_a_provider_refuses_is_said(site: Site, code: str, reason: str, todo
         shown = site.run("storage", "check", code=1)
         assert reason in shown
         assert f"-> {todo}" in shown
+        if code == "AccessDenied":
+            assert "s3:GetObject and s3:ListBucket, and s3:PutObject, on this location" in shown
         shown = site.run("storage", "migrate", code=1)
     assert shown.startswith("sensorflow: I503 storage-unavailable: the migration is not finished: ")
     assert reason in shown.splitlines()[0]
@@ -334,10 +395,24 @@ def test_a_restore_into_a_bucket_goes_on_after_a_kill(
 def test_a_previous_location_without_objects_is_not_a_finished_move(site: Site) -> None:
     site.fill()
     site.store(data=site.url, previous=f"{site.url}-misspelled")
+    for words in (("storage", "check"), ("doctor",)):
+        shown = site.run(*words, code=1)
+        assert "no objects at the previous location\n      -> correct storage.previous" in shown
     shown = site.run("storage", "migrate", code=1)
     assert "no objects at the previous location" in shown
     assert f"{site.url}-misspelled/landing" in shown
     assert "remove `previous` from [storage]" not in shown
+
+
+def test_a_folder_that_does_not_exist_is_named_and_not_made_by_a_check(site: Site) -> None:
+    folder = site.project / "plant-data/m"
+    for _ in range(2):
+        shown = site.run("storage", "check", code=1, SENSORFLOW_STORAGE__DATA="plant-data/m")
+        assert (
+            f"location: a folder on this host: {folder}/landing; the folder {folder} does" in shown
+        )
+        assert "as in s3://plant-data/m" in shown
+    assert not folder.parent.exists()
 
 
 def test_migrate_needs_a_previous_location(site: Site) -> None:
@@ -355,7 +430,7 @@ def test_two_migrations_do_not_run_at_once(site: Site) -> None:
     from sensorflow.adapters.local import move_journal
 
     site.fill()
-    site.store(data="moved", previous="data")
+    site.store(data="./moved", previous="data")
     path = site.driver.settings.data_folder / move_journal.NAME
     with move_journal.opened(path, "elsewhere"):
         shown = site.run("storage", "migrate", code=2)

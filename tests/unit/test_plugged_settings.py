@@ -120,6 +120,30 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
             "no installed package has a store for ftp://; supported are a path and file://, s3://, gs://",
         ),
         ('data = "s3://"', "name a bucket, as in s3://bucket/prefix"),
+        ('data = "s3:/b/p"', "name a bucket, as in s3://bucket/prefix"),
+        ('data = "gs:b/p"', "name a bucket, as in gs://bucket/prefix"),
+        ('data = "S3://b/p"', "write s3:// in lower case"),
+        ('data = "s3//b/p"', "write s3://b/p for a URL"),
+        ('data = "//b/p"', "a path with one slash"),
+        ('data = " s3://b/p"', "remove the space"),
+        ('data = "s3_x://b/p"', "neither a path nor a URL"),
+        ('data = "b.s3.eu-west-1.amazonaws.com/p"', "the address of a service"),
+        ('data = "file:data"', "three slashes"),
+        ('data = "b/p"\nendpoint = "https://h"', "s3://b/p for a bucket, or ./b/p for the folder"),
+        ('data = "b/p"\nregion = "eu-west-1"', "storage.data = 'b/p' is the folder /"),
+        (
+            'data = "s3://b/a/../p"',
+            "storage.data = 's3://b/a/../p': the URL of a bucket has an empty",
+        ),
+        ('data = "s3://b/%41"', "contains a percent escape"),
+        ("data = 's3://b/a\\p'", "contains a backslash"),
+        ('lake = "s3://b/a?x"', "storage.lake = 's3://b/a?x': the URL of a bucket contains '?'"),
+        (
+            'data = "s3://user:hidden@b/p"',
+            "storage.data: the URL of a bucket contains neither a password",
+        ),
+        ('endpoint = "https://user:hidden@h"', "storage.endpoint: credentials do not belong"),
+        ('endpoint = "https://h?token=x"', "remove '?' or '#'"),
         ('endpoint = "127.0.0.1:9000"', "give the URL of the service"),
         ('landing = ""', "give a path or a URL"),
         ('previous = "data"', "storage.previous is the current location of all zones"),
@@ -138,6 +162,12 @@ def test_a_mistake_in_storage_is_one_line(tmp_path: Path, given: str, expected: 
     found = mistake(tmp_path, f"{SOURCE}[storage]\n{given}\n")
     assert expected in found
     assert "\n" not in found
+    assert "hidden" not in found
+
+
+def test_a_path_that_begins_with_a_dot_is_a_folder_even_with_an_endpoint(tmp_path: Path) -> None:
+    text = f'{SOURCE}[storage]\ndata = "./b/p"\nendpoint = "https://h"\n'
+    assert settings_of(tmp_path, text).zone_folder("lake") == tmp_path / "b/p"
 
 
 def test_a_store_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
@@ -185,4 +215,11 @@ def test_doctor_looks_at_the_zones(
     checks = {check["what"]: check for check in json.loads(done.stdout)}
     assert checks["landing"]["verdict"] == "fail"
     assert checks["landing"]["found"].startswith("shelf:no/such/folder.sqlite: list: I503")
-    assert (checks["quarantine"]["verdict"], checks["broker"]["verdict"]) == ("ok", "ok")
+    assert checks["quarantine"] == {
+        "what": "quarantine",
+        "verdict": "warn",
+        "found": f"a folder on this host: {tmp_path}/kept; the folder {tmp_path}/kept does not exist",
+        "todo": f"create it with `mkdir -p {tmp_path}/kept`, or correct [storage]; the URL of a bucket "
+        "begins with a scheme, as in s3://kept",
+    }
+    assert checks["broker"]["verdict"] == "ok"

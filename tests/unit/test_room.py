@@ -19,6 +19,7 @@ from sensorflow.flow.fleet_samples import room_samples
 from sensorflow.flow.intake.room import Room
 from sensorflow.ports.intake import OnChange
 from sensorflow.settings import Settings
+from sensorflow.settings.storage import Storage
 from sensorflow.testing.ledger import MemoryLedger
 
 GIB = 1 << 30
@@ -124,7 +125,10 @@ def doctor_says(folder: Path, min_free: int, need: int = 0, per_second: float = 
     unloaded = {"plant": Unloaded("plant", need, 1 / 30)}
     settings, arriving = Settings.model_validate(given), {"plant": per_second}
     [check] = disk_space.checks(settings, unloaded, arriving)
-    return f"{check.verdict}: {check.found}"
+    in_bucket = settings.model_copy(update={"storage": Storage(landing="s3://b/landing")})
+    [other] = disk_space.checks(in_bucket, unloaded, arriving)
+    assert "landing/" not in other.todo
+    return f"{check.verdict}: {check.found} -> {check.todo}"
 
 
 def test_doctor_warns_of_a_disk_by_the_reserve_the_registered_files_and_the_rate(
@@ -133,7 +137,9 @@ def test_doctor_warns_of_a_disk_by_the_reserve_the_registered_files_and_the_rate
     free = shutil.disk_usage(tmp_path).free
     assert doctor_says(tmp_path, free // 2).startswith("ok: ")
     assert doctor_says(tmp_path, free * 2).startswith("fail: ")
-    assert doctor_says(tmp_path, int(free * 0.95)).startswith("warn: ")  # not enough to resume
+    nearly = doctor_says(tmp_path, int(free * 0.95))  # not enough to resume
+    assert nearly.startswith("warn: ")
+    assert nearly.endswith("landing/ stores a copy of every file")
     assert doctor_says(tmp_path, free // 2, free // 4).startswith("ok: ")
     short = doctor_says(tmp_path, free // 2, free)
     assert short.startswith("fail: ")

@@ -7,7 +7,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sensorflow.errors import Code, Transient, UsageError
@@ -41,6 +41,23 @@ class MoveJournal:
             self._connection.commit()
             self._commit_at = time.monotonic() + COMMIT_SECONDS
 
+    def finish(self) -> None:
+        """Record that all objects are done; see `is_finished`."""
+        self._connection.execute("PRAGMA user_version = 1")
+
+
+def is_finished(path: Path, locations: str) -> bool:
+    """Return whether a move between these locations has copied all objects, as far as this host knows."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            if connection.execute("SELECT text FROM locations").fetchall() != [(locations,)]:
+                return False
+            return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return False
+
 
 @contextmanager
 def opened(path: Path, locations: str) -> Iterator[MoveJournal]:
@@ -61,6 +78,7 @@ def opened(path: Path, locations: str) -> Iterator[MoveJournal]:
                 connection.execute("DELETE FROM locations")
                 connection.execute("DELETE FROM done")
                 connection.execute("INSERT INTO locations VALUES (?)", (locations,))
+            connection.execute("PRAGMA user_version = 0")
             connection.commit()
             yield MoveJournal(connection)
     finally:

@@ -9,16 +9,20 @@ name a file that contains the value. Such files are read again after the provide
 from __future__ import annotations
 
 import os
+import re
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from sensorflow.adapters.objects.obstore_module import obstore
+from sensorflow.adapters.objects.provider_variables import VARIABLES
+from sensorflow.core.bucket_url import BucketUrl, bucket_url, has_credentials
 from sensorflow.environment import read_secret
 from sensorflow.errors import Code, Transient, UsageError
 
@@ -68,12 +72,15 @@ class BucketOptions:
     is used only if the endpoint begins with "http://". region: the region of an S3 bucket; None for the one
     in the environment. account: the storage account of an Azure container; None for the one in the
     environment. retry_seconds: no retry of a failed request begins later than this after the first request.
+    connect_seconds, request_seconds: the time in which one connection is made, and one request answered.
     """
 
     endpoint: str | None = None
     region: str | None = None
     account: str | None = None
     retry_seconds: float = RETRY_SECONDS
+    connect_seconds: float = CONNECT_SECONDS
+    request_seconds: float = REQUEST_SECONDS
 
 
 class BucketAccess:
@@ -91,7 +98,14 @@ class BucketAccess:
             raise UsageError(
                 f"the endpoint {self.endpoint!r} must begin with https:// or http://", Code.SETTINGS
             )
+        if has_credentials(self.endpoint):
+            raise UsageError(
+                f"the endpoint {_displayed(self.endpoint)} contains credentials: remove them, and set "
+                f"{VARIABLES[self.scheme]}",
+                Code.SETTINGS,
+            )
         self.secrets()  # raises UsageError if a file is missing
+        self._require_key_pair()
         self._certificates()
         self._lock = threading.Lock()
         self._store: Any = None
@@ -112,10 +126,8 @@ class BucketAccess:
             if self._store is None:
                 try:
                     self._store = self._open()
-                except UsageError as error:  # files and environment were valid when this was made
-                    raise Transient(
-                        Code.STORAGE, f"cannot open {self.place()}: {error.message}"
-                    ) from error
+                except (UsageError, ValueError) as error:  # they were valid when this was made
+                    raise Transient(Code.STORAGE, f"cannot open {self.place()}: {error}") from error
             return self._store
 
     def renew(self) -> None:
@@ -166,11 +178,23 @@ class BucketAccess:
             if os.environ.get(variable)
         }
 
+    def _require_key_pair(self) -> None:
+        """Raise UsageError if only one of the two variables of an access key of S3 is set."""
+        pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if self.scheme == S3 else ()
+        lacking = [n for n in pair if not (os.environ.get(n) or os.environ.get(f"{n}_FILE"))]
+        if len(lacking) == 1:
+            given = next(name for name in pair if name not in lacking)
+            raise UsageError(
+                f"{given} is set, but {lacking[0]} is not: set both (or their _FILE variables), or "
+                "neither of them",
+                Code.SETTINGS,
+            )
+
     def _client_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
             "allow_http": self.endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "timeout": timedelta(seconds=REQUEST_SECONDS),
+            "connect_timeout": timedelta(seconds=self._options.connect_seconds),
+            "timeout": timedelta(seconds=self._options.request_seconds),
         }
         if (certificates := self._certificates()) is not None:
             options["root_certificate"] = certificates
@@ -183,15 +207,23 @@ class BucketAccess:
 
     def _certificates(self) -> bytes | None:
         """Return the certificates of further authorities, or None. Raises UsageError if their file cannot
-        be read."""
+        be read, or contains no certificate."""
         if (path := self.certificate_file) is None:
             return None
+        name = next(name for name in CERTIFICATES if os.environ.get(name))
         try:
-            return Path(path).read_bytes()
-        except OSError as error:
+            found = Path(path).read_bytes()
+            text = found.decode("ascii", "ignore")
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        except (ssl.SSLError, ValueError) as error:
             raise UsageError(
-                f"{' or '.join(CERTIFICATES)}: {path}: {error.strerror}", Code.SETTINGS
+                f"{name}: {path} contains no valid certificate: name a PEM file, which begins with "
+                "-----BEGIN CERTIFICATE-----",
+                Code.SETTINGS,
             ) from error
+        except OSError as error:
+            raise UsageError(f"{name}: {path}: {error.strerror}", Code.SETTINGS) from error
+        return found
 
 
 _OPEN: WeakSet[BucketAccess] = WeakSet()
@@ -205,26 +237,16 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def _parsed(url: str) -> tuple[str, str, str]:
-    """Return (scheme, bucket, prefix) of a URL."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc or ":" in parts.netloc:
-        raise UsageError(
-            "the URL of a bucket contains neither a password nor a port: set credentials and endpoint "
-            "in the environment",
-            Code.SETTINGS,
-        )
-    if parts.scheme not in STORES or not parts.netloc or parts.query or parts.fragment:
-        known = ", ".join(f"{scheme}://" for scheme in STORES)
-        raise UsageError(
-            f"{url!r} is not the URL of a bucket; expected {known}, the bucket and a prefix, as in "
-            "s3://my-bucket/my-prefix",
-            Code.SETTINGS,
-        )
-    prefix = unquote(parts.path).strip("/")
-    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
-        raise UsageError(f"{url!r} has an empty part, '.' or '..' in its path", Code.SETTINGS)
-    return parts.scheme, parts.netloc, prefix
+def _parsed(url: str) -> BucketUrl:
+    try:
+        return bucket_url(url)
+    except ValueError as error:
+        raise UsageError(f"{_displayed(url)}: {error}", Code.SETTINGS) from error
+
+
+def _displayed(url: str) -> str:
+    """Return a URL without user and password, for messages."""
+    return re.sub(r"//[^/]*@", "//...@", url)
 
 
 def _first(variables: tuple[str, ...]) -> str | None:

@@ -11,10 +11,11 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensorflow.adapters.objects.obstore_module import obstore
-from sensorflow.errors import DO, Code, Transient
+from sensorflow.adapters.objects.provider_variables import VARIABLES, ignored
+from sensorflow.errors import DO, Code, PermissionMissing, Transient
 
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
@@ -22,7 +23,11 @@ MESSAGE = re.compile(r"<Message>\s*([^<\n]*)")
 DETAIL = re.compile(r'(?:message|error): "([^"]*)"')
 TIMEOUT = re.compile(r"\bTimedOut\b|kind: Timeout\b")
 CUT = re.compile(r"IncompleteBody|IncompleteMessage|kind: Interrupted|ConnectionReset")
-CERTIFICATE = re.compile(r"invalid peer certificate: ?(\w*)|InvalidCertificate\((\w*)")
+CERTIFICATE = re.compile(r"invalid peer certificate|InvalidCertificate\(")
+CREDENTIALS = re.compile(
+    r"GCP credential error|Invalid Access Key|Missing\w* ?(?:Secret)?AccessKey"
+)
+QUERY = re.compile(r"\?\S*")
 METADATA = re.compile(
     r"169\.254\.169\.254|fd00:ec2::254|metadata\.google\.internal|169\.254\.170\."
 )
@@ -63,9 +68,15 @@ MISSING_BUCKET = Meaning(
 )
 REFUSED = Meaning(
     "the provider refuses the credentials",
-    f"correct the access key and its secret; {RENEWED}",
+    f"correct {{variables}}, or their _FILE variables; {RENEWED}",
 )
-EXPIRED = Meaning("the credentials have expired", f"renew them; {RENEWED}")
+EXPIRED = Meaning("the credentials have expired", f"renew them: set {{variables}}; {RENEWED}")
+UNREADABLE = Meaning(
+    "the credentials cannot be used", "correct {variables} and restart the processes"
+)
+NO_ACCOUNT = Meaning(
+    "the storage account is not set", "set AZURE_STORAGE_ACCOUNT_NAME and restart the processes"
+)
 FORBIDDEN = Meaning(
     "no permission",
     "grant the credentials read, write, delete and list on this bucket and prefix; work resumes "
@@ -89,8 +100,8 @@ OUTAGE = Meaning(
 )
 UNREACHABLE = Meaning(
     "the provider cannot be reached",
-    "check the network, work then resumes automatically; check endpoint and proxy, and restart the "
-    "processes if you change them",
+    "check network and proxy, work then resumes automatically; check endpoint (http:// or https://, host "
+    "and port) and restart the processes if you change it",
 )
 SLOW = Meaning(
     "the provider did not answer in time",
@@ -101,10 +112,35 @@ UNTRUSTED = Meaning(
     "set AWS_CA_BUNDLE or SSL_CERT_FILE to the PEM file of the authority that issued it, and restart "
     "the processes",
 )
+SELF_SIGNED = Meaning(
+    "the server's certificate is self-signed and belongs to an authority, so that no client accepts it "
+    "as that of a server",
+    "issue a certificate for the server by an authority, and set AWS_CA_BUNDLE or SSL_CERT_FILE to the "
+    "PEM file of the authority",
+)
+OTHER_NAME = Meaning(
+    "the server's certificate is for another host name",
+    "set endpoint to a host name that the certificate contains",
+)
+OUTDATED = Meaning(
+    "the server's certificate is not valid now", "renew the certificate; check the clocks"
+)
+NOT_TLS = Meaning(
+    "the server does not use TLS at this port",
+    "correct the port of endpoint; or, if connections must not be encrypted, begin endpoint with http://",
+)
+NEEDS_TLS = Meaning(
+    "the server requires TLS at this port", "begin endpoint with https:// instead of http://"
+)
 NO_CREDENTIALS = Meaning(
     "no credentials were found, neither in the environment nor from this host's metadata service",
-    "set the provider's variables (AWS_..., GOOGLE_... or AZURE_...) and restart the processes, or let "
-    "the host have a role",
+    "set {variables} in the environment of the processes and restart them, or let the host have a "
+    "role{ignored}",
+)
+NOT_FOUND = Meaning(
+    "the server has no such bucket at this address",
+    "correct bucket and endpoint in [storage] and restart the processes: endpoint is the URL of the "
+    "service, without the bucket",
 )
 CHANGED = Meaning(
     "the object was changed or replaced while it was read",
@@ -123,7 +159,10 @@ ARCHIVED = Meaning(
 TOO_LARGE = Meaning(
     "the object is too large for the provider", "split the file, or use another store"
 )
-OTHER = Meaning("the request failed", "check the provider's message")
+OTHER = Meaning(
+    "the request failed",
+    "check the message, and that endpoint is the URL of the provider's service",
+)
 
 CODES = {
     "NoSuchBucket": MISSING_BUCKET,
@@ -170,6 +209,7 @@ STATUSES = {
     301: ELSEWHERE,
     401: REFUSED,
     403: FORBIDDEN,
+    404: NOT_FOUND,
     412: CHANGED,
     413: TOO_LARGE,
     429: THROTTLED,
@@ -177,6 +217,22 @@ STATUSES = {
     507: FULL,
 }
 """The meaning of a status whose code is unknown or missing."""
+
+TEXTS = (
+    (
+        re.compile(
+            r"to an HTTPS server|to HTTPS port|plain HTTP to an SSL|Parse\((?:Version|Header)"
+        ),
+        NEEDS_TLS,
+    ),
+    (re.compile(r"InvalidContentType"), NOT_TLS),
+    (re.compile(r"CaUsedAsEndEntity"), SELF_SIGNED),
+    (re.compile(r"NotValidForName"), OTHER_NAME),
+    (re.compile(r"InvalidCertificate\(\s*(?:Expired|NotValidYet)"), OUTDATED),
+    (re.compile(r"Account must be specified"), NO_ACCOUNT),
+    (CREDENTIALS, UNREADABLE),
+)
+"""Texts of errors that have a meaning of their own."""
 
 
 def failure(error: BaseException) -> Failure:
@@ -199,6 +255,10 @@ def meaning(error: BaseException) -> Meaning:
         return SKEWED
     if "performing token request" in text and found.status in (400, 401):  # of Google and Azure
         return REFUSED
+    if found.code not in CODES:
+        for pattern, means in TEXTS:
+            if pattern.search(text):
+                return means
     if found.status is not None:
         return _meaning_of(found)
     if CERTIFICATE.search(text):
@@ -252,7 +312,16 @@ def translated(error: BaseException, operation: str, place: str) -> Transient:
     """Return the error to raise. operation: in words, such as "read". place: the URL of the object."""
     if is_missing_object(error):
         return Transient(Code.STORAGE, f"cannot {operation} {place}: it does not exist")
-    return _transient(meaning(error), failure(error), operation, place)
+    means, found = meaning(error), failure(error)
+    if means in (OTHER, UNREADABLE) and not found.reason:
+        found = replace(found, reason=_first_line(error))
+    return _transient(means, found, operation, place)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error, without queries of URLs, which may contain secrets."""
+    first = str(error).strip().partition("\n")[0]
+    return QUERY.sub("", first.partition(" error: ")[2] or first)[:200]
 
 
 def explained(found: Failure, operation: str, place: str) -> Transient:
@@ -261,8 +330,13 @@ def explained(found: Failure, operation: str, place: str) -> Transient:
 
 
 def _transient(means: Meaning, found: Failure, operation: str, place: str) -> Transient:
-    text = f"cannot {operation} {place}: {means.text}{found.shown}; {means.do}"
-    return Transient(Code.STORAGE, text, **{DO: means.do})
+    scheme = place.partition(":")[0]
+    do = means.do.replace("{variables}", VARIABLES.get(scheme, "the provider's variables"))
+    do = do.replace("{ignored}", ignored(scheme))
+    text = f"cannot {operation} {place}: {means.text}{found.shown}; {do}"
+    if means == FORBIDDEN:
+        return PermissionMissing(Code.STORAGE, text, operation=operation, **{DO: do})
+    return Transient(Code.STORAGE, text, **{DO: do})
 
 
 def replaced(place: str) -> Transient:

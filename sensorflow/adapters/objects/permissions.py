@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-PERMISSIONS = {
+from collections.abc import Mapping
+
+PERMISSIONS: Mapping[str, Mapping[str, str]] = {
     "s3": {
         "write": "s3:PutObject",
-        "read back": "s3:GetObject",
-        "conditional create": "s3:PutObject",
+        "read": "s3:GetObject",
         "list": "s3:ListBucket",
-        "look up a missing object": "s3:ListBucket",
+        "look up": "s3:GetObject and s3:ListBucket",
         "delete": "s3:DeleteObject",
     },
     "gs": {
         "write": "storage.objects.create",
-        "read back": "storage.objects.get",
-        "conditional create": "storage.objects.create",
+        "read": "storage.objects.get",
         "list": "storage.objects.list",
-        "look up a missing object": "storage.objects.list",
+        "look up": "storage.objects.get and storage.objects.list",
         "delete": "storage.objects.delete",
     },
     "az": {
         "write": "blobs/write",
-        "read back": "blobs/read",
-        "conditional create": "blobs/write",
+        "read": "blobs/read",
         "list": "blobs/read",
-        "look up a missing object": "blobs/read",
+        "look up": "blobs/read",
         "delete": "blobs/delete",
     },
 }
 """Without the permission to list, providers also refuse to say that an object does not exist.
 
-Scheme of the bucket's URL -> step of `flow.store_check.Step` -> the provider's name of the
+Scheme of the bucket's URL -> operation, as in `errors.PermissionMissing` -> the provider's name of the
 permission."""
