@@ -39,6 +39,7 @@ def publisher() -> Publisher:
     return bootstrap.publisher(services().settings)
 
 
+@cache
 def housekeeping() -> Housekeeping:
     return periodic.housekeeping(settings(), ledger(), publisher())
 
@@ -48,6 +49,7 @@ def forget() -> None:
     services.cache_clear()
     ledger.cache_clear()
     publisher.cache_clear()
+    housekeeping.cache_clear()
     keeper.cache_clear()
 
 

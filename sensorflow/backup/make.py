@@ -144,10 +144,15 @@ class _Making:
         project: dict[str, Path],
         progress: Progress,
     ) -> None:
+        from sensorflow.adapters.postgres.project import project as project_of
+
         self._settings, self._url, self._tools = settings, url, tools
         self._target, self._project, self._progress = target, project, progress
-        self._lake = bootstrap.lake(settings)
-        self._areas = {name: stores.area(settings, name) for name in AREAS}
+        own = project_of(url)
+        bootstrap.require_own_locations(settings, lambda: own)
+        self._project_id = own.id
+        self._lake = stores.lake(settings, lambda: own)
+        self._areas = {name: stores.area(settings, name, lambda: own) for name in AREAS}
         self._is_on_disk = settings.zone_folder(LANDING) is not None
 
     def run(self, now: BackupSnapshot) -> BackupResult:
@@ -235,6 +240,7 @@ class _Making:
             dumped_by=self._tools.major,
             missing=totals.missing,
             replays={str(i): profile for i, profile in replays.items()},
+            project_id=self._project_id,
         )
         folders.write_manifest(work, manifest)
         os.sync()  # sync everything before the backup counts as complete

@@ -142,11 +142,17 @@ def _data_folder(settings: Settings) -> Iterator[Check]:
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
-    """Check the zones that are outside the data folder, and the locations from which zones are moved."""
+    """Check the owners of all zones, the zones that are outside the data folder, and the locations from
+    which zones are moved."""
+    from sensorflow.cli.storage import known_project, owner_of
     from sensorflow.folders import data_fault
     from sensorflow.settings.storage import ZONES
 
+    get_project = known_project(settings)
     for zone in ZONES:
+        if (owned := owner_of(settings, zone, get_project)).verdict == "fail":
+            yield Check(zone, "fail", owned.found, owned.todo)
+            continue
         if settings.storage.url(zone) is None:
             continue
         if (folder := settings.zone_folder(zone)) is not None:

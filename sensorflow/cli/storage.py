@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.storage_migration import MigrationTotals
     from sensorflow.flow.store_check import StepResult
     from sensorflow.ports.objects import ObjectStore
+    from sensorflow.ports.project import GetProject
     from sensorflow.settings import Settings
 
 app = typer.Typer(
@@ -56,8 +57,12 @@ def _checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
     from sensorflow.flow.store_check import StoreCheck
     from sensorflow.settings.storage import ZONES
 
-    before = settings.before_move()
+    before, get_project = settings.before_move(), known_project(settings)
     for zone in ZONES:
+        owned = owner_of(settings, zone, get_project)
+        yield f"{zone} {located(settings, zone)}", owned
+        if owned.verdict == "fail":
+            continue
         objects = stores.zone_alone(settings, zone)
         for found in StoreCheck(objects).run():
             yield f"{zone} {located(settings, zone)}", explained(settings, zone, found)
@@ -80,6 +85,34 @@ def _database_clock(settings: Settings) -> StepResult:
     except SensorflowError as error:
         return StepResult(Step.CLOCK, "warn", f"not compared: {error}")
     return clock(now - datetime.now(UTC), "the database's clock", "this host")
+
+
+def known_project(settings: Settings) -> GetProject | None:
+    """Return a function that returns the project; None if the database is unavailable."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres.project import project
+
+    try:
+        found = project(bootstrap.database_url(settings))
+    except SensorflowError:
+        return None
+    return lambda: found
+
+
+def owner_of(settings: Settings, zone: str, get_project: GetProject | None) -> StepResult:
+    """Return whether the current location of a zone may belong to this project. get_project: see
+    `known_project`. The verdict is "warn" if the database or the location is unavailable."""
+    from sensorflow import stores
+    from sensorflow.flow.store_check import Step, StepResult
+
+    if get_project is None:
+        return StepResult(Step.OWNER, "warn", "not compared: the database is unavailable")
+    try:
+        stores.location_owner(settings, zone, get_project).require()
+    except SensorflowError as error:
+        verdict = "fail" if error.code is Code.NOT_OWNED else "warn"
+        return StepResult(Step.OWNER, verdict, str(error), error.remedy)
+    return StepResult(Step.OWNER, "ok", "no other project")
 
 
 def located(settings: Settings, zone: str) -> str:
@@ -187,32 +220,78 @@ def migrate(json: Json = False) -> None:
     raise typer.Exit(int(totals.not_copied > 0 or not totals.found))
 
 
+@app.command("claim", short_help="Make this project the owner of its locations.")
+def claim(
+    former: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="ID",
+            help="Id of the project that owns the locations now. Default: only locations without an owner.",
+        ),
+    ] = "",
+) -> None:
+    """Make this project the owner of the locations in [storage], if their data belongs to it.
+
+    This is needed if the database has got a new id, for example because it was restored from a dump of an
+    older version. First stop all processes of the former owner: two projects at one location replace and
+    remove each other's files.
+
+    Exit codes: 0 if all locations belong to this project, 1 if some do not, 2 for a usage error.
+    """
+    from sensorflow import bootstrap, stores
+    from sensorflow.adapters.postgres import project
+    from sensorflow.cli.db import database
+
+    settings = bootstrap.settings()
+    refused = False
+    with database(settings) as url:
+        own = project.project(url).id
+        for one in stores.location_owners(settings, partial(project.project, url)):
+            owner = one.owner()
+            if owner == own:
+                line(f"{one.location}: belongs to this project already")
+            elif owner is None or owner == former:
+                one.replace()
+                line(f"{one.location}: belongs to this project now (id {own})")
+            else:
+                refused = True
+                line(f"{one.location}: not changed; it belongs to the project with the id {owner}")
+    raise typer.Exit(int(refused))
+
+
 def _migrated(settings: Settings) -> MigrationTotals:
-    from sensorflow import stores
+    from sensorflow import bootstrap, stores
     from sensorflow.adapters.local import move_journal
+    from sensorflow.adapters.postgres import project
     from sensorflow.adapters.postgres.kept_files import files_kept
     from sensorflow.cli.backup import bar
     from sensorflow.cli.db import database
     from sensorflow.flow.storage_migration import Move
     from sensorflow.flow.storage_migration import migrate as moved
 
-    moves = [Move(name, *both) for name, both in stores.moved_areas(settings).items()]
     path = settings.data_folder / move_journal.NAME
     with ExitStack() as stack:
+        url = stack.enter_context(database(settings))
+        get_project = partial(project.project, url)
+        bootstrap.require_own_locations(settings, get_project)
+        areas = stores.moved_areas(settings, get_project)
+        moves = [Move(name, *both) for name, both in areas.items()]
         journal = stack.enter_context(move_journal.opened(path, _locations(settings)))
-        stack.enter_context(files_kept(stack.enter_context(database(settings))))
+        stack.enter_context(files_kept(url))
         progress = stack.enter_context(bar("migrate", "files"))
         totals = moved(moves, journal, progress)
         if not totals.not_copied:
-            _keep_creation_times(settings)
+            _keep_creation_times(settings, areas)
     return totals
 
 
-def _keep_creation_times(settings: Settings) -> None:
+def _keep_creation_times(
+    settings: Settings, moved: Mapping[str, tuple[ObjectStore, ObjectStore]]
+) -> None:
     from sensorflow import stores
     from sensorflow.flow.storage_migration import set_created_at
 
-    moved = stores.moved_areas(settings)
     for objects, areas in stores.stores_of(settings, moved):
         times = [at for area in areas if (at := moved[area][0].created_at()) is not None]
         set_created_at(objects, min(times) if len(times) == len(areas) else None)

@@ -25,6 +25,7 @@ REFUSED_SKEW = timedelta(minutes=15)
 
 
 class Step(StrEnum):
+    OWNER = "owner"
     LOOK_UP = "look up a missing object"
     WRITE = "write"
     READ = "read back"

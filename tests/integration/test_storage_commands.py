@@ -150,7 +150,7 @@ def test_a_project_is_moved_into_a_bucket_and_back(site: Site) -> None:
     back = site.objects()
     assert {name: back.get(name) for name in now} == now
     assert "every one accounted for" in site.run("audit", "--checksum")
-    assert bootstrap.landing(driver.settings).created_at() is not None
+    assert bootstrap.landing(driver.settings, driver.ledger).created_at() is not None
 
 
 def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
