@@ -30,6 +30,26 @@ BEGIN
 END $roles$;
 """
 
+# A downgrade keeps the id in a comment. Otherwise the next upgrade would make another one, and the project
+# would be refused its own locations.
+KEEP = """
+DO $keep$
+BEGIN
+    EXECUTE format('COMMENT ON TABLE files IS %L', 'sensorflow: project ' || (SELECT id FROM project));
+END $keep$;
+"""
+RESTORE = """
+DO $restore$
+DECLARE
+    kept text := substring(obj_description('files'::regclass, 'pg_class') FROM '^sensorflow: project (.+)$');
+BEGIN
+    IF kept IS NOT NULL THEN
+        UPDATE project SET id = CAST(kept AS uuid);
+        COMMENT ON TABLE files IS NULL;
+    END IF;
+END $restore$;
+"""
+
 
 def upgrade() -> None:
     """Creates a table with one row. Locks no other table."""
@@ -40,8 +60,10 @@ def upgrade() -> None:
         sa.CheckConstraint("is_only_row", name="ck_project_one_row"),
     )
     op.execute("INSERT INTO project DEFAULT VALUES")
+    op.execute(RESTORE)
     op.execute(GRANTS)
 
 
 def downgrade() -> None:
+    op.execute(KEEP)
     op.drop_table("project")

@@ -150,16 +150,17 @@ def _stores(settings: Settings) -> Iterator[Check]:
 
     get_project = known_project(settings)
     for zone in ZONES:
-        if (owned := owner_of(settings, zone, get_project)).verdict == "fail":
-            yield Check(zone, "fail", owned.found, owned.todo)
-            continue
-        if settings.storage.url(zone) is None:
-            continue
         if (folder := settings.zone_folder(zone)) is not None:
-            fault = data_fault(folder)
-            yield Check(zone, "fail", *fault) if fault else Check(zone, "ok", str(folder))
+            fault = data_fault(folder) if settings.storage.url(zone) is not None else None
+            found = Check(zone, "fail", *fault) if fault else Check(zone, "ok", str(folder))
         else:
-            yield _store(settings, zone, zone)
+            found = _store(settings, zone, zone)
+        if found.verdict == "ok":
+            owned = owner_of(settings, zone, get_project)
+            if owned.verdict == "fail":
+                found = Check(zone, "fail", owned.found, owned.todo)
+        if found.verdict == "fail" or settings.storage.url(zone) is not None:
+            yield found
     if (before := settings.before_move()) is not None:
         for zone in settings.moved_zones():
             yield _store(before, zone, f"previous {zone}")

@@ -59,13 +59,13 @@ def _checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
 
     before, get_project = settings.before_move(), known_project(settings)
     for zone in ZONES:
-        owned = owner_of(settings, zone, get_project)
-        yield f"{zone} {located(settings, zone)}", owned
-        if owned.verdict == "fail":
-            continue
+        place, is_available = f"{zone} {located(settings, zone)}", True
         objects = stores.zone_alone(settings, zone)
         for found in StoreCheck(objects).run():
-            yield f"{zone} {located(settings, zone)}", explained(settings, zone, found)
+            is_available = is_available and found.verdict != "fail"
+            yield place, explained(settings, zone, found)
+        if is_available:
+            yield place, owner_of(settings, zone, get_project)
     for zone in settings.moved_zones() if before else ():
         assert before is not None
         objects = stores.zone_alone(before, zone)
@@ -208,6 +208,8 @@ def migrate(json: Json = False) -> None:
     try:
         totals = _migrated(settings)
     except Transient as error:
+        if error.code is Code.NOT_OWNED:
+            raise UsageError(f"{error}; {error.remedy}", error.code) from error
         raise Transient(
             error.code,
             f"the migration is not finished: {error.message}; run it again to continue",
@@ -261,7 +263,7 @@ def claim(
 
 
 def _migrated(settings: Settings) -> MigrationTotals:
-    from sensorflow import bootstrap, stores
+    from sensorflow import stores
     from sensorflow.adapters.local import move_journal
     from sensorflow.adapters.postgres import project
     from sensorflow.adapters.postgres.kept_files import files_kept
@@ -274,7 +276,6 @@ def _migrated(settings: Settings) -> MigrationTotals:
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
         get_project = partial(project.project, url)
-        bootstrap.require_own_locations(settings, get_project)
         areas = stores.moved_areas(settings, get_project)
         moves = [Move(name, *both) for name, both in areas.items()]
         journal = stack.enter_context(move_journal.opened(path, _locations(settings)))
