@@ -41,7 +41,8 @@ END $keep$;
 RESTORE = """
 DO $restore$
 DECLARE
-    kept text := substring(obj_description('files'::regclass, 'pg_class') FROM '^sensorflow: project (.+)$');
+    comment text := obj_description('files'::regclass, 'pg_class');
+    kept text := substring(comment FROM '^sensorflow: project (.+)$');
 BEGIN
     IF kept IS NOT NULL THEN
         UPDATE project SET id = CAST(kept AS uuid);

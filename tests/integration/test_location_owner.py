@@ -87,7 +87,7 @@ def test_a_project_is_refused_a_bucket_location_of_another_one(
     first.load("a.csv", content(1))
     first.quarantine()
     before = objects(first)
-    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "drop").mkdir(parents=True)
     second = ProjectDriver(tmp_path / "other", other_database)
     second.load("b.csv", content(2))
     own = objects(second)

@@ -102,10 +102,13 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
 def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, SOURCE + STORAGE)
     assert "sensorflow_shelf" not in sys.modules
-    assert bootstrap.landing(settings, MemoryLedger()).bucket == "shelf"
-    stores.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
+    ledger = MemoryLedger()
+    assert bootstrap.landing(settings, ledger).bucket == "shelf"
+    stores.store(settings, "quarantine", ledger.project).put(
+        "a", (tmp_path / "sensorflow.toml").open("rb")
+    )
     assert (tmp_path / "kept" / "a").exists()
-    assert periodic.collect_garbage(settings) == 0
+    assert periodic.collect_garbage(settings, ledger) == 0
     loaded_settings = settings_of(
         tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n'
     )
