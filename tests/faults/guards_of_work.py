@@ -278,7 +278,7 @@ WORK = [
         "self._objects.create(OWNER, _content(project))",
         "self.replace()",
         "tests/conformance/objects/test_owned_objects.py::"
-        "test_of_racing_projects_one_owns_the_location[memory]",
+        "test_of_racing_projects_one_owns_the_location[s3]",
     ),
     Guard(  # a heartbeat is of the loop, not of the thread that sends it
         1,
