@@ -24,7 +24,7 @@ from sensorflow.adapters.feeds.folder.drop import DropFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded import state
 from sensorflow.environment import folder
-from sensorflow.errors import Code, UsageError
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.settings import Settings
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sensorflow.ports.feed import Feed
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.ledger import FileLedger, Ledger
+    from sensorflow.ports.project import GetProject, ProjectRecord
     from sensorflow.ports.queue import Broker, MakeBroker, Publisher
 
 
@@ -160,12 +161,13 @@ def audit_store(settings: Settings) -> PostgresAuditStore:
 
 def audit_context(settings: Settings, source: str | None = None) -> AuditContext:
     """Return the services and settings for an audit. source: the only source to audit; None for all
-    sources."""
+    sources. Raises UsageError NOT_OWNED if a location belongs to another project."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import AuditContext
 
     intake = ledger(settings, "audit")
+    require_own_locations(settings, intake.project)
     opened = services(settings, "audit", intake)
     growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
     found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
@@ -183,14 +185,29 @@ def scratch() -> Iterator[LocalLayers]:
         yield LocalLayers(Path(folder))
 
 
-def landing(settings: Settings) -> Landing:
+def require_own_locations(settings: Settings, get_project: GetProject | None = None) -> None:
+    """Check that no location of the zones belongs to another project. Sends one request per location, and
+    stores nothing. Does not raise if a location or the database is unavailable: each store checks it again.
+    get_project: None for the project of the database in the settings. Raises UsageError NOT_OWNED."""
+    from sensorflow.adapters.postgres import project
+
+    try:
+        found = get_project or partial(project.project, database_url(settings))
+        for one in stores.location_owners(settings, found):
+            one.require()
+    except Transient as error:
+        if error.code is Code.NOT_OWNED:
+            raise UsageError(f"{error}; {error.remedy}", error.code) from error
+
+
+def landing(settings: Settings, ledger: ProjectRecord) -> Landing:
     """Return the landing zone. Raises UsageError as `stores.store` does."""
-    return Landing(stores.store(settings, "landing"))
+    return Landing(stores.store(settings, "landing", ledger.project))
 
 
-def lake(settings: Settings) -> Layers:
+def lake(settings: Settings, ledger: ProjectRecord) -> Layers:
     """Return the lake. Raises UsageError as `stores.store` does."""
-    return stores.lake(settings)
+    return stores.lake(settings, ledger.project)
 
 
 def publisher(settings: Settings) -> Publisher:
@@ -218,9 +235,9 @@ def services(settings: Settings, role: str, ledger: FileLedger) -> Services:
 
     return Services(
         ledger=ledger,
-        landing=landing(settings),
-        lake=lake(settings),
-        quarantine=quarantine(settings),
+        landing=landing(settings, ledger),
+        lake=lake(settings, ledger),
+        quarantine=quarantine(settings, ledger),
         settings=settings,
         owner=process_name(role),
     )
@@ -310,6 +327,6 @@ def folders(settings: Settings) -> list[DropFolder]:
     ]
 
 
-def quarantine(settings: Settings) -> QuarantineZone:
+def quarantine(settings: Settings, ledger: ProjectRecord) -> QuarantineZone:
     """Return the quarantine. Raises UsageError as `stores.store` does."""
-    return QuarantineZone(stores.store(settings, "quarantine"))
+    return QuarantineZone(stores.store(settings, "quarantine", ledger.project))

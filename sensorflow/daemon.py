@@ -92,7 +92,7 @@ def run(settings: Settings) -> None:
     ledger = bootstrap.ledger(settings, "daemon")
     queue_ = bootstrap.publisher(settings)
     feeds = bootstrap.feeds(settings, ledger)
-    daemon = Daemon(settings, feeds, bootstrap.landing(settings), ledger, queue_, ledger)
+    daemon = Daemon(settings, feeds, bootstrap.landing(settings, ledger), ledger, queue_, ledger)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         daemon.stop()

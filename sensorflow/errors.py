@@ -85,6 +85,7 @@ class Code(StrEnum):
     SCHEMA = "I511 schema-outdated"
     DATABASE_LIMIT = "I512 database-limit"
     DISK_RESERVE = "I513 disk-reserve-reached"
+    NOT_OWNED = "I514 location-of-another-project"
     HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
@@ -155,6 +156,8 @@ REMEDY: dict[Code, str] = {
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes automatically",
     Code.DATABASE_LIMIT: "raise the limit that the message names in the database; "
     "work resumes automatically",
+    Code.NOT_OWNED: "set another location in [storage], and restart; or, if the data there belongs to this "
+    "project, see `sensorflow storage claim --help`",
     Code.HOST: "correct the cause in the message: allow more memory or threads (ulimit -v, -u), reduce "
     "workers, or install the missing package; work resumes automatically",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or correct dedupe_index and restart",
@@ -226,6 +229,7 @@ OUTAGE_CODES = frozenset(
         Code.SCHEMA,
         Code.DATABASE_LIMIT,
         Code.INDEX_DIFFERS,
+        Code.NOT_OWNED,
     }
 )
 """Codes of failures that last until somebody changes the database or the settings. Files with such a

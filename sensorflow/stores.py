@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sensorflow import plugins
 from sensorflow.adapters.local.places import make_folders, storage_errors
 from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.adapters.objects.owned import OwnedObjects
 from sensorflow.core.bucket_url import BUCKETS, bucket_url
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient, UsageError
+from sensorflow.flow.location_owner import LocationOwner
 from sensorflow.flow.quarantine_zone import FILES
 from sensorflow.settings import Settings
 from sensorflow.settings.storage import AREAS, ZONES, zone_of
@@ -20,25 +23,67 @@ from sensorflow.settings.storage import AREAS, ZONES, zone_of
 if TYPE_CHECKING:
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.objects import MakeStore, ObjectStore
+    from sensorflow.ports.project import GetProject
 
 CHECK_SECONDS = 3.0
-"""How long the checks of `zone_alone` wait for a connection to a bucket, and retry a request."""
+"""How long the checks of `zone_alone` and `location_owners` wait for a connection to a bucket, and retry a
+request."""
 CHECK_REQUEST_SECONDS = 10.0
-"""How long the checks of `zone_alone` wait for the answer to a request."""
+"""How long these checks wait for the answer to a request."""
 
 
-def store(settings: Settings, zone: str) -> ObjectStore:
+def store(settings: Settings, zone: str, get_project: GetProject | None = None) -> ObjectStore:
     """Return the object store of a zone. While the zone is moved, the store contains the objects of both
-    locations. zone: one of `settings.storage.ZONES`.
+    locations. zone: one of `settings.storage.ZONES`. get_project: the project that the locations must
+    belong to (see `LocationOwner`); None not to check it.
 
     Raises UsageError if a package that the store needs is missing or cannot be imported.
     """
     before = _before_move(settings, zone)
     if before is None:
-        return _store(settings, zone)
+        return _owned(settings, zone, _store(settings, zone), get_project)
     from sensorflow.adapters.objects.previous import PreviousObjects
 
-    return PreviousObjects(_store(settings, zone, True), _store(before, zone, True))
+    current, previous = (
+        _owned(given, zone, _store(given, zone, True), get_project) for given in (settings, before)
+    )
+    return PreviousObjects(current, previous)
+
+
+def _owned(
+    settings: Settings, zone: str, objects: ObjectStore, get_project: GetProject | None
+) -> ObjectStore:
+    """Return a store of a zone, or of a part of it, which refuses the location of another project."""
+    if get_project is None:
+        return objects
+    return OwnedObjects(objects, location_owner(settings, zone, get_project, objects))
+
+
+def location_owner(
+    settings: Settings, zone: str, get_project: GetProject, objects: ObjectStore | None = None
+) -> LocationOwner:
+    """Return the owner of the current location of a zone. objects: a store of the zone; None to open
+    one for a check, as `zone_alone` does. Raises UsageError as `store` does."""
+    if (folder := settings.zone_folder(zone)) is not None:
+        objects = LocalObjects(folder, required=Path("/"))
+    elif objects is None:
+        objects = zone_alone(settings, zone)
+    return LocationOwner(objects, get_project, settings.displayed_zone(zone), _folders(zone))
+
+
+def location_owners(settings: Settings, get_project: GetProject) -> Iterator[LocationOwner]:
+    """Yield the owner of the location of each zone, and of each location from which a zone is moved. It
+    is for checks, as `zone_alone`."""
+    for zone in ZONES:
+        yield location_owner(settings, zone, get_project)
+        if (before := _before_move(settings, zone)) is not None:
+            yield location_owner(before, zone, get_project)
+
+
+def _folders(zone: str) -> tuple[str, ...]:
+    """Return prefixes of the names of all objects of a zone. Other zones may be below the location of the
+    lake."""
+    return tuple(f"{layer}/" for layer in Layer) if zone == "lake" else ("",)
 
 
 def _before_move(settings: Settings, zone: str) -> Settings | None:
@@ -70,25 +115,24 @@ def _store(
                 connect_seconds=CHECK_SECONDS,
                 request_seconds=CHECK_REQUEST_SECONDS,
             )
-        folders = tuple(f"{layer}/" for layer in Layer) if zone == "lake" else ("",)
-        return open_bucket(url, options, may_be_empty, folders)
+        return open_bucket(url, options, may_be_empty, _folders(zone))
     make: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
     return make(url, settings.home)
 
 
-def area(settings: Settings, name: str) -> ObjectStore:
+def area(settings: Settings, name: str, get_project: GetProject | None = None) -> ObjectStore:
     """Return the object store of an area, whose objects have names without the area's name. While the area
     is moved, the store contains the objects of both locations. An area without a folder is empty. name: one
-    of `settings.storage.AREAS`.
+    of `settings.storage.AREAS`. get_project: see `store`.
 
     Raises UsageError as `store` does.
     """
     before = _before_move(settings, zone_of(name))
     if before is None:
-        return _area(settings, name)
+        return _area(settings, name, get_project)
     from sensorflow.adapters.objects.previous import PreviousObjects
 
-    return PreviousObjects(_area(settings, name), _area(before, name))
+    return PreviousObjects(_area(settings, name, get_project), _area(before, name, get_project))
 
 
 def zone_alone(settings: Settings, zone: str) -> ObjectStore:
@@ -151,17 +195,19 @@ def bucket_of(settings: Settings, zone: str) -> str:
     return urlsplit(url).netloc if plugins.scheme(url) in BUCKETS else store(settings, zone).name
 
 
-def moved_areas(settings: Settings) -> dict[str, tuple[ObjectStore, ObjectStore]]:
+def moved_areas(
+    settings: Settings, get_project: GetProject
+) -> dict[str, tuple[ObjectStore, ObjectStore]]:
     """Return the areas that are being moved: name -> its store at the previous location and at the current
     location. Create the local folder that contains the areas at the current location, if it does not exist.
-    Raises UsageError as `store` does, and Transient STORAGE."""
+    get_project: see `store`. Raises UsageError as `store` does, and Transient STORAGE."""
     for zone in settings.moved_zones():
         if (folder := settings.zone_folder(zone)) is not None:
             with storage_errors():
                 make_folders(folder if zone == "lake" else folder.parent)
     found = {name: _before_move(settings, zone_of(name)) for name in AREAS}
     return {
-        name: (_area(before, name), _area(settings, name))
+        name: (_area(before, name, get_project), _area(settings, name, get_project))
         for name, before in found.items()
         if before is not None
     }
@@ -181,34 +227,44 @@ def stores_of(settings: Settings, areas: Iterable[str]) -> Iterator[tuple[Object
         yield _store(settings, "lake", may_be_empty=True), layers
 
 
-def _area(settings: Settings, name: str) -> ObjectStore:
+def _area(settings: Settings, name: str, get_project: GetProject | None = None) -> ObjectStore:
+    zone = zone_of(name)
     if name in ZONES:
-        return _store(settings, name, may_be_empty=True)
+        return _owned(settings, zone, _store(settings, zone, may_be_empty=True), get_project)
     if (folder := settings.zone_folder("lake")) is not None:
-        return LocalObjects(folder / name, required=folder)
+        layer = LocalObjects(folder / name, required=folder)
+        return _owned(settings, zone, layer, get_project)
     from sensorflow.adapters.objects.prefixed import PrefixedObjects
 
-    return PrefixedObjects(_store(settings, "lake", may_be_empty=True), f"{name}/")
+    lake = _owned(settings, zone, _store(settings, zone, may_be_empty=True), get_project)
+    return PrefixedObjects(lake, f"{name}/")
 
 
-def lake(settings: Settings) -> Layers:
-    """Return the lake. While it is moved, it contains the rows of both locations. Raises UsageError as
-    `store` does."""
+def lake(settings: Settings, get_project: GetProject | None = None) -> Layers:
+    """Return the lake. While it is moved, it contains the rows of both locations. get_project: see `store`.
+    Raises UsageError as `store` does."""
     before = _before_move(settings, "lake")
     if before is None:
-        return _lake(settings)
+        return _lake(settings, get_project)
     from sensorflow.adapters.layers.previous import PreviousLayers
 
-    return PreviousLayers(_lake(settings, True), _lake(before, True))
+    return PreviousLayers(_lake(settings, get_project, True), _lake(before, get_project, True))
 
 
-def _lake(settings: Settings, may_lack_layers: bool = False) -> Layers:
+def _lake(
+    settings: Settings, get_project: GetProject | None, may_lack_layers: bool = False
+) -> Layers:
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.layers.objects import ObjectLayers
+    from sensorflow.adapters.layers.owned import OwnedLayers
 
-    if (folder := settings.zone_folder("lake")) is not None:
-        return LocalLayers(folder, may_lack_layers=may_lack_layers)
-    return ObjectLayers(_store(settings, "lake", may_lack_layers))
+    if (folder := settings.zone_folder("lake")) is None:
+        objects = _store(settings, "lake", may_lack_layers)
+        return ObjectLayers(_owned(settings, "lake", objects, get_project))
+    layers = LocalLayers(folder, may_lack_layers=may_lack_layers)
+    if get_project is None:
+        return layers
+    return OwnedLayers(layers, location_owner(settings, "lake", get_project))
 
 
 def permissions(settings: Settings, zone: str) -> Mapping[str, str]:

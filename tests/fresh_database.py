@@ -14,7 +14,8 @@ OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =
 HYPER: LiteralString = "SELECT relkind = 'r' FROM pg_class WHERE oid = 'raw_readings'::regclass"
 TABLES = (
     "SELECT tablename FROM pg_tables"
-    " WHERE schemaname = 'public' AND tablename <> 'alembic_version' AND tablename NOT LIKE 'raw_readings%'"
+    " WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'project')"
+    " AND tablename NOT LIKE 'raw_readings%'"
 )
 CHUNKS: LiteralString = "TRUNCATE raw_readings"
 """Drops the chunks of a hypertable, while its triggers are still at work."""

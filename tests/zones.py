@@ -27,7 +27,7 @@ from hypertables import LEFT_OUT
 from installed import install
 
 from sensorflow import plugins, stores
-from sensorflow.ports.objects import ObjectStore
+from sensorflow.ports.objects import MARKERS, ObjectStore
 from sensorflow.settings import Settings
 from sensorflow.settings.storage import ZONES
 from sensorflow.testing import project
@@ -215,7 +215,8 @@ class StoredPath:
         """The objects of this folder whose last parts match."""
         prefix = f"{self.path}/" if self.path not in ("", ".") else ""
         for found in self.store.list(prefix):
-            if PurePosixPath(found.name.removeprefix(prefix)).match(pattern):
+            is_marker = found.name in MARKERS
+            if not is_marker and PurePosixPath(found.name.removeprefix(prefix)).match(pattern):
                 yield StoredPath(self.store, found.name)
 
     def glob(self, pattern: str) -> Iterator[StoredPath]:

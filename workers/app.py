@@ -24,6 +24,7 @@ def configure() -> dict[str, Any]:
         if _COMMAND in ("worker", "beat"):
             bootstrap.require_sessions(settings)
         if _COMMAND == "worker":
+            bootstrap.require_own_locations(settings)
             tracing.require()
             stores.require_access(settings)
     except UsageError as error:

@@ -47,6 +47,7 @@ def publisher() -> Publisher:
     return bootstrap.publisher(services().settings)
 
 
+@cache
 def housekeeping() -> Housekeeping:
     return periodic.housekeeping(settings(), ledger(), publisher())
 
@@ -56,6 +57,7 @@ def forget() -> None:
     services.cache_clear()
     ledger.cache_clear()
     publisher.cache_clear()
+    housekeeping.cache_clear()
     keeper.cache_clear()
 
 

@@ -319,7 +319,7 @@ class Client:
         return listed.files
 
     def _rejects(self, views: Sequence[FileView]) -> Iterator[pa.RecordBatch]:
-        lake = bootstrap.lake(self.settings)
+        lake = bootstrap.lake(self.settings, self._ledger)
         for view in views:
             if "rejects" in view.expired:
                 warnings.warn(
@@ -339,7 +339,8 @@ class Client:
         return Change(file_of(view), done, reason="" if done else replay.not_replayed(view))
 
     def _undone(self, view: FileView, reason: str, also_undone: Sequence[int]) -> Change:
-        lake, landing = bootstrap.lake(self.settings), bootstrap.landing(self.settings)
+        lake = bootstrap.lake(self.settings, self._ledger)
+        landing = bootstrap.landing(self.settings, self._ledger)
         rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, also_undone)
         if rows is None:
             return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))

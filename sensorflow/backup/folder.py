@@ -43,7 +43,8 @@ class Manifest:
     links. sums: SHA-256 of the file SHA256SUMS. server, dumped_by: major versions of PostgreSQL and of
     pg_dump. missing: a message for each file that could not be copied. replays: the files to replay after
     a restore: id -> name of the profile for the replay, or None for the profile of the file's source; see
-    `BackupSnapshot.replayed_since`.
+    `BackupSnapshot.replayed_since`. project_id: the id of the project; "" in backups of versions that had
+    none.
     """
 
     format: int
@@ -61,6 +62,7 @@ class Manifest:
     dumped_by: int
     missing: list[str] = field(default_factory=list)
     replays: dict[str, str | None] = field(default_factory=dict)
+    project_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from sensorflow.adapters.local.places import sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, CopyTotals
 from sensorflow.core.partitions import Layer, LayerFile
-from sensorflow.errors import UsageError
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.parallel import each
 from sensorflow.ports.objects import BEGAN, Object
+from sensorflow.ports.project import Project
 from sensorflow.settings.storage import AREAS, ZONES
 
 if TYPE_CHECKING:
@@ -142,6 +143,18 @@ def _writing(target: Path) -> Iterator[None]:
         ) from error
 
 
+def _project(url: str) -> Project | None:
+    """Return the project of a database; None if its schema is older than the ids of projects."""
+    from sensorflow.adapters.postgres.project import project
+
+    try:
+        return project(url)
+    except Transient as error:
+        if error.code is not Code.SCHEMA:
+            raise
+        return None
+
+
 class _Making:
     """Makes one backup. For the arguments, see `make`."""
 
@@ -156,8 +169,13 @@ class _Making:
     ) -> None:
         self._settings, self._url, self._tools = settings, url, tools
         self._target, self._project, self._progress = target, project, progress
-        self._lake = bootstrap.lake(settings)
-        self._areas = {name: stores.area(settings, name) for name in AREAS}
+        own = _project(url)
+        get_project = (lambda: own) if own is not None else None
+        if get_project is not None:
+            bootstrap.require_own_locations(settings, get_project)
+        self._project_id = own.id if own is not None else ""
+        self._lake = stores.lake(settings, get_project)
+        self._areas = {name: stores.area(settings, name, get_project) for name in AREAS}
         self._is_on_disk = settings.zone_folder(LANDING) is not None
 
     def run(self, now: BackupSnapshot) -> BackupResult:
@@ -245,6 +263,7 @@ class _Making:
             dumped_by=self._tools.major,
             missing=totals.missing,
             replays={str(i): profile for i, profile in replays.items()},
+            project_id=self._project_id,
         )
         folders.write_manifest(work, manifest)
         os.sync()  # sync everything before the backup counts as complete

@@ -24,16 +24,18 @@ from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING
 from sensorflow.backup.folder import Backup
 from sensorflow.disk import free, room, size
-from sensorflow.errors import SensorflowError, UsageError
+from sensorflow.errors import Code, SensorflowError, UsageError
 from sensorflow.flow.hashed import Damaged, VerifyingReader
 from sensorflow.flow.in_flight import in_flight
 from sensorflow.flow.storage_migration import set_created_at
-from sensorflow.ports.objects import BEGAN
+from sensorflow.ports.objects import BEGAN, MARKERS
+from sensorflow.ports.project import Project
 from sensorflow.settings import RESTORING
 from sensorflow.settings.storage import AREAS, ZONES, display_url, zone_of
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.dump import Tools
+    from sensorflow.flow.location_owner import LocationOwner
     from sensorflow.settings import Settings
 
 BEGUN_AREAS = "areas"
@@ -57,11 +59,19 @@ class Restore:
         self._backup, self._settings, self._progress = backup, settings, progress
         self._data = settings.data_folder
         self._staging = self._data / RESTORING
+        self._own = Project(backup.manifest.project_id, has_files=True)
         self._outside = {
             area: stores.area(settings, area)
             for area in AREAS
             if area_location(settings, area) != os.path.normpath(self._data / area)
         }
+
+    def _owners(self, outside: bool) -> Iterator[LocationOwner]:
+        """Yield the owner of each zone that is, or is not, outside the data folder."""
+        zones = {zone_of(area) for area in self._outside}
+        for zone in ZONES:
+            if (zone in zones) == outside:
+                yield stores.location_owner(self._settings, zone, lambda: self._own)
 
     def require(self) -> None:
         """Check that the backup can be restored into the target project. Changes nothing. Raises
@@ -76,6 +86,7 @@ class Restore:
             if store not in self._outside:
                 self._require_empty(store)
         self._require_no_objects()
+        self._require_no_owner()
         wanted = self._backup.manifest.bytes
         if LANDING not in self._outside and free(self._data) < wanted:
             raise UsageError(
@@ -103,6 +114,15 @@ class Restore:
                     f"{place} contains objects ({first.name}), and a restore never overwrites data: "
                     "write a sensorflow.toml with an empty location in [storage] to "
                     f"{self._settings.home}, then restore"
+                )
+
+    def _require_no_owner(self) -> None:
+        for one in self._owners(outside=True):
+            if (owner := one.owner()) not in (None, self._own.id):
+                raise UsageError(
+                    f"{one.location} belongs to another project (id {owner}): write a sensorflow.toml with "
+                    f"another location in [storage] to {self._settings.home}, then restore",
+                    Code.NOT_OWNED,
                 )
 
     def _mark(self, area: str) -> str:
@@ -158,6 +178,8 @@ class Restore:
                 shutil.rmtree(path)
             elif path.name not in (STEP, BEGUN_AREAS):
                 path.unlink()
+        for one in self._owners(outside=True) if self._own.id else ():
+            one.claim()
         lines = "".join(f"{self._mark(area)}\n" for area in self._outside)
         (self._staging / BEGUN_AREAS).write_text(lines, "utf-8")
         sync_folder(self._staging)
@@ -227,9 +249,15 @@ class Restore:
         os.sync()
         self._note(PLACING)
 
-    def place(self) -> None:
+    def place(self, url: str) -> None:
         """Move each copied folder to its final place in `data` by a rename, and remove
-        `data/.restoring`."""
+        `data/.restoring`. url: the URL of the restored database. Its project becomes the owner of the
+        data."""
+        from sensorflow.adapters.postgres.project import project
+
+        self._own = project(url)
+        for one in self._owners(outside=True):
+            one.claim()
         self._keep_creation_times()
         for store in AREAS:
             staged = self._staging / store
@@ -238,6 +266,8 @@ class Restore:
                     self._require_empty(store)
                     shutil.rmtree(self._data / store)
                 staged.rename(self._data / store)
+        for one in self._owners(outside=False):
+            one.replace()  # the data folder was empty, so it belonged to nobody
         done = self._staging.with_name(
             f"{RESTORING}-done"
         )  # after the rename, the restore counts as finished
@@ -263,6 +293,8 @@ class Restore:
             for area, name, _ in self._files():
                 if area in self._outside:
                     self._outside[area].delete(_object_name(name))
+            for one in self._owners(outside=True):
+                one.remove()
             shutil.rmtree(self._staging)
 
     def _note(self, step: str) -> None:
@@ -284,10 +316,10 @@ def require_readable(backup: Backup) -> None:
 
 
 def _first(folder: Path) -> Path | None:
-    """Return the path of any file in the folder or its subfolders, or None if there is none. The file
-    `.began`, which contains the creation time of the folder, does not count."""
+    """Return the path of any file in the folder or its subfolders, or None if there is none. The
+    files that describe the folder, such as `.began`, do not count."""
     for path, _, names in os.walk(folder):
-        if found := [name for name in names if name != BEGAN]:
+        if found := [name for name in names if name not in MARKERS]:
             return Path(path) / found[0]
     return None
 

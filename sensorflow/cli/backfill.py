@@ -70,7 +70,8 @@ def backfill(
     )
     ledger = bootstrap.ledger(settings, "backfill")
     feed = bootstrap.old_files(settings, source, root, ledger)
-    work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
+    landing = bootstrap.landing(settings, ledger)
+    work = Backfill(settings, feed, window, landing, ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
         asked = " and matches these paths and times" if patterns or since or until else ""

@@ -19,6 +19,7 @@ from sensorflow.flow.choose import file_of
 if TYPE_CHECKING:
     from sensorflow.flow.verified import Opens
     from sensorflow.ports.files import FileView
+    from sensorflow.ports.project import ProjectRecord
     from sensorflow.settings import Settings
 
 STDOUT = "-"
@@ -47,12 +48,13 @@ def get(
     from sensorflow import bootstrap
 
     settings = bootstrap.settings()
-    view = file_of(bootstrap.ledger(settings, "cli"), file)
+    ledger = bootstrap.ledger(settings, "cli")
+    view = file_of(ledger, file)
     target = None if to == STDOUT else _target(view, to)
     if target is not None and not overwrite and os.path.lexists(target):
         raise UsageError(f"{target} already exists; choose another file with --to, or --overwrite")
     with ExitStack() as opened:
-        stream = _opened(settings, view, opened)
+        stream = _opened(settings, ledger, view, opened)
         if target is None:
             shutil.copyfileobj(stream, sys.stdout.buffer, BLOCK)
             sys.stdout.buffer.flush()
@@ -69,7 +71,9 @@ def _target(view: FileView, to: str | None) -> Path:
     return given / (name if name not in ("", ".", "..") else f"file-{view.file_id}")
 
 
-def _opened(settings: Settings, view: FileView, opened: ExitStack) -> BinaryIO:
+def _opened(
+    settings: Settings, ledger: ProjectRecord, view: FileView, opened: ExitStack
+) -> BinaryIO:
     """Return a stream of the verified bytes from the first zone that has them. Raises the first error if no
     zone has them."""
     from sensorflow import bootstrap
@@ -77,9 +81,9 @@ def _opened(settings: Settings, view: FileView, opened: ExitStack) -> BinaryIO:
 
     zones: list[tuple[Opens, str]] = []
     if "landing" not in view.expired:
-        zones.append((bootstrap.landing(settings), view.landing))
+        zones.append((bootstrap.landing(settings, ledger), view.landing))
     if view.quarantined_to is not None:
-        zones.append((bootstrap.quarantine(settings), view.quarantined_to))
+        zones.append((bootstrap.quarantine(settings, ledger), view.quarantined_to))
     errors = []
     for zone, name in zones:
         try:

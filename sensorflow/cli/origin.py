@@ -13,7 +13,7 @@ from sensorflow.core.nearest import nearest
 from sensorflow.errors import UsageError
 
 if TYPE_CHECKING:
-    from sensorflow.ports.catalog import Catalog
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 
@@ -56,7 +56,7 @@ def of_row(
         _print(one)
 
 
-def _describe(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
+def _describe(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
     from sensorflow import bootstrap
     from sensorflow.flow.original import OriginalNotFound, original
 
@@ -68,7 +68,7 @@ def _describe(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     text, reason = None, ""
     base = row.line_base if row.growth else None
     try:
-        text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
+        text = original(bootstrap.landing(settings, ledger), settings, view, row.line_no, base)
     except OriginalNotFound as error:
         reason = str(error)
     return {

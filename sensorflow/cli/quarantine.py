@@ -81,13 +81,14 @@ def show(
     from sensorflow import bootstrap
 
     settings = bootstrap.settings()
-    view = file_of(bootstrap.ledger(settings, "cli"), file)
+    ledger = bootstrap.ledger(settings, "cli")
+    view = file_of(ledger, file)
     if not view.quarantined_to:
         raise UsageError(
             f"file {view.file_id}, {view.name}, was never quarantined: its state is {view.state}; "
             "see `sensorflow quarantine ls`"
         )
-    as_json(bootstrap.quarantine(settings).manifest(view.quarantined_to))
+    as_json(bootstrap.quarantine(settings, ledger).manifest(view.quarantined_to))
 
 
 @app.command("replay", short_help="Process quarantined files again from their landed bytes.")

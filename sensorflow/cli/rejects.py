@@ -178,7 +178,9 @@ def _rows(view: FileView) -> Iterator[dict[str, Any]]:
         text = f"{view.name}: retention has removed the text of its {view.counts.rejected:,} rejected rows"
         print(f"file {view.file_id}, {escape(text)}", file=sys.stderr)  # noqa: T201
         return
-    for batch in bootstrap.lake(bootstrap.settings()).read(Layer.REJECTS, view.layer_file):
+    settings = bootstrap.settings()
+    lake = bootstrap.lake(settings, bootstrap.ledger(settings, "cli"))
+    for batch in lake.read(Layer.REJECTS, view.layer_file):
         yield from batch.to_pylist()
 
 

@@ -131,7 +131,7 @@ def undo(
         reason = reason or why
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
-    lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
+    lake, landing = bootstrap.lake(settings, ledger), bootstrap.landing(settings, ledger)
     results: list[dict[str, object]] = []
     require_source(settings, ledger, source)
     found, shared = to_undo(ledger, files, source)

@@ -96,7 +96,7 @@ def _restored(found: Backup, to: Path | None) -> tuple[Settings, Report]:
                 work.abandon()
                 raise
             _settle(found, settings, home)
-            work.place()
+            work.place(url)
             progress("audit", done, done)
             return settings, _audit(settings, url)
 

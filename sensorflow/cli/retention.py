@@ -48,7 +48,8 @@ def retention(
         table("", ("source", *LAYERS), rows)
         return
     ledger = bootstrap.ledger(settings, "cli")
-    done = apply_retention(ledger, bootstrap.lake(settings), bootstrap.landing(settings), settings)
+    lake, landing = bootstrap.lake(settings, ledger), bootstrap.landing(settings, ledger)
+    done = apply_retention(ledger, lake, landing, settings)
     if json:
         as_json({"removed": {layer: done.get(layer, 0) for layer in LAYERS}})
         return

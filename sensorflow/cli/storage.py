@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from sensorflow.errors import Code, Transient, UsageError
 if TYPE_CHECKING:
     from sensorflow.flow.storage_migration import MigrationTotals
     from sensorflow.ports.objects import ObjectStore
+    from sensorflow.ports.project import GetProject
     from sensorflow.settings import Settings
 
 app = typer.Typer(
@@ -119,6 +120,8 @@ def migrate(json: Json = False) -> None:
     try:
         totals = _migrated(settings)
     except Transient as error:
+        if error.code is Code.NOT_OWNED:
+            raise UsageError(f"{error}; {error.remedy}", error.code) from error
         raise Transient(
             error.code,
             f"the migration is not finished: {error.message}; run it again to continue",
@@ -131,9 +134,50 @@ def migrate(json: Json = False) -> None:
     raise typer.Exit(int(totals.not_copied > 0 or not totals.found or bool(totals.missing)))
 
 
+@app.command("claim", short_help="Make this project the owner of its locations.")
+def claim(
+    former: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="ID",
+            help="Id of the project that owns the locations now. Default: only locations without an owner.",
+        ),
+    ] = "",
+) -> None:
+    """Make this project the owner of the locations in [storage], if their data belongs to it.
+
+    This is needed if the database has got a new id, for example because it was restored from a dump of an
+    older version. First stop all processes of the former owner: two projects at one location replace and
+    remove each other's files.
+
+    Exit codes: 0 if all locations belong to this project, 1 if some do not, 2 for a usage error.
+    """
+    from sensorflow import bootstrap, stores
+    from sensorflow.adapters.postgres import project
+    from sensorflow.cli.db import database
+
+    settings = bootstrap.settings()
+    refused = False
+    with database(settings) as url:
+        own = project.project(url).id
+        for one in stores.location_owners(settings, partial(project.project, url)):
+            owner = one.owner()
+            if owner == own:
+                line(f"{one.location}: belongs to this project already")
+            elif owner is None or owner == former:
+                one.replace()
+                line(f"{one.location}: belongs to this project now (id {own})")
+            else:
+                refused = True
+                line(f"{one.location}: not changed; it belongs to the project with the id {owner}")
+    raise typer.Exit(int(refused))
+
+
 def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow import stores
     from sensorflow.adapters.local import move_journal
+    from sensorflow.adapters.postgres import project
     from sensorflow.adapters.postgres.kept_files import files_kept
     from sensorflow.cli.backup import bar
     from sensorflow.cli.db import database
@@ -141,28 +185,32 @@ def _migrated(settings: Settings) -> MigrationTotals:
     from sensorflow.flow.storage_migration import migrate as moved
 
     require_reachable(settings)
-    moves = [Move(name, *both) for name, both in stores.moved_areas(settings).items()]
     path = settings.data_folder / move_journal.NAME
     with ExitStack() as stack:
+        url = stack.enter_context(database(settings))
+        get_project = partial(project.project, url)
+        areas = stores.moved_areas(settings, get_project)
+        moves = [Move(name, *both) for name, both in areas.items()]
         journal = stack.enter_context(move_journal.opened(path, locations(settings)))
-        stack.enter_context(files_kept(stack.enter_context(database(settings))))
+        stack.enter_context(files_kept(url))
         progress = stack.enter_context(bar("migrate", "files"))
         totals = moved(moves, journal, progress)
         if not totals.not_copied:
-            _keep_creation_times(settings)
+            _keep_creation_times(settings, areas)
         if "landing" in settings.moved_zones():
-            totals.missing = _missing(settings)
+            totals.missing = _missing(settings, get_project)
         if totals.found and not totals.not_copied and not totals.missing:
             journal.finish()
     return totals
 
 
-def _missing(settings: Settings) -> list[str]:
+def _missing(settings: Settings, get_project: GetProject) -> list[str]:
     """Return a message for each landed file of the ledger that is at neither location."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, stores
+    from sensorflow.flow.landing import Landing
     from sensorflow.flow.storage_migration import missing_files
 
-    landing = bootstrap.landing(settings)
+    landing = Landing(stores.store(settings, "landing", get_project))
     store = bootstrap.audit_store(settings)
     try:
         with store.snapshot() as snapshot:
@@ -171,11 +219,12 @@ def _missing(settings: Settings) -> list[str]:
         store.close()
 
 
-def _keep_creation_times(settings: Settings) -> None:
+def _keep_creation_times(
+    settings: Settings, moved: Mapping[str, tuple[ObjectStore, ObjectStore]]
+) -> None:
     from sensorflow import stores
     from sensorflow.flow.storage_migration import set_created_at
 
-    moved = stores.moved_areas(settings)
     for objects, areas in stores.stores_of(settings, moved):
         times = [at for area in areas if (at := moved[area][0].created_at()) is not None]
         set_created_at(objects, min(times) if len(times) == len(areas) else None)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sensorflow.core.health import Check
-from sensorflow.errors import SensorflowError, UsageError
+from sensorflow.errors import Code, SensorflowError, UsageError
 from sensorflow.flow.store_check import Step, StepResult, StoreCheck
 from sensorflow.shell import quoted
 
 if TYPE_CHECKING:
+    from sensorflow.ports.project import GetProject
     from sensorflow.settings import Settings
 
 EMPTY = "no objects at the previous location"
@@ -21,11 +22,15 @@ EMPTY_TODO = "correct storage.previous; if the project has no files there, remov
 
 def checked(settings: Settings) -> Iterator[tuple[str, StepResult]]:
     """Yield the results of the steps, each with the name and location of its zone."""
+    from sensorflow import stores
     from sensorflow.settings.storage import ZONES
 
     failed: dict[str, str] = {}
+    get_project = _known_project(settings)
     for zone in ZONES:
         yield from _of_zone(settings, zone, zone, StoreCheck.run, failed)
+        if stores.shared_place(settings, zone) not in failed:
+            yield f"{zone} {located(settings, zone)}", _owner(settings, zone, get_project)
     if (before := settings.before_move()) is not None:
         for zone in settings.moved_zones():
             yield from _of_zone(before, zone, f"previous {zone}", StoreCheck.of_previous, failed)
@@ -123,6 +128,33 @@ def is_move_finished(settings: Settings) -> bool:
     return move_journal.is_finished(settings.data_folder / move_journal.NAME, locations(settings))
 
 
+def _known_project(settings: Settings) -> GetProject | None:
+    """Return a function that returns the project; None if the database is unavailable."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres.project import project
+
+    try:
+        found = project(bootstrap.database_url(settings))
+    except SensorflowError:
+        return None
+    return lambda: found
+
+
+def _owner(settings: Settings, zone: str, get_project: GetProject | None) -> StepResult:
+    """Return whether the current location of a zone may belong to this project. get_project: see
+    `_known_project`. The verdict is "warn" if the database or the location is unavailable."""
+    from sensorflow import stores
+
+    if get_project is None:
+        return StepResult(Step.OWNER, "warn", "not compared: the database is unavailable")
+    try:
+        stores.location_owner(settings, zone, get_project).require()
+    except SensorflowError as error:
+        verdict = "fail" if error.code is Code.NOT_OWNED else "warn"
+        return StepResult(Step.OWNER, verdict, str(error), error.remedy)
+    return StepResult(Step.OWNER, "ok", "no other project")
+
+
 def _database_clock(settings: Settings) -> StepResult:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect
@@ -172,25 +204,39 @@ def locations(settings: Settings) -> str:
 
 
 def of_project(settings: Settings) -> Iterator[Check]:
-    """Check the zones that are outside the data folder, and the locations from which zones are moved."""
-    from sensorflow.folders import data_fault
+    """Check the owners of all zones, the zones that are outside the data folder, and the locations from
+    which zones are moved."""
     from sensorflow.settings.storage import ZONES
 
     failed: dict[str, str] = {}
+    get_project = _known_project(settings)
     for zone in ZONES:
-        if settings.storage.url(zone) is None:
-            continue
-        if (folder := settings.zone_folder(zone)) is None:
-            yield _store(settings, zone, zone, failed)
-        elif fault := data_fault(folder):
-            yield Check(zone, "fail", *fault)
-        elif (found := location_of(settings, zone)) is not None:
-            is_there = found.verdict == "ok"
-            yield Check(zone, "ok" if is_there else "warn", found.found, found.todo)
+        found = _of_location(settings, zone, failed)
+        if found.verdict == "ok":
+            owner = _owner(settings, zone, get_project)
+            if owner.verdict == "fail":
+                found = Check(zone, "fail", owner.found, owner.todo)
+        if found.verdict == "fail" or settings.storage.url(zone) is not None:
+            yield found
     if (before := settings.before_move()) is not None:
         for zone in settings.moved_zones():
             yield _store(before, zone, f"previous {zone}", failed)
         yield _move(settings, bool(failed))
+
+
+def _of_location(settings: Settings, zone: str, failed: dict[str, str]) -> Check:
+    """Check the location of a zone. failed: see `_store`."""
+    from sensorflow.folders import data_fault
+
+    if (folder := settings.zone_folder(zone)) is None:
+        return _store(settings, zone, zone, failed)
+    if settings.storage.url(zone) is None:
+        return Check(zone, "ok", str(folder))
+    if fault := data_fault(folder):
+        return Check(zone, "fail", *fault)
+    found = location_of(settings, zone)
+    assert found is not None
+    return Check(zone, "ok" if found.verdict == "ok" else "warn", found.found, found.todo)
 
 
 def _move(settings: Settings, is_unavailable: bool) -> Check:

@@ -21,4 +21,5 @@ def watch() -> None:
     lossy_stream.install()
     telemetry.configure_for(settings)
     bootstrap.require_sessions(settings)
+    bootstrap.require_own_locations(settings)
     daemon.run(settings)

@@ -61,6 +61,7 @@ def _loop(settings: Settings, count: int) -> None:
 
     memory.configure_allocator()  # before Arrow is imported, whose heap alone can exceed max_memory
     bootstrap.require_sessions(settings)
+    bootstrap.require_own_locations(settings)
     from sensorflow.engine import loop
 
     loop.run(settings, count)

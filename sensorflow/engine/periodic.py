@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.sealing import SealResult
     from sensorflow.flow.housekeeping import Housekeeping, StepResult
     from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.project import ProjectRecord
     from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
@@ -37,17 +38,21 @@ def seal_partitions(settings: Settings) -> list[SealResult]:
     return list(sealing.seal(url, sealing.sealable(found, datetime.now(UTC))))
 
 
-def collect_garbage(settings: Settings) -> int:
+def collect_garbage(settings: Settings, ledger: ProjectRecord) -> int:
     """Remove the incomplete files of killed processes from all stores, if the files are at least an hour
     old. Returns the number of removed files."""
     from sensorflow.adapters.local.garbage import remove_unfinished
 
-    stores = (bootstrap.landing(settings), bootstrap.quarantine(settings), bootstrap.lake(settings))
+    stores = (
+        bootstrap.landing(settings, ledger),
+        bootstrap.quarantine(settings, ledger),
+        bootstrap.lake(settings, ledger),
+    )
     found = sum(store.remove_unfinished(GARBAGE) for store in stores)
     return found + remove_unfinished(settings.data_folder / "archive", GARBAGE)
 
 
-def collect_garbage_daily(settings: Settings) -> int:
+def collect_garbage_daily(settings: Settings, ledger: ProjectRecord) -> int:
     """Run `collect_garbage` at most once a day, because it lists all stored files. Return its result."""
     from sensorflow.adapters.local.places import storage_errors
 
@@ -58,7 +63,7 @@ def collect_garbage_daily(settings: Settings) -> int:
         if note.exists() and 0 <= time.time() - note.stat().st_mtime < DAY:
             return 0
         note.touch()
-    return collect_garbage(settings)
+    return collect_garbage(settings, ledger)
 
 
 def reconciler(
@@ -79,13 +84,13 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
     from sensorflow.flow.gold import gold_step
     from sensorflow.flow.retention import apply_retention
 
-    stores = bootstrap.lake(settings), bootstrap.landing(settings)
+    stores = bootstrap.lake(settings, ledger), bootstrap.landing(settings, ledger)
 
     def seal() -> StepResult:
         return {done.partition.name: done.outcome for done in seal_partitions(settings)}
 
     def collect() -> StepResult:
-        garbage = collect_garbage_daily(settings)
+        garbage = collect_garbage_daily(settings, ledger)
         return {"half written": garbage} if garbage else {}
 
     def maintain() -> StepResult:

@@ -30,6 +30,7 @@ NO_STORE = "check bucket and endpoint in [storage]: the server may be another se
 
 class Step(StrEnum):
     LOCATION = "location"
+    OWNER = "owner"
     LOOK_UP = "look up a missing object"
     WRITE = "write"
     READ = "read back"

@@ -13,9 +13,10 @@ from sensorflow.ports.intake import Intake
 from sensorflow.ports.loading import Loader
 from sensorflow.ports.maintenance import Maintenance
 from sensorflow.ports.outbox import Outbox
+from sensorflow.ports.project import ProjectRecord
 
 
-class FileLedger(Claims, Loader, Maintenance, Protocol):
+class FileLedger(Claims, Loader, Maintenance, ProjectRecord, Protocol):
     """The parts of the ledger that are needed to process a claimed file. `flow.process` uses only these
     parts."""
 

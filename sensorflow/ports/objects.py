@@ -35,6 +35,10 @@ a folder of another object: "a" and "a/b" cannot both exist. Bytes that are not 
 
 BEGAN = ".began"
 """Name of the object, or file, in which a store records the time at which it was created."""
+OWNER = ".project"
+"""Name of the object, or file, that contains the id of the project to which a location belongs."""
+MARKERS = (BEGAN, OWNER)
+"""Names of the objects that describe a location, and are not part of its data."""
 
 
 @dataclass(frozen=True, slots=True)

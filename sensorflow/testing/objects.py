@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
+from sensorflow.ports.objects import MARKERS, Name, Object, Puts, Reader, rewinds
 
 
 class MemoryObjects:
@@ -52,7 +52,9 @@ class MemoryObjects:
         return Object(name, len(self.contents[name]), self._written_at[name])
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        for name in [name for name in self.contents if name.startswith(prefix)]:
+        for name in [
+            name for name in self.contents if name.startswith(prefix) and name not in MARKERS
+        ]:
             if (found := self.head(name)) is not None:
                 yield found
 

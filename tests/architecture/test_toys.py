@@ -27,7 +27,10 @@ def test_two_hundred_files_of_a_list_are_loaded_exactly_once_without_celery(
 ) -> None:
     write_settings(project, {"toy": {}, "away": {}}, database_url=database, inline_below=2000)
     settings, queue = bootstrap.settings(project), MemoryQueue()
-    landing, services = bootstrap.landing(settings), bootstrap.services(settings, "toy", ledger)
+    landing, services = (
+        bootstrap.landing(settings, ledger),
+        bootstrap.services(settings, "toy", ledger),
+    )
     feeds = [AwayFeed("away"), MemoryFeed("toy", FILES)]
 
     def loaded() -> bool:

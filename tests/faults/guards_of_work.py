@@ -264,6 +264,22 @@ WORK = [
         "tests/integration/test_audit_history.py::"
         "test_a_data_folder_that_was_moved_away_is_not_thirty_losses[True]",
     ),
+    Guard(  # a location of another project is refused
+        22,
+        "sensorflow/flow/location_owner.py::LocationOwner._require_owner",
+        "if owner != project.id:",
+        "if False:",
+        "tests/integration/test_location_owner.py::"
+        "test_a_project_is_refused_a_bucket_location_of_another_one",
+    ),
+    Guard(  # of racing projects, one owns the location
+        22,
+        "sensorflow/flow/location_owner.py::LocationOwner._claim",
+        "self._objects.create(OWNER, _content(project))",
+        "self.replace()",
+        "tests/conformance/objects/test_owned_objects.py::"
+        "test_of_racing_projects_one_owns_the_location[s3]",
+    ),
     Guard(  # a heartbeat is of the loop, not of the thread that sends it
         1,
         "sensorflow/flow/heartbeats.py::LoopStatus.report",

@@ -139,7 +139,7 @@ def test_garbage_is_looked_for_once_a_day(driver: ProjectDriver) -> None:
         if old:
             then = time.time() - old
             os.utime(driver.data / periodic.COLLECTED, (then, then))
-        assert periodic.collect_garbage_daily(driver.settings) == found
+        assert periodic.collect_garbage_daily(driver.settings, driver.ledger) == found
     assert driver.audit("--deep").code == 0
 
 

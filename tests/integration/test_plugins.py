@@ -144,7 +144,7 @@ def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
     for number in range(20):
         box.execute(PUT, (f"{number}.csv", content(number)))
     box.execute(PUT, ("left.part", b"not taken"))
-    feeds, landing = bootstrap.feeds(settings, ledger), bootstrap.landing(settings)
+    feeds, landing = bootstrap.feeds(settings, ledger), bootstrap.landing(settings, ledger)
     services = bootstrap.services(settings, "test", ledger)
     with running(Daemon(settings, feeds, landing, ledger, queue)):
         consume(queue, services, within(PATIENCE, lambda: _loaded(ledger) == 20))

@@ -176,7 +176,7 @@ def test_a_project_is_moved_into_a_bucket_and_back(site: Site) -> None:
     back = site.objects()
     assert {name: back.get(name) for name in now} == now
     assert "every one accounted for" in site.run("audit", "--checksum")
-    assert bootstrap.landing(driver.settings).created_at() is not None
+    assert bootstrap.landing(driver.settings, driver.ledger).created_at() is not None
 
 
 def test_what_a_bucket_loses_after_a_move_is_missed(site: Site) -> None:
@@ -349,7 +349,7 @@ def refusing(code: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("code", "reason", "todo"),
     [
-        ("ExpiredToken", "the credentials have expired", "renew them; if they are in a file"),
+        ("ExpiredToken", "the credentials have expired", "renew them: set AWS_ACCESS_KEY_ID"),
         ("RequestTimeTooSkewed", "the clock of this host differs", "synchronize the clock"),
         ("AccessDenied", "no permission", "grant the credentials s3:GetObject and s3:ListBucket"),
     ],

@@ -379,6 +379,21 @@ def test_files_stay_when_the_controls_of_sources_go_with_a_downgrade(database: s
         assert c.execute("SELECT count(*) FROM source_controls").fetchone() == (0,)
 
 
+def test_a_project_keeps_its_id_in_a_downgrade(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as c:
+        before = c.execute("SELECT id FROM project").fetchall()
+        assert len(before) == 1
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            c.execute("INSERT INTO project DEFAULT VALUES")
+        with pytest.raises(psycopg.errors.CheckViolation, match="ck_project_one_row"):
+            c.execute("INSERT INTO project (is_only_row) VALUES (false)")
+        migrate.downgrade(database, "0021")
+        assert "project" not in tables(database)
+        migrate.upgrade(database)
+        assert c.execute("SELECT id FROM project").fetchall() == before
+        assert c.execute("SELECT obj_description('files'::regclass)").fetchone() == (None,)
+
+
 @pytest.mark.plain("months are partitions")
 def test_an_upgrade_requests_the_aggregates_of_the_months_that_exist(empty_database: str) -> None:
     migrate.upgrade(empty_database, "0015")

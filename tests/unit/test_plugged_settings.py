@@ -21,6 +21,7 @@ from sensorflow.engine import periodic
 from sensorflow.errors import UsageError
 from sensorflow.service.plan import plan
 from sensorflow.settings import Settings
+from sensorflow.testing.ledger import MemoryLedger
 
 SOURCE = """
 database_url = "postgresql://h/d"
@@ -101,10 +102,13 @@ def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Pa
 def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, SOURCE + STORAGE)
     assert "sensorflow_shelf" not in sys.modules
-    assert bootstrap.landing(settings).bucket == "shelf"
-    stores.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
+    ledger = MemoryLedger()
+    assert bootstrap.landing(settings, ledger).bucket == "shelf"
+    stores.store(settings, "quarantine", ledger.project).put(
+        "a", (tmp_path / "sensorflow.toml").open("rb")
+    )
     assert (tmp_path / "kept" / "a").exists()
-    assert periodic.collect_garbage(settings) == 0
+    assert periodic.collect_garbage(settings, ledger) == 0
     loaded_settings = settings_of(
         tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n'
     )
@@ -174,7 +178,7 @@ def test_a_store_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: 
     (site / "sensorflow_shelf.py").write_text("import nowhere\n")
     expected = "'shelf' of the package sensorflow-shelf 1.0 cannot be imported: ModuleNotFoundError"
     with pytest.raises(UsageError, match=re.escape(expected)):
-        bootstrap.landing(settings_of(tmp_path, SOURCE + STORAGE))
+        bootstrap.landing(settings_of(tmp_path, SOURCE + STORAGE), MemoryLedger())
 
 
 def test_where_zones_are_is_no_difference_of_a_fleet_and_no_secret(

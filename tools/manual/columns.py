@@ -17,6 +17,7 @@ TABLES: dict[str, str] = {
     "intake_leases": "Which daemon ingests the files of a source.",
     "leases": "Which process does a task that only one process of the fleet may do, such as publishing.",
     "source_controls": "The sources that are paused or draining. An active source has no row.",
+    "project": "The id of this project, in one row.",
     "heartbeats": "The running processes, one row for each loop of a process.",
     "gold_1m": "The aggregates of each minute. Query the view `readings_1m`.",
     "gold_1h": "The aggregates of each hour. Query the view `readings_1h`.",
@@ -238,6 +239,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "since": "time at which the mode began",
         "actor": "who requested the mode",
         "reason": "why, if given",
+    },
+    "project": {
+        "is_only_row": "always true, so the table has one row",
+        "id": "the id, which each location of the project's files records in its object `.project`",
     },
 }
 

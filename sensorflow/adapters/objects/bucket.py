@@ -31,7 +31,7 @@ from sensorflow.adapters.objects.multipart_garbage import MultipartGarbage
 from sensorflow.adapters.objects.obstore_module import obstore, require
 from sensorflow.adapters.objects.request_counts import RequestCounts
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import BEGAN, Name, Object, Puts, Reader
+from sensorflow.ports.objects import BEGAN, MARKERS, Name, Object, Puts, Reader
 
 PAGE = 1000
 """Number of objects that a provider returns for one list request."""
@@ -180,6 +180,7 @@ class BucketObjects:
             with self._request("get", "read", key) as (store, key):
                 result = obstore().get(store, key)
                 meta, first = result.meta, memoryview(result.bytes())
+        self._is_begun = True
 
         def fetch(start: int, end: int) -> memoryview:
             try:
@@ -233,7 +234,7 @@ class BucketObjects:
         for page in self._pages(folder, PAGE):
             for meta in page:
                 name = self._keys.name(meta["path"])
-                if name is not None and name != BEGAN and name.startswith(prefix):
+                if name is not None and name not in MARKERS and name.startswith(prefix):
                     yield _object(name, meta)
 
     def _pages(self, folder: str, size: int) -> Iterator[Sequence[Metadata]]:

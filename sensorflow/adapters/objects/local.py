@@ -27,7 +27,7 @@ from sensorflow.adapters.local.places import (
 )
 from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.objects import BEGAN, Name, Object, Puts, Reader
+from sensorflow.ports.objects import MARKERS, Name, Object, Puts, Reader
 
 BLOCK = 1 << 20
 
@@ -93,7 +93,7 @@ class LocalObjects:
         foreign = self._foreign and folder.match(self._foreign)
         for name in names:
             relative = str(folder / name)
-            if relative == BEGAN or (not foreign and UNFINISHED.fullmatch(name)):
+            if relative in MARKERS or (not foreign and UNFINISHED.fullmatch(name)):
                 continue
             with suppress(FileNotFoundError):  # it existed a moment ago
                 fact = os.stat(name, dir_fd=place, follow_symlinks=False)

@@ -13,6 +13,7 @@ from sensorflow.adapters.postgres.loader import Loader
 from sensorflow.adapters.postgres.maintenance import Maintenance
 from sensorflow.adapters.postgres.measurements import Measurements
 from sensorflow.adapters.postgres.outbox import Outbox
+from sensorflow.adapters.postgres.project import ProjectRecord
 from sensorflow.adapters.postgres.workload import Workload
 
 
@@ -22,6 +23,7 @@ class PostgresLedger(
     Claims,
     Loader,
     Maintenance,
+    ProjectRecord,
     Heartbeats,
     Catalog,
     Controls,

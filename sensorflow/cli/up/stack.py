@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,8 @@ class Stack:
     def _servers(self, settings: Settings) -> RunningStack:
         """Start the embedded servers that the settings need, if they are not running, and upgrade the
         database schema. Returns the record of the stack."""
-        from sensorflow.adapters.postgres import index_mode, inspect, migrate
+        from sensorflow import bootstrap
+        from sensorflow.adapters.postgres import index_mode, inspect, migrate, project
         from sensorflow.embedded.state import RunningStack
 
         database = settings.database or self._embedded_postgres().url
@@ -136,6 +138,7 @@ class Stack:
         broker = settings.broker_url
         inspect.require_sessions(database)
         migrate.upgrade(database)
+        bootstrap.require_own_locations(settings, partial(project.project, database))
         if message := index_mode.set_index_mode(database, settings.deferred):
             line(message)
         url = broker.get_secret_value() if broker else self._embedded_valkey().url

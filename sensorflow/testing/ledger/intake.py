@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, IntakeLost
 from sensorflow.ports.files import ArrivalRecord, HistoryEvent
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
+from sensorflow.ports.project import Project
 from sensorflow.testing.ledger.file import OPEN, File
 
 
@@ -35,6 +37,7 @@ class MemoryIntake:
         self._clock = clock
         self._lock = threading.RLock()
         self._files: dict[int, File] = {}
+        self._project_id = str(uuid.uuid4())
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
@@ -195,6 +198,10 @@ class MemoryIntake:
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
         with self._lock:
             return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
+
+    def project(self) -> Project:
+        with self._lock:
+            return Project(self._project_id, bool(self._files))
 
     def unloaded(self) -> list[Unloaded]:
         with self._lock:

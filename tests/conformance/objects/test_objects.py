@@ -11,13 +11,16 @@ from buckets import BUCKETS
 from sensorflow_shelf import FolderObjects
 
 from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.adapters.objects.owned import OwnedObjects
 from sensorflow.adapters.objects.prefixed import PrefixedObjects
 from sensorflow.adapters.objects.previous import PreviousObjects
+from sensorflow.flow.location_owner import LocationOwner
 from sensorflow.ports.objects import ObjectStore
+from sensorflow.ports.project import Project
 from sensorflow.testing.conformance.stores import *  # noqa: F403
 from sensorflow.testing.objects import MemoryObjects
 
-STORES = ("memory", "local", "shelf", "prefixed")
+STORES = ("memory", "local", "shelf", "prefixed", "owned")
 MOVED = ("moved in memory", "moved on disk", "moved to s3", "moved from s3")
 
 
@@ -33,6 +36,9 @@ def objects(
         return FolderObjects(tmp_path / "shelf.sqlite")
     if request.param == "prefixed":
         return PrefixedObjects(MemoryObjects(), "zone/")
+    if request.param == "owned":
+        zone = MemoryObjects()
+        return OwnedObjects(zone, LocationOwner(zone, lambda: Project("a", False), "the zone"))
     if request.param == "moved in memory":
         return PreviousObjects(MemoryObjects(), MemoryObjects())
     if request.param.endswith("s3"):

@@ -10,6 +10,7 @@ from sensorflow.adapters.postgres.schema import (
     gold,
     growth,
     processes,
+    project,
     readings,
     views,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "growth",
     "metadata",
     "processes",
+    "project",
     "readings",
     "views",
 ]
