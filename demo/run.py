@@ -261,7 +261,7 @@ def query(title: str, sql: str, show: bool = True) -> list[Any]:
 
 
 def show_quarantine(ledger: Any) -> None:
-    store = bootstrap.quarantine(bootstrap.settings())
+    store = bootstrap.quarantine(bootstrap.settings(), ledger)
     for view in ledger.files(State.QUARANTINED):
         found = store.manifest(view.quarantined_to)
         console.print(f"\n[bold]quarantined[/] {view.name}: manifest.json says")

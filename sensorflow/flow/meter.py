@@ -3,6 +3,7 @@ renews the lease reads it."""
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from typing import BinaryIO
@@ -11,8 +12,8 @@ from sensorflow.ports.claims import ReadSoFar
 
 
 class Meter:
-    """Measures the progress of one claimed file. It never reads from the file's stream: the kernel knows
-    the position of the stream."""
+    """Measures the progress of one claimed file. It never reads from the file's stream: the kernel, or the
+    copy in memory, knows the position of the stream."""
 
     __slots__ = ("_size", "_stream", "_total", "rows")
 
@@ -46,5 +47,7 @@ class Meter:
         if self._stream is None:
             return None
         with suppress(OSError, ValueError):  # it is closed, or no file of this host
+            if isinstance(self._stream, io.BytesIO):
+                return min(self._size, self._stream.tell())
             return min(self._size, os.lseek(self._stream.fileno(), 0, os.SEEK_CUR))
         return None

@@ -154,5 +154,10 @@ def of(f: Fleet, name: str) -> int:
 
 
 def objects(path: Path) -> int:
+    """Of a store, without those that describe the location."""
     with closing(sqlite3.connect(path)) as shelf:
-        return int(shelf.execute("SELECT count(*) FROM shelf").fetchone()[0])
+        return int(
+            shelf.execute(
+                "SELECT count(*) FROM shelf WHERE substr(name, 1, 1) != x'2e'"
+            ).fetchone()[0]
+        )

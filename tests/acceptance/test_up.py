@@ -216,7 +216,10 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
         with psycopg.connect(empty_database) as connection:
             connection.execute("DROP TABLE files")
         text = text.replace('"drop/readings"', '"drop/later"')
-        settings.write_text(f'database_url = "{empty_database}"\n{text}')
+        # the data folder belongs to the project of the old database
+        (project / "new").mkdir()
+        text = f'database_url = "{empty_database}"\n{text}\n[storage]\ndata = "./new"\n'
+        settings.write_text(text)
         wait(lambda: "no folder" in (project / "up.log").read_text(), project)
         assert "running settings" in sensorflow(program, project, "doctor").stdout
         assert "with other settings than" in sensorflow(program, project, "status").stdout

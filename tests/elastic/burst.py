@@ -169,7 +169,7 @@ def _alone(fleet: Fleet, files: Files, observer: Observer, say: Say, timed: bool
         count = ALONE if timed else 2
         _each(files, observer, count)
         each = (_cpu(fleet) - before) / count
-        rows = list(files.rows.values())[-1]
+        rows = files.made[-1].rows
         say(f"  CPU of a worker for a file of {rows:,} rows: {each * 1000:.0f} ms")
         if each >= LEAST * 1.05 or not timed:
             break

@@ -90,11 +90,11 @@ def test_what_a_killed_writer_left_goes_after_an_hour(driver: ProjectDriver, wri
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     left = everything(driver.data) - before
     assert [path.name.startswith(".writing-") for path in left] == [True]
-    assert periodic.collect_garbage(driver.settings) == 0  # its writer may be at it
+    assert periodic.collect_garbage(driver.settings, driver.ledger) == 0  # its writer may be at it
     old = time.time() - 3700
     for path in everything(driver.data):
         os.utime(path, (old, old))
-    assert periodic.collect_garbage(driver.settings) == 1
+    assert periodic.collect_garbage(driver.settings, driver.ledger) == 1
     assert everything(driver.data) == before
     assert driver.audit("--deep").code == 0
 
@@ -106,7 +106,7 @@ def test_nothing_outside_is_followed(driver: ProjectDriver, tmp_path: Path) -> N
     outside_file.write_bytes(b"")
     os.utime(outside_file, (0, 0))
     (driver.data / "quarantine" / "link").symlink_to(outside)
-    periodic.collect_garbage(driver.settings)
+    periodic.collect_garbage(driver.settings, driver.ledger)
     assert outside_file.exists()
 
 
@@ -126,7 +126,7 @@ def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(driver: Proj
     for path in everything(driver.data):
         os.utime(path, (0, 0))
     assert zone.list_unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
-    assert periodic.collect_garbage(driver.settings) == 1
+    assert periodic.collect_garbage(driver.settings, driver.ledger) == 1
     assert sorted(os.listdir(archive)) == [".writing-notes.csv", "_.writing-abcdefgh"]
     assert zone.size("file/9-v1-1") == 1
 

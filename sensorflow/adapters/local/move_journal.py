@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from sensorflow.adapters.local.places import storage_errors
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.ports.objects import Object
 
@@ -67,7 +68,9 @@ def opened(path: Path, locations: str) -> Iterator[MoveJournal]:
     Raises UsageError if another process uses the journal, and Transient STORAGE if the file cannot be
     written.
     """
-    connection = sqlite3.connect(path, timeout=0)
+    with storage_errors(), _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=0)
     try:
         with _translated(path):
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -174,7 +174,7 @@ def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that had it as it was undone may have written something since."""
-    monkeypatch.setattr(retention, "RECOLLECT_AFTER_SECONDS", 0.5)
+    monkeypatch.setattr(retention, "RECOLLECT_AFTER_SECONDS", 1.5)
     file_id = loaded(ledger)
     seen: list[Garbage] = []
     for _ in range(2):
@@ -188,9 +188,9 @@ def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     assert ledger.collect_garbage(removed_into(seen)) == 1
     ledger.mark_garbage(file_id)
     assert [ledger.collect_garbage(removed_into(seen)) for _ in range(2)] == [1, 0]
-    time.sleep(0.6)
+    time.sleep(1.6)
     assert [ledger.collect_garbage(removed_into(seen)) for _ in range(2)] == [1, 0]
-    time.sleep(0.6)
+    time.sleep(1.6)
     assert ledger.collect_garbage(removed_into(seen)) == 0
 
 
