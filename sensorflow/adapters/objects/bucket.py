@@ -167,8 +167,7 @@ class BucketObjects:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             if self._access.scheme == AZURE:
-                # raises if the container is missing, which Azure does not tell
-                self._head_by_get(name)
+                self._is_empty()  # raises if the container is missing, which Azure does not tell
 
     # --- reading ---
 
