@@ -44,7 +44,7 @@ def ledger() -> PostgresLedger:
 
 @cache
 def publisher() -> Publisher:
-    return bootstrap.publisher(services().settings)
+    return bootstrap.publisher(settings())
 
 
 @cache
