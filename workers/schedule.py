@@ -35,6 +35,10 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
     """A scheduler that continues if it cannot save its schedule, for example on a full disk. The saved
     schedule is expendable."""
 
+    def setup_schedule(self) -> None:
+        os.umask(0o077)  # before the file is opened: dbm.dumb then keeps the mode for each rewrite
+        super().setup_schedule()
+
     def sync(self) -> None:
         try:
             super().sync()
@@ -44,8 +48,8 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
 
 @beat_init.connect
 def schedule_is_ours(sender: Any, **_: Any) -> None:
-    """Make beat's schedule file writable by its owner only, because it is read with pickle."""
-    os.umask(0o077)  # some shelve formats rewrite the file on each change
+    """Make the schedule file of an earlier beat writable by its owner only, because it is read with
+    pickle."""
     path = Path(sender.schedule_filename)
     for part in path.parent.glob(f"{path.name}*"):
         part.chmod(0o600)
