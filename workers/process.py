@@ -28,6 +28,9 @@ board = Board()
 
 @cache
 def services() -> Services:
+    """Raises Transient SCHEMA if the schema of the database is older than this process, before a file is
+    claimed in vain, and UsageError if a store cannot be used."""
+    ledger().project()
     try:
         return bootstrap.services(settings(), "worker", ledger())
     except (
