@@ -41,6 +41,7 @@ print("uploading", flush=True)
 """
 """Scripts that run on the host of the server."""
 VARIABLE = "HOSTS_STORE_ENDPOINT"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class StoreOnHost(Seaweed):
@@ -56,7 +57,9 @@ class StoreOnHost(Seaweed):
         """Start it on its host, and wait until an object can be stored."""
         every = [word.replace("ip.bind=127.0.0.1", "ip.bind=0.0.0.0") for word in self._command()]
         self.host.run([w.replace("ip=127.0.0.1", f"ip={self.host.address}") for w in every], log)
-        self._python(READY).communicate()
+        process = self._python(READY)
+        process.communicate()
+        assert process.returncode == 0, "no object can be stored"
 
     @contextmanager
     def watched(self) -> Iterator[subprocess.Popen[str]]:
@@ -71,7 +74,8 @@ class StoreOnHost(Seaweed):
             process.wait()
 
     def _python(self, script: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, VARIABLE: str(self.table["endpoint"])}
+        paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}  # the process has another folder
+        environment = {**os.environ, **paths, VARIABLE: str(self.table["endpoint"])}
         command = [*self.host.entering, sys.executable, "-c", script, BUCKET]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
