@@ -74,7 +74,9 @@ class StoreOnHost(Seaweed):
             process.wait()
 
     def _python(self, script: str) -> subprocess.Popen[str]:
-        paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}  # the process has another folder
+        paths = {
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+        }  # the process has another folder
         environment = {**os.environ, **paths, VARIABLE: str(self.table["endpoint"])}
         command = [*self.host.entering, sys.executable, "-c", script, BUCKET]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
