@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,6 +54,8 @@ def get(
     target = None if to == STDOUT else _target(view, to)
     if target is not None and not overwrite and os.path.lexists(target):
         raise UsageError(f"{target} already exists; choose another file with --to, or --overwrite")
+    if target is not None and os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
+        raise UsageError(f"{target} is not a regular file; choose another file with --to")
     with ExitStack() as opened:
         stream = _opened(settings, ledger, view, opened)
         if target is None:

@@ -42,7 +42,7 @@ def bucket_url(url: str) -> BucketUrl:
         )
     if not bucket:
         raise ValueError(f"name a bucket, as in {expected}")
-    prefix = path.strip("/")
+    prefix = path.rstrip("/")
     if fault := _fault(bucket, prefix):
         raise ValueError(f"the URL of a bucket {fault}, as in {expected}")
     return BucketUrl(scheme, bucket, prefix)

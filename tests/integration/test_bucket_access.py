@@ -17,7 +17,7 @@ from object_servers import ADMIN, BUCKET, Seaweed
 from servers import ServerFolder
 
 from sensorflow.adapters.objects.bucket import open_bucket
-from sensorflow.adapters.objects.bucket_access import BucketOptions
+from sensorflow.adapters.objects.bucket_access import BucketAccess, BucketOptions
 from sensorflow.errors import Transient, UsageError
 
 PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -93,17 +93,47 @@ def test_a_private_authority_is_trusted_if_it_is_named_and_no_other(
             f"SSL_CERT_FILE: {os.devnull} contains no valid certificate",
         ),
         ({"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE: /none: No such file or directory"),
+        (
+            {"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": "b"},
+            "AWS_ACCESS_KEY_ID contains a line break",
+        ),
+        ({"AWS_SESSION_TOKEN": "a\nb"}, "AWS_SESSION_TOKEN contains a line break"),
+        *(
+            ({"AWS_ENDPOINT_URL": url}, f"the endpoint {url!r} is not the URL of a server")
+            for url in ("http://h:99999", "http://h:abc", "http://h:9000 ", "http://a b")
+        ),
+        ({"AWS_ENDPOINT_URL": "HTTP://h"}, "must begin with https:// or http://"),
     ],
 )
 def test_variables_that_cannot_be_right_are_refused(
     given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [n for n in os.environ if n.startswith("AWS_") or n == "SSL_CERT_FILE"]:
+        monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=re.escape(message)):
         open_bucket("s3://bucket")
+
+
+def test_a_key_that_is_replaced_by_two_lines_is_no_fault_of_a_file(
+    s3_environment: None, seaweed: Seaweed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """obstore panics at such a key, with an error that no `except Exception` sees."""
+    key = tmp_path / "key"
+    key.write_text(ADMIN[0])
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID_FILE", str(key))
+    objects = open_bucket(f"s3://{BUCKET}/{uuid.uuid4()}", BucketOptions(seaweed.endpoint))
+    key.write_text(f"{ADMIN[0]}\njunk")
+    with pytest.raises(Transient, match="AWS_ACCESS_KEY_ID_FILE contains a line break"):
+        objects.put("a", io.BytesIO(b"x"))
+    monkeypatch.setattr(BucketAccess, "_require_printable", lambda *_: None)
+    with pytest.raises(Transient, match="obstore has a defect"):
+        objects.put("a", io.BytesIO(b"x"))
+    key.write_text(ADMIN[0])
+    objects = open_bucket(f"s3://{BUCKET}/{uuid.uuid4()}", BucketOptions(seaweed.endpoint))
+    objects.put("a", io.BytesIO(b"x"))
 
 
 @pytest.mark.parametrize(

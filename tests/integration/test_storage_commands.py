@@ -131,6 +131,9 @@ def require_files_can_be_fetched(site: Site) -> None:
     assert "already exists" in site.run("files", "get", "1.csv", "--to", str(target), code=2)
     assert target.read_bytes() == b"other"
     target.unlink()
+    words = ("files", "get", "1.csv", "--to", "/dev/null", "--overwrite")
+    assert "/dev/null is not a regular file" in site.run(*words, code=2)
+    assert not os.path.isfile("/dev/null")
     assert site.run("files", "get", "1.csv", "--to", "-").encode() == content(1)
     [bad] = [f for f in site.asked("quarantine", "ls") if f["quarantined_to"]]
     landing = stores.store(site.driver.settings, "landing")

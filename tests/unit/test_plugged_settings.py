@@ -127,6 +127,7 @@ def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
         ('data = "s3:/b/p"', "name a bucket, as in s3://bucket/prefix"),
         ('data = "gs:b/p"', "name a bucket, as in gs://bucket/prefix"),
         ('data = "S3://b/p"', "write s3:// in lower case"),
+        ('data = "s3://b//p"', "has an empty part"),  # it would be the same place as s3://b/p
         ('data = "s3//b/p"', "write s3://b/p for a URL"),
         ('data = "//b/p"', "a path with one slash"),
         ('data = " s3://b/p"', "remove the space"),

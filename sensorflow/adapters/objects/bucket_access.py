@@ -36,6 +36,8 @@ ENDPOINTS = {
     AZURE: ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
 """Scheme -> variables that contain the endpoint, the first one that is set applies."""
+DOCUMENTS = ("GOOGLE_SERVICE_ACCOUNT_KEY",)
+"""Variables whose value may have several lines."""
 SECRETS: Mapping[str, Mapping[str, str]] = {
     S3: {
         "AWS_ACCESS_KEY_ID": "access_key_id",
@@ -94,9 +96,10 @@ class BucketAccess:
         self.scheme, self.bucket, self.prefix = _parsed(url)
         self._options = options
         self.endpoint = (options.endpoint or _first(ENDPOINTS[self.scheme]) or "").rstrip("/")
-        if self.endpoint and urlsplit(self.endpoint).scheme not in ("http", "https"):
+        if self.endpoint and not self.endpoint.startswith(("https://", "http://")):
             raise UsageError(
-                f"the endpoint {self.endpoint!r} must begin with https:// or http://", Code.SETTINGS
+                f"the endpoint {_displayed(self.endpoint)!r} must begin with https:// or http://",
+                Code.SETTINGS,
             )
         if has_credentials(self.endpoint):
             raise UsageError(
@@ -104,7 +107,12 @@ class BucketAccess:
                 f"{VARIABLES[self.scheme]}",
                 Code.SETTINGS,
             )
-        self.secrets()  # raises UsageError if a file is missing
+        if not _is_server(self.endpoint):
+            raise UsageError(
+                f"the endpoint {self.endpoint!r} is not the URL of a server, as in https://host:9000",
+                Code.SETTINGS,
+            )
+        self._require_printable(self.secrets())
         self._require_key_pair()
         self._certificates()
         self._lock = threading.Lock()
@@ -141,9 +149,11 @@ class BucketAccess:
 
     def _open(self) -> Any:
         make = getattr(obstore().store, STORES[self.scheme])
+        secrets = self.secrets()
+        self._require_printable(secrets)
         return make(
             self.bucket,
-            **self.secrets(),
+            **secrets,
             **self._settings(),
             client_options=self._client_options(),
             retry_config={
@@ -177,6 +187,20 @@ class BucketAccess:
             for name, variable in files.items()
             if os.environ.get(variable)
         }
+
+    def _require_printable(self, secrets: Mapping[str, str]) -> None:
+        """Raise UsageError if a credential has a character that no header can contain; obstore panics at
+        one. secrets: those that are in files."""
+        for variable, name in SECRETS[self.scheme].items():
+            if variable in DOCUMENTS:
+                continue
+            value = secrets.get(name, os.environ.get(variable, ""))
+            if _CONTROL.search(value):
+                where = f"{variable}_FILE" if name in secrets else variable
+                raise UsageError(
+                    f"{where} contains a line break or control character: write one value, in one line",
+                    Code.SETTINGS,
+                )
 
     def _require_key_pair(self) -> None:
         """Raise UsageError if only one of the two variables of an access key of S3 is set."""
@@ -226,6 +250,8 @@ class BucketAccess:
         return found
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 _OPEN: WeakSet[BucketAccess] = WeakSet()
 
 
@@ -247,6 +273,16 @@ def _parsed(url: str) -> BucketUrl:
 def _displayed(url: str) -> str:
     """Return a URL without user and password, for messages."""
     return re.sub(r"//[^/]*@", "//...@", url)
+
+
+def _is_server(endpoint: str) -> bool:
+    """Whether an endpoint that is set is a URL with a host and a valid port."""
+    try:
+        found = urlsplit(endpoint)
+        is_valid = bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:
+        return False
+    return not endpoint or (is_valid and not _SPACE.search(endpoint))
 
 
 def _first(variables: tuple[str, ...]) -> str | None:

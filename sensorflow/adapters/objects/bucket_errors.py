@@ -346,6 +346,9 @@ def replaced(place: str) -> Transient:
     )
 
 
+DEFECT = "check the endpoint and the values of the credentials, and restart the processes"
+
+
 @contextmanager
 def bucket_errors(operation: str, place: str) -> Iterator[None]:
     """Translate errors of obstore in the body to Transient STORAGE. The cause is FileNotFoundError if and
@@ -362,3 +365,12 @@ def bucket_errors(operation: str, place: str) -> Iterator[None]:
         ):  # callers would take some kinds for a missing or corrupt object
             raise raised from OSError(errno.EIO, str(error))
         raise raised from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of pyo3, which derives it from BaseException
+            raise
+        text = (
+            f"cannot {operation} {place}: obstore has a defect: {str(error).partition(chr(10))[0]}"
+        )
+        raise Transient(Code.STORAGE, f"{text}; {DEFECT}", **{DO: DEFECT}) from RuntimeError(
+            str(error)
+        )
