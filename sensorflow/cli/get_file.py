@@ -53,9 +53,11 @@ def get(
     view = file_of(ledger, file)
     target = None if to == STDOUT else _target(view, to)
     if target is not None and not overwrite and os.path.lexists(target):
-        raise UsageError(f"{target} already exists; choose another file with --to, or --overwrite")
+        raise UsageError(
+            f"{_shown(target)} already exists; choose another file with --to, or --overwrite"
+        )
     if target is not None and os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
-        raise UsageError(f"{target} is not a regular file; choose another file with --to")
+        raise UsageError(f"{_shown(target)} is not a regular file; choose another file with --to")
     with ExitStack() as opened:
         stream = _opened(settings, ledger, view, opened)
         if target is None:
@@ -63,7 +65,11 @@ def get(
             sys.stdout.buffer.flush()
             return
         _write(stream, target, overwrite)
-    line(f"{printable(os.fsencode(target))}: {view.size:,} bytes, SHA-256 {view.sha256.hex()}")
+    line(f"{_shown(target)}: {view.size:,} bytes, SHA-256 {view.sha256.hex()}")
+
+
+def _shown(path: Path) -> str:
+    return printable(os.fsencode(path))
 
 
 def _target(view: FileView, to: str | None) -> Path:
@@ -104,7 +110,7 @@ def _write(stream: BinaryIO, target: Path, overwrite: bool) -> None:
     from sensorflow.adapters.local.writing import finalize, sync, temporary
 
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent}: no such folder")
+        raise UsageError(f"{_shown(target.parent)}: no such folder")
     try:
         with temporary(target.parent) as (new, path):
             shutil.copyfileobj(stream, new, BLOCK)
@@ -113,6 +119,6 @@ def _write(stream: BinaryIO, target: Path, overwrite: bool) -> None:
                 return
             sync(new)
             if not name_new(path, target):
-                raise UsageError(f"{target} already exists; choose another file with --to")
+                raise UsageError(f"{_shown(target)} already exists; choose another file with --to")
     except OSError as error:
-        raise UsageError(f"{target}: {error.strerror or error}") from error
+        raise UsageError(f"{_shown(target)}: {error.strerror or error}") from error

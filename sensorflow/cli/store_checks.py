@@ -101,7 +101,8 @@ def location_of(settings: Settings, zone: str) -> StepResult | None:
     if named is None or named.is_dir():
         return StepResult(Step.LOCATION, "ok", found)
     todo = f"create it with `mkdir -p {quoted(named)}`, or correct [storage]"
-    if "://" not in (value := getattr(settings.storage, key)):
+    value = getattr(settings.storage, key)
+    if "://" not in value and not value.startswith("file:"):
         todo += f"; the URL of a bucket begins with a scheme, as in s3://{value.strip('/')}"
     return StepResult(Step.LOCATION, "fail", f"{found}; the folder {named} does not exist", todo)
 
