@@ -30,14 +30,15 @@ board = Board()
 def services() -> Services:
     """Raises Transient SCHEMA if the schema of the database is older than this process, before a file is
     claimed in vain, and UsageError if a store cannot be used."""
-    ledger().project()
     try:
-        return bootstrap.services(settings(), "worker", ledger())
+        found = bootstrap.services(settings(), "worker", ledger())
     except (
         UsageError
     ) as error:  # was not so at the start; no file is claimed, and its message is lost
         emit(Event.WORK_REFUSED, code=error.code, reason=error.message)
         raise
+    ledger().project()
+    return found
 
 
 @cache
