@@ -112,6 +112,7 @@ class Fleet:
         self.flower_port, self.metrics_port = free_port(), free_port()
         self.level, self.autoscale = level, autoscale
         self.running: dict[str, subprocess.Popen[bytes] | warm.Process] = {}
+        self._log_starts: dict[str, int] = {}
         self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Of a process on another host: what its command begins with, and its environment."""
         self.ledger = PostgresLedger(database, "test")
@@ -141,6 +142,7 @@ class Fleet:
             entering, extra_env = self.elsewhere.get(name, ([], {}))
             given = {**self.env, **extra_env, **(env or {}), **crashing}
             with (self.project / f"{name}.log").open("ab") as log:
+                self._log_starts[name] = log.tell()
                 if self.cold or entering or any(n.startswith(warm.AT_START) for n in env or ()):
                     self.running[name] = self._spawn(
                         [*entering, sys.executable, "-m"], words, given, log
@@ -166,6 +168,12 @@ class Fleet:
         process = self.running.pop(name)
         process.kill()
         process.wait()
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a worker consumes. A child may be there before: it checks the stores, and ends."""
+        with (self.project / f"{name}.log").open("rb") as log:
+            log.seek(self._log_starts[name])
+            return b" ready." in log.read() and bool(self.children(name))
 
     def children(self, name: str) -> list[int]:
         """The pool of a worker: its living children, stopped ones too. Cheap, to be asked often."""

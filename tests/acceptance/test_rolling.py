@@ -18,7 +18,7 @@ def test_workers_that_end_or_are_killed_under_load_cost_no_file_and_no_other_att
     rolling = Rolling(fleet, NODES, files := Files(fleet.drop, TIMES, READINGS), print)
     try:
         fleet.start("daemon", *NODES)
-        fleet.wait(lambda: all(fleet.children(node) for node in NODES))
+        fleet.wait(lambda: all(fleet.is_ready(node) for node in NODES))
         with Load(fleet, files, waiting=15):
             rolling.step("restarted", lambda: rolling.restart("worker1"))
             rolling.step("killed", lambda: rolling.kill("worker2", away=1.0))

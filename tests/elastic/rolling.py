@@ -145,7 +145,7 @@ class Rolling:
     def start(self, name: str) -> None:
         self.fleet.start(name)
         if name in self.nodes:
-            self.fleet.wait(lambda: bool(self.fleet.children(name)))
+            self.fleet.wait(lambda: self.fleet.is_ready(name))
 
     def kill(self, name: str, away: float = AWAY) -> None:
         """A worker and all its children, while they have files in hand."""
@@ -224,7 +224,7 @@ def run(broker: str, folder: Path, workers: int, say: Say) -> Rolled:
         }
         fleet.elsewhere[second] = net.entering, urls
         fleet.start("daemon", first, second, "beat")
-        fleet.wait(lambda: all(fleet.children(node) for node in made.nodes))
+        fleet.wait(lambda: all(fleet.is_ready(node) for node in made.nodes))
         files = Files(fleet.drop, TIMES, READINGS)
         rolling = Rolling(fleet, made.nodes, files, say)
         rolling.found.broker = broker
