@@ -189,15 +189,19 @@ def require_own_locations(settings: Settings, get_project: GetProject | None = N
     """Check that no location of the zones belongs to another project. Sends one request per location, and
     stores nothing. Does not raise if a location or the database is unavailable: each store checks it again.
     get_project: None for the project of the database in the settings. Raises UsageError NOT_OWNED."""
-    from sensorflow.adapters.postgres import project
-
     try:
-        found = get_project or partial(project.project, database_url(settings))
-        for one in stores.location_owners(settings, found):
+        for one in stores.location_owners(settings, get_project or project_of(settings)):
             one.require()
     except Transient as error:
         if error.code is Code.NOT_OWNED:
-            raise UsageError(f"{error}; {error.remedy}", error.code) from error
+            raise stores.not_owned(error) from error
+
+
+def project_of(settings: Settings) -> GetProject:
+    """Return a function that asks the database in the settings for its project."""
+    from sensorflow.adapters.postgres import project
+
+    return partial(project.project, database_url(settings))
 
 
 def landing(settings: Settings, ledger: ProjectRecord) -> Landing:

@@ -14,7 +14,7 @@ from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.objects.owned import OwnedObjects
 from sensorflow.core.bucket_url import BUCKETS, bucket_url
 from sensorflow.core.partitions import Layer
-from sensorflow.errors import Transient, UsageError
+from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.flow.location_owner import LocationOwner
 from sensorflow.flow.quarantine_zone import FILES
 from sensorflow.settings import Settings
@@ -23,7 +23,7 @@ from sensorflow.settings.storage import AREAS, ZONES, zone_of
 if TYPE_CHECKING:
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.objects import MakeStore, ObjectStore
-    from sensorflow.ports.project import GetProject
+    from sensorflow.ports.project import GetProject, Project
 
 CHECK_SECONDS = 3.0
 """How long the checks of `zone_alone` and `location_owners` wait for a connection to a bucket, and retry a
@@ -152,40 +152,52 @@ def shared_place(settings: Settings, zone: str) -> str:
     return f"{found.scheme}://{found.bucket}"
 
 
-def require_access(settings: Settings) -> None:
-    """Check that this process can use the zones in buckets, with one request per zone. Does not raise if a
-    store is unavailable, because it may be available later. Call this before threads are started.
+def require_access(settings: Settings, get_project: GetProject | None = None) -> None:
+    """Check that this process can use the locations of all zones, and that they belong to no other project,
+    with one request per location. Does not raise if a location or the database is unavailable, because it
+    may be available later. Call this before threads are started: buckets are asked in a forked child, so
+    that later children share one copy of obstore. get_project: see `store`.
 
-    Raises UsageError if a package that a store needs is missing, and UsageError STORAGE if a provider
-    refuses the credentials.
+    Raises UsageError if a package that a store needs is missing, UsageError STORAGE if a provider refuses
+    the credentials, and UsageError NOT_OWNED.
     """
-    if all(settings.zone_folder(zone) is not None for zone in ZONES) and not settings.moved_zones():
-        return
-    from sensorflow.adapters.objects.obstore_module import in_child
-
     for zone in ZONES:
         store(settings, zone)
-    if (refusal := in_child(lambda: _refusal(settings))) is not None:
+    asked = get_project or _not_asked
+    if all(settings.zone_folder(zone) is not None for zone in ZONES) and not settings.moved_zones():
+        refusal = _refusal(settings, asked)
+    else:
+        from sensorflow.adapters.objects.obstore_module import in_child
+
+        refusal = in_child(lambda: _refusal(settings, asked))
+    if refusal is not None:
         raise refusal
 
 
-def _refusal(settings: Settings) -> UsageError | None:
+def _not_asked() -> Project:
+    """As a database that is unavailable: the owners of locations are not compared."""
+    raise Transient(Code.DATABASE, "the database was not asked")
+
+
+def _refusal(settings: Settings, get_project: GetProject) -> UsageError | None:
     from sensorflow.adapters.objects.bucket_errors import is_refusal
 
-    before = settings.before_move()
-    located = [(settings, zone) for zone in ZONES]
-    located += [(before, zone) for zone in settings.moved_zones() if before is not None]
-    for where, zone in located:
-        if plugins.scheme(where.storage.url(zone) or "") not in BUCKETS:
-            continue
+    for one in location_owners(settings, get_project):
         try:
-            zone_alone(where, zone).created_at()
+            one.require()
         except Transient as error:
-            if not is_refusal(error.__cause__):
-                return None  # an outage; the other zones would be waited for too
-            place = where.displayed_zone(zone)
-            return UsageError(f"{place} refuses this host: {error}", error.code)
+            if error.code is Code.NOT_OWNED:
+                return not_owned(error)
+            if error.code is Code.STORAGE:
+                if not is_refusal(error.__cause__):
+                    return None  # an outage; the other zones would be waited for too
+                return UsageError(f"{one.location} refuses this host: {error}", error.code)
     return None
+
+
+def not_owned(error: Transient) -> UsageError:
+    """Return the error with which a process ends whose location belongs to another project."""
+    return UsageError(f"{error}; {error.remedy}", error.code)
 
 
 def bucket_of(settings: Settings, zone: str) -> str:

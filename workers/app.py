@@ -24,9 +24,8 @@ def configure() -> dict[str, Any]:
         if _COMMAND in ("worker", "beat"):
             bootstrap.require_sessions(settings)
         if _COMMAND == "worker":
-            bootstrap.require_own_locations(settings)
             tracing.require()
-            stores.require_access(settings)
+            stores.require_access(settings, bootstrap.project_of(settings))
     except UsageError as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure_for(settings)

@@ -41,7 +41,6 @@ def worker(
 
     settings = bootstrap.settings(warn=False)
     count = concurrency or settings.workers
-    stores.require_access(settings)
     if not settings.by_celery:
         if beat:
             line(
@@ -49,6 +48,7 @@ def worker(
             )
         _loop(settings, count)
         return
+    stores.require_access(settings)
     bootstrap.require_sessions(settings)
     bootstrap.broker_url(settings)
     scale = f"--autoscale={count},1"
@@ -57,11 +57,11 @@ def worker(
 
 
 def _loop(settings: Settings, count: int) -> None:
-    from sensorflow import bootstrap, memory
+    from sensorflow import bootstrap, memory, stores
 
     memory.configure_allocator()  # before Arrow is imported, whose heap alone can exceed max_memory
+    stores.require_access(settings, bootstrap.project_of(settings))
     bootstrap.require_sessions(settings)
-    bootstrap.require_own_locations(settings)
     from sensorflow.engine import loop
 
     loop.run(settings, count)

@@ -164,7 +164,8 @@ def test_a_worker_starts_in_an_outage_and_leaves_obstore_to_its_children(
 ) -> None:
     look = (
         "import sys; from sensorflow import bootstrap, stores; "
-        "stores.require_access(bootstrap.settings()); assert 'obstore' not in sys.modules"
+        "settings = bootstrap.settings(); project = bootstrap.project_of(settings); "
+        "stores.require_access(settings, project); assert 'obstore' not in sys.modules"
     )
     for endpoint in (AWAY, seaweed.endpoint):
         subprocess.run(

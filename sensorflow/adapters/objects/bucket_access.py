@@ -107,12 +107,12 @@ class BucketAccess:
                 f"{VARIABLES[self.scheme]}",
                 Code.SETTINGS,
             )
-        if not _is_server(self.endpoint):
+        if self.endpoint and not _is_server(self.endpoint):
             raise UsageError(
                 f"the endpoint {self.endpoint!r} is not the URL of a server, as in https://host:9000",
                 Code.SETTINGS,
             )
-        self._require_printable(self.secrets())
+        self.secrets()  # raises UsageError
         self._require_key_pair()
         self._certificates()
         self._lock = threading.Lock()
@@ -149,11 +149,9 @@ class BucketAccess:
 
     def _open(self) -> Any:
         make = getattr(obstore().store, STORES[self.scheme])
-        secrets = self.secrets()
-        self._require_printable(secrets)
         return make(
             self.bucket,
-            **secrets,
+            **self.secrets(),
             **self._settings(),
             client_options=self._client_options(),
             retry_config={
@@ -180,13 +178,16 @@ class BucketAccess:
         return settings
 
     def secrets(self) -> dict[str, str]:
-        """Return the settings whose values are in files. Raises UsageError if a file cannot be read."""
+        """Return the settings whose values are in files. Raises UsageError if a file cannot be read, or if
+        a credential cannot be sent."""
         files = {name: f"{name}_FILE" for name in SECRETS[self.scheme]}
-        return {
+        found = {
             SECRETS[self.scheme][name]: read_secret(variable, os.environ[variable])
             for name, variable in files.items()
             if os.environ.get(variable)
         }
+        self._require_printable(found)
+        return found
 
     def _require_printable(self, secrets: Mapping[str, str]) -> None:
         """Raise UsageError if a credential has a character that no header can contain; obstore panics at
@@ -276,13 +277,12 @@ def _displayed(url: str) -> str:
 
 
 def _is_server(endpoint: str) -> bool:
-    """Whether an endpoint that is set is a URL with a host and a valid port."""
+    """Whether an endpoint is a URL with a host and a valid port."""
     try:
         found = urlsplit(endpoint)
-        is_valid = bool(found.hostname) and (found.port is None or found.port > 0)
+        return bool(found.hostname) and found.port != 0 and not _SPACE.search(endpoint)
     except ValueError:
         return False
-    return not endpoint or (is_valid and not _SPACE.search(endpoint))
 
 
 def _first(variables: tuple[str, ...]) -> str | None:
