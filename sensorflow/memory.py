@@ -11,6 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_STATM = Path("/proc/self/statm")
+
 RESIDENT_FLOOR_BYTES = 300 << 20
 """Resident size in bytes up to which a process returns no memory to the system. Otherwise the next batch
 would need the returned memory again, and the page faults would take a tenth of the CPU time of a large
@@ -81,7 +83,7 @@ def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
 def resident() -> int:
     """Return the resident size of this process in bytes; 0 if unknown."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(_STATM.read_text().split()[1])
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

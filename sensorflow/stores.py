@@ -68,7 +68,9 @@ def location_owner(
         objects = LocalObjects(folder, required=Path("/"))
     elif objects is None:
         objects = zone_alone(settings, zone)
-    return LocationOwner(objects, get_project, settings.displayed_zone(zone), _folders(zone))
+    expected = None if zone in settings.moved_zones() else zone
+    shown = settings.displayed_zone(zone)
+    return LocationOwner(objects, get_project, shown, _folders(zone), expected)
 
 
 def location_owners(settings: Settings, get_project: GetProject) -> Iterator[LocationOwner]:

@@ -59,6 +59,16 @@ def fields(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat (proc(5)) that follow the process name; the first one is the
     state. Returns an empty list if the process has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def read_file(path: str) -> str:
+    """Return the text of a file in /proc or /sys. Raises OSError.
+
+    This is for files that a process reads again and again. pathlib would intern the parts of each path,
+    such as a PID, and the interpreter's table of interned strings would double in the first hour.
+    """
+    with open(path) as file:  # noqa: PTH123
+        return file.read()

@@ -341,10 +341,10 @@ class Client:
     def _undone(self, view: FileView, reason: str, also_undone: Sequence[int]) -> Change:
         lake = bootstrap.lake(self.settings, self._ledger)
         landing = bootstrap.landing(self.settings, self._ledger)
-        rows = undo.undo(self._ledger, lake, landing, view.file_id, reason, also_undone)
-        if rows is None:
+        done = undo.undo(self._ledger, lake, landing, view.file_id, reason, also_undone)
+        if done is None:
             return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))
-        return Change(file_of(view), True, rows)
+        return Change(file_of(view), True, done.rows)
 
 
 LEVELS = {level.name.lower(): level for level in Level}

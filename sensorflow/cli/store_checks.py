@@ -148,11 +148,16 @@ def _owner(settings: Settings, zone: str, get_project: GetProject | None) -> Ste
 
     if get_project is None:
         return StepResult(Step.OWNER, "warn", "not compared: the database is unavailable")
+    owner = stores.location_owner(settings, zone, get_project)
     try:
-        stores.location_owner(settings, zone, get_project).require()
+        owner.require()
     except SensorflowError as error:
         verdict = "fail" if error.code is Code.NOT_OWNED else "warn"
         return StepResult(Step.OWNER, verdict, str(error), error.remedy)
+    try:
+        owner.require_objects()
+    except SensorflowError as error:
+        return StepResult(Step.OWNER, "fail", str(error), error.remedy)
     return StepResult(Step.OWNER, "ok", "no other project")
 
 

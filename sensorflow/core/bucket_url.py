@@ -48,6 +48,11 @@ def bucket_url(url: str) -> BucketUrl:
     return BucketUrl(scheme, bucket, prefix)
 
 
+def has_control_character(text: str) -> bool:
+    """Whether a text contains a character that a URL and an HTTP header must not contain."""
+    return _CONTROL.search(text) is not None
+
+
 def _fault(bucket: str, prefix: str) -> str:
     """Return what is wrong with a URL; "" if nothing is."""
     text = f"{bucket}/{prefix}"
@@ -57,7 +62,7 @@ def _fault(bucket: str, prefix: str) -> str:
         return "contains a backslash: write slashes"
     if _ESCAPE.search(text):
         return "contains a percent escape, which is not decoded: write the character itself"
-    if "?" in text or "#" in text or _CONTROL.search(text):
+    if "?" in text or "#" in text or has_control_character(text):
         return "contains '?', '#' or a control character: write a prefix without them"
     return ""
 

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from sensorflow.adapters import host
+
 CGROUP = Path("/sys/fs/cgroup")
 PROCESS_BYTES = 200e6
 """Assumed memory of a process in bytes, if it cannot be measured."""
@@ -20,7 +22,7 @@ def cpus() -> float:
     """Returns the number of CPUs that this process may use. In a container, it may be fractional."""
     count = float(len(os.sched_getaffinity(0)))
     with suppress(OSError, ValueError):
-        quota, period = (CGROUP / "cpu.max").read_text().split()
+        quota, period = host.read_file(f"{CGROUP}/cpu.max").split()
         count = min(count, float(quota) / float(period))  # "max" is no number
     return count
 
@@ -30,18 +32,18 @@ def free_bytes() -> float:
     that the container may still use. Returns infinity if neither is known."""
     free = math.inf
     with suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = host.read_file("/proc/meminfo").splitlines()
         free = next(float(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
     with suppress(OSError, ValueError):
-        limit = float((CGROUP / "memory.max").read_text())
-        used = float((CGROUP / "memory.current").read_text())
+        limit = float(host.read_file(f"{CGROUP}/memory.max"))
+        used = float(host.read_file(f"{CGROUP}/memory.current"))
         free = min(free, max(0.0, limit - used) + _reclaimable())
     return free
 
 
 def _reclaimable() -> float:
     """Returns the bytes of cached files in the container's memory, which the kernel frees first."""
-    lines = (CGROUP / "memory.stat").read_text().splitlines()
+    lines = host.read_file(f"{CGROUP}/memory.stat").splitlines()
     return sum(float(x.split()[1]) for x in lines if x.split()[0] == "inactive_file")
 
 
@@ -54,7 +56,7 @@ def process_bytes(pids: Collection[int]) -> float:
 
 def _private(pid: int) -> float:
     with suppress(OSError, ValueError, IndexError):
-        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+        _, resident, shared, *_ = host.read_file(f"/proc/{pid}/statm").split()
         return max(0, int(resident) - int(shared)) * PAGE
     return 0.0
 
@@ -83,6 +85,6 @@ class CpuMeter:
 def _times() -> tuple[float, float]:
     """Returns the idle time and the total time of all CPUs, in clock ticks."""
     with suppress(OSError, ValueError, IndexError):
-        fields = [float(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        fields = [float(x) for x in host.read_file("/proc/stat").split("\n", 1)[0].split()[1:]]
         return fields[3] + fields[4], sum(fields[:8])
     return 0.0, 0.0

@@ -158,7 +158,8 @@ def is_local(stream: BinaryIO) -> bool:
 
 
 class _HashingReader:
-    """A reader that hashes all bytes that it reads from a stream."""
+    """A reader that hashes all bytes that it reads from a stream. If the stream is read again, the same
+    SHA-256 proves the same MD5."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
@@ -166,13 +167,16 @@ class _HashingReader:
         self._begin()
 
     def _begin(self) -> None:
-        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        if self._first_name is None:
+            self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
 
     def read(self, size: int = -1, /) -> bytes:
         block = self._stream.read(size)
         self._sha256.update(block)
-        self._md5.update(block)
+        if self._first_name is None:
+            self._md5.update(block)
         self._size += len(block)
         return block
 

@@ -8,21 +8,28 @@ it. It is created conditionally, so of several projects exactly one owns a locat
 from __future__ import annotations
 
 import io
+import math
+import time
 from collections.abc import Sequence
 
 from sensorflow.errors import DO, Code, Transient
 from sensorflow.ports.objects import OWNER, ObjectStore
 from sensorflow.ports.project import GetProject, Project
 
+AGAIN_SECONDS = 60.0
+"""How long an owner is not asked for again. Then a running process notices that the location was claimed by
+another project, or that its disk is not mounted any more."""
+
 
 class LocationOwner:
-    """Compares the owner of a location with the own project. After the first success, the methods send no
-    requests. All methods raise Transient STORAGE and DATABASE, and Transient NOT_OWNED if the location
-    belongs to another project. A location without an owner is the own one unless it has objects while the
-    own ledger has no files.
+    """Compares the owner of a location with the own project. After a success, the methods send no requests
+    for `AGAIN_SECONDS`. All methods raise Transient STORAGE and DATABASE, and Transient NOT_OWNED if the
+    location belongs to another project. A location without an owner is the own one unless it has objects
+    while the own ledger has no files.
 
     objects: a store of the location, in which a missing folder is empty. location: for messages. folders:
-    prefixes of the names of all objects that belong to the location.
+    prefixes of the names of all objects that belong to the location. zone: the zone that is there; None if
+    the location may be empty although the ledger has files, as the target of a move.
     """
 
     def __init__(
@@ -31,10 +38,13 @@ class LocationOwner:
         get_project: GetProject,
         location: str,
         folders: Sequence[str] = ("",),
+        zone: str | None = None,
     ) -> None:
         self.location = location
         self._objects, self._get_project, self._folders = objects, get_project, folders
-        self._may_read = self._may_write = False
+        self._zone = zone
+        self._read_at = self._written_at = -math.inf
+        self._own_id: str | None = None  # known after the ledger was asked
 
     def owner(self) -> str | None:
         """Return the id of the project to which the location belongs; None if it belongs to none."""
@@ -48,31 +58,47 @@ class LocationOwner:
 
     def require(self) -> None:
         """Check that the location is the own one. Changes nothing."""
-        if not self._may_read:
-            self._may_write = self._compare(self.owner()) is not None
-            self._may_read = True
+        if _is_old(self._read_at):
+            if self._compare(self.owner()) is not None:
+                self._written_at = time.monotonic()
+            self._read_at = time.monotonic()
 
     def claim(self) -> None:
         """Check that the location is the own one, and record it if the location has no owner. Call this
-        before objects are stored."""
-        if not self._may_write:
+        before objects are stored. Raises also as `require_objects`."""
+        if _is_old(self._written_at):
             self._claim(self.owner())
 
     def claim_if_used(self) -> None:
         """Like `claim`, but do not record an owner if the location is empty. Call this before objects are
         removed."""
-        if not self._may_write:
+        if _is_old(self._written_at):
             owner = self.owner()
             if owner is not None or self._has_objects():
                 self._claim(owner)
 
+    def require_objects(self) -> None:
+        """Raise Transient STORAGE if the location has neither an owner nor objects, although the ledger has
+        files with objects in this zone: what is stored there now would later be out of sight."""
+        if self.owner() is None:
+            self._require_objects(self._get_project())
+
+    def _require_objects(self, project: Project) -> None:
+        if self._zone in project.stored and not self._has_objects():
+            raise Transient(
+                Code.STORAGE,
+                f"{self.location} is empty, but the ledger has files that are stored there",
+                **{DO: EMPTIED},
+            )
+
     def _claim(self, owner: str | None) -> None:
         if self._compare(owner) is None:
             project = self._get_project()
+            self._require_objects(project)
             self._objects.create(OWNER, _content(project))
             # a server may ignore the condition: then the last writer is the owner
             self._require_owner(project, self.owner())
-        self._may_read = self._may_write = True
+        self._read_at = self._written_at = time.monotonic()
 
     def replace(self) -> None:
         """Make the own project the owner, whoever owned the location."""
@@ -83,7 +109,10 @@ class LocationOwner:
         self._objects.delete(OWNER)
 
     def _compare(self, owner: str | None) -> str | None:
+        if owner is not None and owner == self._own_id:
+            return owner
         project = self._get_project()
+        self._own_id = project.id
         if owner is not None:
             self._require_owner(project, owner)
         elif not project.has_files and self._has_objects():
@@ -106,6 +135,16 @@ class LocationOwner:
 
     def _has_objects(self) -> bool:
         return any(next(iter(self._objects.list(f)), None) is not None for f in self._folders)
+
+
+EMPTIED = (
+    "mount its disk, or correct [storage]; if the stored files are lost, restore a backup, or run "
+    "`sensorflow storage claim` to begin with an empty location"
+)
+
+
+def _is_old(asked_at: float) -> bool:
+    return time.monotonic() - asked_at > AGAIN_SECONDS
 
 
 def _content(project: Project) -> bytes:

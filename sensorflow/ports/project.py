@@ -10,10 +10,12 @@ from typing import Protocol, TypeAlias
 @dataclass(frozen=True, slots=True)
 class Project:
     """id: the id of the project, which never changes: a database that is restored from a dump has the id of
-    the dumped one. has_files: whether the ledger contains a file."""
+    the dumped one. has_files: whether the ledger contains a file. stored: the zones in which there must be
+    objects: "landing", "lake"."""
 
     id: str
     has_files: bool
+    stored: frozenset[str] = frozenset()
 
 
 GetProject: TypeAlias = Callable[[], Project]

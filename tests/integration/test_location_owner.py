@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from project_driver import ProjectDriver, content
 
 from sensorflow import stores
 from sensorflow.core.partitions import Layer
+from sensorflow.core.readings import SILVER
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import OWNER
 
@@ -168,4 +170,43 @@ def test_a_claim_changes_the_owner_only_if_it_names_the_former_one(
     assert shown.count(f"belongs to this project now (id {driver.ledger.project().id})") == 2
     driver.load("b.csv", content(2))
     assert "belongs to this project already" in run(project, "storage", "claim", code=0)
+    driver.close()
+
+
+def test_nothing_is_stored_in_an_empty_folder_on_which_the_disk_is_not_mounted(
+    project: Path, database: str
+) -> None:
+    driver = ProjectDriver(project, database)
+    driver.load("a.csv", content(1))
+    driver.close()
+    data, away = project / "data", project / "away"
+    data.rename(away)
+    (data / "landing").mkdir(parents=True)
+    driver = ProjectDriver(project, database)
+    with pytest.raises(Transient, match="landing is empty, but the ledger has files") as landing:
+        driver.arrive("b.csv", content(2))
+    assert landing.value.code is Code.STORAGE
+    assert "mount its disk" in landing.value.remedy
+    file = replace(driver.ledger.files()[0].layer_file, file_id=99)
+    with (
+        pytest.raises(Transient, match="data is empty, but the ledger has files"),
+        driver.services.lake.writer(Layer.SILVER, file, SILVER),
+    ):
+        pass
+    found = doctor(project)
+    for zone in ("landing", "lake"):
+        assert "is empty, but the ledger has files" in found[zone]["found"]
+    assert [path for path in data.rglob("*") if path.is_file()] == []
+
+    shutil.rmtree(data)
+    away.rename(data)  # mounted, while the processes run
+    driver.load("b.csv", content(2))
+    assert "every one accounted for" in run(project, "audit", "--checksum", code=0)
+    driver.close()
+
+    shutil.rmtree(data)  # lost
+    shown = run(project, "storage", "claim", code=0)
+    assert shown.count("belongs to this project now") == 3
+    driver = ProjectDriver(project, database)
+    driver.load("c.csv", content(3))
     driver.close()

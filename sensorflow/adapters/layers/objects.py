@@ -1,7 +1,8 @@
 """Stores the lake's layers as Parquet files in an object store, such as a bucket.
 
-A file is written to memory, or to a temporary file if it is large, and uploaded when it is complete. A file
-is read from a local copy, because Arrow reads many small ranges.
+A file is written to memory, or to a temporary file if it is large. A large file is uploaded while it is
+written: the upload does not follow the COPY into the database. A file is read from a local copy, because
+Arrow reads many small ranges.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from sensorflow.adapters.layers.parquet import RowWriter, count_rows, read_rows
+from sensorflow.adapters.layers.sending import MEMORY, Sending
 from sensorflow.adapters.local.places import storage_errors
 from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
 from sensorflow.errors import Transient
 from sensorflow.ports.layers import LayerWriter, Stored
 from sensorflow.ports.objects import ObjectStore, Puts
 
-MEMORY = 8 << 20
-"""Size in bytes up to which a file that is being written is in memory."""
 BLOCK = 1 << 20
 
 
@@ -41,15 +41,24 @@ class ObjectLayers:
 
     @contextmanager
     def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
-        with storage_errors(), tempfile.SpooledTemporaryFile(MEMORY) as spool:
-            stream = cast(BinaryIO, spool)
+        with storage_errors(), self._stream(layer_path(layer, file)) as stream:
             writer = RowWriter(stream, schema)
             try:
                 yield writer
             finally:  # close the file now, even after an error; Python's garbage collection may be later
                 writer.finish()
-            stream.seek(0)
-            self._puts.put(layer_path(layer, file), stream)
+
+    @contextmanager
+    def _stream(self, name: str) -> Iterator[BinaryIO]:
+        """Provide a stream for the bytes of an object."""
+        if self._puts is self._objects:
+            with Sending(self._objects, name) as sending:
+                yield cast(BinaryIO, sending)
+            return
+        with tempfile.SpooledTemporaryFile(MEMORY) as spool:
+            yield cast(BinaryIO, spool)
+            spool.seek(0)
+            self._puts.put(name, spool)
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
         with storage_errors(), tempfile.TemporaryFile() as copy:

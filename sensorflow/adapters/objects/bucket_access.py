@@ -22,7 +22,7 @@ from weakref import WeakSet
 
 from sensorflow.adapters.objects.obstore_module import obstore
 from sensorflow.adapters.objects.provider_variables import VARIABLES
-from sensorflow.core.bucket_url import BucketUrl, bucket_url, has_credentials
+from sensorflow.core.bucket_url import BucketUrl, bucket_url, has_control_character, has_credentials
 from sensorflow.environment import read_secret
 from sensorflow.errors import Code, Transient, UsageError
 
@@ -196,7 +196,7 @@ class BucketAccess:
             if variable in DOCUMENTS:
                 continue
             value = secrets.get(name, os.environ.get(variable, ""))
-            if _CONTROL.search(value):
+            if has_control_character(value):
                 where = f"{variable}_FILE" if name in secrets else variable
                 raise UsageError(
                     f"{where} contains a line break or control character: write one value, in one line",
@@ -251,7 +251,6 @@ class BucketAccess:
         return found
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 _OPEN: WeakSet[BucketAccess] = WeakSet()
 

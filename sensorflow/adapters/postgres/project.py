@@ -28,4 +28,5 @@ def project(url: str) -> Project:
 
 def _project(connection: sa.Connection) -> Project:
     row = run(connection, "project").one()
-    return Project(row.id, row.has_files)
+    stored = {"landing": row.has_landed, "lake": row.has_layers}
+    return Project(row.id, row.has_files, frozenset(zone for zone, has in stored.items() if has))

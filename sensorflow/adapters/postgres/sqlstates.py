@@ -48,6 +48,9 @@ _REFUSED = re.compile(
     r"|server does not support SSL|certificate verify failed|does not match host name",
     re.IGNORECASE,
 )
+_WAITED = "55P03"
+"""lock_not_available: a statement has waited for `lock_timeout`."""
+_BUSY = "run the command again when the other one has ended, such as retention, an undo or a schema change"
 _CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _HINTS = {
     Code.DATABASE_RIGHTS: "the database user does not have the required role, see `doctor`",
@@ -66,6 +69,8 @@ def fault_of(cause: BaseException | None) -> Transient | None:
     text = line(cause)
     if code is Code.POOLER:
         return pooler.not_in_session_mode(text)
+    if cause.sqlstate == _WAITED:
+        return Transient(code, f"{text}: another command or process has the lock", do=_BUSY)
     return Transient(code, f"{text}: {_HINTS[code]}" if code in _HINTS else text)
 
 

@@ -201,7 +201,13 @@ class MemoryIntake:
 
     def project(self) -> Project:
         with self._lock:
-            return Project(self._project_id, bool(self._files))
+            loaded = any(f.state is State.LOADED for f in self._files.values())
+            stored = {"landing": bool(self._files), "lake": loaded}
+            return Project(
+                self._project_id,
+                bool(self._files),
+                frozenset(z for z, has in stored.items() if has),
+            )
 
     def unloaded(self) -> list[Unloaded]:
         with self._lock:

@@ -41,6 +41,26 @@ def loaded(ledger: Ledger, rows: int = 3) -> int:
     return file_id
 
 
+def test_the_project_tells_which_zones_must_have_objects(ledger: Ledger) -> None:
+    project = ledger.project()
+    assert (project.has_files, project.stored) == (False, frozenset())
+    file_id = add(ledger)
+    project = ledger.project()
+    assert (project.has_files, project.stored) == (True, {"landing"})
+    load(ledger, claim(ledger, file_id), batch(3))
+    assert ledger.project().stored == {"landing", "lake"}
+
+
+@ON_POSTGRES
+def test_zones_of_which_retention_removed_everything_may_be_empty(ledger: Ledger) -> None:
+    loaded(ledger)
+    ledger.expire("plant", Expirable.LANDING, -1)
+    assert ledger.project().stored == {"lake"}
+    ledger.expire("plant", Expirable.BRONZE, -1)
+    project = ledger.project()
+    assert (project.has_files, project.stored) == (True, frozenset())
+
+
 @ON_POSTGRES
 def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Ledger) -> None:
     file_id = loaded(ledger, 3)

@@ -16,6 +16,7 @@ from sensorflow.adapters.objects.bucket import BucketObjects
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.objects.owned import OwnedObjects
 from sensorflow.errors import Code, Transient
+from sensorflow.flow import location_owner
 from sensorflow.flow.location_owner import LocationOwner
 from sensorflow.ports.objects import OWNER, ObjectStore
 from sensorflow.ports.project import Project
@@ -110,6 +111,30 @@ def test_a_location_without_an_owner_is_taken_by_a_project_that_has_files(
     assert owner(zone, "old").owner() == "old"
 
 
+def test_a_location_that_should_have_objects_and_is_empty_is_not_begun(zone: ObjectStore) -> None:
+    """As when a disk is not mounted."""
+    project = Project("own", True, frozenset({"landing"}))
+    emptied = LocationOwner(zone, lambda: project, PLACE, zone="landing")
+    with pytest.raises(Transient, match=f"{PLACE} is empty, but the ledger has files") as refused:
+        OwnedObjects(zone, emptied).put("a", BytesIO(b"x"))
+    assert refused.value.code is Code.STORAGE
+    assert "`sensorflow storage claim`" in refused.value.remedy
+    assert list(zone.list()) == []
+    assert owner(zone, "own").owner() is None
+    with pytest.raises(Transient, match="is empty"):
+        emptied.require_objects()
+    emptied.require()  # reading reports each object that does not exist
+
+    LocationOwner(zone, lambda: project, PLACE, zone="lake").require_objects()
+    LocationOwner(zone, lambda: project, PLACE).require_objects()
+    zone.put("mounted", BytesIO(b"x"))
+    OwnedObjects(zone, emptied).put("a", BytesIO(b"x"))
+    assert owner(zone, "own").owner() == "own"
+    zone.delete("mounted")
+    zone.delete("a")
+    LocationOwner(zone, lambda: project, PLACE, zone="landing").claim()  # it has the record
+
+
 def test_removing_from_an_empty_location_does_not_make_it_the_own_one(zone: ObjectStore) -> None:
     objects = owned(zone, "a")
     objects.delete("no such object")
@@ -129,7 +154,26 @@ def test_the_owner_can_be_replaced_and_removed(zone: ObjectStore) -> None:
     assert owner(zone, "second").owner() is None
 
 
-def test_a_process_asks_once_for_the_owner(make_bucket: Callable[[str], BucketObjects]) -> None:
+def test_a_running_process_notices_that_the_owner_was_replaced_or_removed(
+    zone: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = owned(zone, "first")
+    running.put("a", BytesIO(b"x"))
+    owner(zone, "second").replace()
+    running.put("a", BytesIO(b"within the minute"))
+    monkeypatch.setattr(location_owner, "AGAIN_SECONDS", -1.0)
+    for request in REQUESTS.values():
+        with pytest.raises(Transient) as refused:
+            request(running)
+        assert refused.value.code is Code.NOT_OWNED
+    owner(zone, "second").remove()
+    owned(zone, "first", has_files=True).put("b", BytesIO(b"x"))
+    assert owner(zone, "first").owner() == "first"
+
+
+def test_a_process_asks_once_a_minute_for_the_owner(
+    make_bucket: Callable[[str], BucketObjects],
+) -> None:
     zone = make_bucket("s3")
     owned(zone, "a").put("first", BytesIO(b"x"))
     before = zone.requests
