@@ -1,8 +1,8 @@
 """Vacuum the table of files after a number of changes that hardly depends on its size.
 
-Each file is updated several times within seconds, and is never updated again. By PostgreSQL's default, dead
-versions of rows stay until they are a fifth of the table: with ten million files, two million of them are in
-the indexes of pending files, which are read for each batch of messages.
+Each file is updated several times within seconds, and then never again. By the default of PostgreSQL, dead
+versions of rows stay until they are a fifth of the table: with ten million files, two million of them are
+in the indexes of pending files, which are read for each batch of messages.
 
 Revision: 0023
 """
