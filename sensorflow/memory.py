@@ -29,6 +29,7 @@ small."""
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE, _NEVER = 32 << 20, 1 << 30
+_SEPARATE_BYTES, _FREE_BYTES = 2 << 20, 4 << 20
 
 
 def configure_allocator() -> None:
@@ -43,6 +44,18 @@ def configure_allocator() -> None:
         mallopt(_ARENA_MAX, 1)
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_TRIM_THRESHOLD, _NEVER)
+
+
+def limit_free_heap() -> None:
+    """Make the heap return free memory to the system whenever more than 4 MiB at its end are free. Call
+    this in a process that runs for long and does not call `configure_allocator`.
+
+    By default, glibc raises this limit with each larger block that is freed, such as an outgrown table of
+    the interpreter. The process then retains more free memory the longer it runs.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_MMAP_THRESHOLD, _SEPARATE_BYTES)
+        mallopt(_TRIM_THRESHOLD, _FREE_BYTES)
 
 
 class _WithoutPandas:

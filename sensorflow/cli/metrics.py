@@ -34,11 +34,12 @@ def metrics(
     --once, the exit code is 1 if the database does not answer. If only the broker does not answer within
     5 s, its metrics are missing, sensorflow_broker_up is 0, and a line on stderr contains the reason.
     """
-    from sensorflow import bootstrap, lossy_stream, telemetry
+    from sensorflow import bootstrap, lossy_stream, memory, telemetry
     from sensorflow.engine.exporter import Exporter
 
     settings = bootstrap.settings(warn=False)
     if not once:
+        memory.limit_free_heap()
         lossy_stream.install()
     telemetry.configure_for(settings)
     exporter = Exporter(settings)

@@ -9,7 +9,7 @@ def watch() -> None:
     If a drop folder is missing, for example a share that is mounted late, all other sources work without
     delay.
     """
-    from sensorflow import bootstrap, daemon, lossy_stream, telemetry
+    from sensorflow import bootstrap, daemon, lossy_stream, memory, telemetry
     from sensorflow.errors import UsageError
 
     settings = bootstrap.settings(warn=False)
@@ -18,6 +18,7 @@ def watch() -> None:
             "the settings have no [sources.NAME] table: nothing to watch; "
             "add one with `sensorflow sources add`"
         )
+    memory.limit_free_heap()
     lossy_stream.install()
     telemetry.configure_for(settings)
     bootstrap.require_sessions(settings)

@@ -208,7 +208,12 @@ WHEN (NEW.state = 'loaded' AND NEW.version > 1 AND NEW.code_version LIKE '0.1.%%
 EXECUTE FUNCTION refuse_load_without_merge()
 """
 
-VACUUM = "ALTER TABLE files SET (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.01)"
+VACUUM = """
+ALTER TABLE files SET (
+    autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_cost_limit = 2000
+)
+"""
 
 for _statement in (REFUSE, GUARD, VACUUM):
     event.listen(files, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
