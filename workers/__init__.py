@@ -11,6 +11,8 @@ from workers.app import app, command  # noqa: E402
 
 if command() is not None:
     lossy_stream.install()
+if command() in ("beat", "flower"):  # they process no batches, and trim no heap
+    memory.limit_free_heap()
 flower.guard()
 
 __all__ = ["app"]

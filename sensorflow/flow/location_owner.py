@@ -116,12 +116,15 @@ class LocationOwner:
         if owner is not None:
             self._require_owner(project, owner)
         elif not project.has_files and self._has_objects():
-            raise Transient(
-                Code.NOT_OWNED,
-                f"{self.location} contains objects, but the ledger of this project (id {project.id}) has "
-                "no files",
-                **{DO: _remedy("sensorflow storage claim")},
-            )
+            owner = self.owner()  # another process may have begun the location meanwhile
+            if owner is None:
+                raise Transient(
+                    Code.NOT_OWNED,
+                    f"{self.location} contains objects, but the ledger of this project (id {project.id}) "
+                    "has no files",
+                    **{DO: _remedy("sensorflow storage claim")},
+                )
+            self._require_owner(project, owner)
         return owner
 
     def _require_owner(self, project: Project, owner: str | None) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from sensorflow.flow.growing_parts import deduplicator_of
 from sensorflow.flow.growing_parts import quality_flagger_of as watch_of
 from sensorflow.flow.load import after_commit, build_load
 from sensorflow.flow.prefetch import available_cores, prefetch
-from sensorflow.flow.validate import Validation
+from sensorflow.flow.validate import TooManyRejects, Validation
 from sensorflow.flow.versions import NO_PREVIOUS_VERSIONS, PreviousVersions, previous_versions
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.loading import Keyed, Load
@@ -98,6 +99,20 @@ class Ingest:
             StageReport(Stage.TRANSFORM, self._seconds[Stage.TRANSFORM], rows),
         )
 
+    def in_batch(self) -> Generator[Keyed, None, None]:
+        """Like `__iter__`, but all layers are stored at the same time. Iterate once."""
+        services = self.file_task.services
+        refused: TooManyRejects | None = None
+        with services.lake.batch() as lake:
+            self.file_task = replace(self.file_task, services=replace(services, lake=lake))
+            try:
+                yield from self
+            except TooManyRejects as error:  # the layers that it leaves are stored too
+                refused = error
+        self.file_task = replace(self.file_task, services=services)
+        if refused is not None:
+            raise refused
+
     def _record_seconds(self, stage: Stage) -> None:
         now = time.perf_counter()
         self._seconds[stage] += now - self._since
@@ -146,7 +161,8 @@ def load_single_pass(file_task: FileTask) -> Counts:
     """
     ingest = Ingest(file_task, older=previous_versions(file_task))
     in_own_thread = file_task.claim.size > PREFETCH_ABOVE_BYTES and available_cores() > 1
-    with closing(prefetch(ingest) if in_own_thread else iter(ingest)) as readings:
+    batches = ingest.in_batch()
+    with closing(prefetch(batches) if in_own_thread else batches) as readings:
         loaded = file_task.services.ledger.load(
             file_task.claim, readings, build_load(file_task, ()), lambda: ingest.load
         )

@@ -97,7 +97,8 @@ class ObjectStore(Puts, Protocol):
         """Returns a context manager for a batch of puts. When the context exits, all objects of the batch
         appear and are durable. No object appears earlier, and no object appears if the body of the context
         raises. If the store fails while the context exits, some of the objects may have appeared, each of
-        them complete. If the same name is put several times, the last object is stored.
+        them complete. If the same name is put several times, the last object is stored. Several threads may
+        put objects of different names at the same time.
 
         Cheaper than single puts: a disk store syncs once per batch, a bucket store sends requests in
         parallel.

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from sensorflow.adapters.layers.parquet import RowWriter, count_rows, read_rows
-from sensorflow.adapters.layers.sending import MEMORY, Sending
+from sensorflow.adapters.layers.sending import Sending
 from sensorflow.adapters.local.places import storage_errors
 from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
 from sensorflow.errors import Transient
@@ -41,24 +41,12 @@ class ObjectLayers:
 
     @contextmanager
     def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
-        with storage_errors(), self._stream(layer_path(layer, file)) as stream:
-            writer = RowWriter(stream, schema)
+        with storage_errors(), Sending(self._puts, layer_path(layer, file)) as stream:
+            writer = RowWriter(cast(BinaryIO, stream), schema)
             try:
                 yield writer
             finally:  # close the file now, even after an error; Python's garbage collection may be later
                 writer.finish()
-
-    @contextmanager
-    def _stream(self, name: str) -> Iterator[BinaryIO]:
-        """Provide a stream for the bytes of an object."""
-        if self._puts is self._objects:
-            with Sending(self._objects, name) as sending:
-                yield cast(BinaryIO, sending)
-            return
-        with tempfile.SpooledTemporaryFile(MEMORY) as spool:
-            yield cast(BinaryIO, spool)
-            spool.seek(0)
-            self._puts.put(name, spool)
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
         with storage_errors(), tempfile.TemporaryFile() as copy:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from sensorflow.adapters.objects import request_threads
-from sensorflow.ports.objects import ObjectStore
+from sensorflow.ports.objects import Puts
 
 MEMORY = 8 << 20
 """Size in bytes up to which an object is in memory, and is put when it is complete. A larger one is in a
@@ -20,14 +20,14 @@ temporary file, and its start is sent while the rest is written."""
 
 
 class Sending(io.RawIOBase):
-    """A stream for the bytes of an object. The object appears when the context ends, unless it ends with an
-    exception. Methods raise as `ObjectStore.put` and `OSError`; `write` reports a failed request early.
+    """A stream for the bytes of an object. The object is put when the context ends, unless it ends with an
+    exception. Methods raise as `Puts.put` and `OSError`; `write` reports a failed request early.
 
     The writer never waits for the store: its speed does not limit the one of other work in this process.
     """
 
-    def __init__(self, objects: ObjectStore, name: str) -> None:
-        self._objects, self._name = objects, name
+    def __init__(self, puts: Puts, name: str) -> None:
+        self._puts, self._name = puts, name
         self._start = io.BytesIO()
         self._file: IO[bytes] | None = None
         self._sent: Future[str] | None = None
@@ -57,7 +57,7 @@ class Sending(io.RawIOBase):
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `__exit__`
         file.write(self._start.getbuffer())
         self._file, self._start = file, io.BytesIO()
-        self._sent = request_threads.submit(self._objects.put, self._name, _Written(self))
+        self._sent = request_threads.submit(self._puts.put, self._name, _Written(self))
 
     def _next(self, size: int) -> bytes:
         """Return the next bytes for the store; b"" at the end. Waits until there are some; if the size is
@@ -92,7 +92,7 @@ class Sending(io.RawIOBase):
                 self._wait(self._sent)
             elif kind is None:
                 self._start.seek(0)
-                self._objects.put(self._name, self._start)
+                self._puts.put(self._name, self._start)
         finally:
             if self._file is not None:
                 self._file.close()
@@ -104,7 +104,7 @@ class Sending(io.RawIOBase):
                 with suppress(Exception):
                     sent.result()
         elif sent.cancel():  # all threads are busy
-            self._objects.put(self._name, _Written(self))
+            self._puts.put(self._name, _Written(self))
         else:
             sent.result()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -146,6 +147,7 @@ class _Held:
         self._on_disk: dict[str, tuple[int, int]] = {}
         self._bytes = 0
         self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._in_memory) + len(self._on_disk)
@@ -158,6 +160,10 @@ class _Held:
         return [*self._in_memory, *self._on_disk]
 
     def put(self, key: str, data: bytes) -> None:
+        with self._lock:
+            self._put(key, data)
+
+    def _put(self, key: str, data: bytes) -> None:
         if self._bytes + len(data) <= MEMORY_BYTES:
             self._in_memory[key] = data
             self._bytes += len(data)
@@ -179,8 +185,9 @@ class _Held:
             return os.pread(self._file.fileno(), size, offset)
 
     def discard(self, key: str) -> None:
-        self._bytes -= len(self._in_memory.pop(key, b""))
-        self._on_disk.pop(key, None)
+        with self._lock:
+            self._bytes -= len(self._in_memory.pop(key, b""))
+            self._on_disk.pop(key, None)
 
     def close(self) -> None:
         self._in_memory.clear()

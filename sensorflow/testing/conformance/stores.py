@@ -232,6 +232,17 @@ def test_nothing_is_there_of_a_batch_that_raises(objects: ObjectStore) -> None:
     assert objects.list_unfinished(-1) == []
 
 
+def test_several_threads_put_into_a_batch(objects: ObjectStore) -> None:
+    sizes = [1, 9_000_000, 100_000, 5_000_000, 6_000_000, 1000, 5_500_000, 20]
+    contents = {f"{n}": b"%d" % n * size for n, size in enumerate(sizes)}
+    with ThreadPoolExecutor(4) as threads, objects.batch() as batch:
+        list(threads.map(lambda name: batch.put(name, io.BytesIO(contents[name])), contents))
+        assert names(objects) == []
+    for name, content in contents.items():
+        with objects.open(name) as stream:
+            assert stream.read() == content
+
+
 def test_of_a_batch_the_source_that_fails_is_missing_alone(objects: ObjectStore) -> None:
     with objects.batch() as batch:
         batch.put("a/1", io.BytesIO(b"x"))

@@ -111,6 +111,14 @@ def test_a_location_without_an_owner_is_taken_by_a_project_that_has_files(
     assert owner(zone, "old").owner() == "old"
 
 
+def test_a_location_may_be_begun_while_another_process_asks_for_its_owner(zone: ObjectStore) -> None:
+    def begun_meanwhile() -> Project:
+        owned(zone, "own").put("a", BytesIO(b"x"))
+        return Project("own", False)
+
+    LocationOwner(zone, begun_meanwhile, PLACE).require()
+
+
 def test_a_location_that_should_have_objects_and_is_empty_is_not_begun(zone: ObjectStore) -> None:
     """As when a disk is not mounted."""
     project = Project("own", True, frozenset({"landing"}))
