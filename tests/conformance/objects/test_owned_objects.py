@@ -111,7 +111,9 @@ def test_a_location_without_an_owner_is_taken_by_a_project_that_has_files(
     assert owner(zone, "old").owner() == "old"
 
 
-def test_a_location_may_be_begun_while_another_process_asks_for_its_owner(zone: ObjectStore) -> None:
+def test_a_location_may_be_begun_while_another_process_asks_for_its_owner(
+    zone: ObjectStore,
+) -> None:
     def begun_meanwhile() -> Project:
         owned(zone, "own").put("a", BytesIO(b"x"))
         return Project("own", False)
