@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def environment(project: Path) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     paths = [str(PROBE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"HEAP_PROBE_FOLDER": str(folder), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def stop(project: Path) -> None:
+    """End the recording in all processes. Their CPU time is then their own."""
+    with suppress(FileNotFoundError):
+        (project / FOLDER).rename(project / f"{FOLDER}.done")
 
 
 def heap(project: Path, pid: int) -> Heap | None:

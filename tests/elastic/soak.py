@@ -191,6 +191,7 @@ def _load(
 def _idle(made: Stand, lengths: Lengths) -> dict[str, float]:
     """Per cent of one core of each process of ours, without a file."""
     fleet = made.fleet
+    heaps.stop(fleet.project)
     deadline = time.monotonic() + PATIENCE
     small = 0.0
     while time.monotonic() < deadline and small < min(QUIET, lengths.idle):

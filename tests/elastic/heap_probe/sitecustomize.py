@@ -1,7 +1,8 @@
 """Each Python process with this folder in PYTHONPATH records what it has allocated, once a second.
 
-The resident size does not say what is in use: a heap keeps what was freed. See `elastic.heaps`, which
-reads the records. Python imports this module at its start, because of its name.
+It ends when the folder for the records is gone. The resident size does not say what is in use: a heap keeps
+what was freed. See `elastic.heaps`, which reads the records. Python imports this module at its start,
+because of its name.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ def _record() -> None:
     while True:
         blocks = sys.getallocatedblocks()
         found = mallinfo()
-        with open(f"{path}.part", "w") as text:
-            text.write(f"{found.uordblks + found.hblkhd} {blocks}")
-        os.replace(f"{path}.part", path)
+        try:
+            with open(f"{path}.part", "w") as text:
+                text.write(f"{found.uordblks + found.hblkhd} {blocks}")
+            os.replace(f"{path}.part", path)
+        except FileNotFoundError:
+            return
         time.sleep(1.0)
 
 
