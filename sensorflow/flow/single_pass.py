@@ -64,6 +64,10 @@ class Ingest:
         self._since = time.perf_counter()
 
     def __iter__(self) -> Generator[Keyed, None, None]:
+        yield from self._write()
+        self._finish()
+
+    def _write(self) -> Generator[Keyed, None, None]:
         file_task, rows, duplicates = self.file_task, 0, 0
         seen, watch = deduplicator_of(file_task, Deduplicator()), watch_of(file_task)
         with ExitStack() as layers:
@@ -88,16 +92,19 @@ class Ingest:
                 yield keyed
                 self._since = time.perf_counter()
             file_task.ensure_claim()
-        failpoints.hit(failpoints.Failpoint.VALIDATED)
         self.file_task = validation.file_task.with_counts(duplicate=duplicates)
         self._record_seconds(Stage.VALIDATE)
-        failpoints.hit(failpoints.Failpoint.TRANSFORMED)
         self._reports = (
             StageReport(
                 Stage.VALIDATE, self._seconds[Stage.VALIDATE], validation.rows, validation.note
             ),
             StageReport(Stage.TRANSFORM, self._seconds[Stage.TRANSFORM], rows),
         )
+
+    def _finish(self) -> None:
+        """Call this when the layers are stored, or put into a batch of several files."""
+        failpoints.hit(failpoints.Failpoint.VALIDATED)
+        failpoints.hit(failpoints.Failpoint.TRANSFORMED)
 
     def in_batch(self) -> Generator[Keyed, None, None]:
         """Like `__iter__`, but all layers are stored at the same time. Iterate once."""
@@ -106,12 +113,13 @@ class Ingest:
         with services.lake.batch() as lake:
             self.file_task = replace(self.file_task, services=replace(services, lake=lake))
             try:
-                yield from self
+                yield from self._write()
             except TooManyRejects as error:  # the layers that it leaves are stored too
                 refused = error
         self.file_task = replace(self.file_task, services=services)
         if refused is not None:
             raise refused
+        self._finish()
 
     def _record_seconds(self, stage: Stage) -> None:
         now = time.perf_counter()

@@ -241,7 +241,7 @@ WORK = [
     ),
     Guard(  # who was stopped for long asks first
         52,
-        "sensorflow/flow/single_pass.py::Ingest.__iter__",
+        "sensorflow/flow/single_pass.py::Ingest._write",
         "file_task.ensure_claim()",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",

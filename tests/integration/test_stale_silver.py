@@ -74,10 +74,12 @@ class Gates:
 
 @dataclass
 class Lake:
-    """A lake whose silver is named when the worker is let on."""
+    """A lake whose silver is named when the worker is let on: alone, or with all of a batch."""
 
     inner: Any
     gates: Gates
+    is_batch: bool = False
+    has_silver: bool = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -85,11 +87,17 @@ class Lake:
     @contextmanager
     def batch(self) -> Iterator[Lake]:
         with self.inner.batch() as batch:
-            yield Lake(batch, self.gates)
+            written = Lake(batch, self.gates, is_batch=True)
+            yield written
+            if written.has_silver:
+                self.gates.stop("naming")
+        if written.has_silver:
+            self.gates.stop("named")
 
     @contextmanager
     def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
-        silver = layer is Layer.SILVER
+        self.has_silver |= layer is Layer.SILVER
+        silver = layer is Layer.SILVER and not self.is_batch
         with self.inner.writer(layer, file, schema) as writer:
             yield writer
             if silver:

@@ -201,7 +201,7 @@ class MemoryIntake:
 
     def project(self) -> Project:
         with self._lock:
-            loaded = any(f.state is State.LOADED for f in self._files.values())
+            loaded = any(f.state is State.LOADED and f.counts.loaded for f in self._files.values())
             stored = {"landing": bool(self._files), "lake": loaded}
             return Project(
                 self._project_id,

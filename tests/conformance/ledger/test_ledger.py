@@ -47,6 +47,8 @@ def test_the_project_tells_which_zones_must_have_objects(ledger: Ledger) -> None
     file_id = add(ledger)
     project = ledger.project()
     assert (project.has_files, project.stored) == (True, {"landing"})
+    load(ledger, claim(ledger, add(ledger, b"empty.csv", 2)), batch(0))  # as an archive
+    assert ledger.project().stored == {"landing"}
     load(ledger, claim(ledger, file_id), batch(3))
     assert ledger.project().stored == {"landing", "lake"}
 
