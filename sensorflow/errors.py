@@ -221,6 +221,11 @@ LOST = "lost"
 exist although its store is available. No retry helps until somebody stores the object again."""
 
 
+CAUSE = "cause"
+"""The key in the stored place of an error under which the ledger keeps the error for which a file is
+quarantined: a dictionary with the keys "code", "detail" and "place". The quarantine has failed so far."""
+
+
 OUTAGE_CODES = frozenset(
     {
         Code.POOLER,

@@ -11,7 +11,7 @@ from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.core.trace import Trace
-from sensorflow.errors import SensorflowError
+from sensorflow.errors import CAUSE, SensorflowError
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, HistoryEvent
 from sensorflow.ports.maintenance import Garbage
@@ -80,8 +80,22 @@ class File:
         return self.state is State.RUNNING and ended
 
 
-def error_of(error: SensorflowError) -> tuple[str, str, dict[str, Any]]:
-    return str(error.code), error.message, dict(error.place)
+StoredError = tuple[str, str, dict[str, Any]]
+
+
+def error_of(error: SensorflowError, cause: StoredError | None = None) -> StoredError:
+    """cause: the stored error that this one replaces; see `errors.CAUSE`."""
+    place = dict(error.place)
+    if cause is not None:
+        kept = dict(zip(("code", "detail", "place"), cause, strict=True))
+        place[CAUSE] = cause[2].get(CAUSE, kept)
+    return str(error.code), error.message, place
+
+
+def cause_of(error: StoredError | None) -> StoredError | None:
+    if error is None or (cause := error[2].get(CAUSE)) is None:
+        return error
+    return cause["code"], cause["detail"], cause["place"]
 
 
 def outbox_entry_of(file: File) -> OutboxEntry:

@@ -37,6 +37,7 @@ from sensorflow.ports.outbox import (
 from sensorflow.testing.ledger.file import (
     OPEN,
     File,
+    cause_of,
     claim_of,
     error_of,
     outbox_entry_of,
@@ -232,7 +233,7 @@ class MemoryLedger(MemoryGarbage):
             file.attempts = claim.attempt - (0 if counts_as_attempt else 1)
             file.retries += 1
             file.published_at, file.not_before = None, self._in(delay)
-            file.error = error_of(error)
+            file.error = error_of(error, file.error if file.stage is Stage.QUARANTINE else None)
 
     def dead_letter(
         self, claim: Claim, error: SensorflowError, counts: Counts | None = None
@@ -249,6 +250,7 @@ class MemoryLedger(MemoryGarbage):
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, FileEvent.QUARANTINED, seconds=report.seconds)
             file.quarantines += 1
+            file.error = cause_of(file.error)
             file.quarantined_to, file.finished_at = location, self._clock()
 
     # --- rows ---

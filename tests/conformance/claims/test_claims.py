@@ -11,7 +11,7 @@ from adapters import ON_POSTGRES
 from samples import DONE, add, arrival, batch, claim, load, state, waiting
 
 from sensorflow.core.states import WORK, Stage, State
-from sensorflow.errors import Code, Fenced, Permanent, Transient
+from sensorflow.errors import CAUSE, Code, Fenced, Permanent, Transient
 from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
@@ -229,3 +229,27 @@ def test_the_trace_of_a_file_goes_with_it_from_its_registration_to_each_claim(
     assert again.trace.sent_at is None  # the lease of another worker has expired
     assert claim(ledger, ids[2]).trace is None
     assert [ledger.file(number).trace_id for number in ids] == [b"\1" * 16, b"\2" * 16, None]
+
+
+def test_a_failure_of_the_quarantine_does_not_replace_the_reason(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    reason = Permanent(Code.UNREADABLE, "no gzip", line=3)
+    ledger.dead_letter(claim(ledger, file_id), reason, Counts())
+    for attempt in (1, 2):
+        claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+        assert claimed is not None
+        ledger.nack(claimed, Transient(Code.STORAGE, f"refused {attempt}", do="wait"), 0, False)
+        view = ledger.file(file_id)
+        assert view is not None
+        assert (view.error_code, view.error_detail) == (str(Code.STORAGE), f"refused {attempt}")
+        assert view.error_place == {
+            "do": "wait",
+            CAUSE: {"code": str(Code.UNREADABLE), "detail": "no gzip", "place": {"line": 3}},
+        }
+    claimed = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert claimed is not None
+    ledger.mark_quarantined(claimed, "there", DONE)
+    view = ledger.file(file_id)
+    assert view is not None
+    assert (view.error_code, view.error_detail) == (str(Code.UNREADABLE), "no gzip")
+    assert view.error_place == {"line": 3}

@@ -106,13 +106,24 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: release
--- Also works if the lease has expired, as long as no other worker has claimed the file. Idempotent.
+-- Also works if the lease has expired, as long as no other worker has claimed the file. Idempotent. While a file is
+-- quarantined, the error for which it is quarantined is kept as the cause of the other one.
 UPDATE files
    SET state = 'pending', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        published_at = NULL,
        not_before = now() + make_interval(secs => :delay), retries = retries + 1,
        attempts = :attempt - CASE WHEN :burned THEN 0 ELSE 1 END,
-       error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
+       error_code = :code, error_detail = :detail,
+       error_place = CASE
+           WHEN stage <> 'quarantine' OR error_code IS NULL THEN CAST(:place AS jsonb)
+           ELSE coalesce(CAST(:place AS jsonb), '{}') || jsonb_build_object(
+               'cause',
+               coalesce(
+                   error_place -> 'cause',
+                   jsonb_build_object('code', error_code, 'detail', error_detail, 'place', error_place)
+               )
+           )
+       END
  WHERE id = :id AND lease_token = :token AND stage = :stage AND state IN ('running', 'pending');
 
 -- name: condemn
@@ -130,7 +141,10 @@ UPDATE files
 UPDATE files
    SET state = 'quarantined', lease_until = NULL, progress_bytes = NULL, progress_rows = NULL,
        quarantined_to = :where,
-       quarantines = quarantines + 1, finished_at = now(), tidy = false
+       quarantines = quarantines + 1, finished_at = now(), tidy = false,
+       error_code = coalesce(error_place #>> '{cause,code}', error_code),
+       error_detail = coalesce(error_place #>> '{cause,detail}', error_detail),
+       error_place = coalesce(nullif(error_place #> '{cause,place}', 'null'), error_place)
  WHERE id = :id AND lease_token = :token AND state = 'running'
 RETURNING error_code;
 
