@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import time
@@ -17,6 +18,7 @@ from fleet import LONG_LEASE, fleet
 from samples import add, claim
 from servers import ServerFolder
 
+from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.errors import Code, Transient
@@ -98,6 +100,7 @@ def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
     with fleet(project, database, valkey_url) as f:
         drops = DroppedFiles(f)
         file_id = add(f.ledger)
+        LocalObjects(project / "data" / "landing").put("its landed bytes", io.BytesIO(b"x"))
         full = Transient(Code.DATABASE_FULL, "no space left on device")
         f.ledger.nack(claim(f.ledger, file_id), full, delay=20, counts_as_attempt=False)
         drops.put("new.csv")
