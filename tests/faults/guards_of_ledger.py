@@ -357,9 +357,8 @@ LEDGER = [
     Guard(
         52,
         f"{sql('claims')}::quarantined",
-        "finished_at = now(), tidy = false\n"
-        " WHERE id = :id AND lease_token = :token AND state = 'running'",
-        "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        "finished_at = now(), tidy = false,",
+        "finished_at = now(),",
         STALE + "test_of_a_quarantined_file_no_silver_is_left",
     ),
     Guard(  # files that are loaded at once are bounded one by one
