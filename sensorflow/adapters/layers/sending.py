@@ -8,7 +8,6 @@ import tempfile
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Condition
-from types import TracebackType
 from typing import IO
 
 from sensorflow.adapters.objects import request_threads
@@ -45,7 +44,9 @@ class Sending(io.RawIOBase):
         if self._sent is not None and self._sent.done():
             self._sent.result()  # raises
         count = memoryview(data).nbytes
-        (self._file or self._start).write(data)
+        stream = self._file or self._start
+        stream.write(data)
+        stream.flush()  # for `_next`, which reads by the descriptor
         with self._changed:
             self._written += count
             self._changed.notify()
@@ -54,8 +55,9 @@ class Sending(io.RawIOBase):
         return count
 
     def _send_meanwhile(self) -> None:
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `__exit__`
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
         file.write(self._start.getbuffer())
+        file.flush()
         self._file, self._start = file, io.BytesIO()
         self._sent = request_threads.submit(self._puts.put, self._name, _Written(self))
 
@@ -63,8 +65,13 @@ class Sending(io.RawIOBase):
         """Return the next bytes for the store; b"" at the end. Waits until there are some; if the size is
         negative, until there are all."""
         with self._changed:
-            while not (self._is_complete or self._is_abandoned or self._has(size)):
-                self._changed.wait()
+            self._changed.wait_for(
+                lambda: (
+                    self._is_complete
+                    or self._is_abandoned
+                    or (size >= 0 and self._read < self._written)
+                )
+            )
             if self._is_abandoned:
                 raise _AbandonedError
             available = self._written - self._read
@@ -75,15 +82,7 @@ class Sending(io.RawIOBase):
         self._read += len(block)
         return block
 
-    def _has(self, size: int) -> bool:
-        return size >= 0 and self._written > self._read
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             with self._changed:
                 self._is_complete, self._is_abandoned = kind is None, kind is not None
