@@ -226,6 +226,16 @@ CAUSE = "cause"
 quarantined: a dictionary with the keys "code", "detail" and "place". The quarantine has failed so far."""
 
 
+def quarantine_reason(
+    code: str, message: str, place: dict[str, Any]
+) -> tuple[str, str, dict[str, Any]]:
+    """Return the error for which a file is quarantined: (code, message, place). The arguments are the error
+    that the ledger has stored; see `CAUSE`."""
+    if (cause := place.get(CAUSE)) is None:
+        return code, message, place
+    return cause["code"], cause["detail"], cause["place"] or {}
+
+
 OUTAGE_CODES = frozenset(
     {
         Code.POOLER,

@@ -47,8 +47,10 @@ def configure_allocator() -> None:
 
 
 def limit_free_heap() -> None:
-    """Make the heap return free memory to the system whenever more than 4 MiB at its end are free. Call
-    this in a process that runs for long and does not call `configure_allocator`.
+    """Make the heap return free memory to the system whenever more than 4 MiB at its end are free.
+
+    Call this in a process that runs for long and does not use `trimming_heap`. A later call of
+    `configure_allocator` would undo it.
 
     By default, glibc raises this limit with each larger block that is freed, such as an outgrown table of
     the interpreter. The process then retains more free memory the longer it runs.

@@ -136,6 +136,10 @@ class FileTask:
         """Returns the values that identify the file in the layers of the lake."""
         return LayerFile.of(self.claim)
 
+    def with_lake(self, lake: Layers) -> FileTask:
+        """Returns a copy whose layers are written to `lake`, such as a batch of writes."""
+        return replace(self, services=replace(self.services, lake=lake))
+
     def with_counts(self, **changes: int) -> FileTask:
         """Returns a copy with the given counts replaced."""
         found = replace(self.progress, counts=replace(self.counts, **changes))

@@ -113,9 +113,7 @@ class LocationOwner:
             return owner
         project = self._get_project()
         self._own_id = project.id
-        if owner is not None:
-            self._require_owner(project, owner)
-        elif not project.has_files and self._has_objects():
+        if owner is None and not project.has_files and self._has_objects():
             owner = self.owner()  # another process may have begun the location meanwhile
             if owner is None:
                 raise Transient(
@@ -124,6 +122,7 @@ class LocationOwner:
                     "has no files",
                     **{DO: _remedy("sensorflow storage claim")},
                 )
+        if owner is not None:
             self._require_owner(project, owner)
         return owner
 

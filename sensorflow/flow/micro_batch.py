@@ -181,7 +181,7 @@ def _only_chunk(file_task: FileTask) -> Chunk | None:
 def _prepare_one(
     file_task: FileTask, batch: Layers, room: int, read: Prepared | None
 ) -> _PreparedFile | None:
-    written = replace(file_task, services=replace(file_task.services, lake=batch))
+    written = file_task.with_lake(batch)
     ingest, batches = Ingest(written, read, _no_keys), []
     with closing(iter(ingest)) as readings:
         # if the iteration is abandoned, no layer of the file remains

@@ -9,7 +9,7 @@ from sensorflow.core.account import account
 from sensorflow.core.manifest import manifest
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
-from sensorflow.errors import CAUSE, Code, Permanent, Transient
+from sensorflow.errors import Code, Permanent, Transient, quarantine_reason
 from sensorflow.flow.file_task import FileTask
 
 SAMPLE = 20
@@ -23,9 +23,8 @@ def quarantine(file_task: FileTask) -> str:
     The bytes are copied and synced before the manifest is written. The ledger's state changes last.
     """
     claim, services, before = file_task.claim, file_task.services, file_task.progress
-    code, message, place = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
-    if (cause := place.get(CAUSE)) is not None:
-        code, message, place = cause["code"], cause["detail"], cause["place"] or {}
+    stored = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
+    code, message, place = quarantine_reason(*stored)
     profile, profile_hash = _profile(file_task)
     record = manifest(
         file_id=claim.file_id,

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -108,15 +107,15 @@ class Ingest:
 
     def in_batch(self) -> Generator[Keyed, None, None]:
         """Like `__iter__`, but all layers are stored at the same time. Iterate once."""
-        services = self.file_task.services
+        stored = self.file_task.services.lake
         refused: TooManyRejects | None = None
-        with services.lake.batch() as lake:
-            self.file_task = replace(self.file_task, services=replace(services, lake=lake))
+        with stored.batch() as lake:
+            self.file_task = self.file_task.with_lake(lake)
             try:
                 yield from self._write()
             except TooManyRejects as error:  # the layers that it leaves are stored too
                 refused = error
-        self.file_task = replace(self.file_task, services=services)
+        self.file_task = self.file_task.with_lake(stored)
         if refused is not None:
             raise refused
         self._finish()

@@ -160,21 +160,17 @@ class _Held:
         return [*self._in_memory, *self._on_disk]
 
     def put(self, key: str, data: bytes) -> None:
-        with self._lock:
-            self._put(key, data)
-
-    def _put(self, key: str, data: bytes) -> None:
-        if self._bytes + len(data) <= MEMORY_BYTES:
-            self._in_memory[key] = data
-            self._bytes += len(data)
-            return
-        with storage_of_host():
+        with self._lock, storage_of_host():
+            if self._bytes + len(data) <= MEMORY_BYTES:
+                self._in_memory[key] = data
+                self._bytes += len(data)
+                return
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
             offset = self._file.seek(0, os.SEEK_END)
             self._file.write(data)
             self._file.flush()
-        self._on_disk[key] = offset, len(data)
+            self._on_disk[key] = offset, len(data)
 
     def get(self, key: str) -> bytes:
         if key in self._in_memory:

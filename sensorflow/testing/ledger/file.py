@@ -92,12 +92,6 @@ def error_of(error: SensorflowError, cause: StoredError | None = None) -> Stored
     return str(error.code), error.message, place
 
 
-def cause_of(error: StoredError | None) -> StoredError | None:
-    if error is None or (cause := error[2].get(CAUSE)) is None:
-        return error
-    return cause["code"], cause["detail"], cause["place"]
-
-
 def outbox_entry_of(file: File) -> OutboxEntry:
     landed_at = file.arrival.landed_at
     return _project(OutboxEntry, file, received_at=landed_at, token=file.token or 0)

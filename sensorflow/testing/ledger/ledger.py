@@ -20,7 +20,7 @@ from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
-from sensorflow.errors import Fenced, SensorflowError
+from sensorflow.errors import Fenced, SensorflowError, quarantine_reason
 from sensorflow.flow.file_task import spans_whole_source
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress, ReadSoFar
 from sensorflow.ports.files import Counts, FileView, HistoryEvent, StageReport
@@ -37,7 +37,6 @@ from sensorflow.ports.outbox import (
 from sensorflow.testing.ledger.file import (
     OPEN,
     File,
-    cause_of,
     claim_of,
     error_of,
     outbox_entry_of,
@@ -250,7 +249,7 @@ class MemoryLedger(MemoryGarbage):
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, FileEvent.QUARANTINED, seconds=report.seconds)
             file.quarantines += 1
-            file.error = cause_of(file.error)
+            file.error = file.error and quarantine_reason(*file.error)
             file.quarantined_to, file.finished_at = location, self._clock()
 
     # --- rows ---
