@@ -23,7 +23,7 @@ from sensorflow.settings.storage import AREAS, ZONES, zone_of
 if TYPE_CHECKING:
     from sensorflow.ports.layers import Layers
     from sensorflow.ports.objects import MakeStore, ObjectStore
-    from sensorflow.ports.project import GetProject, Project
+    from sensorflow.ports.project import GetProject
 
 CHECK_SECONDS = 3.0
 """How long the checks of `zone_alone` and `location_owners` wait for a connection to a bucket, and retry a
@@ -154,7 +154,7 @@ def shared_place(settings: Settings, zone: str) -> str:
     return f"{found.scheme}://{found.bucket}"
 
 
-def require_access(settings: Settings, get_project: GetProject | None = None) -> None:
+def require_access(settings: Settings, get_project: GetProject) -> None:
     """Check that this process can use the locations of all zones, and that they belong to no other project,
     with one request per location. Does not raise if a location or the database is unavailable, because it
     may be available later. Call this before threads are started: buckets are asked in a forked child, so
@@ -165,20 +165,14 @@ def require_access(settings: Settings, get_project: GetProject | None = None) ->
     """
     for zone in ZONES:
         store(settings, zone)
-    asked = get_project or _not_asked
     if all(settings.zone_folder(zone) is not None for zone in ZONES) and not settings.moved_zones():
-        refusal = _refusal(settings, asked)
+        refusal = _refusal(settings, get_project)
     else:
         from sensorflow.adapters.objects.obstore_module import in_child
 
-        refusal = in_child(lambda: _refusal(settings, asked))
+        refusal = in_child(lambda: _refusal(settings, get_project))
     if refusal is not None:
         raise refusal
-
-
-def _not_asked() -> Project:
-    """As a database that is unavailable: the owners of locations are not compared."""
-    raise Transient(Code.DATABASE, "the database was not asked")
 
 
 def _refusal(settings: Settings, get_project: GetProject) -> UsageError | None:

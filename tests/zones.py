@@ -57,6 +57,7 @@ LOCAL_ONLY = {
     f"{INTEGRATION}test_audit_states.py::test_a_disk_that_is_away": "moves folders",
     f"{INTEGRATION}test_audit_states.py::test_what_killed_writers_left": OF_A_FOLDER,
     f"{INTEGRATION}test_audit_history.py::test_a_data_folder_that_was_moved": "moves folders",
+    f"{INTEGRATION}test_client.py::test_undo_with_an_unavailable_lake": "moves folders",
     f"{ACCEPTANCE}test_plugged.py": "stores of packages",
     f"{ACCEPTANCE}test_docker.py": "containers with their own settings",
     f"{ACCEPTANCE}test_kubernetes.py": "containers with their own settings",

@@ -27,7 +27,7 @@ def configure() -> dict[str, Any]:
             tracing.require()
             stores.require_access(settings, bootstrap.project_of(settings))
     except UsageError as error:
-        raise SystemExit(f"sensorflow: {error}") from error
+        configured.end(error)
     telemetry.configure_for(settings)
     with suppress(
         OSError

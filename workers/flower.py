@@ -14,7 +14,7 @@ from sensorflow.embedded import state
 from sensorflow.embedded.flower import flower_password
 from sensorflow.errors import UsageError
 from workers.app import command
-from workers.configured import settings
+from workers.configured import end, settings
 
 
 def guard() -> None:
@@ -144,6 +144,6 @@ def _word() -> str:
     try:
         password, where = flower_password(settings())
     except UsageError as error:
-        raise SystemExit(f"sensorflow: {error}") from error
+        end(error)
     sys.stderr.write(f"Flower asks for user {settings().flower_user} and {where}\n")
     return f"{settings().flower_user}:{password}"

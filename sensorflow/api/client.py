@@ -344,7 +344,7 @@ class Client:
         done = undo.undo(self._ledger, lake, landing, view.file_id, reason, also_undone)
         if done is None:
             return Change(file_of(view), False, reason=replay.not_undone(self._ledger, view))
-        return Change(file_of(view), True, done.rows)
+        return Change(file_of(view), True, done.rows, delay=str(done.delay or ""))
 
 
 LEVELS = {level.name.lower(): level for level in Level}

@@ -55,13 +55,15 @@ class Change:
     """The result of a request to replay or undo one file.
 
     file: the file before the request. done: whether the request was accepted. rows: number of readings that
-    an undo has removed. reason: the reason why the request was not accepted, or "".
+    an undo has removed. reason: the reason why the request was not accepted, or "". delay: the reason why
+    the silver of an undone file is removed later, or "".
     """
 
     file: File
     done: bool
     rows: int = 0
     reason: str = ""
+    delay: str = ""
 
 
 @dataclass(frozen=True)

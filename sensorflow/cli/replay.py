@@ -142,16 +142,19 @@ def undo(
     tracing.start("cli")  # files whose readings are restored are replayed
     for view in found:
         undone = undo_flow(ledger, lake, landing, view.file_id, reason, file_ids)
-        rows = undone.rows if undone else 0
-        results.append({**_named_as(view), "undone": undone is not None, "rows": rows})
+        rows, delay = undone or (0, None)
+        delayed = str(delay) if delay else None
+        results.append(
+            {**_named_as(view), "undone": undone is not None, "rows": rows, "delay": delayed}
+        )
         if json:
             continue
         if undone is None:
             line(f"not undone: {view.file_id} {view.name}: {not_undone(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} removed")
-            if undone.delay is not None:
-                line(f"  its silver is removed later, because of {undone.delay}")
+            if delayed:
+                line(f"  its silver is removed later, because of {delayed}")
             names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also arrived as {', '.join(sorted(names))}")

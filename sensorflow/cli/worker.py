@@ -36,7 +36,7 @@ def worker(
     With Celery, this is `celery -A workers worker` with autoscaling. With a broker that an installed
     package adds, a fixed number of processes receive the messages.
     """
-    from sensorflow import bootstrap, stores
+    from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery
 
     settings = bootstrap.settings(warn=False)
@@ -48,9 +48,6 @@ def worker(
             )
         _loop(settings, count)
         return
-    stores.require_access(settings)
-    bootstrap.require_sessions(settings)
-    bootstrap.broker_url(settings)
     scale = f"--autoscale={count},1"
     command = celery("worker", scale, f"--loglevel={settings.log_level}", *(["-B"] if beat else []))
     os.execv(command[0], command)

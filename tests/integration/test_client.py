@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import typer
 from patience import PATIENCE
 from project_driver import ProjectDriver
 
 import sensorflow
 from sensorflow import Client, SensorflowError
 from sensorflow.adapters.postgres import readings as stored
+from sensorflow.cli.replay import undo
+from sensorflow.flow.garbage import collect_garbage
 
 HEAD = b"time,sensor,type,value,unit\n"
 START, END = "2026-01-31T12:00Z", "2026-01-31T13:00Z"
@@ -165,6 +168,23 @@ def test_undo_and_replay_say_what_they_did(driver: ProjectDriver, client: Client
     driver.work(undone.file.id)
     assert client.file("a.csv").loaded == 3
     assert client.replay(source="plant", state="quarantined") == []
+
+
+def test_undo_with_an_unavailable_lake_says_that_silver_is_removed_later(
+    driver: ProjectDriver, client: Client
+) -> None:
+    silver, away = driver.data / "silver", driver.data / "away"
+    driver.load("b.csv", HEAD + row(3, 4))
+    silver.rename(away)
+    [undone] = client.undo("a.csv")
+    assert (undone.done, undone.rows) == (True, 3)
+    assert str(silver) in undone.delay
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(undo)
+    assert "its silver is removed later, because of " in driver.invoke(app, "b.csv").stdout
+    away.rename(silver)
+    assert collect_garbage(driver.ledger, driver.services.lake, driver.services.landing) == 2
+    assert not list(silver.rglob("*.parquet"))
 
 
 def test_the_status_says_where_files_are_and_whether_all_is_well(

@@ -109,7 +109,7 @@ def test_a_project_is_refused_a_bucket_location_of_another_one(
         ("backup", str(tmp_path / "backups")),
     ):
         assert f"{CODE}: {url}/landing belongs to" in run(second.project, *words, code=2)
-    assert f"{CODE}: {url}/landing belongs to" in run(second.project, "worker", code=1)
+    assert f"{CODE}: {url}/landing belongs to" in run(second.project, "worker", code=2)
     shown = run(second.project, "storage", "check", code=1)
     assert f"fail  lake {url}: owner: {CODE}" in shown
     for zone in ("landing", "lake", "quarantine"):

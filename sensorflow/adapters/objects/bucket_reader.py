@@ -108,9 +108,13 @@ class _RangeReader(io.RawIOBase):
                 return
             self._held_from, self._held = position, memoryview(b"")
             self._request(limit)
-        start, _, future = self._ahead.popleft()
+        start, last, future = self._ahead.popleft()
+        is_waiting = (
+            future.cancel()
+        )  # all threads are busy, perhaps with objects that wait for these bytes
         try:
-            self._held_from, self._held = start, future.result()
+            self._held_from = start
+            self._held = self._fetch(start, last) if is_waiting else future.result()
         except BaseException:
             self._held_from, self._held = start, memoryview(b"")
             self._drop()

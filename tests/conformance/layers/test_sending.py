@@ -1,4 +1,4 @@
-"""Large objects that are sent while they are written."""
+"""Large objects that are sent while they are written, and what waits for them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from buckets import BUCKETS
 
 from sensorflow.adapters.layers.sending import MEMORY, Sending
 from sensorflow.adapters.objects import request_threads
+from sensorflow.adapters.objects.bucket_reader import FIRST_BYTES, open_reader
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, ObjectStore, Reader
@@ -74,12 +75,21 @@ def test_a_refused_request_ends_the_writing_early() -> None:
         sending.write(bytes(MEMORY + 1))
 
 
-def test_an_object_is_put_by_its_own_thread_if_all_others_are_busy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(request_threads, "submit", lambda work, *arguments: Future[str]())
+@pytest.fixture
+def busy_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request is sent in another thread."""
+    monkeypatch.setattr(request_threads, "submit", lambda work, *arguments: Future[object]())
+
+
+def test_an_object_is_put_by_its_own_thread_if_all_others_are_busy(busy_threads: None) -> None:
     zone = MemoryObjects()
     write(zone, BLOCKS)
     assert zone.contents == {"silver/a.parquet": b"".join(BLOCKS)}
     with pytest.raises(RuntimeError):
         write(MemoryObjects(), BLOCKS, RuntimeError("fenced"))
+
+
+def test_an_object_is_read_although_all_threads_wait_for_its_readings(busy_threads: None) -> None:
+    data = memoryview(b"".join(BLOCKS))
+    with open_reader(lambda start, last: data[start:last], data[:FIRST_BYTES], len(data)) as stream:
+        assert stream.read() == data
