@@ -49,9 +49,11 @@ def _keep(options: Any) -> None:
     The history is read with pickle, so nobody else may be allowed to write to its folder. Without such a
     folder, the history is not stored.
     """
+    from celery.events.state import Task
     from flower.events import Events
 
     options.max_tasks = TASKS
+    free_at_once(Task)
     folder = history()
     if folder is None:
         return
@@ -59,6 +61,27 @@ def _keep(options: Any) -> None:
     options.persistent = True
     options.db = str(folder / "history")
     options.state_save_interval = SAVE
+
+
+class _SerializerHandlers:
+    """The attribute in which each task of Celery keeps three of its own methods."""
+
+    def __get__(self, task: Any, owner: object) -> dict[str, Any]:
+        return {
+            "children": task._serializable_children,
+            "root": task._serializable_root,
+            "parent": task._serializable_parent,
+        }
+
+    def __set__(self, task: Any, handlers: object) -> None:
+        pass
+
+
+def free_at_once(task: Any) -> None:
+    """Make a task that Flower forgets free its memory at once. Otherwise it is in a reference cycle, and
+    Python's garbage collector, which looks at all remembered tasks, comes after thousands of them. task:
+    Celery's class `Task` of events."""
+    task._serializer_handlers = _SerializerHandlers()
 
 
 def save_changes_only(events: Any) -> None:
