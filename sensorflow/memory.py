@@ -89,10 +89,10 @@ def trimming_heap(batches: Iterable[T]) -> Iterator[T]:
         number += 1
         yield batch
         if number > 1 and resident() > least:
-            _trim_heap()
+            trim_heap()
             least = max(RESIDENT_FLOOR_BYTES, resident() + TRIM_STEP_BYTES)
     if number > LARGE_FILE_BATCHES:
-        _trim_heap()
+        trim_heap()
 
 
 def resident() -> int:
@@ -104,7 +104,8 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
+    """Return free memory of the heap to the system, also between blocks that are in use."""
     if _trim is not None:
         _trim(0)
 

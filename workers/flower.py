@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from sensorflow import memory
 from sensorflow.embedded import state
 from sensorflow.embedded.flower import flower_password
 from sensorflow.errors import UsageError
@@ -95,6 +96,7 @@ def save_changes_only(events: Any) -> None:
         if latest != getattr(self, "saved_until", None):
             save(self)
             self.saved_until = latest
+            memory.trim_heap()
 
     events.save_state = save_state
 
