@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import cast
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.engine import periodic
 from sensorflow.engine.board import Board
 from sensorflow.errors import UsageError
@@ -16,7 +18,6 @@ from sensorflow.flow.file_task import Services
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import IsLost, LeaseKeeper
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.queue import Publisher
 from sensorflow.telemetry import Event, emit
 from workers.configured import settings
 
@@ -47,8 +48,8 @@ def ledger() -> PostgresLedger:
 
 
 @cache
-def publisher() -> Publisher:
-    return bootstrap.publisher(settings())
+def publisher() -> CeleryPublisher:
+    return cast(CeleryPublisher, bootstrap.publisher(settings()))
 
 
 @cache

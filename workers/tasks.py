@@ -17,7 +17,7 @@ from sensorflow.flow.housekeeping import TIDY
 from sensorflow.flow.process import process
 from sensorflow.ports.queue import Task
 from workers.outcome import report_results
-from workers.process import housekeeping, keep, services
+from workers.process import housekeeping, keep, publisher, services
 from workers.request import Message, PoolRequest
 
 EXPECTED = (SensorflowError,)
@@ -77,6 +77,7 @@ def _done(*steps: str) -> str:
     try:
         done = housekeeping().run(*steps)
     finally:
+        publisher().disconnect()  # a child publishes rarely: of forty, none keeps a connection for it
         # For example, a closed connection of py-amqp is a reference cycle that holds 128 KiB, and the
         # collector of a child runs after 10,000 new objects: it would keep hundreds of connections.
         gc.collect()

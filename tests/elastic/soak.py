@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 import sys
 import time
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ WIDE_EVERY = 20
 MOST_WAITING = 200
 """Files that may wait; beyond, the load pauses. It is a load below the capacity, and no flood."""
 EVERY = 5.0
-"""Seconds between two samples."""
+"""Seconds between two samples, on average. They are taken at random moments: at the pace of a sweep, which
+comes every 15 seconds, samples would miss it for half an hour and then see it each time."""
 TICK = 0.25
 """Seconds between two drops."""
 QUIET = 30.0
@@ -170,7 +172,7 @@ def _load(
 ) -> float:
     """Drop files evenly, and take samples. Returns the seconds in which too many waited."""
     began = before = time.monotonic()
-    sampled, owed, paused = 0.0, 0.0, 0.0
+    due, owed, paused, moments = began, 0.0, 0.0, random.Random(1)
     while (now := time.monotonic()) - began < lengths.soak or (
         not recorder.enough and now - began < lengths.soak + PATIENCE
     ):
@@ -181,8 +183,8 @@ def _load(
         else:
             paused += now - before
         before = now
-        if now - sampled >= lengths.every:
-            sampled = now
+        if now >= due:
+            due = now + lengths.every * moments.uniform(0.5, 1.5)
             recorder.sample(target, _count(observer, LOADED))
         time.sleep(max(0.0, TICK - (time.monotonic() - now)))
     return paused

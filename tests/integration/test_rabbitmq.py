@@ -56,21 +56,33 @@ def test_a_message_delivered_too_often_ends_in_the_quarantine_queue(rabbitmq: Ra
 
 
 SWEEP = """
-import gc
-from workers import tasks
+import gc, os
+from test_rabbitmq import WAITING
+from sensorflow.ports.queue import Message
+from workers import process, tasks
+
+def sockets():
+    return sum("socket:" in os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")[:-1])
+
 gc.disable()
+process.ledger().project()
+before = sockets()
+process.publisher().publish([Message([WAITING])])
+print(sockets() - before)
 print(tasks.sweep())
+print(sockets() - before)
 print(gc.collect())
 """
 
 
-def test_a_sweep_leaves_no_garbage_in_a_child(
+def test_a_sweep_leaves_no_connection_and_no_garbage_in_a_child(
     rabbitmq: RabbitMQ, database: str, project: Path
 ) -> None:
-    """Each sweep opens a connection, and the garbage collector of a child rarely runs."""
+    """A sweep opens two connections if it publishes, and the garbage collector of a child rarely runs."""
     (project / "sensorflow.toml").write_text("")
     given = {"SENSORFLOW_DATABASE_URL": database, "SENSORFLOW_BROKER_URL": rabbitmq.new_vhost()}
-    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    tests = Path(__file__).parents[1]
+    paths = {"PYTHONPATH": f"{tests.parent}:{tests}:{tests / 'integration'}"}
     command = [sys.executable, "-c", SWEEP]
     found = subprocess.run(
         command,
@@ -81,6 +93,7 @@ def test_a_sweep_leaves_no_garbage_in_a_child(
         check=False,
     )
     assert found.returncode == 0, found.stderr
-    done, garbage = found.stdout.splitlines()
+    published, done, swept, garbage = found.stdout.splitlines()
     assert "published=0" in done
+    assert (published, swept) == ("1", "0")  # connections
     assert int(garbage) < 20  # objects

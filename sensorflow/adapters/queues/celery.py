@@ -237,6 +237,10 @@ class CeleryPublisher:
                 found[queue.name] = bound.queue_declare().message_count
             return found
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """Close the connection. The next message opens a new one."""
         with self._lock:
             self._drop()
+
+    def close(self) -> None:
+        self.disconnect()
