@@ -93,7 +93,7 @@ def test_daemon_worker_and_doctor_say_session_mode_in_one_line(
         celery = ["celery", "-A", "workers", "worker"]
         for command in (["sensorflow", "watch"], ["sensorflow", "worker"], celery):
             done = warm.run(command, f.env, project)
-            assert done.returncode != 0
+            assert done.returncode == 2
             (line,) = [line for line in done.stderr.decode().splitlines() if "session mode" in line]
             assert line.startswith("sensorflow: database_url points to a pooler")
         output = warm.run(["sensorflow", "doctor"], f.env, project).stdout.decode()

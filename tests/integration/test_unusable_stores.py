@@ -33,7 +33,7 @@ sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=False)
 """
 """Runs a command on a host without obstore."""
-WORKERS = [(["sensorflow", "worker"], 2), (["celery", "-A", "workers", "worker"], 1)]
+WORKERS = [["sensorflow", "worker"], ["celery", "-A", "workers", "worker"]]
 AWAY = "http://127.0.0.1:1"
 
 
@@ -50,6 +50,11 @@ def environment(**variables: str) -> dict[str, str]:
     return {**clean, **variables}
 
 
+def require_access(home: Path) -> None:
+    settings = bootstrap.settings(home)
+    stores.require_access(settings, bootstrap.project_of(settings))
+
+
 def lacking(words: Sequence[str], project: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", LACKING, *words],
@@ -62,12 +67,10 @@ def lacking(words: Sequence[str], project: Path) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize(("words", "code"), WORKERS, ids=["sensorflow", "celery"])
-def test_a_worker_without_obstore_does_not_start(
-    project: Path, words: list[str], code: int
-) -> None:
+@pytest.mark.parametrize("words", WORKERS, ids=["sensorflow", "celery"])
+def test_a_worker_without_obstore_does_not_start(project: Path, words: list[str]) -> None:
     done = lacking(words, written(project, AWAY))
-    assert done.returncode == code
+    assert done.returncode == 2
     assert done.stderr.startswith("sensorflow: a bucket needs the package obstore")
     assert "`pip install '.[s3]'`" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -98,14 +101,14 @@ def test_doctor_reports_missing_obstore_once_at_a_zone_and_not_at_the_broker(pro
     assert lacked == ["landing"]  # the other zones are in the same bucket
 
 
-@pytest.mark.parametrize(("words", "code"), WORKERS, ids=["sensorflow", "celery"])
+@pytest.mark.parametrize("words", WORKERS, ids=["sensorflow", "celery"])
 def test_a_worker_whose_credentials_are_refused_does_not_start(
-    project: Path, seaweed: Seaweed, s3_environment: None, words: list[str], code: int
+    project: Path, seaweed: Seaweed, s3_environment: None, words: list[str]
 ) -> None:
     wrong = environment(AWS_SECRET_ACCESS_KEY="no")
     done = warm.run(words, wrong, written(project, seaweed.endpoint))
     shown = done.stderr.decode()
-    assert done.returncode == code
+    assert done.returncode == 2
     assert shown.startswith(f"sensorflow: s3://{BUCKET}/")
     assert "refuses this host: I503 storage-unavailable" in shown
     assert "the provider refuses the credentials" in shown
@@ -117,11 +120,11 @@ def test_the_credentials_of_a_previous_location_are_tried_too(
     project: Path, seaweed: Seaweed, s3_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = {"previous": f"s3://{BUCKET}/{uuid.uuid4()}", "endpoint": seaweed.endpoint}
-    settings = bootstrap.settings(written(project, AWAY, storage=storage))
-    stores.require_access(settings)
+    home = written(project, AWAY, storage=storage)
+    require_access(home)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     with pytest.raises(UsageError, match="refuses this host: I503") as caught:
-        stores.require_access(settings)
+        require_access(home)
     assert caught.value.code is Code.STORAGE
 
 
@@ -153,7 +156,7 @@ def test_a_secret_that_the_login_server_refuses_is_no_outage(
         home = written(project, AWAY, storage={"data": "az://c/p", "endpoint": url})
         try:
             with pytest.raises(UsageError, match="the provider refuses the credentials"):
-                stores.require_access(bootstrap.settings(home))
+                require_access(home)
         finally:
             server.shutdown()
             thread.join()
