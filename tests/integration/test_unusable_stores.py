@@ -26,13 +26,8 @@ from sensorflow.core.heartbeat import LoopReport, Role
 from sensorflow.errors import Code, Transient, UsageError
 from sensorflow.testing.project import write_settings
 
-LACKING = """
-import runpy, sys
-sys.modules["obstore"] = None
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=False)
-"""
-"""Runs a command on a host without obstore."""
+LACKING = "import sys; sys.modules['obstore'] = None"
+"""Makes a host without obstore, as the module sitecustomize."""
 WORKERS = [["sensorflow", "worker"], ["celery", "-A", "workers", "worker"]]
 AWAY = "http://127.0.0.1:1"
 
@@ -56,10 +51,12 @@ def require_access(home: Path) -> None:
 
 
 def lacking(words: Sequence[str], project: Path) -> subprocess.CompletedProcess[str]:
+    (project / "sitecustomize.py").write_text(LACKING)
+    paths = f"{project}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     return subprocess.run(
-        [sys.executable, "-c", LACKING, *words],
+        [sys.executable, "-m", *words],
         cwd=project,
-        env=environment(),
+        env=environment(PYTHONPATH=paths),
         capture_output=True,
         text=True,
         timeout=120,
