@@ -71,11 +71,13 @@ class LocationOwner:
 
     def claim_if_used(self) -> None:
         """Like `claim`, but do not record an owner if the location is empty. Call this before objects are
-        removed."""
+        removed: at a location that was emptied, a missing object is not removed."""
         if _is_old(self._written_at):
             owner = self.owner()
             if owner is not None or self._has_objects():
                 self._claim(owner)
+            else:
+                self._require_objects(self._get_project())
 
     def require_objects(self) -> None:
         """Raise Transient STORAGE if the location has neither an owner nor objects, although the ledger has

@@ -173,18 +173,20 @@ def test_undo_and_replay_say_what_they_did(driver: ProjectDriver, client: Client
 def test_undo_with_an_unavailable_lake_says_that_silver_is_removed_later(
     driver: ProjectDriver, client: Client
 ) -> None:
-    silver, away = driver.data / "silver", driver.data / "away"
+    data, away = driver.project / "data", driver.project / "away"
     driver.load("b.csv", HEAD + row(3, 4))
-    silver.rename(away)
+    data.rename(away)
+    data.mkdir()  # a disk that is not mounted
     [undone] = client.undo("a.csv")
     assert (undone.done, undone.rows) == (True, 3)
-    assert str(silver) in undone.delay
+    assert "is empty, but the ledger has files" in undone.delay
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(undo)
     assert "its silver is removed later, because of " in driver.invoke(app, "b.csv").stdout
-    away.rename(silver)
+    data.rmdir()
+    away.rename(data)
     assert collect_garbage(driver.ledger, driver.services.lake, driver.services.landing) == 2
-    assert not list(silver.rglob("*.parquet"))
+    assert not list((data / "silver").rglob("*.parquet"))
 
 
 def test_the_status_says_where_files_are_and_whether_all_is_well(

@@ -201,8 +201,11 @@ class MemoryIntake:
 
     def project(self) -> Project:
         with self._lock:
-            loaded = any(f.state is State.LOADED and f.counts.loaded for f in self._files.values())
-            stored = {"landing": bool(self._files), "lake": loaded}
+            with_layers = (State.LOADED, State.UNDONE)
+            has_layers = any(
+                f.state in with_layers and f.counts.loaded for f in self._files.values()
+            )
+            stored = {"landing": bool(self._files), "lake": has_layers}
             return Project(
                 self._project_id,
                 bool(self._files),
