@@ -214,6 +214,11 @@ class _WithoutPandas:
             raise ModuleNotFoundError("nothing here needs pandas", name=name)
 
 
+def _tell(client: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # it was killed meanwhile
+        client.sendall(b"%8d" % number)
+
+
 def _end_with(client: socket.socket, child: int) -> None:
     """Wait until a process has ended, or kill it if the client has ended before."""
     ready, _, _ = select.select([client, os.pidfd_open(child)], [], [])
@@ -240,10 +245,10 @@ def _serve(listening: socket.socket) -> None:
         if child:
             for stream in streams:
                 os.close(stream)
-            client.sendall(b"%8d" % child)
+            _tell(client, child)
             if wanted["tied"]:
                 _end_with(client, child)
-            client.sendall(b"%8d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            _tell(client, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         client.close()
         os.setsid()
