@@ -15,6 +15,7 @@ PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signa
 
 def main() -> int:
     address, _, *words = sys.argv[1:]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is who gets them
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
         wanted = {"words": words, "env": dict(os.environ), "cwd": os.getcwd(), "tied": True}
@@ -25,6 +26,7 @@ def main() -> int:
         pid = int(server.recv(8, socket.MSG_WAITALL))
         for number in PASSED_ON:
             signal.signal(number, lambda received, _: os.kill(pid, received))
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         code = int(server.recv(8, socket.MSG_WAITALL))
     if code < 0:
         if -code != signal.SIGKILL:
