@@ -133,25 +133,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            todo, answer = self._answer(body)
+            self._send(*answer, None if isinstance(todo, Answer) else todo)
+        except OSError:  # the server or the client is gone
+            self.close_connection = True
+
+    def _answer(
+        self, body: bytes
+    ) -> tuple[Answer | Cut | None, tuple[int, list[tuple[str, str]], bytes]]:
+        """The request is in flight until its answer is sent: then the client may send the next one."""
         todo = self.owner.begin(self.command, self.path, self.headers.get("Range", ""))
         try:
             if isinstance(todo, Answer):
-                self._send(todo.status, list(todo.headers.items()), todo.body)
-            else:
-                self._forward(body, todo)
-        except OSError:  # the server or the client is gone
-            self.close_connection = True
-        finally:
-            self.owner.end()
-
-    def _forward(self, body: bytes, cut: Cut | None) -> None:
-        try:
-            status, headers, content = self.owner.carry(
-                self.command, self.path, dict(self.headers.items()), body
-            )
+                return todo, (todo.status, list(todo.headers.items()), todo.body)
+            return todo, self.owner.carry(self.command, self.path, dict(self.headers.items()), body)
         except http.client.HTTPException as error:
             raise ConnectionResetError from error
-        self._send(status, headers, content, cut)
+        finally:
+            self.owner.end()
 
     def _send(
         self, status: int, headers: list[tuple[str, str]], body: bytes, cut: Cut | None = None
