@@ -109,14 +109,11 @@ class _RangeReader(io.RawIOBase):
             self._held_from, self._held = position, memoryview(b"")
             self._request(limit)
         start, last, future = self._ahead.popleft()
-        is_waiting = (
-            future.cancel()
-        )  # all threads are busy, perhaps with objects that wait for these bytes
+        self._held_from, self._held = start, memoryview(b"")
         try:
-            self._held_from = start
-            self._held = self._fetch(start, last) if is_waiting else future.result()
+            # what has not begun waits for busy threads, perhaps with objects that wait for these bytes
+            self._held = self._fetch(start, last) if future.cancel() else future.result()
         except BaseException:
-            self._held_from, self._held = start, memoryview(b"")
             self._drop()
             raise
         self._request(limit)
